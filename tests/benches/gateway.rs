@@ -13,15 +13,16 @@
 )]
 
 #[expect(dead_code, reason = "the tests need more of the stage than a benchmark does")]
-#[path = "../it/stage.rs"]
-mod stage;
+#[path = "../it/installation.rs"]
+mod installation;
 
+use cofferdam_testkit::http::{Connection, Request};
 use criterion::Criterion;
+use installation::{TestInstallation, binaries};
 use serde_json::{Value, json};
-use stage::{Stage, binaries};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -34,49 +35,15 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// Between two jobs, so that none waits for the teardown of the one before.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A connection that is kept alive.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(stage::PATIENCE)).unwrap();
-        Self(BufReader::new(stream))
-    }
-
-    /// Sends a whole request and reads its whole answer.
-    fn send(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
-        self.0.get_mut().write_all(request).unwrap();
-        let (mut line, mut status, mut length) = (String::new(), None, 0);
-        loop {
-            line.clear();
-            self.0.read_line(&mut line).unwrap();
-            let line = line.trim_end();
-            if line.is_empty() {
-                break;
-            }
-            if status.is_none() {
-                status = line.split(' ').nth(1).map(|code| code.parse().unwrap());
-            } else if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        (status.expect("the connection was closed"), body)
-    }
+/// The bytes of a request that keeps its connection. Made once, so that a benchmark does not
+/// measure it.
+fn bytes(request: Request, address: SocketAddr, token: &str) -> Vec<u8> {
+    request.without("Connection").with("Host", &address.to_string()).bearer(token).bytes()
 }
 
-/// A request as bytes, made once: making it is not measured.
-fn request(address: SocketAddr, path: &str, token: &str, headers: &str, body: &Value) -> Vec<u8> {
-    let body = body.to_string();
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer \
-         {token}\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+/// A `POST` over plain HTTP.
+fn request(address: SocketAddr, path: &str, token: &str, body: &Value) -> Vec<u8> {
+    bytes(Request::new("POST", path).json(body), address, token)
 }
 
 fn scale(replicas: u32) -> Value {
@@ -85,12 +52,11 @@ fn scale(replicas: u32) -> Value {
 
 /// The same call over MCP, revision 2026-07-28.
 fn over_mcp(address: SocketAddr, token: &str, replicas: u32) -> Vec<u8> {
-    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
-    let params = json!({"name": "deployment_scale", "arguments": scale(replicas), "_meta": meta});
-    let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
-    let headers = "Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: \
-                   2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: deployment_scale\r\n";
-    request(address, "/mcp", token, headers, &body)
+    bytes(Request::call("deployment_scale", scale(replicas)), address, token)
+}
+
+fn connect(address: SocketAddr) -> Connection {
+    Connection::open(address, installation::TIME_LIMIT).unwrap()
 }
 
 /// The edge's echo, ended when dropped.
@@ -125,9 +91,9 @@ impl Drop for Echo {
 }
 
 /// `(seconds, times)` of each stage since the gateway started.
-fn stages(stage: &Stage) -> BTreeMap<String, (f64, f64)> {
+fn stages(installation: &TestInstallation) -> BTreeMap<String, (f64, f64)> {
     std::thread::sleep(SETTLE);
-    let page = stage.http("GET", "/metrics", "", None).body;
+    let page = installation.http("GET", "/metrics", "", None).body;
     let mut found: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     for line in page.as_str().unwrap().lines() {
         let Some((kind, rest)) = line
@@ -173,10 +139,10 @@ fn print_stages(
 
 /// What a job took between its entries in the ledger: medians over the jobs. An entry's time is
 /// when the recorder took it.
-fn print_entries(stage: &Stage, calls: &[String]) {
+fn print_entries(installation: &TestInstallation, calls: &[String]) {
     let mut rows: Vec<(String, Vec<f64>)> = Vec::new();
     for call in calls {
-        let story = stage.closed(call);
+        let story = installation.closed(call);
         let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
         let mut last = time(&story["job"]["created"]);
         for (row, entry) in story["entries"].as_array().unwrap().iter().enumerate() {
@@ -201,23 +167,23 @@ fn print_entries(stage: &Stage, calls: &[String]) {
     }
 }
 
-fn calls(criterion: &mut Criterion, stage: &Stage, token: &str) {
+fn calls(criterion: &mut Criterion, installation: &TestInstallation, token: &str) {
     let echo = Echo::start();
-    let gateway = stage.address();
+    let gateway = installation.address();
     let denied = scale(TOO_MANY);
     let rows = [
-        ("echo", echo.1, request(echo.1, "/", token, "", &denied), 200),
+        ("echo", echo.1, request(echo.1, "/", token, &denied), 200),
         (
             "denied call, /v1",
             gateway,
-            request(gateway, "/v1/tools/deployment_scale", token, "", &denied),
+            request(gateway, "/v1/tools/deployment_scale", token, &denied),
             403,
         ),
         ("denied call, MCP", gateway, over_mcp(gateway, token, TOO_MANY), 200),
         (
             "preview, /v1",
             gateway,
-            request(gateway, "/v1/tools/deployment_scale/preview", token, "", &scale(5)),
+            request(gateway, "/v1/tools/deployment_scale/preview", token, &scale(5)),
             200,
         ),
     ];
@@ -227,31 +193,30 @@ fn calls(criterion: &mut Criterion, stage: &Stage, token: &str) {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(5));
     for (name, address, request, expected) in rows {
-        let before = stages(stage);
+        let before = stages(installation);
         let mut times = 0;
-        let mut connection = Connection::open(address);
+        let mut connection = connect(address);
         group.bench_function(name, |bench| {
             bench.iter(|| {
                 times += 1;
-                let (status, body) = connection.send(&request);
-                assert_eq!(status, expected, "{}", String::from_utf8_lossy(&body));
-                body
+                let response = connection.send(&request).unwrap();
+                assert_eq!(response.status, expected, "{}", response.text());
+                response
             });
         });
         if address == gateway {
-            print_stages(name, f64::from(times), &before, &stages(stage));
+            print_stages(name, f64::from(times), &before, &stages(installation));
         }
     }
     group.finish();
 }
 
-fn jobs(criterion: &mut Criterion, stage: &Stage, token: &str) {
-    let gateway = stage.address();
-    let requests = [5, 6].map(|replicas| {
-        request(gateway, "/v1/tools/deployment_scale", token, "", &scale(replicas))
-    });
-    let before = stages(stage);
-    let mut connection = Connection::open(gateway);
+fn jobs(criterion: &mut Criterion, installation: &TestInstallation, token: &str) {
+    let gateway = installation.address();
+    let requests = [5, 6]
+        .map(|replicas| request(gateway, "/v1/tools/deployment_scale", token, &scale(replicas)));
+    let before = stages(installation);
+    let mut connection = connect(gateway);
     let mut done = Vec::new();
     let mut group = criterion.benchmark_group("job");
     group
@@ -263,11 +228,11 @@ fn jobs(criterion: &mut Criterion, stage: &Stage, token: &str) {
             let mut spent = Duration::ZERO;
             for _ in 0..times {
                 let began = Instant::now();
-                let (status, body) = connection.send(&requests[done.len() % 2]);
+                let response = connection.send(&requests[done.len() % 2]).unwrap();
                 spent += began.elapsed();
-                let body: Value = serde_json::from_slice(&body).unwrap();
+                let body = response.json();
                 assert_eq!(
-                    (status, &body["result"]["outcome"]),
+                    (response.status, &body["result"]["outcome"]),
                     (200, &json!("succeeded")),
                     "{body:#}"
                 );
@@ -279,8 +244,8 @@ fn jobs(criterion: &mut Criterion, stage: &Stage, token: &str) {
     });
     group.finish();
     if !done.is_empty() {
-        print_stages("a job", done.len() as f64, &before, &stages(stage));
-        print_entries(stage, &done);
+        print_stages("a job", done.len() as f64, &before, &stages(installation));
+        print_entries(installation, &done);
     }
 }
 
@@ -299,11 +264,11 @@ fn main() {
         );
         return;
     }
-    let mut stage = Stage::bare("example");
-    let token = stage.agent("bench", "operator");
-    stage.serve(&[]);
+    let mut installation = TestInstallation::bare("example");
+    let token = installation.agent("bench", "operator");
+    installation.serve(&[]);
     let mut criterion = Criterion::default().configure_from_args();
-    calls(&mut criterion, &stage, &token);
-    jobs(&mut criterion, &stage, &token);
+    calls(&mut criterion, &installation, &token);
+    jobs(&mut criterion, &installation, &token);
     criterion.final_summary();
 }

@@ -1,8 +1,8 @@
 //! The same call again, questions of another time and questions beside each other, with all roles:
 //! what is done is done once, and what is told is true.
 
-use crate::kubernetes::world::policy_with;
-use crate::stage::{Stage, assets, text};
+use crate::installation::{TestInstallation, assets, text};
+use crate::kubernetes::installation::policy_with;
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -19,25 +19,26 @@ fn said(body: &Value) -> String {
 }
 
 /// Under the policy for a single user: nearly every change needs a person.
-fn single() -> Stage {
-    let mut stage = Stage::bare("single");
-    stage.serve(&[]);
-    stage
+fn single() -> TestInstallation {
+    let mut installation = TestInstallation::bare("single");
+    installation.serve(&[]);
+    installation
 }
 
-fn approve(stage: &Stage, call: &str) {
-    stage.run(&["approve", call, "--key", text(&stage.key("bob")), "--yes"]);
+fn approve(installation: &TestInstallation, call: &str) {
+    installation.run(&["approve", call, "--key", text(&installation.key("bob")), "--yes"]);
 }
 
 /// A call that is not waited for; gives its id.
-fn asked(stage: &Stage, token: &str, tool: &str, arguments: &Value) -> String {
-    let answer = stage.http("POST", &format!("/v1/tools/{tool}?wait=0"), token, Some(arguments));
+fn asked(installation: &TestInstallation, token: &str, tool: &str, arguments: &Value) -> String {
+    let answer =
+        installation.http("POST", &format!("/v1/tools/{tool}?wait=0"), token, Some(arguments));
     answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned()
 }
 
 /// Rewrites a file of the tree, as a person does.
-fn edit(stage: &Stage, file: &str, from: &str, to: &str) {
-    let path = stage.tree().join(file);
+fn edit(installation: &TestInstallation, file: &str, from: &str, to: &str) {
+    let path = installation.tree().join(file);
     let before = std::fs::read_to_string(&path).unwrap();
     assert!(before.contains(from), "{before}");
     std::fs::write(path, before.replace(from, to)).unwrap();
@@ -45,23 +46,28 @@ fn edit(stage: &Stage, file: &str, from: &str, to: &str) {
 
 #[test]
 fn a_restart_that_is_asked_for_again_at_once_is_done_once() {
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
     let restart = json!({"namespace": "storefront", "name": "web"});
-    let first = stage.call(&token, "deployment_restart", &restart);
-    assert!(said(&first.body).starts_with("DONE "), "{}\n{}", said(&first.body), stage.log());
-    let after = stage.files();
-    let again = stage.call(&token, "deployment_restart", &restart);
+    let first = installation.call(&token, "deployment_restart", &restart);
+    assert!(
+        said(&first.body).starts_with("DONE "),
+        "{}\n{}",
+        said(&first.body),
+        installation.log()
+    );
+    let after = installation.files();
+    let again = installation.call(&token, "deployment_restart", &restart);
     let call = first.body["call"].as_str().unwrap();
     let told = said(&again.body);
     assert!(told.starts_with(&format!("ALREADY DONE as {call}, ")), "{told}");
     assert!(told.lines().next().unwrap().ends_with(" ago; nothing was done now"), "{told}");
     assert!(told.contains("patch Deployment web in namespace storefront"), "{told}");
     assert_eq!((again.status, again.body["call"].as_str()), (200, Some(call)));
-    assert_eq!(stage.files(), after);
+    assert_eq!(installation.files(), after);
     // A new key is a new request; the same key is the first outcome, with the same ledger entry,
     // also once the job is closed.
-    let keyed = |key| stage.keyed_call(&token, "deployment_restart", &restart, key);
+    let keyed = |key| installation.keyed_call(&token, "deployment_restart", &restart, key);
     let second = keyed("k1");
     assert!(
         said(&second.body).starts_with("DONE ") && second.body["call"].as_str() != Some(call),
@@ -79,31 +85,31 @@ fn a_restart_that_is_asked_for_again_at_once_is_done_once() {
         (&replayed.body["call"], &replayed.body["ledger"]),
         (&second.body["call"], &second.body["ledger"])
     );
-    stage.closed(done);
+    installation.closed(done);
     assert_eq!(keyed("k1").body, replayed.body);
-    assert_eq!(stage.json(&["jobs"])["jobs"].as_array().unwrap().len(), 2);
+    assert_eq!(installation.json(&["jobs"])["jobs"].as_array().unwrap().len(), 2);
 }
 
 #[test]
 fn a_roll_back_that_is_asked_for_again_after_a_person_rolled_forward_is_carried_out() {
-    let stage = single();
-    let token = stage.agent("release", "operator");
+    let installation = single();
+    let token = installation.agent("release", "operator");
     let arguments = json!({
         "namespace": "storefront", "name": "web", "container": "web", "image": "registry.example.com/storefront/web:4.11.9"
     });
-    let call = asked(&stage, &token, "image_set", &arguments);
+    let call = asked(&installation, &token, "image_set", &arguments);
     // The same call again joins the question.
-    assert_eq!(asked(&stage, &token, "image_set", &arguments), call);
-    approve(&stage, &call);
-    stage.closed(&call);
+    assert_eq!(asked(&installation, &token, "image_set", &arguments), call);
+    approve(&installation, &call);
+    installation.closed(&call);
     // Its agent never followed it. A person rolls forward, and the agent rolls back again.
-    edit(&stage, "storefront/web.yaml", "web:4.11.9", "web:4.13.0");
-    let again = asked(&stage, &token, "image_set", &arguments);
+    edit(&installation, "storefront/web.yaml", "web:4.11.9", "web:4.13.0");
+    let again = asked(&installation, &token, "image_set", &arguments);
     assert_ne!(again, call);
-    approve(&stage, &again);
-    assert_eq!(stage.closed(&again)["view"]["outcome"], "succeeded");
+    approve(&installation, &again);
+    assert_eq!(installation.closed(&again)["view"]["outcome"], "succeeded");
     assert!(
-        stage
+        installation
             .files()
             .iter()
             .any(|(path, file)| path.ends_with("web.yaml") && file.contains("web:4.11.9"))
@@ -112,23 +118,24 @@ fn a_roll_back_that_is_asked_for_again_after_a_person_rolled_forward_is_carried_
 
 #[test]
 fn three_keys_of_one_object_asked_at_once_and_signed_all_run() {
-    let stage = single();
-    let token = stage.agent("release", "operator");
+    let installation = single();
+    let token = installation.agent("release", "operator");
     let set =
         |key: &str| json!({"namespace": "storefront", "name": "web", "key": key, "value": "1"});
-    let calls: Vec<String> =
-        ["ONE", "TWO", "THREE"].map(|key| asked(&stage, &token, "config_set", &set(key))).to_vec();
+    let calls: Vec<String> = ["ONE", "TWO", "THREE"]
+        .map(|key| asked(&installation, &token, "config_set", &set(key)))
+        .to_vec();
     // Signed in another order than asked, one right after the other.
     for call in [&calls[1], &calls[0], &calls[2]] {
-        approve(&stage, call);
+        approve(&installation, call);
     }
     for call in &calls {
-        let story = stage.closed(call);
-        assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
+        let story = installation.closed(call);
+        assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", installation.log());
     }
     // Which of them runs first is the gateway's; each names the keys that came before it.
     let named = |call: &String| {
-        let told = stage.run(&["show", call]);
+        let told = installation.run(&["show", call]);
         let line = told
             .lines()
             .find_map(|line| line.trim().strip_prefix("meanwhile: ").map(str::to_owned))
@@ -144,7 +151,7 @@ fn three_keys_of_one_object_asked_at_once_and_signed_all_run() {
     assert_eq!(named, [0, 1, 2], "field, both values, file and line");
     for key in ["ONE", "TWO", "THREE"] {
         assert!(
-            stage.files().values().any(|file| file.contains(&format!("{key}: \"1\""))),
+            installation.files().values().any(|file| file.contains(&format!("{key}: \"1\""))),
             "{key}"
         );
     }
@@ -155,8 +162,8 @@ const BESIDE: usize = 6;
 
 #[test]
 fn calls_about_different_objects_of_one_file_all_run_at_once() {
-    let mut stage = single();
-    let token = stage.agent("release", "operator");
+    let mut installation = single();
+    let token = installation.agent("release", "operator");
     let object = |at: usize| {
         format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c{at}\n  namespace: \
@@ -164,32 +171,32 @@ fn calls_about_different_objects_of_one_file_all_run_at_once() {
         )
     };
     std::fs::write(
-        stage.tree().join("storefront/many.yaml"),
+        installation.tree().join("storefront/many.yaml"),
         (0..BESIDE).map(object).collect::<Vec<_>>().join("---\n"),
     )
     .unwrap();
     let set = |at: usize| json!({"namespace": "storefront", "name": format!("c{at}"), "key": "LEVEL", "value": "debug"});
     let calls: Vec<String> =
-        (0..BESIDE).map(|at| asked(&stage, &token, "config_set", &set(at))).collect();
+        (0..BESIDE).map(|at| asked(&installation, &token, "config_set", &set(at))).collect();
     // Signed while nothing runs: after the start all of them are carried out beside each other.
     std::thread::scope(|scope| {
         for call in &calls {
-            scope.spawn(|| approve(&stage, call));
+            scope.spawn(|| approve(&installation, call));
         }
     });
     for call in &calls {
-        let story = stage.closed(call);
-        assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
+        let story = installation.closed(call);
+        assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", installation.log());
         assert_eq!(
             story["view"]["meanwhile"],
             json!([]),
             "another object of the file is another object"
         );
     }
-    let text = std::fs::read_to_string(stage.tree().join("storefront/many.yaml")).unwrap();
+    let text = std::fs::read_to_string(installation.tree().join("storefront/many.yaml")).unwrap();
     assert_eq!(text.matches("LEVEL: debug # of c").count(), BESIDE, "{text}");
-    stage.stop();
-    stage.verify_ledger();
+    installation.stop();
+    installation.verify_ledger();
 }
 
 #[test]
@@ -203,26 +210,32 @@ fn a_policy_that_obliges_to_it_stops_a_signed_call_over_any_change_of_the_object
     let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: \
                     storefront\nspec:\n  replicas: 3\n";
     std::fs::write(&file, manifest).unwrap();
-    let mut stage = Stage::over(&[text(tree.path()), "--name", "shop"], policy.path());
-    stage.serve(&[]);
-    let token = stage.agent("release", "operator");
+    let mut installation =
+        TestInstallation::over(&[text(tree.path()), "--name", "shop"], policy.path());
+    installation.serve(&[]);
+    let token = installation.agent("release", "operator");
     let write = |from: &str, to: &str| {
         let before = std::fs::read_to_string(&file).unwrap();
         assert!(before.contains(from), "{before}");
         std::fs::write(&file, before.replacen(from, to, 1)).unwrap();
     };
     // A comment is no part of the object.
-    let call = asked(&stage, &token, "deployment_scale", &scale(5));
+    let call = asked(&installation, &token, "deployment_scale", &scale(5));
     write("replicas: 3", "replicas: 3 # since the sale");
-    approve(&stage, &call);
-    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded", "{}", stage.log());
-    let call = asked(&stage, &token, "deployment_scale", &scale(4));
+    approve(&installation, &call);
+    assert_eq!(
+        installation.closed(&call)["view"]["outcome"],
+        "succeeded",
+        "{}",
+        installation.log()
+    );
+    let call = asked(&installation, &token, "deployment_scale", &scale(4));
     write(
         "kind: Deployment\nmetadata:\n",
         "kind: Deployment\nmetadata:\n  annotations: {owner: me}\n",
     );
-    approve(&stage, &call);
-    let view = &stage.closed(&call)["view"];
+    approve(&installation, &call);
+    let view = &installation.closed(&call)["view"];
     let detail = view["detail"].as_str().unwrap();
     assert_eq!(view["outcome"], "refused", "{detail}");
     let changed = "`metadata.annotations.owner` of Deployment web in namespace storefront was \
@@ -233,19 +246,24 @@ fn a_policy_that_obliges_to_it_stops_a_signed_call_over_any_change_of_the_object
         "{detail}"
     );
     // Asked again, it is about the object as it is.
-    let again = asked(&stage, &token, "deployment_scale", &scale(4));
-    approve(&stage, &again);
-    assert_eq!(stage.closed(&again)["view"]["outcome"], "succeeded", "{}", stage.log());
+    let again = asked(&installation, &token, "deployment_scale", &scale(4));
+    approve(&installation, &again);
+    assert_eq!(
+        installation.closed(&again)["view"]["outcome"],
+        "succeeded",
+        "{}",
+        installation.log()
+    );
 }
 
 #[test]
 fn a_question_under_a_policy_that_was_replaced_is_closed_and_never_joined() {
-    let mut stage = single();
-    let token = stage.agent("release", "operator");
+    let mut installation = single();
+    let token = installation.agent("release", "operator");
     let set = json!({"namespace": "storefront", "name": "web", "key": "LEVEL", "value": "1"});
-    let call = asked(&stage, &token, "config_set", &set);
-    let policy = stage.home().join("policy");
-    let changed = stage.tree().with_file_name("changed-policy");
+    let call = asked(&installation, &token, "config_set", &set);
+    let policy = installation.home().join("policy");
+    let changed = installation.tree().with_file_name("changed-policy");
     std::fs::create_dir(&changed).unwrap();
     for entry in std::fs::read_dir(&policy).unwrap() {
         let path = entry.unwrap().path();
@@ -255,39 +273,44 @@ fn a_question_under_a_policy_that_was_replaced_is_closed_and_never_joined() {
     let mut data: Value = serde_json::from_str(&data).unwrap();
     data["unattended"]["replicas"] = json!(9);
     std::fs::write(changed.join("data.json"), data.to_string()).unwrap();
-    stage.run(&["accept", "--policy", text(&changed)]);
-    stage.stop();
-    stage.serve(&[]);
-    assert_eq!(stage.closed(&call)["view"]["outcome"], "refused");
-    let told = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    installation.run(&["accept", "--policy", text(&changed)]);
+    installation.stop();
+    installation.serve(&[]);
+    assert_eq!(installation.closed(&call)["view"]["outcome"], "refused");
+    let told = installation.http("GET", &format!("/v1/jobs/{call}"), &token, None);
     assert!(
         said(&told.body).contains("Why: The policy was replaced after a person was asked."),
         "{}",
         said(&told.body)
     );
-    let signing = stage.fail(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    let signing =
+        installation.fail(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
     assert!(signing.contains("the policy was replaced"), "{signing}");
-    assert_ne!(asked(&stage, &token, "config_set", &set), call);
+    assert_ne!(asked(&installation, &token, "config_set", &set), call);
 }
 
 /// Starts it again after a change, and says why a question was closed.
-fn closed_at_the_next_start(stage: &mut Stage, token: &str, call: &str) -> String {
-    stage.stop();
-    stage.serve(&[]);
-    assert_eq!(stage.closed(call)["view"]["outcome"], "refused");
-    let told = said(&stage.http("GET", &format!("/v1/jobs/{call}"), token, None).body);
+fn closed_at_the_next_start(
+    installation: &mut TestInstallation,
+    token: &str,
+    call: &str,
+) -> String {
+    installation.stop();
+    installation.serve(&[]);
+    assert_eq!(installation.closed(call)["view"]["outcome"], "refused");
+    let told = said(&installation.http("GET", &format!("/v1/jobs/{call}"), token, None).body);
     told.lines().find(|line| line.starts_with("Why: ")).unwrap_or(&told).to_owned()
 }
 
 #[test]
 fn a_question_that_a_narrower_ceiling_or_another_executor_cannot_carry_out_is_closed() {
-    let mut stage = single();
-    let token = stage.agent("release", "operator");
+    let mut installation = single();
+    let token = installation.agent("release", "operator");
     let set = |namespace: &str| json!({"namespace": namespace, "name": "web", "key": "LEVEL", "value": "1"});
-    let call = asked(&stage, &token, "config_set", &set("storefront"));
+    let call = asked(&installation, &token, "config_set", &set("storefront"));
     let config_set = assets().join("tools/config_set.wasm");
     // A ceiling that still covers the plan closes nothing.
-    stage.run(&[
+    installation.run(&[
         "accept",
         text(&config_set),
         "--namespace",
@@ -295,22 +318,22 @@ fn a_question_that_a_narrower_ceiling_or_another_executor_cannot_carry_out_is_cl
         "--namespace",
         "payments",
     ]);
-    stage.stop();
-    stage.serve(&[]);
-    assert_eq!(stage.json(&["show", &call])["view"]["phase"], "awaiting_approval");
-    stage.run(&["accept", text(&config_set), "--namespace", "payments"]);
-    let why = closed_at_the_next_start(&mut stage, &token, &call);
+    installation.stop();
+    installation.serve(&[]);
+    assert_eq!(installation.json(&["show", &call])["view"]["phase"], "awaiting_approval");
+    installation.run(&["accept", text(&config_set), "--namespace", "payments"]);
+    let why = closed_at_the_next_start(&mut installation, &token, &call);
     assert!(why.contains("The ceiling of the tool was narrowed after a person was asked"), "{why}");
     assert!(why.contains("patch v1 ConfigMap in namespace storefront"), "{why}");
 
-    stage.run(&["accept", text(&config_set), "--wider"]);
-    stage.stop();
-    stage.serve(&[]);
-    let call = asked(&stage, &token, "config_set", &set("storefront"));
-    let other = stage.tree().with_file_name("sequential.wasm");
+    installation.run(&["accept", text(&config_set), "--wider"]);
+    installation.stop();
+    installation.serve(&[]);
+    let call = asked(&installation, &token, "config_set", &set("storefront"));
+    let other = installation.tree().with_file_name("sequential.wasm");
     std::fs::copy(assets().join("executors/rollout.wasm"), &other).unwrap();
-    stage.run(&["accept", "--executor", text(&other)]);
-    let why = closed_at_the_next_start(&mut stage, &token, &call);
+    installation.run(&["accept", "--executor", text(&other)]);
+    let why = closed_at_the_next_start(&mut installation, &token, &call);
     assert!(
         why.contains(
             "The executor was replaced after a person was asked: `sequential` is another \
@@ -322,18 +345,18 @@ fn a_question_that_a_narrower_ceiling_or_another_executor_cannot_carry_out_is_cl
 
 #[test]
 fn a_question_that_too_few_people_may_answer_since_is_closed() {
-    let mut stage = single();
-    let token = stage.agent("release", "operator");
+    let mut installation = single();
+    let token = installation.agent("release", "operator");
     let call = asked(
-        &stage,
+        &installation,
         &token,
         "config_set",
         &json!({"namespace": "storefront", "name": "web", "key": "LEVEL", "value": "1"}),
     );
-    for person in stage.json(&["approver", "list"])["approvers"].as_array().unwrap() {
-        stage.run(&["approver", "remove", person["name"].as_str().unwrap()]);
+    for person in installation.json(&["approver", "list"])["approvers"].as_array().unwrap() {
+        installation.run(&["approver", "remove", person["name"].as_str().unwrap()]);
     }
-    let why = closed_at_the_next_start(&mut stage, &token, &call);
+    let why = closed_at_the_next_start(&mut installation, &token, &call);
     assert!(
         why.contains(
             "The approvers were changed after a person was asked: a signature is needed, and 0 \
@@ -345,15 +368,18 @@ fn a_question_that_too_few_people_may_answer_since_is_closed() {
 
 #[test]
 fn a_question_that_no_enrolled_person_may_answer_is_refused_at_once() {
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
-    stage.run(&["approver", "remove", "bob@example.com"]);
-    let mut stage = stage;
-    stage.stop();
-    stage.serve(&[]);
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
+    installation.run(&["approver", "remove", "bob@example.com"]);
+    let mut installation = installation;
+    installation.stop();
+    installation.serve(&[]);
     let began = Instant::now();
-    let answer =
-        stage.call(&token, "deployment_delete", &json!({"namespace": "storefront", "name": "web"}));
+    let answer = installation.call(
+        &token,
+        "deployment_delete",
+        &json!({"namespace": "storefront", "name": "web"}),
+    );
     let told = said(&answer.body);
     assert_eq!(answer.status, 403, "{told}");
     assert!(
@@ -362,23 +388,25 @@ fn a_question_that_no_enrolled_person_may_answer_is_refused_at_once() {
         "{told}"
     );
     assert!(began.elapsed().as_secs() < 40, "it was not held");
-    assert_eq!(stage.json(&["jobs"])["jobs"], json!([]));
+    assert_eq!(installation.json(&["jobs"])["jobs"], json!([]));
 }
 
 #[test]
 fn the_id_of_a_look_a_preview_and_a_denial_says_what_it_was() {
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
-    let look = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
-    let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&scale(5)));
-    let denied = stage.call(&token, "deployment_scale", &scale(40));
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
+    let look = installation.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
+    let preview =
+        installation.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&scale(5)));
+    let denied = installation.call(&token, "deployment_scale", &scale(40));
     let id = |body: &Value| said(body).split_whitespace().nth(1).unwrap().to_owned();
     for (answer, what) in [
         (&look, "A look by `workloads_list`"),
         (&preview, "A preview of"),
         (&denied, "denied by `replicas-limit`"),
     ] {
-        let told = stage.http("GET", &format!("/v1/jobs/{}", id(&answer.body)), &token, None);
+        let told =
+            installation.http("GET", &format!("/v1/jobs/{}", id(&answer.body)), &token, None);
         assert!(told.status == 200 && said(&told.body).contains(what), "{}", said(&told.body));
     }
 }

@@ -1,6 +1,6 @@
 //! What an agent learns whose client gives up early, or hands the model the structure alone.
 
-use crate::stage::{Stage, text};
+use crate::installation::{TestInstallation, text};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -33,10 +33,11 @@ fn pending(body: &Value) -> &Value {
 
 #[test]
 fn a_client_that_gives_up_early_has_the_id_after_three_seconds_and_finds_its_call_again() {
-    let stage = Stage::started();
-    let (release, other) = (stage.agent("release", "operator"), stage.agent("other", "operator"));
+    let installation = TestInstallation::started();
+    let (release, other) =
+        (installation.agent("release", "operator"), installation.agent("other", "operator"));
     let began = Instant::now();
-    let first = stage.brief_call(&release, "deployment_delete", &gift_cards());
+    let first = installation.brief_call(&release, "deployment_delete", &gift_cards());
     // Clients give up after 5 s and more; this machine may be slow, and a held call takes 45 s.
     let took = began.elapsed();
     assert!((Duration::from_secs(3)..Duration::from_secs(30)).contains(&took), "{took:?}");
@@ -47,11 +48,16 @@ fn a_client_that_gives_up_early_has_the_id_after_three_seconds_and_finds_its_cal
     assert!(text_of(&first.body).starts_with("WAITING "), "{:#}", first.body);
     let call = told["call"].as_str().unwrap();
 
-    let again =
-        stage.http("POST", "/v1/tools/deployment_delete?wait=0", &release, Some(&gift_cards()));
+    let again = installation.http(
+        "POST",
+        "/v1/tools/deployment_delete?wait=0",
+        &release,
+        Some(&gift_cards()),
+    );
     assert_eq!(again.body["call"], call, "the same call again joins it");
-    let list =
-        |token: &str, query: &str| stage.http("GET", &format!("/v1/calls{query}"), token, None);
+    let list = |token: &str, query: &str| {
+        installation.http("GET", &format!("/v1/calls{query}"), token, None)
+    };
     let listed = list(&release, "?open=true");
     assert_eq!(
         (listed.status, listed.body["result"]["calls"].as_array().map(Vec::len)),
@@ -71,7 +77,7 @@ fn a_client_that_gives_up_early_has_the_id_after_three_seconds_and_finds_its_cal
         assert_eq!(list(&release, query).status, 400, "{query}");
     }
 
-    let withdrawn = stage.http("DELETE", &format!("/v1/jobs/{call}"), &release, None);
+    let withdrawn = installation.http("DELETE", &format!("/v1/jobs/{call}"), &release, None);
     assert_eq!(
         (withdrawn.status, &withdrawn.body["error"]),
         (200, &Value::Null),
@@ -84,7 +90,7 @@ fn a_client_that_gives_up_early_has_the_id_after_three_seconds_and_finds_its_cal
         "{:#}",
         withdrawn.body
     );
-    let looked = stage.http("GET", &format!("/v1/jobs/{call}"), &release, None);
+    let looked = installation.http("GET", &format!("/v1/jobs/{call}"), &release, None);
     assert_eq!(
         (looked.status, &looked.body["error"]),
         (200, &Value::Null),
@@ -102,12 +108,13 @@ fn a_client_that_gives_up_early_has_the_id_after_three_seconds_and_finds_its_cal
 
 #[test]
 fn after_an_approval_the_object_is_named_and_what_was_edited_is_not_called_rolled_out() {
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
-    let waiting = stage.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&scale(0)));
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
+    let waiting =
+        installation.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&scale(0)));
     let call = pending(&waiting.body)["call"].as_str().unwrap();
-    stage.run(&["approve", call, "--key", text(&stage.key("bob")), "--yes"]);
-    let done = stage.http("GET", &format!("/v1/jobs/{call}?wait=45"), &token, None);
+    installation.run(&["approve", call, "--key", text(&installation.key("bob")), "--yes"]);
+    let done = installation.http("GET", &format!("/v1/jobs/{call}?wait=45"), &token, None);
     let told = &done.body["result"];
     assert_eq!(
         told["operations"][0]["what"], "patch Deployment web in namespace storefront",
@@ -119,7 +126,7 @@ fn after_an_approval_the_object_is_named_and_what_was_edited_is_not_called_rolle
         (&json!("done"), &json!(["storefront/web.yaml"]))
     );
     assert_eq!(told["changed"], "edited storefront/web.yaml; not committed, not rolled out");
-    let late = stage.http("DELETE", &format!("/v1/jobs/{call}"), &token, None);
+    let late = installation.http("DELETE", &format!("/v1/jobs/{call}"), &token, None);
     assert_eq!(
         (late.status, &late.body["error"]["verb"]),
         (409, &json!("TOO LATE")),
@@ -129,9 +136,9 @@ fn after_an_approval_the_object_is_named_and_what_was_edited_is_not_called_rolle
 }
 
 /// What `tools/list` answers, as a client without a version header asks.
-pub fn listed(stage: &Stage, token: &str) -> Value {
+pub fn listed(installation: &TestInstallation, token: &str) -> Value {
     let ask = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
-    let answer = stage.http("POST", "/mcp", token, Some(&ask));
+    let answer = installation.http("POST", "/mcp", token, Some(&ask));
     assert_eq!(answer.status, 200, "{:#}", answer.body);
     answer.body["result"].clone()
 }
@@ -187,9 +194,9 @@ fn unportable(schema: &Value, at: &str, odd: &mut Vec<String>) {
 
 #[test]
 fn a_folder_lists_what_it_can_do_and_in_few_words() {
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
-    let list = listed(&stage, &token);
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
+    let list = listed(&installation, &token);
     check_list(&list);
     let names: Vec<&str> = list["tools"]
         .as_array()
@@ -201,17 +208,17 @@ fn a_folder_lists_what_it_can_do_and_in_few_words() {
     // `task_run` is there: `init` accepts a Wasm command, and those run in a folder too.
     for unable in ["pod_logs", "events_list", "manifests_apply", "environment_preview"] {
         assert!(!names.contains(&unable), "{unable}");
-        assert_eq!(stage.call(&token, unable, &json!({})).status, 404, "{unable}");
+        assert_eq!(installation.call(&token, unable, &json!({})).status, 404, "{unable}");
     }
     assert!(list["tools"][0]["description"].as_str().unwrap().contains("shop"), "{list:#}");
 }
 
 #[test]
 fn an_agent_that_missed_a_name_is_told_what_there_is() {
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
     let refused = |tool: &str, arguments: Value| {
-        let answer = stage.call(&token, tool, &arguments);
+        let answer = installation.call(&token, tool, &arguments);
         answer.body["error"]["text"]
             .as_str()
             .unwrap_or_else(|| panic!("{:#}", answer.body))
@@ -237,7 +244,7 @@ fn an_agent_that_missed_a_name_is_told_what_there_is() {
     let missing = refused("deployment_scale", json!({"namespace": "storefront", "replicas": 2}));
     assert!(missing.starts_with("BAD ARGUMENTS: `name` is missing\n"), "{missing}");
 
-    let list = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
+    let list = installation.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
     let deployments = &list.body["result"]["results"][0];
     assert_eq!(
         (&deployments["kind"], &deployments["namespace"]),
@@ -247,13 +254,13 @@ fn an_agent_that_missed_a_name_is_told_what_there_is() {
     );
     let containers = &deployments["items"][0]["spec.template.spec.containers"][0];
     assert!(containers["name"].is_string() && containers["image"].is_string(), "{:#}", list.body);
-    let configs = stage.call(&token, "config_show", &json!({"namespace": "storefront"}));
+    let configs = installation.call(&token, "config_show", &json!({"namespace": "storefront"}));
     let name = configs.body["result"]["results"][0]["items"][0]["metadata.name"]
         .as_str()
         .unwrap()
         .to_owned();
     let shown =
-        stage.call(&token, "config_show", &json!({"namespace": "storefront", "name": name}));
+        installation.call(&token, "config_show", &json!({"namespace": "storefront", "name": name}));
     assert!(shown.body["result"]["results"][0]["fields"]["data"].is_object(), "{:#}", shown.body);
 }
 

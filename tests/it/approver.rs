@@ -1,27 +1,28 @@
 //! What an approver meets, with all roles and real keys: the list of what waits, the text that is
 //! signed, what is told besides, ways to sign, and what became of it. Never a mock of `ssh-keygen`.
 
-use crate::stage::{Stage, binaries, text};
+use crate::installation::{TestInstallation, binaries, text};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 /// Under the policy for a single user: nearly every change needs a person.
-fn single() -> Stage {
-    let mut stage = Stage::bare("single");
-    stage.serve(&[]);
-    stage
+fn single() -> TestInstallation {
+    let mut installation = TestInstallation::bare("single");
+    installation.serve(&[]);
+    installation
 }
 
 /// A call that is not waited for; gives its id.
-fn asked(stage: &Stage, token: &str, tool: &str, arguments: &Value) -> String {
-    let answer = stage.http("POST", &format!("/v1/tools/{tool}?wait=0"), token, Some(arguments));
+fn asked(installation: &TestInstallation, token: &str, tool: &str, arguments: &Value) -> String {
+    let answer =
+        installation.http("POST", &format!("/v1/tools/{tool}?wait=0"), token, Some(arguments));
     answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned()
 }
 
-fn command(stage: &Stage, words: &[&str]) -> Command {
+fn command(installation: &TestInstallation, words: &[&str]) -> Command {
     let mut command = Command::new(binaries().join("cofferdam"));
-    command.arg("--home").arg(stage.home()).args(words).stdin(Stdio::null());
+    command.arg("--home").arg(installation.home()).args(words).stdin(Stdio::null());
     command
 }
 
@@ -31,9 +32,9 @@ fn said(done: &Output) -> String {
 }
 
 /// Approves with Bob's key; gives what is said to people, and to programs.
-fn approve(stage: &Stage, call: &str) -> (String, Value) {
-    let key = stage.key("bob");
-    let done = command(stage, &["--json", "approve", call, "--key", text(&key), "--yes"])
+fn approve(installation: &TestInstallation, call: &str) -> (String, Value) {
+    let key = installation.key("bob");
+    let done = command(installation, &["--json", "approve", call, "--key", text(&key), "--yes"])
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", said(&done));
@@ -62,11 +63,11 @@ fn conf(line: &dyn Fn(usize) -> String) -> Value {
 
 #[test]
 fn a_change_of_a_long_text_is_read_line_by_line() {
-    let stage = single();
-    let token = stage.agent("release", "operator");
+    let installation = single();
+    let token = installation.agent("release", "operator");
     let plain = |number: usize| format!("key{number} = {number}");
-    let first = asked(&stage, &token, "config_set", &conf(&plain));
-    let new = stage.run(&["show", &first, "--shown"]);
+    let first = asked(&installation, &token, "config_set", &conf(&plain));
+    let new = installation.run(&["show", &first, "--shown"]);
     has(
         &new,
         &[
@@ -85,20 +86,20 @@ fn a_change_of_a_long_text_is_read_line_by_line() {
         ],
     );
     assert!(new.lines().all(|line| line.chars().count() < 250), "{new}");
-    let full = stage.run(&["show", &first, "--full"]);
+    let full = installation.run(&["show", &first, "--full"]);
     has(&full, &["+ 77: \"key77 = 77\"", "arguments:"]);
-    let (_, answer) = approve(&stage, &first);
+    let (_, answer) = approve(&installation, &first);
     assert!(
         ["done", "running", "queued", "checked"].contains(&answer["state"].as_str().unwrap()),
         "{answer:#}"
     );
-    stage.closed(&first);
+    installation.closed(&first);
 
     let changed = |number: usize| {
         if number % 10 == 3 { format!("key{number} = wеb") } else { plain(number) }
     };
-    let second = asked(&stage, &token, "config_set", &conf(&changed));
-    let shown = stage.run(&["show", &second, "--shown"]);
+    let second = asked(&installation, &token, "config_set", &conf(&changed));
+    let shown = installation.run(&["show", &second, "--shown"]);
     has(
         &shown,
         &[
@@ -111,7 +112,7 @@ fn a_change_of_a_long_text_is_read_line_by_line() {
     assert!(!shown.contains("→ \"key") && !shown.contains("key4 = 4\""), "{shown}");
     // The story of a waiting call shows the same.
     has(
-        &stage.run(&["show", &second]),
+        &installation.run(&["show", &second]),
         &[
             "would do     0. patch ConfigMap web",
             "20 of 200 lines go",
@@ -122,13 +123,13 @@ fn a_change_of_a_long_text_is_read_line_by_line() {
 
 #[test]
 fn what_changed_since_is_told_before_signing_and_nothing_is_promised() {
-    let stage = single();
-    let token = stage.agent("release", "operator");
+    let installation = single();
+    let token = installation.agent("release", "operator");
     let (call, other) = (
-        asked(&stage, &token, "deployment_scale", &scale("web", 18)),
-        asked(&stage, &token, "deployment_scale", &scale("web", 19)),
+        asked(&installation, &token, "deployment_scale", &scale("web", 18)),
+        asked(&installation, &token, "deployment_scale", &scale("web", 19)),
     );
-    let (told, answer) = approve(&stage, &call);
+    let (told, answer) = approve(&installation, &call);
     has(
         &told,
         &[
@@ -137,10 +138,10 @@ fn what_changed_since_is_told_before_signing_and_nothing_is_promised() {
             "since it was asked:   nothing of it changed",
         ],
     );
-    stage.closed(&call);
+    installation.closed(&call);
     assert_eq!((&answer["missing"], &answer["approver"]), (&json!(0), &json!("bob@example.com")));
     // The other one is about three replicas; by now there are 18.
-    let (told, answer) = approve(&stage, &other);
+    let (told, answer) = approve(&installation, &other);
     has(
         &told,
         &["`spec.replicas` of Deployment web in namespace storefront was 3 and is 18 (at \
@@ -156,12 +157,12 @@ fn what_changed_since_is_told_before_signing_and_nothing_is_promised() {
 
 #[test]
 fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
-    let stage = single();
-    let token = stage.agent("release", "operator");
-    has(&stage.run(&["approve"]), &["Nothing waits for a person."]);
-    let call = asked(&stage, &token, "deployment_scale", &scale("api", 18));
+    let installation = single();
+    let token = installation.agent("release", "operator");
+    has(&installation.run(&["approve"]), &["Nothing waits for a person."]);
+    let call = asked(&installation, &token, "deployment_scale", &scale("api", 18));
     for verb in ["approve", "deny"] {
-        let list = stage.run(&[verb]);
+        let list = installation.run(&[verb]);
         has(
             &list,
             &[
@@ -173,7 +174,7 @@ fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
                 &format!("cofferdam {verb} ID"),
             ],
         );
-        let listed = stage.json(&[verb])["waiting"][0].clone();
+        let listed = installation.json(&[verb])["waiting"][0].clone();
         assert_eq!(
             (&listed["number"], &listed["call"], &listed["agent"]),
             (&json!(1), &json!(call), &json!("release"))
@@ -185,10 +186,10 @@ fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
             "{listed:#}"
         );
     }
-    assert!(stage.fail(&["approve", "--yes"]).contains("give its id"));
+    assert!(installation.fail(&["approve", "--yes"]).contains("give its id"));
     assert!(
-        stage
-            .fail(&["deny", &call, "--key", text(&stage.key("bob"))])
+        installation
+            .fail(&["deny", &call, "--key", text(&installation.key("bob"))])
             .contains("give a `--reason`")
     );
     // A terminal of its own, as `script` makes one.
@@ -196,8 +197,8 @@ fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
         let line = format!(
             "{} --home {} {verb} --key {}",
             text(&binaries().join("cofferdam")),
-            text(&stage.home()),
-            text(&stage.key("bob"))
+            text(&installation.home()),
+            text(&installation.key("bob"))
         );
         let mut child = Command::new("script")
             .args(["-qec", &line, "/dev/null"])
@@ -219,7 +220,7 @@ fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
         &on_terminal("deny", "1\nnot before the release\nyes\n"),
         &["Why not?", &format!("Denied {call} as bob@example.com")],
     );
-    let story = stage.closed(&call);
+    let story = installation.closed(&call);
     assert_eq!(story["view"]["outcome"], "rejected");
 }
 
@@ -246,32 +247,38 @@ fn sign_elsewhere(key: &Path, statement: &Path) {
 
 #[test]
 fn a_statement_is_signed_on_another_machine_and_its_signature_handed_in() {
-    let stage = single();
-    let token = stage.agent("release", "operator");
-    let call = asked(&stage, &token, "deployment_scale", &scale("api", 18));
-    let statement = stage.home().with_file_name("to sign.json");
-    let signature = stage.home().with_file_name("to sign.json.sig");
-    let written = stage.json(&["approve", &call, "--statement", text(&statement)]);
+    let installation = single();
+    let token = installation.agent("release", "operator");
+    let call = asked(&installation, &token, "deployment_scale", &scale("api", 18));
+    let statement = installation.home().with_file_name("to sign.json");
+    let signature = installation.home().with_file_name("to sign.json.sig");
+    let written = installation.json(&["approve", &call, "--statement", text(&statement)]);
     assert_eq!(written["state"], "not_signed");
     has(
         written["sign"].as_str().unwrap(),
         &["ssh-keygen -Y sign -n approval@cofferdam.dev -f KEY '"],
     );
     // By whom policy does not let, over something else, and with the line ends of another system.
-    sign_elsewhere(&stage.key("alice"), &statement);
-    let other = asked(&stage, &token, "deployment_scale", &scale("web", 18));
-    let wrong = stage.fail(&["approve", &other, "--signature", text(&signature)]);
+    sign_elsewhere(&installation.key("alice"), &statement);
+    let other = asked(&installation, &token, "deployment_scale", &scale("web", 18));
+    let wrong = installation.fail(&["approve", &other, "--signature", text(&signature)]);
     assert!(
         wrong.contains("the signing key is not enrolled") || wrong.contains("is for another"),
         "{wrong}"
     );
     std::fs::remove_file(&signature).unwrap();
-    sign_elsewhere(&stage.key("bob"), &statement);
+    sign_elsewhere(&installation.key("bob"), &statement);
     let armour = std::fs::read_to_string(&signature).unwrap();
     std::fs::write(&signature, armour.replace('\n', "\r\n")).unwrap();
-    let export = stage.home().with_file_name("out");
-    let done =
-        stage.json(&["approve", &call, "--signature", text(&signature), "--export", text(&export)]);
+    let export = installation.home().with_file_name("out");
+    let done = installation.json(&[
+        "approve",
+        &call,
+        "--signature",
+        text(&signature),
+        "--export",
+        text(&export),
+    ]);
     assert_eq!(
         (&done["approver"], &done["missing"]),
         (&json!("bob@example.com"), &json!(0)),
@@ -283,14 +290,14 @@ fn a_statement_is_signed_on_another_machine_and_its_signature_handed_in() {
         .output()
         .unwrap();
     assert!(verified.status.success(), "{}", said(&verified));
-    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
+    assert_eq!(installation.closed(&call)["view"]["outcome"], "succeeded");
 }
 
 #[test]
 fn an_agent_with_many_keys_signs_and_one_that_cannot_is_told_why() {
-    let stage = single();
-    let token = stage.agent("release", "operator");
-    let folder = stage.home().with_file_name("agent");
+    let installation = single();
+    let token = installation.agent("release", "operator");
+    let folder = installation.home().with_file_name("agent");
     std::fs::create_dir(&folder).unwrap();
     let socket = folder.join("socket");
     let mut agent = Command::new("ssh-agent");
@@ -315,13 +322,13 @@ fn an_agent_with_many_keys_signs_and_one_that_cannot_is_told_why() {
         assert!(done.status.success(), "{}", said(&done));
     };
     let sign = |call: &str| {
-        let done = command(&stage, &["approve", call, "--yes"])
+        let done = command(&installation, &["approve", call, "--yes"])
             .env("SSH_AUTH_SOCK", &socket)
             .output()
             .unwrap();
         (done.status.success(), said(&done))
     };
-    let call = asked(&stage, &token, "deployment_scale", &scale("api", 18));
+    let call = asked(&installation, &token, "deployment_scale", &scale("api", 18));
     let (_, empty) = sign(&call);
     has(&empty, &["the SSH agent shows no key; unlock it with `ssh-add -X` if it is locked"]);
     for (number, kind) in
@@ -339,9 +346,9 @@ fn an_agent_with_many_keys_signs_and_one_that_cannot_is_told_why() {
         add(&key);
     }
     has(&sign(&call).1, &["the SSH agent holds no enrolled key; add yours with `ssh-add`"]);
-    add(&stage.key("bob"));
+    add(&installation.key("bob"));
     let (signed, told) = sign(&call);
     assert!(signed, "{told}");
     has(&told, &["as bob@example.com: it "]);
-    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
+    assert_eq!(installation.closed(&call)["view"]["outcome"], "succeeded");
 }

@@ -7,7 +7,7 @@ mod own;
 mod strange;
 mod trial;
 
-use crate::stage::{Stage, assets, binaries};
+use crate::installation::{TestInstallation, assets, binaries};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -55,8 +55,8 @@ fn reworded(wasm: &[u8], from: &str, to: &str) -> Vec<u8> {
 }
 
 /// A file of the stage that no command keeps.
-fn file(stage: &Stage, name: &str, bytes: &[u8]) -> String {
-    let path = stage.home().join("..").join(name);
+fn file(installation: &TestInstallation, name: &str, bytes: &[u8]) -> String {
+    let path = installation.home().join("..").join(name);
     std::fs::write(&path, bytes).unwrap();
     path.to_str().unwrap().to_owned()
 }

@@ -3,7 +3,7 @@
 //! `scripts/test --full` runs them, and `scripts/setup clients` installs them; their programs are
 //! in `tests/clients`.
 
-use crate::stage::{PATIENCE, Stage, repository, text};
+use crate::installation::{TIME_LIMIT, TestInstallation, repository, text};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -68,16 +68,16 @@ fn clients() -> Vec<Client> {
     ignore = "scripts/test --full installs the older clients and runs them"
 )]
 fn older_clients_of_each_language_connect_list_and_call() {
-    let stage = Stage::started();
+    let installation = TestInstallation::started();
     for client in clients() {
-        let token = stage.agent(client.name, "operator");
-        let told = journey(&stage, client, &token);
+        let token = installation.agent(client.name, "operator");
+        let told = journey(&installation, client, &token);
         println!("{told}");
         // The next client asks for the same.
         for file in ["storefront/api.yaml", "storefront/web.yaml"] {
             std::fs::copy(
                 repository().join("examples/manifests").join(file),
-                stage.tree().join(file),
+                installation.tree().join(file),
             )
             .unwrap();
         }
@@ -85,10 +85,10 @@ fn older_clients_of_each_language_connect_list_and_call() {
 }
 
 /// Runs a client, approves what it waits for, and holds what it was told against the table.
-fn journey(stage: &Stage, client: Client, token: &str) -> String {
+fn journey(installation: &TestInstallation, client: Client, token: &str) -> String {
     let Client { name, mut command, revision, progress } = client;
     let began = Instant::now();
-    let url = format!("http://{}/mcp", stage.address());
+    let url = format!("http://{}/mcp", installation.address());
     let mut child = command
         .args([&url, token])
         .stdin(Stdio::null())
@@ -101,13 +101,13 @@ fn journey(stage: &Stage, client: Client, token: &str) -> String {
         let line = line.unwrap();
         let heard: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{name}: {line}"));
         if heard["step"] == "waiting" {
-            let call = stage.waiting();
-            stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+            let call = installation.waiting();
+            installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
             // A client that was told to come back later is done before its job is.
-            stage.closed(&call);
+            installation.closed(&call);
         }
         told.push(heard);
-        assert!(began.elapsed() < PATIENCE, "{name} goes on for too long: {told:#?}");
+        assert!(began.elapsed() < TIME_LIMIT, "{name} goes on for too long: {told:#?}");
     }
     let mut fault = String::new();
     child.stderr.take().unwrap().read_to_string(&mut fault).unwrap();
@@ -153,8 +153,8 @@ fn journey(stage: &Stage, client: Client, token: &str) -> String {
     ignore = "scripts/test --full installs the older clients and runs them"
 )]
 fn gemini_cli_says_that_the_gateway_is_connected() {
-    let stage = Stage::started();
-    let token = stage.agent("gemini", "operator");
+    let installation = TestInstallation::started();
+    let token = installation.agent("gemini", "operator");
     let home = tempfile::tempdir().unwrap();
     let gemini = |words: &[&str]| {
         let done = Command::new("node")
@@ -171,7 +171,7 @@ fn gemini_cli_says_that_the_gateway_is_connected() {
             .unwrap();
         String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
     };
-    let url = format!("http://{}/mcp", stage.address());
+    let url = format!("http://{}/mcp", installation.address());
     let header = format!("Authorization: Bearer {token}");
     let added =
         gemini(&["mcp", "add", "--scope", "user", "-t", "http", "-H", &header, "cofferdam", &url]);

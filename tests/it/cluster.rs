@@ -7,7 +7,7 @@
 mod audit;
 mod client;
 
-use crate::stage::{Answer, PATIENCE, repository, text};
+use crate::installation::{Answer, TIME_LIMIT, repository, text};
 use audit::Audit;
 pub use audit::Event;
 use client::Client;
@@ -48,7 +48,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(began.elapsed() < TIME_LIMIT, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

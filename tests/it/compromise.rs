@@ -1,7 +1,7 @@
 //! The parts of `docs/threat-model.md`, one by one: each test acts with what that role really
 //! holds, and is refused.
 
-use crate::stage::{PATIENCE, Stage, binaries, repository, text};
+use crate::installation::{TIME_LIMIT, TestInstallation, binaries, repository, text};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::role_settings::{
     ActorSettings, Infrastructure, RecorderSettings, ViewerSettings, Voice,
@@ -15,12 +15,12 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 /// Runs `scripts/attack.py` on a stopped installation.
-pub fn attack(stage: &Stage, words: &[&str]) {
+pub fn attack(installation: &TestInstallation, words: &[&str]) {
     let python = std::env::var_os("COFFERDAM_PYTHON")
         .expect("COFFERDAM_PYTHON is not set: run `scripts/test`");
     let done = Command::new(python)
         .arg(repository().join("scripts/attack.py"))
-        .arg(stage.home())
+        .arg(installation.home())
         .args(words)
         .output()
         .unwrap();
@@ -32,26 +32,26 @@ fn delete(name: &str) -> Value {
 }
 
 /// A call that waits for a person, left behind by a stopped gateway.
-fn pending(stage: &mut Stage, name: &str) -> String {
-    let token = stage.agent("release", "operator");
-    stage.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&delete(name)));
-    let call = stage.waiting();
-    stage.stop();
+fn pending(installation: &mut TestInstallation, name: &str) -> String {
+    let token = installation.agent("release", "operator");
+    installation.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&delete(name)));
+    let call = installation.waiting();
+    installation.stop();
     call
 }
 
 /// The runner refuses a job: with exactly this code and for this reason, and the tree stays as it
 /// is.
-fn refused(stage: &mut Stage, call: &str, code: &str, reason: &str) {
-    let before = stage.files();
-    stage.serve(&[]);
-    let story = stage.closed(call);
-    assert_eq!(story["view"]["outcome"], "refused", "{story:#}\n{}", stage.log());
+fn refused(installation: &mut TestInstallation, call: &str, code: &str, reason: &str) {
+    let before = installation.files();
+    installation.serve(&[]);
+    let story = installation.closed(call);
+    assert_eq!(story["view"]["outcome"], "refused", "{story:#}\n{}", installation.log());
     let told = ending(&story);
     assert_eq!(told["code"], code, "{story:#}");
     assert!(told["detail"].as_str().unwrap().contains(reason), "not `{reason}`: {told:#}");
-    assert_eq!(stage.files(), before);
-    assert!(stage.namespaces().is_empty());
+    assert_eq!(installation.files(), before);
+    assert!(installation.namespaces().is_empty());
 }
 
 /// What the runner told of a job's end: its code, and why.
@@ -63,39 +63,39 @@ fn ending(story: &Value) -> Value {
 
 #[test]
 fn gateway_key_cannot_sign_away_a_person() {
-    let mut stage = Stage::started();
-    let call = pending(&mut stage, "gift-cards-v1");
-    attack(&stage, &["permit-without-approval", &call]);
-    refused(&mut stage, &call, "approval-missing", "a person's signature is missing");
+    let mut installation = TestInstallation::started();
+    let call = pending(&mut installation, "gift-cards-v1");
+    attack(&installation, &["permit-without-approval", &call]);
+    refused(&mut installation, &call, "approval-missing", "a person's signature is missing");
 }
 
 #[test]
 fn a_job_put_into_the_store_by_hand_is_refused() {
-    let mut stage = Stage::started();
-    let call = pending(&mut stage, "gift-cards-v1");
-    attack(&stage, &["job-by-hand", &call]);
-    refused(&mut stage, &"a".repeat(26), "permit-signature", "is not signed by the gateway");
+    let mut installation = TestInstallation::started();
+    let call = pending(&mut installation, "gift-cards-v1");
+    attack(&installation, &["job-by-hand", &call]);
+    refused(&mut installation, &"a".repeat(26), "permit-signature", "is not signed by the gateway");
 }
 
 #[test]
 fn a_stolen_permit_is_good_for_nothing_else() {
-    let mut stage = Stage::started();
-    let token = stage.agent("other", "operator");
-    let web = stage.tree().join("storefront/web.yaml");
+    let mut installation = TestInstallation::started();
+    let token = installation.agent("other", "operator");
+    let web = installation.tree().join("storefront/web.yaml");
     let before = std::fs::read_to_string(&web).unwrap();
-    let done = stage.call(
+    let done = installation.call(
         &token,
         "deployment_scale",
         &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
     );
     let other = done.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", done.body)).to_owned();
-    assert_eq!(stage.closed(&other)["view"]["outcome"], "succeeded");
-    stage.stop();
+    assert_eq!(installation.closed(&other)["view"]["outcome"], "succeeded");
+    installation.stop();
     // The state is as it was, and the permit is for the same plan: only the call is another.
     std::fs::write(&web, before).unwrap();
-    attack(&stage, &["second-run", &other]);
+    attack(&installation, &["second-run", &other]);
     refused(
-        &mut stage,
+        &mut installation,
         &"a".repeat(26),
         "permit-differs",
         "the permit is for another call than the job",
@@ -104,62 +104,69 @@ fn a_stolen_permit_is_good_for_nothing_else() {
 
 #[test]
 fn a_stolen_approval_is_good_for_nothing_else() {
-    let mut stage = Stage::started();
-    let token = stage.agent("other", "operator");
-    let before = stage.files();
+    let mut installation = TestInstallation::started();
+    let token = installation.agent("other", "operator");
+    let before = installation.files();
     let approved = std::thread::scope(|scope| {
-        let calling =
-            scope.spawn(|| stage.call(&token, "deployment_delete", &delete("gift-cards-v1")));
-        let call = stage.waiting();
-        stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+        let calling = scope
+            .spawn(|| installation.call(&token, "deployment_delete", &delete("gift-cards-v1")));
+        let call = installation.waiting();
+        installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
         calling.join().unwrap();
         call
     });
-    assert_eq!(stage.closed(&approved)["view"]["outcome"], "succeeded");
-    before.iter().for_each(|(path, text)| std::fs::write(stage.tree().join(path), text).unwrap());
+    assert_eq!(installation.closed(&approved)["view"]["outcome"], "succeeded");
+    before
+        .iter()
+        .for_each(|(path, text)| std::fs::write(installation.tree().join(path), text).unwrap());
     // The same plan over the same state: only the call is another.
-    let call = pending(&mut stage, "gift-cards-v1");
-    attack(&stage, &["stolen-approval", &call, &approved]);
-    refused(&mut stage, &call, "approval-missing", "the approval is for another call");
+    let call = pending(&mut installation, "gift-cards-v1");
+    attack(&installation, &["stolen-approval", &call, &approved]);
+    refused(&mut installation, &call, "approval-missing", "the approval is for another call");
 }
 
 #[test]
 fn a_recorder_that_changes_what_was_asked_is_refused() {
-    let mut stage = Stage::started();
-    let call = pending(&mut stage, "gift-cards-v1");
-    attack(&stage, &["other-arguments", &call]);
-    refused(&mut stage, &call, "plan-differs", "the tool gives the plan");
+    let mut installation = TestInstallation::started();
+    let call = pending(&mut installation, "gift-cards-v1");
+    attack(&installation, &["other-arguments", &call]);
+    refused(&mut installation, &call, "plan-differs", "the tool gives the plan");
 }
 
 #[test]
 fn a_recorder_that_rewrites_history_is_caught_at_its_next_start() {
-    let mut stage = Stage::started();
-    pending(&mut stage, "gift-cards-v1");
-    attack(&stage, &["rewrite-entry", "1"]);
-    let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.serve(&[])));
+    let mut installation = TestInstallation::started();
+    pending(&mut installation, "gift-cards-v1");
+    attack(&installation, &["rewrite-entry", "1"]);
+    let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| installation.serve(&[])));
     assert!(said.is_err(), "it started over a rewritten ledger");
-    assert!(stage.log().contains("entry") || stage.log().contains("history"), "{}", stage.log());
+    assert!(
+        installation.log().contains("entry") || installation.log().contains("history"),
+        "{}",
+        installation.log()
+    );
 }
 
 #[test]
 fn an_agent_sees_and_ends_only_its_own() {
-    let stage = Stage::started();
-    let (one, other) = (stage.agent("one", "operator"), stage.agent("other", "operator"));
-    let done = stage.call(
+    let installation = TestInstallation::started();
+    let (one, other) =
+        (installation.agent("one", "operator"), installation.agent("other", "operator"));
+    let done = installation.call(
         &one,
         "deployment_scale",
         &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
     );
     let call = done.body["call"].as_str().unwrap();
-    assert_eq!(stage.http("GET", &format!("/v1/jobs/{call}"), &one, None).status, 200);
-    assert_eq!(stage.http("GET", &format!("/v1/jobs/{call}"), &other, None).status, 404);
-    assert_eq!(stage.http("DELETE", &format!("/v1/jobs/{call}"), &other, None).status, 404);
-    assert_eq!(stage.http("GET", "/v1/tools", "cfd_guess", None).status, 401);
+    assert_eq!(installation.http("GET", &format!("/v1/jobs/{call}"), &one, None).status, 200);
+    assert_eq!(installation.http("GET", &format!("/v1/jobs/{call}"), &other, None).status, 404);
+    assert_eq!(installation.http("DELETE", &format!("/v1/jobs/{call}"), &other, None).status, 404);
+    assert_eq!(installation.http("GET", "/v1/tools", "cfd_guess", None).status, 401);
 }
 
 #[test]
 fn a_policy_that_allows_everything_does_not_lift_the_floor() {
-    let mut stage = Stage::bare("example");
+    let mut installation = TestInstallation::bare("example");
     let policy = tempfile::tempdir().unwrap();
     std::fs::write(
         policy.path().join("all.rego"),
@@ -203,23 +210,23 @@ fn a_policy_that_allows_everything_does_not_lift_the_floor() {
         .output()
         .unwrap();
     assert!(unpacked.status.success());
-    stage.run(&["accept", "--policy", text(built.path())]);
-    let token = stage.agent("release", "operator");
-    stage.serve(&[]);
-    let answer = stage.http(
+    installation.run(&["accept", "--policy", text(built.path())]);
+    let token = installation.agent("release", "operator");
+    installation.serve(&[]);
+    let answer = installation.http(
         "POST",
         "/v1/tools/deployment_delete?wait=1",
         &token,
         Some(&delete("gift-cards-v1")),
     );
-    assert!(!stage.waiting().is_empty(), "{:#}", answer.body);
-    assert!(stage.tree().join("storefront/gift-cards-v1.yaml").exists());
+    assert!(!installation.waiting().is_empty(), "{:#}", answer.body);
+    assert!(installation.tree().join("storefront/gift-cards-v1.yaml").exists());
 }
 
 #[test]
 fn a_socket_answers_only_what_its_holder_may_ask() {
-    let stage = Stage::bare("example");
-    let home = stage.home();
+    let installation = TestInstallation::bare("example");
+    let home = installation.home();
     let trust =
         Trust::parse(&std::fs::read_to_string(home.join("trust/trust.toml")).unwrap()).unwrap();
     let settings = RecorderSettings {
@@ -262,16 +269,17 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
 
 #[test]
 fn a_gateway_looks_no_further_than_the_ceilings() {
-    let stage = Stage::bare("example");
-    let trust =
-        Trust::parse(&std::fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap())
-            .unwrap();
+    let installation = TestInstallation::bare("example");
+    let trust = Trust::parse(
+        &std::fs::read_to_string(installation.home().join("trust/trust.toml")).unwrap(),
+    )
+    .unwrap();
     let tool = trust.tool("workload_status").unwrap().clone();
     let settings = ActorSettings::Viewer(ViewerSettings {
         voice: Voice { level: "error".to_owned(), json: false },
         environment: trust.environment.clone(),
-        trust_file: stage.home().join("trust/trust.toml"),
-        infrastructure: Infrastructure::Directory { tree: stage.tree() },
+        trust_file: installation.home().join("trust/trust.toml"),
+        infrastructure: Infrastructure::Directory { tree: installation.tree() },
     });
     let (supervisor, theirs) = control::pair().unwrap();
     let mut viewer =
@@ -314,7 +322,7 @@ fn asked(supervisor: &control::Control, name: &str, ask: &Value) -> Option<Value
     let (ours, theirs) = UnixStream::pair().unwrap();
     supervisor.give(name, &theirs.as_fd()).unwrap();
     drop(theirs);
-    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    ours.set_read_timeout(Some(TIME_LIMIT)).unwrap();
     frame::write(&mut &ours, &Frame::of(ask.to_string().into_bytes())).unwrap();
     let answer: Value = serde_json::from_slice(&frame::read(&mut &ours).ok()??.header).unwrap();
     answer.get("ok").cloned()

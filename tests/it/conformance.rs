@@ -3,7 +3,7 @@
 //! and passes is a fault, too. `scripts/setup clients` installs the suite.
 
 use crate::clients::installed;
-use crate::stage::{binaries, repository};
+use crate::installation::{binaries, repository};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 

@@ -2,15 +2,15 @@
 //! and over a real API server, whose whole outcomes must be the same. Each kind of infrastructure
 //! is served once, by the real gateway with all its roles; each scenario has objects of its own.
 
-mod ground;
+mod infrastructure;
 
 use crate::cluster::until;
-use crate::kubernetes::world::World;
-use crate::stage::{Answer, Stage, assets, text};
+use crate::installation::{Answer, TestInstallation, assets, text};
+use crate::kubernetes::installation::ClusterInstallation;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::json::canonical;
 use cofferdam_core::model::trust::Trust;
-use ground::{Ground, NAMESPACE, Target};
+use infrastructure::{Infrastructure, NAMESPACE, Target};
 use serde_json::{Value, json};
 use std::fs;
 use std::sync::OnceLock;
@@ -290,27 +290,28 @@ fn same(words: &str, call: &str) -> String {
 }
 
 /// Plays a scenario out; gives everything that both backends have to agree on.
-fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
-    let stage = ground.stage();
+fn play(infrastructure: &Infrastructure, token: &str, scenario: &Scenario) -> Value {
+    let installation = infrastructure.installation();
     let path = format!("/v1/tools/{}/preview", scenario.tool);
-    let [one, two] = [(); 2].map(|()| stage.http("POST", &path, token, Some(&scenario.arguments)));
+    let [one, two] =
+        [(); 2].map(|()| installation.http("POST", &path, token, Some(&scenario.arguments)));
     assert_eq!(
         one.body["plan"], two.body["plan"],
         "{}: the same request, another digest",
         scenario.name
     );
-    let call = World::call_of(&one);
+    let call = ClusterInstallation::call_of(&one);
     let preview = same(&said(&one.body), &call);
 
     let answer = std::thread::scope(|scope| {
-        let calling = scope.spawn(|| stage.call(token, scenario.tool, &scenario.arguments));
+        let calling = scope.spawn(|| installation.call(token, scenario.tool, &scenario.arguments));
         match scenario.then {
             Then::Nothing => {}
-            Then::Ready => ground.become_ready(scenario.target.unwrap().name),
+            Then::Ready => infrastructure.become_ready(scenario.target.unwrap().name),
             Then::Signed | Then::Changed | Then::Labelled => {
                 // Answered already, it waits for nobody.
                 let question = || {
-                    stage.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"]
+                    installation.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"]
                         .as_str()
                         .map(str::to_owned)
                 };
@@ -320,30 +321,36 @@ fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
                     panic!(
                         "{} over {}: nobody was asked: {:#?}",
                         scenario.name,
-                        ground.name(),
+                        infrastructure.name(),
                         calling.join().unwrap()
                     );
                 };
                 match scenario.then {
-                    Then::Changed => ground.change(scenario.target.unwrap().name),
-                    Then::Labelled => ground.label(scenario.target.unwrap().name),
+                    Then::Changed => infrastructure.change(scenario.target.unwrap().name),
+                    Then::Labelled => infrastructure.label(scenario.target.unwrap().name),
                     _ => {}
                 }
-                stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+                installation.run(&[
+                    "approve",
+                    &call,
+                    "--key",
+                    text(&installation.key("bob")),
+                    "--yes",
+                ]);
             }
         }
         calling.join().unwrap()
     });
     let told = said(&answer.body);
-    let call = World::call_of(&answer);
+    let call = ClusterInstallation::call_of(&answer);
     let (status, word, outcome) = scenario.ends;
     let context = || {
         format!(
             "{} over {}: {} {told}\n{}",
             scenario.name,
-            ground.name(),
+            infrastructure.name(),
             answer.status,
-            stage.log()
+            installation.log()
         )
     };
     assert_eq!(answer.status, status, "{}", context());
@@ -353,9 +360,9 @@ fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
         assert!(plain.contains(words), "not `{words}`: {}", context());
     }
     let view = outcome.map(|outcome| {
-        let story = stage.closed(&call);
+        let story = installation.closed(&call);
         assert_eq!(story["view"]["outcome"], outcome, "{}", context());
-        assert_eq!(ground.left_of(&call), Vec::<String>::new(), "{}", context());
+        assert_eq!(infrastructure.left_of(&call), Vec::<String>::new(), "{}", context());
         story
     });
     if outcome == Some("succeeded") {
@@ -367,7 +374,7 @@ fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
         "done": operations(&answer),
         "plan": view.as_ref().map(|story| plan(story, &one.body["plan"])),
         "events": view.as_ref().map(kinds),
-        "object": scenario.target.map(|target| ground.spec(target)),
+        "object": scenario.target.map(|target| infrastructure.spec(target)),
     })
 }
 
@@ -404,18 +411,18 @@ fn kinds(story: &Value) -> Vec<Value> {
         .collect()
 }
 
-fn play_all(ground: &Ground) -> Vec<Value> {
-    let token = ground.stage().agent("release", "operator");
+fn play_all(infrastructure: &Infrastructure) -> Vec<Value> {
+    let token = infrastructure.installation().agent("release", "operator");
     let seen = scenarios()
         .iter()
         .map(|scenario| {
             let began = std::time::Instant::now();
-            let seen = play(ground, &token, scenario);
-            println!("{} over {}: {:.1?}", scenario.name, ground.name(), began.elapsed());
+            let seen = play(infrastructure, &token, scenario);
+            println!("{} over {}: {:.1?}", scenario.name, infrastructure.name(), began.elapsed());
             seen
         })
         .collect();
-    ground.stage().verify_ledger();
+    infrastructure.installation().verify_ledger();
     seen
 }
 
@@ -423,19 +430,20 @@ fn play_all(ground: &Ground) -> Vec<Value> {
 fn over_a_directory() -> &'static Vec<Value> {
     static PLAYED: OnceLock<Vec<Value>> = OnceLock::new();
     PLAYED.get_or_init(|| {
-        let ground = Ground::directory();
-        knows_the_command(ground.stage());
-        play_all(&ground)
+        let infrastructure = Infrastructure::directory();
+        knows_the_command(infrastructure.installation());
+        play_all(&infrastructure)
     })
 }
 
 /// The command that `init` accepted is the one that was built.
-fn knows_the_command(stage: &Stage) {
+fn knows_the_command(installation: &TestInstallation) {
     let trust =
-        Trust::parse(&fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap()).unwrap();
+        Trust::parse(&fs::read_to_string(installation.home().join("trust/trust.toml")).unwrap())
+            .unwrap();
     let command = trust.command(lint_digest()).unwrap();
     assert_eq!(command.name, "manifest_lint");
-    let again = stage.home().join("plugins/commands/manifest_lint.wasm");
+    let again = installation.home().join("plugins/commands/manifest_lint.wasm");
     assert_eq!(ComponentDigest::of(&fs::read(again).unwrap()), lint_digest());
 }
 
@@ -449,7 +457,7 @@ fn a_directory_keeps_the_contract() {
 fn a_cluster_keeps_the_same_contract_as_a_directory() {
     let (directory, cluster) = std::thread::scope(|scope| {
         let one = scope.spawn(over_a_directory);
-        let other = play_all(&Ground::cluster());
+        let other = play_all(&Infrastructure::cluster());
         (one.join().unwrap(), other)
     });
     let mut differ = Vec::new();

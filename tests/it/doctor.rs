@@ -2,7 +2,7 @@
 //! remedy that destroys nothing. Faults are made on real files, ports and mounts.
 
 use crate::cluster::until;
-use crate::stage::{Stage, assets, binaries, text};
+use crate::installation::{TestInstallation, assets, binaries, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpListener;
@@ -11,11 +11,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// What `doctor` calls WRONG, a line each.
-fn wrong(stage: &Stage) -> String {
+fn wrong(installation: &TestInstallation) -> String {
     let done = Command::new(binaries().join("cofferdam"))
         .arg("--json")
         .arg("--home")
-        .arg(stage.home())
+        .arg(installation.home())
         .arg("doctor")
         .output()
         .unwrap();
@@ -37,11 +37,17 @@ fn wrong_in(out: &[u8]) -> String {
 
 /// Breaks, asks, puts back: `aside` is moved away meanwhile, and `instead` makes something in its
 /// place.
-fn check(stage: &Stage, aside: &str, instead: impl FnOnce(&Path), expect: &[&str]) {
-    let (path, kept) = (stage.home().join(aside), stage.home().with_file_name("kept"));
+fn check(
+    installation: &TestInstallation,
+    aside: &str,
+    instead: impl FnOnce(&Path),
+    expect: &[&str],
+) {
+    let (path, kept) =
+        (installation.home().join(aside), installation.home().with_file_name("kept"));
     fs::rename(&path, &kept).unwrap();
     instead(&path);
-    let said = wrong(stage);
+    let said = wrong(installation);
     for words in expect {
         assert!(said.contains(words), "{aside}: not `{words}`:\n{said}");
     }
@@ -72,66 +78,76 @@ fn dangling(path: &Path) {
 
 #[test]
 fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
-    let stage = Stage::bare("example");
-    assert_eq!(wrong(&stage), "");
+    let installation = TestInstallation::bare("example");
+    assert_eq!(wrong(&installation), "");
     check(
-        &stage,
+        &installation,
         "trust/trust.toml",
         nothing,
         &["trust.toml` is not there", "restore `trust/trust.toml` from a backup"],
     );
     check(
-        &stage,
+        &installation,
         "trust/trust.toml",
         garbage,
         &["the trust file is damaged", "restore `trust/trust.toml` from a backup"],
     );
     check(
-        &stage,
+        &installation,
         "trust/trust.toml",
         folder,
         &["trust.toml` cannot be read (Is a directory", "from a backup"],
     );
     check(
-        &stage,
+        &installation,
         "agents/agents.toml",
         nothing,
         &["agents.toml` is not there", "restore it from a backup"],
     );
-    check(&stage, "agents/agents.toml", folder, &["agents.toml` cannot be read (Is a directory"]);
     check(
-        &stage,
+        &installation,
+        "agents/agents.toml",
+        folder,
+        &["agents.toml` cannot be read (Is a directory"],
+    );
+    check(
+        &installation,
         "cofferdam.toml",
         nothing,
         &["cofferdam.toml` is not there", "restore `cofferdam.toml` from a backup"],
     );
-    check(&stage, "cofferdam.toml", garbage, &["not TOML"]);
+    check(&installation, "cofferdam.toml", garbage, &["not TOML"]);
     check(
-        &stage,
+        &installation,
         "keys/gateway",
         nothing,
         &["keys/gateway`: No such file", "restore", "from a backup"],
     );
-    check(&stage, "keys/recorder", folder, &["keys/recorder`: Is a directory"]);
-    check(&stage, "keys/recorder", garbage, &["is not 64 hexadecimal digits"]);
+    check(&installation, "keys/recorder", folder, &["keys/recorder`: Is a directory"]);
+    check(&installation, "keys/recorder", garbage, &["is not 64 hexadecimal digits"]);
     check(
-        &stage,
+        &installation,
         "keys/gateway",
         dangling,
         &["keys/gateway` is a link to `nowhere`, and nothing is there"],
     );
     // It can be made again, and is.
-    check(&stage, "keys/runner-artefacts", nothing, &[]);
-    check(&stage, "keys", nothing, &["keys` is missing"]);
-    check(&stage, "policy/policy.wasm", nothing, &["policy.wasm` cannot be read: No such file"]);
-    check(&stage, "policy/data.json", garbage, &["policy"]);
+    check(&installation, "keys/runner-artefacts", nothing, &[]);
+    check(&installation, "keys", nothing, &["keys` is missing"]);
     check(
-        &stage,
+        &installation,
+        "policy/policy.wasm",
+        nothing,
+        &["policy.wasm` cannot be read: No such file"],
+    );
+    check(&installation, "policy/data.json", garbage, &["policy"]);
+    check(
+        &installation,
         "plugins/tools/hello.wasm",
         nothing,
         &["the accepted tool `hello` cannot be read", "No such file"],
     );
-    check(&stage, "plugins/tools/hello.wasm", garbage, &["not the accepted tool"]);
+    check(&installation, "plugins/tools/hello.wasm", garbage, &["not the accepted tool"]);
     for made_again in [
         "ledger",
         "run",
@@ -142,31 +158,31 @@ fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
         "artefacts/gateway",
         "artefacts/runner",
     ] {
-        check(&stage, made_again, nothing, &[]);
+        check(&installation, made_again, nothing, &[]);
         let (file, link) = (
             format!("{made_again}` is a file where a folder belongs"),
             format!("{made_again}` is a link to"),
         );
-        check(&stage, made_again, garbage, &[&file]);
-        check(&stage, made_again, dangling, &[&link]);
+        check(&installation, made_again, garbage, &[&file]);
+        check(&installation, made_again, dangling, &[&link]);
     }
     // It is there during a start alone.
-    let served = stage.home().join("served");
+    let served = installation.home().join("served");
     garbage(&served);
     assert!(
-        wrong(&stage).contains("served` is a file where a folder belongs"),
+        wrong(&installation).contains("served` is a file where a folder belongs"),
         "{}",
-        wrong(&stage)
+        wrong(&installation)
     );
     fs::remove_file(&served).unwrap();
     for key in ["keys/gateway", "keys/recorder", "keys/gateway-artefacts", "keys/runner-artefacts"]
     {
         let said = format!("{key}`: Is a directory");
-        check(&stage, key, folder, &[&said]);
+        check(&installation, key, folder, &[&said]);
     }
     // The store is lost, and what it published is there.
-    let checkpoint = stage.home().join("ledger/checkpoint");
-    let trust = fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap();
+    let checkpoint = installation.home().join("ledger/checkpoint");
+    let trust = fs::read_to_string(installation.home().join("trust/trust.toml")).unwrap();
     let id = trust
         .lines()
         .find_map(|line| line.strip_prefix("id = "))
@@ -174,73 +190,78 @@ fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
         .trim_matches('"')
         .to_owned();
     fs::write(&checkpoint, format!("cofferdam.dev/{id}\n25\n\n")).unwrap();
-    let said = wrong(&stage);
+    let said = wrong(&installation);
     assert!(
         said.contains("its published ledger has 25 entries")
             && said.contains("from the newest backup"),
         "{said}"
     );
     fs::write(&checkpoint, "cofferdam.dev/0123456789abcdef0123456789abcdef\n25\n\n").unwrap();
-    let said = wrong(&stage);
+    let said = wrong(&installation);
     assert!(
         said.contains(&format!("belongs to another environment ({id})"))
             && said.contains("restore the right"),
         "{said}"
     );
-    let init = stage.run(&["init", text(&stage.tree()), "--name", "other"]);
+    let init = installation.run(&["init", text(&installation.tree()), "--name", "other"]);
     assert!(!init.contains("made") && !init.contains("accepted"), "{init}");
     fs::remove_file(&checkpoint).unwrap();
-    fs::write(stage.home().join("store/cofferdam.db"), vec![7; 8192]).unwrap();
-    let said = wrong(&stage);
+    fs::write(installation.home().join("store/cofferdam.db"), vec![7; 8192]).unwrap();
+    let said = wrong(&installation);
     assert!(said.contains("cofferdam.db` is damaged: file is not a database"), "{said}");
-    fs::remove_file(stage.home().join("store/cofferdam.db")).unwrap();
+    fs::remove_file(installation.home().join("store/cofferdam.db")).unwrap();
     // Open to others.
-    let key = stage.home().join("keys/gateway");
+    let key = installation.home().join("keys/gateway");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let said = wrong(&stage);
+    let said = wrong(&installation);
     assert!(said.contains("other users can read") && said.contains("chmod"), "{said}");
-    let refused = stage.fail(&["serve"]);
+    let refused = installation.fail(&["serve"]);
     assert!(refused.contains("other users can read") && refused.contains("chmod 600"), "{refused}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    stage.configure("name", "\"elsewhere\"");
+    installation.configure("name", "\"elsewhere\"");
     assert!(
-        wrong(&stage).contains("`elsewhere` is not the environment of trust.toml, which is `shop`"),
+        wrong(&installation)
+            .contains("`elsewhere` is not the environment of trust.toml, which is `shop`"),
         "{}",
-        wrong(&stage)
+        wrong(&installation)
     );
-    let page = stage.fail(&["status"]);
+    let page = installation.fail(&["status"]);
     assert!(
         page.contains("serving      no") && page.contains("is not the environment of trust.toml"),
         "{page}"
     );
-    stage.configure("name", "\"shop\"");
-    let held = TcpListener::bind(stage.address()).unwrap();
-    assert!(wrong(&stage).contains("is taken by another program"), "{}", wrong(&stage));
+    installation.configure("name", "\"shop\"");
+    let held = TcpListener::bind(installation.address()).unwrap();
+    assert!(
+        wrong(&installation).contains("is taken by another program"),
+        "{}",
+        wrong(&installation)
+    );
     drop(held);
-    assert_eq!(wrong(&stage), "");
+    assert_eq!(wrong(&installation), "");
 }
 
 #[test]
 fn a_lost_trust_file_is_never_made_again_by_init() {
-    let stage = Stage::bare("example");
-    let trust = stage.home().join("trust/trust.toml");
-    fs::write(stage.home().join("ledger/checkpoint"), "cofferdam.dev/1\n25\n\n").unwrap();
+    let installation = TestInstallation::bare("example");
+    let trust = installation.home().join("trust/trust.toml");
+    fs::write(installation.home().join("ledger/checkpoint"), "cofferdam.dev/1\n25\n\n").unwrap();
     fs::remove_file(&trust).unwrap();
-    let said = stage.fail(&["init", text(&stage.tree())]);
+    let said = installation.fail(&["init", text(&installation.tree())]);
     assert!(said.contains("was used before") && said.contains("from a backup"), "{said}");
     assert!(!trust.exists());
 }
 
 #[test]
 fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
-    let mut stage = Stage::bare("example");
-    let file = stage.tree().join("storefront/web.yaml");
+    let mut installation = TestInstallation::bare("example");
+    let file = installation.tree().join("storefront/web.yaml");
     let mark = |how: &str, path: &Path| {
         assert!(Command::new("chattr").arg(how).arg(path).status().unwrap().success())
     };
     // Needs root on a file system that has the mark, as the machines of this project's tests are.
     mark("+i", &file);
-    let said = wrong(&stage);
+    let said = wrong(&installation);
     mark("-i", &file);
     assert!(
         said.contains("storefront/web.yaml` cannot be replaced: Operation not permitted")
@@ -258,49 +279,52 @@ fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
             "-c",
             script,
             "sh",
-            text(&stage.tree()),
+            text(&installation.tree()),
             text(&binaries().join("cofferdam")),
-            text(&stage.home()),
+            text(&installation.home()),
         ])
         .output()
         .unwrap();
     let said = wrong_in(&done.stdout);
     assert!(said.contains("mounted read-only"), "{said}");
-    assert_eq!(wrong(&stage), "");
+    assert_eq!(wrong(&installation), "");
 
-    stage.serve(&[]);
-    assert_eq!(wrong(&stage), "");
-    mark("+i", &stage.tree());
-    let ready = |stage: &Stage| {
-        let answer = stage.http("GET", "/readyz", "", None);
+    installation.serve(&[]);
+    assert_eq!(wrong(&installation), "");
+    mark("+i", &installation.tree());
+    let ready = |installation: &TestInstallation| {
+        let answer = installation.http("GET", "/readyz", "", None);
         (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
     };
-    let told = until("readyz to fail", || Some(ready(&stage)).filter(|(status, _)| *status == 503));
-    mark("-i", &stage.tree());
+    let told =
+        until("readyz to fail", || Some(ready(&installation)).filter(|(status, _)| *status == 503));
+    mark("-i", &installation.tree());
     assert!(
-        told.1.contains(text(&stage.tree())) && told.1.contains("is marked immutable"),
+        told.1.contains(text(&installation.tree())) && told.1.contains("is marked immutable"),
         "{}",
         told.1
     );
-    until("readyz to hold", || (ready(&stage).0 == 200).then_some(()));
-    let journal = stage.home().join("journal");
-    let kept = stage.home().join("kept");
+    until("readyz to hold", || (ready(&installation).0 == 200).then_some(()));
+    let journal = installation.home().join("journal");
+    let kept = installation.home().join("kept");
     fs::rename(&journal, &kept).unwrap();
-    until("readyz to miss a folder", || ready(&stage).1.contains("journal` is gone").then_some(()));
-    assert!(wrong(&stage).contains("journal` is gone"), "{}", wrong(&stage));
+    until("readyz to miss a folder", || {
+        ready(&installation).1.contains("journal` is gone").then_some(())
+    });
+    assert!(wrong(&installation).contains("journal` is gone"), "{}", wrong(&installation));
     fs::rename(&kept, &journal).unwrap();
-    until("readyz to hold again", || (ready(&stage).0 == 200).then_some(()));
+    until("readyz to hold again", || (ready(&installation).0 == 200).then_some(()));
 }
 
 #[test]
 fn one_fault_is_listed_once_with_one_remedy_while_it_serves() {
-    let mut stage = Stage::bare("example");
-    stage.serve(&[]);
-    let all = |stage: &Stage| -> Vec<Value> {
+    let mut installation = TestInstallation::bare("example");
+    installation.serve(&[]);
+    let all = |installation: &TestInstallation| -> Vec<Value> {
         let done = Command::new(binaries().join("cofferdam"))
             .arg("--json")
             .arg("--home")
-            .arg(stage.home())
+            .arg(installation.home())
             .arg("doctor")
             .output()
             .unwrap();
@@ -309,8 +333,8 @@ fn one_fault_is_listed_once_with_one_remedy_while_it_serves() {
             .unwrap()
             .clone()
     };
-    let ready = |stage: &Stage| {
-        stage.http("GET", "/readyz", "", None).body.as_str().unwrap_or_default().to_owned()
+    let ready = |installation: &TestInstallation| {
+        installation.http("GET", "/readyz", "", None).body.as_str().unwrap_or_default().to_owned()
     };
     let stays = "what is served stays in use, and the next start will fail";
     let table = [
@@ -331,11 +355,12 @@ fn one_fault_is_listed_once_with_one_remedy_while_it_serves() {
         ("trust/trust.toml", "from a backup", stays),
     ];
     for (file, remedy, effect) in table {
-        let (path, kept) = (stage.home().join(file), stage.home().with_file_name("kept"));
+        let (path, kept) =
+            (installation.home().join(file), installation.home().with_file_name("kept"));
         fs::rename(&path, &kept).unwrap();
         let name = format!("/{file}`");
-        until("the loss to be seen", || ready(&stage).contains(&name).then_some(()));
-        let found = all(&stage);
+        until("the loss to be seen", || ready(&installation).contains(&name).then_some(()));
+        let found = all(&installation);
         fs::rename(&kept, &path).unwrap();
         let text = |one: &Value| format!("{}: {} → {}", one["what"], one["detail"], one["remedy"]);
         let told: Vec<String> = found.iter().map(text).filter(|one| one.contains(&name)).collect();
@@ -349,21 +374,21 @@ fn one_fault_is_listed_once_with_one_remedy_while_it_serves() {
             wrong.join("\n")
         );
         assert!(wrong[0].contains(remedy) && wrong[0].contains(effect), "{file}: {}", wrong[0]);
-        until("all to be well", || (ready(&stage) == "ready\n").then_some(()));
+        until("all to be well", || (ready(&installation) == "ready\n").then_some(()));
     }
-    assert_eq!(wrong(&stage), "");
+    assert_eq!(wrong(&installation), "");
 }
 
 #[test]
 fn what_can_be_made_again_is_made_at_the_start_and_named() {
-    let mut stage = Stage::bare("example");
+    let mut installation = TestInstallation::bare("example");
     for folder in ["ledger", "run", "runs", "journal"] {
-        fs::remove_dir_all(stage.home().join(folder)).unwrap();
+        fs::remove_dir_all(installation.home().join(folder)).unwrap();
     }
-    fs::remove_file(stage.home().join("keys/runner-artefacts")).unwrap();
-    fs::set_permissions(stage.home(), fs::Permissions::from_mode(0o755)).unwrap();
-    stage.serve(&[]);
-    let log = stage.log();
+    fs::remove_file(installation.home().join("keys/runner-artefacts")).unwrap();
+    fs::set_permissions(installation.home(), fs::Permissions::from_mode(0o755)).unwrap();
+    installation.serve(&[]);
+    let log = installation.log();
     for words in [
         "ledger` was missing",
         "journal` was missing",
@@ -372,8 +397,8 @@ fn what_can_be_made_again_is_made_at_the_start_and_named() {
     ] {
         assert!(log.contains(words), "not `{words}`:\n{log}");
     }
-    let token = stage.agent("bot", "operator");
-    let answer = stage.call(
+    let token = installation.agent("bot", "operator");
+    let answer = installation.call(
         &token,
         "deployment_scale",
         &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
@@ -383,8 +408,8 @@ fn what_can_be_made_again_is_made_at_the_start_and_named() {
 
 #[test]
 fn a_tool_that_no_agent_sees_here_is_named_by_accept_and_doctor() {
-    let stage = Stage::bare("example");
-    let told = stage.run(&["accept", text(&assets().join("tools/pod_logs.wasm"))]);
+    let installation = TestInstallation::bare("example");
+    let told = installation.run(&["accept", text(&assets().join("tools/pod_logs.wasm"))]);
     assert!(
         told.contains(
             "The environment is a folder of manifests, which can carry out none of its plans: no \
@@ -392,9 +417,9 @@ fn a_tool_that_no_agent_sees_here_is_named_by_accept_and_doctor() {
         ),
         "{told}"
     );
-    let told = stage.run(&["accept", text(&assets().join("tools/config_set.wasm"))]);
+    let told = installation.run(&["accept", text(&assets().join("tools/config_set.wasm"))]);
     assert!(!told.contains("no agent sees it"), "{told}");
-    let told = stage.run(&["doctor"]);
+    let told = installation.run(&["doctor"]);
     let left = told.lines().find(|line| line.contains("left out")).unwrap_or(&told);
     assert!(left.contains("pod_logs") && !left.contains("config_set"), "{told}");
 }

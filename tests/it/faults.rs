@@ -1,7 +1,7 @@
 //! A runner killed right after every numbered step of a job: no namespace is left after the next
 //! start, nothing runs twice, the tree is whole, and the job's fate is told.
 
-use crate::stage::Stage;
+use crate::installation::TestInstallation;
 use cofferdam_core::model::run::{JOB_STEPS, JobStep};
 use serde_json::json;
 
@@ -11,15 +11,15 @@ const COMMITTED: JobStep = JobStep::EffectCommitted;
 #[test]
 fn a_runner_killed_after_any_step_leaves_one_fate() {
     // The steps share one installation, so that each also starts from what the one before left.
-    let mut stage = Stage::bare("example");
-    let token = stage.agent("release", "operator");
+    let mut installation = TestInstallation::bare("example");
+    let token = installation.agent("release", "operator");
     let mut replicas = 3;
     for step in JOB_STEPS {
         let word = serde_json::to_value(step).unwrap().as_str().unwrap().to_owned();
-        stage.serve(&["--drill", &word]);
-        let before = stage.files();
+        installation.serve(&["--drill", &word]);
+        let before = installation.files();
         let wanted = if replicas == 5 { 6 } else { 5 };
-        let answer = stage.call(
+        let answer = installation.call(
             &token,
             "deployment_scale",
             &json!({"namespace": "storefront", "name": "web", "replicas": wanted}),
@@ -30,7 +30,7 @@ fn a_runner_killed_after_any_step_leaves_one_fate() {
             .or(answer.body["error"]["call"].as_str())
             .unwrap_or_else(|| panic!("{word}: {text}"))
             .to_owned();
-        let story = stage.closed(&call);
+        let story = installation.closed(&call);
         let outcome = story["view"]["outcome"].as_str().unwrap().to_owned();
         // Lost before acting it is run again under a higher fence; lost while acting and not
         // committed it failed; committed it is completed.
@@ -39,11 +39,11 @@ fn a_runner_killed_after_any_step_leaves_one_fate() {
         } else {
             "failed"
         };
-        assert_eq!(outcome, expected, "{word}: {story:#}\n{}", stage.log());
-        let same = stage.files() == before;
+        assert_eq!(outcome, expected, "{word}: {story:#}\n{}", installation.log());
+        let same = installation.files() == before;
         assert_eq!(same, expected == "failed", "{word}: the tree does not fit the outcome");
         replicas = if same { replicas } else { wanted };
-        assert!(stage.namespaces().is_empty(), "{word}: {:?}", stage.namespaces());
+        assert!(installation.namespaces().is_empty(), "{word}: {:?}", installation.namespaces());
         let commits = story["entries"]
             .as_array()
             .unwrap()
@@ -51,8 +51,8 @@ fn a_runner_killed_after_any_step_leaves_one_fate() {
             .filter(|entry| entry["event"]["kind"] == "finished")
             .count();
         assert_eq!(commits, 1, "{word}: one outcome");
-        stage.stop();
+        installation.stop();
     }
-    stage.serve(&[]);
-    stage.verify_ledger();
+    installation.serve(&[]);
+    installation.verify_ledger();
 }

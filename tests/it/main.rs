@@ -25,6 +25,8 @@ mod doctor;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod installation;
+#[cfg(test)]
 mod journey;
 #[cfg(test)]
 mod kubernetes;
@@ -42,8 +44,6 @@ mod readme;
 mod resolve;
 #[cfg(test)]
 mod restart;
-#[cfg(test)]
-mod stage;
 #[cfg(test)]
 mod start;
 #[cfg(test)]

@@ -3,14 +3,15 @@
 
 use crate::author::javascript;
 use crate::cluster::until;
+use crate::installation::{TestInstallation, repository, text};
 use crate::policies::Workshop;
-use crate::stage::{Stage, repository, text};
 use serde_json::json;
 use std::process::Command;
 
 /// The samples of `/metrics`.
-fn samples(stage: &Stage) -> Vec<String> {
-    let text = stage.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
+fn samples(installation: &TestInstallation) -> Vec<String> {
+    let text =
+        installation.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
@@ -36,36 +37,37 @@ fn clashing() -> Workshop {
 
 #[test]
 fn a_run_emits_every_declared_metric_and_tells_what_happens() {
-    let mut stage = Stage::bare("single");
+    let mut installation = TestInstallation::bare("single");
     // No collector is there: every batch of spans is a failure, and is counted.
-    let config = stage.home().join("cofferdam.toml");
+    let config = installation.home().join("cofferdam.toml");
     let set = std::fs::read_to_string(&config)
         .unwrap()
         .replace("# otlp = \"http://127.0.0.1:4318\"", "otlp = \"http://127.0.0.1:9\"");
     assert!(set.contains("\notlp = "), "{set}");
     std::fs::write(&config, set).unwrap();
-    stage.run(&["accept", "--policy", text(&clashing().built())]);
-    stage.run(&["accept", text(&javascript())]);
-    stage.serve(&[]);
-    let token = stage.agent("bot", "deployer");
+    installation.run(&["accept", "--policy", text(&clashing().built())]);
+    installation.run(&["accept", text(&javascript())]);
+    installation.serve(&[]);
+    let token = installation.agent("bot", "deployer");
     let scale =
         |replicas: u8| json!({"namespace": "storefront", "name": "web", "replicas": replicas});
-    assert_eq!(stage.call(&token, "deployment_scale", &scale(5)).status, 200);
-    let asked = stage.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&scale(12)));
+    assert_eq!(installation.call(&token, "deployment_scale", &scale(5)).status, 200);
+    let asked =
+        installation.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&scale(12)));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
-    let call = stage.waiting();
+    let call = installation.waiting();
     until("the question to be counted", || {
-        samples(&stage).contains(&"cofferdam_waiting_questions 1".to_owned()).then_some(())
+        samples(&installation).contains(&"cofferdam_waiting_questions 1".to_owned()).then_some(())
     });
-    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
-    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
-    let denied = stage.call(
+    installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
+    assert_eq!(installation.closed(&call)["view"]["outcome"], "succeeded");
+    let denied = installation.call(
         &token,
         "deployment_scale",
         &json!({"namespace": "kube-system", "name": "web", "replicas": 1}),
     );
     assert!((400..500).contains(&denied.status), "{} {:#}", denied.status, denied.body);
-    assert_eq!(stage.http("GET", "/v1/tools", "cfd_wrong", None).status, 401);
+    assert_eq!(installation.http("GET", "/v1/tools", "cfd_wrong", None).status, 401);
     let garbage = Command::new("curl")
         .args([
             "-s",
@@ -77,13 +79,13 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
             &format!("Authorization: Bearer {token}"),
         ])
         .args(["-H", "Content-Type: application/json", "-d", "{\"a\":1,\"a\":2}"])
-        .arg(format!("http://{}/v1/tools/deployment_scale", stage.address()))
+        .arg(format!("http://{}/v1/tools/deployment_scale", installation.address()))
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&garbage.stdout), "400");
 
     // A tool that never comes to an end, and a policy that comes to none for this caller.
-    let endless = stage.call(
+    let endless = installation.call(
         &token,
         "greet_js",
         &json!({"namespace": "storefront", "name": "web", "value": "loop"}),
@@ -94,35 +96,38 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
         endless.status,
         endless.body
     );
-    let clash = stage.agent("clash", "deployer");
-    let undecided = stage.call(&clash, "deployment_scale", &scale(5));
+    let clash = installation.agent("clash", "deployer");
+    let undecided = installation.call(&clash, "deployment_scale", &scale(5));
     assert!(undecided.status >= 400, "{} {:#}", undecided.status, undecided.body);
 
     // Work that cannot be recorded: the store's file is elsewhere for a moment.
-    let (store, aside) =
-        (stage.home().join("store/cofferdam.db"), stage.home().join("store/aside.db"));
+    let (store, aside) = (
+        installation.home().join("store/cofferdam.db"),
+        installation.home().join("store/aside.db"),
+    );
     std::fs::rename(&store, &aside).unwrap();
-    let refused = stage.call(&token, "deployment_scale", &scale(4));
+    let refused = installation.call(&token, "deployment_scale", &scale(4));
     std::fs::rename(&aside, &store).unwrap();
     assert_eq!(refused.status, 503, "{:#}", refused.body);
     until("the store to take entries again", || {
-        (stage.http("GET", "/readyz", "", None).status == 200).then_some(())
+        (installation.http("GET", "/readyz", "", None).status == 200).then_some(())
     });
 
     // Each declared metric has its line of help, emitted or not.
-    let page = stage.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
+    let page =
+        installation.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
     let declared: Vec<&str> =
         page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert!(declared.len() > 15, "{page}");
     for name in declared {
         let emitted =
-            || samples(&stage).iter().any(|sample| sample.starts_with(name)).then_some(());
+            || samples(&installation).iter().any(|sample| sample.starts_with(name)).then_some(());
         until(&format!("a sample of {name}"), emitted);
     }
     // Counted by several roles, each at its own pace.
     let has = |start: &str| {
         until(&format!("the sample `{start}`"), || {
-            samples(&stage).iter().any(|sample| sample.starts_with(start)).then_some(())
+            samples(&installation).iter().any(|sample| sample.starts_with(start)).then_some(())
         });
     };
     has("cofferdam_decisions_total{effect=\"require_approval\",rule=\"");
@@ -137,12 +142,12 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     has("cofferdam_role_starts_total{role=\"runner\"}");
     has("cofferdam_ready 1");
     assert!(
-        !samples(&stage).iter().any(|sample| sample.contains("rule=\"\"")),
+        !samples(&installation).iter().any(|sample| sample.contains("rule=\"\"")),
         "{}",
-        samples(&stage).join("\n")
+        samples(&installation).join("\n")
     );
 
-    let log = stage.log();
+    let log = installation.log();
     let line = |words: &str| {
         let found = log.lines().find(|line| line.contains(words));
         found.unwrap_or_else(|| panic!("no line `{words}` in\n{log}")).to_owned()
@@ -169,11 +174,11 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
 
 #[test]
 fn with_json_every_line_of_the_log_is_json() {
-    let mut stage = Stage::bare("single");
-    stage.configure("log_format", "\"json\"");
-    stage.serve(&[]);
-    stage.stop();
-    let log = stage.log();
+    let mut installation = TestInstallation::bare("single");
+    installation.configure("log_format", "\"json\"");
+    installation.serve(&[]);
+    installation.stop();
+    let log = installation.log();
     assert!(log.contains("Cofferdam serves the environment"), "{log}");
     for line in log.lines() {
         assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "not JSON: {line}");

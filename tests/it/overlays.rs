@@ -1,7 +1,7 @@
 //! Trees that kustomizations build: what an overlay gives or sets again is named before and after a
 //! change, to the agent and to the approver, and no delete breaks a build.
 
-use crate::stage::{Stage, text};
+use crate::installation::{TestInstallation, text};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -9,16 +9,16 @@ const CART: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: ca
                     replicas: 3 # as measured\n";
 
 /// The example tree with these files in `kustom/`, served, and an operator's token.
-fn staged(files: &[(&str, &str)]) -> (Stage, String) {
-    let mut stage = Stage::bare("example");
-    let token = stage.agent("bot", "operator");
+fn staged(files: &[(&str, &str)]) -> (TestInstallation, String) {
+    let mut installation = TestInstallation::bare("example");
+    let token = installation.agent("bot", "operator");
     for (path, text) in files {
-        let path = stage.tree().join("kustom").join(path);
+        let path = installation.tree().join("kustom").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    stage.serve(&[]);
-    (stage, token)
+    installation.serve(&[]);
+    (installation, token)
 }
 
 fn cart(replicas: u32) -> Value {
@@ -38,7 +38,7 @@ fn assert_says(text: &str, words: &[&str]) {
 
 #[test]
 fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
-    let (stage, token) = staged(&[
+    let (installation, token) = staged(&[
         ("base/cart.yaml", CART),
         ("base/kustomization.yaml", "resources:\n- cart.yaml\n"),
         (
@@ -51,11 +51,12 @@ fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
         "note: `spec.replicas` is set again by `replicas` in kustom/prod/kustomization.yaml:5 (to \
          2); this change has no effect there",
     ];
-    let listed = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
+    let listed = installation.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
     let given = "namespace storefront is given by `namespace` in kustom/prod/kustomization.yaml:1";
     assert_says(&told(&listed.body), &["\"cart\"", given]);
     assert_eq!(listed.body["result"]["given"], json!([given]), "{:#}", listed.body);
-    let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5)));
+    let preview =
+        installation.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5)));
     assert_says(&told(&preview.body), &notes);
     assert_eq!(
         preview.body["result"]["preview"]["operations"][0]["remarks"].as_array().unwrap().len(),
@@ -63,10 +64,10 @@ fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
         "{:#}",
         preview.body
     );
-    let done = stage.call(&token, "deployment_scale", &cart(5));
+    let done = installation.call(&token, "deployment_scale", &cart(5));
     assert_says(&told(&done.body), &["DONE ", "kustom/base/cart.yaml", notes[0], notes[1]]);
     assert_eq!(
-        fs::read_to_string(stage.tree().join("kustom/base/cart.yaml")).unwrap(),
+        fs::read_to_string(installation.tree().join("kustom/base/cart.yaml")).unwrap(),
         CART.replace('3', "5")
     );
 }
@@ -77,35 +78,41 @@ const UNREADABLE: &[u8] = &[0xff, 0xfe, b'a', 0];
 #[test]
 fn a_change_beside_a_file_that_is_not_read_says_so_and_runs() {
     let named = CART.replace("name: cart\n", "name: cart\n  namespace: storefront\n");
-    let (stage, token) =
+    let (installation, token) =
         staged(&[("cart.yaml", &named), ("more.yaml", &named.replace("name: cart", "name: more"))]);
     let note = "note: kustom/other.yaml:1 is UTF-16 or UTF-32";
     let copy = "a second copy of this object in it would not be seen";
     let preview = || {
-        told(&stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5))).body)
+        told(
+            &installation
+                .http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5)))
+                .body,
+        )
     };
     assert!(!preview().contains(copy), "{}", preview());
     // A person is asked before the file is there, and signs when it is: the call runs.
     let delete = json!({"namespace": "storefront", "name": "more"});
-    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&delete));
+    let asked =
+        installation.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&delete));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
-    let call = stage.waiting();
-    fs::write(stage.tree().join("kustom/other.yaml"), UNREADABLE).unwrap();
+    let call = installation.waiting();
+    fs::write(installation.tree().join("kustom/other.yaml"), UNREADABLE).unwrap();
     assert_says(&preview(), &[note, copy]);
-    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
-    stage.closed(&call);
-    let done = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
+    installation.closed(&call);
+    let done = installation.http("GET", &format!("/v1/jobs/{call}"), &token, None);
     assert_says(&told(&done.body), &["DONE ", "kustom/other.yaml:1 is UTF-16 or UTF-32", copy]);
-    assert!(!stage.tree().join("kustom/more.yaml").exists());
+    assert!(!installation.tree().join("kustom/more.yaml").exists());
     assert_says(
-        &told(&stage.call(&token, "deployment_scale", &cart(5)).body),
+        &told(&installation.call(&token, "deployment_scale", &cart(5)).body),
         &["DONE ", note, copy],
     );
     // A person who is asked beside it signs over the note.
     let gone = json!({"namespace": "storefront", "name": "cart"});
-    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gone));
+    let asked =
+        installation.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gone));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
-    assert_says(&stage.run(&["show", &stage.waiting(), "--shown"]), &[note, copy]);
+    assert_says(&installation.run(&["show", &installation.waiting(), "--shown"]), &[note, copy]);
 }
 
 #[test]
@@ -113,14 +120,14 @@ fn a_delete_that_would_break_a_build_is_refused_with_the_line() {
     let kustomization = "namespace: storefront\nresources:\n- cart.yaml\n- more.yaml\n";
     let named = CART.replace("name: cart\n", "name: cart\n  namespace: storefront\n");
     let more = named.replace("name: cart", "name: more");
-    let (stage, token) = staged(&[
+    let (installation, token) = staged(&[
         ("cart.yaml", &named),
         ("more.yaml", &more),
         ("kustomization.yaml", kustomization),
     ]);
     let delete = json!({"namespace": "storefront", "name": "cart"});
-    let before = stage.files();
-    let refused = stage.call(&token, "deployment_delete", &delete);
+    let before = installation.files();
+    let refused = installation.call(&token, "deployment_delete", &delete);
     assert_says(
         &told(&refused.body),
         &[
@@ -128,31 +135,32 @@ fn a_delete_that_would_break_a_build_is_refused_with_the_line() {
             "`kustom/cart.yaml` is still named by kustom/kustomization.yaml:3 (`resources`)",
         ],
     );
-    assert_eq!(stage.files(), before);
+    assert_eq!(installation.files(), before);
     // Without that line, the same call goes its way.
     fs::write(
-        stage.tree().join("kustom/kustomization.yaml"),
+        installation.tree().join("kustom/kustomization.yaml"),
         kustomization.replace("- cart.yaml\n", ""),
     )
     .unwrap();
-    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&delete));
+    let asked =
+        installation.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&delete));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
 }
 
 #[test]
 fn one_file_of_two_namespaces_is_changed_in_neither() {
-    let (stage, token) = staged(&[
+    let (installation, token) = staged(&[
         ("base/cart.yaml", CART),
         ("base/kustomization.yaml", "resources:\n- cart.yaml\n"),
         ("prod/kustomization.yaml", "namespace: storefront\nresources:\n- ../base\n"),
         ("staging/kustomization.yaml", "namespace: storefront-staging\nresources:\n- ../base\n"),
     ]);
-    let listed = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
+    let listed = installation.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
     assert_says(
         &told(&listed.body),
         &["kustom/base/cart.yaml:1: (Deployment cart) is built as several objects"],
     );
-    let refused = stage.call(&token, "deployment_scale", &cart(5));
+    let refused = installation.call(&token, "deployment_scale", &cart(5));
     assert_says(
         &told(&refused.body),
         &[
@@ -161,8 +169,8 @@ fn one_file_of_two_namespaces_is_changed_in_neither() {
             "kustom/staging/kustomization.yaml:1 gives",
         ],
     );
-    fs::remove_dir_all(stage.tree().join("kustom/staging")).unwrap();
-    assert_says(&told(&stage.call(&token, "deployment_scale", &cart(5)).body), &["DONE "]);
+    fs::remove_dir_all(installation.tree().join("kustom/staging")).unwrap();
+    assert_says(&told(&installation.call(&token, "deployment_scale", &cart(5)).body), &["DONE "]);
 }
 
 #[test]
@@ -170,13 +178,14 @@ fn a_placeholder_is_shown_to_the_person_who_signs() {
     let named = CART
         .replace("name: cart\n", "name: cart\n  namespace: storefront\n")
         .replace("3 #", "${CART_REPLICAS:=3} #");
-    let (stage, token) = staged(&[("cart.yaml", &named)]);
+    let (installation, token) = staged(&[("cart.yaml", &named)]);
     let note = "note: `spec.replicas` holds the placeholder \"${CART_REPLICAS:=3}\"; this change \
                 overwrites it";
-    let asked = stage.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&cart(5)));
+    let asked =
+        installation.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&cart(5)));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
-    let call = stage.waiting();
-    let shown = stage.run(&["show", &call, "--shown"]);
+    let call = installation.waiting();
+    let shown = installation.run(&["show", &call, "--shown"]);
     assert_says(
         &shown,
         &[
@@ -185,8 +194,8 @@ fn a_placeholder_is_shown_to_the_person_who_signs() {
              overwrites",
         ],
     );
-    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
-    stage.closed(&call);
-    let done = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
+    installation.closed(&call);
+    let done = installation.http("GET", &format!("/v1/jobs/{call}"), &token, None);
     assert_says(&told(&done.body), &["DONE ", note]);
 }

@@ -2,7 +2,7 @@
 //! otherwise than its tests, and what would be too slow. Each refusal has a code, and names the
 //! remedy.
 
-use crate::stage::{Stage, assets, binaries, repository, text};
+use crate::installation::{TestInstallation, assets, binaries, repository, text};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -241,12 +241,12 @@ fn data_and_rules_in_the_place_of_the_library_are_refused() {
     );
 
     // A data file that was changed after the build.
-    let stage = Stage::bare("single");
+    let installation = TestInstallation::bare("single");
     let changed = tempfile::tempdir().unwrap();
     fs::copy(assets().join("policy-single/policy.wasm"), changed.path().join("policy.wasm"))
         .unwrap();
     fs::write(changed.path().join("data.json"), hidden).unwrap();
-    let said = stage.fail(&["accept", "--policy", text(changed.path())]);
+    let said = installation.fail(&["accept", "--policy", text(changed.path())]);
     assert!(said.contains("malformed: data.json") && said.contains("another name"), "{said}");
 }
 
@@ -330,7 +330,7 @@ const LOOKS: &str = "some operation in input.plan.operations\nsome change in \
 
 #[test]
 fn a_policy_that_would_be_too_slow_or_too_large_is_not_accepted() {
-    let stage = Stage::bare("single");
+    let installation = TestInstallation::bare("single");
     let numbers =
         |count: u32| (0..count).map(|number| format!("[{number}]")).collect::<Vec<_>>().join(",");
     for (body, data, code, words) in [
@@ -360,7 +360,7 @@ fn a_policy_that_would_be_too_slow_or_too_large_is_not_accepted() {
         let rules = format!("{RULES}{}", deny("\"no\"", body));
         let workshop = Workshop::new(&[("mine.rego", &rules), ("data.json", &data)]);
         let built = workshop.compiled();
-        let home = stage.home();
+        let home = installation.home();
         let accept = ["--json", "--home", text(&home), "accept", "--policy", text(&built)];
         let (given, said) =
             asked(Command::new(binaries().join("cofferdam")).args(accept)).unwrap_err();
@@ -379,7 +379,7 @@ fn a_policy_that_would_be_too_slow_or_too_large_is_not_accepted() {
         &["the tool `widest`", "at most 2000 million, some 100 ms"],
     );
     let workshop = Workshop::new(&[("mine.rego", &rules)]);
-    let (home, tree, assets) = (workshop.0.path().join("home"), stage.tree(), assets());
+    let (home, tree, assets) = (workshop.0.path().join("home"), installation.tree(), assets());
     let built = workshop.compiled();
     let words = [
         "--json",
@@ -482,8 +482,8 @@ fn a_wider_ceiling_is_tried_again_and_the_kept_one_is_not() {
 
 #[test]
 fn the_shipped_policies_are_accepted() {
-    let stage = Stage::bare("single");
+    let installation = TestInstallation::bare("single");
     for policy in ["policy-single", "policy-example"] {
-        stage.run(&["accept", "--policy", text(&assets().join(policy))]);
+        installation.run(&["accept", "--policy", text(&assets().join(policy))]);
     }
 }

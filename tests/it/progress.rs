@@ -1,7 +1,7 @@
 //! What a client of today is told while its call is held: with the official client, in both ways of
 //! speaking.
 
-use crate::stage::{Stage, repository, text};
+use crate::installation::{TestInstallation, repository, text};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -13,10 +13,16 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub fn call(stage: &Stage, token: &str, mode: &str, tool: &str, arguments: &Value) -> Self {
+    pub fn call(
+        installation: &TestInstallation,
+        token: &str,
+        mode: &str,
+        tool: &str,
+        arguments: &Value,
+    ) -> Self {
         let python = std::env::var_os("COFFERDAM_PYTHON")
             .expect("COFFERDAM_PYTHON is not set: run `scripts/test`");
-        let url = format!("http://{}/mcp", stage.address());
+        let url = format!("http://{}/mcp", installation.address());
         let mut child = Command::new(python)
             .arg(repository().join("scripts/listen.py"))
             .args([&url, token, mode, tool, &arguments.to_string()])
@@ -44,18 +50,18 @@ impl Drop for Listener {
 
 #[test]
 fn the_official_client_hears_that_a_person_is_waited_for_and_then_the_result() {
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
     for (mode, name) in [("auto", "gift-cards-v1"), ("legacy", "api")] {
         let mut listener = Listener::call(
-            &stage,
+            &installation,
             &token,
             mode,
             "deployment_delete",
             &json!({"namespace": "storefront", "name": name}),
         );
         let first = listener.next().unwrap();
-        let call = stage.waiting();
+        let call = installation.waiting();
         let message = first["message"].as_str().unwrap();
         assert!(
             first["progress"] == 1.0
@@ -64,7 +70,7 @@ fn the_official_client_hears_that_a_person_is_waited_for_and_then_the_result() {
                 )),
             "{mode}: {first}"
         );
-        stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+        installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
         let (mut told, mut result) = (first["progress"].as_f64().unwrap(), None);
         while let Some(heard) = listener.next() {
             match heard["progress"].as_f64() {

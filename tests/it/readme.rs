@@ -1,7 +1,7 @@
 //! README's first minute, run as it is printed: the commands of "Try it" make an installation,
 //! serve it and change one line. Only the build is left out, and the port is another one.
 
-use crate::stage::{PATIENCE, assets, binaries, repository, text};
+use crate::installation::{TIME_LIMIT, assets, binaries, repository, text};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -94,7 +94,7 @@ fn the_commands_of_readme_change_one_line() {
     let began = Instant::now();
     let said = || std::fs::read_to_string(home.join("serve.log")).unwrap();
     while !said().contains("Cofferdam serves the environment `shop`") {
-        assert!(began.elapsed() < PATIENCE, "it was not ready:\n{}", said());
+        assert!(began.elapsed() < TIME_LIMIT, "it was not ready:\n{}", said());
         std::thread::sleep(Duration::from_millis(50));
     }
 

@@ -2,19 +2,19 @@
 //! outcome, and its agent is told.
 
 use crate::compromise::attack;
-use crate::stage::Stage;
+use crate::installation::TestInstallation;
 use serde_json::json;
 
 #[test]
 fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
-    let mut stage = Stage::started();
-    let token = stage.agent("release", "operator");
+    let mut installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
     let scale =
         |replicas: u32| json!({"namespace": "storefront", "name": "web", "replicas": replicas});
-    let answer = stage.call(&token, "deployment_scale", &scale(5));
+    let answer = installation.call(&token, "deployment_scale", &scale(5));
     let call = answer.body["call"].as_str().unwrap().to_owned();
-    stage.closed(&call);
-    let known = stage.fail(&["resolve", &call, "--as", "failed", "--because", "I looked"]);
+    installation.closed(&call);
+    let known = installation.fail(&["resolve", &call, "--as", "failed", "--because", "I looked"]);
     assert!(
         known.contains("is known, succeeded; only an `indeterminate` call can be resolved"),
         "{known}"
@@ -22,11 +22,11 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
 
     // Nothing makes a directory's runner lose sight of a job on demand; whoever has the store's
     // file can say so.
-    stage.stop();
-    attack(&stage, &["unknown-outcome", &call]);
-    stage.serve(&[]);
-    let told = |stage: &Stage| {
-        let answer = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    installation.stop();
+    attack(&installation, &["unknown-outcome", &call]);
+    installation.serve(&[]);
+    let told = |installation: &TestInstallation| {
+        let answer = installation.http("GET", &format!("/v1/jobs/{call}"), &token, None);
         (
             answer.status,
             answer.body["error"]["text"].as_str().unwrap_or_default().to_owned(),
@@ -34,25 +34,26 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
         )
     };
     assert!(
-        told(&stage).1.starts_with(&format!("UNKNOWN {call} by the runner in shop\n")),
+        told(&installation).1.starts_with(&format!("UNKNOWN {call} by the runner in shop\n")),
         "{:?}",
-        told(&stage)
+        told(&installation)
     );
     for (words, why) in [
         (&["--as", "maybe", "--because", "I looked"][..], "possible values: succeeded, failed"),
         (&["--as", "failed", "--because", " "], "say how you know"),
         (&["--as", "failed"], "--because <TEXT>"),
     ] {
-        let said = stage.fail(&[&["resolve", &call][..], words].concat());
+        let said = installation.fail(&[&["resolve", &call][..], words].concat());
         assert!(said.contains(why), "{said}");
     }
     let because = "web has 5 replicas, as git shows";
-    let resolved = stage.json(&["resolve", &call[..8], "--as", "succeeded", "--because", because]);
+    let resolved =
+        installation.json(&["resolve", &call[..8], "--as", "succeeded", "--because", because]);
     assert_eq!(
         resolved,
         json!({"schema": "cofferdam.cli.v1", "call": call, "as": "succeeded", "because": because})
     );
-    let (status, text, changed) = told(&stage);
+    let (status, text, changed) = told(&installation);
     assert_eq!((status, changed), (200, json!("resolved as succeeded")));
     assert!(
         text.starts_with(&format!(
@@ -62,7 +63,7 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     );
     assert!(text.contains(&format!("\nWhy: They say: \"{because}\"")), "{text}");
 
-    let story = stage.run(&["show", &call]);
+    let story = installation.run(&["show", &call]);
     assert!(
         story.starts_with(&format!("Call {call} in shop: indeterminate, resolved as succeeded")),
         "{story}"
@@ -72,16 +73,16 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
             && story.contains("resolved as succeeded, by user "),
         "{story}"
     );
-    assert!(stage.run(&["jobs"]).contains("indeterminate, resolved as succeeded"));
-    let again = stage.fail(&["resolve", &call, "--as", "failed", "--because", "or not"]);
+    assert!(installation.run(&["jobs"]).contains("indeterminate, resolved as succeeded"));
+    let again = installation.fail(&["resolve", &call, "--as", "failed", "--because", "or not"]);
     assert!(again.contains("is resolved already, as succeeded by user "), "{again}");
     // Asking the same again is a call of its own: nothing is left to change, or it is decided anew.
-    let anew = stage.call(&token, "deployment_scale", &scale(5));
+    let anew = installation.call(&token, "deployment_scale", &scale(5));
     assert_ne!(
         anew.body["call"].as_str().or(anew.body["error"]["call"].as_str()),
         Some(call.as_str()),
         "{:#}",
         anew.body
     );
-    stage.verify_ledger();
+    installation.verify_ledger();
 }

@@ -6,7 +6,7 @@ mod manager;
 mod processes;
 
 use crate::cluster::until;
-use crate::stage::{Answer, Stage};
+use crate::installation::{Answer, TestInstallation};
 use processes::{Process, alive, descendants, kill};
 use serde_json::{Value, json};
 use std::fs;
@@ -25,20 +25,20 @@ fn gone() -> Value {
     json!({"namespace": "storefront", "name": "gift-cards-v1"})
 }
 
-fn replicas(stage: &Stage) -> String {
-    let text = fs::read_to_string(stage.tree().join("storefront/web.yaml")).unwrap();
+fn replicas(installation: &TestInstallation) -> String {
+    let text = fs::read_to_string(installation.tree().join("storefront/web.yaml")).unwrap();
     let line = text.lines().find(|line| line.trim_start().starts_with("replicas:")).unwrap();
     line.split('#').next().unwrap().trim().to_owned()
 }
 
 /// A call on a thread of its own; gives the answer's head and body.
 fn ask(
-    stage: &Stage,
+    installation: &TestInstallation,
     path: &str,
     token: &str,
     body: &Value,
 ) -> thread::JoinHandle<(String, Value)> {
-    let (address, body) = (stage.address(), body.to_string());
+    let (address, body) = (installation.address(), body.to_string());
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer \
          {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -56,19 +56,21 @@ fn ask(
     })
 }
 
-fn roles(stage: &Stage) -> Vec<Process> {
-    descendants(stage.supervisor())
+fn roles(installation: &TestInstallation) -> Vec<Process> {
+    descendants(installation.supervisor())
 }
 
-fn role(stage: &Stage, name: &str) -> Process {
+fn role(installation: &TestInstallation, name: &str) -> Process {
     until("a role", || {
-        roles(stage).into_iter().find(|process| process.words == format!("cofferdam: {name}"))
+        roles(installation)
+            .into_iter()
+            .find(|process| process.words == format!("cofferdam: {name}"))
     })
 }
 
-fn runners(stage: &Stage) -> Vec<u32> {
+fn runners(installation: &TestInstallation) -> Vec<u32> {
     let runners = || {
-        roles(stage)
+        roles(installation)
             .into_iter()
             .filter(|process| process.words.starts_with("cofferdam: runner"))
             .map(|process| process.id)
@@ -76,8 +78,8 @@ fn runners(stage: &Stage) -> Vec<u32> {
     until("two runners", || Some(runners().collect::<Vec<_>>()).filter(|ids| ids.len() == 2))
 }
 
-fn is_ready(stage: &Stage) -> bool {
-    stage.http("GET", "/readyz", "", None).status == 200
+fn is_ready(installation: &TestInstallation) -> bool {
+    installation.http("GET", "/readyz", "", None).status == 200
 }
 
 fn text(answer: &Answer) -> String {
@@ -85,89 +87,90 @@ fn text(answer: &Answer) -> String {
 }
 
 /// A stop in the middle of a job, with the signal to these of its processes.
-fn stopped_in_a_job(signal: &str, whom: impl Fn(&Stage) -> Vec<u32>) {
-    let mut stage = Stage::started();
-    let token = stage.agent("release", "operator");
-    let call = ask(&stage, "/v1/tools/deployment_scale?wait=30", &token, &scale(5));
-    stage.until_logged("claimed a job");
-    kill(signal, &whom(&stage));
+fn stopped_in_a_job(signal: &str, whom: impl Fn(&TestInstallation) -> Vec<u32>) {
+    let mut installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
+    let call = ask(&installation, "/v1/tools/deployment_scale?wait=30", &token, &scale(5));
+    installation.until_logged("claimed a job");
+    kill(signal, &whom(&installation));
     let (head, body) = call.join().unwrap();
     assert!(
         head.starts_with("http/1.1 20")
             && body["call"].as_str().is_some_and(|call| call.len() == 26),
         "{head}\n{body:#}"
     );
-    assert!(stage.ended().success());
-    let log = stage.log();
+    assert!(installation.ended().success());
+    let log = installation.log();
     assert!(log.contains("stopped: no call was cut off, and no job is left clean=true"), "{log}");
     assert!(!log.contains("WARN"), "{log}");
-    assert_eq!(replicas(&stage), "replicas: 5");
-    assert_eq!(stage.namespaces(), [""; 0]);
-    stage.verify_ledger();
+    assert_eq!(replicas(&installation), "replicas: 5");
+    assert_eq!(installation.namespaces(), [""; 0]);
+    installation.verify_ledger();
 }
 
 #[test]
 fn ctrl_c_in_a_terminal_and_a_stop_of_all_processes_let_jobs_finish() {
-    let all = |stage: &Stage| {
-        let mut ids: Vec<u32> = roles(stage).iter().map(|process| process.id).collect();
+    let all = |installation: &TestInstallation| {
+        let mut ids: Vec<u32> = roles(installation).iter().map(|process| process.id).collect();
         // Last, as a terminal's and a control group's order is any.
-        ids.push(stage.supervisor());
+        ids.push(installation.supervisor());
         ids
     };
     stopped_in_a_job("INT", all);
     stopped_in_a_job("TERM", all);
-    stopped_in_a_job("TERM", |stage| vec![stage.supervisor()]);
+    stopped_in_a_job("TERM", |installation| vec![installation.supervisor()]);
 }
 
 #[test]
 fn roles_and_guests_do_not_obey_signals_from_outside() {
-    let mut stage = Stage::started();
-    let before: Vec<u32> = roles(&stage).iter().map(|process| process.id).collect();
+    let mut installation = TestInstallation::started();
+    let before: Vec<u32> = roles(&installation).iter().map(|process| process.id).collect();
     for signal in ["INT", "TERM", "HUP"] {
         kill(signal, &before);
     }
-    for process in roles(&stage) {
+    for process in roles(&installation) {
         // The bits of HUP, INT and TERM in the mask of ignored signals.
         let ignored =
             process.status("SigIgn").map(|mask| u64::from_str_radix(&mask, 16).unwrap()).unwrap();
         assert_eq!(ignored & 0x4003, 0x4003, "{process:?}");
     }
-    assert!(is_ready(&stage));
-    assert_eq!(roles(&stage).iter().map(|process| process.id).collect::<Vec<_>>(), before);
+    assert!(is_ready(&installation));
+    assert_eq!(roles(&installation).iter().map(|process| process.id).collect::<Vec<_>>(), before);
     // The end of the control socket is what ends a role, the supervisor's death too.
-    kill("KILL", &[stage.supervisor()]);
-    stage.ended();
+    kill("KILL", &[installation.supervisor()]);
+    installation.ended();
     until("all roles to end", || before.iter().all(|id| !alive(*id)).then_some(()));
 }
 
 #[test]
 fn a_hangup_reloads_nothing_and_ends_nothing() {
-    let stage = Stage::started();
-    let before = roles(&stage);
-    kill("HUP", &[stage.supervisor()]);
-    stage.until_logged("SIGHUP: nothing is reloaded; a restart is needed");
-    assert!(is_ready(&stage));
-    assert_eq!(roles(&stage), before);
+    let installation = TestInstallation::started();
+    let before = roles(&installation);
+    kill("HUP", &[installation.supervisor()]);
+    installation.until_logged("SIGHUP: nothing is reloaded; a restart is needed");
+    assert!(is_ready(&installation));
+    assert_eq!(roles(&installation), before);
 }
 
 #[test]
 fn at_the_stop_held_calls_are_told_where_they_are_and_new_ones_to_come_again() {
-    let mut stage = Stage::bare("example");
-    stage.configure("drain_seconds", "100");
-    stage.serve(&[]);
-    let token = stage.agent("release", "operator");
-    let held = ask(&stage, "/v1/tools/deployment_delete?wait=45", &token, &gone());
-    let waiting = stage.waiting();
+    let mut installation = TestInstallation::bare("example");
+    installation.configure("drain_seconds", "100");
+    installation.serve(&[]);
+    let token = installation.agent("release", "operator");
+    let held = ask(&installation, "/v1/tools/deployment_delete?wait=45", &token, &gone());
+    let waiting = installation.waiting();
     // A runner that takes its time: the stop waits for it.
-    let slow = runners(&stage);
+    let slow = runners(&installation);
     kill("STOP", &slow);
-    kill("TERM", &[stage.supervisor()]);
+    kill("TERM", &[installation.supervisor()]);
     let (head, body) = held.join().unwrap();
     assert!(head.starts_with("http/1.1 202") && head.contains("connection: close"), "{head}");
     assert_eq!(body["call"], waiting.as_str(), "{body:#}");
     assert!(body["text"].as_str().unwrap().starts_with("WAITING"), "{body:#}");
 
-    let (head, body) = ask(&stage, "/v1/tools/deployment_scale", &token, &scale(5)).join().unwrap();
+    let (head, body) =
+        ask(&installation, "/v1/tools/deployment_scale", &token, &scale(5)).join().unwrap();
     assert!(
         head.starts_with("http/1.1 503")
             && head.contains("retry-after: ")
@@ -175,106 +178,113 @@ fn at_the_stop_held_calls_are_told_where_they_are_and_new_ones_to_come_again() {
         "{head}"
     );
     assert!(body["error"]["text"].as_str().unwrap().contains("nothing was executed"), "{body:#}");
-    let ready = stage.http("GET", "/readyz", "", None);
+    let ready = installation.http("GET", "/readyz", "", None);
     assert_eq!((ready.status, text(&ready)), (503, "stopping\n".to_owned()));
-    assert_eq!(stage.http("GET", "/healthz", "", None).status, 200);
+    assert_eq!(installation.http("GET", "/healthz", "", None).status, 200);
     assert_eq!(
-        stage.http("GET", &format!("/v1/jobs/{waiting}"), &token, None).body["call"],
+        installation.http("GET", &format!("/v1/jobs/{waiting}"), &token, None).body["call"],
         waiting.as_str()
     );
 
     kill("CONT", &slow);
-    assert!(stage.ended().success());
+    assert!(installation.ended().success());
     assert!(
-        stage.log().contains("stopped: no call was cut off, and no job is left clean=true"),
+        installation.log().contains("stopped: no call was cut off, and no job is left clean=true"),
         "{}",
-        stage.log()
+        installation.log()
     );
 }
 
 #[test]
 fn what_does_not_finish_in_time_is_named_and_taken_up_at_the_next_start() {
-    let mut stage = Stage::bare("example");
-    stage.configure("drain_seconds", "1");
-    stage.serve(&[]);
-    let token = stage.agent("release", "operator");
-    kill("STOP", &runners(&stage));
-    let held = ask(&stage, "/v1/tools/deployment_scale?wait=45", &token, &scale(5));
+    let mut installation = TestInstallation::bare("example");
+    installation.configure("drain_seconds", "1");
+    installation.serve(&[]);
+    let token = installation.agent("release", "operator");
+    kill("STOP", &runners(&installation));
+    let held = ask(&installation, "/v1/tools/deployment_scale?wait=45", &token, &scale(5));
     let call = until("the job", || {
-        stage.json(&["jobs"])["jobs"][0]["job"]["call"].as_str().map(str::to_owned)
+        installation.json(&["jobs"])["jobs"][0]["job"]["call"].as_str().map(str::to_owned)
     });
-    kill("TERM", &[stage.supervisor()]);
+    kill("TERM", &[installation.supervisor()]);
     let (head, body) = held.join().unwrap();
     assert!(head.starts_with("http/1.1 202") && body["call"] == call.as_str(), "{head}\n{body:#}");
-    assert!(stage.ended().success());
+    assert!(installation.ended().success());
     let said = format!("stopped: 1 job is left for the next start: {call} clean=false");
-    assert!(stage.log().contains(&said), "not `{said}`:\n{}", stage.log());
-    stage.serve(&[]);
-    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
-    assert_eq!(replicas(&stage), "replicas: 5");
+    assert!(installation.log().contains(&said), "not `{said}`:\n{}", installation.log());
+    installation.serve(&[]);
+    assert_eq!(installation.closed(&call)["view"]["outcome"], "succeeded");
+    assert_eq!(replicas(&installation), "replicas: 5");
 }
 
 #[test]
 fn another_signal_ends_at_once() {
-    let mut stage = Stage::started();
-    let all: Vec<u32> = roles(&stage).iter().map(|process| process.id).collect();
-    kill("STOP", &runners(&stage));
-    kill("INT", &[stage.supervisor()]);
-    stage.until_logged("stopping: no new calls; running jobs have 30 s to finish");
+    let mut installation = TestInstallation::started();
+    let all: Vec<u32> = roles(&installation).iter().map(|process| process.id).collect();
+    kill("STOP", &runners(&installation));
+    kill("INT", &[installation.supervisor()]);
+    installation.until_logged("stopping: no new calls; running jobs have 30 s to finish");
     let began = Instant::now();
-    kill("INT", &[stage.supervisor()]);
-    let status = stage.ended();
+    kill("INT", &[installation.supervisor()]);
+    let status = installation.ended();
     assert!(began.elapsed() < Duration::from_secs(30), "the thirty seconds were not waited for");
     assert_eq!(status.code(), Some(1));
-    assert!(stage.log().contains("a second signal: ended at once"), "{}", stage.log());
+    assert!(
+        installation.log().contains("a second signal: ended at once"),
+        "{}",
+        installation.log()
+    );
     until("all roles to end", || all.iter().all(|id| !alive(*id)).then_some(()));
 }
 
 #[test]
 fn a_role_that_hangs_while_it_starts_holds_up_no_other() {
-    let mut stage = Stage::bare("example");
+    let mut installation = TestInstallation::bare("example");
     // Long enough that nothing but the start itself is seen.
-    stage.serve(&["--heartbeat-ms", "60000"]);
-    let known: Vec<u32> = roles(&stage).iter().map(|process| process.id).collect();
-    kill("KILL", &runners(&stage)[..1]);
-    let born =
-        || descendants(stage.supervisor()).into_iter().find(|process| !known.contains(&process.id));
+    installation.serve(&["--heartbeat-ms", "60000"]);
+    let known: Vec<u32> = roles(&installation).iter().map(|process| process.id).collect();
+    kill("KILL", &runners(&installation)[..1]);
+    let born = || {
+        descendants(installation.supervisor())
+            .into_iter()
+            .find(|process| !known.contains(&process.id))
+    };
     let hung = until("a runner's birth", born).id;
     kill("STOP", &[hung]);
-    let gateway = role(&stage, "gateway").id;
+    let gateway = role(&installation, "gateway").id;
     kill("KILL", &[gateway]);
-    until("another gateway", || is_ready_if_there(&stage).then_some(()));
-    assert_ne!(role(&stage, "gateway").id, gateway);
+    until("another gateway", || is_ready_if_there(&installation).then_some(()));
+    assert_ne!(role(&installation, "gateway").id, gateway);
     assert!(
-        roles(&stage).iter().any(|process| process.id == hung && process.is_stopped()),
+        roles(&installation).iter().any(|process| process.id == hung && process.is_stopped()),
         "the hung runner was waited for"
     );
 }
 
-fn is_ready_if_there(stage: &Stage) -> bool {
-    TcpStream::connect(stage.address()).is_ok() && is_ready(stage)
+fn is_ready_if_there(installation: &TestInstallation) -> bool {
+    TcpStream::connect(installation.address()).is_ok() && is_ready(installation)
 }
 
 #[test]
 fn a_role_without_a_sign_of_life_is_killed_and_started_again() {
-    let mut stage = Stage::bare("example");
-    stage.serve(&["--heartbeat-ms", "700"]);
-    let token = stage.agent("release", "operator");
-    let hung =
-        ["recorder", "viewer", "gateway", "runner 0"].map(|name| (name, role(&stage, name).id));
+    let mut installation = TestInstallation::bare("example");
+    installation.serve(&["--heartbeat-ms", "700"]);
+    let token = installation.agent("release", "operator");
+    let hung = ["recorder", "viewer", "gateway", "runner 0"]
+        .map(|name| (name, role(&installation, name).id));
     kill("STOP", &hung.map(|(_, id)| id));
     for (name, id) in hung {
-        stage.until_logged(&format!(
+        installation.until_logged(&format!(
             "restarting {name} in 0.2 s: it gave no sign of life for 2.8 s and was killed \
              pid={id} role={}",
             quoted(name)
         ));
         assert!(!alive(id));
     }
-    until("all to be back", || is_ready_if_there(&stage).then_some(()));
-    let answer = stage.call(&token, "deployment_scale", &scale(5));
+    until("all to be back", || is_ready_if_there(&installation).then_some(()));
+    let answer = installation.call(&token, "deployment_scale", &scale(5));
     assert_eq!(
-        (answer.status, replicas(&stage).as_str()),
+        (answer.status, replicas(&installation).as_str()),
         (200, "replicas: 5"),
         "{:#}",
         answer.body
@@ -289,14 +299,18 @@ fn quoted(name: &str) -> String {
 #[test]
 fn an_idle_installation_wakes_fewer_than_twenty_times_a_second() {
     const SECONDS: u64 = 6;
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
     // Everything was used once: what only starts later counts too.
-    stage.call(&token, "deployment_scale", &scale(5));
-    stage.call(&token, "workload_status", &json!({"namespace": "storefront", "name": "web"}));
+    installation.call(&token, "deployment_scale", &scale(5));
+    installation.call(
+        &token,
+        "workload_status",
+        &json!({"namespace": "storefront", "name": "web"}),
+    );
     let count = || {
-        let mut all = roles(&stage);
-        all.push(Process::of(stage.supervisor()).unwrap());
+        let mut all = roles(&installation);
+        all.push(Process::of(installation.supervisor()).unwrap());
         all.into_iter()
             .map(|process| (process.words.clone(), process.switches()))
             .collect::<Vec<_>>()
@@ -324,48 +338,52 @@ fn an_idle_installation_wakes_fewer_than_twenty_times_a_second() {
 
 #[test]
 fn a_signal_without_a_meaning_ends_neither_the_supervisor_nor_a_role() {
-    let stage = Stage::started();
-    stage.until_logged("Cofferdam serves the environment");
-    let ids: Vec<u32> = [stage.supervisor()].into_iter().chain(runners(&stage)).collect();
+    let installation = TestInstallation::started();
+    installation.until_logged("Cofferdam serves the environment");
+    let ids: Vec<u32> =
+        [installation.supervisor()].into_iter().chain(runners(&installation)).collect();
     for signal in ["USR1", "USR2"] {
         kill(signal, &ids);
-        stage.until_logged(&format!("SIG{signal} has no meaning here"));
+        installation.until_logged(&format!("SIG{signal} has no meaning here"));
     }
     for signal in ["ALRM", "VTALRM", "PROF", "IO", "PWR"] {
-        kill(signal, &[stage.supervisor()]);
-        stage.until_logged(&format!("SIG{signal} has no meaning here"));
+        kill(signal, &[installation.supervisor()]);
+        installation.until_logged(&format!("SIG{signal} has no meaning here"));
     }
-    assert_eq!(runners(&stage), ids.get(1..).unwrap(), "the same runners wait");
-    assert!(is_ready(&stage));
+    assert_eq!(runners(&installation), ids.get(1..).unwrap(), "the same runners wait");
+    assert!(is_ready(&installation));
 }
 
 #[test]
 fn an_agent_that_came_and_went_keeps_callers_without_a_token_out_until_the_next_start() {
-    let mut stage = Stage::bare("single");
-    stage.serve(&[]);
-    let tools = |stage: &Stage| stage.http("GET", "/v1/tools", "", None).status;
-    assert_eq!(tools(&stage), 200, "without agents callers of this machine may look");
+    let mut installation = TestInstallation::bare("single");
+    installation.serve(&[]);
+    let tools =
+        |installation: &TestInstallation| installation.http("GET", "/v1/tools", "", None).status;
+    assert_eq!(tools(&installation), 200, "without agents callers of this machine may look");
     // No request comes between the two, and the gateway that would know it is gone.
-    stage.agent("release", "operator");
-    stage.run(&["agents", "remove", "release"]);
-    let gateway = role(&stage, "gateway");
+    installation.agent("release", "operator");
+    installation.run(&["agents", "remove", "release"]);
+    let gateway = role(&installation, "gateway");
     kill("KILL", &[gateway.id]);
-    until("another gateway", || Some(role(&stage, "gateway")).filter(|role| role.id != gateway.id));
-    until("a ready gateway", || is_ready(&stage).then_some(()));
-    assert_eq!(tools(&stage), 401, "{}", stage.log());
-    stage.stop();
-    stage.serve(&[]);
-    assert_eq!(tools(&stage), 200, "at the next start the file alone counts");
+    until("another gateway", || {
+        Some(role(&installation, "gateway")).filter(|role| role.id != gateway.id)
+    });
+    until("a ready gateway", || is_ready(&installation).then_some(()));
+    assert_eq!(tools(&installation), 401, "{}", installation.log());
+    installation.stop();
+    installation.serve(&[]);
+    assert_eq!(tools(&installation), 200, "at the next start the file alone counts");
 }
 
 #[test]
 fn a_role_that_makes_a_call_of_no_role_is_ended_and_its_end_is_told() {
-    let mut stage = Stage::bare("example");
-    stage.serve(&[]);
+    let mut installation = TestInstallation::bare("example");
+    installation.serve(&[]);
     // What the kernel sends for such a call; a role ignores no signal but INT, TERM and HUP.
-    kill("SYS", &[role(&stage, "viewer").id]);
-    stage.until_logged(
+    kill("SYS", &[role(&installation, "viewer").id]);
+    installation.until_logged(
         "restarting viewer in 0.2 s: it made a system call that its role may not make",
     );
-    until("another viewer", || is_ready(&stage).then_some(()));
+    until("another viewer", || is_ready(&installation).then_some(()));
 }

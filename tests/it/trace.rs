@@ -1,7 +1,7 @@
 //! One trace from the agent's `traceparent` through every process to the teardown, as a collector
 //! receives it, and without a secret in it.
 
-use crate::stage::{PATIENCE, Stage};
+use crate::installation::{TIME_LIMIT, TestInstallation};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -85,8 +85,8 @@ fn whole(seen: &[(String, String, String, String)], wanted: &[&str]) -> bool {
 #[test]
 fn one_trace_goes_from_the_agent_to_the_teardown() {
     let (address, received) = collector();
-    let mut stage = Stage::bare("example");
-    let config = stage.home().join("cofferdam.toml");
+    let mut installation = TestInstallation::bare("example");
+    let config = installation.home().join("cofferdam.toml");
     let lines: Vec<String> = fs::read_to_string(&config)
         .unwrap()
         .lines()
@@ -99,10 +99,10 @@ fn one_trace_goes_from_the_agent_to_the_teardown() {
         })
         .collect();
     fs::write(&config, lines.join("\n") + "\n").unwrap();
-    let token = stage.agent("release", "operator");
-    stage.serve(&[]);
+    let token = installation.agent("release", "operator");
+    installation.serve(&[]);
     let arguments = json!({"namespace": "storefront", "name": "web", "replicas": 5, "purpose": "canary-of-the-purpose"});
-    let answer = stage.traced_call(
+    let answer = installation.traced_call(
         &token,
         "deployment_scale",
         &arguments,
@@ -113,7 +113,11 @@ fn one_trace_goes_from_the_agent_to_the_teardown() {
     let wanted = ["plan", "decide", "preview", "enqueue", "admit", "act", "tear down"];
     let (mut seen, mut all, began) = (Vec::new(), String::new(), Instant::now());
     while !whole(&seen, &wanted) {
-        assert!(began.elapsed() < PATIENCE, "the trace is not whole: {seen:#?}\n{}", stage.log());
+        assert!(
+            began.elapsed() < TIME_LIMIT,
+            "the trace is not whole: {seen:#?}\n{}",
+            installation.log()
+        );
         if let Ok(body) = received.recv_timeout(Duration::from_secs(1)) {
             all += &body.to_string();
             seen.extend(spans(&body));
@@ -127,7 +131,7 @@ fn one_trace_goes_from_the_agent_to_the_teardown() {
     for secret in [token.as_str(), "canary-of-the-purpose"] {
         assert!(!all.contains(secret), "a span carries `{secret}`");
     }
-    let metrics = stage.http("GET", "/metrics", "", None).body.to_string();
+    let metrics = installation.http("GET", "/metrics", "", None).body.to_string();
     for name in [
         "cofferdam_decisions_total",
         "cofferdam_stage_seconds",

@@ -2,7 +2,7 @@
 //! differs from run to run (ids, digests, times) is named instead of shown. `UPDATE_EXPECT=1`
 //! writes it anew.
 
-use crate::stage::{Stage, text};
+use crate::installation::{TestInstallation, text};
 use expect_test::expect_file;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -85,8 +85,8 @@ pub fn numbered(line: &str) -> String {
 
 #[test]
 fn a_journey_reads_as_it_always_did() {
-    let stage = Stage::started();
-    let token = stage.agent("release", "operator");
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
     let mut transcript = String::new();
     let mut tell = |who: &str, what: &str, answer: &str| {
         let lines: Vec<String> = named(answer).trim_end().lines().map(numbered).collect();
@@ -94,36 +94,41 @@ fn a_journey_reads_as_it_always_did() {
     };
     let scale = |replicas: u32| json!({"namespace": "storefront", "name": "web", "replicas": replicas, "purpose": "autumn sale"});
 
-    let look =
-        stage.call(&token, "workload_status", &json!({"namespace": "storefront", "name": "web"}));
+    let look = installation.call(
+        &token,
+        "workload_status",
+        &json!({"namespace": "storefront", "name": "web"}),
+    );
     tell("agent", "workload_status storefront/web", &said(&look.body));
-    let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&scale(5)));
+    let preview =
+        installation.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&scale(5)));
     tell("agent", "preview deployment_scale storefront/web 5", &said(&preview.body));
-    let denied = stage.call(&token, "deployment_scale", &scale(40));
+    let denied = installation.call(&token, "deployment_scale", &scale(40));
     tell("agent", "deployment_scale storefront/web 40", &said(&denied.body));
-    let wrong = stage.call(
+    let wrong = installation.call(
         &token,
         "deployment_scale",
         &json!({"namespace": "storefront", "name": "web", "replicas": "five"}),
     );
     tell("agent", "deployment_scale storefront/web \"five\"", &said(&wrong.body));
-    let done = stage.call(&token, "deployment_scale", &scale(5));
+    let done = installation.call(&token, "deployment_scale", &scale(5));
     tell("agent", "deployment_scale storefront/web 5", &said(&done.body));
 
     let target = json!({"namespace": "storefront", "name": "gift-cards-v1", "purpose": "replaced by api 2.28"});
-    let waiting = stage.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&target));
+    let waiting =
+        installation.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&target));
     tell(
         "agent",
         "deployment_delete storefront/gift-cards-v1, waiting a second",
         &said(&waiting.body),
     );
-    let call = stage.waiting();
-    tell("approver", "show --shown", &stage.run(&["show", &call, "--shown"]));
-    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
-    let followed = stage.http("GET", &format!("/v1/jobs/{call}?wait=30"), &token, None);
+    let call = installation.waiting();
+    tell("approver", "show --shown", &installation.run(&["show", &call, "--shown"]));
+    installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
+    let followed = installation.http("GET", &format!("/v1/jobs/{call}?wait=30"), &token, None);
     tell("agent", "job_get", &said(&followed.body));
-    stage.closed(&call);
-    tell("operator", "show", &stage.run(&["show", &call]));
+    installation.closed(&call);
+    tell("operator", "show", &installation.run(&["show", &call]));
 
     expect_file!["../golden/journey.txt"].assert_eq(&transcript);
 }

@@ -3,7 +3,7 @@
 //! on by itself once the cause is gone. On file systems of their own, so that root is refused too.
 
 use crate::cluster::until;
-use crate::stage::{Stage, text};
+use crate::installation::{TestInstallation, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,13 +51,13 @@ fn told(body: &Value) -> String {
 
 #[test]
 fn what_cannot_be_written_fails_before_anything_is_done_and_names_path_error_and_remedy() {
-    let mut stage = Stage::bare("example");
-    let token = stage.agent("release", "operator");
-    let mount = Mount::over(&stage.tree());
-    stage.serve(&[]);
+    let mut installation = TestInstallation::bare("example");
+    let token = installation.agent("release", "operator");
+    let mount = Mount::over(&installation.tree());
+    installation.serve(&[]);
     mount.again("ro");
-    let before = stage.files();
-    let answer = stage.call(&token, "deployment_scale", &scale("storefront", "web", 5));
+    let before = installation.files();
+    let answer = installation.call(&token, "deployment_scale", &scale("storefront", "web", 5));
     let said = told(&answer.body);
     for words in [
         "FAILED ",
@@ -66,32 +66,32 @@ fn what_cannot_be_written_fails_before_anything_is_done_and_names_path_error_and
         "Read-only file system (os error 30)",
         "mount it writable",
     ] {
-        assert!(said.contains(words), "not `{words}`: {said}\n{}", stage.log());
+        assert!(said.contains(words), "not `{words}`: {said}\n{}", installation.log());
     }
-    assert_eq!(stage.files(), before);
+    assert_eq!(installation.files(), before);
     assert!(
-        stage
+        installation
             .log()
             .contains("a job could not be written: `storefront/web.yaml` cannot be replaced: "),
         "{}",
-        stage.log()
+        installation.log()
     );
     mount.again("rw");
-    let answer = stage.call(&token, "deployment_scale", &scale("storefront", "web", 5));
+    let answer = installation.call(&token, "deployment_scale", &scale("storefront", "web", 5));
     assert!(told(&answer.body).starts_with("DONE "), "{:#}", answer.body);
-    assert!(!stage.log().contains("restarting "), "{}", stage.log());
-    stage.stop();
+    assert!(!installation.log().contains("restarting "), "{}", installation.log());
+    installation.stop();
 }
 
 /// A job that is committed, and whose file cannot be written since: its runner is lost right after
 /// the commit record, and the next one starts only once the tree is read-only.
-fn stuck(stage: &mut Stage, token: &str) -> (String, Mount) {
-    let mount = Mount::over(&stage.tree().join("storefront"));
-    stage.serve(&["--drill", "effect-committed"]);
+fn stuck(installation: &mut TestInstallation, token: &str) -> (String, Mount) {
+    let mount = Mount::over(&installation.tree().join("storefront"));
+    installation.serve(&["--drill", "effect-committed"]);
     // A supervisor that stands still starts no other runner.
-    let supervisor = stage.supervisor().to_string();
+    let supervisor = installation.supervisor().to_string();
     run(&["kill", "-STOP", &supervisor]);
-    let answer = stage.http(
+    let answer = installation.http(
         "POST",
         "/v1/tools/deployment_scale?wait=0",
         token,
@@ -99,89 +99,94 @@ fn stuck(stage: &mut Stage, token: &str) -> (String, Mount) {
     );
     let call =
         answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned();
-    let record = stage.home().join(format!("journal/{call}.committed"));
+    let record = installation.home().join(format!("journal/{call}.committed"));
     until("the commit record", || record.exists().then_some(()));
     mount.again("ro");
     run(&["kill", "-CONT", &supervisor]);
     until("the obstacle", || {
-        (view(stage, &call)["stuck"]["tries"].as_u64() >= Some(1)).then_some(())
+        (view(installation, &call)["stuck"]["tries"].as_u64() >= Some(1)).then_some(())
     });
     (call, mount)
 }
 
-fn view(stage: &Stage, call: &str) -> Value {
-    stage.json(&["show", call])["view"].clone()
+fn view(installation: &TestInstallation, call: &str) -> Value {
+    installation.json(&["show", call])["view"].clone()
 }
 
 const CAUSE: &str = "web.yaml` cannot be replaced: Read-only file system (os error 30)";
 
 #[test]
 fn a_committed_job_that_cannot_be_finished_stops_no_other_and_closes_by_itself() {
-    let mut stage = Stage::bare("example");
-    let (token, other) = (stage.agent("release", "operator"), stage.agent("other", "operator"));
-    let (call, mount) = stuck(&mut stage, &token);
+    let mut installation = TestInstallation::bare("example");
+    let (token, other) =
+        (installation.agent("release", "operator"), installation.agent("other", "operator"));
+    let (call, mount) = stuck(&mut installation, &token);
     // Every view names it.
-    let job = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    let job = installation.http("GET", &format!("/v1/jobs/{call}"), &token, None);
     let said = told(&job.body);
     for words in ["RUNNING ", "It cannot be finished at present: ", CAUSE, "mount it writable"] {
         assert!(said.contains(words), "not `{words}`: {said}");
     }
     for command in [&["show", &call][..], &["status"]] {
-        let shown = stage.run(command);
+        let shown = installation.run(command);
         assert!(
             shown.contains("cannot be finished at present") && shown.contains(CAUSE),
             "{command:?}: {shown}"
         );
     }
-    assert!(stage.run(&["jobs"]).contains("acting, stuck"));
-    assert!(stage.log().contains(CAUSE), "{}", stage.log());
+    assert!(installation.run(&["jobs"]).contains("acting, stuck"));
+    assert!(installation.log().contains(CAUSE), "{}", installation.log());
     // Other files: done. The same file: told why not. Each within the time of a usual call.
-    let done = stage.call(&other, "deployment_scale", &scale("storefront-staging", "web", 2));
-    assert!(told(&done.body).starts_with("DONE "), "{:#}\n{}", done.body, stage.log());
-    let refused = stage.call(&other, "deployment_scale", &scale("storefront", "web", 4));
+    let done =
+        installation.call(&other, "deployment_scale", &scale("storefront-staging", "web", 2));
+    assert!(told(&done.body).starts_with("DONE "), "{:#}\n{}", done.body, installation.log());
+    let refused = installation.call(&other, "deployment_scale", &scale("storefront", "web", 4));
     let said = told(&refused.body);
     assert!(said.starts_with("FAILED ") && said.contains("\nNothing was changed.\n"), "{said}");
     // Further tries leave no entry.
-    let entries = |stage: &Stage| stage.json(&["show", &call])["entries"].as_array().unwrap().len();
+    let entries = |installation: &TestInstallation| {
+        installation.json(&["show", &call])["entries"].as_array().unwrap().len()
+    };
     let (before, tries) =
-        (entries(&stage), view(&stage, &call)["stuck"]["tries"].as_u64().unwrap());
+        (entries(&installation), view(&installation, &call)["stuck"]["tries"].as_u64().unwrap());
     until("two further tries", || {
-        (view(&stage, &call)["stuck"]["tries"].as_u64() >= Some(tries + 2)).then_some(())
+        (view(&installation, &call)["stuck"]["tries"].as_u64() >= Some(tries + 2)).then_some(())
     });
-    assert_eq!(entries(&stage), before);
+    assert_eq!(entries(&installation), before);
     mount.again("rw");
-    let story = stage.closed(&call);
+    let story = installation.closed(&call);
     assert_eq!(
         (&story["view"]["outcome"], &story["view"]["files"]),
         (&json!("succeeded"), &json!(["storefront/web.yaml"]))
     );
     assert!(
-        fs::read_to_string(stage.tree().join("storefront/web.yaml"))
+        fs::read_to_string(installation.tree().join("storefront/web.yaml"))
             .unwrap()
             .contains("replicas: 5")
     );
     assert_eq!(
-        stage.log().matches("restarting ").count(),
+        installation.log().matches("restarting ").count(),
         1,
         "the one that the drill ended: {}",
-        stage.log()
+        installation.log()
     );
-    stage.stop();
-    stage.verify_ledger();
+    installation.stop();
+    installation.verify_ledger();
 }
 
 #[test]
 fn an_operator_gives_up_what_is_stuck_and_everybody_is_told_what_is_written() {
-    let mut stage = Stage::bare("example");
-    let token = stage.agent("release", "operator");
-    let (call, mount) = stuck(&mut stage, &token);
-    let refused = stage.fail(&["resolve", &call, "--as", "succeeded", "--because", "it will be"]);
+    let mut installation = TestInstallation::bare("example");
+    let token = installation.agent("release", "operator");
+    let (call, mount) = stuck(&mut installation, &token);
+    let refused =
+        installation.fail(&["resolve", &call, "--as", "succeeded", "--because", "it will be"]);
     assert!(refused.contains("`--as failed` gives it up"), "{refused}");
     let because = "the tree is thrown away";
-    stage.run(&["resolve", &call, "--as", "failed", "--because", because]);
-    let story = stage.closed(&call);
+    installation.run(&["resolve", &call, "--as", "failed", "--because", because]);
+    let story = installation.closed(&call);
     assert_eq!(story["view"]["outcome"], "failed", "{story:#}");
-    let job = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    let job = installation.http("GET", &format!("/v1/jobs/{call}"), &token, None);
     let said = told(&job.body);
     for words in [
         "FAILED ",
@@ -195,32 +200,37 @@ fn an_operator_gives_up_what_is_stuck_and_everybody_is_told_what_is_written() {
     }
     // Once it is given up no runner completes it, not even when it could.
     mount.again("rw");
-    let done = stage.call(&token, "deployment_scale", &scale("storefront", "web", 4));
+    let done = installation.call(&token, "deployment_scale", &scale("storefront", "web", 4));
     assert!(told(&done.body).starts_with("DONE "), "{:#}", done.body);
-    let again = stage.fail(&["resolve", &call, "--as", "failed", "--because", because]);
+    let again = installation.fail(&["resolve", &call, "--as", "failed", "--because", because]);
     assert!(again.contains("is known, failed"), "{again}");
-    stage.stop();
+    installation.stop();
 }
 
 #[test]
 fn folders_that_were_removed_are_made_again_and_said() {
-    let mut stage = Stage::bare("example");
-    let token = stage.agent("release", "operator");
+    let mut installation = TestInstallation::bare("example");
+    let token = installation.agent("release", "operator");
     for folder in ["runs", "journal", "ledger", "run"] {
-        let _not_made_yet = fs::remove_dir_all(stage.home().join(folder));
+        let _not_made_yet = fs::remove_dir_all(installation.home().join(folder));
     }
-    stage.serve(&[]);
-    assert!(stage.log().contains("was missing; it was made again, empty"), "{}", stage.log());
-    let done = stage.call(&token, "deployment_scale", &scale("storefront", "web", 5));
-    assert!(told(&done.body).starts_with("DONE "), "{:#}\n{}", done.body, stage.log());
+    installation.serve(&[]);
+    assert!(
+        installation.log().contains("was missing; it was made again, empty"),
+        "{}",
+        installation.log()
+    );
+    let done = installation.call(&token, "deployment_scale", &scale("storefront", "web", 5));
+    assert!(told(&done.body).starts_with("DONE "), "{:#}\n{}", done.body, installation.log());
     // While it serves: the runners that wait end themselves, and what takes their place makes it
     // again.
-    stage.closed(done.body["call"].as_str().unwrap());
-    fs::remove_dir_all(stage.home().join("journal")).unwrap();
+    installation.closed(done.body["call"].as_str().unwrap());
+    fs::remove_dir_all(installation.home().join("journal")).unwrap();
     let mut replicas = 5;
     until("a runner that has its folder again", || {
         replicas = if replicas == 5 { 4 } else { 5 };
-        let answer = stage.call(&token, "deployment_scale", &scale("storefront", "web", replicas));
+        let answer =
+            installation.call(&token, "deployment_scale", &scale("storefront", "web", replicas));
         let said = told(&answer.body);
         assert!(
             said.starts_with("DONE ")
@@ -230,6 +240,6 @@ fn folders_that_were_removed_are_made_again_and_said() {
         );
         said.starts_with("DONE ").then_some(())
     });
-    stage.stop();
-    stage.verify_ledger();
+    installation.stop();
+    installation.verify_ledger();
 }

@@ -3,7 +3,7 @@
 //! helps; and it is gone from all of them once it is put back.
 
 use crate::cluster::until;
-use crate::stage::{Stage, text};
+use crate::installation::{TestInstallation, text};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -118,15 +118,15 @@ const LOSSES: [Loss; 14] = [
     },
 ];
 
-fn ready(stage: &Stage) -> (u16, String) {
-    let answer = stage.http("GET", "/readyz", "", None);
+fn ready(installation: &TestInstallation) -> (u16, String) {
+    let answer = installation.http("GET", "/readyz", "", None);
     (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
 }
 
-fn any(stage: &Stage, words: &[&str]) -> String {
-    let done = std::process::Command::new(crate::stage::binaries().join("cofferdam"))
+fn any(installation: &TestInstallation, words: &[&str]) -> String {
+    let done = std::process::Command::new(crate::installation::binaries().join("cofferdam"))
         .arg("--home")
-        .arg(stage.home())
+        .arg(installation.home())
         .args(words)
         .output();
     let done = done.unwrap();
@@ -135,21 +135,21 @@ fn any(stage: &Stage, words: &[&str]) -> String {
 
 #[test]
 fn a_loss_is_told_in_every_view_with_its_true_effect_until_it_is_put_back() {
-    let mut stage = Stage::bare("example");
-    stage.serve(&[]);
-    stage.until_logged("Cofferdam serves the environment");
-    let kept = stage.home().with_file_name("kept");
+    let mut installation = TestInstallation::bare("example");
+    installation.serve(&[]);
+    installation.until_logged("Cofferdam serves the environment");
+    let kept = installation.home().with_file_name("kept");
     for Loss { place, instead, calls, words } in LOSSES {
-        let (path, logged) = (stage.home().join(place), stage.log().len());
+        let (path, logged) = (installation.home().join(place), installation.log().len());
         fs::rename(&path, &kept).unwrap();
         instead(&path);
         let whole = |text: &str| words.iter().all(|words| text.contains(words));
         let (status, told) = until(&format!("readyz to tell the loss of {place}"), || {
-            Some(ready(&stage)).filter(|(_, text)| whole(text))
+            Some(ready(&installation)).filter(|(_, text)| whole(text))
         });
         assert_eq!(status, if calls == Calls::Fail { 503 } else { 200 }, "{place}: {told}");
         assert!(!told.contains("restart needed") && !told.contains("served/1"), "{place}: {told}");
-        let log = || stage.log().get(logged..).unwrap_or_default().to_owned();
+        let log = || installation.log().get(logged..).unwrap_or_default().to_owned();
         until(&format!("the log to tell the loss of {place}"), || whole(&log()).then_some(()));
         assert_eq!(
             log().contains("calls fail: "),
@@ -158,7 +158,7 @@ fn a_loss_is_told_in_every_view_with_its_true_effect_until_it_is_put_back() {
             log()
         );
         for view in ["status", "doctor"] {
-            let said = any(&stage, &[view]);
+            let said = any(&installation, &[view]);
             assert!(whole(&said), "{view}, {place}:\n{said}");
             assert!(
                 !said.contains("restart      needed")
@@ -173,7 +173,7 @@ fn a_loss_is_told_in_every_view_with_its_true_effect_until_it_is_put_back() {
         }
         fs::rename(&kept, &path).unwrap();
         until(&format!("{place} to be whole"), || {
-            (ready(&stage) == (200, "ready\n".to_owned())).then_some(())
+            (ready(&installation) == (200, "ready\n".to_owned())).then_some(())
         });
         // Each is told once: what a look says each second would be here as often.
         let first = words.first().unwrap();
@@ -184,8 +184,8 @@ fn a_loss_is_told_in_every_view_with_its_true_effect_until_it_is_put_back() {
         assert_eq!(times, 1, "{place}: {}", log());
         assert!(!log().contains("was added"), "{place}: {}", log());
     }
-    let token = stage.agent("bot", "operator");
-    let answer = stage.call(
+    let token = installation.agent("bot", "operator");
+    let answer = installation.call(
         &token,
         "deployment_scale",
         &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
@@ -195,60 +195,61 @@ fn a_loss_is_told_in_every_view_with_its_true_effect_until_it_is_put_back() {
 
 #[test]
 fn a_restart_that_is_advised_for_lost_copies_helps() {
-    let mut stage = Stage::bare("example");
-    stage.serve(&[]);
-    stage.until_logged("Cofferdam serves the environment");
-    fs::remove_dir_all(stage.home().join("served")).unwrap();
-    until("readyz to fail", || (ready(&stage).0 == 503).then_some(()));
-    stage.stop();
-    stage.serve(&[]);
-    assert_eq!(ready(&stage), (200, "ready\n".to_owned()));
+    let mut installation = TestInstallation::bare("example");
+    installation.serve(&[]);
+    installation.until_logged("Cofferdam serves the environment");
+    fs::remove_dir_all(installation.home().join("served")).unwrap();
+    until("readyz to fail", || (ready(&installation).0 == 503).then_some(()));
+    installation.stop();
+    installation.serve(&[]);
+    assert_eq!(ready(&installation), (200, "ready\n".to_owned()));
 }
 
 #[test]
 fn an_operators_socket_that_is_lost_is_told_and_status_says_what_it_can() {
-    let mut stage = Stage::bare("example");
-    stage.serve(&[]);
-    stage.until_logged("Cofferdam serves the environment");
-    fs::remove_dir_all(stage.home().join("run")).unwrap();
+    let mut installation = TestInstallation::bare("example");
+    installation.serve(&[]);
+    installation.until_logged("Cofferdam serves the environment");
+    fs::remove_dir_all(installation.home().join("run")).unwrap();
     let (status, told) = until("readyz to warn", || {
-        Some(ready(&stage)).filter(|(_, text)| text.contains("run` is gone"))
+        Some(ready(&installation)).filter(|(_, text)| text.contains("run` is gone"))
     });
     assert!(status == 200 && told.contains("do not reach the recorder"), "{told}");
-    let said = stage.fail(&["status"]);
+    let said = installation.fail(&["status"]);
     assert!(
         said.contains("serving      yes")
             && said.contains("run` is gone")
             && said.contains("cannot be asked"),
         "{said}"
     );
-    assert!(any(&stage, &["doctor"]).contains("run` is gone"));
+    assert!(any(&installation, &["doctor"]).contains("run` is gone"));
 }
 
 #[test]
 fn a_ledger_that_cannot_be_published_is_a_warning_in_every_view() {
-    let mut stage = Stage::bare("example");
-    stage.serve(&[]);
-    let checkpoint = stage.home().join("ledger/checkpoint");
+    let mut installation = TestInstallation::bare("example");
+    installation.serve(&[]);
+    let checkpoint = installation.home().join("ledger/checkpoint");
     fs::remove_file(&checkpoint).unwrap();
     fs::create_dir(&checkpoint).unwrap();
-    let token = stage.agent("bot", "operator");
-    let answer = stage.call(
+    let token = installation.agent("bot", "operator");
+    let answer = installation.call(
         &token,
         "deployment_scale",
         &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
     );
     assert_eq!(answer.status, 200, "{:#}", answer.body);
     let words = "new checkpoints are not published";
-    let (status, told) =
-        until("readyz to warn", || Some(ready(&stage)).filter(|(_, text)| text.contains(words)));
+    let (status, told) = until("readyz to warn", || {
+        Some(ready(&installation)).filter(|(_, text)| text.contains(words))
+    });
     assert!(status == 200 && told.contains(text(&checkpoint)), "{told}");
     for view in ["status", "doctor"] {
-        assert!(any(&stage, &[view]).contains(words), "{view}");
+        assert!(any(&installation, &[view]).contains(words), "{view}");
     }
     fs::remove_dir(&checkpoint).unwrap();
     until("readyz to warn no more", || {
-        (ready(&stage) == (200, "ready\n".to_owned())).then_some(())
+        (ready(&installation) == (200, "ready\n".to_owned())).then_some(())
     });
-    stage.verify_ledger();
+    installation.verify_ledger();
 }

@@ -1,20 +1,21 @@
 //! What commands say to approvers and operators: what would be done, what became of it, and no
 //! advice that misleads.
 
-use crate::stage::{Stage, binaries, text};
+use crate::installation::{TestInstallation, binaries, text};
 use serde_json::json;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 #[test]
 fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
-    let stage = Stage::started();
-    let token = stage.agent("bot", "operator");
+    let installation = TestInstallation::started();
+    let token = installation.agent("bot", "operator");
     let gift = json!({"namespace": "storefront", "name": "gift-cards-v1", "purpose": "old since the wеb relaunch"});
-    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gift));
+    let asked =
+        installation.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gift));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
-    let call = stage.waiting();
-    let story = stage.run(&["show", &call]);
+    let call = installation.waiting();
+    let story = installation.run(&["show", &call]);
     for words in [
         "would do     0. delete Deployment gift-cards-v1",
         "policy       asks for 1 approval",
@@ -22,7 +23,7 @@ fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
     ] {
         assert!(story.contains(words), "not `{words}`:\n{story}");
     }
-    let shown = stage.run(&["show", &call, "--shown"]);
+    let shown = installation.run(&["show", &call, "--shown"]);
     for words in [
         "Asked at:     2",
         "Runs out at:  2",
@@ -31,23 +32,32 @@ fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
     ] {
         assert!(shown.contains(words), "not `{words}`:\n{shown}");
     }
-    let done = stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    let done =
+        installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
     assert!(done.contains("as bob@example.com: it "), "{done}");
-    stage.closed(&call);
-    let late = stage.fail(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    installation.closed(&call);
+    let late =
+        installation.fail(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
     assert!(late.contains("does not wait for a person"), "{late}");
-    let short = stage.fail(&["show", "lcn"]);
+    let short = installation.fail(&["show", "lcn"]);
     assert!(short.contains("give a call id, or at least its first 4 characters"), "{short}");
-    assert_eq!(stage.json(&["status"])["schema"], "cofferdam.cli.v1");
-    let typo =
-        stage.json(&["agents", "add", "typo", "--role", "deployr", "--for", "alice@example.com"]);
+    assert_eq!(installation.json(&["status"])["schema"], "cofferdam.cli.v1");
+    let typo = installation.json(&[
+        "agents",
+        "add",
+        "typo",
+        "--role",
+        "deployr",
+        "--for",
+        "alice@example.com",
+    ]);
     assert_eq!(typo["unknown_roles"], json!(["deployr"]));
     // Another user is told whose it is, and is never sent to `init` or `serve`.
-    assert!(UnixStream::connect(stage.home().join("run/operator.sock")).is_ok());
+    assert!(UnixStream::connect(installation.home().join("run/operator.sock")).is_ok());
     let cofferdam = binaries().join("cofferdam");
     let run = |words: &[&str]| {
         let done = Command::new(&cofferdam)
-            .env("COFFERDAM_HOME", stage.home())
+            .env("COFFERDAM_HOME", installation.home())
             .args(words)
             .output()
             .unwrap();
@@ -64,19 +74,19 @@ fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
 
 #[test]
 fn init_says_a_line_for_each_tool_and_takes_an_address() {
-    let stage = Stage::bare("single");
-    let home = stage.home().with_file_name("second");
+    let installation = TestInstallation::bare("single");
+    let home = installation.home().with_file_name("second");
     let done = Command::new(binaries().join("cofferdam"))
         .args([
             "--home",
             text(&home),
             "init",
-            text(&stage.tree()),
+            text(&installation.tree()),
             "--listen",
             "127.0.0.1:18620",
             "--assets",
         ])
-        .arg(crate::stage::assets())
+        .arg(crate::installation::assets())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&done.stdout).into_owned();

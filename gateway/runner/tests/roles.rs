@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
-use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
-use cofferdam_core::model::trust::{Environment, Floor, RoleKeys, Trust};
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
 use cofferdam_core::protocol::role_settings::{
     ActorSettings, Infrastructure, JobIdentity, RunnerSettings, ViewerSettings, Voice,
@@ -13,6 +13,7 @@ use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::control::{self, Control, Report};
 use cofferdam_process::rpc;
 use cofferdam_process::spawn::{Words, spawn};
+use cofferdam_testkit::build::{environment, trust};
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -25,18 +26,8 @@ fn home() -> (tempfile::TempDir, Environment) {
     {
         fs::create_dir(home.path().join(folder)).unwrap();
     }
-    let environment = Environment { name: "test".into(), id: "1".into() };
-    let trust = Trust {
-        environment: environment.clone(),
-        keys: RoleKeys { gateway: String::new(), recorder: String::new() },
-        policy: PolicyDigest::of(b""),
-        floor: Floor { actions: vec![], namespaces: vec![] },
-        self_approval: false,
-        tools: vec![],
-        executors: vec![],
-        commands: vec![],
-        approvers: vec![],
-    };
+    let environment = environment();
+    let trust = trust(environment.clone());
     fs::write(home.path().join("trust/trust.toml"), toml::to_string(&trust).unwrap()).unwrap();
     fs::write(home.path().join("keys/artefacts"), "00".repeat(32)).unwrap();
     (home, environment)

@@ -3,7 +3,7 @@
 
 use super::bare;
 use super::own::{built, good};
-use crate::stage::{Stage, binaries, repository, text};
+use crate::installation::{TestInstallation, binaries, repository, text};
 use serde_json::json;
 use std::fs;
 
@@ -59,13 +59,13 @@ const INPUT: &str = r#"{
 
 #[test]
 fn a_plan_that_reads_more_than_an_answer_holds_is_refused_by_name_and_the_next_call_works() {
-    let mut stage = Stage::bare("example");
+    let mut installation = TestInstallation::bare("example");
     let value = "x".repeat(LARGE);
     let manifest = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: large\n  namespace: \
          storefront\ndata:\n  value: {value}\n"
     );
-    fs::write(stage.tree().join("storefront/large.yaml"), manifest).unwrap();
+    fs::write(installation.tree().join("storefront/large.yaml"), manifest).unwrap();
     let place = tempfile::tempdir().unwrap();
     good(&bare(
         place.path(),
@@ -82,24 +82,24 @@ fn a_plan_that_reads_more_than_an_answer_holds_is_refused_by_name_and_the_next_c
         text(&cofferdam),
         &["--home", "no-home", "build", ".", "--out", text(&wasm)],
     ));
-    stage.run(&["accept", text(&wasm)]);
-    stage.serve(&[]);
-    let token = stage.agent("release", "operator");
+    installation.run(&["accept", text(&wasm)]);
+    installation.serve(&[]);
+    let token = installation.agent("release", "operator");
     for round in 0..3 {
-        let refused = stage.call(&token, "read_much", &json!({"times": 64}));
+        let refused = installation.call(&token, "read_much", &json!({"times": 64}));
         let told = refused.body.to_string();
         assert!(
             refused.status == 422 && told.contains("unsupported"),
             "{round}: {refused:?}\n{}",
-            stage.log()
+            installation.log()
         );
         assert!(told.contains("these looks show together exceeds"), "{round}: {told}");
-        let next = stage.call(&token, "config_show", &json!({"namespace": "storefront"}));
+        let next = installation.call(&token, "config_show", &json!({"namespace": "storefront"}));
         assert!(
             next.status == 200 && next.body.to_string().contains("large"),
             "{round}: {next:?}\n{}",
-            stage.log()
+            installation.log()
         );
     }
-    assert!(!stage.log().contains("restarting"), "{}", stage.log());
+    assert!(!installation.log().contains("restarting"), "{}", installation.log());
 }

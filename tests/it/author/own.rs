@@ -1,7 +1,7 @@
 //! A tool of one's own: `new`, its tests, `build`, and the same bytes in another folder.
 
 use super::bare;
-use crate::stage::{Stage, binaries, repository, text};
+use crate::installation::{TestInstallation, binaries, repository, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn a_folder_that_is_there_or_a_name_that_is_none_is_refused() {
 /// It compiles a crate twice for wasm32 and once for this machine.
 #[test]
 fn a_tool_of_ones_own_is_tested_built_reproducibly_tried_and_accepted() {
-    let stage = Stage::bare("example");
+    let installation = TestInstallation::bare("example");
     let places = tempfile::tempdir().unwrap();
     let shared = repository().join("plugins/target");
     let sdk = repository().join("plugins/sdk");
@@ -72,7 +72,7 @@ fn a_tool_of_ones_own_is_tested_built_reproducibly_tried_and_accepted() {
             text(&cofferdam),
             &["--home", "no-home", "build", ".", "--out", text(&out)],
         ));
-        digests.push(stage.json(&["inspect", text(&out)])["digest"].clone());
+        digests.push(installation.json(&["inspect", text(&out)])["digest"].clone());
     }
     assert_eq!(digests[0], digests[1], "the same source gives other bytes in another folder");
     let (folder, wasm) =
@@ -96,11 +96,11 @@ fn a_tool_of_ones_own_is_tested_built_reproducibly_tried_and_accepted() {
     good(&built(&folder, &shared, "cargo", &["test", "--quiet"]));
 
     let arguments = r#"{"namespace": "storefront", "name": "web", "greeting": "Ahoy"}"#;
-    stage.agent("release", "operator");
-    let told = stage.json(&["try", text(&wasm), "--args", arguments]);
+    installation.agent("release", "operator");
+    let told = installation.json(&["try", text(&wasm), "--args", arguments]);
     assert_eq!(told["answer"]["decision"], json!("allow"), "{told:#}");
-    stage.run(&["accept", text(&wasm), "--because", "the first of our own"]);
-    let missing = Stage::bare("example").fail(&["build", text(places.path())]);
+    installation.run(&["accept", text(&wasm), "--because", "the first of our own"]);
+    let missing = TestInstallation::bare("example").fail(&["build", text(places.path())]);
     assert!(
         missing.contains("no crate in") && missing.contains("`cofferdam new NAME`"),
         "{missing}"

@@ -5,7 +5,7 @@
 mod mutate;
 
 use super::{assets, bare, file, hello, javascript, refusal, reworded};
-use crate::stage::{Stage, text};
+use crate::installation::{TestInstallation, text};
 use mutate::{Dice, mutated};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -63,16 +63,16 @@ fn what_cannot_be_used_is_refused_in_words_with_a_code() {
 fn whatever_a_file_holds_inspect_and_accept_answer() {
     /// How many files; each is one process that asks, and one or two that compute.
     const CASES: usize = 40;
-    let stage = Stage::bare("example");
-    let trust = || std::fs::read(stage.home().join("trust/trust.toml")).unwrap();
+    let installation = TestInstallation::bare("example");
+    let trust = || std::fs::read(installation.home().join("trust/trust.toml")).unwrap();
     let (before, mut dice) = (trust(), Dice::new());
     let seeds = [hello(), std::fs::read(assets().join("executors/sequential.wasm")).unwrap()];
     let mut refused = 0;
     for case in 0..CASES {
-        let path = file(&stage, "case.wasm", &mutated(&seeds, &mut dice));
+        let path = file(&installation, "case.wasm", &mutated(&seeds, &mut dice));
         let began = Instant::now();
         for words in [["inspect", &path].as_slice(), &["accept", "--executor", &path]] {
-            let done = bare(&stage.home().join(".."), &[&["--json"], words].concat());
+            let done = bare(&installation.home().join(".."), &[&["--json"], words].concat());
             assert!(matches!(done.status.code(), Some(0..=2)), "case {case}: {words:?}: {done:?}");
             let (out, fault) =
                 (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
@@ -94,22 +94,22 @@ fn whatever_a_file_holds_inspect_and_accept_answer() {
 
 #[test]
 fn a_tool_in_javascript_is_accepted_and_what_it_plans_is_carried_out() {
-    let mut stage = Stage::bare("example");
-    let seen = stage.json(&["inspect", text(&javascript())]);
+    let mut installation = TestInstallation::bare("example");
+    let seen = installation.json(&["inspect", text(&javascript())]);
     assert_eq!(
         (&seen["name"], &seen["imports"], &seen["warnings"]),
         (&json!("greet_js"), &json!([]), &json!([]))
     );
     assert_eq!(seen["examples"][0]["fault"], json!(null), "{seen:#}");
-    stage.run(&["accept", text(&javascript())]);
-    stage.serve(&[]);
-    let token = stage.agent("release", "operator");
+    installation.run(&["accept", text(&javascript())]);
+    installation.serve(&[]);
+    let token = installation.agent("release", "operator");
     let arguments = |value: &str| json!({"namespace": "storefront", "name": "web", "value": value});
 
-    let declined = stage.call(&token, "greet_js", &arguments("nothing"));
+    let declined = installation.call(&token, "greet_js", &arguments("nothing"));
     assert_eq!(declined.status, 422, "{:#}", declined.body);
     assert!(declined.body.to_string().contains("no greeting"), "{:#}", declined.body);
-    let failed = stage.call(&token, "greet_js", &arguments("loop"));
+    let failed = installation.call(&token, "greet_js", &arguments("loop"));
     assert!(
         failed.status == 422 && failed.body.to_string().contains("tool-time"),
         "{} {:#}",
@@ -118,21 +118,21 @@ fn a_tool_in_javascript_is_accepted_and_what_it_plans_is_carried_out() {
     );
 
     // The runner's guest makes the same plan of it, or it would refuse what was allowed.
-    let answer = stage.call(&token, "greet_js", &arguments("ahoy"));
-    assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, stage.log());
-    let story = stage.closed(answer.body["call"].as_str().unwrap());
-    assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
+    let answer = installation.call(&token, "greet_js", &arguments("ahoy"));
+    assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, installation.log());
+    let story = installation.closed(answer.body["call"].as_str().unwrap());
+    assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", installation.log());
     assert!(
-        stage.files().values().any(|text| text.contains("cofferdam.dev/greeting: ahoy")),
+        installation.files().values().any(|text| text.contains("cofferdam.dev/greeting: ahoy")),
         "{:?}",
-        stage.files().keys()
+        installation.files().keys()
     );
 }
 
 #[test]
 fn a_combinator_at_the_root_of_arguments_is_refused_everywhere() {
-    let stage = Stage::bare("example");
-    let trust = std::fs::read(stage.home().join("trust/trust.toml")).unwrap();
+    let installation = TestInstallation::bare("example");
+    let trust = std::fs::read(installation.home().join("trust/trust.toml")).unwrap();
     for combinator in [
         r#""oneOf": [{}]"#,
         r#""anyOf": [{}]"#,
@@ -143,7 +143,7 @@ fn a_combinator_at_the_root_of_arguments_is_refused_everywhere() {
     ] {
         let name = combinator.split('"').nth(1).unwrap();
         let path = file(
-            &stage,
+            &installation,
             "hello.wasm",
             &reworded(&hello(), r#""additionalProperties": false"#, combinator),
         );
@@ -152,7 +152,7 @@ fn a_combinator_at_the_root_of_arguments_is_refused_everywhere() {
         std::fs::create_dir(parts.path().join("tools")).unwrap();
         std::fs::copy(&path, parts.path().join("tools/hello.wasm")).unwrap();
         let (work, policy, tree) =
-            (tempfile::tempdir().unwrap(), assets().join("policy-single"), stage.tree());
+            (tempfile::tempdir().unwrap(), assets().join("policy-single"), installation.tree());
         let init = [
             "--json",
             "init",
@@ -170,34 +170,34 @@ fn a_combinator_at_the_root_of_arguments_is_refused_everywhere() {
         );
         let told = told.to_string();
         for said in [
-            stage.fail(&["--json", "inspect", &path]),
-            stage.fail(&["--json", "accept", &path]),
+            installation.fail(&["--json", "inspect", &path]),
+            installation.fail(&["--json", "accept", &path]),
             told,
         ] {
             assert!(said.contains(r#""code":"schema""#), "{combinator}: {said}");
             assert!(said.contains(&format!("has `{name}` at its root")), "{combinator}: {said}");
         }
     }
-    assert_eq!(std::fs::read(stage.home().join("trust/trust.toml")).unwrap(), trust);
+    assert_eq!(std::fs::read(installation.home().join("trust/trust.toml")).unwrap(), trust);
 }
 
 #[test]
 fn what_some_hosts_refuse_is_told_and_accepted() {
-    let stage = Stage::bare("example");
+    let installation = TestInstallation::bare("example");
     let typed = r#""type": "string","#;
     let path = file(
-        &stage,
+        &installation,
         "hello.wasm",
         &reworded(&hello(), &format!("{typed}\n"), r#""type":["string"],"#),
     );
-    let said = stage.run(&["inspect", &path]);
+    let said = installation.run(&["inspect", &path]);
     assert!(
         said.contains(
             "a list of types; Gemini models (Copilot CLI, Gemini CLI) and Cursor refuse it"
         ),
         "{said}"
     );
-    let told = stage.json(&["accept", &path]);
+    let told = installation.json(&["accept", &path]);
     assert!(
         told["warnings"].as_array().unwrap().iter().any(|warning| warning["what"] == "type_list"),
         "{told:#}"
@@ -206,13 +206,13 @@ fn what_some_hosts_refuse_is_told_and_accepted() {
 
 #[test]
 fn every_difference_from_what_was_accepted_is_told_and_the_reason_is_kept() {
-    let stage = Stage::bare("example");
+    let installation = TestInstallation::bare("example");
     let path = file(
-        &stage,
+        &installation,
         "hello.wasm",
         &reworded(&hello(), "the change is harmless", "call it always, first"),
     );
-    let seen = stage.json(&["inspect", &path]);
+    let seen = installation.json(&["inspect", &path]);
     let expect = |seen: &serde_json::Value| {
         assert_eq!(
             (&seen["width"], &seen["changed"][0]["at"]),
@@ -226,22 +226,23 @@ fn every_difference_from_what_was_accepted_is_told_and_the_reason_is_kept() {
     };
     expect(&seen);
     // Without an installation, against a file.
-    let old = file(&stage, "old.wasm", &hello());
-    let done = bare(&stage.home().join(".."), &["--json", "inspect", &path, "--against", &old]);
+    let old = file(&installation, "old.wasm", &hello());
+    let done =
+        bare(&installation.home().join(".."), &["--json", "inspect", &path, "--against", &old]);
     expect(&serde_json::from_slice(&done.stdout).unwrap());
-    let same = stage.run(&["inspect", &old]);
+    let same = installation.run(&["inspect", &old]);
     assert!(same.contains("its ceiling is the same (this very component)"), "{same}");
 
-    let hidden = stage.fail(&["accept", &path, "--because", "read\u{202e}it"]);
+    let hidden = installation.fail(&["accept", &path, "--because", "read\u{202e}it"]);
     assert!(hidden.contains("U+202E"), "{hidden}");
-    let told = stage.run(&["accept", &path, "--because", "read by \"Ada\", words alone"]);
+    let told = installation.run(&["accept", &path, "--because", "read by \"Ada\", words alone"]);
     assert!(
         told.contains("~ description")
             && told.contains("+ ")
             && told.contains("call it always, first"),
         "{told}"
     );
-    let trust = std::fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap();
+    let trust = std::fs::read_to_string(installation.home().join("trust/trust.toml")).unwrap();
     let kept =
         trust.lines().filter(|line| line.ends_with(r#": "read by \"Ada\", words alone""#)).count();
     assert_eq!(kept, 1, "{trust}");

@@ -2,7 +2,7 @@
 //! tree. Nothing of it stays.
 
 use super::{bare, file, hello, javascript, reworded};
-use crate::stage::{Stage, text};
+use crate::installation::{TestInstallation, text};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,16 +25,16 @@ fn everything(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn a_trial_shows_draft_decision_and_change_and_leaves_nothing() {
-    let stage = Stage::bare("example");
-    stage.agent("release", "operator");
-    let (home, tree) = (everything(&stage.home()), stage.files());
+    let installation = TestInstallation::bare("example");
+    installation.agent("release", "operator");
+    let (home, tree) = (everything(&installation.home()), installation.files());
     // Another component than the accepted one.
     let path = file(
-        &stage,
+        &installation,
         "other.wasm",
         &reworded(&hello(), "the change is harmless", "the change is little"),
     );
-    let said = stage.run(&["try", &path, "--args", ARGUMENTS]);
+    let said = installation.run(&["try", &path, "--args", ARGUMENTS]);
     for words in [
         "\"summary\": \"Greet Deployment storefront/web with \\\"Ahoy\\\"\"",
         "Ceiling: the draft lies within it",
@@ -46,7 +46,7 @@ fn a_trial_shows_draft_decision_and_change_and_leaves_nothing() {
         assert!(said.contains(words), "not `{words}`:\n{said}");
     }
     assert!(!said.contains("Ledger:"), "{said}");
-    let told = stage.json(&[
+    let told = installation.json(&[
         "try",
         text(&javascript()),
         "--args",
@@ -58,24 +58,24 @@ fn a_trial_shows_draft_decision_and_change_and_leaves_nothing() {
         "{told:#}"
     );
     // A look is done: it changes nothing.
-    let list = crate::stage::assets().join("tools/workloads_list.wasm");
-    let said = stage.run(&["try", text(&list), "--args", r#"{"namespace": "storefront"}"#]);
+    let list = crate::installation::assets().join("tools/workloads_list.wasm");
+    let said = installation.run(&["try", text(&list), "--args", r#"{"namespace": "storefront"}"#]);
     assert!(said.contains("LOOKED ") && said.contains("web"), "{said}");
-    assert_eq!((everything(&stage.home()), stage.files()), (home, tree));
+    assert_eq!((everything(&installation.home()), installation.files()), (home, tree));
 }
 
 #[test]
 fn a_trial_tells_each_fault_as_an_agent_would_read_it() {
-    let stage = Stage::bare("example");
-    let path = file(&stage, "hello.wasm", &hello());
+    let installation = TestInstallation::bare("example");
+    let path = file(&installation, "hello.wasm", &hello());
     let check = |words: &[&str], expect: &[&str]| {
-        let said = stage.fail(&[&["try", path.as_str()], words].concat());
+        let said = installation.fail(&[&["try", path.as_str()], words].concat());
         assert!(expect.iter().all(|words| said.contains(words)), "{words:?}: {said}");
     };
     check(&["--args", ARGUMENTS, "--agent", "stranger"], &["there is no agent `stranger`"]);
     check(&["--args", "{"], &["`--args` is not a JSON object"]);
     check(&["--args", "[]"], &["`--args` is not a JSON object: it is another value"]);
-    stage.agent("triage", "viewer");
+    installation.agent("triage", "viewer");
     // What policy does not show to a role does not exist for it.
     check(
         &["--args", ARGUMENTS],
@@ -84,7 +84,7 @@ fn a_trial_tells_each_fault_as_an_agent_would_read_it() {
             "unknown tool: hello; policy does not show it to `triage` (roles: viewer)",
         ],
     );
-    stage.agent("release", "operator");
+    installation.agent("release", "operator");
     check(&["--args", ARGUMENTS], &["say which agent asks, with `--agent`: `triage`, `release`"]);
     let release = |arguments: &'static str, expect: &[&str]| {
         check(&["--agent", "release", "--args", arguments], expect)

@@ -2,7 +2,7 @@
 //! `scripts/control_plane.py` wrote or that was made here: one connection for each, within this
 //! process. Never asks twice, and starts no program.
 
-use crate::stage::PATIENCE;
+use crate::installation::TIME_LIMIT;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -65,7 +65,7 @@ impl Client {
     fn ask(&self, request: &[u8]) -> std::io::Result<String> {
         let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
         let stream = TcpStream::connect(&self.server)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIME_LIMIT))?;
         let connection =
             ClientConnection::new(Arc::clone(&self.tls), name).map_err(std::io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);

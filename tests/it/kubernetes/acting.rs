@@ -4,22 +4,22 @@
 
 mod egress;
 mod faults;
+pub mod namespace;
 mod node;
 mod reaping;
-pub mod yard;
 
-use super::actor::{namespace_path, rbac};
-use crate::cluster::{Event, until};
+use super::client::{namespace_path, rbac};
+use crate::cluster::until;
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend_kubernetes::api::{ApiError, Mode, Only};
 use cofferdam_core::model::id::Fence;
 use cofferdam_core::model::job::OperationRecord;
 use cofferdam_core::protocol::role_guest::Observed;
 use cofferdam_core::text::difference;
+use namespace::{TestNamespace, config_map, scale, target};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use yard::{Yard, config_map, scale, target};
 
 /// Writes that one job may cost the API server, as the audit log counts them.
 const WRITES: usize = 22;
@@ -27,55 +27,53 @@ const WRITES: usize = 22;
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_job_acts_as_itself_and_leaves_nothing() {
-    let yard = Yard::of("acting-plain", 1);
-    yard.deployment("web");
+    let ns = TestNamespace::of("acting-plain");
+    ns.deployment("web");
     let began = Instant::now();
-    let mut job = yard.begin(1, json!([scale("acting-plain", "web", 5)]), true);
+    let mut job = ns.begin(1, json!([scale("acting-plain", "web", 5)]), true);
     let made = began.elapsed();
     let run = job.namespace.name().to_owned();
     assert_eq!(
-        yard.perform(&mut job, 0).unwrap(),
+        ns.perform(&mut job, 0).unwrap(),
         BTreeMap::from([("spec.replicas".to_owned(), json!(5))])
     );
     let effected = began.elapsed();
-    let live = yard.object("deployments", "web");
+    let live = ns.object("deployments", "web");
     assert_eq!(live["spec"]["replicas"], 5);
     let managers = live["metadata"]["managedFields"].as_array().unwrap();
     assert!(managers.iter().any(|entry| entry["manager"] == "cofferdam-scaler"), "{managers:?}");
     // No node will ever run it; its controller says so.
-    let observed =
-        yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap();
+    let observed = ns.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap();
     assert!(matches!(observed, Observed::Progressing { .. }), "{observed:?}");
     // Once is once: the state that it was approved over is not there any more.
-    let once = yard.perform(&mut job, 0).unwrap_err().to_string();
+    let once = ns.perform(&mut job, 0).unwrap_err().to_string();
     assert_eq!(
         once,
         "`spec.replicas` of Deployment web in namespace acting-plain was 3 and is 5 (by \
          `cofferdam-scaler`)"
     );
     assert_eq!(
-        yard.undo(&mut job, 0).unwrap(),
+        ns.undo(&mut job, 0).unwrap(),
         BTreeMap::from([("spec.replicas".to_owned(), json!(3))])
     );
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 3);
 
     let ended = Instant::now();
-    yard.remove(&run).unwrap();
+    ns.remove(&run).unwrap();
     println!(
         "previewed and made after {made:?}, first effect after {effected:?}; observed gone {:?} \
          after its end",
         ended.elapsed()
     );
-    yard.nothing_of(&run);
+    ns.nothing_of(&run);
     let account = format!("system:serviceaccount:{run}:job");
-    let writes: Vec<Event> =
-        yard.plane.audit().into_iter().filter(|event| yard::is_write_of(event, &run)).collect();
+    let writes = ns.writes_of(&run);
     assert!(
         writes.iter().any(
             |event| event["verb"] == "delete" && event["objectRef"]["resource"] == "namespaces"
         )
     );
-    let cost = writes.iter().filter(|event| !yard::met_a_status(event)).count();
+    let cost = writes.iter().filter(|event| !namespace::met_a_status(event)).count();
     assert!(cost <= WRITES, "{cost} writes");
     println!("{cost} writes for one job with one target, its undo included");
     // At the target nobody but the job wrote the object, and nobody but the provisioner the rights.
@@ -88,14 +86,14 @@ fn a_job_acts_as_itself_and_leaves_nothing() {
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn without_the_gate_the_cluster_refuses_what_is_wider() {
-    let yard = Yard::of("acting-wider", 2);
-    yard.deployment("web");
-    yard.deployment("api");
-    let mut job = yard.begin(1, json!([scale("acting-wider", "web", 5)]), false);
-    let ungated = yard.runtime.block_on(job.namespace.job()).unwrap();
-    let deployment = |name: &str| yard.path("deployments", name);
+    let ns = TestNamespace::of("acting-wider");
+    ns.deployment("web");
+    ns.deployment("api");
+    let mut job = ns.begin(1, json!([scale("acting-wider", "web", 5)]), false);
+    let ungated = ns.runtime.block_on(job.namespace.job()).unwrap();
+    let deployment = |name: &str| ns.path("deployments", name);
     let replicas = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
-    let asks: [(&str, Result<Value, ApiError>); 6] = yard.runtime.block_on(async {
+    let asks: [(&str, Result<Value, ApiError>); 6] = ns.runtime.block_on(async {
         [
             ("patch another", ungated.patch(&deployment("api"), &replicas, "x", Mode::Real).await),
             (
@@ -107,7 +105,7 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
             ),
             (
                 "list them",
-                ungated.list(&yard.collection("deployments"), "", 1).await.map(|_| Value::Null),
+                ungated.list(&ns.collection("deployments"), "", 1).await.map(|_| Value::Null),
             ),
             (
                 "list Secrets",
@@ -118,10 +116,7 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
             ),
             (
                 "read its own Secret",
-                ungated
-                    .get(&yard.own(&job, "secrets/cofferdam-identity"))
-                    .await
-                    .map(|_| Value::Null),
+                ungated.get(&ns.own(&job, "secrets/cofferdam-identity")).await.map(|_| Value::Null),
             ),
             (
                 "scale by the subresource",
@@ -133,10 +128,10 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
         assert!(matches!(&said, Err(ApiError::Refused { status: 403, .. })), "{what}: {said:?}");
     }
     // What a wider operation comes to, all the way through.
-    let wider = yard.look(json!([scale("acting-wider", "api", 0)]));
-    let host = yard.host();
+    let wider = ns.look(json!([scale("acting-wider", "api", 0)]));
+    let host = ns.host();
     let (told, _nobody) = tokio::sync::mpsc::channel(1);
-    let said = yard.runtime.block_on(job.namespace.perform(
+    let said = ns.runtime.block_on(job.namespace.perform(
         &wider.0[0].operation,
         &wider.1.operations[0],
         &host,
@@ -146,77 +141,77 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
         matches!(&said, Err(EffectError::Refused(why)) if why.contains("no right")),
         "{said:?}"
     );
-    assert_eq!(yard.object("deployments", "api")["spec"]["replicas"], 3);
-    yard.perform(&mut job, 0).unwrap();
+    assert_eq!(ns.object("deployments", "api")["spec"]["replicas"], 3);
+    ns.perform(&mut job, 0).unwrap();
 
     // With it, nothing of this is even asked.
-    let gated = yard.begin(2, json!([scale("acting-wider", "web", 7)]), true);
-    let cluster = yard.runtime.block_on(gated.namespace.job()).unwrap();
-    let said = yard.runtime.block_on(cluster.get(&deployment("api")));
+    let gated = ns.begin(2, json!([scale("acting-wider", "web", 7)]), true);
+    let cluster = ns.runtime.block_on(gated.namespace.job()).unwrap();
+    let said = ns.runtime.block_on(cluster.get(&deployment("api")));
     assert!(matches!(said, Err(ApiError::Gated(_))), "{said:?}");
     for job in [&job, &gated] {
-        yard.remove(job.namespace.name()).unwrap();
+        ns.remove(job.namespace.name()).unwrap();
     }
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn another_world_stops_the_job() {
-    let yard = Yard::of("acting-drift", 3);
-    yard.deployment("web");
-    yard.deployment("other");
-    let mut job = yard.begin(
+    let ns = TestNamespace::of("acting-drift");
+    ns.deployment("web");
+    ns.deployment("other");
+    let mut job = ns.begin(
         1,
         json!([scale("acting-drift", "web", 5), scale("acting-drift", "other", 5)]),
         true,
     );
-    let mut strict = yard.begin_unchanged(2, json!([scale("acting-drift", "web", 5)]));
+    let mut strict = ns.begin_unchanged(2, json!([scale("acting-drift", "web", 5)]));
     // A label is not what the plan changes: it stops the job where policy obliges to that, and else
     // is named.
-    yard.merge("deployments", "web", &json!({"metadata": {"labels": {"drift": "yes"}}}));
+    ns.merge("deployments", "web", &json!({"metadata": {"labels": {"drift": "yes"}}}));
     let stops = "`metadata.labels.drift` of Deployment web in namespace acting-drift was absent \
                  and is \"yes\" (by `";
-    let check = yard.runtime.block_on(
+    let check = ns.runtime.block_on(
         strict.namespace.check(&strict.steps[0].operation, &strict.preview.operations[0]),
     );
     assert!(
         matches!(&check, Err(EffectError::Changed(why)) if why.starts_with(stops)),
         "{check:?}"
     );
-    let said = yard.perform(&mut strict, 0);
+    let said = ns.perform(&mut strict, 0);
     assert!(matches!(&said, Err(EffectError::Changed(why)) if why.starts_with(stops)), "{said:?}");
-    let check = yard
+    let check = ns
         .runtime
         .block_on(job.namespace.check(&job.steps[0].operation, &job.preview.operations[0]));
     assert!(check.is_ok(), "{check:?}");
-    yard.perform(&mut job, 0).unwrap();
+    ns.perform(&mut job, 0).unwrap();
     let named = difference::sentence(job.namespace.meanwhile()).unwrap();
     assert!(
         named.starts_with(stops) && !named.contains("; "),
         "once, though it was looked at twice: {named}"
     );
-    let live = yard.object("deployments", "web");
+    let live = ns.object("deployments", "web");
     assert_eq!(
         (&live["spec"]["replicas"], &live["metadata"]["labels"]["drift"]),
         (&json!(5), &json!("yes"))
     );
     // Another object of the same name and content.
-    yard.delete("deployments", "other");
-    yard.deployment("other");
-    let said = yard.perform(&mut job, 1).unwrap_err().to_string();
+    ns.delete("deployments", "other");
+    ns.deployment("other");
+    let said = ns.perform(&mut job, 1).unwrap_err().to_string();
     assert_eq!(said, "Deployment other in namespace acting-drift is another object now");
-    assert_eq!(yard.object("deployments", "other")["spec"]["replicas"], 3);
+    assert_eq!(ns.object("deployments", "other")["spec"]["replicas"], 3);
     for job in [&job, &strict] {
-        yard.remove(job.namespace.name()).unwrap();
+        ns.remove(job.namespace.name()).unwrap();
     }
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn deletes_and_applies_come_with_their_undo() {
-    let yard = Yard::of("acting-undo", 4);
+    let ns = TestNamespace::of("acting-undo");
     for name in ["gone", "kept"] {
-        yard.create("configmaps", &config_map(name, &json!({"a": "1"})));
+        ns.create("configmaps", &config_map(name, &json!({"a": "1"})));
     }
     let at = json!({"namespace": "acting-undo"});
     let operations = json!([
@@ -224,33 +219,32 @@ fn deletes_and_applies_come_with_their_undo() {
         {"action": "apply", "place": at, "object": config_map("new", &json!({"b": "2"})), "reversible": true},
         {"action": "apply", "place": at, "object": config_map("kept", &json!({"b": "2"})), "reversible": true},
     ]);
-    let mut job = yard.begin(1, operations, true);
-    let before = yard.object("configmaps", "gone");
-    assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::new());
-    assert_eq!(yard.status("configmaps", "gone"), 404);
-    yard.perform(&mut job, 1).unwrap();
-    assert_eq!(yard.object("configmaps", "new")["data"], json!({"b": "2"}));
-    yard.perform(&mut job, 2).unwrap();
-    assert_eq!(yard.object("configmaps", "kept")["data"], json!({"a": "1", "b": "2"}));
-    let observed =
-        yard.runtime.block_on(job.namespace.observe(&job.preview.operations[2])).unwrap();
+    let mut job = ns.begin(1, operations, true);
+    let before = ns.object("configmaps", "gone");
+    assert_eq!(ns.perform(&mut job, 0).unwrap(), BTreeMap::new());
+    assert_eq!(ns.status("configmaps", "gone"), 404);
+    ns.perform(&mut job, 1).unwrap();
+    assert_eq!(ns.object("configmaps", "new")["data"], json!({"b": "2"}));
+    ns.perform(&mut job, 2).unwrap();
+    assert_eq!(ns.object("configmaps", "kept")["data"], json!({"a": "1", "b": "2"}));
+    let observed = ns.runtime.block_on(job.namespace.observe(&job.preview.operations[2])).unwrap();
     assert_eq!(observed, Observed::Ready);
 
-    (0..3).for_each(|index| drop(yard.undo(&mut job, index).unwrap()));
-    let again = yard.object("configmaps", "gone");
+    (0..3).for_each(|index| drop(ns.undo(&mut job, index).unwrap()));
+    let again = ns.object("configmaps", "gone");
     assert_eq!(again["data"], before["data"]);
     assert_ne!(again["metadata"]["uid"], before["metadata"]["uid"]);
-    assert_eq!(yard.status("configmaps", "new"), 404);
-    assert_eq!(yard.object("configmaps", "kept")["data"], json!({"a": "1"}));
-    yard.remove(job.namespace.name()).unwrap();
+    assert_eq!(ns.status("configmaps", "new"), 404);
+    assert_eq!(ns.object("configmaps", "kept")["data"], json!({"a": "1"}));
+    ns.remove(job.namespace.name()).unwrap();
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_a_plan_brings_up_goes_with_the_run() {
-    let yard = Yard::of("acting-own", 5);
+    let ns = TestNamespace::of("acting-own");
     let image = format!("registry.example/probe@sha256:{}", "a".repeat(64));
-    let mut job = yard.begin(
+    let mut job = ns.begin(
         1,
         json!([
             {"action": "apply", "place": "ephemeral", "object": config_map("c", &json!({"a": "1"}))},
@@ -259,22 +253,22 @@ fn what_a_plan_brings_up_goes_with_the_run() {
         true,
     );
     let run = job.namespace.name().to_owned();
-    yard.perform(&mut job, 0).unwrap();
+    ns.perform(&mut job, 0).unwrap();
     assert_eq!(
-        yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap(),
+        ns.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap(),
         Observed::Ready
     );
     let pod = format!("/api/v1/namespaces/{run}/pods/cofferdam-task-1");
     let said = std::thread::scope(|scope| {
-        let performing = scope.spawn(|| yard.perform(&mut job, 1));
+        let performing = scope.spawn(|| ns.perform(&mut job, 1));
         // There is no node: the test says what a kubelet would.
         until("the task's Pod", || {
-            (yard.plane.request("GET", &pod, None).status == 200).then_some(())
+            (ns.plane.request("GET", &pod, None).status == 200).then_some(())
         });
         let ended = json!({"name": "task", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state":
             {"terminated": {"exitCode": 3, "reason": "Error", "message": "no such host"}}});
         let status = json!({"status": {"phase": "Failed", "containerStatuses": [ended]}});
-        let answer = yard.plane.request("PATCH", &format!("{pod}/status"), Some(&status));
+        let answer = ns.plane.request("PATCH", &format!("{pod}/status"), Some(&status));
         assert_eq!(answer.status, 200, "{}", answer.body);
         performing.join().unwrap()
     });
@@ -284,77 +278,73 @@ fn what_a_plan_brings_up_goes_with_the_run() {
         "the task `probe` failed (exit-code): it ended with an error: exit code 3; it says \"no \
          such host\""
     );
-    yard.remove(&run).unwrap();
-    yard.nothing_of(&run);
+    ns.remove(&run).unwrap();
+    ns.nothing_of(&run);
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn rights_go_where_somebody_took_the_runs_namespace_away() {
-    let yard = Yard::of("acting-taken", 7);
-    yard.deployment("web");
+    let ns = TestNamespace::of("acting-taken");
+    ns.deployment("web");
     for fence in [1, 2] {
-        let job = yard.begin(fence, json!([scale("acting-taken", "web", 5)]), true);
+        let job = ns.begin(fence, json!([scale("acting-taken", "web", 5)]), true);
         let run = job.namespace.name().to_owned();
-        assert_eq!(yard.plane.request("DELETE", &namespace_path(&run), None).status, 200);
+        assert_eq!(ns.plane.request("DELETE", &namespace_path(&run), None).status, 200);
         until("the namespace's end", || {
-            (yard.plane.request("GET", &namespace_path(&run), None).status == 404).then_some(())
+            (ns.plane.request("GET", &namespace_path(&run), None).status == 404).then_some(())
         });
         let binding = rbac("acting-taken", &format!("rolebindings/{run}"));
-        assert_eq!(yard.plane.request("GET", &binding, None).status, 200);
+        assert_eq!(ns.plane.request("GET", &binding, None).status, 200);
         if fence == 1 {
             // By the runner that ends the job, which has its plan.
-            yard.remove(&run).unwrap();
+            ns.remove(&run).unwrap();
         } else {
             // By one that takes it over, and is told under which leases it was begun: no namespace
             // says so any more.
-            assert_eq!(yard.sweep(3, &[Fence(1), Fence(2)]), Ok(None));
+            assert_eq!(ns.sweep(3, &[Fence(1), Fence(2)]), Ok(None));
         }
-        yard.nothing_of(&run);
+        ns.nothing_of(&run);
     }
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_killed_runners_run_is_swept_and_its_fate_found_out() {
-    let yard = Yard::of("acting-killed", 6);
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-killed", "web", 5)]), true);
+    let ns = TestNamespace::of("acting-killed");
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-killed", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     let began = OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: None };
     // Its token was good until its rights went.
-    let token = yard.runtime.block_on(job.namespace.job()).unwrap();
-    yard.perform(&mut job, 0).unwrap();
+    let token = ns.runtime.block_on(job.namespace.job()).unwrap();
+    ns.perform(&mut job, 0).unwrap();
     let preview = job.preview.clone();
     // The same lease does not make it twice.
-    let again = yard.try_begin(1, json!([scale("acting-killed", "web", 9)]), true);
+    let again = ns.try_begin(1, json!([scale("acting-killed", "web", 9)]), true);
     assert!(again.unwrap_err().to_string().contains("another attempt"));
     drop(job);
 
-    let sweep = |fence| yard.sweep(fence, &[]).unwrap();
+    let sweep = |fence| ns.sweep(fence, &[]).unwrap();
     // Not by a runner of the same lease, or of an earlier one.
     assert_eq!(sweep(1), None);
     assert_eq!(sweep(2), Some(run.clone()));
-    yard.nothing_of(&run);
+    ns.nothing_of(&run);
     assert_eq!(sweep(3), None);
-    let said = yard.runtime.block_on(token.get(&yard.path("deployments", "web")));
+    let said = ns.runtime.block_on(token.get(&ns.path("deployments", "web")));
     assert!(said.as_ref().is_err_and(ApiError::is_forbidden), "{said:?}");
 
-    let fate = yard
-        .runtime
-        .block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began)))
-        .unwrap();
+    let fate =
+        ns.runtime.block_on(ns.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
     assert!(fate.is_complete(), "{fate:?}");
-    yard.merge("deployments", "web", &json!({"spec": {"replicas": 3}}));
+    ns.merge("deployments", "web", &json!({"spec": {"replicas": 3}}));
     // What does not show is told only once nothing can come any more.
     let asked = Instant::now();
-    let fate = yard
-        .runtime
-        .block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began)))
-        .unwrap();
+    let fate =
+        ns.runtime.block_on(ns.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
     assert_eq!(fate.words(&preview), "nothing is in effect");
-    assert!(asked.elapsed() > yard::WRITE, "{:?}", asked.elapsed());
-    yard.merge("deployments", "web", &json!({"spec": {"replicas": 4}}));
-    let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, &[began])).unwrap();
+    assert!(asked.elapsed() > namespace::WRITE, "{:?}", asked.elapsed());
+    ns.merge("deployments", "web", &json!({"spec": {"replicas": 4}}));
+    let fate = ns.runtime.block_on(ns.kubernetes.fate(&preview, &[began])).unwrap();
     assert!(fate.words(&preview).contains("neither as before nor as approved"), "{fate:?}");
 }

@@ -2,9 +2,9 @@
 //! changed at most once, neither namespace nor rights left; and what is left without a gateway goes
 //! with the reaper alone.
 
-use super::world::World;
+use super::installation::ClusterInstallation;
 use crate::cluster::until;
-use crate::kubernetes::actor::{namespace_path, reaped_alone};
+use crate::kubernetes::client::{namespace_path, reaped_alone};
 use cofferdam_core::model::run::{JOB_STEPS, JobStep};
 use serde_json::json;
 
@@ -25,35 +25,36 @@ fn a_runner_killed_after_any_step_leaves_one_fate() {
     std::thread::scope(|scope| {
         for lane in 0..LANES {
             scope.spawn(move || {
-                let mut world = World::bare(&format!("faults-{lane}"));
-                let token = world.stage.agent("release", "operator");
+                let mut cluster = ClusterInstallation::bare(&format!("faults-{lane}"));
+                let token = cluster.installation.agent("release", "operator");
                 JOB_STEPS
                     .into_iter()
                     .skip(lane)
                     .step_by(LANES)
-                    .for_each(|step| drill(&mut world, &token, step));
-                world.stage.serve(&[]);
-                world.stage.verify_ledger();
+                    .for_each(|step| drill(&mut cluster, &token, step));
+                cluster.installation.serve(&[]);
+                cluster.installation.verify_ledger();
             });
         }
     });
 }
 
-fn drill(world: &mut World, token: &str, step: JobStep) {
+fn drill(cluster: &mut ClusterInstallation, token: &str, step: JobStep) {
     let word = word(step);
-    world.stage.serve(&["--drill", &word]);
-    let before = world.live("web");
+    cluster.installation.serve(&["--drill", &word]);
+    let before = cluster.live("web");
     let wanted = if before["spec"]["replicas"] == 5 { 6 } else { 5 };
-    let answer = world.stage.call(token, "deployment_scale", &world.scale("web", wanted));
-    let call = World::call_of(&answer);
-    let story = world.stage.closed(&call);
-    let log = world.stage.log();
+    let answer =
+        cluster.installation.call(token, "deployment_scale", &cluster.scale("web", wanted));
+    let call = ClusterInstallation::call_of(&answer);
+    let story = cluster.installation.closed(&call);
+    let log = cluster.installation.log();
 
     // Lost before acting it is run again under a higher fence; lost while acting the cluster says
     // whether it happened.
     let expected = if NOTHING_DONE.contains(&step) { "failed" } else { "succeeded" };
     assert_eq!(story["view"]["outcome"], expected, "{word}: {story:#}\n{log}");
-    let live = world.live("web");
+    let live = cluster.live("web");
     let happened = expected == "succeeded";
     let generation = before["metadata"]["generation"].as_u64().unwrap() + u64::from(happened);
     assert_eq!(
@@ -67,7 +68,7 @@ fn drill(world: &mut World, token: &str, step: JobStep) {
     );
     // What nobody recorded is not told as if it had been taken away.
     assert!(!answer.body.to_string().contains("(absent)"), "{word}: {:#}", answer.body);
-    assert_eq!(world.left_of(&call), Vec::<String>::new(), "{word}");
+    assert_eq!(cluster.left_of(&call), Vec::<String>::new(), "{word}");
     let ends = story["entries"]
         .as_array()
         .unwrap()
@@ -75,59 +76,60 @@ fn drill(world: &mut World, token: &str, step: JobStep) {
         .filter(|entry| entry["event"]["kind"] == "finished")
         .count();
     assert_eq!(ends, 1, "{word}: one outcome");
-    world.stage.stop();
+    cluster.installation.stop();
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn without_a_gateway_the_reaper_takes_what_expired_and_nothing_else() {
     let (plane, _turn) = reaped_alone();
-    let mut world = World::bare_on(plane, "faults-reaped");
-    let token = world.stage.agent("release", "operator");
-    world.stage.serve(&["--drill", &word(JobStep::OperationEffected)]);
+    let mut cluster = ClusterInstallation::bare_on(plane, "faults-reaped");
+    let token = cluster.installation.agent("release", "operator");
+    cluster.installation.serve(&["--drill", &word(JobStep::OperationEffected)]);
     // It says so once every role is ready: the runner that waits has its credential then, and
     // whoever comes after it cannot start.
-    world.stage.until_logged("Cofferdam serves the environment");
-    world.no_more_runners();
-    let answer = world.stage.http(
+    cluster.installation.until_logged("Cofferdam serves the environment");
+    cluster.no_more_runners();
+    let answer = cluster.installation.http(
         "POST",
         "/v1/tools/deployment_scale?wait=1",
         &token,
-        Some(&world.scale("web", 5)),
+        Some(&cluster.scale("web", 5)),
     );
-    let call = World::call_of(&answer);
-    until("the effect", || (world.live("web")["spec"]["replicas"] == 5).then_some(()));
-    world.stage.until_logged("cannot be used");
-    world.stage.stop();
+    let call = ClusterInstallation::call_of(&answer);
+    until("the effect", || (cluster.live("web")["spec"]["replicas"] == 5).then_some(()));
+    cluster.installation.until_logged("cannot be used");
+    cluster.installation.stop();
 
     // A run that nobody sees through any more: it has a namespace, a Role and a RoleBinding, and
     // none has expired.
-    let left = world.left_of(&call);
+    let left = cluster.left_of(&call);
     let run = format!("cofferdam-run-{call}-1");
-    assert!(world.bound(&run), "{left:?}");
-    let first = world.reap();
+    assert!(cluster.bound(&run), "{left:?}");
+    let first = cluster.reap();
     assert_eq!(first["namespaces"], json!([]), "{first}");
-    assert_eq!(world.left_of(&call), left);
+    assert_eq!(cluster.left_of(&call), left);
 
     // Its time is over. Only the API server's superuser may say so; for everybody else the expiry
     // is frozen.
     let over =
         json!({"metadata": {"annotations": {"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"}}});
-    let patched = world.plane.request("PATCH", &namespace_path(&run), Some(&over));
+    let patched = cluster.plane.request("PATCH", &namespace_path(&run), Some(&over));
     assert_eq!(patched.status, 200, "{}", patched.body);
-    let everything = |world: &World| {
-        let live = world.live("web");
-        let namespace = world.plane.request("GET", &namespace_path(&world.namespace), None).body;
+    let everything = |cluster: &ClusterInstallation| {
+        let live = cluster.live("web");
+        let namespace =
+            cluster.plane.request("GET", &namespace_path(&cluster.namespace), None).body;
         (
             live["metadata"]["generation"].clone(),
             live["spec"].clone(),
             namespace["metadata"].clone(),
         )
     };
-    let before = everything(&world);
-    let second = world.reap();
+    let before = everything(&cluster);
+    let second = cluster.reap();
     assert_eq!(second["namespaces"], json!([run]), "{second}");
-    assert!(!world.bound(&run));
-    until("the run's end", || world.left_of(&call).is_empty().then_some(()));
-    assert_eq!(everything(&world), before);
+    assert!(!cluster.bound(&run));
+    until("the run's end", || cluster.left_of(&call).is_empty().then_some(()));
+    assert_eq!(everything(&cluster), before);
 }

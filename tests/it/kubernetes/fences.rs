@@ -6,7 +6,7 @@ mod lookers;
 mod provisioner;
 mod runs;
 
-use super::actor::{Actor, Ask};
+use super::client::{Ask, TestClient};
 use serde_json::{Value, json};
 
 const NOWHERE: &str = "in runs' namespaces and in namespaces that opted in, nowhere else";
@@ -17,9 +17,9 @@ const NO_RIGHT: &str = "cannot";
 const SELF_CHECK: &str = "cofferdam-run-selfcheckselfcheckselfchec-1";
 
 /// Until a right that was just given is seen by the authorizer.
-pub async fn wait(actor: &Actor, ask: impl Fn() -> Ask) {
-    let end = tokio::time::Instant::now() + crate::stage::PATIENCE;
-    while let Err(said) = actor.ask(ask()).await {
+pub async fn wait(client: &TestClient, ask: impl Fn() -> Ask) {
+    let end = tokio::time::Instant::now() + crate::installation::TIME_LIMIT;
+    while let Err(said) = client.ask(ask()).await {
         assert!(tokio::time::Instant::now() < end, "the right is not seen: {said}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }

@@ -1,11 +1,11 @@
 //! The option `deploy/options/impersonation.yaml`: a job without a token. On a control plane of its
 //! own, since the option is the whole cluster's.
 
-use super::acting::yard::{Yard, config_map, met_a_status, scale};
-use super::actor::*;
+use super::acting::namespace::{TestNamespace, config_map, met_a_status, scale};
+use super::client::*;
 use super::fences::wait;
 use crate::cluster::{Cluster, Event, until};
-use crate::stage::repository;
+use crate::installation::repository;
 use cofferdam_backend_kubernetes::api::{Mode, Only};
 use cofferdam_backend_kubernetes::check::Identity;
 use cofferdam_core::protocol::role_settings::JobIdentity;
@@ -54,26 +54,26 @@ fn jobs_by_impersonation_are_held_as_jobs_by_token() {
 }
 
 fn a_whole_job(plane: &'static Cluster, own: &Path) {
-    let yard = Yard::by(JobIdentity::Impersonation, plane, "impersonated", 1, own);
-    yard.deployment("web");
-    yard.deployment("api");
+    let ns = TestNamespace::by(JobIdentity::Impersonation, plane, "impersonated", own);
+    ns.deployment("web");
+    ns.deployment("api");
     let operations = json!([
         scale("impersonated", "web", 5),
         {"action": "apply", "place": "ephemeral", "object": config_map("c", &json!({"a": "1"}))},
     ]);
-    let mut job = yard.begin(1, operations.clone(), true);
+    let mut job = ns.begin(1, operations.clone(), true);
     let run = job.namespace.name().to_owned();
-    assert_eq!(yard.perform(&mut job, 0).unwrap()["spec.replicas"], 5);
-    yard.perform(&mut job, 1).unwrap();
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
+    assert_eq!(ns.perform(&mut job, 0).unwrap()["spec.replicas"], 5);
+    ns.perform(&mut job, 1).unwrap();
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 5);
     // The gate in front of its connection is the plan's.
-    let gated = yard.runtime.block_on(job.namespace.job()).unwrap();
-    let api = yard.path("deployments", "api");
-    let said = yard.runtime.block_on(gated.get(&api)).unwrap_err().to_string();
+    let gated = ns.runtime.block_on(job.namespace.job()).unwrap();
+    let api = ns.path("deployments", "api");
+    let said = ns.runtime.block_on(gated.get(&api)).unwrap_err().to_string();
     assert!(said.contains("outside what this job may ask for"), "{said}");
-    yard.undo(&mut job, 0).unwrap();
-    yard.remove(&run).unwrap();
-    yard.nothing_of(&run);
+    ns.undo(&mut job, 0).unwrap();
+    ns.remove(&run).unwrap();
+    ns.nothing_of(&run);
 
     // No token was asked for, and the log has both names.
     let account = format!("system:serviceaccount:{run}:job");
@@ -102,20 +102,20 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     }
 
     // With the gate off the cluster refuses what is wider, as it does with a token.
-    let job = yard.begin(2, operations, false);
-    let ungated = yard.runtime.block_on(job.namespace.job()).unwrap();
+    let job = ns.begin(2, operations, false);
+    let ungated = ns.runtime.block_on(job.namespace.job()).unwrap();
     let replicas = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
-    let web = yard.path("deployments", "web");
-    let asks = yard.runtime.block_on(async {
+    let web = ns.path("deployments", "web");
+    let asks = ns.runtime.block_on(async {
         [
             ("patch another", ungated.patch(&api, &replicas, "x", Mode::Real).await.map(drop)),
             ("delete it", ungated.delete(&web, Only::Any, Mode::Real).await),
-            ("list", ungated.list(&yard.collection("deployments"), "", 1).await.map(drop)),
-            ("Secrets", ungated.list(&yard.collection("secrets"), "", 1).await.map(drop)),
+            ("list", ungated.list(&ns.collection("deployments"), "", 1).await.map(drop)),
+            ("Secrets", ungated.list(&ns.collection("secrets"), "", 1).await.map(drop)),
             (
                 "a token",
                 ungated
-                    .create(&yard.own(&job, "serviceaccounts/job/token"), &token(true), Mode::Real)
+                    .create(&ns.own(&job, "serviceaccounts/job/token"), &token(true), Mode::Real)
                     .await
                     .map(drop),
             ),
@@ -126,15 +126,15 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     }
     // Its end ends it at once: nothing that was cached lets it go on.
     let run = job.namespace.name().to_owned();
-    yard.remove(&run).unwrap();
-    let said = yard.runtime.block_on(ungated.get(&web)).unwrap_err();
+    ns.remove(&run).unwrap();
+    let said = ns.runtime.block_on(ungated.get(&web)).unwrap_err();
     assert!(said.is_forbidden(), "{said}");
 }
 
 fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
     block(async {
-        let provisioner = Actor::of(own).await;
-        let run = Run::new(0xf_0010);
+        let provisioner = TestClient::of(own).await;
+        let run = Run::new();
         run.make(&provisioner).await;
         let at = rbac(&run.name, "rolebindings/as-job");
         let but_for =
@@ -174,7 +174,8 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
             ])
             .await;
         let job =
-            Actor::impersonating(own, &format!("system:serviceaccount:{}:job", run.name)).await;
+            TestClient::impersonating(own, &format!("system:serviceaccount:{}:job", run.name))
+                .await;
         let review = || {
             create(
                 "/apis/authentication.k8s.io/v1/selfsubjectreviews",
@@ -211,13 +212,13 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
             "system:serviceaccount:impersonated:default".to_owned(),
             "system:serviceaccount:impersonated:job".to_owned(),
             format!("system:serviceaccount:{}:task", run.name),
-            format!("system:serviceaccount:{}:job", Run::new(0xf_0011).name),
+            format!("system:serviceaccount:{}:job", Run::new().name),
             "system:node:cp-1".to_owned(),
             "admin".to_owned(),
             "system:anonymous".to_owned(),
         ] {
             println!("as {user}");
-            Actor::impersonating(own, &user)
+            TestClient::impersonating(own, &user)
                 .await
                 .try_all(vec![("somebody else", review(), CANNOT)])
                 .await;

@@ -2,11 +2,11 @@
 //! is named within seconds, and nothing is left. Only where there is a node (`scripts/test` says);
 //! never an image from a registry.
 
-use super::world::{World, policy_with};
+use super::installation::{ClusterInstallation, policy_with};
 use crate::cluster::{Cluster, until};
-use crate::kubernetes::actor::{install, namespace_path};
+use crate::installation::text;
+use crate::kubernetes::client::{install, namespace_path};
 use crate::progress::Listener;
-use crate::stage::text;
 use serde_json::{Value, json};
 use std::sync::{Once, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -31,26 +31,26 @@ pub fn room() -> impl Drop {
 }
 
 /// An installation over it, which takes this node's images for those of a known registry.
-fn world(namespace: &str) -> World {
+fn cluster(namespace: &str) -> ClusterInstallation {
     let policy = policy_with(|data| {
         data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace));
         data["registries"].as_array_mut().unwrap().push(json!("cofferdam.test/"));
     });
-    let mut world = World::on(plane(), namespace, policy);
-    world.stage.serve(&[]);
-    world
+    let mut cluster = ClusterInstallation::on(plane(), namespace, policy);
+    cluster.installation.serve(&[]);
+    cluster
 }
 
 /// A call that a person signs, to its end: what the client heard, and the answer's text.
 fn signed(
-    world: &World,
+    cluster: &ClusterInstallation,
     token: &str,
     tool: &str,
     arguments: &Value,
     mut heard: impl FnMut(&str, &str),
 ) -> (Vec<String>, String) {
-    let stage = &world.stage;
-    let mut listener = Listener::call(stage, token, "auto", tool, arguments);
+    let installation = &cluster.installation;
+    let mut listener = Listener::call(installation, token, "auto", tool, arguments);
     let (mut lines, mut call) = (Vec::new(), String::new());
     while let Some(said) = listener.next() {
         let Some(message) = said["message"].as_str() else {
@@ -58,27 +58,27 @@ fn signed(
             return (
                 lines,
                 if told.starts_with("RUNNING ") {
-                    late(world, token, &call)
+                    late(cluster, token, &call)
                 } else {
                     told.to_owned()
                 },
             );
         };
         if call.is_empty() {
-            call = stage.waiting();
+            call = installation.waiting();
             assert!(message.starts_with(&format!("WAITING {call} ")), "{message}");
-            stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+            installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
         }
         heard(&call, message);
         lines.push(message.to_owned());
     }
-    panic!("the client was given no result; it heard {lines:#?}\n{}", stage.log());
+    panic!("the client was given no result; it heard {lines:#?}\n{}", installation.log());
 }
 
 /// The answer of a call that was given back before its end: the machine is busy.
-fn late(world: &World, token: &str, call: &str) -> String {
-    world.stage.closed(call);
-    let answer = world.stage.http("GET", &format!("/v1/jobs/{call}"), token, None).body;
+fn late(cluster: &ClusterInstallation, token: &str, call: &str) -> String {
+    cluster.installation.closed(call);
+    let answer = cluster.installation.http("GET", &format!("/v1/jobs/{call}"), token, None).body;
     answer["text"]
         .as_str()
         .or(answer["error"]["text"].as_str())
@@ -116,19 +116,24 @@ fn task(image: &str, script: &str) -> Value {
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn a_client_hears_what_its_task_says_while_it_runs() {
     let _room = room();
-    let world = world("node-task");
-    let token = world.stage.agent("release", "operator");
+    let cluster = cluster("node-task");
+    let token = cluster.installation.agent("release", "operator");
     // Long enough that a client which is slow to be given the processor still hears the beginning
     // before the end.
     let script = "i=0; while [ $i -lt 15 ]; do echo line $i; i=$((i+1)); sleep 1; done; printf end";
     let (mut first, mut shown) = (None, String::new());
-    let (heard, told) =
-        signed(&world, &token, "task_run", &task(&world.plane.image(), script), |call, message| {
+    let (heard, told) = signed(
+        &cluster,
+        &token,
+        "task_run",
+        &task(&cluster.plane.image(), script),
+        |call, message| {
             if first.is_none() && message.starts_with("The task ") {
                 first = Some(Instant::now());
-                shown = world.stage.run(&["show", call]);
+                shown = cluster.installation.run(&["show", call]);
             }
-        });
+        },
+    );
     let result: String = (0..15).map(|index| format!("line {index}\\n")).collect();
     assert!(
         told.starts_with("DONE ") && told.contains(&format!("\n  result: \"{result}end\"\n")),
@@ -143,20 +148,20 @@ fn a_client_hears_what_its_task_says_while_it_runs() {
     assert!(shown.contains("The task of operation 0 says: \"line 0\""), "{shown}");
 
     let call = call_of(&told);
-    let story = world.stage.closed(&call);
-    assert_eq!((&story["view"]["outcome"], world.left_of(&call)), (&json!("succeeded"), vec![]));
+    let story = cluster.installation.closed(&call);
+    assert_eq!((&story["view"]["outcome"], cluster.left_of(&call)), (&json!("succeeded"), vec![]));
     let entries = story["entries"].to_string();
     assert!(!entries.contains("says"), "{entries}");
-    world.stage.verify_ledger();
+    cluster.installation.verify_ledger();
 }
 
 #[test]
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn manifests_come_up_are_checked_and_go_again() {
     let _room = room();
-    let world = world("node-preview");
-    let token = world.stage.agent("release", "operator");
-    let image = world.plane.image();
+    let cluster = cluster("node-preview");
+    let token = cluster.installation.agent("release", "operator");
+    let image = cluster.plane.image();
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
     // With a Service the namespace is opened first, for pods that find each other.
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
@@ -165,26 +170,26 @@ fn manifests_come_up_are_checked_and_go_again() {
         json!({"manifests": [config, service, deployment(&image, 1, "50m", true)], "check": check});
     // The executor brings the next thing up once the one before is ready: of a Deployment that is a
     // Pod which its node runs.
-    let (heard, told) = signed(&world, &token, "environment_preview", &arguments, |_, _| {});
+    let (heard, told) = signed(&cluster, &token, "environment_preview", &arguments, |_, _| {});
     assert!(
         told.starts_with("DONE ") && told.contains("\n  result: \"smoke check passed\\n\"\n"),
         "{told}\n{heard:#?}"
     );
     let call = call_of(&told);
     assert_eq!(
-        (&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)),
+        (&cluster.installation.closed(&call)["view"]["outcome"], cluster.left_of(&call)),
         (&json!("succeeded"), vec![])
     );
-    world.stage.verify_ledger();
+    cluster.installation.verify_ledger();
 }
 
 #[test]
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn what_cannot_run_is_named_within_seconds() {
     let _room = room();
-    let world = world("node-refused");
-    let token = world.stage.agent("release", "operator");
-    let image = world.plane.image();
+    let cluster = cluster("node-refused");
+    let token = cluster.installation.agent("release", "operator");
+    let image = cluster.plane.image();
     let missing = format!("cofferdam.test/missing@sha256:{}", "0".repeat(64));
     let check = json!({"image": image, "arguments": ["sh", "-c", "echo no such page; exit 4"], "seconds": 60});
     let preview = |manifest: Value, check: Option<&Value>| {
@@ -218,7 +223,7 @@ fn what_cannot_run_is_named_within_seconds() {
     ];
     for (what, (tool, arguments), expected) in rows {
         let began = Instant::now();
-        let (heard, told) = signed(&world, &token, tool, &arguments, |_, _| {});
+        let (heard, told) = signed(&cluster, &token, tool, &arguments, |_, _| {});
         println!("{what}: {:?}\n{told}", began.elapsed());
         assert!(
             told.starts_with("FAILED ") && told.contains(expected) && began.elapsed() < SECONDS,
@@ -227,7 +232,7 @@ fn what_cannot_run_is_named_within_seconds() {
         assert!(told.contains("\nNothing was changed.\n"), "{what}: {told}");
         let call = call_of(&told);
         assert_eq!(
-            (&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)),
+            (&cluster.installation.closed(&call)["view"]["outcome"], cluster.left_of(&call)),
             (&json!("failed"), vec![]),
             "{what}"
         );
@@ -238,27 +243,28 @@ fn what_cannot_run_is_named_within_seconds() {
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn a_full_node_is_named_within_seconds() {
     let _alone = ROOM.write().unwrap_or_else(PoisonError::into_inner);
-    let world = world("node-full-up");
-    let token = world.stage.agent("release", "operator");
-    let image = world.plane.image();
+    let cluster = cluster("node-full-up");
+    let token = cluster.installation.agent("release", "operator");
+    let image = cluster.plane.image();
     // Somebody else's Pod takes nearly all of it.
-    let node = world.plane.request("GET", "/api/v1/nodes/node", None).body;
+    let node = cluster.plane.request("GET", "/api/v1/nodes/node", None).body;
     let cpu: u64 = node["status"]["allocatable"]["cpu"].as_str().unwrap().parse().unwrap();
     let container = json!({"name": "filler", "image": image, "args": ["sleep", "600"], "resources": {"requests": {"cpu": format!("{}m", cpu * 1_000 - 100)}}});
     let spec = json!({"containers": [container], "terminationGracePeriodSeconds": 0});
-    let pods = format!("{}/pods", namespace_path(&world.namespace));
+    let pods = format!("{}/pods", namespace_path(&cluster.namespace));
     let filler =
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler"}, "spec": spec});
     until("room for the filler", || {
-        let made = world.plane.request("POST", &pods, Some(&filler));
-        let running = world.plane.request("GET", &format!("{pods}/filler"), None).body["status"]["phase"]
+        let made = cluster.plane.request("POST", &pods, Some(&filler));
+        let running = cluster.plane.request("GET", &format!("{pods}/filler"), None).body["status"]
+            ["phase"]
             == "Running";
         assert!(made.status == 201 || made.status == 409, "{}", made.body);
         running.then_some(())
     });
     let began = Instant::now();
-    let (_, told) = signed(&world, &token, "task_run", &task(&image, "true"), |_, _| {});
-    world.plane.request("DELETE", &format!("{pods}/filler"), None);
+    let (_, told) = signed(&cluster, &token, "task_run", &task(&image, "true"), |_, _| {});
+    cluster.plane.request("DELETE", &format!("{pods}/filler"), None);
     assert!(
         told.starts_with("FAILED ") && told.contains("(unschedulable): no node can take it"),
         "{told}"
@@ -266,7 +272,7 @@ fn a_full_node_is_named_within_seconds() {
     assert!(told.contains("Insufficient cpu") && began.elapsed() < SECONDS, "{told}");
     let call = call_of(&told);
     assert_eq!(
-        (&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)),
+        (&cluster.installation.closed(&call)["view"]["outcome"], cluster.left_of(&call)),
         (&json!("failed"), vec![])
     );
 }

@@ -1,8 +1,8 @@
 //! The start-up self-check: it misses every fence by name, and takes no other credential than the
 //! one the fences stand around; it waits for fences that were just applied, and for no others.
 
-use super::actor::{EVERY, PROVISIONER, block, checked, install, installed};
-use super::world::World;
+use super::client::{EVERY, PROVISIONER, block, checked, install, installed};
+use super::installation::ClusterInstallation;
 use crate::cluster::{Cluster, until};
 use cofferdam_backend_kubernetes::check::{CheckError, Identity, check_aloud};
 use cofferdam_backend_kubernetes::credential::Credential;
@@ -153,26 +153,28 @@ fn a_fence_that_is_gone_is_missed_by_name() {
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn the_fences_are_looked_at_once_for_many_jobs_and_again_after_a_runner_failed() {
-    let mut world = World::bare("selfcheck-once");
-    let token = world.stage.agent("release", "operator");
+    let mut cluster = ClusterInstallation::bare("selfcheck-once");
+    let token = cluster.installation.agent("release", "operator");
     // A seat's runner sees one job through, and another takes the seat.
-    world.stage.serve(&[]);
-    assert_eq!(world.checks(), 1);
+    cluster.installation.serve(&[]);
+    assert_eq!(cluster.checks(), 1);
     for replicas in [5, 4, 5] {
-        let answer = world.stage.call(&token, "deployment_scale", &world.scale("web", replicas));
-        assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, world.stage.log());
-        world.stage.closed(&World::call_of(&answer));
+        let answer =
+            cluster.installation.call(&token, "deployment_scale", &cluster.scale("web", replicas));
+        assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, cluster.installation.log());
+        cluster.installation.closed(&ClusterInstallation::call_of(&answer));
     }
-    assert_eq!(world.checks(), 1);
-    world.stage.stop();
+    assert_eq!(cluster.checks(), 1);
+    cluster.installation.stop();
 
     // The first is lost in the middle of a job: the next one looks for itself, and those after it
     // go by that.
-    world.stage.serve(&["--drill", "acting-recorded"]);
-    assert_eq!(world.checks(), 2);
+    cluster.installation.serve(&["--drill", "acting-recorded"]);
+    assert_eq!(cluster.checks(), 2);
     for replicas in [4, 3] {
-        let answer = world.stage.call(&token, "deployment_scale", &world.scale("web", replicas));
-        world.stage.closed(&World::call_of(&answer));
+        let answer =
+            cluster.installation.call(&token, "deployment_scale", &cluster.scale("web", replicas));
+        cluster.installation.closed(&ClusterInstallation::call_of(&answer));
     }
-    assert_eq!(world.checks(), 3);
+    assert_eq!(cluster.checks(), 3);
 }

@@ -4,7 +4,7 @@
 #[path = "../../../gateway/backend-directory/src/fixture.rs"]
 mod fixture;
 
-use super::actor::{installed, opt_in};
+use super::client::{installed, opt_in};
 use crate::cluster::{Cluster, Event, is_dry, until};
 use cofferdam_backend_kubernetes::api::{self, Manager, Mode};
 use cofferdam_backend_kubernetes::credential::Credential;

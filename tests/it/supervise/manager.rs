@@ -4,7 +4,7 @@
 #![expect(clippy::disallowed_types, reason = "systemd's protocol is datagrams")]
 
 use super::processes::{alive, descendants, kill};
-use crate::stage::{PATIENCE, Stage, binaries, repository, text};
+use crate::installation::{TIME_LIMIT, TestInstallation, binaries, repository, text};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -31,7 +31,7 @@ fn told(lines: &Receiver<String>, line: &str) -> Vec<String> {
     let mut before = Vec::new();
     loop {
         let next = lines
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIME_LIMIT)
             .unwrap_or_else(|_| panic!("it never told `{line}`: {before:?}"));
         before.push(next);
         if before.last().is_some_and(|told| told == line) {
@@ -47,13 +47,13 @@ fn served(all: bool) {
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     let lines = listen(socket);
-    let mut stage = Stage::bare("example");
+    let mut installation = TestInstallation::bare("example");
     let environment = [("NOTIFY_SOCKET", text(&path)), ("WATCHDOG_USEC", "400000")];
-    stage.serve_in(&environment, &[]);
+    installation.serve_in(&environment, &[]);
     told(&lines, "READY=1");
     told(&lines, "WATCHDOG=1");
     told(&lines, "WATCHDOG=1");
-    let supervisor = stage.supervisor();
+    let supervisor = installation.supervisor();
     let roles: Vec<u32> = descendants(supervisor).iter().map(|process| process.id).collect();
     for role in &roles {
         let environment = fs::read(format!("/proc/{role}/environ")).unwrap();
@@ -62,10 +62,10 @@ fn served(all: bool) {
     kill("TERM", &if all { [roles.as_slice(), &[supervisor]].concat() } else { vec![supervisor] });
     told(&lines, "STOPPING=1");
     told(&lines, "STATUS=stopping: running jobs finish");
-    assert!(stage.ended().success());
+    assert!(installation.ended().success());
     // Nothing is left for the kill that follows.
     assert!(roles.iter().all(|role| !alive(*role)));
-    assert!(stage.log().contains("clean=true"), "{}", stage.log());
+    assert!(installation.log().contains("clean=true"), "{}", installation.log());
 }
 
 #[test]

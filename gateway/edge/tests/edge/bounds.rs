@@ -1,7 +1,7 @@
 //! Sizes, times, numbers of connections and calls, and the stop.
 
-use crate::front::Small;
-use crate::wire::{Answer, Request, Server, table};
+use crate::front::FakeFront;
+use crate::wire::{FromAgent, Request, Server, read, send_all};
 use cofferdam_core::model::limit;
 use expect_test::expect;
 use serde_json::json;
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn bodies_beyond_the_limit() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let padded = |length: usize| {
         let request = Request::call("scale", json!({}));
         let mut body = request.body.clone();
@@ -61,12 +61,12 @@ async fn bodies_beyond_the_limit() {
         two equal lengths: 200 ok
         a length beside chunks: 400 -32600 id null: malformed request head: it has both `Content-Length: 200` and `Transfer-Encoding: chunked`; leave one of them out
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn heads_beyond_the_limit() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let many = (0..80).fold(Request::call("scale", json!({})), |request, number| {
         request.and(&format!("X-{number}"), "1")
     });
@@ -80,13 +80,13 @@ async fn heads_beyond_the_limit() {
         many headers: 431 -32600 id null: the request's head has more than 16384 bytes or more than 64 headers; send fewer
         a long path: 431 the request's head has more than 16384 bytes or more than 64 headers; send fewer
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
     assert_eq!(server.raw(b"\x16\x03\x01\x02\x00\x01").await.status, 400, "TLS on a plain port");
 }
 
 #[tokio::test]
 async fn heads_that_two_readers_could_read_differently() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let call = Request::call("scale", json!({})).bytes();
     let text = String::from_utf8(call.clone()).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -134,7 +134,7 @@ async fn heads_that_two_readers_could_read_differently() {
 
 #[tokio::test]
 async fn an_answer_is_read_even_while_a_large_body_is_sent() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let large =
         Request::call("scale", json!({})).body(vec![b' '; 400_000]).without("Connection").bytes();
     let stream = server.connect().await;
@@ -156,7 +156,7 @@ async fn an_answer_is_read_even_while_a_large_body_is_sent() {
 
 #[tokio::test]
 async fn connections_that_only_sit_there_shut_out_no_other() {
-    let server = Server::with(Small { closed: true, ..Small::default() }, |settings| {
+    let server = Server::with(FakeFront { closed: true, ..FakeFront::default() }, |settings| {
         settings.connections = 16
     })
     .await;
@@ -183,7 +183,7 @@ async fn connections_that_only_sit_there_shut_out_no_other() {
 
 #[tokio::test]
 async fn when_all_connections_work_probes_are_still_answered() {
-    let server = Server::with(Small::default(), |settings| settings.connections = 1).await;
+    let server = Server::with(FakeFront::default(), |settings| settings.connections = 1).await;
     let mut working = server.connect().await;
     working.write_all(&Request::call("held", json!({})).bytes()).await.unwrap();
     server.until_called().await;
@@ -200,7 +200,7 @@ async fn when_all_connections_work_probes_are_still_answered() {
     assert_eq!(server.send(&Request::new("GET", "/healthz")).await.status, 200);
     assert_eq!(server.send(&Request::new("GET", "/readyz")).await.status, 200);
     server.front.let_go.notify_one();
-    assert_eq!(Answer::read(&mut working).await.status, 200);
+    assert_eq!(read(&mut working).await.status, 200);
     // Its place is free once its connection has ended, which is after its answer.
     let served =
         async { while server.send(&Request::call("scale", json!({}))).await.status != 200 {} };
@@ -209,7 +209,7 @@ async fn when_all_connections_work_probes_are_still_answered() {
 
 #[tokio::test]
 async fn a_kept_connection_says_for_how_long() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let mut stream = server.connect().await;
     stream
         .write_all(&Request::call("scale", json!({})).without("Connection").bytes())
@@ -223,9 +223,10 @@ async fn a_kept_connection_says_for_how_long() {
         "less than the 120 s that are kept: {text}"
     );
 
-    let short =
-        Server::with(Small::default(), |settings| settings.idle_time = Duration::from_millis(300))
-            .await;
+    let short = Server::with(FakeFront::default(), |settings| {
+        settings.idle_time = Duration::from_millis(300)
+    })
+    .await;
     let mut stream = short.connect().await;
     stream
         .write_all(&Request::call("scale", json!({})).without("Connection").bytes())
@@ -238,7 +239,7 @@ async fn a_kept_connection_says_for_how_long() {
 
 #[tokio::test]
 async fn one_caller_leaves_room_for_others() {
-    let server = Server::with(Small::default(), |settings| settings.calls_each = 1).await;
+    let server = Server::with(FakeFront::default(), |settings| settings.calls_each = 1).await;
     let server = Arc::new(server);
     let first = tokio::spawn({
         let server = Arc::clone(&server);
@@ -261,7 +262,7 @@ async fn one_caller_leaves_room_for_others() {
 
 #[tokio::test]
 async fn slow_heads_and_bodies_are_given_up() {
-    let server = Server::with(Small::default(), |settings| {
+    let server = Server::with(FakeFront::default(), |settings| {
         settings.head_time = Duration::from_millis(200);
         settings.body_time = Duration::from_millis(200);
     })
@@ -279,12 +280,12 @@ async fn slow_heads_and_bodies_are_given_up() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(started.elapsed() < PATIENCE, "a head byte by byte is given up");
-    assert!(matches!(Answer::read(&mut stream).await.status, 0 | 408));
+    assert!(matches!(read(&mut stream).await.status, 0 | 408));
 
     let mut stream = server.connect().await;
     stream.write_all(&head).await.unwrap();
     stream.write_all(&body[..10]).await.unwrap();
-    let answer = Answer::read(&mut stream).await;
+    let answer = read(&mut stream).await;
     expect!["408 -32600 id null: the body did not arrive in time"].assert_eq(&answer.line());
     assert_eq!(answer.header("connection"), Some("close"));
 
@@ -296,7 +297,7 @@ async fn slow_heads_and_bodies_are_given_up() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_runs_nothing() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let mut stream = server.connect().await;
     let bytes = Request::call("slow", json!({})).bytes();
     stream.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
@@ -306,7 +307,7 @@ async fn a_body_that_breaks_off_runs_nothing() {
 
 #[tokio::test]
 async fn a_reader_who_takes_nothing_loses_the_connection() {
-    let server = Server::with(Small::default(), |settings| {
+    let server = Server::with(FakeFront::default(), |settings| {
         settings.write_time = Duration::from_millis(200);
         settings.connections = 1;
     })
@@ -322,7 +323,7 @@ async fn a_reader_who_takes_nothing_loses_the_connection() {
 
 #[tokio::test]
 async fn connections_and_calls_are_counted() {
-    let server = Server::with(Small::default(), |settings| settings.calls = 1).await;
+    let server = Server::with(FakeFront::default(), |settings| settings.calls = 1).await;
     let server = Arc::new(server);
     let first = tokio::spawn({
         let server = Arc::clone(&server);
@@ -348,7 +349,7 @@ async fn connections_and_calls_are_counted() {
 
 #[tokio::test]
 async fn one_connection_serves_many_requests() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let request = Request::call("scale", json!({})).without("Connection").bytes();
     let last = Request::call("denied", json!({})).bytes();
     let mut stream = server.connect().await;
@@ -360,14 +361,14 @@ async fn one_connection_serves_many_requests() {
 
 #[tokio::test]
 async fn the_stop_lets_calls_finish() {
-    let mut server = Server::start(Small::default()).await;
+    let mut server = Server::start(FakeFront::default()).await;
     let mut busy = server.connect().await;
     let idle = server.connect().await;
     busy.write_all(&Request::call("held", json!({})).bytes()).await.unwrap();
     server.until_called().await;
     server.begin_stop();
     server.front.let_go.notify_one();
-    assert_eq!(Answer::read(&mut busy).await.status, 200, "the answer still comes");
+    assert_eq!(read(&mut busy).await.status, 200, "the answer still comes");
     let drained = server.stop().await;
     assert!(drained.clean);
     drop(idle);
@@ -375,9 +376,10 @@ async fn the_stop_lets_calls_finish() {
 
 #[tokio::test]
 async fn the_stop_does_not_wait_for_ever() {
-    let server =
-        Server::with(Small::default(), |settings| settings.drain_time = Duration::from_millis(50))
-            .await;
+    let server = Server::with(FakeFront::default(), |settings| {
+        settings.drain_time = Duration::from_millis(50)
+    })
+    .await;
     let mut busy = server.connect().await;
     busy.write_all(&Request::call("held", json!({})).bytes()).await.unwrap();
     server.until_called().await;
@@ -387,7 +389,7 @@ async fn the_stop_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn a_server_that_drains_refuses_new_calls_and_cuts_nobody_off() {
-    let mut server = Server::start(Small::default()).await;
+    let mut server = Server::start(FakeFront::default()).await;
     let mut busy = server.connect().await;
     busy.write_all(&Request::call("slow", json!({})).bytes()).await.unwrap();
     server.until_called().await;
@@ -413,7 +415,7 @@ async fn a_server_that_drains_refuses_new_calls_and_cuts_nobody_off() {
     server.begin_stop();
     tokio::time::sleep(Duration::from_millis(50)).await;
     late.write_all(&get("/healthz").bytes()).await.unwrap();
-    assert_eq!(Answer::read(&mut late).await.status, 200);
-    assert_eq!(Answer::read(&mut busy).await.status, 200, "the answer still comes");
+    assert_eq!(read(&mut late).await.status, 200);
+    assert_eq!(read(&mut busy).await.status, 200, "the answer still comes");
     assert!(server.stop().await.clean);
 }

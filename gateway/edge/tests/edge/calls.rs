@@ -1,7 +1,7 @@
 //! `tools/call`: what reaches the Front, what comes back, and the companions.
 
-use crate::front::{Small, id};
-use crate::wire::{Request, Server, table};
+use crate::front::{FakeFront, id};
+use crate::wire::{FromAgent, Request, Server, send_all};
 use expect_test::expect;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test]
 async fn a_call_reaches_the_front_as_it_was_sent() {
-    let server = Server::start(Small { closed: true, ..Small::default() }).await;
+    let server = Server::start(FakeFront { closed: true, ..FakeFront::default() }).await;
     let meta = json!({"traceparent": TRACE, "cofferdam.dev/idempotency-key": "k-1"});
     let request = Request::modern(
         "tools/call",
@@ -61,7 +61,7 @@ async fn a_call_reaches_the_front_as_it_was_sent() {
 
 #[tokio::test]
 async fn keys_and_traces_of_another_form() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let keyed = |key: Value| {
         Request::modern(
             "tools/call",
@@ -90,7 +90,7 @@ async fn keys_and_traces_of_another_form() {
         a trace of nothing: 200 ok
         a trace of another type: 200 ok
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
     assert_eq!(
         server.front.last.lock().unwrap().take().unwrap().trace,
         None,
@@ -100,7 +100,7 @@ async fn keys_and_traces_of_another_form() {
 
 #[tokio::test]
 async fn companions() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let text = async |tool: &str, arguments: Value| {
         let body = server.send(&Request::call(tool, arguments)).await.json();
         body["result"]["content"][0]["text"]
@@ -248,7 +248,7 @@ async fn companions() {
 
 #[tokio::test]
 async fn only_a_client_that_hears_progress_waits_long_for_a_person() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let with = |meta: Value| Request::modern("tools/call", json!({"name": "scale", "_meta": meta}));
     let plain = |path: &str| Request::new("POST", path).json(&json!({}));
     for (request, person_ms) in [
@@ -267,7 +267,7 @@ async fn only_a_client_that_hears_progress_waits_long_for_a_person() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_cancels_nothing() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let mut stream = server.connect().await;
     stream.write_all(&Request::call("slow", json!({})).bytes()).await.unwrap();
     server.until_called().await;

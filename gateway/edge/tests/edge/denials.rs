@@ -1,8 +1,8 @@
 //! The denial table as a contract: every row that exists, on MCP and on plain HTTP, and every way a
 //! request can be malformed.
 
-use crate::front::{Small, TOKEN};
-use crate::wire::{Request, Server, table};
+use crate::front::{FakeFront, TOKEN};
+use crate::wire::{FromAgent, Request, Server, send_all};
 use expect_test::expect;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn rpc(body: Value) -> Request {
 
 #[tokio::test]
 async fn rows_of_the_table_on_mcp() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let rows = [
         "scale", "waiting", "denied", "declined", "conflict", "failed", "lost", "bad", "nobody",
         "down",
@@ -30,7 +30,7 @@ async fn rows_of_the_table_on_mcp() {
         nobody: 200 -32602 id 7: unknown tool: `nobody`
         down: 503 -32603 id 7: cannot decide or cannot record: the recorder does not answer; nothing was executed
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
     for tool in ["denied", "bad", "waiting"] {
         let answer = server.send(&Request::call(tool, json!({}))).await;
         match tool {
@@ -126,7 +126,7 @@ async fn rows_of_the_table_on_mcp() {
 
 #[tokio::test]
 async fn rows_of_the_table_on_plain_http() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let post = |tool: &str| Request::new("POST", &format!("/v1/tools/{tool}")).json(&json!({}));
     let rows = [
         "scale", "waiting", "denied", "declined", "conflict", "failed", "lost", "bad", "nobody",
@@ -169,7 +169,7 @@ async fn rows_of_the_table_on_plain_http() {
         preview: 404 unknown tool: `preview`
         down: 503 cannot decide or cannot record: the recorder does not answer; nothing was executed
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
     expect![[r#"
         403
         {
@@ -228,7 +228,7 @@ async fn rows_of_the_table_on_plain_http() {
 
 #[tokio::test]
 async fn without_a_valid_token() {
-    let server = Server::start(Small { closed: true, ..Small::default() }).await;
+    let server = Server::start(FakeFront { closed: true, ..FakeFront::default() }).await;
     let call = || Request::call("scale", json!({}));
     let list = || Request::new("GET", "/v1/tools");
     let rows = vec![
@@ -274,7 +274,7 @@ async fn without_a_valid_token() {
         plain, no token: 401 a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
         plain, a valid token: 200 ok
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
     let challenge = async |request: Request| {
         let answer = server.send(&request).await;
         answer.header("www-authenticate").unwrap().to_owned() + "\n"
@@ -298,7 +298,7 @@ async fn without_a_valid_token() {
 
 #[tokio::test]
 async fn there_is_no_sign_in_by_oauth() {
-    let server = Server::start(Small { closed: true, ..Small::default() }).await;
+    let server = Server::start(FakeFront { closed: true, ..FakeFront::default() }).await;
     let documents =
         ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
     let documents = documents.iter().flat_map(|name| {
@@ -328,7 +328,7 @@ async fn there_is_no_sign_in_by_oauth() {
 
 #[tokio::test]
 async fn refusals_before_the_body_is_read_name_its_id() {
-    let server = Server::start(Small { closed: true, ..Small::default() }).await;
+    let server = Server::start(FakeFront { closed: true, ..FakeFront::default() }).await;
     let call = || Request::call("scale", json!({}));
     let known = || call().with_token();
     let large = |request: Request| {
@@ -370,12 +370,12 @@ async fn refusals_before_the_body_is_read_name_its_id() {
         not strict, an id: 400 -32700 id "x": not strict JSON: the key `a` is there twice at line 1 column 61
         too large: 413 -32600 id null: the body is larger than 262144 bytes
         not strict, too large to look: 413 -32600 id null: the body is larger than 262144 bytes
-    "#]].assert_eq(&table(&server, rows).await);
+    "#]].assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn messages_that_are_no_request() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let raw = |body: &[u8]| Request::call("scale", json!({})).body(body);
     let call = || Request::call("scale", json!({}));
     let meta = || json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
@@ -477,12 +477,12 @@ async fn messages_that_are_no_request() {
         an empty name: 200 -32602 id 7: unknown tool: ``
         right: 200 ok
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn headers_that_say_something_else() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let call = || Request::call("scale", json!({}));
     let base64 = Request::call("scale", json!({}));
     let rows = vec![
@@ -547,12 +547,12 @@ async fn headers_that_say_something_else() {
         legacy, another method: 400 -32020 id "a": header mismatch: `Mcp-Method` is `tools/call` and the body says `tools/list`; send what the body says
         legacy, another name: 400 -32020 id "a": header mismatch: `Mcp-Name` is `denied` and the body says `scale`; send what the body says
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn versions_nobody_speaks() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let asked = |version: &str| {
         let meta = json!({"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}});
         Request::modern("server/discover", json!({}))
@@ -599,12 +599,12 @@ async fn versions_nobody_speaks() {
         legacy, none: 200 ok
         the legacy one, said in _meta: 200 -32601 id 7: method not found: `server/discover`
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn when_nothing_can_be_decided() {
-    let server = Server::start(Small { down: true, ..Small::default() }).await;
+    let server = Server::start(FakeFront { down: true, ..FakeFront::default() }).await;
     let rows = vec![
         ("list", Request::modern("tools/list", json!({}))),
         ("list, plain", Request::new("GET", "/v1/tools")),
@@ -618,5 +618,5 @@ async fn when_nothing_can_be_decided() {
         ready: 503 not ready: policy does not answer
         alive: 200 alive
         a panic: 500 -32603 id 7: the gateway failed during this call, and it is not known how far it came; ask for the same again to learn it
-    "#]].assert_eq(&table(&server, rows).await);
+    "#]].assert_eq(&send_all(&server, rows).await);
 }

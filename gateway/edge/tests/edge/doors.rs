@@ -1,13 +1,13 @@
 //! Host, Origin, media types, methods and paths: what is refused before anybody is asked.
 
-use crate::front::Small;
-use crate::wire::{Request, Server, table};
+use crate::front::FakeFront;
+use crate::wire::{FromAgent, Request, Server, send_all};
 use expect_test::expect;
 use serde_json::json;
 
 #[tokio::test]
 async fn hosts_and_origins() {
-    let server = Server::with(Small::default(), |settings| {
+    let server = Server::with(FakeFront::default(), |settings| {
         settings.hosts = vec!["gate.example.com".into()];
         settings.origins = vec!["https://agents.example.com".into()];
     })
@@ -105,12 +105,12 @@ async fn hosts_and_origins() {
         metrics, another host: 421 this server does not answer for host `evil.example.com`; if it should, add "evil.example.com" to `hosts` in `cofferdam.toml` and start it again
         a probe by address: 200 alive
         a probe from a page: 403 pages of origin `https://evil.example.com` may not call this server; if they should, add "https://evil.example.com" to `origins` in `cofferdam.toml` and start it again
-    "#]].assert_eq(&table(&server, rows).await);
+    "#]].assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn media_types() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let call = || Request::call("scale", json!({}));
     let rows = vec![
         ("no type", call().without("Content-Type")),
@@ -192,12 +192,12 @@ async fn media_types() {
         plain, text: 415 the body must be JSON in UTF-8, and `Content-Type` is `text/plain`; send `Content-Type: application/json`
         plain, gzip: 415 the body must be sent as it is, and `Content-Encoding` is `gzip`; leave this header out
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn methods_and_paths() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let at = |path: &str| Request {
         line: format!("POST {path} HTTP/1.1"),
         ..Request::call("scale", json!({}))
@@ -265,7 +265,7 @@ async fn methods_and_paths() {
         /v1/tools/../jobs: 404 unknown tool: `..%2fjobs`
         an encoded name: 404 unknown tool: `sc%61le`
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
     let get = server.send(&Request::new("GET", "/mcp")).await;
     assert_eq!(get.header("allow"), Some("POST"));
     assert_eq!(get.header("cache-control"), Some("no-store"));
@@ -274,7 +274,7 @@ async fn methods_and_paths() {
 
 #[tokio::test]
 async fn probes_and_pages_for_monitors() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let probe = |method: &str, path: &str| Request::new(method, path).with("Host", "10.1.2.3:8620");
     let rows = vec![
         ("HEAD /healthz", probe("HEAD", "/healthz")),
@@ -311,14 +311,14 @@ async fn probes_and_pages_for_monitors() {
         metrics      GET  /metrics                   from this machine only
         HEAD /metrics: 200
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
     let (get, head) = (
         server.send(&Request::new("GET", "/")).await,
         server.send(&Request::new("HEAD", "/")).await,
     );
     assert_eq!(head.header("content-length"), get.header("content-length"));
     assert!(head.body.is_empty() && !get.body.is_empty());
-    let down = Server::start(Small { down: true, ..Small::default() }).await;
+    let down = Server::start(FakeFront { down: true, ..FakeFront::default() }).await;
     assert_eq!(down.send(&probe("HEAD", "/readyz?verbose")).await.status, 503);
     // A page whose name resolves to this machine is local too: it is told that, and not why.
     assert_eq!(
@@ -331,7 +331,7 @@ async fn probes_and_pages_for_monitors() {
 
 #[tokio::test]
 async fn pages_of_allowed_origins_may_call_and_read() {
-    let server = Server::with(Small { closed: true, ..Small::default() }, |settings| {
+    let server = Server::with(FakeFront { closed: true, ..FakeFront::default() }, |settings| {
         settings.origins = vec!["https://agents.example.com".into()];
     })
     .await;
@@ -398,7 +398,7 @@ async fn pages_of_allowed_origins_may_call_and_read() {
 
 #[tokio::test]
 async fn pages() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     expect![[r#"
         Cofferdam, environment staging
 

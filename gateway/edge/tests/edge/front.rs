@@ -1,5 +1,5 @@
-//! A Front small enough to read: what it answers depends on the tool's name alone, and it counts
-//! what was started and finished.
+//! A `Front` for tests: its reply depends on the name of the tool alone. It counts the slow calls
+//! that started and ended.
 
 use cofferdam_core::journey::ports::{
     Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
@@ -11,6 +11,7 @@ use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
+use cofferdam_testkit::build::principal;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +21,7 @@ use std::time::Duration;
 pub const TOKEN: &str = "token-of-alice";
 
 #[derive(Default)]
-pub struct Small {
+pub struct FakeFront {
     /// Whether a token is needed.
     pub closed: bool,
     /// Further tools, by number.
@@ -76,20 +77,13 @@ fn tool(name: &str) -> ToolListing {
     }
 }
 
-impl Front for Small {
+impl Front for FakeFront {
     async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        let principal = |name: &str, anonymous| Principal {
-            name: name.into(),
-            anonymous,
-            roles: vec![],
-            person: None,
-            act: vec![],
-        };
         match token {
-            Some(TOKEN) => Ok(principal("alice", false)),
+            Some(TOKEN) => Ok(principal("alice")),
             Some(_) => Err(Unauthenticated::Unknown),
             None if self.closed => Err(Unauthenticated::Missing),
-            None => Ok(principal("anonymous", true)),
+            None => Ok(Principal { anonymous: true, ..principal("anonymous") }),
         }
     }
 

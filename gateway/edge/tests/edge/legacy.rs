@@ -1,7 +1,7 @@
 //! Revisions before 2026-07-28, without sessions.
 
-use crate::front::Small;
-use crate::wire::{Request, Server, table};
+use crate::front::FakeFront;
+use crate::wire::{Request, Server, send_all};
 use expect_test::expect;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn notification(method: &str) -> Request {
 
 #[tokio::test]
 async fn a_legacy_conversation() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
     let answer = server
         .send(&Request::legacy("initialize", hello.clone()).without("MCP-Protocol-Version"))
@@ -130,12 +130,12 @@ async fn a_legacy_conversation() {
         an unknown tool: 200 -32602 id "a": unknown tool: `nobody`
         a session of somebody's: 200 ok
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn structured_content_is_an_object_or_absent() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let legacy = server.send(&Request::legacy("tools/call", json!({"name": "array"}))).await.json();
     assert_eq!(legacy["result"].get("structuredContent"), None);
     let modern = server.send(&Request::call("array", json!({}))).await.json();
@@ -144,7 +144,7 @@ async fn structured_content_is_an_object_or_absent() {
 
 #[tokio::test]
 async fn older_revisions_are_answered_as_they_are_offered() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let offer = |revision: &str| {
         Request::legacy("initialize", json!({"protocolVersion": revision, "capabilities": {}}))
     };
@@ -209,12 +209,12 @@ async fn older_revisions_are_answered_as_they_are_offered() {
         two revisions in headers: 400 -32020 id "a": header mismatch: `mcp-protocol-version` is there twice, as `2025-06-18` and `2025-11-25`; send it once
         2024-11-05: 400 -32022 id "a": unsupported protocol version `2024-11-05`: this server speaks 2026-07-28, 2025-11-25, 2025-06-18 and 2025-03-26; use a client of one of these
         a batch: 400 -32600 id null: not a JSON-RPC request: JSON-RPC batches (revision 2025-03-26) are not served; send one message per request
-    "#]].assert_eq(&table(&server, rows).await);
+    "#]].assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn the_envelope_is_read_liberally() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let send = |body: serde_json::Value| Request::legacy("ping", json!({})).json(&body);
     let request = |method: &str, params: serde_json::Value| {
         send(json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
@@ -282,7 +282,7 @@ async fn the_envelope_is_read_liberally() {
         arguments a text: 200 -32602 id 1: invalid params: `arguments` must be an object
         name null: 200 -32602 id 1: invalid params: `name` is missing
         a key null: 200 ok
-    "#]].assert_eq(&table(&server, rows).await);
+    "#]].assert_eq(&send_all(&server, rows).await);
     server
         .send(&request(
             "tools/call",
@@ -299,7 +299,7 @@ async fn the_envelope_is_read_liberally() {
 
 #[tokio::test]
 async fn a_header_of_one_revision_and_a_body_of_another() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let mixed = |client: &str| {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",

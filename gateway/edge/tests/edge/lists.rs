@@ -1,13 +1,13 @@
 //! `server/discover` and `tools/list`.
 
-use crate::front::Small;
-use crate::wire::{Request, Server, table};
+use crate::front::FakeFront;
+use crate::wire::{Request, Server, send_all};
 use expect_test::expect;
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn what_the_server_is() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     expect![[r#"
         200
         {
@@ -42,7 +42,7 @@ async fn what_the_server_is() {
 
 #[tokio::test]
 async fn one_page() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     expect![[r##"
         200
         {
@@ -240,7 +240,7 @@ async fn one_page() {
 
 #[tokio::test]
 async fn all_pages_hold_every_tool_once() {
-    let server = Server::start(Small { extra: 120, ..Small::default() }).await;
+    let server = Server::start(FakeFront { extra: 120, ..FakeFront::default() }).await;
     let (mut names, mut sizes, mut cursor) = (Vec::new(), Vec::new(), Value::Null);
     loop {
         let params = if cursor.is_null() { json!({}) } else { json!({"cursor": cursor}) };
@@ -264,7 +264,7 @@ async fn all_pages_hold_every_tool_once() {
 #[tokio::test]
 async fn an_exact_page_has_no_next() {
     // 45 and `scale` and the four companions are fifty.
-    let server = Server::start(Small { extra: 45, ..Small::default() }).await;
+    let server = Server::start(FakeFront { extra: 45, ..FakeFront::default() }).await;
     let page = server.send(&Request::modern("tools/list", json!({}))).await.json();
     assert_eq!(page["result"]["tools"].as_array().unwrap().len(), 50);
     assert_eq!(page["result"].get("nextCursor"), None);
@@ -272,7 +272,7 @@ async fn an_exact_page_has_no_next() {
 
 #[tokio::test]
 async fn cursors_of_others() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let list = |cursor: Value| Request::modern("tools/list", json!({"cursor": cursor}));
     let rows = vec![
         ("empty", list(json!(""))),
@@ -290,5 +290,5 @@ async fn cursors_of_others() {
         null: 200 ok
         after the last: 200 ok
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
 }

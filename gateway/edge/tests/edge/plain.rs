@@ -1,13 +1,13 @@
 //! `/v1`: the same calls for scripts.
 
-use crate::front::{Small, id};
-use crate::wire::{Request, Server, table};
+use crate::front::{FakeFront, id};
+use crate::wire::{FromAgent, Request, Server, send_all};
 use expect_test::expect;
 use serde_json::json;
 
 #[tokio::test]
 async fn a_plain_call_reaches_the_front_as_it_was_sent() {
-    let server = Server::start(Small { closed: true, ..Small::default() }).await;
+    let server = Server::start(FakeFront { closed: true, ..FakeFront::default() }).await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = Request::new("POST", "/v1/tools/scale?wait=5")
         .json(&json!({"replicas": 3}))
@@ -26,7 +26,7 @@ async fn a_plain_call_reaches_the_front_as_it_was_sent() {
 
 #[tokio::test]
 async fn previews_jobs_and_lists() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     expect![[r#"
         200
         {
@@ -117,7 +117,7 @@ async fn previews_jobs_and_lists() {
 
 #[tokio::test]
 async fn requests_that_are_not_served() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let post = |path: &str| Request::new("POST", path).json(&json!({}));
     let rows = vec![
         ("wait a word", post("/v1/tools/scale?wait=long")),
@@ -155,5 +155,5 @@ async fn requests_that_are_not_served() {
         Next: ask for fewer replicas
         a wait for the withdrawal: 400 this path takes no query string; tokens belong in the `Authorization` header
         a panic: 500 the gateway failed during this call, and it is not known how far it came; ask for the same again to learn it
-    "#]].assert_eq(&table(&server, rows).await);
+    "#]].assert_eq(&send_all(&server, rows).await);
 }

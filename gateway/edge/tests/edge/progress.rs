@@ -1,7 +1,7 @@
 //! Progress: the event stream of a held call, who gets one, and that nothing else changes.
 
-use crate::front::{Small, id};
-use crate::wire::{Answer, Request, Server, table};
+use crate::front::{FakeFront, id};
+use crate::wire::{Request, Response, Server, send_all};
 use expect_test::expect;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ fn legacy(tool: &str, token: Value) -> Request {
 }
 
 /// The messages of a stream, in order.
-fn messages(answer: &Answer) -> Vec<Value> {
+fn messages(answer: &Response) -> Vec<Value> {
     assert_eq!(
         (answer.status, answer.header("content-type")),
         (200, Some("text/event-stream")),
@@ -34,7 +34,7 @@ fn messages(answer: &Answer) -> Vec<Value> {
 }
 
 /// What one client reads: each progress, then the result's text or the error.
-fn told(answer: &Answer) -> String {
+fn told(answer: &Response) -> String {
     let line = |message: &Value| match (&message["params"], &message["result"], &message["error"]) {
         (params @ Value::Object(_), _, _) => {
             assert_eq!(message["method"], "notifications/progress");
@@ -57,7 +57,7 @@ fn told(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn a_held_call_tells_its_progress_on_its_own_stream() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let answer = server.send(&modern("talks", json!("t-1"))).await;
     expect![[r#"
         "t-1" 1: RUNNING
@@ -96,7 +96,7 @@ async fn a_held_call_tells_its_progress_on_its_own_stream() {
 
 #[tokio::test]
 async fn without_a_word_or_a_wish_the_answer_is_json() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let rows = vec![
         ("no token", Request::call("talks", json!({}))),
         ("no event streams", modern("talks", json!(1)).with("Accept", "application/json")),
@@ -121,12 +121,12 @@ async fn without_a_word_or_a_wish_the_answer_is_json() {
         another: 400 -32602 id 7: invalid params: `progressToken` must be a whole number, or a string of at most 256 characters
         a long one: 400 -32602 id 7: invalid params: `progressToken` must be a whole number, or a string of at most 256 characters
     "#]]
-    .assert_eq(&table(&server, rows).await);
+    .assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn a_client_that_closes_its_stream_cancels_no_call() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let mut stream = server.connect().await;
     stream.write_all(&modern("talks", json!(1)).bytes()).await.unwrap();
     let mut begun = [0; 16];

@@ -1,8 +1,8 @@
 //! What the edge emits: a span per request and one per call, with the conventions' attributes, and
 //! nothing of arguments or tokens.
 
-use crate::front::{Small, TOKEN};
-use crate::wire::{Request, Server};
+use crate::front::{FakeFront, TOKEN};
+use crate::wire::{FromAgent, Request, Server};
 use expect_test::expect;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Layer<Registry> for Kept {
 async fn spans_of_calls() {
     let kept = Kept::default();
     let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(kept.clone()));
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let meta = json!({"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"});
     let call = Request::modern(
         "tools/call",

@@ -1,7 +1,7 @@
 //! Every rule of strict JSON, on both endpoints, on the bytes as they came.
 
-use crate::front::Small;
-use crate::wire::{Request, Server, table};
+use crate::front::FakeFront;
+use crate::wire::{Request, Server, send_all};
 use expect_test::expect;
 use serde_json::json;
 
@@ -41,7 +41,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
 
 #[tokio::test]
 async fn strict_json_on_mcp() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let mut rows: Vec<_> =
         cases().into_iter().map(|(name, text)| (name, arguments(&text))).collect();
     rows.push((
@@ -77,12 +77,12 @@ async fn strict_json_on_mcp() {
         a byte order mark: 400 -32700 id null: not strict JSON: expected value at line 1 column 197
         a second value: 400 -32700 id null: not strict JSON: trailing characters at line 1 column 202
         a key twice, endless: 400 -32700 id 7: not strict JSON: the key `kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
-    "#]].assert_eq(&table(&server, rows).await);
+    "#]].assert_eq(&send_all(&server, rows).await);
 }
 
 #[tokio::test]
 async fn strict_json_on_plain_http() {
-    let server = Server::start(Small::default()).await;
+    let server = Server::start(FakeFront::default()).await;
     let post = |body: Vec<u8>| {
         Request::new("POST", "/v1/tools/scale").body(body).and("Content-Type", "application/json")
     };
@@ -111,5 +111,5 @@ async fn strict_json_on_plain_http() {
         a byte order mark: 200 ok
         a list: 400 invalid params: the body must be the arguments, a JSON object
         nothing: 400 not strict JSON: EOF while parsing a value at line 1 column 0
-    "#]].assert_eq(&table(&server, rows).await);
+    "#]].assert_eq(&send_all(&server, rows).await);
 }

@@ -15,13 +15,15 @@ use cofferdam_core::model::run::Outcome;
 use cofferdam_core::model::statement::{
     NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict,
 };
-use cofferdam_core::model::trust::{Approver, Environment, Floor, RoleKeys, Trust};
+use cofferdam_core::model::trust::{Floor, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{IdempotencyKey, Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::{Disk, Operate, Operated};
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::text::question;
 use cofferdam_recorder::{Recorder, RecorderContext, RunnerSeat, TrustNow};
+use cofferdam_testkit::build::{approver, principal, trust};
+pub use cofferdam_testkit::build::{environment, ssh_key};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -39,35 +41,12 @@ pub struct World {
     seed: Arc<AtomicU64>,
 }
 
-pub fn environment() -> Environment {
-    Environment { name: "test".to_owned(), id: "4f2a".to_owned() }
-}
-
-/// The SSH key of a person, from their name.
-pub fn ssh_key(name: &str) -> ssh_key::PrivateKey {
-    let seed = ArgumentsDigest::of(name.as_bytes());
-    ssh_key::PrivateKey::from(ssh_key::private::Ed25519Keypair::from_seed(seed.as_bytes()))
-}
-
 impl World {
     pub fn new() -> Self {
-        let approvers = ["ann", "bob", "carl"]
-            .map(|name| Approver {
-                name: name.to_owned(),
-                key: ssh_key(name).public_key().to_openssh().unwrap(),
-            })
-            .to_vec();
-        let keys = RoleKeys { gateway: String::new(), recorder: String::new() };
         let trust = Trust {
-            environment: environment(),
-            keys,
-            policy: PolicyDigest::of(b"policy"),
             floor: Floor::conservative(),
-            self_approval: false,
-            tools: vec![],
-            executors: vec![],
-            commands: vec![],
-            approvers,
+            approvers: ["ann", "bob", "carl"].map(approver).to_vec(),
+            ..trust(environment())
         };
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -160,13 +139,7 @@ impl World {
         let (preview, preview_digest) = Preview { operations: vec![] }.seal().unwrap();
         StoredJob {
             call: call(number),
-            principal: Principal {
-                name: agent.to_owned(),
-                anonymous: false,
-                roles: vec![],
-                person: Some("ann".to_owned()),
-                act: vec![],
-            },
+            principal: Principal { person: Some("ann".to_owned()), ..principal(agent) },
             tool: "deployment_scale".to_owned(),
             tool_digest: ComponentDigest::of(b"tool"),
             arguments: "{\"name\":\"web\"}".to_owned(),

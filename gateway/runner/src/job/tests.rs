@@ -7,7 +7,6 @@ use cofferdam_backend_directory::index::Index;
 use cofferdam_backend_directory::journal::Journal;
 use cofferdam_backend_directory::preview::preview;
 use cofferdam_core::model::artefact::ArtefactKey;
-use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::ceiling::{Ceiling, Grant};
 use cofferdam_core::model::id::{ComponentDigest, Fence};
 use cofferdam_core::model::job::StoredJob;
@@ -15,12 +14,13 @@ use cofferdam_core::model::operation::{Action, Change, Draft, Operation, Step, T
 use cofferdam_core::model::permit::{PERMIT_SCHEMA, Permit, verifying_key_text};
 use cofferdam_core::model::record::Recorded;
 use cofferdam_core::model::run::{Event, JOB_STEPS};
-use cofferdam_core::model::trust::{Environment, Floor, RoleKeys, TrustedExecutor, TrustedTool};
+use cofferdam_core::model::trust::{RoleKeys, TrustedExecutor, TrustedTool};
 use cofferdam_core::policy::digest::policy_digest;
 use cofferdam_core::protocol::role_guest::{Compute, Computed, Performed, Stop};
 use cofferdam_core::stage::seal::seal;
 use cofferdam_process::frame::{self, Frame};
 use cofferdam_process::rooted_fs::Root;
+use cofferdam_testkit::build::{environment, principal, trust};
 use serde_json::{Value, json};
 use std::fs;
 use std::io;
@@ -287,11 +287,8 @@ impl World {
             executors: vec!["sequential".into()],
         };
         let trust = Trust {
-            environment: Environment { name: "test".into(), id: "1".into() },
             keys: RoleKeys { gateway: public.clone(), recorder: public },
             policy: policy_digest(b"policy", "{}").unwrap(),
-            floor: Floor { actions: vec![], namespaces: vec![] },
-            self_approval: false,
             tools: vec![TrustedTool {
                 name: "scale".into(),
                 version: "1.0.0".into(),
@@ -302,8 +299,7 @@ impl World {
                 name: "sequential".into(),
                 digest: ComponentDigest::of(b"executor"),
             }],
-            commands: vec![],
-            approvers: vec![],
+            ..trust(environment())
         };
         fs::write(at("trust.toml"), toml::to_string(&trust).unwrap()).unwrap();
         let job = job(&trust, &Root::open(&at("tree")).unwrap(), &key);
@@ -399,13 +395,7 @@ fn job(trust: &Trust, root: &Root, key: &ed25519_dalek::SigningKey) -> StoredJob
         seal(draft(), &trust.tools[0], &trust.executors, &arguments, &trust.environment).unwrap();
     let (text, digest) =
         preview(&Index::read(root, None).unwrap(), sealed.operations()).unwrap().seal().unwrap();
-    let principal = Principal {
-        name: "agent".into(),
-        anonymous: false,
-        roles: vec![],
-        person: None,
-        act: vec![],
-    };
+    let principal = principal("agent");
     let call = CallId::from_random(9);
     let expires = now() + std::time::Duration::from_secs(300);
     let permit = Permit {

@@ -2,15 +2,15 @@
 //! that are, rights that are taken away, and somebody else's admission in between. Each ends in one
 //! outcome that is true.
 
-mod gate;
 mod held;
 mod meanwhile;
+mod proxy;
 mod table;
 mod webhook;
 
-use super::yard::{self, Yard, scale};
+use super::namespace::{TestNamespace, scale};
 use crate::cluster::{Cluster, until};
-use crate::kubernetes::actor::{installed, rbac};
+use crate::kubernetes::client::{installed, rbac};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend_kubernetes::names::RunName;
 use cofferdam_core::model::id::Fence;
@@ -125,7 +125,7 @@ fn pump(
 }
 
 /// How often a job's patch of the object succeeded, by the audit log.
-fn patched(yard: &Yard, run: &str) -> usize {
+fn patched(ns: &TestNamespace, run: &str) -> usize {
     let account = format!("system:serviceaccount:{run}:job");
     let is_patch = |event: &Value| {
         event["user"]["username"] == account.as_str()
@@ -135,7 +135,7 @@ fn patched(yard: &Yard, run: &str) -> usize {
     };
     // Its answer was lost: it may be seen in the object before the server is done with it.
     until("the patch in the audit log", || {
-        let count = yard.plane.audit().iter().filter(|event| is_patch(event)).count();
+        let count = ns.plane.audit().iter().filter(|event| is_patch(event)).count();
         (count > 0).then_some(count)
     })
 }
@@ -145,21 +145,21 @@ fn patched(yard: &Yard, run: &str) -> usize {
 fn an_answer_that_is_lost_is_read_back() {
     let plane = installed();
     let relay = Relay::before(plane);
-    let yard = Yard::on(plane, "acting-answer", 11, &relay.kubeconfig);
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-answer", "web", 5)]), true);
+    let ns = TestNamespace::on(plane, "acting-answer", &relay.kubeconfig);
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-answer", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
-    let path = yard.path("deployments", "web");
+    let path = ns.path("deployments", "web");
     relay.arm(Fault::Answer(Box::new(move || {
         plane.request("GET", &path, None).body["spec"]["replicas"] == 5
     })));
     assert_eq!(
-        yard.perform(&mut job, 0).unwrap(),
+        ns.perform(&mut job, 0).unwrap(),
         BTreeMap::from([("spec.replicas".to_owned(), json!(5))])
     );
     assert!(relay.fired(), "no answer was lost");
-    assert_eq!(patched(&yard, &run), 1);
-    yard.remove(&run).unwrap();
+    assert_eq!(patched(&ns, &run), 1);
+    ns.remove(&run).unwrap();
 }
 
 #[test]
@@ -167,18 +167,18 @@ fn an_answer_that_is_lost_is_read_back() {
 fn a_request_that_is_lost_is_asked_again_over_the_same_state() {
     let plane = installed();
     let relay = Relay::before(plane);
-    let yard = Yard::on(plane, "acting-ask", 12, &relay.kubeconfig);
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-ask", "web", 5)]), true);
+    let ns = TestNamespace::on(plane, "acting-ask", &relay.kubeconfig);
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-ask", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     relay.arm(Fault::Ask { answered: false });
     assert_eq!(
-        yard.perform(&mut job, 0).unwrap(),
+        ns.perform(&mut job, 0).unwrap(),
         BTreeMap::from([("spec.replicas".to_owned(), json!(5))])
     );
     assert!(relay.fired(), "no request was lost");
-    assert_eq!(patched(&yard, &run), 1);
-    yard.remove(&run).unwrap();
+    assert_eq!(patched(&ns, &run), 1);
+    ns.remove(&run).unwrap();
 }
 
 #[test]
@@ -186,11 +186,11 @@ fn a_request_that_is_lost_is_asked_again_over_the_same_state() {
 fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
     let plane = installed();
     let relay = Relay::before(plane);
-    let yard = Yard::on(plane, "acting-unknown", 13, &relay.kubeconfig);
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-unknown", "web", 5)]), true);
+    let ns = TestNamespace::on(plane, "acting-unknown", &relay.kubeconfig);
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-unknown", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
-    let path = yard.path("deployments", "web");
+    let path = ns.path("deployments", "web");
     relay.arm(Fault::Answer(Box::new(move || {
         let happened = plane.request("GET", &path, None).body["spec"]["replicas"] == 5;
         if happened {
@@ -201,80 +201,80 @@ fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
         }
         happened
     })));
-    let said = yard.perform(&mut job, 0);
+    let said = ns.perform(&mut job, 0);
     assert!(
         matches!(&said, Err(EffectError::Unknown(why)) if why.contains("changed outside Cofferdam")),
         "{said:?}"
     );
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 4);
-    yard.remove(&run).unwrap();
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 4);
+    ns.remove(&run).unwrap();
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_right_that_is_taken_away_stops_the_job() {
-    let yard = Yard::of("acting-revoked", 14);
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-revoked", "web", 5)]), true);
+    let ns = TestNamespace::of("acting-revoked");
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-revoked", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     let binding = rbac("acting-revoked", &format!("rolebindings/{run}"));
-    assert_eq!(yard.plane.request("DELETE", &binding, None).status, 200);
-    let cluster = yard.runtime.block_on(job.namespace.job()).unwrap();
+    assert_eq!(ns.plane.request("DELETE", &binding, None).status, 200);
+    let cluster = ns.runtime.block_on(job.namespace.job()).unwrap();
     // The authorizer hears of it a moment later.
     until("the end of the right", || {
-        yard.runtime.block_on(cluster.get(&yard.path("deployments", "web"))).err()
+        ns.runtime.block_on(cluster.get(&ns.path("deployments", "web"))).err()
     });
-    let said = yard.perform(&mut job, 0);
+    let said = ns.perform(&mut job, 0);
     assert!(
         matches!(&said, Err(EffectError::Refused(why)) if why.contains("no right")),
         "{said:?}"
     );
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
-    yard.remove(&run).unwrap();
-    yard.nothing_of(&run);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 3);
+    ns.remove(&run).unwrap();
+    ns.nothing_of(&run);
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_no_administrator_opted_in_is_not_touched() {
-    let yard = Yard::of("acting-beyond", 16);
-    yard.deployment("web");
+    let ns = TestNamespace::of("acting-beyond");
+    ns.deployment("web");
     // Looked at while it was opted in; then its administrator changed their mind.
     let operations = json!([scale("acting-beyond", "web", 5)]);
-    let (steps, _, facts) = yard.look(operations);
+    let (steps, _, facts) = ns.look(operations);
     assert_eq!(
-        yard.plane
+        ns.plane
             .request("DELETE", &rbac("acting-beyond", "rolebindings/cofferdam-ceiling"), None)
             .status,
         200
     );
     until("the end of the ceiling", || {
-        yard.runtime.block_on(yard.kubernetes.cluster().get(&yard.path("deployments", "web"))).err()
+        ns.runtime.block_on(ns.kubernetes.cluster().get(&ns.path("deployments", "web"))).err()
     });
-    let said = yard.make(2, &steps, &facts).unwrap_err().to_string();
+    let said = ns.make(2, &steps, &facts).unwrap_err().to_string();
     assert!(said.starts_with("the plan's rights in `acting-beyond` cannot be given"), "{said}");
     // A Deployment is in the run's own reach; a NetworkPolicy there would be a hole in its guards.
     let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "open"}, "spec": {"podSelector": {}}});
     let (steps, _, facts) =
-        yard.look(json!([{"action": "apply", "place": "ephemeral", "object": policy}]));
-    let said = yard.make(3, &steps, &facts).unwrap_err().to_string();
+        ns.look(json!([{"action": "apply", "place": "ephemeral", "object": policy}]));
+    let said = ns.make(3, &steps, &facts).unwrap_err().to_string();
     assert!(
         said.starts_with("a run's namespace cannot hold what the plan brings up there"),
         "{said}"
     );
     // What was begun of both goes.
-    assert!(yard.sweep(4, &[]).unwrap().is_some());
+    assert!(ns.sweep(4, &[]).unwrap().is_some());
     for fence in [2, 3] {
-        yard.nothing_of(&RunName::new(&yard.call, Fence(fence)).to_string());
+        ns.nothing_of(&RunName::new(&ns.call, Fence(fence)).to_string());
     }
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approved() {
-    let yard = Yard::of("acting-mutated", 15);
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-mutated", "web", 5)]), true);
+    let ns = TestNamespace::of("acting-mutated");
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-mutated", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     let api = "/apis/admissionregistration.k8s.io/v1";
     let kind = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "acting-mutated"}, "spec": spec});
@@ -294,23 +294,23 @@ fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approve
     for (resource, object) in
         [("mutatingadmissionpolicies", policy), ("mutatingadmissionpolicybindings", binding)]
     {
-        let answer = yard.plane.request("POST", &format!("{api}/{resource}"), Some(&object));
+        let answer = ns.plane.request("POST", &format!("{api}/{resource}"), Some(&object));
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
-    let tried = format!("{}?dryRun=All", yard.path("deployments", "web"));
+    let tried = format!("{}?dryRun=All", ns.path("deployments", "web"));
     until("the policy to be enforced", || {
-        let answer = yard.plane.request("PATCH", &tried, Some(&json!({"spec": {"replicas": 9}})));
+        let answer = ns.plane.request("PATCH", &tried, Some(&json!({"spec": {"replicas": 9}})));
         (answer.body["spec"]["replicas"] == 2).then_some(())
     });
-    let said = yard.perform(&mut job, 0);
+    let said = ns.perform(&mut job, 0);
     assert!(
         matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")),
         "{said:?}"
     );
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 2);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 2);
     for resource in ["mutatingadmissionpolicybindings", "mutatingadmissionpolicies"] {
-        yard.plane.request("DELETE", &format!("{api}/{resource}/acting-mutated"), None);
+        ns.plane.request("DELETE", &format!("{api}/{resource}/acting-mutated"), None);
     }
-    yard.remove(&run).unwrap();
-    assert!(yard.plane.audit().iter().any(|event| yard::is_write_of(event, &run)));
+    ns.remove(&run).unwrap();
+    assert!(!ns.writes_of(&run).is_empty());
 }

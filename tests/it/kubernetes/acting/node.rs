@@ -1,7 +1,7 @@
 //! Tasks on a real node: scheduler, kubelet, containerd, and a container that says what it is. Only
 //! where there is one (`scripts/test` says); never an image from a registry.
 
-use super::yard::{Effect, Job, Yard};
+use super::namespace::{Effect, Job, TestNamespace};
 use crate::cluster::until;
 use crate::kubernetes::node::{plane, room};
 use cofferdam_backend_kubernetes::names::RunName;
@@ -17,14 +17,9 @@ use std::time::{Duration, Instant};
 const SECONDS: Duration = Duration::from_secs(90);
 
 /// A namespace on the cluster that has a node.
-fn yard(namespace: &str, number: u128) -> Yard {
+fn ns(namespace: &str) -> TestNamespace {
     let plane = plane();
-    Yard::on(
-        plane,
-        namespace,
-        0x0de_0000 + number,
-        &plane.kubeconfig("cofferdam-system", "provisioner"),
-    )
+    TestNamespace::on(plane, namespace, &plane.kubeconfig("cofferdam-system", "provisioner"))
 }
 
 fn operation(image: &str, script: &str, seconds: u32) -> Value {
@@ -32,9 +27,9 @@ fn operation(image: &str, script: &str, seconds: u32) -> Value {
     json!({"action": "task", "name": "probe", "program": program, "input": "{\"ask\":1}", "seconds": seconds})
 }
 
-fn perform(yard: &Yard, job: &mut Job, index: usize) -> (Effect, Duration) {
+fn perform(ns: &TestNamespace, job: &mut Job, index: usize) -> (Effect, Duration) {
     let began = Instant::now();
-    let ended = yard.perform(job, index);
+    let ended = ns.perform(job, index);
     (ended, began.elapsed())
 }
 
@@ -42,13 +37,13 @@ fn perform(yard: &Yard, job: &mut Job, index: usize) -> (Effect, Duration) {
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
     let _room = room();
-    let yard = yard("node-result", 1);
+    let ns = ns("node-result");
     let script = "cat /cofferdam/input; echo; busybox grep -E \
                   '^(Uid|Gid|Cap.*|NoNewPrivs|Seccomp):' /proc/self/status; touch /x 2>&1; touch \
                   /cofferdam/input 2>&1; touch /tmp/x && echo has a temporary folder; ls \
                   /var/run/secrets 2>&1; exit 0";
-    let mut job = yard.begin(1, json!([operation(&yard.plane.image(), script, 60)]), true);
-    let (ended, took) = perform(&yard, &mut job, 0);
+    let mut job = ns.begin(1, json!([operation(&ns.plane.image(), script, 60)]), true);
+    let (ended, took) = perform(&ns, &mut job, 0);
     let after = ended.unwrap();
     assert_eq!(after["exit_code"], 0);
     let said: Vec<&str> = after["result"].as_str().unwrap().lines().collect();
@@ -63,29 +58,29 @@ fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
     assert_eq!(said, expected);
 
     let run = job.namespace.name().to_owned();
-    let pod = yard.plane.request("GET", &yard.own(&job, "pods/cofferdam-task-0"), None).body;
+    let pod = ns.plane.request("GET", &ns.own(&job, "pods/cofferdam-task-0"), None).body;
     println!(
         "from the plan's step to its result {took:?}; the Pod: {} then {}",
         pod["metadata"]["creationTimestamp"], pod["status"]
     );
     let removing = Instant::now();
-    yard.remove(&run).unwrap();
+    ns.remove(&run).unwrap();
     println!("observed gone after {:?}", removing.elapsed());
-    yard.nothing_of(&run);
+    ns.nothing_of(&run);
 }
 
 #[test]
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn what_a_task_says_is_passed_on_while_it_runs() {
     let _room = room();
-    let yard = yard("node-says", 4);
+    let ns = ns("node-says");
     // Lines in pieces, many at once, long ones, and what is no line: each whole line once and in
     // order.
     let script = "echo first; printf 'in '; sleep 2; echo pieces; i=0; while [ $i -lt 50 ]; do \
                   echo many $i; i=$((i+1)); done; sleep 2; i=0; while [ $i -lt 30 ]; do printf \
                   'long line '; i=$((i+1)); done; echo; sleep 2; printf 'no line'";
-    let mut job = yard.begin(1, json!([operation(&yard.plane.image(), script, 60)]), true);
-    let (ended, heard) = yard.perform_heard(&mut job, 0);
+    let mut job = ns.begin(1, json!([operation(&ns.plane.image(), script, 60)]), true);
+    let (ended, heard) = ns.perform_heard(&mut job, 0);
     let ended_at = Instant::now();
     let after = ended.unwrap();
     let lines: Vec<&str> = after["result"].as_str().unwrap().lines().collect();
@@ -106,15 +101,15 @@ fn what_a_task_says_is_passed_on_while_it_runs() {
         heard[0].1.text == "first" && ended_at - heard[0].0 > Duration::from_secs(3),
         "it was told at the end alone"
     );
-    yard.remove(job.namespace.name()).unwrap();
+    ns.remove(job.namespace.name()).unwrap();
 }
 
 #[test]
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn how_a_task_ends_is_named() {
     let _room = room();
-    let yard = yard("node-ends", 2);
-    let image = yard.plane.image();
+    let ns = ns("node-ends");
+    let image = ns.plane.image();
     let missing = format!("cofferdam.test/missing@sha256:{}", "0".repeat(64));
     let rows = [
         (
@@ -124,27 +119,26 @@ fn how_a_task_ends_is_named() {
         (operation(&image, "sleep 600", 3), "(deadline): its time was over"),
         (operation(&missing, "true", 60), "(image-unpullable): its image cannot be pulled"),
     ];
-    let mut job =
-        yard.begin(1, rows.iter().map(|(operation, _)| operation.clone()).collect(), true);
+    let mut job = ns.begin(1, rows.iter().map(|(operation, _)| operation.clone()).collect(), true);
     for (index, (_, expected)) in rows.iter().enumerate() {
-        let (ended, took) = perform(&yard, &mut job, index);
+        let (ended, took) = perform(&ns, &mut job, index);
         let why = ended.unwrap_err().to_string();
         println!("{why} after {took:?}");
         assert!(why.contains(expected), "{why}");
         assert!(took < SECONDS, "{why} after {took:?}");
     }
-    yard.remove(job.namespace.name()).unwrap();
+    ns.remove(job.namespace.name()).unwrap();
 }
 
 #[test]
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn a_full_namespace_is_named() {
     let _room = room();
-    let yard = yard("node-full", 3);
-    let mut job = yard.begin(1, json!([operation(&yard.plane.image(), "exit 0", 60)]), true);
+    let ns = ns("node-full");
+    let mut job = ns.begin(1, json!([operation(&ns.plane.image(), "exit 0", 60)]), true);
     // Others of the run take all the room there is; a gate keeps them from the node.
     let run = job.namespace.name().to_owned();
-    let image = yard.plane.image();
+    let image = ns.plane.image();
     let full = (1..=20).any(|index| {
         let (labels, name) = (BTreeMap::new(), "other");
         let place =
@@ -154,7 +148,7 @@ fn a_full_namespace_is_named() {
             &place,
         );
         pod["spec"]["schedulingGates"] = json!([{"name": "cofferdam.test/held"}]);
-        let answer = yard.plane.request("POST", &yard.own(&job, "pods"), Some(&pod));
+        let answer = ns.plane.request("POST", &ns.own(&job, "pods"), Some(&pod));
         assert!(
             answer.status == 201
                 || answer.body["message"].as_str().unwrap().contains("exceeded quota"),
@@ -164,27 +158,27 @@ fn a_full_namespace_is_named() {
         answer.status != 201
     });
     assert!(full, "twenty Pods of 500m each are within a quota of 8 processors");
-    let (ended, took) = perform(&yard, &mut job, 0);
+    let (ended, took) = perform(&ns, &mut job, 0);
     let why = ended.unwrap_err().to_string();
     assert!(
         why.contains("(quota-exceeded): the run's namespace has no room for it") && took < SECONDS,
         "{why} after {took:?}"
     );
-    yard.remove(job.namespace.name()).unwrap();
+    ns.remove(job.namespace.name()).unwrap();
 }
 
 #[test]
 #[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn whether_the_network_plug_in_enforces_policies_is_found_out() {
     let _room = room();
-    let yard = yard("node-network", 5);
-    let image = yard.plane.image();
+    let ns = ns("node-network");
+    let image = ns.plane.image();
     let found = |fence| {
-        let name = RunName::new(&yard.call, Fence(fence));
+        let name = RunName::new(&ns.call, Fence(fence));
         let run = name.to_string();
         let found =
-            yard.runtime.block_on(probe(yard.kubernetes.cluster(), name, &image, Timestamp::now()));
-        yard.nothing_of(&run);
+            ns.runtime.block_on(probe(ns.kubernetes.cluster(), name, &image, Timestamp::now()));
+        ns.nothing_of(&run);
         found.unwrap()
     };
     // This node's plug-in, a bridge, knows nothing of policies.
@@ -192,14 +186,14 @@ fn whether_the_network_plug_in_enforces_policies_is_found_out() {
 
     // One that does is played by the test: no Pod reaches another until the policy is there that
     // lets it.
-    let run = RunName::new(&yard.call, Fence(2));
+    let run = RunName::new(&ns.call, Fence(2));
     let siblings =
         format!("/apis/networking.k8s.io/v1/namespaces/{run}/networkpolicies/allow-siblings");
     let pods = format!("/api/v1/namespaces/{run}/pods");
     std::thread::scope(|scope| {
         let probing = scope.spawn(|| found(2));
         until("both Pods", || {
-            let pods = yard.plane.request("GET", &pods, None).body;
+            let pods = ns.plane.request("GET", &pods, None).body;
             let addressed = pods["items"]
                 .as_array()?
                 .iter()
@@ -207,18 +201,18 @@ fn whether_the_network_plug_in_enforces_policies_is_found_out() {
                 .count();
             (addressed == 2).then_some(())
         });
-        let links = yard.plane.in_node_network(&["ip", "-o", "link", "show", "type", "veth"]);
+        let links = ns.plane.in_node_network(&["ip", "-o", "link", "show", "type", "veth"]);
         let links: Vec<&str> =
             links.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next()).collect();
         assert!(links.len() >= 2, "{links:?}");
         let all = |state: &str| {
             for link in &links {
-                yard.plane.in_node_network(&["ip", "link", "set", "dev", link, state]);
+                ns.plane.in_node_network(&["ip", "link", "set", "dev", link, state]);
             }
         };
         all("down");
         until("the policy", || {
-            (yard.plane.request("GET", &siblings, None).status == 200).then_some(())
+            (ns.plane.request("GET", &siblings, None).status == 200).then_some(())
         });
         all("up");
         assert_eq!(probing.join().unwrap(), Enforcement::Enforced);

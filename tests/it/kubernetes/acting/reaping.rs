@@ -1,9 +1,9 @@
 //! The reaper, with its own credential: what outlived its run goes, and nothing else does. On a
 //! control plane where no other test's runs are meanwhile.
 
-use super::yard::{self, Yard, scale};
+use super::namespace::{self, TestNamespace, scale};
 use crate::cluster::until;
-use crate::kubernetes::actor::{namespace_path, rbac, reaped_alone};
+use crate::kubernetes::client::{namespace_path, rbac, reaped_alone};
 use cofferdam_backend_kubernetes::api;
 use cofferdam_backend_kubernetes::credential::Credential;
 use cofferdam_backend_kubernetes::names::{Marks, RunName};
@@ -22,20 +22,21 @@ const CROWD: usize = 510;
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_outlived_its_run_goes_and_nothing_else() {
     let (plane, _turn) = reaped_alone();
-    let yard = Yard::on(plane, "reaped", 21, &plane.kubeconfig("cofferdam-system", "provisioner"));
-    yard.deployment("web");
+    let ns =
+        TestNamespace::on(plane, "reaped", &plane.kubeconfig("cofferdam-system", "provisioner"));
+    ns.deployment("web");
     let reaper = plane.kubeconfig("cofferdam-system", "reaper");
-    let reaper = yard.runtime.block_on(async {
+    let reaper = ns.runtime.block_on(async {
         api::Cluster::connect(&Credential::read(&reaper).await.unwrap()).unwrap()
     });
-    let round = |now: Timestamp| -> Reaped { yard.runtime.block_on(reap(&reaper, now)).unwrap() };
+    let round = |now: Timestamp| -> Reaped { ns.runtime.block_on(reap(&reaper, now)).unwrap() };
     let now = Timestamp::now();
 
     // A run that is over for long, one that is not, and rights without a run.
-    let (steps, _, facts) = yard.look(json!([scale("reaped", "web", 5)]));
+    let (steps, _, facts) = ns.look(json!([scale("reaped", "web", 5)]));
     assert_eq!(facts, facts_of(&steps).unwrap());
     let run = |fence: u64, began: Timestamp| {
-        let name = RunName::new(&yard.call, Fence(fence));
+        let name = RunName::new(&ns.call, Fence(fence));
         let wanted = Wanted {
             name,
             plan: PlanDigest::of(b"plan"),
@@ -45,7 +46,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
             now: began,
             unchanged: false,
         };
-        yard.runtime.block_on(yard.kubernetes.make_for(&wanted, true)).unwrap()
+        ns.runtime.block_on(ns.kubernetes.make_for(&wanted, true)).unwrap()
     };
     let over = run(1, now - SignedDuration::from_hours(5));
     let live = run(2, now);
@@ -73,7 +74,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     until("the namespace's end", || {
         (plane.request("GET", &namespace_path(over.name()), None).status == 404).then_some(())
     });
-    yard.nothing_of(over.name());
+    ns.nothing_of(over.name());
 
     // The live one is as it was, until its own time is over.
     assert_eq!(plane.request("GET", &namespace_path(live.name()), None).status, 200);
@@ -101,12 +102,11 @@ fn what_outlived_its_run_goes_and_nothing_else() {
         })
     });
     assert!(stuck.1.contains("broken.example"), "{stuck:?}");
-    let going = yard.runtime.block_on(going(&reaper, Timestamp::now())).unwrap();
+    let going = ns.runtime.block_on(going(&reaper, Timestamp::now())).unwrap();
     assert_eq!(going.count, 1);
     assert_eq!(plane.request("GET", &namespace_path(live.name()), None).status, 200);
-    assert!(!plane.audit().iter().any(
-        |event| event["objectRef"]["subresource"] == "finalize" && !yard::is_controllers(event)
-    ));
+    assert!(!plane.audit().iter().any(|event| event["objectRef"]["subresource"] == "finalize"
+        && !namespace::is_controllers(event)));
 
     // Once the cluster is whole again it goes by itself.
     plane.request("DELETE", "/apis/apiregistration.k8s.io/v1/apiservices/v1.broken.example", None);
@@ -122,7 +122,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
         let labels = json!({"cofferdam.dev/managed": "true"});
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": format!("other-{number}"), "labels": labels}, "rules": []})
     };
-    yard.runtime.block_on(async {
+    ns.runtime.block_on(async {
         let admin =
             api::Cluster::connect(&Credential::read(&plane.admin()).await.unwrap()).unwrap();
         for number in 0..CROWD {

@@ -1,7 +1,7 @@
 //! What the provisioner may write as a run's guards: as narrow as `deploy/` says and no wider,
 //! whoever holds its token.
 
-use super::super::actor::*;
+use super::super::client::*;
 use super::{NO_RIGHT, pod_spec, wait};
 use cofferdam_backend_kubernetes::guard::Guard;
 use serde_json::{Value, json};
@@ -33,8 +33,8 @@ fn without(object: &Value, pointer: &str, key: &str) -> Value {
 fn the_provisioner_bounds_a_run_no_wider_than_the_fences_say() {
     let plane = installed();
     block(async {
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
-        let run = Run::new(0xf_000a);
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new();
         provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
         let own = run.guards();
         let of =
@@ -125,8 +125,8 @@ fn the_provisioner_bounds_a_run_no_wider_than_the_fences_say() {
 fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
     let plane = installed();
     block(async {
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
-        let run = Run::new(0xf_000b);
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new();
         provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
         let at = run.in_group("networking.k8s.io", "networkpolicies/allow-egress");
         let policy = |spec: Value| {
@@ -229,11 +229,11 @@ const NEEDED: [(&str, &str); 3] = [
 fn a_run_whose_guard_is_missing_admits_no_pod() {
     let plane = installed();
     block(async {
-        let admin = Actor::of(&plane.admin()).await;
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
+        let admin = TestClient::of(&plane.admin()).await;
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": pod_spec()});
-        for (number, (missing, fence)) in (0xf_0020..).zip(NEEDED) {
-            let run = Run::new(number);
+        for (missing, fence) in NEEDED {
+            let run = Run::new();
             provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
             provisioner
                 .ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()))
@@ -247,10 +247,10 @@ fn a_run_whose_guard_is_missing_admits_no_pod() {
             }
             let at = run.at("pods/cofferdam-task-0");
             // Once the two others are seen, the missing one alone is named, to every client.
-            for actor in [&provisioner, &admin] {
-                let end = tokio::time::Instant::now() + crate::stage::PATIENCE;
+            for client in [&provisioner, &admin] {
+                let end = tokio::time::Instant::now() + crate::installation::TIME_LIMIT;
                 loop {
-                    let said = actor.ask(apply(at.as_str(), pod.clone())).await.unwrap_err();
+                    let said = client.ask(apply(at.as_str(), pod.clone())).await.unwrap_err();
                     if said.contains(&format!("'{fence}'")) && said.contains("no params found") {
                         break;
                     }

@@ -1,9 +1,9 @@
 //! The viewer, which changes nothing, and the reaper, which takes away what is marked.
 
-use super::super::actor::*;
+use super::super::client::*;
 use super::{NO_RIGHT, SELF_CHECK, deployment, wait};
 use crate::cluster::until;
-use crate::stage::repository;
+use crate::installation::repository;
 use serde_json::json;
 
 #[test]
@@ -12,8 +12,8 @@ fn the_viewer_tries_and_changes_nothing() {
     let (plane, shop) = (installed(), "fences-view");
     opt_in(plane, shop);
     block(async {
-        let admin = Actor::of(&plane.admin()).await;
-        let viewer = Actor::account(plane, "cofferdam-system", "viewer").await;
+        let admin = TestClient::of(&plane.admin()).await;
+        let viewer = TestClient::account(plane, "cofferdam-system", "viewer").await;
         let at = format!("/apis/apps/v1/namespaces/{shop}/deployments/web");
         admin
             .ask(apply(
@@ -117,10 +117,10 @@ fn the_reaper_takes_what_bears_name_and_label_and_nothing_else() {
     let (plane, shop) = (installed(), "fences-reap");
     opt_in(plane, shop);
     block(async {
-        let admin = Actor::of(&plane.admin()).await;
-        let reaper = Actor::account(plane, "cofferdam-system", "reaper").await;
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
-        let run = Run::new(0xf_0007);
+        let admin = TestClient::of(&plane.admin()).await;
+        let reaper = TestClient::account(plane, "cofferdam-system", "reaper").await;
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new();
         run.make(&provisioner).await;
         let (role, binding) = (
             rbac(shop, &format!("roles/{}", run.name)),
@@ -128,7 +128,7 @@ fn the_reaper_takes_what_bears_name_and_label_and_nothing_else() {
         );
         provisioner.ask(apply(role.as_str(), run.role(json!([])))).await.unwrap();
         provisioner.ask(apply(binding.as_str(), run.binding())).await.unwrap();
-        let foreign = Run::new(0xf_0008);
+        let foreign = Run::new();
         let unmarked = rbac(shop, &format!("roles/{}", foreign.name));
         admin
             .ask(apply(
@@ -186,8 +186,8 @@ fn with_the_option_provisioner_and_reaper_have_a_share_of_the_server_of_their_ow
     };
     let level = uid("prioritylevelconfigurations", "cofferdam");
     let provisioner = plane.kubeconfig("cofferdam-system", "provisioner");
-    let run = Run::new(0xf_000c);
-    block(async { run.make(&Actor::of(&provisioner).await).await });
+    let run = Run::new();
+    block(async { run.make(&TestClient::of(&provisioner).await).await });
     let asked = plane.exchange(
         &provisioner,
         &[],

@@ -1,7 +1,7 @@
 //! The provisioner: it makes runs of one form, and gives a job just what an administrator gave it
 //! to hand out.
 
-use super::super::actor::*;
+use super::super::client::*;
 use super::{BEYOND, NO_RIGHT, NOWHERE, RULES, SELF_CHECK, deployment, wait};
 use cofferdam_backend_kubernetes::api::Mode;
 use serde_json::{Value, json};
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
     let plane = installed();
     block(async {
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
-        let run = Run::new(0xf_0001);
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new();
         let (good, at) = (run.namespace(), namespace_path(&run.name));
         let label = |key: &str, value: &str| {
             let mut copy = good.clone();
@@ -154,8 +154,8 @@ fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
 fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
     let plane = installed();
     block(async {
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
-        let run = Run::new(0xf_0002);
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new();
         provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
         let asks = |account: &str, request: Value| {
             create(run.at(&format!("serviceaccounts/{account}/token")), request)
@@ -314,8 +314,8 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
 fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
     let plane = installed();
     block(async {
-        let admin = Actor::of(&plane.admin()).await;
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
+        let admin = TestClient::of(&plane.admin()).await;
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
         // It opted in, and no ceiling is bound there.
         let open = "fences-without-ceiling";
         let labels = json!({"cofferdam.dev/target": "true"});
@@ -343,7 +343,7 @@ fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
                 && !refused.contains("hunter2"),
             "{refused}"
         );
-        let run = Run::new(0xf_0009);
+        let run = Run::new();
         let role = |group: &str, resource: &str, name: &str| {
             let rules = json!([{"apiGroups": [group], "resources": [resource], "resourceNames": [name], "verbs": ["patch"]}]);
             apply(rbac(open, &format!("roles/{}", run.name)), run.role(rules))
@@ -374,8 +374,8 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
     let (plane, shop) = (installed(), "fences-shop");
     opt_in(plane, shop);
     block(async {
-        let admin = Actor::of(&plane.admin()).await;
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
+        let admin = TestClient::of(&plane.admin()).await;
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
         let closed =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fences-closed"}});
         admin.ask(apply(namespace_path("fences-closed"), closed)).await.unwrap();
@@ -389,7 +389,7 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
                 .await
                 .unwrap();
         }
-        let run = Run::new(0xf_0003);
+        let run = Run::new();
         run.make(&provisioner).await;
         let job = run.job(plane, &provisioner).await;
         let rules = |resource: &str, names: Value, verbs: Value| json!([{"apiGroups": ["apps"], "resources": [resource], "resourceNames": names, "verbs": verbs}]);

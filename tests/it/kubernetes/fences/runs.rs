@@ -1,7 +1,7 @@
 //! A run: its guards are frozen, its identities nobody else's, what runs in it pinned and without a
 //! credential.
 
-use super::super::actor::*;
+use super::super::client::*;
 use super::{FROZEN, NO_RIGHT, pod_spec, wait};
 use crate::cluster::until;
 use cofferdam_backend_kubernetes::api::Mode;
@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
     let plane = installed();
     block(async {
-        let admin = Actor::of(&plane.admin()).await;
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
-        let run = Run::new(0xf_0004);
+        let admin = TestClient::of(&plane.admin()).await;
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new();
         run.make(&provisioner).await;
         let denies = run.in_group("networking.k8s.io", "networkpolicies/deny-all");
         let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny-all"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}});
@@ -75,7 +75,7 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
             ))
             .await
             .unwrap();
-        let deputy = Actor::account(plane, "fences-deputy", "deputy").await;
+        let deputy = TestClient::account(plane, "fences-deputy", "deputy").await;
         wait(&deputy, || list("/api/v1/namespaces")).await;
         let labelled = |key: &str| {
             let metadata = json!({"name": "fences-deputy", "labels": {key: "true"}});
@@ -84,12 +84,12 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
             )
         };
-        let at = namespace_path(&run.name);
+        let (at, other) = (namespace_path(&run.name), Run::new());
         deputy
             .try_all(vec![
                 (
                     "a run's name",
-                    apply(namespace_path(&Run::new(0xf_0005).name), Run::new(0xf_0005).namespace()),
+                    apply(namespace_path(&other.name), other.namespace()),
                     "are the provisioner's",
                 ),
                 ("a run's label", labelled("cofferdam.dev/managed"), "are frozen"),
@@ -157,9 +157,9 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
 fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
     let plane = installed();
     block(async {
-        let admin = Actor::of(&plane.admin()).await;
-        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
-        let run = Run::new(0xf_0006);
+        let admin = TestClient::of(&plane.admin()).await;
+        let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new();
         run.make(&provisioner).await;
         provisioner
             .ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()))

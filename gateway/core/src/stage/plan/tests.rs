@@ -6,14 +6,10 @@ use crate::model::facts::overwrites_code;
 use crate::model::id::ComponentDigest;
 use crate::model::operation::Action;
 use crate::model::path::FieldPath;
-use crate::model::trust::Environment;
 use crate::stage::seal::{SealedPlan, seal};
+pub(crate) use crate::testing::environment;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-pub(crate) fn environment() -> Environment {
-    Environment { name: "staging".into(), id: "5f2d".into() }
-}
 
 fn grant(action: Action, group: &str, kind: &str, namespaces: &[&str], fields: &[&str]) -> Grant {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

@@ -1,12 +1,12 @@
 //! What somebody else's admission webhook makes of an effect: another one, a late one, or none.
 
-use super::gate::Gate;
+use super::proxy::FaultProxy;
 use super::table::{End, end, happened};
 use super::webhook::Webhook;
-use super::{Yard, scale};
+use super::{TestNamespace, scale};
 use crate::cluster::{Event, until};
-use crate::kubernetes::acting::yard::{connect, target};
-use crate::kubernetes::actor::{installed, rbac};
+use crate::kubernetes::acting::namespace::{connect, target};
+use crate::kubernetes::client::{installed, rbac};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_core::model::job::OperationRecord;
 use serde_json::{Value, json};
@@ -28,12 +28,12 @@ struct Hold {
 }
 
 impl Hold {
-    fn on(yard: &Yard) -> Self {
+    fn on(ns: &TestNamespace) -> Self {
         let held = Arc::new((Mutex::new(true), Condvar::new()));
         let (told, reached): (Sender<String>, _) = channel();
         let told = Mutex::new(told);
         let shared = Arc::clone(&held);
-        let webhook = Webhook::about(yard.plane, &yard.namespace, move |request: &Value| {
+        let webhook = Webhook::about(ns.plane, &ns.name, move |request: &Value| {
             if request["dryRun"] != true && request["name"] == "web" {
                 let _nobody_listens = told
                     .lock()
@@ -57,20 +57,20 @@ impl Hold {
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     let plane = installed();
-    let gate = Gate::before(plane);
-    let mut yard = Yard::on(plane, "acting-held", 51, &gate.kubeconfig);
+    let proxy = FaultProxy::before(plane);
+    let mut ns = TestNamespace::on(plane, "acting-held", &proxy.kubeconfig);
     // As long as a webhook may take at all.
     let write = Duration::from_secs(30);
-    yard.kubernetes = yard.runtime.block_on(connect(&gate.kubeconfig, write));
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-held", "web", 5)]), true);
-    let (run, preview, host) = (job.namespace.name().to_owned(), job.preview.clone(), yard.host());
-    let hold = Hold::on(&yard);
+    ns.kubernetes = ns.runtime.block_on(connect(&proxy.kubeconfig, write));
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-held", "web", 5)]), true);
+    let (run, preview, host) = (job.namespace.name().to_owned(), job.preview.clone(), ns.host());
+    let hold = Hold::on(&ns);
     let began = OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: None };
 
     // The runner is lost while its request is held up. The way to the API server does not notice,
     // as with a machine that is gone.
-    let performing = yard.runtime.spawn(async move {
+    let performing = ns.runtime.spawn(async move {
         let (told, _heard) = tokio::sync::mpsc::channel(1);
         job.namespace
             .perform(&job.steps[0].operation, &job.preview.operations[0], &host, &told)
@@ -83,11 +83,11 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     performing.abort();
 
     // Its successor takes its rights away, and looks: nothing has happened yet.
-    yard.kubernetes =
-        yard.runtime.block_on(connect(&plane.kubeconfig("cofferdam-system", "provisioner"), write));
-    assert_eq!(yard.sweep(2, &[]), Ok(Some(run.clone())));
-    yard.nothing_of(&run);
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
+    ns.kubernetes =
+        ns.runtime.block_on(connect(&plane.kubeconfig("cofferdam-system", "provisioner"), write));
+    assert_eq!(ns.sweep(2, &[]), Ok(Some(run.clone())));
+    ns.nothing_of(&run);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 3);
     let looks = || {
         let is_look = |event: &&Event| {
             event["objectRef"]["namespace"] == "acting-held"
@@ -101,15 +101,15 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
         scope.spawn(|| {
             until("a look at what has not happened", || (looks() > before).then_some(()));
             assert_eq!(
-                yard.object("deployments", "web")["spec"]["replicas"],
+                ns.object("deployments", "web")["spec"]["replicas"],
                 3,
                 "it was not held up"
             );
             hold.let_go();
         });
-        yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap()
+        ns.runtime.block_on(ns.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap()
     });
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 5);
     assert!(fate.is_complete(), "{fate:?}");
     // It may be seen in the object before the server is done with it.
     until("the effect in the audit log", || (happened(plane, &run, "web") > 0).then_some(()));
@@ -119,16 +119,16 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_takes_longer_than_it_was_given_the_server_itself_gives_up() {
-    let mut yard = Yard::of("acting-slow", 52);
-    yard.kubernetes = yard.runtime.block_on(connect(
-        &yard.plane.kubeconfig("cofferdam-system", "provisioner"),
+    let mut ns = TestNamespace::of("acting-slow");
+    ns.kubernetes = ns.runtime.block_on(connect(
+        &ns.plane.kubeconfig("cofferdam-system", "provisioner"),
         Duration::from_secs(4),
     ));
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-slow", "web", 5)]), true);
-    let hold = Hold::on(&yard);
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-slow", "web", 5)]), true);
+    let hold = Hold::on(&ns);
     let asked = Instant::now();
-    let said = yard.perform(&mut job, 0);
+    let said = ns.perform(&mut job, 0);
     println!("held up for good: {said:?} after {:?}", asked.elapsed());
     assert!(End::Unknown("no attempt got a clear answer").holds(&said), "{said:?}");
     // The server's own answers, and not this side's deadline.
@@ -139,68 +139,68 @@ fn what_takes_longer_than_it_was_given_the_server_itself_gives_up() {
     hold.let_go();
     // What was let go too late does not come, as long as the run's end takes: the API server ended
     // it when it was told to.
-    end(&yard, &job);
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
-    assert_eq!(happened(yard.plane, job.namespace.name(), "web"), 0);
+    end(&ns, &job);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 3);
+    assert_eq!(happened(ns.plane, job.namespace.name(), "web"), 0);
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_webhook_that_takes_longer_than_a_look_is_waited_for() {
-    let mut yard = Yard::of("acting-patient", 53);
-    yard.kubernetes = yard.runtime.block_on(connect(
-        &yard.plane.kubeconfig("cofferdam-system", "provisioner"),
+    let mut ns = TestNamespace::of("acting-patient");
+    ns.kubernetes = ns.runtime.block_on(connect(
+        &ns.plane.kubeconfig("cofferdam-system", "provisioner"),
         Duration::from_secs(60),
     ));
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([scale("acting-patient", "web", 5)]), true);
-    let hold = Hold::on(&yard);
+    ns.deployment("web");
+    let mut job = ns.begin(1, json!([scale("acting-patient", "web", 5)]), true);
+    let hold = Hold::on(&ns);
     let said = std::thread::scope(|scope| {
         scope.spawn(|| {
             hold.reached.lock().unwrap().recv().unwrap();
             std::thread::sleep(LONGER_THAN_A_LOOK);
             hold.let_go();
         });
-        yard.perform(&mut job, 0)
+        ns.perform(&mut job, 0)
     });
     assert!(End::Done.holds(&said), "{said:?}");
     assert!(hold.reached.lock().unwrap().try_recv().is_err(), "it was asked for twice");
-    end(&yard, &job);
-    assert_eq!(happened(yard.plane, job.namespace.name(), "web"), 1);
+    end(&ns, &job);
+    assert_eq!(happened(ns.plane, job.namespace.name(), "web"), 1);
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
-    let yard = Yard::of("acting-webhook", 54);
+    let ns = TestNamespace::of("acting-webhook");
     for name in ["web", "old"] {
-        yard.deployment(name);
+        ns.deployment(name);
     }
     let delete = json!({"action": "delete", "target": target("acting-webhook", "apps", "Deployment", "old"), "reversible": true});
-    let mut job = yard.begin(1, json!([scale("acting-webhook", "web", 5), delete]), true);
+    let mut job = ns.begin(1, json!([scale("acting-webhook", "web", 5), delete]), true);
     // Looked at while nobody meddled.
-    let _webhook = Webhook::about(yard.plane, "acting-webhook", |_| {
+    let _webhook = Webhook::about(ns.plane, "acting-webhook", |_| {
         Some(json!([{"op": "replace", "path": "/spec/replicas", "value": 2}]))
     });
-    let said = yard.perform(&mut job, 0);
+    let said = ns.perform(&mut job, 0);
     assert!(
         matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")),
         "{said:?}"
     );
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 2);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 2);
 
     // What was deleted comes back, and is not what it was.
-    assert_eq!(yard.perform(&mut job, 1).unwrap(), BTreeMap::new());
-    until("the object's end", || (yard.status("deployments", "old") == 404).then_some(()));
-    let said = yard.undo(&mut job, 1);
+    assert_eq!(ns.perform(&mut job, 1).unwrap(), BTreeMap::new());
+    until("the object's end", || (ns.status("deployments", "old") == 404).then_some(()));
+    let said = ns.undo(&mut job, 1);
     assert!(
         matches!(&said, Err(EffectError::Differs(why)) if why.ends_with("is not what it was in `spec.replicas`")),
         "{said:?}"
     );
-    assert_eq!(yard.object("deployments", "old")["spec"]["replicas"], 2);
-    end(&yard, &job);
+    assert_eq!(ns.object("deployments", "old")["spec"]["replicas"], 2);
+    end(&ns, &job);
     assert_eq!(
-        yard.plane
+        ns.plane
             .request(
                 "GET",
                 &rbac("acting-webhook", &format!("roles/{}", job.namespace.name())),

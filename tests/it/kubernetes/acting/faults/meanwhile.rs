@@ -1,12 +1,12 @@
 //! Somebody else who writes between the runner's last look and its effect: what counts is refused,
 //! what does not is looked at again.
 
-use super::gate::{Act, Gate};
+use super::proxy::{Act, FaultProxy};
 use super::table::{End, Script, end, follow, happened};
-use super::{Yard, scale};
+use super::{TestNamespace, scale};
 use crate::cluster::{Cluster, until};
-use crate::kubernetes::acting::yard::{self, target};
-use crate::kubernetes::actor::installed;
+use crate::kubernetes::acting::namespace::target;
+use crate::kubernetes::client::installed;
 use cofferdam_backend_kubernetes::api::{self, Mode};
 use cofferdam_backend_kubernetes::credential::Credential;
 use serde_json::{Value, json};
@@ -19,33 +19,32 @@ use std::time::Duration;
 /// it arrives. Says how often that succeeded.
 fn meanwhile(
     namespace: &str,
-    number: u128,
     operation: Value,
     happens: impl FnOnce(&'static Cluster, &str) + Send + 'static,
     ends: End,
-) -> Yard {
+) -> TestNamespace {
     let plane = installed();
-    let gate = Gate::before(plane);
-    let yard = Yard::on(plane, namespace, number, &gate.kubeconfig);
-    yard.deployment("web");
+    let proxy = FaultProxy::before(plane);
+    let ns = TestNamespace::on(plane, namespace, &proxy.kubeconfig);
+    ns.deployment("web");
     let method = if operation["action"] == "delete" { "DELETE" } else { "PATCH" };
-    let mut job = yard.begin(1, json!([operation]), true);
-    let at = yard.path("deployments", "web");
+    let mut job = ns.begin(1, json!([operation]), true);
+    let at = ns.path("deployments", "web");
     let writes = Act::First(Box::new(move || happens(plane, &at)));
     let script = follow(
-        &gate,
+        &proxy,
         Script::from([((method.to_owned(), "web".to_owned()), VecDeque::from([writes]))]),
     );
-    let said = yard.perform(&mut job, 0);
+    let said = ns.perform(&mut job, 0);
     println!("{namespace}: {said:?}");
     assert!(ends.holds(&said), "{said:?}");
     assert!(script.lock().unwrap().values().all(VecDeque::is_empty), "nobody wrote");
-    end(&yard, &job);
+    end(&ns, &job);
     assert_eq!(
         happened(plane, job.namespace.name(), "web"),
         usize::from(matches!(ends, End::Done))
     );
-    yard
+    ns
 }
 
 /// Somebody's merge patch, of the object or of a subresource.
@@ -74,20 +73,18 @@ fn deleted(namespace: &str) -> Value {
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_status_that_is_written_meanwhile_takes_nothing_away() {
-    let yard =
-        meanwhile("acting-status-apply", 35, applied("acting-status-apply"), status(), End::Done);
-    assert_eq!(yard.object("deployments", "web")["spec"]["minReadySeconds"], 7);
-    let yard = meanwhile(
+    let ns = meanwhile("acting-status-apply", applied("acting-status-apply"), status(), End::Done);
+    assert_eq!(ns.object("deployments", "web")["spec"]["minReadySeconds"], 7);
+    let ns = meanwhile(
         "acting-status-patch",
-        36,
         scale("acting-status-patch", "web", 5),
         status(),
         End::Done,
     );
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
-    let yard =
-        meanwhile("acting-status-delete", 39, deleted("acting-status-delete"), status(), End::Done);
-    assert_eq!(yard.status("deployments", "web"), 404);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 5);
+    let ns =
+        meanwhile("acting-status-delete", deleted("acting-status-delete"), status(), End::Done);
+    assert_eq!(ns.status("deployments", "web"), 404);
 }
 
 #[test]
@@ -97,31 +94,26 @@ fn a_field_that_is_written_meanwhile_is_a_conflict_where_it_was_approved() {
     // A field that no plan names here, and that no value it pins would show.
     let label = || writes("", json!({"metadata": {"labels": {"drift": "yes"}}}));
     let own = || writes("", json!({"spec": {"replicas": 4}}));
-    let yard = meanwhile("acting-spec-apply", 37, applied("acting-spec-apply"), spec(), End::Done);
-    let live = yard.object("deployments", "web");
+    let ns = meanwhile("acting-spec-apply", applied("acting-spec-apply"), spec(), End::Done);
+    let live = ns.object("deployments", "web");
     assert_eq!(
         (&live["spec"]["minReadySeconds"], &live["spec"]["paused"]),
         (&json!(7), &json!(true)),
         "both are there"
     );
-    meanwhile("acting-own-patch", 38, scale("acting-own-patch", "web", 5), own(), End::Conflict);
-    let yard =
-        meanwhile("acting-spec-patch", 42, scale("acting-spec-patch", "web", 5), spec(), End::Done);
-    let live = yard.object("deployments", "web");
+    meanwhile("acting-own-patch", scale("acting-own-patch", "web", 5), own(), End::Conflict);
+    let ns =
+        meanwhile("acting-spec-patch", scale("acting-spec-patch", "web", 5), spec(), End::Done);
+    let live = ns.object("deployments", "web");
     assert_eq!(
         (&live["spec"]["replicas"], &live["spec"]["paused"]),
         (&json!(5), &json!(true)),
         "both are there"
     );
-    meanwhile("acting-label-patch", 43, scale("acting-label-patch", "web", 5), label(), End::Done);
-    let yard = meanwhile(
-        "acting-label-delete",
-        44,
-        deleted("acting-label-delete"),
-        label(),
-        End::Conflict,
-    );
-    assert_eq!(yard.object("deployments", "web")["metadata"]["deletionTimestamp"], Value::Null);
+    meanwhile("acting-label-patch", scale("acting-label-patch", "web", 5), label(), End::Done);
+    let ns =
+        meanwhile("acting-label-delete", deleted("acting-label-delete"), label(), End::Conflict);
+    assert_eq!(ns.object("deployments", "web")["metadata"]["deletionTimestamp"], Value::Null);
 }
 
 #[test]
@@ -136,37 +128,26 @@ fn an_object_that_is_replaced_meanwhile_is_a_conflict() {
         let collection = at.trim_end_matches("/web");
         assert_eq!(plane.request("POST", collection, Some(&object)).status, 201);
     }
-    meanwhile("acting-other-apply", 45, applied("acting-other-apply"), replace, End::Conflict);
-    meanwhile(
-        "acting-other-patch",
-        46,
-        scale("acting-other-patch", "web", 5),
-        replace,
-        End::Conflict,
-    );
-    let yard = meanwhile(
-        "acting-other-delete",
-        47,
-        deleted("acting-other-delete"),
-        replace,
-        End::Conflict,
-    );
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
+    meanwhile("acting-other-apply", applied("acting-other-apply"), replace, End::Conflict);
+    meanwhile("acting-other-patch", scale("acting-other-patch", "web", 5), replace, End::Conflict);
+    let ns =
+        meanwhile("acting-other-delete", deleted("acting-other-delete"), replace, End::Conflict);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 3);
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_status_that_is_written_all_the_time_fails_no_job() {
-    let yard = Yard::of("acting-busy", 48);
-    yard.deployment("web");
+    let ns = TestNamespace::of("acting-busy");
+    ns.deployment("web");
     let operations = json!([scale("acting-busy", "web", 5), {"action": "apply", "place": {"namespace": "acting-busy"}, "object":
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}, "data": {"a": "1"}}}]);
-    let mut job = yard.begin(1, operations, true);
+    let mut job = ns.begin(1, operations, true);
     // A controller that has much to tell: some twenty times a second.
-    let at = format!("{}/status", yard.path("deployments", "web"));
+    let at = format!("{}/status", ns.path("deployments", "web"));
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let controller = yard.runtime.spawn({
-        let (admin, stop, written) = (yard.plane.admin(), Arc::clone(&stop), Arc::clone(&written));
+    let controller = ns.runtime.spawn({
+        let (admin, stop, written) = (ns.plane.admin(), Arc::clone(&stop), Arc::clone(&written));
         async move {
             let admin = api::Cluster::connect(&Credential::read(&admin).await.unwrap()).unwrap();
             while !stop.load(Ordering::SeqCst) {
@@ -179,20 +160,19 @@ fn a_status_that_is_written_all_the_time_fails_no_job() {
         }
     });
     until("the controller", || (written.load(Ordering::SeqCst) > 5).then_some(()));
-    let said = yard.perform(&mut job, 0);
+    let said = ns.perform(&mut job, 0);
     stop.store(true, Ordering::SeqCst);
-    yard.runtime.block_on(controller).unwrap();
+    ns.runtime.block_on(controller).unwrap();
     println!("after {} writes of its status: {said:?}", written.load(Ordering::SeqCst));
     assert!(End::Done.holds(&said), "{said:?}");
-    let patches = yard.plane.audit().into_iter().filter(|event| {
-        yard::is_write_of(event, job.namespace.name())
-            && event["objectRef"]["name"] == "web"
-            && event["verb"] == "patch"
-    });
+    let writes = ns.writes_of(job.namespace.name());
+    let patches = writes
+        .iter()
+        .filter(|event| event["objectRef"]["name"] == "web" && event["verb"] == "patch");
     println!(
         "the job's tries: {:?}",
         patches.map(|event| event["responseStatus"]["code"].clone()).collect::<Vec<_>>()
     );
-    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
-    end(&yard, &job);
+    assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 5);
+    end(&ns, &job);
 }

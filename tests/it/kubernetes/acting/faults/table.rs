@@ -1,11 +1,11 @@
 //! Faults of an API server and of the way to it, as rows of data: each ends in exactly one outcome,
 //! and the server's own audit log says how often it happened.
 
-use super::gate::{Act, Gate};
-use super::{Yard, scale};
+use super::proxy::{Act, FaultProxy};
+use super::{TestNamespace, scale};
 use crate::cluster::{Cluster, Event, until};
-use crate::kubernetes::acting::yard::{Job, WRITE, config_map, connect, target};
-use crate::kubernetes::actor::{block, installed, namespace_path, rbac};
+use crate::kubernetes::acting::namespace::{Job, WRITE, config_map, connect, target};
+use crate::kubernetes::client::{block, installed, namespace_path, rbac};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend_kubernetes::api::Extent;
 use cofferdam_backend_kubernetes::names::RunName;
@@ -48,10 +48,10 @@ type Row = (&'static str, &'static str, Vec<Act>, End, usize);
 /// What becomes of requests for objects, one after the other; never of a dry run.
 pub type Script = BTreeMap<(String, String), VecDeque<Act>>;
 
-pub fn follow(gate: &Gate, script: Script) -> Arc<Mutex<Script>> {
+pub fn follow(proxy: &FaultProxy, script: Script) -> Arc<Mutex<Script>> {
     let script = Arc::new(Mutex::new(script));
     let shared = Arc::clone(&script);
-    gate.arm(move |method, uri| {
+    proxy.arm(move |method, uri| {
         let path = uri.split('?').next().unwrap_or_default();
         let key = (method.to_owned(), path.rsplit('/').next().unwrap_or_default().to_owned());
         let next = if uri.contains("dryRun") {
@@ -86,26 +86,26 @@ fn write(namespace: &str, name: &str) -> Value {
 }
 
 /// Ends a run, and holds that nothing of it is left.
-pub fn end(yard: &Yard, job: &Job) {
-    yard.remove(job.namespace.name()).unwrap();
-    yard.nothing_of(job.namespace.name());
+pub fn end(ns: &TestNamespace, job: &Job) {
+    ns.remove(job.namespace.name()).unwrap();
+    ns.nothing_of(job.namespace.name());
 }
 
 /// One job with an operation for each row, each on an object of its own.
-fn try_all(namespace: &str, number: u128, rows: Vec<Row>) {
+fn try_all(namespace: &str, rows: Vec<Row>) {
     let plane = installed();
-    let gate = Gate::before(plane);
-    let yard = Yard::on(plane, namespace, number, &gate.kubeconfig);
+    let proxy = FaultProxy::before(plane);
+    let ns = TestNamespace::on(plane, namespace, &proxy.kubeconfig);
     rows.iter()
-        .for_each(|(name, ..)| yard.create("configmaps", &config_map(name, &json!({"a": "1"}))));
+        .for_each(|(name, ..)| ns.create("configmaps", &config_map(name, &json!({"a": "1"}))));
     let operations: Vec<Value> = rows.iter().map(|(name, ..)| write(namespace, name)).collect();
-    let mut job = yard.begin(1, operations.into(), true);
+    let mut job = ns.begin(1, operations.into(), true);
     let mut wrong = Vec::new();
     let mut expected = Vec::new();
     for (index, (name, method, acts, ends, times)) in rows.into_iter().enumerate() {
         let script =
-            follow(&gate, BTreeMap::from([((method.to_owned(), name.to_owned()), acts.into())]));
-        let said = yard.perform(&mut job, index);
+            follow(&proxy, BTreeMap::from([((method.to_owned(), name.to_owned()), acts.into())]));
+        let said = ns.perform(&mut job, index);
         println!("{name}: {said:?}");
         if !ends.holds(&said) {
             wrong.push(format!("{name}: expected {ends:?}, was told {said:?}"));
@@ -115,12 +115,12 @@ fn try_all(namespace: &str, number: u128, rows: Vec<Row>) {
         }
         expected.push((name, times));
     }
-    gate.arm(|_, _| Act::Pass);
-    end(&yard, &job);
+    proxy.arm(|_, _| Act::Pass);
+    end(&ns, &job);
     for (name, times) in expected {
         let (seen, value) = (
             happened(plane, job.namespace.name(), name),
-            yard.object("configmaps", name)["data"]["a"].take(),
+            ns.object("configmaps", name)["data"]["a"].take(),
         );
         if seen != times || value != if times == 0 { "1" } else { "2" } {
             wrong.push(format!("{name}: happened {seen} times instead of {times}, and is {value}"));
@@ -181,7 +181,7 @@ fn what_a_server_in_trouble_answers_ends_in_one_outcome() {
         rows.push((before, "PATCH", vec![Act::Instead(status, None)], End::Done, 1));
         rows.push((after, "PATCH", vec![Act::After(status)], End::Done, 1));
     }
-    try_all("acting-trouble", 31, rows);
+    try_all("acting-trouble", rows);
 }
 
 #[test]
@@ -202,20 +202,20 @@ fn a_token_that_ended_is_asked_for_anew_once() {
             0,
         ),
     ];
-    try_all("acting-token", 50, rows);
+    try_all("acting-token", rows);
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_list_is_followed_to_its_end_or_said_to_have_more() {
     let plane = installed();
-    let gate = Gate::before(plane);
-    let yard = Yard::on(plane, "acting-pages", 49, &gate.kubeconfig);
+    let proxy = FaultProxy::before(plane);
+    let ns = TestNamespace::on(plane, "acting-pages", &proxy.kubeconfig);
     (0..5).for_each(|number| {
-        yard.create("configmaps", &config_map(&format!("c-{number}"), &json!({})))
+        ns.create("configmaps", &config_map(&format!("c-{number}"), &json!({})))
     });
     until("the cluster's own certificate", || {
-        (yard.status("configmaps", "kube-root-ca.crt") == 200).then_some(())
+        (ns.status("configmaps", "kube-root-ca.crt") == 200).then_some(())
     });
     // Pages that there may be, what becomes of those that follow a first one, and what is told.
     let gone = || Act::Instead(410, None);
@@ -230,7 +230,7 @@ fn a_list_is_followed_to_its_end_or_said_to_have_more() {
     ];
     for (pages, acts, expect) in rows {
         let mut acts = VecDeque::from(acts);
-        gate.arm(move |_, uri| {
+        proxy.arm(move |_, uri| {
             if uri.contains("continue=") {
                 acts.pop_front().unwrap_or(Act::Pass)
             } else {
@@ -238,9 +238,9 @@ fn a_list_is_followed_to_its_end_or_said_to_have_more() {
             }
         });
         let extent = Extent { page: 2, pages };
-        let collection = yard.collection("configmaps");
-        let listed = yard.kubernetes.cluster().list_all(&collection, "", extent, |object| object);
-        let said = yard
+        let collection = ns.collection("configmaps");
+        let listed = ns.kubernetes.cluster().list_all(&collection, "", extent, |object| object);
+        let said = ns
             .runtime
             .block_on(listed)
             .map(|(found, more)| (found.len(), more))
@@ -270,39 +270,39 @@ fn what_happens_on_the_way_ends_in_one_outcome() {
         // Takes a request's deadline.
         ("answered-never", "PATCH", vec![Act::Silence], End::Done, 1),
     ];
-    try_all("acting-way", 32, rows);
+    try_all("acting-way", rows);
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked() {
     let plane = installed();
-    let gate = Gate::before(plane);
-    let yard = Yard::on(plane, "acting-away", 33, &gate.kubeconfig);
+    let proxy = FaultProxy::before(plane);
+    let ns = TestNamespace::on(plane, "acting-away", &proxy.kubeconfig);
     for name in ["cut", "away"] {
-        yard.create("configmaps", &config_map(name, &json!({"a": "1"})));
+        ns.create("configmaps", &config_map(name, &json!({"a": "1"})));
     }
     let mut job =
-        yard.begin(1, json!([write("acting-away", "cut"), write("acting-away", "away")]), true);
+        ns.begin(1, json!([write("acting-away", "cut"), write("acting-away", "away")]), true);
     // Back before the runner gives up.
-    gate.cut(2);
-    assert!(End::Done.holds(&yard.perform(&mut job, 0)));
-    assert!(gate.was_cut());
+    proxy.cut(2);
+    assert!(End::Done.holds(&ns.perform(&mut job, 0)));
+    assert!(proxy.was_cut());
     // Away for good: nothing was sent.
-    gate.shut();
-    let said = yard.perform(&mut job, 1);
+    proxy.shut();
+    let said = ns.perform(&mut job, 1);
     println!("away: {said:?}");
     assert!(End::Refused("cannot be reached").holds(&said), "{said:?}");
-    let said = yard.remove(job.namespace.name());
+    let said = ns.remove(job.namespace.name());
     println!("away, the run's end: {said:?}");
     assert!(
         matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")),
         "{said:?}"
     );
-    assert_eq!(yard.object("configmaps", "away")["data"]["a"], "1");
-    gate.open();
-    assert!(End::Done.holds(&yard.perform(&mut job, 1)));
-    end(&yard, &job);
+    assert_eq!(ns.object("configmaps", "away")["data"]["a"], "1");
+    proxy.open();
+    assert!(End::Done.holds(&ns.perform(&mut job, 1)));
+    end(&ns, &job);
     assert_eq!(
         [
             happened(plane, job.namespace.name(), "cut"),
@@ -316,17 +316,17 @@ fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_server_that_goes_away_with_the_answer_is_waited_for() {
     let plane = installed();
-    let gate = Gate::before(plane);
-    let yard = Yard::on(plane, "acting-gone", 34, &gate.kubeconfig);
+    let proxy = FaultProxy::before(plane);
+    let ns = TestNamespace::on(plane, "acting-gone", &proxy.kubeconfig);
     for name in ["back", "lost"] {
-        yard.create("configmaps", &config_map(name, &json!({"a": "1"})));
+        ns.create("configmaps", &config_map(name, &json!({"a": "1"})));
     }
     let mut job =
-        yard.begin(1, json!([write("acting-gone", "back"), write("acting-gone", "lost")]), true);
+        ns.begin(1, json!([write("acting-gone", "back"), write("acting-gone", "lost")]), true);
     // The answer is lost, and the server with it, for longer than one request waits.
-    let door = gate.handle();
+    let door = proxy.handle();
     let mut fired = false;
-    gate.arm(move |method, _| {
+    proxy.arm(move |method, _| {
         if method != "PATCH" || std::mem::replace(&mut fired, true) {
             return Act::Pass;
         }
@@ -338,25 +338,25 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
         });
         Act::After(503)
     });
-    let said = yard.perform(&mut job, 0);
+    let said = ns.perform(&mut job, 0);
     println!("back: {said:?}");
     assert!(End::Done.holds(&said), "{said:?}");
     // For good: what is bounded is how long it is waited for, and the outcome says that nobody
     // knows.
-    let door = gate.handle();
-    gate.arm(move |method, _| {
+    let door = proxy.handle();
+    proxy.arm(move |method, _| {
         if method != "PATCH" {
             return Act::Pass;
         }
         door(true);
         Act::After(503)
     });
-    let said = yard.perform(&mut job, 1);
+    let said = ns.perform(&mut job, 1);
     println!("lost: {said:?}");
     assert!(End::Unknown("it cannot be read back").holds(&said), "{said:?}");
-    gate.arm(|_, _| Act::Pass);
-    gate.open();
-    end(&yard, &job);
+    proxy.arm(|_, _| Act::Pass);
+    proxy.open();
+    end(&ns, &job);
     assert_eq!(
         [
             happened(plane, job.namespace.name(), "back"),
@@ -381,21 +381,21 @@ fn sweep(kubeconfig: &Path, call: &CallId, fence: u64) -> Result<Option<String>,
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn of_two_runners_with_one_job_the_later_acts() {
     let plane = installed();
-    let gate = Gate::before(plane);
-    let yard = Yard::on(plane, "acting-two", 40, &gate.kubeconfig);
-    yard.deployment("web");
-    let mut first = yard.begin(1, json!([scale("acting-two", "web", 5)]), true);
+    let proxy = FaultProxy::before(plane);
+    let ns = TestNamespace::on(plane, "acting-two", &proxy.kubeconfig);
+    ns.deployment("web");
+    let mut first = ns.begin(1, json!([scale("acting-two", "web", 5)]), true);
     let one = first.namespace.name().to_owned();
     // The first one's request is on its way while the second takes over, and arrives once its
     // rights are gone.
-    let own = yard.runtime.block_on(first.namespace.job()).unwrap();
+    let own = ns.runtime.block_on(first.namespace.job()).unwrap();
     let (call, kubeconfig, at) = (
-        yard.call.clone(),
+        ns.call.clone(),
         plane.kubeconfig("cofferdam-system", "provisioner"),
-        yard.path("deployments", "web"),
+        ns.path("deployments", "web"),
     );
     let binding = rbac("acting-two", &format!("rolebindings/{one}"));
-    let handle = yard.runtime.handle().clone();
+    let handle = ns.runtime.handle().clone();
     let (done, swept) = std::sync::mpsc::channel();
     let takes_over = Act::First(Box::new(move || {
         std::thread::spawn(move || done.send(sweep(&kubeconfig, &call, 2)));
@@ -407,23 +407,23 @@ fn of_two_runners_with_one_job_the_later_acts() {
         });
     }));
     let script = follow(
-        &gate,
+        &proxy,
         BTreeMap::from([(("PATCH".to_owned(), "web".to_owned()), VecDeque::from([takes_over]))]),
     );
-    let said = yard.perform(&mut first, 0);
+    let said = ns.perform(&mut first, 0);
     println!("first of two: {said:?}");
     assert!(script.lock().unwrap().values().all(VecDeque::is_empty), "nobody took over");
     assert!(End::Refused("no right").holds(&said), "{said:?}");
     assert_eq!(swept.recv().unwrap().unwrap(), Some(one.clone()));
-    yard.nothing_of(&one);
-    let mut second = yard.begin(2, json!([scale("acting-two", "web", 5)]), true);
+    ns.nothing_of(&one);
+    let mut second = ns.begin(2, json!([scale("acting-two", "web", 5)]), true);
     // Nor does the first one come back.
-    let said = yard.perform(&mut first, 0);
+    let said = ns.perform(&mut first, 0);
     println!("first of two, again: {said:?}");
     assert!(End::Refused("no right").holds(&said), "{said:?}");
-    assert!(End::Done.holds(&yard.perform(&mut second, 0)));
-    assert_eq!(yard.object("deployments", "web")["metadata"]["generation"], 2);
-    end(&yard, &second);
+    assert!(End::Done.holds(&ns.perform(&mut second, 0)));
+    assert_eq!(ns.object("deployments", "web")["metadata"]["generation"], 2);
+    end(&ns, &second);
     assert_eq!(
         [happened(plane, &one, "web"), happened(plane, second.namespace.name(), "web")],
         [0, 1]
@@ -434,17 +434,17 @@ fn of_two_runners_with_one_job_the_later_acts() {
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_server_that_is_away_during_a_sweep_is_waited_for() {
     let plane = installed();
-    let gate = Gate::before(plane);
-    let yard = Yard::on(plane, "acting-sweep", 41, &gate.kubeconfig);
-    yard.deployment("web");
-    let job = yard.begin(1, json!([scale("acting-sweep", "web", 5)]), true);
+    let proxy = FaultProxy::before(plane);
+    let ns = TestNamespace::on(plane, "acting-sweep", &proxy.kubeconfig);
+    ns.deployment("web");
+    let job = ns.begin(1, json!([scale("acting-sweep", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
-    assert_eq!(run, RunName::new(&yard.call, Fence(1)).to_string());
+    assert_eq!(run, RunName::new(&ns.call, Fence(1)).to_string());
     // In trouble when it lists; away once the binding's end was asked for; and the namespace's end
     // is asked for without an answer.
-    let (door, own) = (gate.handle(), namespace_path(&run));
+    let (door, own) = (proxy.handle(), namespace_path(&run));
     let (mut lists, mut bindings, mut namespaces) = (0, 0, 0);
-    gate.arm(move |method, uri| {
+    proxy.arm(move |method, uri| {
         let path = uri.split('?').next().unwrap_or_default();
         if method == "GET" && path == "/api/v1/namespaces" && lists < 2 {
             lists += 1;
@@ -466,11 +466,11 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
         }
         Act::Pass
     });
-    assert_eq!(yard.sweep(2, &[]), Ok(Some(run.clone())));
-    yard.nothing_of(&run);
+    assert_eq!(ns.sweep(2, &[]), Ok(Some(run.clone())));
+    ns.nothing_of(&run);
     // Away for good it is bounded, and says so.
-    gate.shut();
-    let said = yard.sweep(3, &[]);
+    proxy.shut();
+    let said = ns.sweep(3, &[]);
     println!("sweep: {said:?}");
     assert!(
         matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")),

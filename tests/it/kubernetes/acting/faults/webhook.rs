@@ -2,7 +2,7 @@
 //! every write of a Deployment in one namespace. What it answers is the test's; it never asks for
 //! anything itself.
 
-use super::gate::{request, serving};
+use super::proxy::{request, serving};
 use crate::cluster::{Cluster, until};
 use rustls::{ServerConnection, StreamOwned};
 use serde_json::{Value, json};

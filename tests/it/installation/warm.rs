@@ -2,7 +2,7 @@
 //! costs: compiled once in this process, by a real gateway and a real runner, and given to each
 //! with the keys that seal it. Gives nothing else.
 
-use super::Stage;
+use super::TestInstallation;
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -31,18 +31,20 @@ pub fn give(home: &Path) {
 }
 
 fn make() -> Vec<Part> {
-    let mut stage = Stage::cold("example");
-    let token = stage.agent("release", "operator");
-    stage.serve(&[]);
-    let answer = stage.call(
+    let mut installation = TestInstallation::cold("example");
+    let token = installation.agent("release", "operator");
+    installation.serve(&[]);
+    let answer = installation.call(
         &token,
         "deployment_scale",
         &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
     );
-    assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, stage.log());
-    stage.stop();
+    assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, installation.log());
+    installation.stop();
     let mut parts = Vec::new();
-    PARTS.iter().for_each(|part| collect(&stage.home(), &stage.home().join(part), &mut parts));
+    PARTS.iter().for_each(|part| {
+        collect(&installation.home(), &installation.home().join(part), &mut parts)
+    });
     assert!(parts.len() > PARTS.len(), "nothing was compiled");
     parts
 }

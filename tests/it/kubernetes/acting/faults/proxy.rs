@@ -51,7 +51,7 @@ struct Door {
     cut: AtomicUsize,
 }
 
-pub struct Gate {
+pub struct FaultProxy {
     pub kubeconfig: PathBuf,
     rule: Arc<Mutex<Rule>>,
     door: Arc<Door>,
@@ -60,7 +60,7 @@ pub struct Gate {
     _port: tokio::net::TcpSocket,
 }
 
-impl Gate {
+impl FaultProxy {
     pub fn before(plane: &Cluster) -> Self {
         let port = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = port.local_addr().unwrap();
@@ -71,9 +71,9 @@ impl Gate {
         let (rules, doors) = (Arc::clone(&rule), Arc::clone(&door));
         // It ends with the test's process.
         std::thread::spawn(move || attend(address, &doors, &rules, &ends));
-        let gate = Self { kubeconfig, rule, door, _folder: folder, _port: port };
-        gate.open();
-        gate
+        let proxy = Self { kubeconfig, rule, door, _folder: folder, _port: port };
+        proxy.open();
+        proxy
     }
 
     /// From now on.

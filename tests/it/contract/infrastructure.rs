@@ -3,8 +3,8 @@
 //! its administrator.
 
 use crate::cluster::until;
-use crate::kubernetes::world::{World, policy_for};
-use crate::stage::{Stage, text};
+use crate::installation::{TestInstallation, text};
+use crate::kubernetes::installation::{ClusterInstallation, policy_for};
 use cofferdam_backend_directory::read::read;
 use serde_json::{Value, json};
 use std::fs;
@@ -25,9 +25,9 @@ pub struct Target {
 }
 
 /// An installation and what it serves.
-pub enum Ground {
-    Directory { stage: Stage, tree: tempfile::TempDir },
-    Cluster(World),
+pub enum Infrastructure {
+    Directory { installation: TestInstallation, tree: tempfile::TempDir },
+    Cluster(ClusterInstallation),
 }
 
 /// Writes the manifests, a file for each object.
@@ -53,35 +53,36 @@ fn write(folder: &Path) {
     }
 }
 
-impl Ground {
+impl Infrastructure {
     /// A tree of manifests, served.
     pub fn directory() -> Self {
         let tree = tempfile::tempdir().unwrap();
         write(tree.path());
         let policy = policy_for(NAMESPACE);
-        let mut stage = Stage::over(&[text(tree.path()), "--name", "lab"], policy.path());
-        stage.serve(&[]);
-        Self::Directory { stage, tree }
+        let mut installation =
+            TestInstallation::over(&[text(tree.path()), "--name", "lab"], policy.path());
+        installation.serve(&[]);
+        Self::Directory { installation, tree }
     }
 
     /// A namespace of the real cluster, served.
     pub fn cluster() -> Self {
         // With the same objects as the tree, and no others: an answer may name what there is.
-        let mut world = World::empty(NAMESPACE);
+        let mut cluster = ClusterInstallation::empty(NAMESPACE);
         let folder = tempfile::tempdir().unwrap();
         write(folder.path());
-        world.plane.apply(&[folder.path()]);
+        cluster.plane.apply(&[folder.path()]);
         for name in DEPLOYMENTS {
-            world.seen_by_its_controller(name);
+            cluster.seen_by_its_controller(name);
         }
-        world.stage.serve(&[]);
-        Self::Cluster(world)
+        cluster.installation.serve(&[]);
+        Self::Cluster(cluster)
     }
 
-    pub fn stage(&self) -> &Stage {
+    pub fn installation(&self) -> &TestInstallation {
         match self {
-            Self::Directory { stage, .. } => stage,
-            Self::Cluster(world) => &world.stage,
+            Self::Directory { installation, .. } => installation,
+            Self::Cluster(cluster) => &cluster.installation,
         }
     }
 
@@ -103,14 +104,14 @@ impl Ground {
                 let text = fs::read_to_string(Self::file(tree, target.name)).ok()?;
                 Some(read(&text).unwrap()[0].root.value())
             }
-            Self::Cluster(world) => {
+            Self::Cluster(cluster) => {
                 let kinds = if target.kind == "ConfigMap" { "/api/v1" } else { "/apis/apps/v1" };
                 let path = format!(
                     "{kinds}/namespaces/{NAMESPACE}/{}s/{}",
                     target.kind.to_lowercase(),
                     target.name
                 );
-                let answer = world.plane.request("GET", &path, None);
+                let answer = cluster.plane.request("GET", &path, None);
                 (answer.status == 200).then_some(answer.body)
             }
         }
@@ -147,10 +148,10 @@ impl Ground {
                 assert_ne!(text, other);
                 fs::write(file, other).unwrap();
             }
-            Self::Cluster(world) => {
-                let changed = world.plane.request(
+            Self::Cluster(cluster) => {
+                let changed = cluster.plane.request(
                     "PATCH",
-                    &world.path(&format!("/{name}")),
+                    &cluster.path(&format!("/{name}")),
                     Some(&json!({"spec": {"replicas": 7}})),
                 );
                 assert_eq!(changed.status, 200, "{}", changed.body);
@@ -172,10 +173,13 @@ impl Ground {
                 assert_ne!(text, other);
                 fs::write(file, other).unwrap();
             }
-            Self::Cluster(world) => {
+            Self::Cluster(cluster) => {
                 let label = json!({"metadata": {"labels": {"touched": "yes"}}});
-                let changed =
-                    world.plane.request("PATCH", &world.path(&format!("/{name}")), Some(&label));
+                let changed = cluster.plane.request(
+                    "PATCH",
+                    &cluster.path(&format!("/{name}")),
+                    Some(&label),
+                );
                 assert_eq!(changed.status, 200, "{}", changed.body);
             }
         }
@@ -184,25 +188,25 @@ impl Ground {
     /// Says of a Deployment's pods that they are ready, as their node would, until its new version
     /// is all there is. In a directory there are none.
     pub fn become_ready(&self, name: &str) {
-        let Self::Cluster(world) = self else { return };
+        let Self::Cluster(cluster) = self else { return };
         let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
         until("the Deployment's new version", || {
             let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let condition = json!({"type": "Ready", "status": "True", "lastTransitionTime": now});
             let status = json!({"status": {"phase": "Running", "conditions": [condition]}});
             let found =
-                world.plane.request("GET", &format!("{pods}?labelSelector=app%3D{name}"), None);
+                cluster.plane.request("GET", &format!("{pods}?labelSelector=app%3D{name}"), None);
             for pod in found.body["items"].as_array().unwrap() {
                 if pod["status"]["phase"] != "Running" {
                     // Gone meanwhile, perhaps.
-                    world.plane.request(
+                    cluster.plane.request(
                         "PATCH",
                         &format!("{pods}/{}/status", pod["metadata"]["name"].as_str().unwrap()),
                         Some(&status),
                     );
                 }
             }
-            let live = world.live(name);
+            let live = cluster.live(name);
             let changed = live["metadata"]["generation"].as_u64() > Some(1)
                 && live["status"]["observedGeneration"] == live["metadata"]["generation"];
             let all = |field: &str| live["status"][field] == live["spec"]["replicas"];
@@ -214,8 +218,8 @@ impl Ground {
     /// What is left of a call's namespace and rights.
     pub fn left_of(&self, call: &str) -> Vec<String> {
         match self {
-            Self::Directory { stage, .. } => stage.namespaces(),
-            Self::Cluster(world) => world.left_of(call),
+            Self::Directory { installation, .. } => installation.namespaces(),
+            Self::Cluster(cluster) => cluster.left_of(call),
         }
     }
 }

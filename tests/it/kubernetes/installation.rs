@@ -2,9 +2,9 @@
 //! identity's own kubeconfig, and a namespace that opted in. Tests share one control plane, which
 //! is nobody else's: the reaper that `serve` starts takes whatever has expired there.
 
-use super::actor::{installed_own, namespace_path, opt_in, rbac};
+use super::client::{installed_own, namespace_path, opt_in, rbac};
 use crate::cluster::{Cluster, Event, is_dry, until};
-use crate::stage::{Answer, Stage, assets, binaries, text};
+use crate::installation::{Answer, TestInstallation, assets, binaries, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -23,15 +23,15 @@ fn plane() -> &'static Cluster {
 
 /// One installation and its namespace, with a Deployment `web` of three replicas and a ConfigMap
 /// `web`.
-pub struct World {
-    pub stage: Stage,
+pub struct ClusterInstallation {
+    pub installation: TestInstallation,
     pub plane: &'static Cluster,
     pub namespace: String,
     provisioner: PathBuf,
     reaper: PathBuf,
 }
 
-impl World {
+impl ClusterInstallation {
     /// Not started. The name is the test's own.
     pub fn bare(namespace: &str) -> Self {
         Self::bare_on(plane(), namespace)
@@ -39,11 +39,11 @@ impl World {
 
     /// The same on another control plane where `deploy/` is installed.
     pub fn bare_on(plane: &'static Cluster, namespace: &str) -> Self {
-        let world = Self::on(plane, namespace, policy_for(namespace));
-        world.deployment("web");
+        let cluster = Self::on(plane, namespace, policy_for(namespace));
+        cluster.deployment("web");
         let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
-        world.create(&format!("{}/configmaps", namespace_path(namespace)), &config);
-        world
+        cluster.create(&format!("{}/configmaps", namespace_path(namespace)), &config);
+        cluster
     }
 
     /// Not started, with nothing in its namespace.
@@ -67,24 +67,25 @@ impl World {
             "--reaper",
             text(&reaper),
         ];
-        let stage = Stage::over(&words, policy.path());
+        let installation = TestInstallation::over(&words, policy.path());
         // So that a job whose runner was lost is not watched for a minute.
-        stage.configure("request_timeout_seconds", "10");
-        let world = Self { stage, plane, namespace: namespace.to_owned(), provisioner, reaper };
+        installation.configure("request_timeout_seconds", "10");
+        let cluster =
+            Self { installation, plane, namespace: namespace.to_owned(), provisioner, reaper };
         // A binding counts some time after it was written.
-        for who in [&viewer, &world.provisioner] {
+        for who in [&viewer, &cluster.provisioner] {
             until("the rights of an opted-in namespace", || {
-                (plane.request_as(who, "GET", &world.path(""), None).status == 200).then_some(())
+                (plane.request_as(who, "GET", &cluster.path(""), None).status == 200).then_some(())
             });
         }
-        world
+        cluster
     }
 
     /// The same, serving.
     pub fn started(namespace: &str) -> Self {
-        let mut world = Self::bare(namespace);
-        world.stage.serve(&[]);
-        world
+        let mut cluster = Self::bare(namespace);
+        cluster.installation.serve(&[]);
+        cluster
     }
 
     /// Three replicas, which its controller has seen: from here on nobody writes it by himself.

@@ -2,7 +2,7 @@
 //! told: rows of data. Never an identity that is pretended.
 
 use crate::cluster::{Cluster, until};
-use crate::stage::repository;
+use crate::installation::repository;
 use cofferdam_backend_kubernetes::api::{self, ApiError, Manager, Mode, Only};
 use cofferdam_backend_kubernetes::check::{Identity, check};
 use cofferdam_backend_kubernetes::credential::Credential;
@@ -10,9 +10,11 @@ use cofferdam_backend_kubernetes::guard::{Guard, guards};
 use cofferdam_backend_kubernetes::names::{Marks, RunName};
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::protocol::role_settings::JobIdentity;
+use cofferdam_testkit::build::call_id;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 /// As it is without options.
@@ -106,9 +108,9 @@ pub fn apply_edited(plane: &Cluster, manifest: &str, edits: &[(&str, &str)]) {
 }
 
 /// One identity's own connection.
-pub struct Actor(api::Cluster);
+pub struct TestClient(api::Cluster);
 
-impl Actor {
+impl TestClient {
     pub async fn account(plane: &Cluster, namespace: &str, account: &str) -> Self {
         Self::of(&plane.kubeconfig(namespace, account)).await
     }
@@ -222,9 +224,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// Tests share a cluster; each has numbers of its own.
-    pub fn new(number: u128) -> Self {
-        let call = CallId::from_random(number);
+    /// A run with an id of its own: tests share a cluster.
+    pub fn new() -> Self {
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let call = call_id(&format!("run {}", RUNS.fetch_add(1, Ordering::Relaxed)));
         Self { name: format!("cofferdam-run-{call}-1"), call }
     }
 
@@ -252,7 +255,7 @@ impl Run {
     }
 
     /// Makes it and what tokens need, as the provisioner.
-    pub async fn make(&self, provisioner: &Actor) {
+    pub async fn make(&self, provisioner: &TestClient) {
         provisioner.ask(apply(namespace_path(&self.name), self.namespace())).await.unwrap();
         for name in ["job", "task"] {
             provisioner
@@ -286,12 +289,12 @@ impl Run {
     }
 
     /// Its `job`, with a token as the runner gets it.
-    pub async fn job(&self, plane: &Cluster, provisioner: &Actor) -> Actor {
+    pub async fn job(&self, plane: &Cluster, provisioner: &TestClient) -> TestClient {
         let answer = provisioner
             .ask(create(self.at("serviceaccounts/job/token"), token(true)))
             .await
             .unwrap();
-        Actor::with_token(plane, answer["status"]["token"].as_str().unwrap().to_owned()).await
+        TestClient::with_token(plane, answer["status"]["token"].as_str().unwrap().to_owned()).await
     }
 
     pub fn role(&self, rules: Value) -> Value {

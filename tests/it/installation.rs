@@ -2,25 +2,25 @@
 //! the commands make them. Never a mock.
 
 // By its path, since the benchmarks take this file too.
-#[path = "stage/warm.rs"]
+#[path = "installation/warm.rs"]
 mod warm;
 
+use cofferdam_testkit::http::{Connection, Request};
 use serde_json::Value;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a loaded machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// Between two looks at what takes seconds.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// An installation in a folder of its own.
-pub struct Stage {
+pub struct TestInstallation {
     folder: tempfile::TempDir,
     port: u16,
     served: Option<Child>,
@@ -57,30 +57,31 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-impl Stage {
+impl TestInstallation {
     /// The example tree, the named policy (`example` or `single`), approvers Alice and Bob, and no
     /// agent.
     pub fn bare(policy: &str) -> Self {
-        let stage = Self::cold(policy);
-        warm::give(&stage.home());
-        stage
+        let installation = Self::cold(policy);
+        warm::give(&installation.home());
+        installation
     }
 
     /// The same, which has to compile everything.
     fn cold(policy: &str) -> Self {
-        let stage = Self::empty();
-        let tree = stage.tree();
+        let installation = Self::empty();
+        let tree = installation.tree();
         copy(&repository().join("examples/manifests"), &tree);
-        stage.init(&[text(&tree), "--name", "shop"], &assets().join(format!("policy-{policy}")));
-        stage
+        installation
+            .init(&[text(&tree), "--name", "shop"], &assets().join(format!("policy-{policy}")));
+        installation
     }
 
     /// What these words of `init` name, under this policy; approvers Alice and Bob, and no agent.
     pub fn over(words: &[&str], policy: &Path) -> Self {
-        let stage = Self::empty();
-        stage.init(words, policy);
-        warm::give(&stage.home());
-        stage
+        let installation = Self::empty();
+        installation.init(words, policy);
+        warm::give(&installation.home());
+        installation
     }
 
     fn empty() -> Self {
@@ -133,9 +134,9 @@ impl Stage {
 
     /// The example policy, and started.
     pub fn started() -> Self {
-        let mut stage = Self::bare("example");
-        stage.serve(&[]);
-        stage
+        let mut installation = Self::bare("example");
+        installation.serve(&[]);
+        installation
     }
 
     /// The tree of manifests.
@@ -241,12 +242,16 @@ impl Stage {
                 panic!("`cofferdam serve` ended ({status}):\n{}", self.log());
             }
             if self
-                .try_http("GET", "/readyz", "", "", None)
+                .try_http("GET", "/readyz", "", None, None)
                 .is_some_and(|answer| answer.status == 200)
             {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE, "`cofferdam serve` was not ready:\n{}", self.log());
+            assert!(
+                began.elapsed() < TIME_LIMIT,
+                "`cofferdam serve` was not ready:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -264,7 +269,7 @@ impl Stage {
             if let Some(status) = child.try_wait().unwrap() {
                 return status;
             }
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > TIME_LIMIT {
                 child.kill().unwrap();
                 panic!("it did not end:\n{}", self.log());
             }
@@ -278,7 +283,7 @@ impl Stage {
             let _ended = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
             let began = Instant::now();
             while child.try_wait().unwrap().is_none() {
-                if began.elapsed() > PATIENCE {
+                if began.elapsed() > TIME_LIMIT {
                     child.kill().unwrap();
                 }
                 std::thread::sleep(Duration::from_millis(20));
@@ -299,14 +304,14 @@ impl Stage {
     pub fn until_logged(&self, words: &str) {
         let began = Instant::now();
         while !self.log().contains(words) {
-            assert!(began.elapsed() < PATIENCE, "it never said `{words}`:\n{}", self.log());
+            assert!(began.elapsed() < TIME_LIMIT, "it never said `{words}`:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// The plain HTTP door.
     pub fn http(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
-        self.try_http(method, path, token, "", body)
+        self.try_http(method, path, token, None, body)
             .unwrap_or_else(|| panic!("no answer to {method} {path}:\n{}", self.log()))
     }
 
@@ -323,8 +328,8 @@ impl Stage {
     /// A tool call with an idempotency key.
     pub fn keyed_call(&self, token: &str, tool: &str, arguments: &Value, key: &str) -> Answer {
         let path = format!("/v1/tools/{tool}");
-        let header = format!("Idempotency-Key: {key}\r\n");
-        self.try_http("POST", &path, token, &header, Some(arguments))
+        let header = Some(("Idempotency-Key", key));
+        self.try_http("POST", &path, token, header, Some(arguments))
             .unwrap_or_else(|| panic!("no answer to {path}:\n{}", self.log()))
     }
 
@@ -337,8 +342,8 @@ impl Stage {
         traceparent: &str,
     ) -> Answer {
         let path = format!("/v1/tools/{tool}");
-        let header = format!("traceparent: {traceparent}\r\n");
-        self.try_http("POST", &path, token, &header, Some(arguments))
+        let header = Some(("traceparent", traceparent));
+        self.try_http("POST", &path, token, header, Some(arguments))
             .unwrap_or_else(|| panic!("no answer to {path}:\n{}", self.log()))
     }
 
@@ -347,35 +352,24 @@ impl Stage {
         method: &str,
         path: &str,
         token: &str,
-        header: &str,
+        header: Option<(&str, &str)>,
         body: Option<&Value>,
     ) -> Option<Answer> {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let authorization = if token.is_empty() {
-            String::new()
-        } else {
-            format!("Authorization: Bearer {token}\r\n")
-        };
-        let mut stream = TcpStream::connect(self.address()).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: \
-             127.0.0.1:{}\r\n{authorization}{header}Content-Type: \
-             application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            self.port,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(body.as_bytes()).ok()?;
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).ok()?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer {
-            status,
-            body: serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())),
-        })
+        let mut request = Request::new(method, path)
+            .with("Host", &self.address().to_string())
+            .body(body.map(Value::to_string).unwrap_or_default())
+            .with("Content-Type", "application/json");
+        if !token.is_empty() {
+            request = request.bearer(token);
+        }
+        if let Some((name, value)) = header {
+            request = request.and(name, value);
+        }
+        let mut connection = Connection::open(self.address(), TIME_LIMIT).ok()?;
+        let response = connection.send(&request.bytes()).ok()?;
+        let text = response.text();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Some(Answer { status: response.status, body })
     }
 
     /// A call's story, once its job is closed.
@@ -391,7 +385,7 @@ impl Stage {
                 return story;
             }
             assert!(
-                began.elapsed() < PATIENCE,
+                began.elapsed() < TIME_LIMIT,
                 "the job is not closed: {story:#}\n{fault}{}",
                 self.log()
             );
@@ -415,7 +409,7 @@ impl Stage {
             {
                 return call.to_owned();
             }
-            assert!(began.elapsed() < PATIENCE, "nothing waits for a person:\n{}", self.log());
+            assert!(began.elapsed() < TIME_LIMIT, "nothing waits for a person:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -427,7 +421,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for TestInstallation {
     fn drop(&mut self) {
         self.stop();
     }

@@ -1,8 +1,8 @@
 //! A namespace that opted in, a runner's means there, and plans to carry out. Each test has one of
 //! its own.
 
-use crate::cluster::{Cluster, until};
-use crate::kubernetes::actor::{installed, namespace_path, opt_in, rbac};
+use crate::cluster::{Cluster, Event, until};
+use crate::kubernetes::client::{installed, namespace_path, opt_in, rbac};
 use cofferdam_backend::Backend as _;
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend::host_values::Host;
@@ -18,6 +18,7 @@ use cofferdam_core::model::job::Said;
 use cofferdam_core::model::operation::Step;
 use cofferdam_core::model::preview::Preview;
 use cofferdam_core::protocol::role_settings::JobIdentity;
+use cofferdam_testkit::build::call_id;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,9 +30,9 @@ use tokio::runtime::Runtime;
 pub const WRITE: Duration = Duration::from_secs(10);
 
 /// One namespace, one call.
-pub struct Yard {
+pub struct TestNamespace {
     pub plane: &'static Cluster,
-    pub namespace: String,
+    pub name: String,
     pub runtime: Runtime,
     pub kubernetes: Kubernetes,
     pub call: CallId,
@@ -48,16 +49,16 @@ pub struct Job {
 /// What came of an effect.
 pub type Effect = Result<BTreeMap<String, Value>, EffectError>;
 
-impl Yard {
-    /// In a namespace of this name; `number` tells the calls of tests apart.
-    pub fn of(namespace: &str, number: u128) -> Self {
+impl TestNamespace {
+    /// A namespace of this name, which no other test has. The call's id is made from it.
+    pub fn of(namespace: &str) -> Self {
         let plane = installed();
-        Self::on(plane, namespace, number, &plane.kubeconfig("cofferdam-system", "provisioner"))
+        Self::on(plane, namespace, &plane.kubeconfig("cofferdam-system", "provisioner"))
     }
 
     /// The same with another way to the API server.
-    pub fn on(plane: &'static Cluster, namespace: &str, number: u128, kubeconfig: &Path) -> Self {
-        Self::by(JobIdentity::Token, plane, namespace, number, kubeconfig)
+    pub fn on(plane: &'static Cluster, namespace: &str, kubeconfig: &Path) -> Self {
+        Self::by(JobIdentity::Token, plane, namespace, kubeconfig)
     }
 
     /// The same with another way for jobs to act.
@@ -65,7 +66,6 @@ impl Yard {
         jobs: JobIdentity,
         plane: &'static Cluster,
         namespace: &str,
-        number: u128,
         kubeconfig: &Path,
     ) -> Self {
         opt_in(plane, namespace);
@@ -75,20 +75,20 @@ impl Yard {
             .build()
             .unwrap();
         let kubernetes = runtime.block_on(connect_by(jobs, kubeconfig, WRITE));
-        let yard = Self {
+        let ns = Self {
             plane,
-            namespace: namespace.to_owned(),
+            name: namespace.to_owned(),
             runtime,
             kubernetes,
-            call: CallId::from_random(0xac7_0000 + number),
+            call: call_id(namespace),
         };
         // A binding counts some time after it was written.
         until("the provisioner's ceiling", || {
-            yard.runtime
-                .block_on(yard.kubernetes.cluster().list(&yard.collection("deployments"), "", 1))
+            ns.runtime
+                .block_on(ns.kubernetes.cluster().list(&ns.collection("deployments"), "", 1))
                 .ok()
         });
-        yard
+        ns
     }
 
     pub fn host(&self) -> Host {
@@ -192,7 +192,7 @@ impl Yard {
 
     /// Where the call has rights, as its plans say.
     pub fn targets(&self) -> BTreeSet<String> {
-        BTreeSet::from([self.namespace.clone()])
+        BTreeSet::from([self.name.clone()])
     }
 
     pub fn remove(&self, run: &str) -> Result<(), TeardownError> {
@@ -212,7 +212,7 @@ impl Yard {
 
     pub fn collection(&self, resource: &str) -> String {
         let api = if resource == "deployments" { "/apis/apps/v1" } else { "/api/v1" };
-        format!("{api}/namespaces/{}/{resource}", self.namespace)
+        format!("{api}/namespaces/{}/{resource}", self.name)
     }
 
     pub fn path(&self, resource: &str, name: &str) -> String {
@@ -243,6 +243,11 @@ impl Yard {
         });
     }
 
+    /// The real writes for a run so far: by its job, or by the provisioner about it.
+    pub fn writes_of(&self, run: &str) -> Vec<Event> {
+        self.plane.audit().into_iter().filter(|event| is_write_of(event, run)).collect()
+    }
+
     pub fn status(&self, resource: &str, name: &str) -> u16 {
         self.plane.request("GET", &self.path(resource, name), None).status
     }
@@ -269,8 +274,8 @@ impl Yard {
     pub fn nothing_of(&self, run: &str) {
         for path in [
             namespace_path(run),
-            rbac(&self.namespace, &format!("roles/{run}")),
-            rbac(&self.namespace, &format!("rolebindings/{run}")),
+            rbac(&self.name, &format!("roles/{run}")),
+            rbac(&self.name, &format!("rolebindings/{run}")),
         ] {
             assert_eq!(self.plane.request("GET", &path, None).status, 404, "{path}");
         }
@@ -312,7 +317,7 @@ pub fn config_map(name: &str, data: &Value) -> Value {
 }
 
 /// Whether an audit event is a real write for a run: by its job, or by the provisioner about it.
-pub fn is_write_of(event: &Value, run: &str) -> bool {
+fn is_write_of(event: &Value, run: &str) -> bool {
     let user = event["user"]["username"].as_str().unwrap_or_default();
     let object = &event["objectRef"];
     let about = object["namespace"] == run || object["name"] == run;
