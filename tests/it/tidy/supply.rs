@@ -59,3 +59,26 @@ fn unverified(page: &Page) -> Vec<Breach> {
         })
         .collect()
 }
+
+#[test]
+fn public_ci_calls_our_scripts_and_pins_each_action() {
+    let workflow = page(".github/workflows/ci.yml");
+    assert!(workflow.text.contains("run: .ci/run"), "the workflow runs what CI runs everywhere");
+    check(&[workflow], unpinned);
+    finds(unpinned, "a.yml", "- uses: a/b@v4", 1);
+    finds(unpinned, "a.yml", &format!("- uses: a/b@{} # v4.2.2", "0a".repeat(20)), 0);
+}
+
+/// Each action that is not named by the whole hash of a commit: a tag can be moved.
+fn unpinned(page: &Page) -> Vec<Breach> {
+    let pinned = |action: &str| {
+        let version = action.split_once('@').map_or("", |(_, version)| version);
+        let hash = version.split(' ').next().unwrap_or_default();
+        hash.len() == 40 && hash.chars().all(|sign| sign.is_ascii_hexdigit())
+    };
+    let uses =
+        lines(page).filter_map(|(number, line)| Some((number, line.split_once("uses: ")?.1)));
+    uses.filter(|(_, action)| !pinned(action))
+        .map(|(number, action)| (number, format!("name the commit of the action `{action}`")))
+        .collect()
+}
