@@ -1,5 +1,4 @@
-//! The commands: what they are called, what they take, and what their exit codes mean. Each lives
-//! in a file of its own.
+//! The commands with their arguments and exit codes. Each command has a file of its own.
 
 mod accept;
 mod agents;
@@ -42,8 +41,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Stands between AI agents and infrastructure: agents ask, policy and people decide, one-off
-/// runners act, and a ledger proves it.
+/// A gateway between AI agents and infrastructure. Agents call tools, policy and people decide,
+/// one-off runners act, and a ledger records each step.
 ///
 /// Start: `cofferdam init TREE`, `cofferdam serve`, `cofferdam agents add NAME --role ROLE --for
 /// PERSON`.
@@ -54,7 +53,7 @@ struct Cli {
     /// else ~/.local/share/cofferdam]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     home: Option<PathBuf>,
-    /// Answer in JSON, for programs
+    /// Print the result as JSON, for programs
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -68,61 +67,61 @@ const EXIT_CODES: &str =
 enum Command {
     /// Set up an installation for a folder of Kubernetes manifests, or for a cluster
     Init(init::Init),
-    /// Serve agents until SIGINT or SIGTERM
+    /// Serve agents until SIGINT or SIGTERM; the log goes to standard error
     Serve(Serve),
-    /// Add, list and remove agents: their names, roles and people
+    /// Add, list and remove agents, and replace their tokens
     #[command(subcommand)]
     Agents(agents::Agents),
     /// Add, list and remove approvers and their SSH keys
     #[command(subcommand)]
     Approver(approver::ApproverCommand),
-    /// List the tools an agent may see
+    /// List the tools that an agent may call
     Tools(call::Tools),
-    /// Call a tool as an agent does
+    /// Call a tool with the token of an agent
     Call(call::Call),
     /// List jobs, newest first
     Jobs(jobs::Jobs),
-    /// Tell one call as a story: asked, allowed, approved, done, cleaned up, proven
+    /// Show the history of one call: request, decision, approvals, effects and ledger entries
     Show(jobs::Show),
-    /// Read a waiting call and approve it with your signature
+    /// Show a waiting call and approve it with your signature
     Approve(approve::Approve),
-    /// Read a waiting call and deny it; the agent is told your reason
+    /// Show a waiting call and deny it with your signature; the agent reads your reason
     Deny(approve::Deny),
-    /// Record what became of a call whose outcome is unknown
+    /// Record the real outcome of an indeterminate call, or give up a stuck one
     Resolve(resolve::Resolve),
-    /// Check and prove what was recorded
+    /// Check the ledger, and prove its entries
     #[command(subcommand)]
     Ledger(ledger::Ledger),
-    /// Start a new tool in a folder of its own
+    /// Create a folder with a new tool: code, schema, tests and build files
     New(new::New),
-    /// Compile a tool or an executor, check it and show its ceiling
+    /// Compile a tool, an executor or a command, check it and show its ceiling
     Build(build::Build),
-    /// Show the ceiling of a tool or an executor, and how it differs from the accepted one
+    /// Show the ceiling of a component, and its differences from the accepted one
     Inspect(inspect::Inspect),
-    /// Show what a tool would do before it is accepted; nothing is recorded or changed
+    /// Run a tool that is not accepted yet: show its plan, decision and preview; change nothing
     Try(try_out::Try),
     /// Accept a tool, an executor, a command or a policy; the next start of `serve` uses it
     Accept(accept::Accept),
-    /// Test and ask policies
+    /// Test and compile a policy, and evaluate it for one input
     #[command(subcommand)]
     Policy(policy::Policy),
-    /// Show jobs, roles, ledger and disk on one page
+    /// Show the state of jobs, roles, ledger and disk
     Status(jobs::Status),
-    /// Find what is missing or wrong, with the remedy
+    /// Check the installation; for each error print the cause and the remedy
     Doctor(doctor::Doctor),
-    /// Print completions for a shell
+    /// Print a completion script for a shell
     #[command(after_help = "Example:\n  cofferdam completions bash > \
                             ~/.local/share/bash-completion/completions/cofferdam")]
     Completions {
-        /// Which shell
+        /// The shell that reads the script
         shell: clap_complete::Shell,
-        // Of the same name as the global option, and hidden: this command needs no installation.
+        // Hides the global option of this name: this command needs no installation.
         #[arg(long, hide = true)]
         home: Option<PathBuf>,
     },
 }
 
-/// What `serve` starts: no command of people, so that no help and no suggestion names it.
+/// The commands that `serve` starts as roles. They are not for people, so no help names them.
 #[derive(Debug, Parser)]
 struct RoleLine {
     #[command(subcommand)]
@@ -137,24 +136,24 @@ enum RoleWord {
 
 #[derive(Debug, Subcommand)]
 enum Role {
-    /// Faces agents
+    /// Serves agents and decides their calls
     Gateway,
-    /// Remembers
+    /// Writes the store and the ledger
     Recorder,
 }
 
-/// Serves agents until SIGINT or SIGTERM, then lets running jobs finish; a second signal ends at
-/// once.
+/// Serves agents until SIGINT or SIGTERM, then waits for running jobs. A second signal ends every
+/// role at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cofferdam serve\n  cofferdam --home /srv/cofferdam serve")]
 struct Serve {
     /// Folder of cofferdam-runner and cofferdam-guest [default: beside this binary]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     binaries: Option<PathBuf>,
-    /// A rehearsal: kill the runner of the first job right after this step
+    /// Rehearse a recovery: kill the runner of the first job immediately after this step
     #[arg(long, value_name = "STEP", value_parser = drill)]
     drill: Option<JobStep>,
-    /// How often roles are asked for a sign of life, in milliseconds; for tests
+    /// Milliseconds between two heartbeat requests to each role; for tests
     #[arg(long, hide = true, value_parser = clap::value_parser!(u64).range(10..))]
     heartbeat_ms: Option<u64>,
 }
@@ -170,7 +169,7 @@ pub fn main() -> ExitCode {
     report::end(run(cli), json)
 }
 
-/// Roles are told where things are by their supervisor; they look for no home.
+/// Serves one role. A role gets its settings from the supervisor and searches for no home.
 fn serve_role(role: &Role) -> Result<Report> {
     let well = match role {
         Role::Gateway => serve::gateway::run()?,
@@ -210,7 +209,7 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Status(command) => command.run(&home),
         Command::Doctor(command) => command.run(&home),
         Command::Completions { shell, home: _ } => {
-            // Into memory first: the generator panics where a reader goes away.
+            // Into memory first: the generator panics if the reader closes the pipe.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cofferdam", &mut script);
             let script = String::from_utf8_lossy(&script).trim_end().to_owned();

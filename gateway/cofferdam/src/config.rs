@@ -288,7 +288,7 @@ fn check_environment(config: &Config, trusted: &Environment, errors: &mut Vec<Co
     }
 }
 
-/// Whether anything of an installation lies there.
+/// Returns whether anything of an installation lies there.
 pub fn is_made(home: &Home) -> bool {
     let made = [home.config(), home.trust(), home.agents(), home.keys(), home.store()];
     // What may not be looked at is there: only its absence is none.

@@ -21,7 +21,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Accepts a tool, an executor, a command or a policy. `serve` uses it from its next start on.
+/// Writes a tool, an executor, a command or a policy to the trust file. `serve` uses it from its
+/// next start on. If its ceiling is wider than the accepted one, the command fails without
+/// `--wider`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam inspect hello.wasm && cofferdam accept \
                         hello.wasm\n  cofferdam accept --executor sequential.wasm\n  cofferdam \
@@ -29,29 +31,29 @@ use std::path::PathBuf;
                         --namespace team-a --namespace 'lab-*'\n  cofferdam accept --policy \
                         build/policy")]
 pub struct Accept {
-    /// The component
+    /// The file of the component
     #[arg(value_hint = ValueHint::FilePath, required_unless_present = "policy")]
     file: Option<PathBuf>,
-    /// The component is an executor; its name is its file's
+    /// The component is an executor; it gets the name of its file
     #[arg(long)]
     executor: bool,
-    /// The component is a command that tasks run; its name is its file's
+    /// The component is a Wasm command for tasks; it gets the name of its file
     #[arg(long, conflicts_with_all = ["executor", "wider", "keep_ceiling"])]
     command: bool,
     /// Accept the policy in this folder: policy.wasm and data.json
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "executor", "command"], value_hint = ValueHint::DirPath)]
     policy: Option<PathBuf>,
-    /// Accept it though its ceiling is wider than the accepted one
+    /// Accept the component even if its ceiling is wider than the accepted one
     #[arg(long)]
     wider: bool,
-    /// Accept the new component, but keep the ceiling that was accepted: what it declares beyond
-    /// stays refused
+    /// Accept the new component and keep the accepted ceiling; plans outside that ceiling are
+    /// refused
     #[arg(long, conflicts_with = "wider")]
     keep_ceiling: bool,
-    /// Narrow its ceiling to these namespaces (repeatable): whatever it plans elsewhere is refused
+    /// Narrow its ceiling to this namespace (repeatable); plans for other namespaces are refused
     #[arg(long, value_name = "NAMESPACE", conflicts_with_all = ["executor", "command", "policy", "keep_ceiling"])]
     namespace: Vec<String>,
-    /// Why you accept it, in a sentence: kept beside its entry in the trust file
+    /// Your reason, in one sentence; the trust file keeps it as a comment above the entry
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     because: Option<String>,
 }
@@ -77,7 +79,7 @@ fn noted(because: Option<&str>, now: Timestamp) -> Option<String> {
 }
 
 impl Accept {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let bench = Bench::start()?;
         let noted = noted(self.because.as_deref(), Timestamp::now());

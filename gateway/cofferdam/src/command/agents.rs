@@ -13,39 +13,38 @@ use cofferdam_core::model::id::TokenDigest;
 use serde_json::{Value, json};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-/// Who may connect, with what roles, for whom. Changes count at once: the gateway reads the file
-/// again.
+/// Adds, lists and removes agents. A change is in effect at once: the gateway reads the file again.
 #[derive(Debug, Subcommand)]
 pub enum Agents {
-    /// Add an agent; prints its token, this once
+    /// Add an agent and print its token; the token is not stored and cannot be shown again
     #[command(after_help = "Example:\n  cofferdam agents add release-bot --role deployer --for \
                             ada@example.com")]
     Add {
-        /// Its name: letters a-z, digits, `-`, `_` and `.` (at most 64)
+        /// The name of the agent: at most 64 characters of a-z, 0-9, `-`, `_` and `.`
         name: String,
-        /// What policy knows it by; give it several times for several roles
+        /// A role that the policy reads, such as `deployer` (repeatable)
         #[arg(long = "role", required = true)]
         roles: Vec<String>,
-        /// The person it acts for, who by default cannot approve what it asks
+        /// The person that the agent works for; by default this person cannot approve its calls
         #[arg(long = "for", value_name = "PERSON")]
         person: String,
     },
-    /// List agents
+    /// List agents with their roles and persons
     List,
-    /// Remove an agent; its token is worth nothing at once
+    /// Remove an agent; its token is refused at once
     Remove {
-        /// Its name
+        /// The name of the agent
         name: String,
     },
-    /// Give an agent a new token; the old one is worth nothing at once
+    /// Give an agent a new token and print it; the old token is refused at once
     Rotate {
-        /// Its name
+        /// The name of the agent
         name: String,
     },
 }
 
 impl Agents {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
             Self::Add { name, roles, person } => add(home, name, roles, person),

@@ -26,7 +26,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use waiting_call::WaitingCall;
 
-/// Shows what waits, asks, and signs it with the SSH key you have.
+/// Shows a waiting call, asks for `yes`, and signs the approval with your SSH key. If the call
+/// changed or the key is not enrolled, nothing is signed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam approve              lists what waits, and asks \
                         which\n  cofferdam approve 4kq2\n  cofferdam approve 4kq2 --key \
@@ -36,53 +37,55 @@ use waiting_call::WaitingCall;
                         approve 4kq2 --signature 4kq2.json.sig\n\nAn encrypted key's passphrase \
                         is asked for, or read from the file COFFERDAM_PASSPHRASE_FILE names.")]
 pub struct Approve {
-    /// The call's id, or the beginning of one; without it, what waits is listed
+    /// The id of the call, or at least its first 4 characters; without it, waiting calls are listed
     id: Option<String>,
     #[command(flatten)]
     signing: Signing,
     /// Show every value in full before the text that is signed
     #[arg(long)]
     full: bool,
-    /// After signing, wait at most this long to say what became of it
+    /// Seconds to wait, after signing, for the result of the call
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=600))]
     wait: u64,
-    /// Sign without asking, after you read all of it with `cofferdam show ID --shown`; for scripts
-    /// and tests
+    /// Sign without a question, for scripts and tests; read the text with `cofferdam show ID
+    /// --shown` first
     #[arg(long)]
     yes: bool,
 }
 
-/// Shows what waits and signs that it must not run. The agent is told your reason.
+/// Shows a waiting call and signs a denial with your SSH key. The call ends, and the agent reads
+/// your reason.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam deny 4kq2 --reason \"not before the release\"\n  \
                         cofferdam deny              lists what waits, and asks which")]
 pub struct Deny {
-    /// The call's id, or the beginning of one; without it, what waits is listed
+    /// The id of the call, or at least its first 4 characters; without it, waiting calls are listed
     id: Option<String>,
-    /// Why, in a sentence that the agent is told [default: asked for on a terminal]
+    /// Your reason, in one sentence; the agent reads it [default: asked for on a terminal]
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
     signing: Signing,
-    /// Sign without asking; without a terminal it is never asked
+    /// Sign without a question; without a terminal there is no question
     #[arg(long)]
     yes: bool,
 }
 
-/// How to sign.
+/// The key, or the files, of a signature.
 #[derive(Debug, Args)]
 struct Signing {
-    /// Your SSH key: a private key file, or the .pub of one that your SSH agent holds [default:
-    /// the agent's enrolled key]
+    /// Your SSH key: a private key file, or the .pub file of a key in your SSH agent [default: the
+    /// enrolled key in the agent]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     key: Option<PathBuf>,
-    /// Also write statement and signature here, for `ssh-keygen -Y verify`
+    /// Also write the statement and the signature to this folder, for `ssh-keygen -Y verify`
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     export: Option<PathBuf>,
-    /// Write the statement here and sign nothing: sign it elsewhere, then give `--signature`
+    /// Write the statement to this file and sign nothing; sign it elsewhere, then give
+    /// `--signature`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key", "export", "signature"])]
     statement: Option<PathBuf>,
-    /// The signature that `ssh-keygen -Y sign` made of that statement
+    /// A signature of that statement, made with `ssh-keygen -Y sign`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "key")]
     signature: Option<PathBuf>,
 }
@@ -91,7 +94,7 @@ struct Signing {
 const REASON: usize = cofferdam_core::model::limit::PURPOSE;
 
 impl Approve {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home, json: bool) -> Result<Report> {
         if self.yes && self.id.is_none() {
             return Err(
@@ -132,7 +135,7 @@ impl Approve {
 }
 
 impl Deny {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home, json: bool) -> Result<Report> {
         let id = match choose::call(home, self.id, json, "deny")? {
             Choice::Call(id) => id,

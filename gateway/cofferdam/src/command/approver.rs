@@ -21,33 +21,32 @@ const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and o
                      (`ssh-keygen -O verify-required`); that is between person and key, and not \
                      checked here.";
 
-/// Who may approve. A person who is added counts from the next start of `cofferdam serve` on; a
-/// removal holds at once.
+/// Adds, lists and removes approvers. A new approver counts from the next start of `cofferdam
+/// serve` on; a removal is in effect at once.
 #[derive(Debug, Subcommand)]
 pub enum ApproverCommand {
-    /// Enrol a person with the SSH key they have; another key of theirs, such as a security key,
-    /// under exactly the same name
+    /// Enrol a person with an SSH public key; for another key of the person, use the same name
+    /// again
     #[command(after_help = "Example:\n  cofferdam approver add bob@example.com --key \
                             ~/.ssh/id_ed25519.pub")]
     Add {
-        /// Who: the name policies and agents' `--for` use
+        /// The name of the person, as policies and `agents add --for` use it
         name: String,
-        /// Their public key file: Ed25519, ECDSA P-256, or a security key of either kind
+        /// The public key file: Ed25519, ECDSA P-256, or a security key of either kind
         #[arg(long, value_name = "FILE.pub", value_hint = ValueHint::FilePath)]
         key: PathBuf,
     },
-    /// List approvers
+    /// List approvers with their keys
     List,
-    /// Remove a person with every key, at once: also what they signed counts no more, unless it ran
-    /// already
+    /// Remove a person with all keys, at once; signatures of calls that have not run count no more
     Remove {
-        /// Who
+        /// The name of the person
         name: String,
     },
 }
 
 impl ApproverCommand {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
             Self::Add { name, key } => add(home, name, &key),

@@ -29,7 +29,7 @@ pub struct Baseline {
 pub struct Compared {
     /// What it is compared with.
     pub before: Baseline,
-    /// Whether it is the very component.
+    /// True if it is the very component.
     pub same: bool,
     /// Its ceiling against the earlier one's.
     pub ceiling: Comparison,

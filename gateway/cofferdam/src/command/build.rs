@@ -19,21 +19,21 @@ const PLUGIN: &str = "wasm32-unknown-unknown";
 /// What commands are compiled for: programs, with an input and an output.
 const COMMAND: &str = "wasm32-wasip2";
 
-/// Compiles the crate of a tool, an executor or a command, makes a component of it, checks what it
-/// asks for and says what it could ever do.
+/// Compiles the crate of a tool, an executor or a command to a component, checks its imports, and
+/// prints its ceiling. If a check fails, the command prints the cause and the remedy.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam new label_set\n  cofferdam build label_set")]
 pub struct Build {
-    /// The crate's folder
+    /// The folder of the crate
     #[arg(value_hint = ValueHint::DirPath)]
     folder: PathBuf,
-    /// Write the component here [default: components/NAME.wasm in cargo's target folder]
+    /// The file to write [default: components/NAME.wasm in cargo's target folder]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
 }
 
 impl Build {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let package = Package::of(&self.folder)?;
         // A program is a command, a library anything else.

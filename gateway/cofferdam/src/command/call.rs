@@ -20,8 +20,8 @@ const TOKEN: &str = "COFFERDAM_TOKEN";
 /// Whose token to use.
 #[derive(Debug, Args)]
 struct Token {
-    /// A file with the agent's token [default: the variable COFFERDAM_TOKEN, which holds the token
-    /// itself, not a path; no token is needed while no agent is configured]
+    /// A file with the agent's token [default: the token in the variable COFFERDAM_TOKEN; without
+    /// any configured agent, no token is needed]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     token_file: Option<PathBuf>,
 }
@@ -39,8 +39,8 @@ impl Token {
     }
 }
 
-/// Lists the tools that an agent may see; with `--accepted`, those that the trust file accepts,
-/// with their ceilings.
+/// Lists the tools that an agent may call. With `--accepted`, lists every tool in the trust file,
+/// with its ceiling.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  COFFERDAM_TOKEN=cfd_… cofferdam tools\n  cofferdam tools --accepted"
@@ -48,13 +48,13 @@ impl Token {
 pub struct Tools {
     #[command(flatten)]
     token: Token,
-    /// List all accepted tools, with their ceilings, from the trust file; `serve` need not run
+    /// List every tool in the trust file, with its ceiling; `serve` need not run
     #[arg(long, conflicts_with = "token_file")]
     accepted: bool,
 }
 
 impl Tools {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         if self.accepted {
             return accepted(home);
@@ -125,7 +125,7 @@ fn accepted(home: &Home) -> Result<Report> {
     ))
 }
 
-/// Calls a tool as an agent does.
+/// Calls a tool with the token of an agent, through the running `serve`, and prints its result.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam call deployment_scale --arg namespace=team-a \
                         --arg name=web --arg replicas=3 --preview\n  cofferdam call \
@@ -134,24 +134,24 @@ fn accepted(home: &Home) -> Result<Report> {
                         JSON is taken as such: `--arg replicas=3` is a number, `--arg \
                         'version=\"3\"'` a text.\nExit code 1: refused, failed, or not done yet.")]
 pub struct Call {
-    /// The tool
+    /// The name of the tool
     tool: String,
-    /// One argument
+    /// One argument of the tool (repeatable)
     #[arg(long = "arg", value_name = "KEY=VALUE")]
     pairs: Vec<String>,
     /// All arguments as one JSON object; `-` reads it from standard input
     #[arg(long, value_name = "JSON", conflicts_with = "pairs")]
     json_args: Option<String>,
-    /// Why, in a sentence or two: shown to approvers as your claim
+    /// Your purpose, in a sentence or two; approvers read it as your claim
     #[arg(long)]
     purpose: Option<String>,
-    /// Only show the plan, the change and the decision; nothing is queued
+    /// Only print the plan, the preview and the decision; queue nothing
     #[arg(long)]
     preview: bool,
-    /// Wait so many seconds for the job to end, 0 to 45
+    /// Seconds to wait for the end of the job, 0 to 45
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u8).range(0..=45))]
     wait: Option<u8>,
-    /// An idempotency key: the same key and arguments run once
+    /// An idempotency key: a second call with this key gets the outcome of the first
     #[arg(long)]
     key: Option<String>,
     #[command(flatten)]
@@ -159,7 +159,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let token = self.token.read()?;
         let named = !self.tool.is_empty()

@@ -22,13 +22,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Says what is missing or wrong, and how to correct it. Exit code 1 when `serve` could not run.
+/// Checks everything that `serve` needs, and prints the cause and the remedy of each error. Exits
+/// with 1 if `serve` cannot run.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam doctor")]
 pub struct Doctor {}
 
 impl Doctor {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let found = look(home);
         let mut lines = vec![format!("home {}", home.root().display())];
@@ -230,9 +231,9 @@ fn running(listen: SocketAddr, found: &mut Findings) {
     }
 }
 
-/// Whether `doctor` found by itself what the running one says. One fault is listed once, with one
-/// remedy. What the running one knows besides, that it stays as it is until the next start, joins
-/// the finding.
+/// Returns whether `doctor` found by itself what the running one says. One fault is listed once,
+/// with one remedy. What the running one knows besides, that it stays as it is until the next
+/// start, joins the finding.
 fn is_known(told: &str, found: &mut Findings) -> bool {
     let Some(finding) = found.0.iter_mut().find(|finding| finding.is_told_by(told)) else {
         return false;

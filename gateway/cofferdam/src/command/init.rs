@@ -36,34 +36,34 @@ const EXAMPLES: &str = "Examples:
   cofferdam init --kubernetes --name staging --viewer viewer.kubeconfig --provisioner \
                         provisioner.kubeconfig --reaper reaper.kubeconfig";
 
-/// Makes an installation for a tree of Kubernetes manifests, or for a cluster. Run again it adds
-/// what is missing and overwrites nothing.
+/// Creates an installation for a tree of Kubernetes manifests, or for a cluster: configuration,
+/// keys, trust file, plugins and policy. A second run adds missing files and overwrites nothing.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Init {
-    /// The folder of manifests that agents may look at and ask to change
+    /// The folder of manifests that agents read and ask to change
     #[arg(value_hint = ValueHint::DirPath, required_unless_present = "kubernetes", conflicts_with = "kubernetes")]
     tree: Option<PathBuf>,
-    /// What people call this environment [default: the folder's name; a cluster needs one]
+    /// The name of this environment [default: the name of the folder; required for a cluster]
     #[arg(long)]
     name: Option<String>,
-    /// Serve a cluster instead, by the kubeconfig of each of three identities (deploy/README.md)
+    /// Serve a cluster, with a kubeconfig for each of three identities (see deploy/README.md)
     #[arg(long, requires_all = ["name", "viewer", "provisioner", "reaper"])]
     kubernetes: bool,
-    /// The kubeconfig that may look
+    /// The kubeconfig of the viewer: reads objects and makes dry runs
     #[arg(long, value_name = "FILE", requires = "kubernetes", value_hint = ValueHint::FilePath)]
     viewer: Option<PathBuf>,
-    /// The kubeconfig that may make each job's namespace and rights
+    /// The kubeconfig of the provisioner: creates the run namespace and the rights of each job
     #[arg(long, value_name = "FILE", requires = "kubernetes", value_hint = ValueHint::FilePath)]
     provisioner: Option<PathBuf>,
-    /// The kubeconfig that may remove what expired
+    /// The kubeconfig of the reaper: removes expired run namespaces and rights
     #[arg(long, value_name = "FILE", requires = "kubernetes", value_hint = ValueHint::FilePath)]
     reaper: Option<PathBuf>,
-    /// Where agents connect, an address of this machine with a port [default: 127.0.0.1:8620]
+    /// The address and port that agents connect to [default: 127.0.0.1:8620]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Folder with tools/, executors/, commands/ and policy/ to copy from [default:
-    /// $COFFERDAM_ASSETS, else `share/cofferdam` or `assets` beside this binary's folder]
+    /// The folder to copy tools/, executors/, commands/ and policy/ from [default:
+    /// $COFFERDAM_ASSETS, else `share/cofferdam` or `assets` beside the folder of this binary]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     assets: Option<PathBuf>,
     /// Copy tools/, executors/ and commands/ from this folder instead
@@ -101,7 +101,7 @@ impl Log {
 }
 
 impl Init {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home, working: &Path) -> Result<Report> {
         let served = match (self.tree, self.name, [self.viewer, self.provisioner, self.reaper]) {
             (Some(tree), name, _) => target::tree(&tree, name, home, working)?,

@@ -20,22 +20,22 @@ use std::path::PathBuf;
 /// Characters of an example's arguments: two lines of a terminal; `--json` has all.
 const EXAMPLE: usize = 200;
 
-/// Says what a component imports, what it could ever ask for, what models read of it, and how that
-/// stands to what was accepted.
+/// Prints the imports of a component, its ceiling, its texts for models, and the differences from
+/// the accepted component. Exits with 1 if the component would not load.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam inspect plugins/target/components/hello.wasm\n  \
                         cofferdam inspect new/hello.wasm --against old/hello.wasm")]
 pub struct Inspect {
-    /// The component
+    /// The file of the component
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// Compare it with this tool, and not with what was accepted
+    /// Compare it with this component instead of the accepted one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     against: Option<PathBuf>,
 }
 
 impl Inspect {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let bench = Bench::start()?;
         let plugin = bench.read(&self.file)?;

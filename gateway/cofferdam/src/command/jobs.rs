@@ -26,26 +26,26 @@ use std::path::PathBuf;
 /// Characters of a summary in a list.
 const SUMMARY: usize = 60;
 
-/// Lists jobs, newest first.
+/// Lists the jobs of all agents, newest first.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  cofferdam jobs --waiting\n  cofferdam jobs --limit 20 --before 4kq2"
 )]
 pub struct Jobs {
-    /// Only those that wait for a person
+    /// List only jobs that wait for a person
     #[arg(long)]
     waiting: bool,
-    /// At most this many
+    /// The largest number of jobs to list
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Only those older than this call: its id, or the beginning of one; the last line of a page
-    /// gives the next page
+    /// List only jobs older than this call (its id, or at least its first 4 characters); the last
+    /// line of a page gives the command for the next page
     #[arg(long, value_name = "ID")]
     before: Option<String>,
 }
 
 impl Jobs {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let jobs = self.jobs(home)?;
         let text = if jobs.is_empty() {
@@ -132,7 +132,7 @@ fn row(owned: &OwnedJob) -> Vec<String> {
     ]
 }
 
-/// Tells one call as a story.
+/// Prints the history of one call: request, decision, approvals, effects and ledger entries.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cofferdam show 4kq2\n  cofferdam show 4kq2 --full                 \
@@ -140,22 +140,21 @@ fn row(owned: &OwnedJob) -> Vec<String> {
                   statements, for ssh-keygen -Y verify"
 )]
 pub struct Show {
-    /// The call's id, or the beginning of one, at least 4 characters
+    /// The id of the call, or at least its first 4 characters
     id: String,
-    /// Write its signed statements and their signatures here
+    /// Write the signed statements and their signatures to this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     export: Option<PathBuf>,
-    /// Print the text that approvers are shown, word for word; its digest is in what they sign
+    /// Print the exact text that approvers read; each signed statement has its digest
     #[arg(long, conflicts_with = "export")]
     shown: bool,
-    /// Print each operation with every value in full, and the arguments; long ones are shortened
-    /// elsewhere
+    /// Print every operation, value and argument in full
     #[arg(long, conflicts_with_all = ["export", "shown"])]
     full: bool,
 }
 
 impl Show {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let answer = recorder_client::ask(home, &Operate::Show { call: self.id })?;
         let Operated::Story { call, job, view, entries } = &answer else {
@@ -251,13 +250,13 @@ fn unanswered(home: &Home, error: &anyhow::Error) -> Report {
     Report::new(lines.join("\n"), json).good(false)
 }
 
-/// Shows jobs, roles, ledger and disk on one page.
+/// Prints the state of jobs, roles, ledger and disk. Exits with 1 if new calls fail.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam status")]
 pub struct Status {}
 
 impl Status {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         if !home.operator_socket().exists() && !copies::running(home) {
             return Ok(not_serving(home));

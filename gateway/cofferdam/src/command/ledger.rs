@@ -18,80 +18,81 @@ use ed25519_dalek::VerifyingKey;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Checks and proves what was recorded.
+/// Checks the ledger and proves its entries, without the recorder.
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
-    /// Check every entry, every tile and the checkpoint; names the first bad entry
+    /// Check every entry, every tile and the checkpoint; on an error, name the first bad entry
     #[command(after_help = "Examples:\n  cofferdam ledger verify\n  cofferdam ledger verify \
                             /backup/ledger --key ed25519:… --older checkpoint-of-monday")]
     Verify(Verify),
-    /// Prove one call's entry, as a C2SP tlog-proof that anyone can check
+    /// Print a proof of one entry of a call, in the C2SP tlog-proof format
     #[command(after_help = "Examples:\n  cofferdam ledger prove 4kq2 > call.tlog-proof\n  \
                             cofferdam ledger prove 4kq2 --all proofs/")]
     Prove(Prove),
-    /// Check a proof that you were given
+    /// Check a proof, with its file and the public key alone
     #[command(after_help = "Example:\n  cofferdam ledger check call.tlog-proof --key ed25519:…")]
     Check {
-        /// The proof
+        /// The file with the proof
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
         #[command(flatten)]
         key: Key,
     },
-    /// Prove that the ledger continues an older checkpoint: nothing before it was changed
+    /// Prove that the ledger continues an older checkpoint without a change of older entries
     #[command(after_help = "Example:\n  cofferdam ledger checkpoint > monday; …; cofferdam \
                             ledger diff monday")]
     Diff {
-        /// The checkpoint that was kept
+        /// The file with the older checkpoint
         #[arg(value_hint = ValueHint::FilePath)]
         older: PathBuf,
-        /// The ledger's folder [default: this installation's]
+        /// The folder of the ledger [default: the ledger of this installation]
         #[arg(value_hint = ValueHint::DirPath)]
         folder: Option<PathBuf>,
         #[command(flatten)]
         key: Key,
     },
-    /// Print the newest signed checkpoint, to keep elsewhere
+    /// Print the newest signed checkpoint; keep it on another machine as a witness
     Checkpoint,
-    /// Print the recorder's public key, to keep with those who check
+    /// Print the public key of the recorder, for reviewers
     Key,
 }
 
-/// Checks a ledger.
+/// Checks every entry, every tile and the checkpoint of a ledger.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The ledger's folder, with `checkpoint` and `tile` [default: this installation's]
+    /// The folder of the ledger, with `checkpoint` and `tile` [default: the ledger of this
+    /// installation]
     #[arg(value_hint = ValueHint::DirPath)]
     folder: Option<PathBuf>,
     #[command(flatten)]
     key: Key,
-    /// A checkpoint that you kept: without one, the holder of the key could have rewritten all
-    /// entries
+    /// A checkpoint that was kept elsewhere; without it, the check cannot detect a ledger that the
+    /// holder of the key rewrote
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     older: Option<PathBuf>,
 }
 
-/// Proves an entry.
+/// Proves one entry, or each entry of a call.
 #[derive(Debug, Args)]
 pub struct Prove {
-    /// The call's id, or the beginning of one
+    /// The id of the call, or at least its first 4 characters
     #[arg(required_unless_present = "index")]
     id: Option<String>,
-    /// This entry instead of the call's newest
+    /// The index of the entry [default: the newest entry of the call]
     #[arg(long)]
     index: Option<u64>,
-    /// Write a proof of each of the call's entries into this folder
+    /// Write a proof of each entry of the call to this folder
     #[arg(long, value_name = "DIR", conflicts_with = "index", value_hint = ValueHint::DirPath)]
     all: Option<PathBuf>,
     #[command(flatten)]
     key: Key,
 }
 
-/// Whose signature counts.
+/// The public key that checks the ledger.
 #[derive(Debug, Args)]
 pub struct Key {
-    /// The recorder's public key: `ed25519:` and 64 hexadecimal digits, or a file with it
-    /// [default: this installation's trust file's]
+    /// The public key of the recorder: `ed25519:` and 64 hexadecimal digits, or a file with it
+    /// [default: the key in the trust file of this installation]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }
@@ -120,7 +121,7 @@ impl Key {
 }
 
 impl Ledger {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
             Self::Verify(command) => command.run(home),

@@ -86,33 +86,33 @@ const TAKEN: [&str; 55] = [
     "yield",
 ];
 
-/// Makes a folder NAME with a working tool: a commented example with its schema, its tests and its
-/// build files.
+/// Creates a folder NAME with a working tool: commented code, schema, tests and build files. If the
+/// folder exists, the command fails and changes nothing.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cofferdam new label_set\n  cofferdam new label_set --sdk https://git.example.com/cofferdam.git --tag v0.1.0\n  \
     cofferdam new label_set --sdk ~/src/cofferdam/plugins/sdk"
 )]
 pub struct New {
-    /// The tool's name, which agents use: letters a-z, digits and `_`, beginning with a letter
+    /// The name of the tool for agents: a-z, 0-9 and `_`, with a letter first
     name: String,
-    /// The parent folder of the new one [default: the working folder]
+    /// The folder to create it in [default: the working folder]
     #[arg(long = "in", value_name = "DIR", value_hint = ValueHint::DirPath)]
     within: Option<PathBuf>,
-    /// Where the SDK is: a folder, or the URL of a git repository [default: the checkout that this
-    /// binary was built in]
+    /// The SDK: a folder, or the URL of a git repository [default: the checkout that this binary
+    /// was built in]
     #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
     sdk: Option<String>,
     /// The tag of that repository
     #[arg(long, value_name = "TAG", requires = "sdk")]
     tag: Option<String>,
-    // Of the same name as the global option, and hidden: this command needs no installation.
+    // Hides the global option of this name: this command needs no installation.
     #[arg(long, hide = true)]
     home: Option<PathBuf>,
 }
 
 impl New {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, working: &Path) -> Result<Report> {
         named(&self.name)?;
         let sdk = self.sdk(working)?;

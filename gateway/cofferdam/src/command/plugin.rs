@@ -273,7 +273,7 @@ pub const NO_CLOCK: &str = "it uses `std::time`, which does not exist in a tool:
                             call; leave it out, and where a value is the time write `{\"$host\": \
                             \"started_at\"}`, which the runner fills in";
 
-/// Whether Wasm was linked with Rust's clock.
+/// Returns whether Wasm was linked with Rust's clock.
 pub fn has_clock(wasm: &[u8]) -> bool {
     wasm.windows(CLOCK.len()).any(|window| window == CLOCK)
 }

@@ -37,17 +37,17 @@ const COVERAGE: &str = "90";
 /// Tests and asks policies.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
-    /// Check a policy and run its tests, on OPA's interpreter and in the compiled module; at least
-    /// 90 % of it must be covered
+    /// Check a policy and run its tests, on OPA's interpreter and in the compiled module; the tests
+    /// must cover 90 % of its lines
     #[command(after_help = "Example:\n  cofferdam policy test policies/example")]
     Test(Test),
-    /// Test a policy, compile it and try it on the largest plans; `cofferdam accept --policy` takes
-    /// what it writes
+    /// Test and compile a policy and measure it with the largest plans; `cofferdam accept --policy`
+    /// takes the result
     #[command(
         after_help = "Example:\n  cofferdam policy build policies/example --out build/policy"
     )]
     Build(Build),
-    /// Ask a compiled policy one question, in the sandbox and under the limits of a real one
+    /// Evaluate a compiled policy for one input, in the sandbox, with the limits of a real call
     #[command(after_help = "Examples:\n  cofferdam policy eval --input question.json\n  \
                             cofferdam policy eval --policy build/policy --list --input list.json")]
     Eval(Eval),
@@ -59,8 +59,8 @@ pub struct Test {
     /// The folder with the policy's .rego files and data.json
     #[arg(value_hint = ValueHint::DirPath)]
     folder: PathBuf,
-    /// The folder with the library, `schema/` and `capabilities.json` [default: above the
-    /// policy's]
+    /// The folder with the library, `schema/` and `capabilities.json` [default: the parent folder
+    /// of the policy]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     policies: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ pub struct Test {
 pub struct Build {
     #[command(flatten)]
     sources: Test,
-    /// Where policy.wasm, data.json and entrypoints are written
+    /// The folder for policy.wasm, data.json and entrypoints
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: PathBuf,
 }
@@ -78,20 +78,20 @@ pub struct Build {
 /// Asks a policy.
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// The question: a JSON document as `policies/schema/input.json` describes it; `-` reads
+    /// The policy input: a JSON document in the form of `policies/schema/input.json`; `-` reads
     /// standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     input: PathBuf,
-    /// The folder with policy.wasm and data.json [default: this installation's]
+    /// The folder with policy.wasm and data.json [default: the policy of this installation]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     policy: Option<PathBuf>,
-    /// Ask which tools a caller may see, instead of deciding a call
+    /// Evaluate the list of visible tools instead of the decision for a call
     #[arg(long)]
     list: bool,
 }
 
 impl Policy {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
             Self::Test(command) => Ok(command.tested()?.report("checked")),

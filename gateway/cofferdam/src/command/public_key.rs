@@ -117,7 +117,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<PublicKey> {
     })
 }
 
-/// Whether a word names a kind of SSH key.
+/// Returns whether a word names a kind of SSH key.
 fn is_kind(word: &str) -> bool {
     let begins = [
         "ssh-ed25519",
@@ -134,7 +134,7 @@ fn is_kind(word: &str) -> bool {
         || (word.contains('@') && word.contains("-cert-v"))
 }
 
-/// Whether a key's own device has to be touched for each signature.
+/// Returns whether a key's own device has to be touched for each signature.
 pub fn is_security_key(key: &PublicKey) -> bool {
     key.algorithm().as_str().starts_with("sk-")
 }

@@ -13,16 +13,16 @@ use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use serde_json::json;
 
-/// Records what became of a call whose outcome is `indeterminate`: its runner, or an answer, was
-/// lost during an effect.
+/// Records the real outcome of a call that ended as `indeterminate`: the runner, or the response to
+/// a write, was lost during an effect.
 ///
-/// Or gives up a call that is stuck (`cofferdam status` names it): it was committed, and a file
-/// cannot be written. A runner tries it once more; if that fails too it ends the call and says
-/// which files were written and which were not.
+/// Also gives up a stuck call (`cofferdam status` names it): its change was committed, and a file
+/// cannot be written. A runner tries once more. If that fails too, the runner ends the call and
+/// names the written and the missing files.
 ///
-/// Look at the infrastructure first: `cofferdam show ID` names the operations whose end is not
-/// known, and each value before. The call's outcome stays `indeterminate`; what you found is
-/// recorded beside it with your user id, once, and its agent is told.
+/// Read the infrastructure first: `cofferdam show ID` names the operations without a known end, and
+/// each value before them. The outcome of the call stays `indeterminate`. Your finding is recorded
+/// beside it, once, with your user id, and the agent reads it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam jobs                     those whose STATE is \
                         `indeterminate` wait for you\n  cofferdam show 4kq2\n  cofferdam resolve \
@@ -30,12 +30,12 @@ use serde_json::json;
                         approved\"\n  cofferdam resolve 4kq2 --as failed --because \"web still \
                         has 3 replicas\"")]
 pub struct Resolve {
-    /// The call's id, or the beginning of one, at least 4 characters
+    /// The id of the call, or at least its first 4 characters
     id: String,
-    /// What you found: `succeeded`, all of it is in effect; `failed`, not all of it is
+    /// `succeeded`: every change is in effect; `failed`: at least one is not
     #[arg(long = "as", value_name = "WHAT")]
     found: Finding,
-    /// How you know, in a sentence that the agent is told
+    /// Your evidence, in one sentence; the agent reads it
     #[arg(long, value_name = "TEXT")]
     because: String,
 }
@@ -48,7 +48,7 @@ enum Finding {
 }
 
 impl Resolve {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let because = self.because.trim().to_owned();
         if because.is_empty()

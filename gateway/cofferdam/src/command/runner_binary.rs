@@ -59,7 +59,7 @@ pub fn identify(kubeconfig: &Path) -> Result<Identified> {
     answer(&output, output.status.success())
 }
 
-/// Whether an identity is as it should be, and jobs can act as they shall.
+/// Returns whether an identity is as it should be, and jobs can act as they shall.
 pub fn check(identity: &str, jobs: JobIdentity, kubeconfig: &Path) -> Result<Checked> {
     checked(&run(
         &runner()?,

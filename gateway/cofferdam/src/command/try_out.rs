@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::PathBuf;
 
-/// Shows what a tool would do before it is accepted: its draft, checked against its own ceiling.
-/// With an installation also the decision of its policy and the change that its infrastructure
-/// would see. Nothing is recorded or changed.
+/// Runs a tool that is not accepted yet and checks its plan against its own ceiling. In an
+/// installation, also prints the decision of the policy and the preview. Nothing is recorded or
+/// changed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam try target/components/label_set.wasm --args \
                         '{\"namespace\": \"team-a\", \"name\": \"web\"}'\n  cofferdam try \
@@ -33,20 +33,20 @@ use std::path::PathBuf;
                         code 1: the tool or the policy refuses, or the draft is outside the \
                         ceiling.")]
 pub struct Try {
-    /// The component's file
+    /// The file of the component
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
     /// The arguments as one JSON object; `-` reads it from standard input
     #[arg(long, value_name = "JSON")]
     args: String,
-    /// The agent that asks, one of `cofferdam agents list` [default: the only one, or a caller
+    /// The calling agent, one of `cofferdam agents list` [default: the only agent, or a caller
     /// without a token]
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
 }
 
 impl Try {
-    /// Runs it.
+    /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let arguments = arguments(&self.args)?;
         let bench = Bench::start()?;

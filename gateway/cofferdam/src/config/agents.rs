@@ -115,8 +115,8 @@ impl Agent {
     }
 }
 
-/// Whether this may be an agent's name. A caller without a token is `anonymous`: an agent of that
-/// name would share its jobs.
+/// Returns whether this may be an agent's name. A caller without a token is `anonymous`: an agent
+/// of that name would share its jobs.
 pub fn valid_name(name: &str) -> bool {
     name != "anonymous"
         && (1..=64).contains(&name.len())

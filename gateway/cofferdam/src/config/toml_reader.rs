@@ -37,7 +37,7 @@ impl Section<'_> {
         }
     }
 
-    /// Whether the key is written, whatever it holds. It is known from now on.
+    /// Returns whether the key is written, whatever it holds. It is known from now on.
     pub(super) fn has(&mut self, name: &'static str) -> bool {
         self.know(name);
         self.table.get(name).is_some()

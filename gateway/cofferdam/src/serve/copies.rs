@@ -66,7 +66,7 @@ impl Drop for Served {
     }
 }
 
-/// Whether a `serve` holds this home now.
+/// Returns whether a `serve` holds this home now.
 pub fn running(home: &Home) -> bool {
     let lock = File::open(home.root());
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))

@@ -66,8 +66,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether this line of another look is about the same fault: it has the same words, or it says
-    /// something of the same path under the same name.
+    /// Returns whether this line of another look is about the same fault: it has the same words, or
+    /// it says something of the same path under the same name.
     pub fn is_told_by(&self, line: &str) -> bool {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let (line, detail) = (plain(line), plain(&self.detail));
@@ -144,7 +144,7 @@ impl Findings {
         self.0.retain(|finding| finding.grade == Grade::Good || !beneath(finding));
     }
 
-    /// Whether nothing has to be corrected.
+    /// Returns whether nothing has to be corrected.
     pub fn all_good(&self) -> bool {
         self.bad_ones().next().is_none()
     }

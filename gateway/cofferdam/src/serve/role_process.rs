@@ -51,7 +51,7 @@ impl fmt::Display for Name {
 }
 
 impl Name {
-    /// Whether it acts.
+    /// Returns whether it acts.
     pub fn is_runner(self) -> bool {
         matches!(self, Self::Runner(_))
     }

@@ -115,8 +115,8 @@ impl Sources {
     }
 }
 
-/// Whether a data file has the library's name at its top. YAML in its plain form: a key that begins
-/// a line, or an inline map; what is hidden better is found in the built data document.
+/// Returns whether a data file has the library's name at its top. YAML in its plain form: a key
+/// that begins a line, or an inline map; what is hidden better is found in the built data document.
 fn has_key(file: &str, text: &str) -> bool {
     if file.ends_with(".json") {
         return serde_json::from_str::<Value>(text).is_ok_and(|value| value.get(LIBRARY).is_some());

@@ -120,8 +120,8 @@ impl Copies {
 }
 
 impl Copied {
-    /// Whether the original at this path is another file than was copied. One that was not touched
-    /// since is not read.
+    /// Returns whether the original at this path is another file than was copied. One that was not
+    /// touched since is not read.
     pub fn differs(&self, original: &Path) -> bool {
         let Ok(now) = fs::metadata(original) else { return true };
         let touched = (now.ctime(), now.ctime_nsec()) >= self.facts.modified;

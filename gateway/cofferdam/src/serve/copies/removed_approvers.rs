@@ -36,7 +36,7 @@ impl Copies {
     }
 }
 
-/// Whether one trust file differs from another in nothing but fewer approvers.
+/// Returns whether one trust file differs from another in nothing but fewer approvers.
 fn narrower(now: &Trust, before: &Trust) -> bool {
     let known = |approver: &Approver| before.approvers.contains(approver);
     now.approvers.iter().all(known)

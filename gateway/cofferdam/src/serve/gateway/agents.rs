@@ -153,8 +153,8 @@ fn changed(path: &Path) -> Option<Changed> {
     Some((facts.modified().ok()?, facts.len()))
 }
 
-/// Whether a command named an agent since `cofferdam serve` started, though it may be removed by
-/// now.
+/// Returns whether a command named an agent since `cofferdam serve` started, though it may be
+/// removed by now.
 fn is_marked(path: &Path) -> bool {
     crate::config::home::agents_mark(path).exists()
 }

@@ -22,7 +22,7 @@ struct State {
 }
 
 impl LogRate {
-    /// Whether one more may be said now; how many were kept back since the last one.
+    /// Returns whether one more may be said now; how many were kept back since the last one.
     pub fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = state.began.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW);

@@ -56,7 +56,7 @@ pub fn keys(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
     }
 }
 
-/// Whether runners that start from now on miss their key; says so.
+/// Returns whether runners that start from now on miss their key; says so.
 pub fn missed(home: &Home, found: &mut Findings) -> bool {
     let path = home.secret(Secret::RunnerArtefacts);
     let missed = home.keys().is_dir() && !path.exists();

@@ -45,7 +45,7 @@ pub fn parts(home: &Home, trust: &Trust, found: &mut Findings) {
     policy(home, trust, found);
 }
 
-/// Whether a component with this digest lies in the folder.
+/// Returns whether a component with this digest lies in the folder.
 fn has(folder: &Path, digest: ComponentDigest) -> bool {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut components =

@@ -100,7 +100,7 @@ pub fn places(home: &Home, serving: bool, found: &mut Findings) {
     }
 }
 
-/// Whether a place is a folder; says why not.
+/// Returns whether a place is a folder; says why not.
 fn there(
     home: &Home,
     Place(folder, _, lost, effect): &Place,

@@ -4,8 +4,8 @@
 
 use crate::config::{Agents, Installation};
 
-/// Whether no agent is configured, and none was since the start. One that cannot be read closes the
-/// door too.
+/// Returns whether no agent is configured, and none was since the start. One that cannot be read
+/// closes the door too.
 pub(super) fn no_agent(installation: &Installation) -> bool {
     let home = &installation.home;
     !home.agents_mark().exists()
