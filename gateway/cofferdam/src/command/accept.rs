@@ -1,5 +1,5 @@
-//! `cofferdam accept`: from now on this tool, executor, command or policy is used. Writes the trust
-//! file; what is wider than before needs a word of its own.
+//! `cofferdam accept`: writes a tool, an executor, a command or a policy to the trust file. A wider
+//! ceiling needs `--wider`.
 
 mod policy;
 
@@ -58,10 +58,10 @@ pub struct Accept {
     because: Option<String>,
 }
 
-/// Characters of a reason: two sentences.
+/// The most characters of a reason: two sentences.
 const BECAUSE: usize = 300;
 
-/// A reason is one line that can be read.
+/// Checks that a reason is one line without invisible characters.
 fn reason(text: &str) -> Result<String, String> {
     match (text.chars().count(), unseen(text)) {
         (1..=BECAUSE, None) => Ok(text.to_owned()),
@@ -72,7 +72,7 @@ fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-/// The comment that a reason becomes: when, by which user of this machine, and why.
+/// The comment in the trust file: time, user id and reason.
 fn noted(because: Option<&str>, now: Timestamp) -> Option<String> {
     let user = cofferdam_process::confine::user();
     because.map(|text| format!("accepted {:.0} by user {user}: {}", now, quoted(text)))
@@ -124,7 +124,7 @@ impl Accept {
             (Kind::Command(name), _, true) => {
                 let digest = plugin.digest;
                 named(name, "command")?;
-                // A home from before there were commands has no folder for them.
+                // A home of an older version has no folder for commands.
                 home.make_folders()?;
                 write_private(&home.commands().join(format!("{name}.wasm")), &plugin.bytes)?;
                 trust.put_command(&TrustedCommand { name: name.clone(), digest })?;
@@ -227,7 +227,7 @@ impl Accept {
     }
 }
 
-/// A component that has no name of its own is named by its file.
+/// Checks the name of a component that is named by its file.
 fn named(name: &str, kind: &str) -> Result<()> {
     if crate::config::valid_name(name) {
         return Ok(());
@@ -242,7 +242,7 @@ fn taken(kind: &str, name: &str, digest: ComponentDigest) -> Report {
     )
 }
 
-/// The ceiling in these namespaces alone. Never more than was declared.
+/// Narrows a ceiling to these namespaces. The result never permits more than the declared ceiling.
 fn narrowed(declared: &Ceiling, namespaces: &[String]) -> Result<Ceiling> {
     let mut narrow = declared.clone();
     for grant in &mut narrow.grants {
@@ -255,7 +255,7 @@ fn narrowed(declared: &Ceiling, namespaces: &[String]) -> Result<Ceiling> {
     Ok(narrow)
 }
 
-/// Said after everything that was accepted.
+/// The last sentence of each report.
 const AFTER: &str = " It is used from the next start of `cofferdam serve` on.";
 
 #[cfg(test)]

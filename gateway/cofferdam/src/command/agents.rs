@@ -1,5 +1,5 @@
-//! `cofferdam agents`: adds, lists, removes agents and gives them new tokens. A token is shown
-//! once; only its digest is kept.
+//! `cofferdam agents`: adds, lists and removes agents, and replaces their tokens. A token is
+//! printed once; the file has only its digest.
 
 use super::report::Report;
 use crate::command::show::table;
@@ -76,8 +76,8 @@ fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<
         person: Some(person.clone()),
         token: digest,
     })?;
-    // Before the agent, so that no gateway sees it come and go and still serves callers without a
-    // token.
+    // The mark comes before the agent: then no gateway misses an agent that is added and removed,
+    // and goes on serving callers without a token.
     write_private(&home.agents_mark(), b"")?;
     file.save(home)?;
     let unknown = unknown(home, &roles);
@@ -99,7 +99,7 @@ fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<
     ))
 }
 
-/// Roles that the policy's data names nowhere, as a key or as a text. Without data nothing is said.
+/// The roles that occur nowhere in the data of the policy. Empty if there is no data.
 fn unknown(home: &Home, roles: &[String]) -> Vec<String> {
     let data = std::fs::read(home.policy_data())
         .ok()
@@ -180,7 +180,7 @@ fn rotate(home: &Home, name: &str) -> Result<Report> {
     ))
 }
 
-/// 256 random bits, and the digest that is kept of them.
+/// Makes a token of 256 random bits, with its digest.
 fn token() -> Result<(String, TokenDigest)> {
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits)
@@ -195,7 +195,7 @@ fn named(entry: &Table, name: &str) -> bool {
     entry.get("name").and_then(Item::as_str) == Some(name)
 }
 
-/// `agents.toml` being edited: comments and order are kept.
+/// An editor of `agents.toml`. It keeps comments and order.
 struct AgentsFile(DocumentMut);
 
 impl AgentsFile {
@@ -231,7 +231,7 @@ impl AgentsFile {
     fn push(&mut self, agent: &Agent) -> Result<()> {
         let mut table = table_of(agent)?;
         if self.list()?.is_empty() {
-            // Comments of a file without any entry stand behind everything: they stay in front.
+            // The comments of a file without entries are its trailing text: move them to the front.
             let comments = self.0.trailing().as_str().unwrap_or_default().to_owned();
             self.0.set_trailing("");
             table.decor_mut().set_prefix(format!("{comments}\n"));

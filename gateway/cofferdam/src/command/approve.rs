@@ -1,6 +1,6 @@
-//! `cofferdam approve` and `cofferdam deny`: shows what waits for a person and has them sign
-//! exactly that. Renders plan and preview itself from the stored bytes and signs digests that it
-//! computed itself: a gateway or recorder that lies can at most be refused.
+//! `cofferdam approve` and `cofferdam deny`: shows a waiting call and signs exactly the shown text.
+//! Renders plan and preview from the stored bytes and computes their digests: a compromised gateway
+//! or recorder cannot obtain a signature for another plan.
 
 mod choose;
 mod files;
@@ -90,7 +90,7 @@ struct Signing {
     signature: Option<PathBuf>,
 }
 
-/// Characters of a reason: two sentences, as of a purpose.
+/// The most characters of a reason, as of a purpose.
 const REASON: usize = cofferdam_core::model::limit::PURPOSE;
 
 impl Approve {
@@ -151,7 +151,7 @@ impl Deny {
             None if terminal => checked(&ask("Why not? The agent is told: ")?)?,
             None => checked("")?,
         };
-        // A denial changes nothing, so a script needs no `--yes` for it.
+        // A denial changes no infrastructure, so a script needs no `--yes`.
         if let (false, true, Way::Sign(signer)) = (self.yes, terminal, &way)
             && ask(&format!("Deny this with {}? Type yes: ", waiting.name_of(signer)))? != "yes"
         {
@@ -162,7 +162,7 @@ impl Deny {
     }
 }
 
-/// A reason that the agent can be told.
+/// Checks a reason: not empty, not too long, without invisible characters.
 fn checked(reason: &str) -> Result<String> {
     let reason = reason.trim();
     if reason.is_empty()
@@ -177,7 +177,7 @@ fn checked(reason: &str) -> Result<String> {
     Ok(reason.to_owned())
 }
 
-/// Asks on the terminal; gives the answer without blanks around it.
+/// Asks on the terminal and returns the trimmed answer.
 fn ask(question: &str) -> Result<String> {
     eprint!("{question}");
     std::io::stderr().flush()?;
@@ -187,7 +187,7 @@ fn ask(question: &str) -> Result<String> {
 }
 
 impl Signing {
-    /// Where the signature comes from, or that only the statement is wanted.
+    /// Chooses between a key, a signature file, and a statement without a signature.
     fn way(&self, home: &Home, waiting: &WaitingCall) -> Result<Way> {
         let trust = &waiting.trust;
         if let Some(path) = &self.statement {

@@ -1,5 +1,5 @@
-//! `cofferdam approver`: who may approve, by the SSH key they have. Writes the trust file; holds no
-//! private key.
+//! `cofferdam approver`: enrols and removes approvers with their SSH public keys. Writes the trust
+//! file; reads no private key.
 
 use super::public_key::{is_security_key, public_key};
 use super::report::Report;
@@ -15,7 +15,7 @@ use serde_json::json;
 use ssh_key::{HashAlg, PublicKey};
 use std::path::{Path, PathBuf};
 
-/// What an enrolled security key does, and what it does not.
+/// The note for an enrolled security key: touch is required, a PIN is not checked.
 const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and one without is \
                      refused. Whether the key also asks for a PIN was decided when it was made \
                      (`ssh-keygen -O verify-required`); that is between person and key, and not \

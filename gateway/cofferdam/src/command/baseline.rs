@@ -1,4 +1,4 @@
-//! What a tool is compared with: the component of its name that an operator accepted, or a file.
+//! The baseline of a comparison: the accepted component of the same name, or a file.
 
 use super::difference::{self, Changed};
 use super::plugin::{Bench, Kind, Plugin};
@@ -11,34 +11,34 @@ use cofferdam_core::tool::compare;
 use cofferdam_core::tool::compare::{Comparison, Width};
 use serde_json::{Value, json};
 
-/// Lines of a ceiling that are told one by one; `--json` has all.
+/// The most lines of a ceiling in the text; `--json` has all.
 const LINES: usize = 20;
 
-/// The earlier one.
+/// An earlier version of a tool.
 pub struct Baseline {
-    /// As people are told of it.
+    /// Its description for people.
     pub named: String,
     digest: ComponentDigest,
-    /// As it was accepted; of a file, as it declares it.
+    /// The accepted ceiling; for a file, the declared one.
     pub ceiling: Ceiling,
-    /// None where the accepted component is not in the home any more, or does not load.
+    /// `None` if the accepted component is missing or does not load.
     definition: Option<Definition>,
 }
 
-/// How a tool stands to an earlier one.
+/// The comparison of a tool with an earlier version.
 pub struct Compared {
-    /// What it is compared with.
+    /// The earlier version.
     pub before: Baseline,
-    /// True if it is the very component.
+    /// True if both are the same component.
     pub same: bool,
-    /// Its ceiling against the earlier one's.
+    /// The comparison of the two ceilings.
     pub ceiling: Comparison,
-    /// Everything else that differs; none where the earlier definition cannot be had.
+    /// All other differences; `None` if the earlier definition is not available.
     pub changed: Option<Vec<Changed>>,
 }
 
 impl Baseline {
-    /// The tool of this name that is accepted; none where none is.
+    /// The accepted tool of this name, or `None`.
     pub fn accepted(
         bench: &Bench,
         home: &Home,
@@ -47,7 +47,7 @@ impl Baseline {
         now: &Definition,
     ) -> Option<Self> {
         let trusted = trust.tool(&now.name)?;
-        // The very component needs no second look.
+        // The same component is not read twice.
         let definition = if trusted.digest == plugin.digest {
             Some(now.clone())
         } else {
@@ -61,14 +61,14 @@ impl Baseline {
         Some(Self { named, digest: trusted.digest, ceiling: trusted.ceiling.clone(), definition })
     }
 
-    /// A tool's file.
+    /// A tool in a file, as a baseline.
     pub fn file(named: String, plugin: &Plugin, definition: &Definition) -> Self {
         let (ceiling, definition) = (definition.ceiling.clone(), Some(definition.clone()));
         Self { named, digest: plugin.digest, ceiling, definition }
     }
 
-    /// Compares. `ceiling` is the one that is declared now, or the narrower one that an operator
-    /// wants.
+    /// Compares a tool with this baseline. `ceiling` is its declared ceiling, or the narrower one
+    /// of the operator.
     pub fn compare(self, plugin: &Plugin, now: &Definition, ceiling: &Ceiling) -> Result<Compared> {
         let ceiling = compare::compare(&self.ceiling, ceiling)?;
         let changed = self.definition.as_ref().map(|before| difference::between(before, now));
@@ -77,7 +77,8 @@ impl Baseline {
 }
 
 impl Compared {
-    /// For people: the lines of the ceiling that came and went, then words, schemas and examples.
+    /// The text for people: added and removed lines of the ceiling, then texts, schemas and
+    /// examples.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = few("+", &self.ceiling.added);
         lines.extend(few("-", &self.ceiling.removed));
@@ -91,7 +92,7 @@ impl Compared {
         lines
     }
 
-    /// For programs.
+    /// The same comparison for programs.
     pub fn json(&self) -> Value {
         json!({
             "width": width(self.ceiling.width), "added": self.ceiling.added, "removed": self.ceiling.removed,
@@ -100,7 +101,7 @@ impl Compared {
     }
 }
 
-/// Lines with a mark, and how many more there are where they are many.
+/// The first lines with a mark, and the number of further ones.
 pub fn few(mark: &str, lines: &[String]) -> Vec<String> {
     let mut told: Vec<String> =
         lines.iter().take(LINES).map(|line| format!("{mark} {line}")).collect();
@@ -113,7 +114,7 @@ pub fn few(mark: &str, lines: &[String]) -> Vec<String> {
     told
 }
 
-/// One word.
+/// The width of a ceiling in one word.
 pub fn width(width: Width) -> &'static str {
     match width {
         Width::Narrower => "narrower",

@@ -1,5 +1,5 @@
-//! `cofferdam build`: from a guest's crate to a component that would be loaded. Calls cargo;
-//! encodes, checks and inspects by itself.
+//! `cofferdam build`: compiles the crate of a guest to a component that would load. Calls cargo;
+//! encodes, checks and inspects the result in this process.
 
 use super::component;
 use super::inspect::inspect;
@@ -13,10 +13,10 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What tools and executors are compiled for: a machine that has nothing.
+/// The target of tools and executors: a machine without an operating system.
 const PLUGIN: &str = "wasm32-unknown-unknown";
 
-/// What commands are compiled for: programs, with an input and an output.
+/// The target of Wasm commands: programs with an input and an output.
 const COMMAND: &str = "wasm32-wasip2";
 
 /// Compiles the crate of a tool, an executor or a command to a component, checks its imports, and
@@ -36,7 +36,7 @@ impl Build {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let package = Package::of(&self.folder)?;
-        // A program is a command, a library anything else.
+        // A crate with a program is a command; a library is a tool or an executor.
         let (machine, file) = match self.folder.join("src/main.rs").exists() {
             true => (COMMAND, package.name.clone()),
             false => (PLUGIN, package.name.replace('-', "_")),
@@ -76,12 +76,12 @@ impl Build {
     }
 }
 
-/// Why cargo does not take the crate: its own words on one line, and the remedy where it is plain.
+/// The error of cargo on one line, with the remedy of a common error.
 fn refused(manifest: &Path, said: &str) -> String {
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let words = line(words.trim_start_matches("error: "));
     let manifest = manifest.display();
-    // What cargo says where a folder was copied and kept its name.
+    // The error of cargo for a copied folder with its old name.
     if words.contains("two packages named")
         || words.contains("package collision")
         || words.contains("ambiguous")
@@ -94,7 +94,7 @@ fn refused(manifest: &Path, said: &str) -> String {
     format!("cargo cannot read `{manifest}`: {words}")
 }
 
-/// What cargo says of the crate.
+/// The package in cargo's metadata.
 struct Package {
     name: String,
     workspace: PathBuf,
@@ -138,8 +138,8 @@ impl Package {
         Ok(Self { name, workspace: place("workspace_root")?, target: place("target_directory")? })
     }
 
-    /// Builds it as `scripts/build-guests` does: paths of this machine must not decide the digest
-    /// of a component.
+    /// Builds the crate as `scripts/build-guests` does. Paths of this machine must not change the
+    /// digest of a component.
     fn compile(&self, folder: &Path, machine: &str) -> Result<()> {
         let sysroot = Command::new("rustc")
             .args(["--print", "sysroot"])
@@ -157,7 +157,7 @@ impl Package {
             (Path::new(&sysroot), "/rust"),
         ]
         .map(|(from, to)| format!("'--remap-path-prefix={}={to}'", from.display()));
-        // Run where `.cargo/config.toml` lies, which fixes a guest's memory.
+        // Runs in the folder of `.cargo/config.toml`, which sets the memory of a guest.
         let status = Command::new("cargo")
             .args(["build", "--release", "--target", machine, "-p", &self.name, "--config"])
             .arg(format!("target.{machine}.rustflags = [{}]", flags.join(", ")))

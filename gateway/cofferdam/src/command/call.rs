@@ -1,5 +1,5 @@
-//! `cofferdam tools` and `cofferdam call`: what an agent sees and does, from a terminal. The same
-//! edge, the same token, the same refusals.
+//! `cofferdam tools` and `cofferdam call`: the tools and the calls of an agent, from a terminal.
+//! They use the edge, a token, and get the refusals of an agent.
 
 use super::http::{Answer, Request, send};
 use super::report::{Report, Usage};
@@ -14,10 +14,10 @@ use serde_json::{Map, Value, json};
 use std::io::Read as _;
 use std::path::PathBuf;
 
-/// Names the variable with an agent's token.
+/// The variable with the token of an agent.
 const TOKEN: &str = "COFFERDAM_TOKEN";
 
-/// Whose token to use.
+/// The source of the agent's token.
 #[derive(Debug, Args)]
 struct Token {
     /// A file with the agent's token [default: the token in the variable COFFERDAM_TOKEN; without
@@ -200,7 +200,7 @@ impl Call {
             body: Some(&body),
         };
         let answer = send(Config::read(home)?.edge.listen, &request)?;
-        // A preview is never the tool's own result: 202 is all there is to it.
+        // A preview has no result of the tool: 202 is its success.
         let done = answer.status == 200 || (self.preview && answer.status == 202);
         if !done || answer.body.get("error").is_some() {
             return Ok(refused(&answer));
@@ -214,7 +214,7 @@ impl Call {
     }
 }
 
-/// What was answered instead: its text, exit code 1.
+/// The report of a refusal: its text, with exit code 1.
 fn refused(answer: &Answer) -> Report {
     let said = answer.body.get("error").unwrap_or(&answer.body).get("text").and_then(Value::as_str);
     let mut text = said.map_or_else(

@@ -1,91 +1,92 @@
-//! Makes a component of a core module, and reads back what a component asks for and offers. It
-//! compiles, instantiates and runs nothing.
+//! Encodes a core module as a component, and reads the imports and exports of a component.
+//! Compiles, instantiates and runs nothing.
 //!
-//! The core module carries its world in a custom section, written there by the bindings; the
-//! encoder needs nothing else. The host reads the imports again, by itself, when it loads a
-//! component: what is checked here only tells an author early.
+//! The bindings write the world of a core module to a custom section; the encoder needs nothing
+//! else. The host reads the imports again when it loads a component. This check only reports errors
+//! to an author earlier.
 
 use thiserror::Error;
 use wit_component::{ComponentEncoder, DecodedWasm};
 
-/// What a tool exports.
+/// The interface that a tool exports.
 pub const TOOL: &str = "cofferdam:tool/tool@0.1.0";
-/// What an executor exports.
+/// The interface that an executor exports.
 pub const EXECUTOR: &str = "cofferdam:executor/executor@0.1.0";
-/// All that an executor may import, in the order of the alphabet; one that waits for nothing does
-/// without the first.
+/// The interfaces that an executor may import, sorted. An executor without waits does not import
+/// the first.
 pub const EXECUTOR_IMPORTS: [&str; 3] = [
     "cofferdam:executor/observation@0.1.0",
     "cofferdam:executor/operations@0.1.0",
     "cofferdam:executor/progress@0.1.0",
 ];
 
-/// What a command exports, besides the last part of its version.
+/// The interface that a command exports, without the last part of its version.
 pub const COMMAND: &str = "wasi:cli/run@0.2.";
-/// The packages a command may import of: WASI 0.2 without sockets. The sandbox's list of interfaces
-/// is stricter still.
+/// The packages of the interfaces that a command may import: WASI 0.2 without sockets. The list of
+/// the sandbox is stricter.
 const COMMAND_PACKAGES: [&str; 5] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
 
-/// How every component begins: magic number, version 13, layer 1 (component model, binary format).
+/// The first bytes of every component: magic number, version 13, layer 1 (component model, binary
+/// format).
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// Why there is no component, or none that Cofferdam would load.
+/// An error of encoding or checking a component.
 #[derive(Debug, Error)]
 pub enum EncodeError {
-    /// The bytes are no core module, or their world and their exports disagree.
+    /// The bytes are not a core module, or its exports do not match its world.
     #[error(
         "the core module cannot be made a component: {0}; remove the library or the call that \
          needs an import, and build it with the SDK's `tool!` or `executor!` for \
          wasm32-unknown-unknown"
     )]
     Module(String),
-    /// The bytes are no component, or one that describes no interface.
+    /// The bytes are not a component, or the component has no interface.
     #[error("not a component: {0}; build it with `cofferdam build`")]
     Component(String),
-    /// It exports neither of the two interfaces.
+    /// The component exports no interface of a tool, an executor or a command.
     #[error(
         "the component exports `{0}`; a tool exports `{TOOL}`, an executor `{EXECUTOR}`, a \
          command `wasi:cli/run`, and nothing besides"
     )]
     Exports(String),
-    /// It asks for more than its world gives.
+    /// The component imports an interface that its world does not have.
     #[error(
         "the {kind} imports `{interface}`; {allowed}, so remove the library or the call that \
          needs it"
     )]
     Import {
-        /// `tool`, `executor` or `command`.
+        /// The kind: `tool`, `executor` or `command`.
         kind: &'static str,
-        /// The interface it asks for.
+        /// The imported interface.
         interface: String,
-        /// What it may import.
+        /// The permitted imports, in words.
         allowed: &'static str,
     },
 }
 
-/// What a component asks for and offers, as names of interfaces, each list sorted.
+/// The imports and exports of a component: sorted names of interfaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surface {
-    /// What it asks for.
+    /// The imported interfaces, sorted.
     pub imports: Vec<String>,
-    /// What it offers.
+    /// The exported interfaces, sorted.
     pub exports: Vec<String>,
 }
 
-/// What a component is for.
+/// The role of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Makes plans.
+    /// A tool: makes plans.
     Tool,
-    /// Carries them out.
+    /// An executor: carries out plans.
     Executor,
-    /// What a task runs.
+    /// A Wasm command: runs in a task.
     Command,
 }
 
-/// Wraps a core module into a component, and validates it. Toolchains for commands make components
-/// themselves; such a one is kept as it is.
+/// Encodes a core module as a component and validates it. A component, as toolchains for commands
+/// make it, is returned unchanged.
 pub fn encode(core_module: &[u8]) -> Result<Vec<u8>, EncodeError> {
     if core_module.get(..8) == Some(COMPONENT_HEADER) {
         return surface(core_module).map(|_| core_module.to_vec());
@@ -96,8 +97,8 @@ pub fn encode(core_module: &[u8]) -> Result<Vec<u8>, EncodeError> {
 
 /// Reads what a component imports and exports.
 pub fn surface(component: &[u8]) -> Result<Surface, EncodeError> {
-    // The reader also takes core modules, for the world in their custom section; that is what they
-    // claim, not what they import.
+    // The reader also accepts core modules, by the world in their custom section. That is a claim
+    // and not their imports.
     if component.get(..8) != Some(COMPONENT_HEADER) {
         return Err(EncodeError::Component("it does not begin as one does".into()));
     }
@@ -124,14 +125,14 @@ pub fn surface(component: &[u8]) -> Result<Surface, EncodeError> {
     }
 }
 
-/// The names of the interfaces that a component asks for, sorted.
+/// The names of the imported interfaces of a component, sorted.
 pub fn imports(component: &[u8]) -> Result<Vec<String>, EncodeError> {
     surface(component).map(|surface| surface.imports)
 }
 
 impl Surface {
-    /// Says what the component is for. Refuses one that asks for anything its world does not give,
-    /// or lacks what it gives.
+    /// Returns the role of the component. Refuses an import outside its world, and a missing
+    /// export.
     pub fn role(&self) -> Result<Role, EncodeError> {
         let exports: Vec<&str> = self.exports.iter().map(String::as_str).collect();
         if matches!(exports.as_slice(), [run] if run.starts_with(COMMAND)) {
@@ -155,7 +156,7 @@ impl Surface {
                     "an executor imports `operations`, `observation` and `progress` alone";
                 (Role::Executor, "executor", EXECUTOR_IMPORTS.as_slice(), allowed)
             }
-            // What it asks for says more about it than what it lacks.
+            // A wrong import is a better error than a missing one.
             other => match self
                 .imports
                 .iter()
@@ -179,7 +180,7 @@ impl Surface {
     }
 }
 
-/// The encoder's whole chain of causes in one line.
+/// The chain of causes of the encoder, on one line.
 fn refused_module(error: impl std::fmt::Display) -> EncodeError {
     EncodeError::Module(format!("{error:#}"))
 }

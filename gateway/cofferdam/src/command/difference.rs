@@ -1,6 +1,6 @@
-//! What differs between two definitions of a tool: its words, its schemas, its examples. What
-//! models read is as good a way for an attack as a wider ceiling, so every difference is told;
-//! ceilings are compared by meaning elsewhere.
+//! The differences between two definitions of a tool: texts, schemas and examples. A text for
+//! models can carry an attack like a wider ceiling, so every difference is printed. Ceilings are
+//! compared elsewhere.
 
 use cofferdam_core::model::ceiling::{Definition, Example};
 use cofferdam_core::model::escape::{line, quoted};
@@ -8,31 +8,31 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Differences that are told one by one; `--json` has all.
+/// The most differences in the text; `--json` has all.
 const TOLD: usize = 20;
 
-/// Characters of a value on one side of a difference: a description is told whole.
+/// The most characters of a value on one side of a difference: a whole description.
 const VALUE: usize = 2_000;
 
-/// One place that differs.
+/// A difference at one place of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Changed {
-    /// JSON Pointer into the definition; an example is named by its title.
+    /// The place: a JSON Pointer into the definition; an example has its title as its name.
     pub at: String,
-    /// What stood there; none where it is new.
+    /// The old value; `None` if the place is new.
     pub before: Option<Value>,
-    /// What stands there now; none where it was removed.
+    /// The new value; `None` if the place was removed.
     pub after: Option<Value>,
 }
 
-/// Every difference of `new` from `old`, but for the ceilings.
+/// Every difference of `new` from `old`, without the ceilings.
 pub fn between(old: &Definition, new: &Definition) -> Vec<Changed> {
     let mut found = Vec::new();
     walk(Some(&value(old)), Some(&value(new)), String::new(), &mut found);
     found
 }
 
-/// Two lines for each difference, and how many there are where they are many.
+/// Two lines for each of the first differences, and the number of further ones.
 pub fn lines(changed: &[Changed]) -> Vec<String> {
     let mut lines = Vec::new();
     for Changed { at, before, after } in changed.iter().take(TOLD) {
@@ -54,7 +54,7 @@ fn value(definition: &Definition) -> Value {
     })
 }
 
-/// By title, so that one more example is one difference.
+/// Examples by title: then an additional example is one difference.
 fn examples(examples: &[Example]) -> Value {
     let mut titled = Map::new();
     for example in examples {

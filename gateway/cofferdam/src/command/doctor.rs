@@ -1,5 +1,5 @@
-//! `cofferdam doctor`: what is missing or wrong, and how to correct it. Looks at everything `serve`
-//! needs and at what authors need; changes nothing.
+//! `cofferdam doctor`: checks everything that `serve` needs, and the programs that authors need.
+//! Changes nothing.
 
 use super::http::{Request, send};
 use super::plugin::Bench;
@@ -51,7 +51,7 @@ impl Doctor {
     }
 }
 
-/// One line a finding, and one for its remedy.
+/// A line for each finding, and a line for its remedy.
 fn lines_of(found: &Findings) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in &found.0 {
@@ -63,13 +63,13 @@ fn lines_of(found: &Findings) -> Vec<String> {
     lines
 }
 
-/// The same for programs.
+/// The same findings for programs.
 pub fn values(found: &Findings) -> Vec<Value> {
     let value = |one: &Finding| json!({"grade": one.grade.word(), "what": one.what, "detail": one.detail, "remedy": one.remedy});
     found.0.iter().map(value).collect()
 }
 
-/// Looks at everything.
+/// Checks everything.
 fn look(home: &Home) -> Findings {
     let mut found = Findings::default();
     let served = copies::current(home);
@@ -91,10 +91,10 @@ fn look(home: &Home) -> Findings {
     found
 }
 
-/// Places of a tree that `doctor` names; `cofferdam-runner survey` names more.
+/// The most places of a tree in a finding; `cofferdam-runner survey` names more.
 const PLACES: usize = 5;
 
-/// What of the tree no call can rely on. It keeps nothing from being served.
+/// Reports manifests that no call can use. They do not stop `serve`.
 fn manifests(tree: &Path, found: &mut Findings) {
     match runner_binary::survey(tree) {
         Ok(left_out) if left_out.is_empty() => found.good("manifests", "all of them are read"),
@@ -112,7 +112,7 @@ fn manifests(tree: &Path, found: &mut Findings) {
     }
 }
 
-/// Looks at what `serve` needs of the home and of what it serves.
+/// Checks the home and the infrastructure for `serve`.
 pub fn installation(
     home: &Home,
     served: Option<&Home>,
@@ -120,7 +120,7 @@ pub fn installation(
 ) -> (Option<Config>, Option<Trust>) {
     let serving = copies::running(home);
     if !config::is_made(home) {
-        // Whatever else is asked about would be missing with it.
+        // Without an installation, every further check would fail.
         let detail = format!("there is no installation at `{}`", home.root().display());
         found.bad(
             "home",
@@ -136,7 +136,7 @@ pub fn installation(
     if let Some(trust) = &trust {
         health::keys(home, trust, serving, found);
         health::parts(home, trust, found);
-        // The folder of commands may be missing: its files are named one by one.
+        // The folder of commands may be missing: each of its files has its own finding.
         let folders = [home.keys(), home.plugins(), home.tools(), home.executors(), home.policy()];
         found.leave_out_beneath(
             &folders.into_iter().filter(|folder| !folder.is_dir()).collect::<Vec<_>>(),
@@ -159,7 +159,7 @@ pub fn installation(
             health::disk("tree's disk", tree, found);
         }
         let now = served.and_then(|copies| Config::read(copies).ok());
-        // Where the copy of the configuration is lost, the address is most likely the same.
+        // If the copy of the configuration is lost, the address is most likely the same.
         let ours = serving && now.as_ref().is_none_or(|now| now.edge.listen == config.edge.listen);
         health::port(config.edge.listen, ours, found);
         if let Some((problem, remedy)) = config.edge.exposure() {
@@ -172,7 +172,7 @@ pub fn installation(
     (config, trust)
 }
 
-/// What the running one says of itself.
+/// Asks the running `serve` for its readiness.
 fn running(listen: SocketAddr, found: &mut Findings) {
     match send(
         listen,
@@ -231,9 +231,9 @@ fn running(listen: SocketAddr, found: &mut Findings) {
     }
 }
 
-/// Returns whether `doctor` found by itself what the running one says. One fault is listed once,
-/// with one remedy. What the running one knows besides, that it stays as it is until the next
-/// start, joins the finding.
+/// Returns whether a finding already has this line of the running `serve`. Each error is listed
+/// once, with one remedy. The note that the old state is in use until the next start is added to
+/// the finding.
 fn is_known(told: &str, found: &mut Findings) -> bool {
     let Some(finding) = found.0.iter_mut().find(|finding| finding.is_told_by(told)) else {
         return false;
@@ -245,7 +245,7 @@ fn is_known(told: &str, found: &mut Findings) -> bool {
     true
 }
 
-/// The trust file, and whether it is this configuration's.
+/// Checks the trust file, and that it belongs to this configuration.
 fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Option<Trust> {
     match read_trust(home) {
         Ok(trust) => {
@@ -278,7 +278,8 @@ fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Opt
     }
 }
 
-/// Tools that agents do not see, because the environment can carry out none of their plans.
+/// Reports tools that agents do not see, because the environment supports no operation of their
+/// ceilings.
 fn left_out(trust: &Trust, found: &mut Findings) {
     let left: Vec<_> = trust
         .tools
@@ -296,7 +297,7 @@ fn left_out(trust: &Trust, found: &mut Findings) {
     }
 }
 
-/// The policy loads in a sandbox, as the gateway's does.
+/// Checks that the policy loads in a sandbox, as in the gateway.
 fn policy_loads(home: &Home, found: &mut Findings) {
     let (Ok(module), Ok(data)) =
         (std::fs::read(home.policy_module()), std::fs::read_to_string(home.policy_data()))
@@ -350,8 +351,8 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
     config
 }
 
-/// Each identity leads to the trusted cluster, may do what its role needs, and no more: said by the
-/// binary that uses it.
+/// Checks each identity with `cofferdam-runner`: it reaches the trusted cluster, and has the rights
+/// of its role and no more.
 fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
     for (identity, kubeconfig) in cluster.identities() {
         let path = kubeconfig.display();
@@ -384,7 +385,7 @@ fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
         match runner_binary::check(identity, cluster.job_identity, kubeconfig) {
             Ok(checked) => {
                 for looked in checked.findings.iter().filter(|looked| !looked.ok) {
-                    // What is said of a fence that does not stand has its remedy in it.
+                    // The text about an admission policy that is not in effect includes its remedy.
                     let says = if looked.says.is_empty() { &looked.check } else { &looked.says };
                     found.bad(identity, line(says), &line(&looked.remedy));
                 }
@@ -431,7 +432,7 @@ fn binaries(found: &mut Findings) {
     }
 }
 
-/// Tries it: Landlock holds for a thread, and this one ends here.
+/// Checks Landlock with a rule set on a thread of its own.
 fn landlock(home: &Home, found: &mut Findings) {
     let root = home.root().to_owned();
     let tried = std::thread::spawn(move || {
@@ -459,7 +460,7 @@ fn landlock(home: &Home, found: &mut Findings) {
     }
 }
 
-/// What authors and approvers use.
+/// Checks the programs that authors and approvers use.
 fn tools(found: &mut Findings) {
     let on_path = |name: &str| -> Option<PathBuf> {
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())

@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 client for this machine's edge: one request, one connection, one bounded
-//! answer. Not for the wide world: no TLS, no redirects.
+//! A small HTTP/1.1 client for the edge on this machine: one request for each connection, one
+//! bounded response. Never TLS, never a redirect.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -7,38 +7,38 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Bytes of an answer: a listing of many tools with their schemas is far below.
+/// The most bytes of a response: a list of many tools with their schemas is far smaller.
 const LONGEST: u64 = 16 << 20;
-/// Beyond what the edge holds a call for.
+/// The time limit of a request: longer than the edge holds a call.
 const PATIENCE: Duration = Duration::from_secs(75);
-/// How long the connection itself may take.
+/// The time limit of connecting.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A request.
+/// One request to the edge.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// `GET`, `POST` or `DELETE`.
+    /// The method: `GET`, `POST` or `DELETE`.
     pub method: &'a str,
-    /// Path and query.
+    /// The path and the query.
     pub path: &'a str,
-    /// Bearer token.
+    /// The bearer token of the agent.
     pub token: Option<&'a str>,
-    /// Idempotency key.
+    /// The idempotency key of the client.
     pub key: Option<&'a str>,
-    /// JSON body.
+    /// The body, as JSON text.
     pub body: Option<&'a str>,
 }
 
-/// An answer.
+/// One response of the edge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The status code.
+    /// The HTTP status code.
     pub status: u16,
-    /// The body, JSON.
+    /// The body, parsed as JSON.
     pub body: Value,
 }
 
-/// Sends it and reads the whole answer.
+/// Sends a request and reads the whole response.
 pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
     let lost = || {
         format!("nothing answers at http://{edge}; start `cofferdam serve`, with the same `--home`")
@@ -82,7 +82,7 @@ pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
     parse(&bytes)
 }
 
-/// Reads a whole answer.
+/// Parses a whole response.
 fn parse(bytes: &[u8]) -> Result<Answer> {
     let broken = "what answers there does not speak HTTP/1.1 as the edge does";
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context(broken)?;
@@ -119,7 +119,7 @@ fn parse(bytes: &[u8]) -> Result<Answer> {
     Ok(Answer { status, body })
 }
 
-/// Joins chunks (RFC 9112, section 7.1); trailers are passed over.
+/// Joins chunks (RFC 9112, section 7.1) and ignores trailers.
 fn unchunk(mut rest: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! `cofferdam init`: makes a home for a tree or a cluster: configuration, keys, trust file, plugins
-//! and policy. Never overwrites: what is there is named and kept.
+//! `cofferdam init`: creates a home for a tree or a cluster: configuration, keys, trust file,
+//! plugins and policy. Never overwrites a file: existing ones are named and kept.
 
 mod assets;
 mod target;
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use target::Target;
 pub use target::random;
 
-/// Names the variable with the folder to copy from.
+/// The variable with the folder of the shipped assets.
 const ASSETS: &str = "COFFERDAM_ASSETS";
 
 const EXAMPLES: &str = "Examples:
@@ -74,7 +74,7 @@ pub struct Init {
     policy: Option<PathBuf>,
 }
 
-/// What was done, line by line.
+/// The steps of `init`, line by line.
 #[derive(Default)]
 struct Log {
     lines: Vec<String>,
@@ -89,7 +89,7 @@ impl Log {
         self.lines.push(format!("  kept     {what}"));
     }
 
-    /// The same for programs: the word and what it is about.
+    /// The same steps for programs: a verb and its object.
     fn done(&self) -> Vec<Value> {
         let parts = self.lines.iter().filter_map(|line| line.trim().split_once(' '));
         parts.map(|(word, what)| json!({"what": word, "of": what.trim()})).collect()
@@ -108,11 +108,11 @@ impl Init {
             (None, Some(name), [Some(viewer), Some(provisioner), Some(reaper)]) => {
                 target::cluster(name, [viewer, provisioner, reaper], working)?
             }
-            // The command line was refused before.
+            // The parser refused such a command line before.
             (None, ..) => bail!("name a tree, or a cluster with `--kubernetes`"),
         };
-        // Read here and not by the parser, whose usage lines would name `--assets` as required
-        // while the variable is set.
+        // Read here and not by clap: with the variable set, its usage lines would name `--assets`
+        // as required.
         let assets = self.assets.or_else(|| {
             std::env::var_os(ASSETS).filter(|text| !text.is_empty()).map(PathBuf::from)
         });
@@ -140,7 +140,7 @@ impl Init {
             write_private(&home.agents(), trust::AGENTS.as_bytes())?;
             log.made("agents/agents.toml, without an agent");
         }
-        // Without a policy there is nothing to trust: it comes first.
+        // The policy comes first, because the trust file needs its digest.
         let (module, data) = assets::policy(home, &assets.policy, fresh, &mut log)?;
         let bench = Bench::start()?;
         let named = || format!("the policy in `{}`", home.policy().display());
@@ -165,7 +165,7 @@ impl Init {
         }
         let before = trust.trust()?.tools;
         assets::plugins(home, &assets.plugins, &bench, &mut trust, &mut log)?;
-        // In a home that is completed, the policy was tried on the tools that it had.
+        // In an existing home, the policy was already measured with the accepted tools.
         let tools = trust.trust()?.tools;
         let new: Vec<_> = tools
             .iter()
@@ -212,7 +212,7 @@ impl Init {
     }
 }
 
-/// The configuration. A home that has one keeps its name and what it serves.
+/// Writes the configuration. An existing one keeps its name and its infrastructure.
 fn configure(
     home: &Home,
     served: &Target,
@@ -240,7 +240,7 @@ fn configure(
     }
     let mut environment = environment.clone();
     if home.trust().exists() {
-        // Only the configuration was lost: both files have to name the same environment.
+        // Only the configuration was lost: it must name the environment of the trust file.
         environment.name = TrustFile::open(home)?.trust()?.environment.name;
     }
     let listen = listen.unwrap_or(config::LISTEN);
@@ -256,7 +256,7 @@ fn configure(
     Ok(environment)
 }
 
-/// How the home has to be named in further commands.
+/// The option that names this home in further commands.
 fn at(home: &Home) -> String {
     let usual = Home::find(None, |name| std::env::var_os(name), Path::new("/"));
     if usual.is_ok_and(|usual| usual == *home) {

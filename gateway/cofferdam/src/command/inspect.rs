@@ -1,5 +1,5 @@
-//! `cofferdam inspect`: what a component could ever do, said by the host from its bytes and its
-//! ceiling. Runs a tool's examples in the sandbox, and nothing else.
+//! `cofferdam inspect`: prints the widest effects of a component, from its bytes and its ceiling.
+//! Runs only the examples of a tool, in the sandbox.
 
 use super::baseline::{Baseline, Compared, few, width};
 use super::plugin::{Bench, Kind, Plugin};
@@ -17,7 +17,7 @@ use cofferdam_sandbox::limit;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Characters of an example's arguments: two lines of a terminal; `--json` has all.
+/// The most characters of an example's arguments: two lines of a terminal; `--json` has all.
 const EXAMPLE: usize = 200;
 
 /// Prints the imports of a component, its ceiling, its texts for models, and the differences from
@@ -49,9 +49,9 @@ impl Inspect {
     }
 }
 
-/// The report on a component, against what was accepted of its name.
+/// The report on a component, compared with the accepted one of its name.
 pub fn inspect(bench: &Bench, plugin: &Plugin, home: &Home) -> Result<Report> {
-    // Without a home there is nothing accepted, and nothing wrong either.
+    // Without a home there is no accepted component; that is not an error.
     let trust = if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };
     match &plugin.kind {
         Kind::Executor(name) => Ok(executor(plugin, name, trust.as_ref())),

@@ -1,4 +1,5 @@
-//! `cofferdam jobs`, `show` and `status`: what the recorder knows, for operators. Changes nothing.
+//! `cofferdam jobs`, `show` and `status`: the state of the recorder, for operators. Changes
+//! nothing.
 
 use super::approve::write_out;
 use super::doctor;
@@ -23,7 +24,7 @@ use cofferdam_core::text::{in_full, question, seconds};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Characters of a summary in a list.
+/// The most characters of a summary in a list.
 const SUMMARY: usize = 60;
 
 /// Lists the jobs of all agents, newest first.
@@ -79,7 +80,7 @@ impl Jobs {
 }
 
 impl Jobs {
-    /// As many as were asked for: one answer may carry fewer.
+    /// Gets the wanted number of jobs. One response may have fewer.
     fn jobs(&self, home: &Home) -> Result<Vec<OwnedJob>> {
         let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let mut jobs: Vec<OwnedJob> = Vec::new();
@@ -208,7 +209,7 @@ impl Show {
     }
 }
 
-/// The room on the disk under the store.
+/// The free space on the disk of the store.
 fn room(disk: Disk) -> String {
     format!(
         "{} free, of which {} stay for running jobs",
@@ -217,7 +218,7 @@ fn room(disk: Disk) -> String {
     )
 }
 
-/// The page while nothing is served: what stands in the way of a start, and how to start.
+/// The page without a running `serve`: the obstacles of a start, and the command for it.
 fn not_serving(home: &Home) -> Report {
     let mut found = Findings::default();
     let (config, _) = doctor::installation(home, None, &mut found);
@@ -234,7 +235,7 @@ fn not_serving(home: &Home) -> Report {
     Report::new(lines.join("\n"), json).good(false)
 }
 
-/// What can be said while the recorder of a running `serve` does not answer.
+/// The page of a running `serve` whose recorder does not respond.
 fn unanswered(home: &Home, error: &anyhow::Error) -> Report {
     let mut found = Findings::default();
     if let Ok(config) = Config::read(home) {
@@ -262,7 +263,7 @@ impl Status {
             return Ok(not_serving(home));
         }
         let answer = match recorder_client::ask(home, &Operate::Status) {
-            // The socket of one that was killed is still there.
+            // A killed `serve` does not remove its socket.
             Err(_) if !copies::running(home) => return Ok(not_serving(home)),
             Err(error) => return Ok(unanswered(home, &error)),
             Ok(answer) => answer,
@@ -283,8 +284,8 @@ impl Status {
             return Err(recorder_client::unexpected());
         };
         let environment = TrustFile::open(&copies::in_use(home))?.trust()?.environment;
-        // Of the infrastructure itself the recorder knows nothing: which it is stands in the trust
-        // file, how it is only its roles see.
+        // The recorder knows nothing of the infrastructure: its name is in the trust file, and only
+        // the roles read its state.
         let backend = if environment.is_cluster() { "a Kubernetes cluster" } else { "a directory" };
         let mut lines =
             vec![format!("environment  {}, {backend} ({})", environment.name, environment.id)];
@@ -326,7 +327,7 @@ impl Status {
         ));
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
         lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
-        // The recorder's word on its disk, and once.
+        // The recorder reports its disk itself; report it once.
         let errors = supervisor
             .faults
             .iter()

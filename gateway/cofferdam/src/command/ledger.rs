@@ -1,5 +1,5 @@
-//! `cofferdam ledger`: checks and proves what was recorded, from files and a key alone. Asks the
-//! recorder only which entries belong to a call.
+//! `cofferdam ledger`: checks and proves entries, with files and a public key. Asks the recorder
+//! only for the indexes of a call's entries.
 
 use super::recorder_client;
 use super::report::{Report, Usage};
@@ -232,7 +232,7 @@ impl Prove {
     }
 }
 
-/// The entries of a call, oldest first.
+/// The indexes of a call's entries, oldest first.
 fn entries(home: &Home, id: &str) -> Result<Vec<u64>> {
     let Operated::Story { entries, .. } =
         recorder_client::ask(home, &Operate::Show { call: id.to_owned() })?
@@ -246,7 +246,7 @@ fn check(file: &Path, key: &VerifyingKey) -> Result<Report> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read `{}`", file.display()))?;
     let proven = verify_proof(&text, key).or_else(|error| match text.ends_with('\n') {
-        // What was printed on a terminal and saved may have lost its last line break.
+        // A checkpoint that was copied from a terminal may lack its last line break.
         true => Err(error),
         false => verify_proof(&format!("{text}\n"), key),
     })?;

@@ -1,6 +1,5 @@
-//! `cofferdam new`: a tool of one's own, in a folder of its own: the worked example under another
-//! name, with everything that a build outside this repository needs. Writes into a folder that it
-//! makes, and nowhere else.
+//! `cofferdam new`: creates a folder with a new tool: the example tool under another name, with all
+//! files for a build outside of this repository. Writes only to the new folder.
 
 use super::report::{Report, Usage};
 use anyhow::{Context as _, Result, bail};
@@ -9,25 +8,24 @@ use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The worked example: `cargo test` in `plugins/` holds it.
+/// The code of the example tool, which the tests of `plugins/` check.
 const LIB: &str = include_str!("../../../../plugins/tools/hello/src/lib.rs");
-/// Its arguments.
+/// The schema of its arguments.
 const INPUT: &str = include_str!("../../../../plugins/tools/hello/input.schema.json");
-/// The versions that the shipped tools are built of, so that a first build is one that was tried.
+/// The lock file of the shipped tools: the first build uses tested versions.
 const LOCK: &str = include_str!("../../../../plugins/Cargo.lock");
-/// The compiler that they are built with.
+/// The compiler of the shipped tools.
 const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
-/// How they are linked, with words about their own repository before it.
+/// The linker settings of the shipped tools, after a comment about this repository.
 const LINKED: &str = include_str!("../../../../plugins/.cargo/config.toml");
 
-/// Where in the example its own head ends.
+/// The first line of the example after its own head.
 const HEAD: &str = "//! A tool does nothing.";
 
-/// Characters of a tool's name, as `tool.wit` says.
+/// The most characters of a tool's name, as in `tool.wit`.
 const NAME: usize = 64;
 
-/// Words that are names of tools, but not of crates: Rust's own, and the crates that a tool is
-/// written with.
+/// Names that a tool may have and a crate may not: Rust's keywords, and the dependencies of a tool.
 const TAKEN: [&str; 55] = [
     "abstract",
     "alloc",
@@ -173,7 +171,7 @@ impl New {
     }
 }
 
-/// Arguments that the example takes.
+/// Valid arguments of the example.
 const EXAMPLE: &str = r#"{"namespace": "team-a", "name": "web", "greeting": "Ahoy"}"#;
 
 /// The SDK of the checkout that this binary was built in: `target/PROFILE/cofferdam` lies two
@@ -184,7 +182,7 @@ fn beside() -> Option<PathBuf> {
     sdk.join("Cargo.toml").is_file().then_some(sdk)
 }
 
-/// A name for agents that is one for a crate too.
+/// Checks a name that agents and cargo accept.
 fn named(name: &str) -> Result<()> {
     let plain =
         name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
@@ -204,7 +202,7 @@ fn named(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where the SDK comes from.
+/// The source of the SDK.
 enum Sdk {
     Folder(String),
     Git { url: String, tag: String },
@@ -229,7 +227,7 @@ impl Sdk {
         }
     }
 
-    /// The dependency, as a manifest names it.
+    /// The dependency on the SDK, as a line of a manifest.
     fn line(&self) -> String {
         let text = |text: &str| toml::Value::String(text.to_owned()).to_string();
         match self {
@@ -241,11 +239,11 @@ impl Sdk {
     }
 }
 
-/// Path, content, and what it is.
+/// The path, the content and the purpose of a file.
 type File = (&'static str, String, &'static str);
 
 fn files(name: &str, sdk: &Sdk) -> Result<Vec<File>> {
-    // Both halves are held by tests: the shipped files have these words.
+    // Tests check that the shipped files have both texts.
     let example = LIB.find(HEAD).and_then(|at| LIB.get(at..)).context("the example has no head")?;
     let linked = LINKED
         .find("[target.")

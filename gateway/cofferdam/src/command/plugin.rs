@@ -1,6 +1,5 @@
-//! A component or policy file as commands see it: what it is for, what it asks for, what it says it
-//! is. All of it is a stranger's: it is compiled, and a tool is run, in guest processes alone;
-//! executors and a task's commands are never run.
+//! A component or policy file with its role, imports and definition. The file is untrusted: it is
+//! compiled, and a tool runs, only in guest processes. Executors and Wasm commands never run here.
 
 use crate::serve::guest_process;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -20,61 +19,61 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Where strangers' files are looked at: guest processes, one for each question.
+/// The guest processes that read untrusted files, one for each request.
 #[derive(Debug, Clone)]
 pub struct Bench(PathBuf);
 
-/// A component that would be loaded.
+/// A component that would load.
 pub struct Plugin {
-    /// Where it was read.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its bytes.
+    /// The bytes of the component.
     pub bytes: Vec<u8>,
-    /// Their digest.
+    /// The digest of the bytes.
     pub digest: ComponentDigest,
-    /// The names of what it imports.
+    /// The names of the imported interfaces.
     pub imports: Vec<String>,
-    /// The names of what it exports and is never called.
+    /// The names of exported functions that Cofferdam never calls.
     pub unused: Vec<String>,
-    /// What it is for.
+    /// The role of the component.
     pub kind: Kind,
     lint: Result<Vec<Warning>, RootCombinator>,
     bench: Bench,
     artefact: Vec<u8>,
 }
 
-/// What a component is for.
+/// The role of a component.
 pub enum Kind {
-    /// Makes plans.
+    /// A tool: makes plans.
     Tool(Box<Definition>),
-    /// Carries them out; its name is its file's.
+    /// An executor, with the name of its file.
     Executor(String),
-    /// Is what a task runs; its name is its file's.
+    /// A Wasm command, with the name of its file.
     Command(String),
 }
 
-/// A policy that would be loaded, with its data document.
+/// A policy that would load, with its data document.
 pub struct Policy {
     bench: Bench,
     artefact: Vec<u8>,
     data: String,
 }
 
-/// What became of an example.
+/// The result of an example.
 pub struct ExampleRun<'a> {
-    /// The example.
+    /// The example that ran.
     pub example: &'a Example,
-    /// The fault, if it did not give the draft it says.
+    /// The error, if the tool returned another draft than the example has.
     pub error: Option<String>,
 }
 
 impl Bench {
-    /// Guests are made of the binary beside this one.
+    /// Uses the guest binary beside this one.
     pub fn start() -> Result<Self> {
         guest_process::beside().map(Self)
     }
 
-    /// Reads a component, refuses one that would not be loaded, and asks a tool what it is.
+    /// Reads a component, refuses one that would not load, and reads the definition of a tool.
     pub fn read(&self, path: &Path) -> Result<Plugin> {
         wasm(path)
             .and_then(|bytes| self.open(path, bytes))
@@ -110,7 +109,7 @@ impl Bench {
         };
         let lint =
             if let Kind::Tool(definition) = &kind { lint(definition) } else { Ok(Vec::new()) };
-        // A combinator that is refused says more than an example that it does not permit.
+        // A refused combinator is a better error than an example outside of the schema.
         if let (Kind::Tool(definition), Ok(_)) = (&kind, &lint) {
             check_definition(definition)?;
         }
@@ -161,7 +160,8 @@ impl Bench {
         self.compiled(&Compute::CompileTrial, module, data)
     }
 
-    /// `too-large` for data beyond [`DATA`]; the guest's own fault for a module that is none.
+    /// `too-large` for data of more than [`DATA`] bytes; else the error of the guest for an invalid
+    /// module.
     fn compiled(&self, compile: &Compute, module: &[u8], data: &str) -> Result<Policy> {
         if data.len() > DATA {
             let (kib, most) = (data.len() >> 10, DATA >> 10);
@@ -177,18 +177,18 @@ impl Bench {
     }
 }
 
-/// Bytes of a data document: each decision reads all of it, and parsed it needs some eight times as
-/// much.
+/// The most bytes of a data document: each decision reads it, and parsed it needs about eight times
+/// the memory.
 const DATA: usize = 2 << 20;
 
-/// Bytes of questions that one guest process is asked, before they are written as JSON.
+/// The most bytes of policy inputs for one guest process, before they are written as JSON.
 const TRIALS: usize = 1 << 20;
 
 impl Policy {
     /// Runs trials, each in a fresh instance; one outcome for each, in order.
     ///
     /// # Errors
-    /// The guest's own fault where the policy cannot even be loaded.
+    /// The error of the guest, if the policy does not load.
     pub fn attempt(&self, trials: &[Trial]) -> Result<Vec<Tried>> {
         let mut tried = Vec::new();
         let mut rest = trials;
@@ -220,7 +220,7 @@ impl Policy {
         Ok(tried)
     }
 
-    /// One answer, as JSON text.
+    /// Evaluates the policy for one input; returns JSON text.
     pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
         let (entrypoint, data) = (entrypoint.to_owned(), self.data.clone());
         let decide = Compute::Decide { entrypoint, data, input: input.to_owned() };
@@ -241,10 +241,10 @@ impl Policy {
     }
 }
 
-/// The bytes of a Wasm file that is not too large to be loaded. Reads no more than that of it.
+/// Reads the bytes of a Wasm file, up to the limit.
 ///
 /// # Errors
-/// The file cannot be read, is no plain file, or is larger than [`limit::WASM`].
+/// The file cannot be read, is not a plain file, or is larger than [`limit::WASM`].
 pub fn wasm(path: &Path) -> Result<Vec<u8>> {
     let told = std::fs::metadata(path).context("cannot read it")?;
     if !told.is_file() {
@@ -264,11 +264,11 @@ pub fn wasm(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What Rust's own clock panics with where there is none; the text is in every module that could
-/// come to it.
+/// The panic message of Rust's clock on a machine without one. Every module that can reach the
+/// clock has this text.
 const CLOCK: &[u8] = b"time not implemented on this platform";
 
-/// What an author has to know of it.
+/// The warning for authors about the clock.
 pub const NO_CLOCK: &str = "it uses `std::time`, which does not exist in a tool: it stops the \
                             call; leave it out, and where a value is the time write `{\"$host\": \
                             \"started_at\"}`, which the runner fills in";
@@ -282,7 +282,7 @@ fn unexpected(computed: &Computed) -> anyhow::Error {
     anyhow!("the guest process answered something else: {computed:?}")
 }
 
-/// A component without a name of its own is called as its file.
+/// The name of a file without its extension: the name of an executor or a command.
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -296,7 +296,7 @@ impl Plugin {
         }
     }
 
-    /// As a trust file names it, with this ceiling.
+    /// The entry of the trust file, with this ceiling.
     pub fn trusted(&self, definition: &Definition, ceiling: Ceiling) -> TrustedTool {
         TrustedTool {
             name: definition.name.clone(),
@@ -306,10 +306,10 @@ impl Plugin {
         }
     }
 
-    /// What some hosts of models refuse in a tool's schemas.
+    /// Warnings about schemas that some MCP hosts refuse.
     ///
     /// # Errors
-    /// `schema`, where all of them would refuse it.
+    /// `schema`, if every MCP host would refuse the schema.
     pub fn warnings(&self) -> Result<Vec<Warning>> {
         match &self.lint {
             Ok(warnings) => Ok(warnings.clone()),
@@ -320,7 +320,7 @@ impl Plugin {
         }
     }
 
-    /// What a tool makes of canonical arguments, in a fresh guest process.
+    /// Runs a tool with canonical arguments in a new guest process; returns its draft.
     pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         let plan = Compute::Plan { arguments: arguments.to_owned() };
         let asked =
@@ -335,7 +335,7 @@ impl Plugin {
         }
     }
 
-    /// A trap of a tool that was linked with Rust's clock: there is none to read.
+    /// Explains the trap of a tool that used Rust's clock.
     fn explained(&self, error: GuestError) -> GuestError {
         if error.code != "trap" || !has_clock(&self.bytes) {
             return error;
@@ -344,7 +344,7 @@ impl Plugin {
         GuestError { detail, ..error }
     }
 
-    /// Runs a tool's examples: each must give the draft it says, and one that its ceiling permits.
+    /// Runs the examples of a tool. Each must return its expected draft, within the ceiling.
     pub fn examples(&self, executors: &[TrustedExecutor]) -> Vec<ExampleRun<'_>> {
         let Kind::Tool(definition) = &self.kind else { return Vec::new() };
         let trusted = self.trusted(definition, definition.ceiling.clone());
@@ -380,12 +380,12 @@ fn run(
     within(draft, trusted, executors)
 }
 
-/// Holds a draft against a ceiling, as the gateway would.
+/// Checks a draft against a ceiling, as the gateway does.
 ///
 /// # Errors
-/// The operation that is beyond it, and the line that is missing.
+/// The operation outside the ceiling, and the missing line of the ceiling.
 pub fn within(draft: Draft, trusted: &TrustedTool, executors: &[TrustedExecutor]) -> Result<()> {
-    // An executor that was not accepted yet is no fault of the draft.
+    // An executor that is not accepted yet is not an error of the draft.
     let mut known = executors.to_vec();
     for name in trusted
         .ceiling
@@ -395,8 +395,7 @@ pub fn within(draft: Draft, trusted: &TrustedTool, executors: &[TrustedExecutor]
     {
         known.push(TrustedExecutor { name: name.clone(), digest: ComponentDigest::of(b"") });
     }
-    // A command comes with the arguments: its digest is given by the one who calls, who names one
-    // that was accepted.
+    // The arguments name the command: the caller gives the digest of an accepted one.
     let commands: Vec<TrustedCommand> =
         draft.operations.iter().filter_map(|step| named(&step.operation)).collect();
     let accepted = Accepted { executors: &known, commands: &commands };

@@ -1,5 +1,5 @@
-//! `cofferdam policy`: tests and builds a policy's sources, and asks a compiled one a question
-//! exactly as the gateway would. Accepts nothing.
+//! `cofferdam policy`: tests and builds the sources of a policy, and evaluates a compiled policy as
+//! the gateway does. Accepts nothing.
 
 mod cases;
 mod check;
@@ -31,10 +31,10 @@ use serde_json::{Value, json};
 use sources::Sources;
 use std::path::{Path, PathBuf};
 
-/// Share of a policy's lines that its tests have to reach, in percent.
+/// The required coverage of a policy's lines by its tests, in percent.
 const COVERAGE: &str = "90";
 
-/// Tests and asks policies.
+/// Tests, builds and evaluates policies.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
     /// Check a policy and run its tests, on OPA's interpreter and in the compiled module; the tests
@@ -53,7 +53,7 @@ pub enum Policy {
     Eval(Eval),
 }
 
-/// Tests a policy's sources.
+/// Checks the sources of a policy and runs its tests.
 #[derive(Debug, Args)]
 pub struct Test {
     /// The folder with the policy's .rego files and data.json
@@ -75,7 +75,7 @@ pub struct Build {
     out: PathBuf,
 }
 
-/// Asks a policy.
+/// Evaluates a policy for one input.
 #[derive(Debug, Args)]
 pub struct Eval {
     /// The policy input: a JSON document in the form of `policies/schema/input.json`; `-` reads
@@ -101,12 +101,12 @@ impl Policy {
     }
 }
 
-/// A refusal of a policy, with the word that tests and programs know it by.
+/// A refusal of a policy, with its code for tests and programs.
 fn refusal(code: &str, detail: String) -> anyhow::Error {
     GuestError { code: code.to_owned(), detail }.into()
 }
 
-/// A policy whose tests pass, in both.
+/// A policy whose tests pass in the interpreter and in the module.
 struct Tested {
     sources: Sources,
     opa: Opa,
@@ -135,7 +135,7 @@ impl Test {
             )
         };
         let output = run(&[])?;
-        // A rule that decides in one of the two alone fails a test as well: say both.
+        // A difference between the two often fails a test as well: report both.
         let both = cases::compare(&sources, &opa, &bench, &capabilities);
         if !output.status.success() {
             let differs = both.err().map_or(String::new(), |error| format!("\n{error:#}"));
@@ -183,7 +183,7 @@ impl Build {
         tested.bench.policy(&compiled.module, &compiled.data)?;
         let digest =
             policy_digest(&compiled.module, &compiled.data).context("data.json is not readable")?;
-        // The ceilings of this installation; without one, those of the widest tool there could be.
+        // The ceilings of this installation; without an installation, the widest possible tool.
         let trust =
             if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };
         let (environment, tools) = match trust {
@@ -231,7 +231,7 @@ impl Eval {
             std::fs::read(&self.input)
                 .with_context(|| format!("cannot read `{}`", self.input.display()))?
         };
-        // The same types the gateway fills in: a question it could never ask is refused.
+        // Parsed with the types of the gateway: an input that the gateway cannot make is refused.
         let shape = |error: strict::JsonError| {
             Usage(format!(
                 "`{}` is no question the gateway would ask: {error}",

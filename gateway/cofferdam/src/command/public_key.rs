@@ -1,12 +1,12 @@
-//! An approver's public key file, in whatever form people have it: taken, or refused with what to
-//! do. Never reads a private key, and keeps no comment: what is enrolled is the key alone.
+//! Reads the public key file of an approver in every common form, or refuses it with a remedy.
+//! Never reads a private key, and keeps no comment.
 
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::escape::legible;
 use ssh_key::PublicKey;
 use std::path::Path;
 
-/// Kinds whose signatures are checked here, as key files name them.
+/// The supported kinds of keys, by their names in key files.
 const TAKEN: [&str; 4] = [
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -14,11 +14,10 @@ const TAKEN: [&str; 4] = [
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
-/// What a kind of key that is not taken is answered.
+/// The remedy for an unsupported kind of key.
 pub const MAKE_ONE: &str = "make one with `ssh-keygen -t ed25519` (or `-t ed25519-sk`)";
 
-/// Forms of other tools, by what they begin with: what the file is, and the remedy. `{}` is the
-/// file.
+/// File forms of other tools: first bytes, description and remedy. `{}` is the file.
 const OTHER_FORMS: [(&str, &str); 7] = [
     (
         "---- BEGIN SSH2 PUBLIC KEY",
@@ -63,7 +62,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<PublicKey> {
              -Encoding ascii` instead"
         );
     }
-    // Only a comment may have letters beyond ASCII, and it is left out.
+    // Only the comment can have letters outside of ASCII, and it is not kept.
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.contains("PRIVATE KEY") {
@@ -92,7 +91,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<PublicKey> {
     let mut words = line.split_whitespace();
     let (kind, key) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if !is_kind(kind) {
-        // As in `authorized_keys`, `allowed_signers` and `known_hosts`.
+        // The line has a prefix, as in `authorized_keys`, `allowed_signers` and `known_hosts`.
         if let Some(at) = line.split_whitespace().position(is_kind) {
             let alone: Vec<&str> = line.split_whitespace().skip(at).take(1).collect();
             bail!(
@@ -134,7 +133,7 @@ fn is_kind(word: &str) -> bool {
         || (word.contains('@') && word.contains("-cert-v"))
 }
 
-/// Returns whether a key's own device has to be touched for each signature.
+/// Returns whether each signature of a key needs a touch of its device.
 pub fn is_security_key(key: &PublicKey) -> bool {
     key.algorithm().as_str().starts_with("sk-")
 }
@@ -146,7 +145,7 @@ mod tests {
 
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
-    /// Of `ssh-keygen`'s own test data (regress/unittests/sshkey/testdata).
+    /// From the test data of `ssh-keygen` (regress/unittests/sshkey/testdata).
     const SECURITY_KEY: &str = "sk-ssh-ed25519@openssh.com \
                                 AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAICFo/\
                                 k5LU8863u66YC9eUO2170QduohPURkQnbLa/dczAAAABHNzaDo=";

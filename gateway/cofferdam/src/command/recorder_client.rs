@@ -1,5 +1,5 @@
-//! The operator's socket to the recorder. A request that changes something or reads payloads is a
-//! ledger entry with this user's id.
+//! The client of the recorder's operator socket. A request that changes state or reads payloads
+//! becomes a ledger entry with the id of this user.
 
 use crate::config::home::Home;
 use anyhow::{Context as _, Result, anyhow};
@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// Asks the running recorder.
+/// Sends one request to the running recorder.
 pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
     let path = home.operator_socket();
     let stream = UnixStream::connect(&path).map_err(|error| unreached(&path, &error))?;
@@ -28,7 +28,7 @@ pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
     })
 }
 
-/// Why the socket cannot be reached, and what to do.
+/// The error for an unreachable socket, with the remedy.
 fn unreached(path: &Path, error: &std::io::Error) -> anyhow::Error {
     let shown = path.display();
     if error.kind() == std::io::ErrorKind::PermissionDenied {
@@ -42,7 +42,7 @@ fn unreached(path: &Path, error: &std::io::Error) -> anyhow::Error {
     )
 }
 
-/// An answer to something else.
+/// The error for a response of another kind.
 pub fn unexpected() -> anyhow::Error {
     anyhow!(
         "the recorder answered something else; is `cofferdam serve` of the same version as this \

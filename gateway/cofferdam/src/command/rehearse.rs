@@ -1,6 +1,6 @@
-//! Tries a policy on the largest questions that the accepted ceilings permit, before it is
-//! accepted. What is too slow or too large is refused here, not at the first real call. Decides
-//! nothing else.
+//! Measures a policy with the largest inputs that the accepted ceilings permit, before it is
+//! accepted. Here, and not at the first real call, a policy is refused that needs too much time or
+//! memory. Decides nothing else.
 
 use super::plugin::Bench;
 use anyhow::{Context as _, Result};
@@ -17,34 +17,34 @@ use cofferdam_sandbox::limit;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What a decision over the largest question may use of its instructions and memory: one half. The
-/// other half is for slower machines, and for what no question of these has.
+/// The share of the limits that a decision for the largest input may use: one half. The other half
+/// is for slower machines and for larger inputs.
 const SHARE: u64 = 2;
 
-/// Names of one sort that a data document gives to the caller of a trial: no caller has more roles.
+/// The most names of one sort that the caller of a trial has: no caller has more roles.
 const NAMES: usize = 32;
 
-/// The most that any of the largest questions needed, or what is accepted.
+/// The largest measured need of all inputs, or the accepted limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Instructions of Wasm.
+    /// WebAssembly instructions.
     pub instructions: u64,
-    /// Bytes of memory.
+    /// The memory in bytes.
     pub memory: u64,
 }
 
 impl Needs {
-    /// What is accepted.
+    /// The accepted limit.
     pub fn most() -> Self {
         let memory = u64::try_from(limit::POLICY_MEMORY).unwrap_or(u64::MAX);
         Self { instructions: limit::POLICY_INSTRUCTIONS / SHARE, memory: memory / SHARE }
     }
 }
 
-/// Tries a policy on the largest questions of these tools.
+/// Measures a policy with the largest inputs of these tools.
 ///
 /// # Errors
-/// `time` or `memory`: names the measure, the limit, the question and the tool.
+/// `time` or `memory`: names the measure, the limit, the input and the tool.
 pub fn rehearse(
     bench: &Bench,
     policy: (&[u8], &str),
@@ -54,8 +54,8 @@ pub fn rehearse(
     attempt(bench, policy, tools, context, |_| true)
 }
 
-/// Tries a policy on those of the largest questions of all tools that the new ones bring. Of the
-/// others the policy was tried before.
+/// Measures a policy with the largest inputs that new tools add. It was already measured with the
+/// others.
 ///
 /// # Errors
 /// As [`rehearse`].
@@ -81,7 +81,7 @@ fn attempt(
     let ask =
         |subject: &Subject| largest(tools, Asker { subject, context, namespaces: &namespaces });
     let mut asked = ask(&caller(&document));
-    // A caller without a name is often a case of its own.
+    // Rules often treat a caller without a name separately.
     asked.extend(ask(&anonymous()).into_iter().max_by_key(|asked| asked.question.len()));
     asked.retain(wanted);
     if asked.is_empty() {
@@ -102,7 +102,7 @@ fn attempt(
     Ok(needs)
 }
 
-/// A tool that permits what any tool could: for policies that are built where none is accepted.
+/// The widest possible tool, for policies that are built without an installation.
 pub fn widest() -> TrustedTool {
     let grant = |action, group: &str, kind: &str, fields: &[&str]| Grant {
         action,
@@ -152,15 +152,15 @@ fn trial(asked: &Largest) -> Trial {
     }
 }
 
-/// What a question used too much of.
+/// The measure above its limit.
 struct Excess {
     code: &'static str,
     used: String,
     most: String,
 }
 
-/// Any other fault is the policy's own answer to a question that no caller may ever ask: a real
-/// call is denied then.
+/// Any other error is an answer of the policy to an input that no caller can make: a real call
+/// would be denied.
 fn exceeded(tried: &Tried) -> Option<Excess> {
     let code = tried.fault.as_ref().map_or("", |(code, _)| code.as_str());
     let most = Needs::most();
@@ -182,7 +182,7 @@ fn exceeded(tried: &Tried) -> Option<Excess> {
     None
 }
 
-/// Instructions are told in millions.
+/// The unit of instructions in texts.
 pub const MILLION: u64 = 1_000_000;
 
 fn refusal(asked: &Largest, excess: &Excess, data: usize) -> anyhow::Error {
@@ -205,7 +205,7 @@ fn refusal(asked: &Largest, excess: &Excess, data: usize) -> anyhow::Error {
     GuestError { code: (*code).to_owned(), detail }.into()
 }
 
-/// A caller with every role that the data name, who acts for a person that they name.
+/// A caller with every role in the data, who acts for a person in the data.
 fn caller(document: &Value) -> Subject {
     let mut roles = named(document, "roles");
     roles.extend(keys(document, "roles"));
@@ -223,7 +223,7 @@ fn subject(kind: &str, id: &str, roles: Vec<String>, person: Option<String>) -> 
     Subject { kind: kind.to_owned(), id: id.to_owned(), properties }
 }
 
-/// The texts of every list under this key, anywhere in the data; a pattern is no name.
+/// The texts of every list under this key, anywhere in the data, without patterns.
 fn named(document: &Value, key: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
     visit(document, &mut |name, value| {

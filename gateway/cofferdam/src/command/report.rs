@@ -1,4 +1,4 @@
-//! What a command answers: text for people, JSON for programs, and an exit code. The one place that
+//! The report of a command: text for people, JSON for programs, and an exit code. No other file
 //! prints a result.
 
 use crate::config::ConfigErrors;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// `EX_USAGE` of sysexits.h; what `serve` ends with when its configuration is faulty.
+/// `EX_USAGE` of sysexits.h: the exit code for an error in the configuration.
 const CONFIGURATION: u8 = 64;
-/// As clap ends.
+/// The exit code of clap for a usage error.
 const USAGE: u8 = 2;
 
-/// A command's answer.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Report {
     text: String,
@@ -23,23 +23,23 @@ pub struct Report {
 }
 
 impl Report {
-    /// An answer: `text` ends without a line break.
+    /// A result. `text` has no line break at its end.
     pub fn new(text: impl Into<String>, json: Value) -> Self {
         Self { text: text.into(), json: Some(json), good: true }
     }
 
-    /// Everything was said already.
+    /// A result without output: the log already has everything.
     pub fn silent() -> Self {
         Self { text: String::new(), json: None, good: true }
     }
 
-    /// What programs are answered.
+    /// The JSON for programs.
     #[cfg(test)]
     pub fn value(&self) -> Value {
         self.json.clone().unwrap_or_default()
     }
 
-    /// An answer that tells of a refusal or a failure: exit code 1.
+    /// Marks a refusal or a failure, which exits with 1.
     #[must_use]
     pub fn good(mut self, good: bool) -> Self {
         self.good = good;
@@ -47,12 +47,12 @@ impl Report {
     }
 }
 
-/// The command line made no sense together, though each word did.
+/// A usage error that only the combination of arguments shows.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// Prints the answer or the fault; gives the exit code.
+/// Prints the result or the error; returns the exit code.
 pub fn end(done: Result<Report>, json: bool) -> ExitCode {
     match done {
         Ok(report) => {
@@ -90,17 +90,16 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
     }
 }
 
-/// A fault as a terminal may be given it: some of its words may be another role's, an agent's or a
-/// file's, and a terminal obeys what it cannot show. Line breaks stay.
+/// Escapes an error for a terminal. Parts of it may come from a role, an agent or a file, and could
+/// have control characters. Line breaks remain.
 fn on_terminal(said: &str) -> String {
     said.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The form of every answer in JSON: keys are added under the same mark, and change only with
-/// another.
+/// The version of the JSON form. New keys keep the version; a changed key needs a new one.
 const FORM: &str = "cofferdam.cli.v1";
 
-/// An answer with the mark of its form.
+/// Adds the version to a JSON result.
 fn marked(mut value: Value) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.insert("schema".to_owned(), FORM.into());
@@ -108,7 +107,7 @@ fn marked(mut value: Value) -> Value {
     value
 }
 
-/// A reader that went away (`cofferdam jobs | head`) is no fault to tell.
+/// A reader that closed the pipe (`cofferdam jobs | head`) is not an error.
 fn write_out(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;

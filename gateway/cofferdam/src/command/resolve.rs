@@ -1,5 +1,5 @@
-//! `cofferdam resolve`: a person looked at what a runner could not tell, and says what became of
-//! it. Changes nothing but the record: the outcome stays, the finding is an entry of its own.
+//! `cofferdam resolve`: records an operator's finding about an indeterminate call. The outcome
+//! remains; the finding is an entry of its own.
 
 use super::recorder_client;
 use super::report::{Report, Usage};
@@ -123,7 +123,7 @@ impl Resolve {
     }
 }
 
-/// A job that is stuck, and that its operator does not want to wait for.
+/// Gives up a stuck job.
 fn give_up(home: &Home, call: CallId, found: Finding, because: String) -> Result<Report> {
     let found = match found {
         Finding::Failed => Found::Failed,

@@ -1,6 +1,5 @@
-//! What only `cofferdam-runner` may find out: which cluster a kubeconfig leads to, and whether an
-//! identity holds what its role needs and no more. Runs that binary as roles are run, without an
-//! environment; no kubeconfig is read here.
+//! Runs `cofferdam-runner` to identify the cluster of a kubeconfig, and to check the rights of an
+//! identity. The binary runs like a role, without an environment. This process reads no kubeconfig.
 
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::left_out::LeftOut;
@@ -11,11 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-/// An API server that does not answer is given up by the runner long before; this bounds the runner
-/// itself.
+/// The time limit of the runner. Its own limit for an API server is much shorter.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// How `cofferdam-runner` begins what it says before it ends; here it is said by another.
+/// The prefix of errors of `cofferdam-runner`, which is removed here.
 const PREFIX: &str = "cofferdam-runner: ";
 
 /// The cluster behind a kubeconfig.
@@ -23,43 +21,43 @@ const PREFIX: &str = "cofferdam-runner: ";
 pub struct Identified {
     /// The UID of `kube-system`.
     pub environment_id: String,
-    /// Where the API server is reached.
+    /// The address of the API server.
     pub server: String,
-    /// What it says it is: `v1.36.3`.
+    /// The version that the server reports: `v1.36.3`.
     pub version: String,
 }
 
-/// Whether an identity is as it should be.
+/// The result of checking an identity.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Checked {
-    /// Nothing is wrong.
+    /// True if no check failed.
     pub ok: bool,
-    /// What was looked at, in its order.
+    /// The checks, in their order.
     pub findings: Vec<Looked>,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Looked {
-    /// What, in a few words.
+    /// The name of the check, in a few words.
     pub check: String,
-    /// As it should be.
+    /// True if the check passed.
     pub ok: bool,
-    /// What was seen, one sentence; may be empty.
+    /// The observation, one sentence; may be empty.
     #[serde(default)]
     pub says: String,
-    /// What to do; may be empty.
+    /// The remedy; may be empty.
     #[serde(default)]
     pub remedy: String,
 }
 
-/// Which cluster a kubeconfig leads to.
+/// Identifies the cluster of a kubeconfig.
 pub fn identify(kubeconfig: &Path) -> Result<Identified> {
     let output = run(&runner()?, &["identify", "--json", "--kubeconfig"], kubeconfig)?;
     answer(&output, output.status.success())
 }
 
-/// Returns whether an identity is as it should be, and jobs can act as they shall.
+/// Checks the rights of an identity, and the job identity of the runners.
 pub fn check(identity: &str, jobs: JobIdentity, kubeconfig: &Path) -> Result<Checked> {
     checked(&run(
         &runner()?,
@@ -68,13 +66,13 @@ pub fn check(identity: &str, jobs: JobIdentity, kubeconfig: &Path) -> Result<Che
     )?)
 }
 
-/// What of a tree of manifests is not read or not relied on.
+/// Lists the manifests of a tree that Cofferdam does not read or use.
 pub fn survey(tree: &Path) -> Result<LeftOut> {
     let output = run(&runner()?, &["survey", "--json", "--tree"], tree)?;
     answer(&output, output.status.success())
 }
 
-/// Exit code and findings repeat `ok`: what disagrees is no answer.
+/// Exit code and findings repeat `ok`. If they disagree, the output is invalid.
 fn checked(output: &Output) -> Result<Checked> {
     let checked: Checked = answer(output, !output.stdout.is_empty())?;
     let all = checked.findings.iter().all(|looked| looked.ok);
@@ -87,7 +85,7 @@ fn checked(output: &Output) -> Result<Checked> {
     Ok(checked)
 }
 
-/// Beside this binary, where `serve` looks for it.
+/// The path of the runner binary, beside this one as for `serve`.
 fn runner() -> Result<PathBuf> {
     let this = std::env::current_exe().context("cannot find this binary")?;
     Ok(this.parent().context("this binary lies in no folder")?.join("cofferdam-runner"))
@@ -114,7 +112,7 @@ fn run(program: &Path, arguments: &[&str], kubeconfig: &Path) -> Result<Output> 
         })
 }
 
-/// The answer on standard output, or else what was said on standard error.
+/// The JSON on standard output, or the error on standard error.
 fn answer<T: DeserializeOwned>(output: &Output, answered: bool) -> Result<T> {
     if !answered {
         let said = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
-//! Texts for people. Every word of an agent or a tool in them is quoted; nothing here asks, signs
-//! or changes anything.
+//! Texts for people. Words of agents and tools are quoted. Nothing here asks, signs or changes
+//! anything.
 
 mod ceiling;
 mod change;
@@ -14,7 +14,7 @@ pub use schema::members;
 pub use story::{Story, event, story};
 pub use time::{ago, until};
 
-/// A table: columns two blanks apart, the last one as long as it is.
+/// A table with columns two blanks apart; the last column is never padded.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
     for row in rows {
@@ -33,7 +33,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         .join("\n")
 }
 
-/// Shortens a line of others' words for a table.
+/// Escapes and shortens a text for a table.
 pub fn short(text: &str, most: usize) -> String {
     escape::short(escape::line(text), most)
 }

@@ -1,6 +1,5 @@
-//! Signing with the SSH key a person has: a key file, or the agent at SSH_AUTH_SOCK, which also
-//! speaks to security keys. Never stores or sends a private key, and never signs outside the
-//! namespace it is asked for.
+//! Signs with an SSH key of a person: a key file, or the SSH agent at SSH_AUTH_SOCK, also for
+//! security keys. Never stores or sends a private key, and never signs for another namespace.
 
 use super::public_key::{MAKE_ONE, public_key};
 use anyhow::{Context as _, Result, bail};
@@ -14,31 +13,31 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Messages of the agent protocol (draft-ietf-sshm-ssh-agent, section 3): the two that are needed,
-/// and their answers.
+/// Message numbers of the SSH agent protocol (draft-ietf-sshm-ssh-agent, section 3): two requests
+/// and their responses.
 const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;
 const SIGN_REQUEST: u8 = 13;
 const SIGN_RESPONSE: u8 = 14;
 
-/// Bytes of an agent's answer, at most: what OpenSSH's own client takes.
+/// The most bytes of a response, as in the client of OpenSSH.
 const LONGEST_ANSWER: usize = 256 * 1024;
 
-/// Names the file with the passphrase of an encrypted key, for programs.
+/// The variable with the path of the passphrase file of an encrypted key, for programs.
 pub const PASSPHRASE_FILE: &str = "COFFERDAM_PASSPHRASE_FILE";
 
-/// Where a signature will come from.
+/// The source of a signature.
 #[derive(Debug)]
 pub enum Signer {
     /// A private key, decrypted.
     File(Box<PrivateKey>),
-    /// A key that an agent holds.
+    /// A key in an SSH agent.
     Agent(PathBuf, PublicKey),
 }
 
 impl Signer {
-    /// The key to sign with: this private key file, the agent's key for this public key file, or
-    /// the one key of the agent that is enrolled.
+    /// Finds the signing key: a private key file, the SSH agent's key for a public key file, or the
+    /// one enrolled key in the SSH agent.
     pub fn find(
         key: Option<&Path>,
         approvers: &[Approver],
@@ -121,7 +120,7 @@ impl Signer {
         Ok(Self::File(Box::new(private)))
     }
 
-    /// The public half.
+    /// The public key of the signer.
     pub fn public(&self) -> PublicKey {
         match self {
             Self::File(key) => key.public_key().clone(),
@@ -129,7 +128,7 @@ impl Signer {
         }
     }
 
-    /// Signs in this namespace; gives the armoured SSHSIG.
+    /// Signs in this namespace; returns the armoured SSHSIG.
     pub fn sign(&self, namespace: &str, message: &[u8]) -> Result<String> {
         let signature = match self {
             Self::File(key) => {
@@ -147,7 +146,7 @@ impl Signer {
     }
 }
 
-/// Whose key this is.
+/// The approver with this key.
 pub fn owner<'a>(key: &PublicKey, approvers: &'a [Approver]) -> Option<&'a str> {
     let same = |known: &&Approver| {
         PublicKey::from_openssh(&known.key).is_ok_and(|known| known.key_data() == key.key_data())
@@ -168,13 +167,13 @@ fn enrolled(key: &PublicKey, approvers: &[Approver]) -> bool {
     owner(key, approvers).is_some()
 }
 
-/// What an agent holds; keys of kinds we do not know are passed over.
+/// The keys in an SSH agent, without those of unknown kinds.
 struct Held {
     keys: Vec<PublicKey>,
     certificates: usize,
 }
 
-/// Asks an agent what it holds. One that is locked shows nothing.
+/// Asks an SSH agent for its keys. A locked one returns none.
 fn identities(socket: &Path) -> Result<Held> {
     let answer = exchange(socket, &[REQUEST_IDENTITIES])?;
     let mut rest = match answer.split_first() {
@@ -200,7 +199,7 @@ fn agent_sign(socket: &Path, key: &PublicKey, message: &[u8]) -> Result<Signatur
     let mut request = vec![SIGN_REQUEST];
     put(&mut request, &blob)?;
     put(&mut request, message)?;
-    // No flags: they choose among RSA digests.
+    // No flags: they only choose a digest for RSA.
     request.extend(0_u32.to_be_bytes());
     let answer = exchange(socket, &request)?;
     let mut rest = match answer.split_first() {
@@ -214,7 +213,7 @@ fn agent_sign(socket: &Path, key: &PublicKey, message: &[u8]) -> Result<Signatur
     Signature::try_from(signature).context("the SSH agent's signature is not readable")
 }
 
-/// One message there, one back.
+/// Sends one message and reads the response.
 fn exchange(socket: &Path, request: &[u8]) -> Result<Vec<u8>> {
     let lost = || format!("cannot talk to the SSH agent at `{}`", socket.display());
     let mut stream = UnixStream::connect(socket).with_context(lost)?;
@@ -255,8 +254,7 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(bytes)
 }
 
-/// The passphrase: from the file that the environment names, else asked for on the terminal,
-/// unseen.
+/// Reads the passphrase from the file in the variable, else from the terminal without an echo.
 fn passphrase(key: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Result<String> {
     if let Some(path) = variable(PASSPHRASE_FILE) {
         let text = std::fs::read_to_string(&path)

@@ -1,6 +1,6 @@
-//! `cofferdam try`: what a component that is not accepted yet makes of arguments: its draft, its
-//! ceiling, and with a home the decision and the preview, as an agent would be told. Records
-//! nothing, queues nothing, accepts nothing.
+//! `cofferdam try`: runs a component that is not accepted yet: draft, ceiling check, and in an
+//! installation the decision and the preview, as an agent would get them. Records nothing, queues
+//! nothing, accepts nothing.
 
 mod trial;
 mod viewer;
@@ -124,17 +124,17 @@ fn arguments(given: &str) -> Result<Value> {
     }
 }
 
-/// What the tool makes of the arguments, alone.
+/// The draft of the tool, before any policy.
 struct Drafted {
     draft: Option<Draft>,
-    /// The schema's, the tool's or the ceiling's word against it.
+    /// The error of the schema, the tool or the ceiling.
     error: Option<String>,
 }
 
 impl Drafted {
     fn of(plugin: &Plugin, definition: &Definition, arguments: &Value) -> Result<Self> {
         let mut arguments = arguments.clone();
-        // The host's own member never reaches a tool.
+        // A member of the gateway never reaches a tool.
         if let Some(members) = arguments.as_object_mut() {
             members.remove(PURPOSE);
         }
@@ -178,7 +178,7 @@ impl Drafted {
     }
 }
 
-/// Who asks.
+/// The caller of the trial.
 fn principal(agents: &Agents, wanted: Option<&str>) -> Result<Principal> {
     let names =
         || agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join("`, `");
@@ -210,8 +210,7 @@ fn principal(agents: &Agents, wanted: Option<&str>) -> Result<Principal> {
     }
 }
 
-/// The answer as an agent reads it, for programs, and whether it is none of the refusals. A trial
-/// has no place in the ledger.
+/// The reply as text, as JSON, and whether it is not a refusal. A trial has no ledger entry.
 fn told(reply: Reply, name: &str, principal: &Principal) -> (String, Value, bool) {
     let (text, value, good) = match reply {
         Reply::Success(success) => (success.text, success.structured, true),

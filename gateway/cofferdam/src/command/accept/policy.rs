@@ -1,5 +1,6 @@
-//! Accepting a policy, and trying the accepted one on a tool that is about to be accepted. What is
-//! too slow or too large is refused here, at whichever of the two comes later. Never loads a tool.
+//! Accepts a policy, and measures the accepted policy with a new tool. A policy that is too slow or
+//! too large for the accepted tools is refused, whichever of the two comes later. Never loads a
+//! tool.
 
 use super::AFTER;
 use crate::command::plugin::{Bench, wasm};
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::path::Path;
 
-/// Accepts the policy in a folder.
+/// Accepts the policy in a folder and copies it to the home.
 pub(super) fn accept(
     home: &Home,
     folder: &Path,
@@ -53,11 +54,10 @@ pub(super) fn accept(
     Ok(Report::new(text, json!({"kind": "policy", "digest": digest, "before": before})))
 }
 
-/// Tries the accepted policy on a tool that is about to be accepted: on each of the largest
-/// questions of all tools that this one brings.
+/// Measures the accepted policy with the largest inputs that a new tool adds.
 ///
 /// # Errors
-/// `time` or `memory`, as for a policy; or the policy in the home is not the accepted one.
+/// `time` or `memory`, as for a policy; or the policy in the home differs from the accepted one.
 pub(super) fn try_on(home: &Home, bench: &Bench, known: &Trust, tool: &TrustedTool) -> Result<()> {
     let module = wasm(&home.policy_module())
         .context("the accepted policy, which is tried on each new ceiling")?;

@@ -1,5 +1,5 @@
-//! Without an id: the list of what waits for a person, and on a terminal the choice of one. Signs
-//! nothing.
+//! The list of waiting calls, for a command without an id; on a terminal the person chooses one.
+//! Signs nothing.
 
 use super::ask;
 use crate::command::recorder_client;
@@ -14,23 +14,23 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
 
-/// Calls in the list: what a person may still choose from by a number.
+/// The most calls in the list: a person can still choose by number.
 const LISTED: u32 = 50;
 
-/// Characters of a summary in the list.
+/// The most characters of a summary in the list.
 const SUMMARY: usize = 60;
 
-/// Which call it is about.
+/// The result of a choice.
 #[derive(Debug)]
 pub enum Choice {
-    /// This one, by its id or the beginning of one.
+    /// The id of a call, or the beginning of one.
     Call(String),
-    /// None: the list is the answer.
+    /// No call: the report is the list.
     List(Report),
 }
 
-/// The call that was named or is chosen now. Programs, and commands without a terminal, get the
-/// list.
+/// Returns the named call, or asks for a choice. For programs and without a terminal, the list is
+/// the report.
 pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Result<Choice> {
     if let Some(id) = named {
         return Ok(Choice::Call(id));
@@ -72,7 +72,7 @@ pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Resul
     }
 }
 
-/// Whose signatures a call needs.
+/// The missing signatures of a call, in words.
 fn wanted(owned: &OwnedJob) -> String {
     owned.job.approval.as_ref().map_or_else(|| "none".to_owned(), needed)
 }

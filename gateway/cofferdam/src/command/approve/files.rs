@@ -1,30 +1,29 @@
-//! Statements and signatures as files: for `ssh-keygen -Y verify`, and from `ssh-keygen -Y sign`.
+//! Files of statements and signatures: for `ssh-keygen -Y verify`, and from `ssh-keygen -Y sign`.
 //! Never reads a key.
 
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
 use std::path::{Path, PathBuf};
 
-/// Bytes of a signature file, at most: an armoured signature has a few hundred.
+/// The most bytes of a signature file: an armoured signature has a few hundred.
 const SIGNATURE: usize = 16 * 1024;
 
-/// Keeps git from changing line ends of what `ssh-keygen` reads: it refuses a signature with
-/// others.
+/// Stops git from changing line ends: `ssh-keygen` refuses a signature with other ones.
 const ATTRIBUTES: &str = "*.json.sig -text\n*.allowed_signers -text\n";
 
-/// A statement and its signature as files.
+/// The files of a statement and its signature.
 pub struct Written {
-    /// The statement's file.
+    /// The file of the statement.
     pub statement: PathBuf,
-    /// The signature's file.
+    /// The file of the signature.
     pub signature: PathBuf,
     /// The file with the signer's name and key.
     pub allowed: PathBuf,
-    /// What checks it.
+    /// The shell command that checks the signature.
     pub command: String,
 }
 
-/// Writes them for `ssh-keygen -Y verify`.
+/// Writes the three files for `ssh-keygen -Y verify`.
 pub fn write_out(
     folder: &Path,
     id: &str,
@@ -38,7 +37,7 @@ pub fn write_out(
     let statement = folder.join(format!("{stem}.json"));
     let signature = folder.join(format!("{stem}.json.sig"));
     let allowed = folder.join(format!("{stem}.allowed_signers"));
-    // A comment is no part of what verifies.
+    // The comment of a key is not needed to verify.
     let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     let line = format!("{approver} namespaces=\"{NAMESPACE}\" {key}\n");
     let armour = unix_lines(&signed.signature);
@@ -60,12 +59,12 @@ pub fn write_out(
     Ok(Written { statement, signature, allowed, command })
 }
 
-/// Writes one file.
+/// Writes one file; the error names its path.
 pub fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// Reads a signature that `ssh-keygen -Y sign` made, whatever its line ends by now.
+/// Reads a signature of `ssh-keygen -Y sign`, with any line ends.
 pub fn read_signature(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let text = String::from_utf8(bytes).unwrap_or_default();
@@ -80,7 +79,7 @@ pub fn read_signature(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Line ends as `ssh-keygen` writes and reads them.
+/// Replaces line ends with those of `ssh-keygen`.
 fn unix_lines(text: &str) -> String {
     let mut lines: String =
         text.trim().lines().map(|line| format!("{}\n", line.trim_end())).collect();
@@ -88,7 +87,7 @@ fn unix_lines(text: &str) -> String {
     lines
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 pub fn quoted(text: &str) -> String {
     let plain = !text.is_empty()
         && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-@+:".contains(letter));

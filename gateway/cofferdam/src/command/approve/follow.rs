@@ -1,5 +1,5 @@
-//! What becomes of a call after it was signed, as far as that shows within a moment. Promises
-//! nothing: it says where the call is, and what is checked before it runs.
+//! Follows a signed call for a few seconds. Promises nothing: the report is the present state, and
+//! the checks before the run.
 
 use crate::command::recorder_client;
 use crate::config::home::Home;
@@ -11,28 +11,28 @@ use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_core::text::difference;
 use std::time::{Duration, Instant};
 
-/// The longest single question to the recorder.
+/// The longest single request to the recorder.
 const LOOK: Duration = Duration::from_secs(20);
 
-/// Where a signed call is.
+/// The state of a signed call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Followed {
-    /// For programs: `done`, `refused`, `failed`, `ended`, `uncertain`, `checked`, `queued`,
-    /// `running`, `needs_signatures`, `denied` or `unknown`.
+    /// The state for programs: `done`, `refused`, `failed`, `ended`, `uncertain`, `checked`,
+    /// `queued`, `running`, `needs_signatures`, `denied` or `unknown`.
     pub state: &'static str,
-    /// In a sentence that goes on after a colon.
+    /// The state for people: a sentence after a colon.
     pub text: String,
-    /// Its phase, where it is known.
+    /// The phase of the job, if it is known.
     pub phase: Option<Phase>,
-    /// What became of it.
+    /// The outcome of the job, once it has one.
     pub outcome: Option<Outcome>,
-    /// The words on the outcome.
+    /// The text of the outcome.
     pub detail: String,
-    /// What was changed elsewhere in the same objects.
+    /// Changes by others to the same objects since the preview.
     pub meanwhile: Vec<Difference>,
 }
 
-/// Follows a call whose signatures are complete, at most for so long.
+/// Follows a call with complete signatures, for at most `wait`.
 pub fn follow(home: &Home, call: &CallId, wait: Duration) -> Followed {
     let until = Instant::now() + wait;
     loop {

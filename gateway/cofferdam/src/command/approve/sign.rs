@@ -1,4 +1,4 @@
-//! The statement that a person signs, the signature, and what the recorder and the call make of it.
+//! Makes the statement, signs it or takes its signature, and sends both to the recorder.
 
 use super::files::{quoted, read_signature, write, write_out};
 use super::follow::{Followed, follow};
@@ -19,23 +19,23 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the signature comes from.
+/// The source of a signature.
 pub enum Way {
-    /// This key signs.
+    /// A key of this person.
     Sign(Signer),
-    /// Nothing is signed: the statement is written here.
+    /// No signature: the statement is written to this file.
     Write(PathBuf),
-    /// It was signed elsewhere: the signature is in this file.
+    /// A signature that was made elsewhere, in this file.
     Read(PathBuf),
 }
 
-/// What the person says.
+/// The verdict of the person.
 pub struct Answer {
-    /// Approve or reject.
+    /// The verdict: approve or reject.
     pub verdict: Verdict,
-    /// Why; empty when approving.
+    /// The reason of a denial; empty for an approval.
     pub reason: String,
-    /// How long the call is followed afterwards.
+    /// How long the command follows the call after the signature.
     pub wait: Duration,
 }
 
@@ -53,14 +53,13 @@ fn statement(waiting: &WaitingCall, verdict: Verdict, reason: String) -> Stateme
         environment: trust.environment.clone(),
         policy: trust.policy,
         nonce: job.nonce.clone(),
-        // Not the time of the signature: the same statement is made again for one that was signed
-        // elsewhere.
+        // Not the time of the signature: a signature from elsewhere needs the same statement again.
         issued: Some(job.created),
         expires: job.expires,
     }
 }
 
-/// Signs, or takes the signature, and hands it in.
+/// Signs, or takes the signature, and sends it to the recorder.
 pub fn answer(
     home: &Home,
     waiting: &WaitingCall,
@@ -120,7 +119,7 @@ pub fn answer(
     ))
 }
 
-/// What is known without a look at the call.
+/// A state that is known without a request to the recorder.
 fn still(state: &'static str, text: &str) -> Followed {
     Followed {
         state,
@@ -132,8 +131,8 @@ fn still(state: &'static str, text: &str) -> Followed {
     }
 }
 
-/// What the recorder would refuse is refused here, with the same words, before it leaves this
-/// process. Gives the signer's name.
+/// Checks the signature as the recorder does, with the same errors, before it is sent. Returns the
+/// name of the signer.
 fn checked(waiting: &WaitingCall, signed: &SignedStatement) -> Result<String> {
     let subject = waiting.job.principal.subject();
     let question = Question {
@@ -148,7 +147,7 @@ fn checked(waiting: &WaitingCall, signed: &SignedStatement) -> Result<String> {
     Ok(verify(signed, &question, &waiting.trust)?.approver().to_owned())
 }
 
-/// The statement as a file, to be signed elsewhere.
+/// Writes the statement to a file, for a signature elsewhere.
 fn written(
     waiting: &WaitingCall,
     verdict: Verdict,

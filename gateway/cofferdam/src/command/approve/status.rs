@@ -1,6 +1,5 @@
-//! What an approver should know besides the text that is signed, because it changes: who signed
-//! already, how many more are needed, when it ends, and what happened to the objects since. Told at
-//! the time of asking, and never signed.
+//! Facts for an approver that change and are therefore not signed: earlier signatures, missing
+//! signatures, the end of the question, and changes to the objects since the preview.
 
 use crate::command::recorder_client;
 use crate::command::show::{ago, until};
@@ -18,7 +17,7 @@ use cofferdam_core::text::{needed, seconds};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// The lines, with a heading that sets them apart.
+/// The lines with their heading.
 pub fn lines(home: &Home, job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<String> {
     let since = match recorder_client::ask(home, &Operate::Look { call: job.call.clone() }) {
         Ok(Operated::Seen(seen)) => since(job, &seen),
@@ -34,7 +33,7 @@ pub fn lines(home: &Home, job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec
     ]
 }
 
-/// Who approved already, and how many more are needed.
+/// The earlier approvers, and the number of missing signatures.
 fn signatures(job: &StoredJob, trust: &Trust) -> String {
     let approves = |text: &str| {
         json::strict_into::<Statement>(text.as_bytes())
@@ -58,7 +57,7 @@ fn signatures(job: &StoredJob, trust: &Trust) -> String {
     format!("{so_far}; {more} more needed ({})", needed(rule))
 }
 
-/// What happened to the objects since the question was asked.
+/// The changes to the objects since the question was asked.
 fn since(job: &StoredJob, seen: &Seen) -> String {
     match seen {
         Seen::Now { preview } => match drift::agree(&job.preview, job.preview_digest, preview) {

@@ -1,5 +1,5 @@
-//! A call that waits for a person, as this command checks and renders it. Believes nothing of it
-//! but its bytes.
+//! A waiting call, checked and rendered by this command. Trusts only its stored bytes, after their
+//! digests match.
 
 use super::status;
 use crate::command::recorder_client;
@@ -26,26 +26,26 @@ use jiff::Timestamp;
 
 /// A call that waits for a person, checked and rendered.
 pub struct WaitingCall {
-    /// The trust file in use.
+    /// The trust file that the roles use.
     pub trust: Trust,
-    /// The job.
+    /// The job of the call.
     pub job: StoredJob,
-    /// Digest of the text that is shown.
+    /// The digest of the shown text.
     pub digest: ShownDigest,
     shown: String,
 }
 
 impl WaitingCall {
-    /// Asks the recorder for it.
+    /// Gets the call from the recorder, and checks and renders it.
     pub fn find(home: &Home, id: &str) -> Result<Self> {
-        // What the roles use, which is what was served: the home's own may be newer.
+        // The trust file of the running `serve`: the one in the home may be newer.
         let trust = TrustFile::open(&copies::in_use(home))?.trust()?;
         let Operated::Story { job, view, call, .. } =
             recorder_client::ask(home, &Operate::Show { call: id.to_owned() })?
         else {
             return Err(recorder_client::unexpected());
         };
-        // A recorder that answers with another call than was asked for would choose what is signed.
+        // A recorder that returns another call would choose the signed text.
         if !call.as_str().starts_with(id) || job.as_ref().is_some_and(|job| job.call != call) {
             bail!(
                 "the recorder answered with another call than `{id}`; nothing was signed, and the \
@@ -76,8 +76,8 @@ impl WaitingCall {
 
     fn check(job: StoredJob, trust: Trust, now: Timestamp) -> Result<Self> {
         check_end(job.created, job.expires, job.approval.as_ref(), now)?;
-        // Reads plan and preview strictly and computes their digests itself; what does not fit
-        // together is not shown, let alone signed.
+        // Parses plan and preview strictly and computes their digests. If they do not match,
+        // nothing is shown or signed.
         let (shown, digest) =
             question(&job).context("it cannot be shown truthfully, so it is not signed")?;
         let (plan, _) = Document::read(&job.plan)?;
@@ -96,8 +96,8 @@ impl WaitingCall {
         Ok(Self { trust, job, digest, shown })
     }
 
-    /// Prints the text that is signed, before it all values in full where they are wanted, and
-    /// after it what changes too much to be signed.
+    /// Prints the text that is signed; before it, with `full`, every value; after it, the facts
+    /// that are not signed.
     pub fn show(&self, home: &Home, full: bool) -> Result<()> {
         if full {
             let lines = in_full(&self.job).context("its plan or preview is not readable")?;
@@ -113,7 +113,7 @@ impl WaitingCall {
         Ok(())
     }
 
-    /// Refuses a person whose signature cannot count, before they read the question.
+    /// Refuses, before the text is shown, a person whose signature cannot count.
     pub fn check_signer(&self, signer: &Signer) -> Result<()> {
         let name =
             ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalError::Unknown)?;
@@ -122,12 +122,12 @@ impl WaitingCall {
         Ok(check_signer(name, named, &self.job.principal.subject(), &self.trust)?)
     }
 
-    /// When a signature stops to count, in whole seconds.
+    /// The end of the question, in whole seconds.
     pub fn ends(&self) -> String {
         seconds(self.job.expires)
     }
 
-    /// Whose key would sign.
+    /// The name of the person whose key would sign.
     pub fn name_of(&self, signer: &Signer) -> String {
         ssh::owner(&signer.public(), &self.trust.approvers).map_or_else(
             || "a key that is not enrolled".to_owned(),
@@ -136,8 +136,8 @@ impl WaitingCall {
     }
 }
 
-/// Refuses a question whose approval would be good for longer than the text says that is signed, or
-/// than any is.
+/// Refuses a question that would be open longer than its signed text says, or longer than the limit
+/// for every question.
 fn check_end(
     asked: Timestamp,
     expires: Timestamp,
@@ -158,8 +158,8 @@ fn check_end(
     Ok(())
 }
 
-/// Refuses a preview that tells of other objects than the plan, or leaves one of them out: the
-/// person would sign what they did not see.
+/// Refuses a preview of other objects than those of the plan, or without one of them: the person
+/// would sign an unseen change.
 fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
     let facts = facts_of(&plan.operations)?;
     for fact in facts.iter().filter(|fact| !fact.namespace.is_empty()) {

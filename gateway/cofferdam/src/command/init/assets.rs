@@ -1,5 +1,5 @@
-//! What a home begins with: policy and plugins, copied from where this software lies and accepted
-//! as they are. Replaces nothing that is there.
+//! The shipped assets: policy and plugins, copied to a new home and accepted. Replaces no existing
+//! file.
 
 use super::Log;
 use crate::command::plugin::{Bench, Kind};
@@ -9,16 +9,16 @@ use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::trust::{TrustedCommand, TrustedExecutor};
 use std::path::{Path, PathBuf};
 
-/// Where plugins and policy come from.
+/// The folders of the shipped plugins and policy.
 pub struct Assets {
-    /// Folder with tools/, executors/ and commands/.
+    /// The folder with tools/, executors/ and commands/.
     pub plugins: PathBuf,
-    /// Folder with policy.wasm and data.json.
+    /// The folder with policy.wasm and data.json.
     pub policy: PathBuf,
 }
 
 impl Assets {
-    /// As the command line says, else beside this binary.
+    /// The folders of the command line, else those beside this binary.
     pub fn find(
         assets: Option<PathBuf>,
         plugins: Option<PathBuf>,
@@ -44,7 +44,7 @@ impl Assets {
     }
 }
 
-/// The parts that were installed or built with this binary.
+/// The assets that were installed or built with this binary.
 fn beside() -> Option<PathBuf> {
     let binary = std::env::current_exe().ok()?;
     let above = binary.parent()?.parent()?;
@@ -54,7 +54,7 @@ fn beside() -> Option<PathBuf> {
         .find(|place| place.join("tools").is_dir())
 }
 
-/// The home's policy; copied there when there is none.
+/// Returns the policy of the home, and copies it first if it is missing.
 pub fn policy(home: &Home, from: &Path, fresh: bool, log: &mut Log) -> Result<(Vec<u8>, String)> {
     if !fresh {
         log.kept("policy/");
@@ -78,7 +78,7 @@ pub fn policy(home: &Home, from: &Path, fresh: bool, log: &mut Log) -> Result<(V
     Ok((module, data))
 }
 
-/// Copies and accepts the plugins that no entry of the trust file names yet.
+/// Copies and accepts the plugins that are not in the trust file yet.
 pub fn plugins(
     home: &Home,
     from: &Path,
@@ -103,8 +103,8 @@ pub fn plugins(
         files.sort();
         for file in files {
             let plugin = bench.read(&file)?;
-            // Refused here as `accept` refuses it: one such schema costs an agent every tool of its
-            // list.
+            // Refused as in `accept`: some MCP hosts drop the whole list of tools because of one
+            // such schema.
             plugin.warnings()?;
             let name = plugin.name().to_owned();
             let known = trust.trust()?;
@@ -157,10 +157,10 @@ pub fn plugins(
     Ok(())
 }
 
-/// Characters of a ceiling's summary; `cofferdam tools --accepted` says more.
+/// The most characters of a ceiling's summary; `cofferdam tools --accepted` prints more.
 const SUMMARY: usize = 80;
 
-/// A ceiling in half a line: what it may do with which kinds, without fields and namespaces.
+/// A ceiling in half a line: operations and kinds, without fields and namespaces.
 fn grants(ceiling: &cofferdam_core::model::ceiling::Ceiling) -> String {
     let mut actions: Vec<(String, Vec<&str>)> = Vec::new();
     for grant in &ceiling.grants {

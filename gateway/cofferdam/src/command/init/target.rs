@@ -1,5 +1,4 @@
-//! What a new home is to serve, as the command line says it: a tree that is there, or a cluster
-//! that three identities agree on.
+//! The target of a new home: an existing tree, or a cluster that all three identities reach.
 
 use crate::command::runner_binary;
 use crate::config::home::Home;
@@ -11,18 +10,18 @@ use cofferdam_core::protocol::role_settings::JobIdentity;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a home is to serve.
+/// The infrastructure of a new home.
 #[derive(Debug)]
 pub struct Target {
-    /// Where it is.
+    /// The location of the infrastructure.
     pub infrastructure: Infrastructure,
-    /// What it is, and is called unless the home has a name for it.
+    /// Its id, and its name unless the home already has one.
     pub environment: Environment,
-    /// In a few words, for people.
+    /// A short description for people.
     pub words: String,
 }
 
-/// A tree; its id is random.
+/// Makes the target of a tree. Its id is random.
 pub fn tree(given: &Path, name: Option<String>, home: &Home, working: &Path) -> Result<Target> {
     let tree = std::fs::canonicalize(working.join(given))
         .ok()
@@ -47,7 +46,7 @@ pub fn tree(given: &Path, name: Option<String>, home: &Home, working: &Path) -> 
     Ok(Target { infrastructure: Infrastructure::Directory { tree }, environment, words })
 }
 
-/// A cluster, which each of the identities has to lead to.
+/// Makes the target of a cluster. Each identity must reach the same cluster.
 pub fn cluster(
     name: String,
     [viewer, provisioner, reaper]: [PathBuf; 3],
@@ -109,7 +108,7 @@ pub fn cluster(
     Ok(Target { infrastructure: Infrastructure::Kubernetes(cluster), environment, words })
 }
 
-/// Random bytes from the operating system.
+/// Returns random bytes from the operating system.
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
@@ -117,7 +116,7 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// The folder's name as an environment's: small letters, digits and hyphens.
+/// Makes the name of an environment from a folder's name: small letters, digits and hyphens.
 fn environment_name(tree: &Path) -> Result<String> {
     let name: String = tree
         .file_name()

@@ -1,5 +1,5 @@
-//! The trust file and the agents file that a home begins with. Holds public keys and digests, never
-//! a secret.
+//! The first trust file and agents file of a home. They have public keys and digests, never a
+//! secret.
 
 use crate::config::home::{Home, Secret};
 use anyhow::Result;
@@ -7,20 +7,19 @@ use cofferdam_core::model::permit::verifying_key_text;
 use cofferdam_core::model::trust::Environment;
 use ed25519_dalek::SigningKey;
 
-/// A fresh agents file.
+/// The first text of `agents.toml`.
 pub const AGENTS: &str = "\
 # Who may connect. Written by `cofferdam agents add|remove|rotate`; read again by the gateway when \
                           it changes.
 # Tokens are not kept: `token` is the SHA-256 of one.
 ";
 
-/// The public key of a role's secret, as trust files have it.
+/// The public key of a role, in the form of trust files.
 fn public(home: &Home, secret: Secret) -> Result<String> {
     Ok(verifying_key_text(&SigningKey::from_bytes(&home.read_secret(secret)?).verifying_key()))
 }
 
-/// A fresh trust file for this environment, with the policy of this digest accepted and nothing
-/// else.
+/// The first trust file of an environment. It accepts the policy with this digest and nothing else.
 pub fn text(home: &Home, environment: &Environment, policy: &str) -> Result<String> {
     let Environment { name, id } = environment;
     let origin =

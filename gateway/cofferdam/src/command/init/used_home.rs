@@ -1,12 +1,12 @@
-//! A home that was used: what is lost of it comes back from a backup, never from `init`, which
-//! would make another environment, another key or an open door of it.
+//! Lost files of a used home come from a backup, never from `init`: a new file would mean another
+//! environment, another key or access without a token.
 
 use crate::config::home::{Home, Secret};
 use anyhow::{Result, bail};
 use cofferdam_recorder::database;
 use std::path::PathBuf;
 
-/// Refuses a home of which something is lost that only a backup has. `fresh`: it has no trust file.
+/// Refuses a home with a lost file that only a backup has. `fresh`: the home has no trust file.
 pub fn check(home: &Home, fresh: bool) -> Result<()> {
     let root = home.root().display();
     if fresh {

@@ -1,6 +1,6 @@
-//! Each test of a policy, on OPA's interpreter and in the compiled module. Both write down every
-//! answer that the tests ask for, and the answers must be the same. Decides nothing about a test's
-//! own words.
+//! Runs each test of a policy on OPA's interpreter and in the compiled module. Both record every
+//! policy output that the tests use, and the outputs must be equal. Never judges the content of a
+//! test.
 
 use super::opa::{Opa, said};
 use super::refusal;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The library's two entry points, written so that each answer is printed with its question.
+/// The two entry points of the library, rewritten to print each output with its input.
 const RECORDING: [(&str, &str); 2] = [
     (
         "lib/entry_call.rego",
@@ -29,22 +29,22 @@ const RECORDING: [(&str, &str); 2] = [
     ),
 ];
 
-/// What begins a written answer.
+/// The mark before a printed output.
 const MARK: &str = "@answer ";
 
-/// Tests of one module: each is an entry point, and their table has a bound.
+/// The most tests in one module: each is an entry point, and the table of entry points is bounded.
 const AT_ONCE: usize = 300;
 
-/// Differences that are told.
+/// The most differences in an error.
 const TOLD: usize = 10;
 
-/// Characters of one answer that are told.
+/// The most characters of one output in an error.
 const WORDS: usize = 600;
 
-/// How long one test may take in the interpreter, on a machine that does other things besides.
+/// The time limit of one test in the interpreter, on a busy machine.
 const TIMEOUT: &str = "60s";
 
-/// What `opa test` says of one test.
+/// The result of one test in `opa test`.
 #[derive(Debug, Deserialize)]
 struct Test {
     package: String,
@@ -56,7 +56,7 @@ struct Test {
     skip: bool,
     #[serde(default)]
     error: Option<Value>,
-    /// Base64 of what it printed.
+    /// The printed text, as Base64.
     #[serde(default)]
     output: Option<String>,
     #[serde(default)]
@@ -69,25 +69,25 @@ struct Place {
     row: u64,
 }
 
-/// One test rule, whatever number of bodies it has.
+/// One test rule with all of its bodies.
 #[derive(Debug)]
 struct Case {
     place: Place,
     name: String,
     passed: bool,
-    /// Names of its parts, for a test with parts.
+    /// The names of the test's parts.
     parts: BTreeSet<String>,
     answers: BTreeSet<Answer>,
 }
 
-/// One answer: which question, and what was answered.
+/// One policy output with its input.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Answer {
     question: String,
     answer: String,
 }
 
-/// Runs every test twice; gives how many there are.
+/// Runs every test in both; returns their number.
 ///
 /// # Errors
 /// `differs`: names each test with both answers.
@@ -170,7 +170,7 @@ fn interpreted(sources: &Sources, opa: &Opa) -> Result<BTreeMap<String, Case>> {
         .map_err(|_| refusal("test", sources.shown_lines(&said(&output))))?;
     let mut cases: BTreeMap<String, Case> = BTreeMap::new();
     for test in tests.into_iter().filter(|test| !test.skip) {
-        // A rule with several bodies is several tests, and one rule in the module.
+        // A rule with several bodies is several tests in OPA, and one rule in the module.
         let rule = test.name.split('#').next().unwrap_or_default();
         let package =
             test.package.trim_start_matches("data.").replace("[\"", ".").replace("\"]", "");
@@ -253,13 +253,13 @@ fn module(
     bench.trial(&bytes, data).context("the module of the tests")
 }
 
-/// The answers among what a test printed.
+/// The recorded outputs among the printed lines of a test.
 fn answers<'a>(printed: impl Iterator<Item = &'a str>) -> BTreeSet<Answer> {
     printed.filter_map(|line| line.strip_prefix(MARK)).map(written).collect()
 }
 
-/// `[KIND, ANSWER, [QUESTION]]`, in one form: the order of keys, and the form of a number that
-/// means the same, say nothing. A question that is undefined is an empty list.
+/// `[KIND, ANSWER, [QUESTION]]`, in a normal form: the order of keys and the notation of numbers do
+/// not count. An undefined input is an empty list.
 fn written(text: &str) -> Answer {
     match serde_json::from_str::<Value>(text)
         .ok()
@@ -270,7 +270,7 @@ fn written(text: &str) -> Answer {
         Some([kind, answer, question]) => {
             Answer { question: plain(&json!([kind, question])), answer: plain(answer) }
         }
-        // A number that JSON cannot carry.
+        // A number outside of JSON.
         _ => Answer { question: text.to_owned(), answer: text.to_owned() },
     }
 }
@@ -294,8 +294,8 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// What differs, in words; none where the module gives each answer of the interpreter. It may give
-/// more: the interpreter stops early where a further value changes nothing.
+/// The difference in words; `None` if the module has each output of the interpreter. The module may
+/// have more, because the interpreter stops early.
 fn difference(case: &Case, tried: &Tried) -> Option<String> {
     let answered = answers(tried.printed.iter().map(String::as_str));
     if let Some(missing) = case.answers.iter().find(|answer| !answered.contains(answer)) {
@@ -336,7 +336,7 @@ fn passed(case: &Case, tried: &Tried) -> bool {
     }
 }
 
-/// An answer in short: effect, covers and reasons of a decision.
+/// A short form of an output: effect, covers and reasons.
 fn told(answer: &str) -> String {
     let Ok(value) = serde_json::from_str::<Value>(answer) else {
         return answer.chars().take(WORDS).collect();

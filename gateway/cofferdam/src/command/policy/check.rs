@@ -1,4 +1,4 @@
-//! What the sources alone say: packages, builtins, types, patterns and format. Each refusal names
+//! Checks the sources of a policy: packages, builtins, types, patterns and format. Each error names
 //! the file and the remedy. Runs no test.
 
 use super::opa::{Opa, said};
@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Errors that are told at once.
+/// The most errors in one report.
 const ERRORS: &str = "50";
 
-/// What is written for tests alone.
+/// The pattern of files with tests.
 const TESTS: &str = "*_test.rego";
 
-/// Checks the staged sources; gives the capabilities of tests, which may print besides.
+/// Checks the staged sources; returns the capabilities of tests, which may also print.
 pub fn check(sources: &Sources, opa: &Opa) -> Result<String> {
     let files = parsed(sources, opa, &sources.rego()?)?;
     packages(sources, opa, &files)?;
@@ -72,8 +72,8 @@ fn parsed(sources: &Sources, opa: &Opa, places: &[String]) -> Result<Vec<File>> 
     Ok(files)
 }
 
-/// The library's packages are closed: a rule more in one of them could cover what no author's rule
-/// covers.
+/// Refuses rules in the packages of the library: such a rule could cover operations that no rule of
+/// an author covers.
 fn packages(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
     let mut library = Vec::new();
     for entry in std::fs::read_dir(sources.root().join("lib")).context("cannot list the library")? {
@@ -97,7 +97,7 @@ fn packages(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
     }
 }
 
-/// `opa check`; a builtin that is not there is told with what to write instead.
+/// Runs `opa check`. The error for a missing builtin names its replacement.
 fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
     let fixed = ["check", "--format", "json", "--max-errors", ERRORS, "--ignore", "testdata"];
     let arguments: Vec<&str> =
@@ -132,7 +132,7 @@ fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
         {
             Some((name, words)) => {
                 builtin = true;
-                // What a rule's `print` becomes.
+                // The internal name of `print`.
                 let name = name.trim_start_matches("internal.");
                 lines.push(format!(
                     "{place}: the builtin `{name}` is not there in a compiled policy; {words}"
@@ -151,7 +151,7 @@ fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
     Err(refusal(if builtin { "builtin" } else { "check" }, lines.join("\n")))
 }
 
-/// The capabilities with the builtins for printing, which tests may use.
+/// The capabilities of tests: with the builtins for printing.
 fn with_print(capabilities: &str, opa: &Opa) -> Result<String> {
     let mut known: Value =
         serde_json::from_str(capabilities).context("capabilities.json is not readable")?;
@@ -166,11 +166,10 @@ fn with_print(capabilities: &str, opa: &Opa) -> Result<String> {
     Ok(known.to_string())
 }
 
-/// Builtins with a pattern, and which argument it is.
+/// The builtins with a pattern, and the index of that argument.
 const PATTERNS: [(&str, usize); 2] = [("regex.match", 0), ("regex.find_all_string_submatch_n", 0)];
 
-/// A pattern that cannot be read matches nothing, and no test may notice: constant ones are read
-/// here.
+/// Checks constant patterns: an invalid pattern matches nothing, and tests may not notice it.
 fn patterns(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
     let document = opa.json(
         &[
@@ -240,7 +239,7 @@ fn patterns(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
     Err(refusal("pattern", lines.join("\n")))
 }
 
-/// OPA's own words on a regular expression that is none.
+/// The error of OPA for an invalid regular expression.
 fn why(opa: &Opa, pattern: &str) -> Result<String> {
     let query = "regex.match(input, \"\")";
     let output = opa.run(

@@ -1,4 +1,4 @@
-//! A policy's module and data document, as `opa build` makes them. Never accepts them.
+//! Builds the module and the data document of a policy with `opa build`. Never accepts them.
 
 use super::opa::{Opa, said};
 use super::refusal;
@@ -8,20 +8,20 @@ use cofferdam_core::policy::digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
 use std::path::Path;
 use std::process::Command;
 
-/// A built policy.
+/// A compiled policy with its data.
 #[derive(Debug)]
 pub struct Compiled {
-    /// The module.
+    /// The WebAssembly module.
     pub module: Vec<u8>,
     /// The data document, as JSON text.
     pub data: String,
 }
 
 impl Compiled {
-    /// Builds it from checked sources, without their tests.
+    /// Builds a policy from checked sources, without their tests.
     ///
     /// # Errors
-    /// `check`: the words of `opa build`.
+    /// `check`: the error of `opa build`.
     pub fn build(sources: &Sources, opa: &Opa) -> Result<Self> {
         let bundle = sources.root().join("bundle.tar.gz");
         let (place, capabilities) =
@@ -58,7 +58,7 @@ impl Compiled {
         Ok(Self { module: member(&bundle, "policy.wasm")?, data })
     }
 
-    /// Writes it where `accept` and `init` look: all files, or none.
+    /// Writes the files for `accept` and `init`: all of them or none.
     pub fn write(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make `{}`", folder.display()))?;

@@ -1,5 +1,5 @@
-//! The program `opa`: where it is, and one run of it in the folder of staged sources. Never runs a
-//! compiled policy: that is the sandbox's.
+//! Finds and runs the program `opa` in the folder of staged sources. Never runs a compiled policy:
+//! the sandbox does.
 
 use super::refusal;
 use anyhow::{Context as _, Result};
@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Where `opa` is: as OPA says, on the path, or where `scripts/setup` puts it.
+/// The path of `opa`: `$OPA`, the search path, or the folder of `scripts/setup`.
 pub fn opa() -> Option<PathBuf> {
     let named = std::env::var_os("OPA").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -32,7 +32,7 @@ pub fn opa() -> Option<PathBuf> {
     named.into_iter().chain(on_path).chain(set_up).find(|path| path.is_file())
 }
 
-/// `opa`, run in one folder: so that every place it names is a path below that folder.
+/// `opa` with its working folder: every path in its output is relative to that folder.
 #[derive(Debug, Clone)]
 pub struct Opa {
     program: PathBuf,
@@ -40,10 +40,10 @@ pub struct Opa {
 }
 
 impl Opa {
-    /// The `opa` of this machine, for this folder.
+    /// Finds `opa` on this machine.
     ///
     /// # Errors
-    /// There is none.
+    /// `opa` is not installed.
     pub fn at(folder: &Path) -> Result<Self> {
         let program = opa().context(
             "`opa` is missing; `scripts/setup tools` builds it, or set OPA to where it is",
@@ -51,7 +51,7 @@ impl Opa {
         Ok(Self { program: std::path::absolute(program)?, folder: folder.to_owned() })
     }
 
-    /// The same program, for another folder.
+    /// The same program with another working folder.
     pub fn in_folder(&self, folder: &Path) -> Self {
         Self { program: self.program.clone(), folder: folder.to_owned() }
     }
@@ -68,7 +68,7 @@ impl Opa {
             .context("cannot start `opa`")?;
         let mut stdin = child.stdin.take();
         let text = input.to_owned();
-        // It may answer before it has read all: a pipe that is full must stop neither side.
+        // `opa` may write before it has read all input: a full pipe must stop neither side.
         let writer = std::thread::spawn(move || {
             stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(text.as_bytes()))
         });
@@ -77,10 +77,10 @@ impl Opa {
         Ok(output)
     }
 
-    /// Its answer as JSON, where it ends well.
+    /// Runs `opa` and parses its output as JSON.
     ///
     /// # Errors
-    /// `check`: its own words.
+    /// `check`: the error text of `opa`.
     pub fn json<S: AsRef<OsStr>>(&self, arguments: &[S], input: &str) -> Result<Value> {
         let output = self.run(arguments, input)?;
         if !output.status.success() {
@@ -90,7 +90,7 @@ impl Opa {
     }
 }
 
-/// All it said, for people.
+/// The whole output, for people.
 pub fn said(output: &Output) -> String {
     let texts = [&output.stdout, &output.stderr]
         .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());

@@ -1,7 +1,7 @@
-//! What to write in the place of a builtin that a compiled policy does not have, for each builtin
-//! that `opa` knows. Only words: `capabilities.json` decides which builtins there are.
+//! The replacement for each builtin of `opa` that a compiled policy does not have. Only texts:
+//! `capabilities.json` decides which builtins exist.
 
-/// What to write instead of this builtin; `None` for a function that `opa` does not have either.
+/// The replacement of a builtin; `None` for a function that `opa` does not have.
 pub fn instead(builtin: &str) -> Option<&'static str> {
     let longest = |known: &&(&str, &str)| {
         known.0 == builtin || (known.0.ends_with('.') && builtin.starts_with(known.0))
@@ -20,7 +20,7 @@ const INSTEAD: [(&str, &str); 87] = [
     ("trace", "leave it out; `cofferdam policy eval` shows a decision with its reasons"),
     ("internal.print", "leave it out of rules; tests may print"),
     ("internal.test_case", "leave it out; only `opa test` has it"),
-    // Time is part of the question, so that a decision can be made again.
+    // Time is part of the policy input, so that a decision is repeatable.
     (
         "time.",
         "take the time from the question: `input.context.time` (RFC 3339, UTC), \
@@ -181,7 +181,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// What `opa capabilities --current` of 1.19.1 has beyond `policies/capabilities.json`.
+    /// The builtins in `opa capabilities --current` of 1.19.1 that are not in
+    /// `policies/capabilities.json`.
     const WITHOUT: &str = include_str!("without.txt");
 
     #[test]

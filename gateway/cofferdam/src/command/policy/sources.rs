@@ -1,5 +1,5 @@
-//! A policy's sources beside the library's, copied into one folder: so that a compiled rule names
-//! its place as `FOLDER/FILE`, whatever machine builds it. Never changes the sources.
+//! Copies the sources of a policy and of the library into one folder. Then a compiled rule names
+//! its place as `FOLDER/FILE` on every machine. Never changes the sources.
 
 use super::refusal;
 use anyhow::{Context as _, Result, bail};
@@ -7,13 +7,13 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The first part of the library's packages; data of that name would stand in their place.
+/// The first part of the library's package names. Data of that name would replace them.
 const LIBRARY: &str = "cofferdam";
 
-/// Folders below a policy's: more is no policy, and a link to its own parent ends here.
+/// The greatest depth of folders below a policy. It ends a link to a parent folder.
 const DEPTH: usize = 8;
 
-/// What `opa` loads.
+/// The file extensions that `opa` loads.
 const KINDS: [&str; 4] = ["rego", "json", "yaml", "yml"];
 
 /// Staged sources: `lib/` and the policy's folder under its own name.
@@ -29,7 +29,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Copies both.
+    /// Copies the policy and the library.
     ///
     /// # Errors
     /// One of the folders is missing; `data` for data in the place of a rule.
@@ -56,12 +56,12 @@ impl Sources {
         Ok(sources)
     }
 
-    /// The folder that holds both.
+    /// The folder with both copies.
     pub fn root(&self) -> &Path {
         self.stage.path()
     }
 
-    /// Another copy, to change.
+    /// Copies the sources to another folder, for changes.
     pub fn copied(&self) -> Result<TempDir> {
         let copied = tempfile::tempdir().context("cannot make a folder for the sources")?;
         copy(self.root(), copied.path(), DEPTH + 1)?;
@@ -77,7 +77,7 @@ impl Sources {
         Ok(found)
     }
 
-    /// A place in the stage, as the person who named the folder knows it.
+    /// A place in the copy, as a path below the original folder.
     pub fn shown(&self, place: &str) -> String {
         match place.strip_prefix(&format!("{}/", self.name)) {
             Some(rest) => self.folder.join(rest).display().to_string(),
@@ -88,12 +88,12 @@ impl Sources {
         }
     }
 
-    /// The same in each line of a text.
+    /// Replaces the places in each line of a text.
     pub fn shown_lines(&self, text: &str) -> String {
         text.lines().map(|line| self.shown(line)).collect::<Vec<_>>().join("\n")
     }
 
-    /// Refuses data under the library's name: a file at the top with that key, or a folder of it.
+    /// Refuses data under the name of the library: a top-level key or a folder.
     fn check_data(&self, folder: &Path, top: bool) -> Result<()> {
         let mut files = Vec::new();
         collect(self.root(), folder, &mut files)?;
@@ -115,8 +115,8 @@ impl Sources {
     }
 }
 
-/// Returns whether a data file has the library's name at its top. YAML in its plain form: a key
-/// that begins a line, or an inline map; what is hidden better is found in the built data document.
+/// Returns whether a data file has the library's name at its top. Finds plain YAML: a key at the
+/// start of a line, or an inline map. The check of the built data document finds other forms.
 fn has_key(file: &str, text: &str) -> bool {
     if file.ends_with(".json") {
         return serde_json::from_str::<Value>(text).is_ok_and(|value| value.get(LIBRARY).is_some());

@@ -1,25 +1,25 @@
-//! A policy's rules as `opa parse` writes them: packages, and what a term can be where the sources
-//! say it in full. Follows names to their constants, never evaluates a rule.
+//! The rules of a policy in the form of `opa parse`: packages, and the constant values of a term.
+//! Follows names to constants; never evaluates a rule.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// How many names are followed, one after another: rules that name one another would have no end.
+/// The most names that are followed in a row: rules that name each other would never end.
 const STEPS: usize = 12;
 
-/// A parsed file.
+/// A parsed source file.
 #[derive(Debug)]
 pub struct File {
-    /// Its place in the stage.
+    /// The path of the file in the copy.
     pub place: String,
-    /// What `opa parse` says.
+    /// The syntax tree of `opa parse`.
     pub module: Value,
 }
 
 /// A constant text, and where it is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Constant {
-    /// The text.
+    /// The constant text.
     pub text: String,
     /// `FILE:ROW`, or the data file.
     pub place: String,
@@ -43,7 +43,7 @@ enum Step {
 /// All files of a policy and its data document.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
-    /// The files.
+    /// All parsed files.
     pub files: &'a [File],
     /// The data document.
     pub data: &'a Value,
@@ -100,7 +100,7 @@ impl<'a> Rules<'a> {
         found
     }
 
-    /// `path` is what is still to be selected of the term's value.
+    /// Follows a term. `path` is the rest of the path into its value.
     fn follow(self, call: Call<'a>, path: Vec<Step>, steps: usize, found: &mut BTreeSet<Constant>) {
         let Some(left) = steps.checked_sub(1) else { return };
         let Call { file, argument, .. } = call;
@@ -212,7 +212,7 @@ impl<'a> Rules<'a> {
         named.iter().flat_map(|name| self.calls(name, index)).collect()
     }
 
-    /// What `data` has at a path: values of rules, and of the data document.
+    /// The values of `data` at a path: from rules and from the data document.
     fn document(self, path: Vec<Step>, left: usize, found: &mut BTreeSet<Constant>) {
         for file in self.files {
             let package = file.package();
@@ -229,7 +229,7 @@ impl<'a> Rules<'a> {
                     .filter(|head| head_name(head) == Some(name) && head.get("args").is_none())
                 {
                     let (term, path) = match (head.get("key"), head.get("value")) {
-                        // A member of a partial set.
+                        // The member of a partial set.
                         (Some(key), None) => (key, rest.get(1..).unwrap_or_default()),
                         (Some(_), Some(value)) => (value, rest.get(1..).unwrap_or_default()),
                         (None, Some(value)) => (value, rest),

@@ -1,5 +1,5 @@
-//! A ceiling as people read it: a line or two per grant, however long it is, and the widest rights
-//! it could ever need, written as Kubernetes RBAC.
+//! A ceiling for people: one or two lines for each grant, and the widest rights that it needs, as
+//! Kubernetes RBAC.
 
 use super::short;
 use cofferdam_core::model::ceiling::{Ceiling, EPHEMERAL, Grant};
@@ -7,11 +7,10 @@ use cofferdam_core::model::kind;
 use cofferdam_core::model::rights;
 use std::collections::BTreeMap;
 
-/// Characters of a line's field paths that are told one by one; longer lists are summed up by what
-/// they begin with.
+/// The most characters of a list of field paths; a longer list is summed up by common beginnings.
 const FIELDS: usize = 100;
 
-/// Characters of a summed-up list: two lines of a terminal.
+/// The most characters of a summed-up list: two lines of a terminal.
 const SUMMED: usize = 160;
 
 /// A line for grants that differ in nothing but their kind. Long lists of fields are summed up; the
@@ -53,13 +52,13 @@ pub fn ceiling(ceiling: &Ceiling) -> Vec<String> {
     lines
 }
 
-/// Field paths, or where they are many what they begin with and how many of each.
+/// The field paths, or for many of them their beginnings with counts.
 fn fields(paths: &[String]) -> String {
     let whole = paths.join(", ");
     if whole.chars().count() <= FIELDS {
         return whole;
     }
-    // The deepest summary that fits; the shallowest where none does.
+    // The deepest summary that fits, else the shallowest.
     let summed =
         (1..=4).rev().map(|depth| summed(paths, depth)).find(|text| text.chars().count() <= SUMMED);
     format!(
@@ -102,15 +101,15 @@ fn namespaces(patterns: &[String]) -> String {
         EPHEMERAL => "the run's own namespace".to_owned(),
         name => name.to_owned(),
     };
-    // What `*` already says is not said again.
+    // `*` includes every other pattern.
     let wide = patterns.iter().any(|pattern| pattern == "*");
     let told =
         patterns.iter().filter(|pattern| !wide || matches!(pattern.as_str(), "*" | EPHEMERAL));
     told.map(named).collect::<Vec<_>>().join(", ")
 }
 
-/// The widest rights it could ever need, as RBAC rules per namespace. A job gets far less: its
-/// plan's objects by name, for its own time.
+/// The widest rights of a ceiling, as RBAC rules for each namespace. A job gets far less: rights
+/// for the objects of its plan, by name, for its own time.
 pub fn rbac(ceiling: &Ceiling) -> String {
     let quoted = |words: &[String]| {
         words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")

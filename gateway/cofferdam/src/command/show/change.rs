@@ -1,5 +1,5 @@
-//! Before and after as lines: what is added, removed and changed, path by path. Values are JSON on
-//! one line, so that nothing in them can pose as a line of ours.
+//! The lines of a change: each added, removed and changed path. Values are JSON on one line, so
+//! that no value can imitate another line.
 
 use cofferdam_core::model::escape;
 use cofferdam_core::model::json;

@@ -1,15 +1,14 @@
-//! A JSON Schema as people read it: a line for each member, and no more than a screen. The whole is
-//! in `--json`.
+//! A JSON Schema for people: one line for each member, at most one screen. `--json` has the whole
+//! schema.
 
 use super::short;
 use cofferdam_core::model::escape::{line, quoted};
 use serde_json::Value;
 
-/// Members that are told; a tool with more arguments is rare.
+/// The most members in the text; tools with more are rare.
 const MEMBERS: usize = 20;
 
-/// Characters of a member's description: what models read of it, as far as a line of a terminal
-/// goes.
+/// The most characters of a member's description: one line of a terminal.
 const WORDS: usize = 120;
 
 /// A line for each member of an object's schema: name, type, whether it is required, and its words.

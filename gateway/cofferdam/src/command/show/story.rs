@@ -1,5 +1,5 @@
-//! One call as a story: asked, allowed, approved, done, cleaned up, proven. Told from the
-//! recorder's answer alone; what others said is quoted.
+//! The history of one call: request, decision, approvals, effects, cleanup and proof. Made from the
+//! recorder's response alone; words of others are quoted.
 
 use super::change::{change_lines, scalar};
 use super::short;
@@ -20,26 +20,26 @@ use cofferdam_core::text::difference;
 use cofferdam_core::text::{changed, named, needed, rights, seconds, spoken, would_do};
 use serde_json::Value;
 
-/// Everything that is known of a call.
+/// Everything that the recorder knows of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct Story<'a> {
-    /// The call.
+    /// The id of the call.
     pub call: &'a CallId,
-    /// Its job, where there was one.
+    /// Its job, if the call had one.
     pub job: Option<&'a StoredJob>,
-    /// The job's state.
+    /// The state of the job.
     pub view: Option<&'a JobView>,
     /// Its ledger entries, oldest first.
     pub entries: &'a [StoryEntry],
 }
 
-/// Characters of the arguments; `show --full` has all of them.
+/// The most characters of the arguments; `show --full` has all of them.
 const ARGUMENTS: usize = 400;
 
 /// Width of the column of headings.
 const COLUMN: usize = 12;
 
-/// A story being told: headings on the left, what happened on the right.
+/// A builder of the text: headings on the left, events on the right.
 #[derive(Default)]
 struct Teller(Vec<String>);
 
@@ -53,7 +53,7 @@ impl Teller {
     }
 }
 
-/// Tells it.
+/// Renders the history as text.
 pub fn story(story: &Story<'_>) -> String {
     let mut teller = Teller::default();
     let state = match story.view {
@@ -83,7 +83,7 @@ pub fn story(story: &Story<'_>) -> String {
                         .unwrap_or_else(|| vec!["its plan or preview was erased".to_owned()]),
                 );
             }
-            // Before a permit is signed the policy has allowed nothing yet.
+            // Before the permit, the policy has not allowed the call.
             let permitted = story.entries.iter().any(|entry| entry.event == Event::Intended);
             teller.tell(if permitted { "allowed" } else { "policy" }, allowed(job, story.entries));
             teller.tell("approved", approved(job, story.entries));
@@ -128,7 +128,7 @@ fn asked(job: &StoredJob) -> Vec<String> {
     lines
 }
 
-/// What the host computed of the plan's operations; none when the plan was erased.
+/// The facts of the plan's operations; `None` if the plan was erased.
 fn facts(job: &StoredJob) -> Option<Vec<OperationFacts>> {
     Document::read(&job.plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok())
 }
@@ -221,7 +221,7 @@ fn done(story: &Story<'_>) -> Vec<String> {
     if lines.is_empty() {
         lines.push("nothing was changed".to_owned());
     }
-    // Of one that went well the result is what counts.
+    // For a successful job, only the result is shown.
     if view.outcome != Some(Outcome::Succeeded) {
         lines.extend(spoken(view));
     }
@@ -242,8 +242,8 @@ fn done(story: &Story<'_>) -> Vec<String> {
                 line(&view.files.join(", "))
             ));
         }
-        // What was recorded as done may not stand: of a directory nothing does before all of it
-        // does.
+        // A recorded effect may not be in effect: in a directory, all effects are committed
+        // together.
         if outcome != Outcome::Succeeded && !view.operations.is_empty() {
             lines.push(changed(view, outcome).text());
         }
@@ -309,7 +309,7 @@ fn cleaned(entries: &[StoryEntry], job: Option<&JobView>) -> Vec<String> {
         payload(entries, "namespace").and_then(|made| made.get("name")).and_then(Value::as_str);
     let leases = entries.iter().filter(|entry| matches!(entry.event, Event::Leased { .. })).count();
     vec![match (closed, job) {
-        // A runner that took the job over saw nothing of it any more.
+        // A runner that took over the job no longer found the namespace.
         (Some((when, namespace)), Some(view))
             if namespace.is_empty() && made.is_some() && view.environment.is_cluster() =>
         {
@@ -323,7 +323,7 @@ fn cleaned(entries: &[StoryEntry], job: Option<&JobView>) -> Vec<String> {
             format!("{} nothing of it was there any more", seconds(when))
         }
         (Some((_, namespace)), _) if namespace.is_empty() => "no namespace was made".to_owned(),
-        // In a tree the namespace of a run is a folder with a copy.
+        // In a directory, a run has a private copy.
         (Some((when, _)), Some(view)) if !view.environment.is_cluster() => {
             format!("{} its private copy was removed", seconds(when))
         }
@@ -350,14 +350,14 @@ fn proven(story: &Story<'_>) -> Vec<String> {
     lines
 }
 
-/// A payload of any of the entries, unless it was erased.
+/// A payload of one of the entries, unless it was erased.
 fn payload<'a>(entries: &'a [StoryEntry], name: &str) -> Option<&'a Value> {
     entries.iter().find_map(|entry| entry.payloads.get(name)).filter(|value| !value.is_null())
 }
 
-/// Who asked for what, of a call without a job.
+/// The request of a call without a job.
 fn remembered(entries: &[StoryEntry]) -> Vec<String> {
-    /// Characters of a payload that is shown as it is.
+    /// The most characters of a payload.
     const MOST: usize = 160;
     let when = entries.first().map(|entry| seconds(entry.time)).unwrap_or_default();
     let subject: Option<Subject> = payload(entries, "subject")
@@ -395,7 +395,7 @@ fn remembered(entries: &[StoryEntry]) -> Vec<String> {
     lines
 }
 
-/// What was decided, of a call without a job.
+/// The decision for a call without a job.
 fn decided(entries: &[StoryEntry]) -> Vec<String> {
     let ended = entries.iter().rev().find_map(|entry| match &entry.event {
         Event::Ended { ending, code } => Some(format!("{} by {}", line(ending), line(code))),
@@ -404,7 +404,7 @@ fn decided(entries: &[StoryEntry]) -> Vec<String> {
     let reasons: Vec<Reason> = payload(entries, "reasons")
         .and_then(|reasons| serde_json::from_value(reasons.clone()).ok())
         .unwrap_or_default();
-    // Of what was only read the rule is the whole answer: nothing is to be done about it.
+    // For a read call, the rule is enough: the caller has nothing to do.
     let read = entries
         .iter()
         .any(|entry| matches!(&entry.event, Event::Ended { ending, .. } if ["looked", "answered"].contains(&ending.as_str())));

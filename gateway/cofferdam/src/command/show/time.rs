@@ -1,5 +1,4 @@
-//! Times as a person counts them: how long ago, how long still. Never a clock: the time now is
-//! passed in.
+//! Relative times for people. The present time is passed in; nothing here reads a clock.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,12 +7,12 @@ pub fn ago(then: Timestamp, now: Timestamp) -> String {
     format!("{} ago", length(now.duration_since(then)))
 }
 
-/// `in 48 min`, or `over`.
+/// The time until `then`: `in 48 min`, or `over`.
 pub fn until(then: Timestamp, now: Timestamp) -> String {
     if then <= now { "over".to_owned() } else { format!("in {}", length(then.duration_since(now))) }
 }
 
-/// Whole units, rounded down; nothing is shorter than nothing.
+/// A length in whole units, rounded down; a negative one is zero.
 fn length(span: SignedDuration) -> String {
     const MINUTE: i64 = 60;
     const HOUR: i64 = 60 * MINUTE;
@@ -21,7 +20,7 @@ fn length(span: SignedDuration) -> String {
     match span.as_secs().max(0) {
         seconds @ ..MINUTE => format!("{seconds} s"),
         seconds @ ..HOUR => format!("{} min", seconds / MINUTE),
-        // Up to two days in hours: half a day more or less matters there.
+        // Up to two days in hours, where half a day matters.
         seconds if seconds < 2 * DAY => format!("{} h", seconds / HOUR),
         seconds => format!("{} days", seconds / DAY),
     }

@@ -1,6 +1,6 @@
-//! The gateway's own journey over one component that is not accepted: the tool and the policy in
-//! guest processes, the real viewer, and a recorder that keeps nothing. A change is previewed; a
-//! look is done, since it changes nothing.
+//! Runs the stages of the gateway with a component that is not accepted: tool and policy in guest
+//! processes, the real viewer, and a recorder that stores nothing. A change is only previewed; a
+//! read plan runs, because it changes nothing.
 
 use super::viewer::TrialViewer;
 use crate::command::plugin::{Bench, Plugin, Policy, wasm};
@@ -31,7 +31,7 @@ use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Everything the journey asks of, for one call.
+/// The host of the stages, for one call.
 struct Trial<'a> {
     plugin: &'a Plugin,
     policy: Policy,
@@ -39,7 +39,7 @@ struct Trial<'a> {
     random: u128,
 }
 
-/// Asks as this principal, with the component in the place of an accepted one of its name.
+/// Calls the tool as this principal, with the component in place of an accepted one of its name.
 pub fn ask(
     bench: &Bench,
     plugin: &Plugin,
@@ -65,7 +65,7 @@ pub fn ask(
     let tool = LoadedTool::load(definition.clone(), plugin.digest, &trusted)?;
     let tool_name = tool.name().to_owned();
     let seed: [u8; 32] = crate::command::init::random()?;
-    // Signs nothing: a preview ends before there is a permit.
+    // Signs nothing: a preview ends before the permit.
     let key = SigningKey::from_bytes(&seed);
     let world = World { catalog: Catalog::new(vec![tool], &trust)?, trust, policy: digest, key };
     let mode = if read_only(&definition.ceiling) { Mode::Call } else { Mode::Preview };
@@ -156,7 +156,7 @@ impl Viewer for Trial<'_> {
 }
 
 impl Recorder for Trial<'_> {
-    /// An ending is told and forgotten; anything else would make a job.
+    /// Accepts and drops the end of a call; any other request would make a job.
     async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
         match propose {
             Propose::End { .. } => Ok(Proposed::Recorded(Recorded { index: 0 })),

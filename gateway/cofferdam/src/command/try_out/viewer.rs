@@ -1,6 +1,5 @@
-//! The real viewer, started for one trial with a trust file of its own, in which the component is
-//! accepted. It reads the infrastructure as it always does, with the right to read alone; it ends,
-//! and the trust file is removed, with the trial.
+//! The viewer role, started for one trial with a trust file that accepts the component. It can only
+//! read the infrastructure. It ends with the trial, and its trust file is removed.
 
 use crate::config::Installation;
 use crate::config::home::write_private;
@@ -20,11 +19,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::process::Child;
 
-/// How long the viewer may take until it is ready: it reads a tree, or asks a cluster about its own
-/// rights.
+/// The time limit of the viewer's start: it reads a tree, or checks its rights in a cluster.
 const READY: Duration = Duration::from_secs(60);
 
-/// A viewer that is there.
+/// A running viewer.
 pub struct TrialViewer {
     client: Client<Look, Looked>,
     _control: Control,
@@ -32,7 +30,7 @@ pub struct TrialViewer {
     _folder: Folder,
 }
 
-/// A folder that is gone when this is.
+/// A temporary folder, removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Drop for Folder {
@@ -42,7 +40,7 @@ impl Drop for Folder {
 }
 
 impl TrialViewer {
-    /// Starts it with this text as its trust file.
+    /// Starts a viewer with this trust file.
     pub async fn open(installation: &Installation, trust: &str) -> Result<Self> {
         let name = format!("try-{}", hex(&crate::command::init::random::<8>()?));
         let folder = installation.home.root().join(name);
@@ -82,7 +80,7 @@ impl TrialViewer {
         Ok(Self { client, _control: control, _child: child, _folder: folder })
     }
 
-    /// One look.
+    /// Sends one request to the viewer.
     pub async fn look(&self, look: &Look) -> Result<Looked, RoleError> {
         self.client.call(look).await
     }
