@@ -1,6 +1,5 @@
-//! The configuration: what `serve` needs to know, checked before anything starts. Every fault is
-//! reported at once, each with its key and its remedy. Never a default for anything that decides
-//! who may do what.
+//! The configuration of `serve`, checked before anything starts. All errors are reported together,
+//! each with its key and its remedy. A setting about permissions never has a default.
 
 mod agents;
 mod error;
@@ -27,56 +26,57 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where agents connect unless something else is said.
+/// The default address for agents.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8620);
 
-/// Everything in `cofferdam.toml`, checked.
+/// The checked content of `cofferdam.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// What people call the infrastructure: 1 to 40 of `a-z`, `0-9` and `-`.
+    /// The name of the environment: 1 to 40 of `a-z`, `0-9` and `-`.
     pub environment: String,
-    /// What is looked at and changed.
+    /// The directory or the cluster that is read and changed.
     pub infrastructure: Infrastructure,
-    /// What agents connect to.
+    /// The settings of the edge.
     pub edge: Edge,
-    /// How it all ends.
+    /// The settings of the stop.
     pub serve: Serve,
-    /// Those who act.
+    /// The settings of the runners.
     pub runner: Runner,
-    /// What is told about it all.
+    /// The settings of logs, traces and metrics.
     pub telemetry: Telemetry,
 }
 
-/// What is looked at and changed.
+/// The directory or the cluster that is read and changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Infrastructure {
-    /// A directory of manifests.
+    /// A directory of Kubernetes manifests.
     Directory {
-        /// Its root: absolute, without symbolic links, an existing folder.
+        /// The root: an absolute path without symbolic links, to an existing folder.
         tree: PathBuf,
     },
-    /// A cluster.
+    /// A Kubernetes cluster.
     Kubernetes(Cluster),
 }
 
-/// A cluster, by the kubeconfig of each identity: absolute, without symbolic links, existing files
-/// that only their owner reads, no two the same.
+/// A cluster with the kubeconfig of each identity: absolute paths without symbolic links, to
+/// different existing files that only their owner can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
-    /// The viewer's: reads, and dry-runs.
+    /// The kubeconfig of the viewer: reads and dry runs.
     pub viewer: PathBuf,
-    /// The runners': makes namespaces, and rights within the ceilings that administrators gave.
+    /// The kubeconfig of the runners: creates namespaces, and rights within the ceilings of the
+    /// administrators.
     pub provisioner: PathBuf,
-    /// The reaper's: removes what expired.
+    /// The kubeconfig of the reaper: removes expired objects.
     pub reaper: PathBuf,
-    /// How long the API server may work on one write, 5 to 300 seconds.
+    /// The time limit of the API server for one write, 5 to 300 seconds.
     pub request_timeout: Duration,
-    /// How jobs act.
+    /// The identity of jobs.
     pub job_identity: JobIdentity,
 }
 
 impl Infrastructure {
-    /// For people, in a few words: `tree /srv/manifests`, `a Kubernetes cluster`.
+    /// A short description for people: `tree /srv/manifests`, `a Kubernetes cluster`.
     pub fn words(&self) -> String {
         match self {
             Self::Directory { tree } => format!("tree {}", tree.display()),
@@ -86,7 +86,7 @@ impl Infrastructure {
 }
 
 impl Cluster {
-    /// Each identity's name and kubeconfig.
+    /// The name and the kubeconfig of each identity.
     pub fn identities(&self) -> [(&'static str, &Path); 3] {
         [
             ("viewer", self.viewer.as_path()),
@@ -96,22 +96,22 @@ impl Cluster {
     }
 }
 
-/// What agents connect to.
+/// The settings of the edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
-    /// Where it listens. Loopback unless agents are configured.
+    /// The listening address. Loopback unless agents are configured.
     pub listen: SocketAddr,
-    /// Values of `Origin` that are answered, besides requests without one.
+    /// The accepted values of `Origin`; a request without one is always accepted.
     pub origins: Vec<String>,
-    /// Values of `Host` that are answered, besides the listening address and `localhost`.
+    /// The accepted values of `Host`, besides the listening address and `localhost`.
     pub hosts: Vec<String>,
-    /// How long a call is held, 1 to 55 seconds.
+    /// The longest time that a call is held, 1 to 55 seconds.
     pub wait: Duration,
 }
 
 impl Edge {
-    /// What stands against the address, and the remedy, where other machines reach it: the edge
-    /// speaks plain HTTP.
+    /// The warning and its remedy, if other machines can reach the address: the edge speaks plain
+    /// HTTP.
     pub fn exposure(&self) -> Option<(String, &'static str)> {
         let problem = format!(
             "`{}` is reached by other machines in plain HTTP: agents' tokens and all answers can \
@@ -124,60 +124,60 @@ impl Edge {
     }
 }
 
-/// How it all ends.
+/// The settings of the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Serve {
-    /// How long running jobs may take to finish after the signal to stop, 1 to 600 seconds.
+    /// The time limit of running jobs after the signal to stop, 1 to 600 seconds.
     pub drain: Duration,
 }
 
-/// Those who act.
+/// The settings of the runners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Runner {
-    /// How many runners wait for jobs, 1 to 16; each runs one job at a time.
+    /// The number of runners, 1 to 16; each runs one job at a time.
     pub seats: u8,
-    /// A lease without a heartbeat is lost after this, 3 to 300 seconds.
+    /// The length of a lease without a heartbeat, 3 to 300 seconds.
     pub lease: Duration,
 }
 
-/// What is told about it all.
+/// The settings of logs, traces and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Telemetry {
-    /// Base URL of an OTLP/HTTP collector; none sends nothing.
+    /// The base URL of an OTLP/HTTP collector; `None` exports nothing.
     pub otlp: Option<String>,
-    /// How log lines look.
+    /// The format of log lines.
     pub format: LogFormat,
-    /// Which log lines there are: a level, or directives as `tracing` has them.
+    /// The filter of log lines: a level, or directives of `tracing`.
     pub level: String,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For machines: one JSON object a line.
+    /// One JSON object for each line, for programs.
     Json,
 }
 
-/// All that `serve` reads at its start.
+/// The files that `serve` reads at its start.
 #[derive(Debug)]
 pub struct Installation {
-    /// Where everything lies.
+    /// The folder of the installation.
     pub home: Home,
-    /// Where the trust file, the policy and the plugins lie that roles use: the copies of this
-    /// start, once it has them.
+    /// The home with the trust file, the policy and the plugins that roles use: the copies, once
+    /// they exist.
     pub served: Home,
-    /// `cofferdam.toml`.
+    /// The checked `cofferdam.toml`.
     pub config: Config,
-    /// `agents.toml`.
+    /// The checked `agents.toml`.
     pub agents: Agents,
-    /// `trust.toml`.
+    /// The checked `trust.toml`.
     pub trust: Trust,
 }
 
 impl Installation {
-    /// Reads and checks all three files. Reports every fault of all of them.
+    /// Reads and checks all three files. Returns every error of all of them.
     pub fn read(home: Home) -> Result<Self, ConfigErrors> {
         if !is_made(&home) {
             let problem = format!("there is no installation at `{}`", home.root().display());
@@ -215,7 +215,7 @@ impl Installation {
 }
 
 impl Config {
-    /// Reads and checks `cofferdam.toml` alone.
+    /// Reads and checks only `cofferdam.toml`.
     pub fn read(home: &Home) -> Result<Self, ConfigErrors> {
         let mut errors = Vec::new();
         let text = paths::text(&home.config(), &restore(home, "cofferdam.toml"))
@@ -227,14 +227,14 @@ impl Config {
     }
 }
 
-/// What configuration and trust file do not agree on.
+/// The contradictions between the configuration and the trust file.
 pub fn disagreements(config: &Config, trust: &Trust) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     check_environment(config, &trust.environment, &mut errors);
     errors
 }
 
-/// What the files must agree on.
+/// Checks that the files agree.
 fn check_together(
     config: &Config,
     agents: &Agents,
@@ -270,7 +270,7 @@ fn check_environment(config: &Config, trusted: &Environment, errors: &mut Vec<Co
             "give both the same name; a new environment needs a home of its own",
         ));
     }
-    // The id in the trust file is what plans and approvals are good for: a cluster's must never be
+    // Plans and approvals are bound to the id in the trust file: the id of a cluster must never be
     // used for a directory, nor the reverse.
     let cluster = matches!(config.infrastructure, Infrastructure::Kubernetes(_));
     if trusted.is_cluster() != cluster {
@@ -288,15 +288,15 @@ fn check_environment(config: &Config, trusted: &Environment, errors: &mut Vec<Co
     }
 }
 
-/// Returns whether anything of an installation lies there.
+/// Returns whether the home has any file of an installation.
 pub fn is_made(home: &Home) -> bool {
     let made = [home.config(), home.trust(), home.agents(), home.keys(), home.store()];
-    // What may not be looked at is there: only its absence is none.
+    // An unreadable file counts as present.
     made.iter().any(|path| !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound))
 }
 
-/// What to do about a file that is lost. Never `init` where a home was made: it would make another
-/// environment, whose ledger the stored one is not.
+/// The remedy for a lost file. Never `init` on an existing home: it would make another environment,
+/// and the stored ledger would not belong to it.
 fn restore(home: &Home, file: &str) -> String {
     if is_made(home) {
         format!("restore `{file}` from a backup of this home")
@@ -305,7 +305,7 @@ fn restore(home: &Home, file: &str) -> String {
     }
 }
 
-/// What to do where no installation is.
+/// The remedy for a missing installation.
 const MAKE: &str = "make one with `cofferdam init TREE`, or name another folder with `--home DIR`";
 
 /// Reads and checks `trust.toml`.

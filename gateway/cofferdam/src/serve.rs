@@ -1,6 +1,6 @@
-//! `cofferdam serve`: starts the roles, hands each the sockets it may use, and starts again what
-//! dies. Has no listener's data, no key, no store: it binds the address and passes the listening
-//! socket on, so that a restart of the gateway loses no connection.
+//! `cofferdam serve`: starts the roles, passes each role its sockets, and restarts a role that
+//! ended. Binds the address and passes the listening socket on, so that a restart of the gateway
+//! loses no connection. Never reads a request, a key or the store.
 
 mod banner;
 pub mod copies;
@@ -27,23 +27,24 @@ use cofferdam_telemetry::{Role, voice};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the command line adds to the configuration.
+/// The options of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Kill a runner right after this step of a job's first run: an operator's rehearsal.
+    /// Kill a runner immediately after this step of the first job, to rehearse a recovery.
     pub drill: Option<JobStep>,
-    /// How often roles are asked for a sign of life; none for what is usual. For tests.
+    /// The time between two heartbeat requests; `None` for the default. For tests.
     pub heartbeat: Option<Duration>,
-    /// Folder of `cofferdam-runner` and `cofferdam-guest`; none for the folder of this binary.
+    /// The folder of `cofferdam-runner` and `cofferdam-guest`; `None` for the folder of this
+    /// binary.
     pub binaries: Option<PathBuf>,
 }
 
-/// Serves until a signal; returns once every role has ended. False: another signal ended it at
-/// once.
+/// Serves until a signal, and returns after the end of every role. Returns false if a second signal
+/// ended all roles at once.
 pub fn run(installation: Installation, options: &Options) -> Result<bool> {
-    // It holds every socket between roles for a moment.
+    // This process holds each socket between roles for a moment.
     cofferdam_process::confine::baseline()?;
-    // Its own spans go nowhere: it has no socket to the gateway, and what it does is told in lines.
+    // The supervisor exports no spans: it has no socket to the gateway. Its events are log lines.
     let _unsent = voice::start(Role::Serve, &role_settings::voice(&installation))
         .context("cannot start the log; see `telemetry` in cofferdam.toml")?;
     let manager = Manager::named(|name| std::env::var_os(name), std::process::id())

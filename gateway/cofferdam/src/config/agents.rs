@@ -1,5 +1,5 @@
-//! `agents.toml`: who may connect, with what roles, for whom. Holds digests of tokens, never a
-//! token. Read again whenever it changes.
+//! `agents.toml`: the agents with their roles, their persons and the digests of their tokens. Never
+//! has a token. Read again after each change.
 
 use super::error::ConfigError;
 use cofferdam_core::model::caller::Principal;
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// How every token begins, so that people and secret scanners know one.
+/// The prefix of every token, for people and secret scanners.
 pub const TOKEN_PREFIX: &str = "cfd_";
 
-/// One agent.
+/// One configured agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// Its name, unique: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`.
+    /// The unique name: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`.
     pub name: String,
-    /// What policy knows it by, at least one.
+    /// The roles that the policy reads, at least one.
     pub roles: Vec<String>,
-    /// The person it acts for.
+    /// The person that the agent works for.
     #[serde(rename = "for")]
     pub person: Option<String>,
-    /// SHA-256 of its token.
+    /// The SHA-256 of its token.
     pub token: TokenDigest,
 }
 
@@ -35,8 +35,8 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// Reads the file. Only one that is there and empty names no agent: a lost one must not open
-    /// the door to callers without a token.
+    /// Reads the file. A missing file is an error: it must not admit callers without a token as an
+    /// empty file does.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display();
         match std::fs::read_to_string(path) {
@@ -60,7 +60,7 @@ impl Agents {
         }
     }
 
-    /// Reads the file's text.
+    /// Parses and checks the text of the file.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let wrong = |problem: String, remedy: &str| {
             ConfigError::new("agents.toml", "agent", problem, remedy)
@@ -86,24 +86,24 @@ impl Agents {
         Ok(read)
     }
 
-    /// The agents.
+    /// The agents, in the order of the file.
     pub fn list(&self) -> &[Agent] {
         &self.agents
     }
 
-    /// The agent a token belongs to.
+    /// Finds the agent of a token.
     pub fn find(&self, token: &str) -> Option<&Agent> {
         if !token.starts_with(TOKEN_PREFIX) {
             return None;
         }
-        // Comparing digests of 256 random bits tells a guesser nothing about the token.
+        // A comparison of digests of 256 random bits reveals nothing about the token.
         let digest = TokenDigest::of(token.as_bytes());
         self.agents.iter().find(|agent| agent.token == digest)
     }
 }
 
 impl Agent {
-    /// As the journey knows it.
+    /// The principal of this agent.
     pub fn principal(&self) -> Principal {
         Principal {
             name: self.name.clone(),
@@ -115,8 +115,8 @@ impl Agent {
     }
 }
 
-/// Returns whether this may be an agent's name. A caller without a token is `anonymous`: an agent
-/// of that name would share its jobs.
+/// Returns whether an agent can have this name. Not `anonymous`: that is the principal of callers
+/// without a token, and the agent would share their jobs.
 pub fn valid_name(name: &str) -> bool {
     name != "anonymous"
         && (1..=64).contains(&name.len())

@@ -1,22 +1,23 @@
-//! A fault of a configuration file: which key, what is wrong, what to do. Never stops at the first.
+//! An error in a configuration file: key, problem and remedy. All errors are collected, not only
+//! the first.
 
 use std::fmt;
 
-/// One fault.
+/// One error in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file's name, with the line where that is known: `cofferdam.toml:12`.
+    /// The name of the file, with the line if known: `cofferdam.toml:12`.
     pub file: String,
-    /// Dotted path of the key; empty where the file as a whole is meant.
+    /// The dotted path of the key; empty for the whole file.
     pub key: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
 impl ConfigError {
-    /// A fault.
+    /// Makes an error of a key.
     pub fn new(file: &str, key: &str, problem: impl Into<String>, remedy: &str) -> Self {
         Self {
             file: file.to_owned(),
@@ -26,7 +27,7 @@ impl ConfigError {
         }
     }
 
-    /// File, key and problem, without the remedy.
+    /// The file, the key and the problem, without the remedy.
     pub fn cause(&self) -> String {
         let key = if self.key.is_empty() { String::new() } else { format!(" {}:", self.key) };
         format!("{}:{key} {}", self.file, self.problem)
@@ -39,7 +40,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Every fault that was found, at least one.
+/// All errors, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 

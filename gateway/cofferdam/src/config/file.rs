@@ -1,5 +1,5 @@
-//! `cofferdam.toml` as written: read key by key, so that a misspelt key, a wrong type and an
-//! impossible value are all reported together, each with its line.
+//! Reads `cofferdam.toml` key by key, so that unknown keys, wrong types and invalid values are
+//! reported together, each with its line.
 
 use super::error::ConfigError;
 use super::infrastructure;
@@ -10,18 +10,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use toml_edit::Document;
 
-/// Clients give up at 60 seconds: a held call has to answer before.
+/// The largest `wait_seconds`: clients give up after 60 seconds.
 const LONGEST_WAIT: i64 = 55;
-/// More runners than this on one machine only wait for the same disk.
+/// The most runners: more on one machine only wait for the same disk.
 const MOST_SEATS: i64 = 16;
-/// Below it a busy machine loses leases; above it a lost runner is noticed too late.
+/// The bounds of `lease_seconds`: with less, a busy machine loses leases; with more, a lost runner
+/// is noticed too late.
 const LEASE_SECONDS: (i64, i64) = (3, 300);
-/// Below it hardly a job could finish; above it a machine that goes down would not wait.
+/// The bounds of `drain_seconds`: with less, hardly a job could finish; with more, a machine that
+/// shuts down would not wait.
 const DRAIN_SECONDS: (i64, i64) = (1, 600);
-/// Characters of an environment's name: it stands in every title and denial.
+/// The most characters of an environment's name: every title and denial has it.
 const ENVIRONMENT_NAME: usize = 40;
 
-/// Reads the text. Adds to the faults; gives nothing when a needed value could not be had.
+/// Parses the text. Adds each error to `errors`; returns `None` if a required value is missing.
 pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<Config> {
     let document = match Document::parse(text) {
         Ok(document) => document,

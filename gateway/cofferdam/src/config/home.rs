@@ -1,5 +1,5 @@
-//! The home folder: where each file of an installation lies, and how a secret or a trusted file is
-//! written into it. Never reads what they mean.
+//! The home: the path of each file of an installation, and the writing of secrets and trusted
+//! files. Never interprets a file.
 
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsString;
@@ -8,30 +8,30 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// A folder only its owner may enter.
+/// The mode of a folder that only its owner can enter.
 const PRIVATE_FOLDER: u32 = 0o700;
-/// A file only its owner may read.
+/// The mode of a file that only its owner can read.
 const PRIVATE_FILE: u32 = 0o600;
 
-/// A secret of one role, each 32 random bytes, kept as 64 hexadecimal digits in a file of its own.
+/// A secret of one role: 32 random bytes, stored as 64 hexadecimal digits in a file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secret {
-    /// Seed of the Ed25519 key that signs permits; the gateway's alone.
+    /// The seed of the Ed25519 key that signs permits; only for the gateway.
     Permits,
-    /// Seed of the Ed25519 key that signs checkpoints; the recorder's alone.
+    /// The seed of the Ed25519 key that signs checkpoints; only for the recorder.
     Checkpoints,
-    /// MAC key of the gateway's compiled artefacts.
+    /// The MAC key of the gateway's compiled artefacts.
     GatewayArtefacts,
-    /// MAC key of the runner's compiled artefacts.
+    /// The MAC key of the runner's compiled artefacts.
     RunnerArtefacts,
 }
 
-/// Every secret, in the order `init` makes them.
+/// Every secret, in the order of their creation.
 pub const SECRETS: [Secret; 4] =
     [Secret::Permits, Secret::Checkpoints, Secret::GatewayArtefacts, Secret::RunnerArtefacts];
 
 impl Secret {
-    /// Its file below `keys/`.
+    /// The name of its file in `keys/`.
     pub fn file(self) -> &'static str {
         match self {
             Self::Permits => "gateway",
@@ -42,21 +42,21 @@ impl Secret {
     }
 }
 
-/// Where everything of one installation lies.
+/// The folder of one installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
     root: PathBuf,
 }
 
 impl Home {
-    /// A home at this folder, absolute. It need not exist yet.
+    /// A home at this absolute path, which need not exist yet.
     #[cfg(test)]
     pub fn at(root: PathBuf) -> Self {
         Self { root }
     }
 
-    /// The home to use: as given on the command line or in `COFFERDAM_HOME`, else below the user's
-    /// data folder. Made absolute.
+    /// Finds the home: from the command line or `COFFERDAM_HOME`, else below the user's data
+    /// folder. Returns an absolute path.
     pub fn find(
         given: Option<PathBuf>,
         variable: impl Fn(&str) -> Option<OsString>,
@@ -73,24 +73,25 @@ impl Home {
         Ok(Self { root: fs::canonicalize(&root).unwrap_or(root) })
     }
 
-    /// The folder itself.
+    /// The path of the home.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// `cofferdam.toml`.
+    /// The checked `cofferdam.toml`.
     pub fn config(&self) -> PathBuf {
         self.root.join("cofferdam.toml")
     }
 
-    /// `agents.toml`: the agents and their tokens' digests. The gateway reads it again when it
-    /// changes. In a folder of its own, because what a role may read is given by folder: a file
-    /// that is replaced by renaming is another file to the kernel.
+    /// `agents.toml`: the agents and the digests of their tokens. The gateway reads it again after
+    /// a change. It has a folder of its own, because roles get rights for folders: after a rename,
+    /// the kernel treats a file as another one.
     pub fn agents(&self) -> PathBuf {
         self.root.join("agents/agents.toml")
     }
 
-    /// Is there if a command named an agent since `cofferdam serve` started.
+    /// The mark of an added agent: it exists if a command added an agent since `cofferdam serve`
+    /// started.
     pub fn agents_mark(&self) -> PathBuf {
         agents_mark(&self.agents())
     }
@@ -100,97 +101,97 @@ impl Home {
         self.root.join("trust/trust.toml")
     }
 
-    /// The folder of keys.
+    /// The folder of the keys.
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys")
     }
 
-    /// The file of one secret.
+    /// The path of one secret.
     pub fn secret(&self, secret: Secret) -> PathBuf {
         self.keys().join(secret.file())
     }
 
-    /// Folder of tools, executors and commands.
+    /// The folder of tools, executors and commands.
     pub fn plugins(&self) -> PathBuf {
         self.root.join("plugins")
     }
 
-    /// Folder of tools, a `NAME.wasm` each.
+    /// The folder of tools: a `NAME.wasm` each.
     pub fn tools(&self) -> PathBuf {
         self.plugins().join("tools")
     }
 
-    /// Folder of executors, a `NAME.wasm` each.
+    /// The folder of executors: a `NAME.wasm` each.
     pub fn executors(&self) -> PathBuf {
         self.plugins().join("executors")
     }
 
-    /// Folder of commands, a `NAME.wasm` each.
+    /// The folder of Wasm commands: a `NAME.wasm` each.
     pub fn commands(&self) -> PathBuf {
         self.plugins().join("commands")
     }
 
-    /// Folder of the compiled policy.
+    /// The folder of the compiled policy.
     pub fn policy(&self) -> PathBuf {
         self.root.join("policy")
     }
 
-    /// The policy's module.
+    /// The path of the policy's module.
     pub fn policy_module(&self) -> PathBuf {
         self.policy().join("policy.wasm")
     }
 
-    /// The policy's data document.
+    /// The path of the policy's data document.
     pub fn policy_data(&self) -> PathBuf {
         self.policy().join("data.json")
     }
 
-    /// Folder of the recorder's database.
+    /// The folder of the recorder's database.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")
     }
 
-    /// Folder of the ledger's tiles and checkpoints.
+    /// The folder of the ledger's tiles and checkpoints.
     pub fn ledger(&self) -> PathBuf {
         self.root.join("ledger")
     }
 
-    /// Folder of the jobs' private copies: the ephemeral namespaces of a directory.
+    /// The folder of the runs' private copies.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
     }
 
-    /// Folder of the write-back journal.
+    /// The folder of the write-back journal.
     pub fn journal(&self) -> PathBuf {
         self.root.join("journal")
     }
 
-    /// Folder of one role's compiled artefacts.
+    /// The folder of one role's compiled artefacts.
     pub fn artefacts(&self, role: &str) -> PathBuf {
         self.root.join("artefacts").join(role)
     }
 
-    /// Folder of the copies that `serve` uses until its next start.
+    /// The folder of the copies that `serve` uses until its next start.
     pub fn served(&self) -> PathBuf {
         self.root.join("served")
     }
 
-    /// Copies of this home, in this folder: the same layout.
+    /// The home with the same layout in another folder, for copies.
     pub fn beneath(&self, folder: &Path) -> Self {
         Self { root: self.root.join(folder) }
     }
 
-    /// Folder of the operators' socket.
+    /// The folder of the operators' socket.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
     }
 
-    /// The socket on which the recorder answers operator commands.
+    /// The socket of the recorder for operator commands.
     pub fn operator_socket(&self) -> PathBuf {
         self.run().join("operator.sock")
     }
 
-    /// Makes every folder, the root and all below it private.
+    /// Makes every folder, with access for its owner alone.
     pub fn make_folders(&self) -> Result<()> {
         let folders = [
             self.root.clone(),
@@ -226,18 +227,18 @@ impl Home {
         )
     }
 
-    /// Reads one secret.
+    /// Reads one secret from its file.
     pub fn read_secret(&self, secret: Secret) -> Result<[u8; 32]> {
         Ok(cofferdam_process::secret::read(&self.secret(secret))?)
     }
 }
 
-/// Writes a file so that a reader sees the old bytes or the new, never a mixture, and no other user
-/// reads either: mode 0600, flushed, renamed.
+/// Replaces a file atomically: a reader gets the old bytes or the new ones. The file has mode 0600,
+/// is flushed and then renamed.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().context("the path has no folder")?;
     let name = path.file_name().context("the path has no name")?.to_string_lossy();
-    // One writer at a time: an older leftover of a writer that died is replaced.
+    // One writer at a time: replaces the file of a writer that died.
     let fresh = folder.join(format!(".{name}.new"));
     let put = || -> std::io::Result<()> {
         match fs::remove_file(&fresh) {
@@ -254,8 +255,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     put().with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// The mark beside an agents file: a command named an agent since `cofferdam serve` started. It
-/// outlives the agent and the gateway, so that callers without a token stay outside until the next
+/// The mark beside an agents file: a command added an agent since `cofferdam serve` started. It
+/// outlives the agent and the gateway, so that callers without a token are refused until the next
 /// start.
 pub fn agents_mark(agents: &Path) -> PathBuf {
     agents.with_file_name("named")

@@ -1,6 +1,5 @@
-//! What is looked at and changed, as written: a directory of manifests, or a cluster by one
-//! kubeconfig for each identity. Reads no kubeconfig: each role opens its own, and this process
-//! never does.
+//! Reads the sections `[directory]` and `[kubernetes]`: a directory of manifests, or a cluster with
+//! a kubeconfig for each identity. Never reads a kubeconfig: each role opens its own.
 
 use super::paths;
 use super::toml_reader::Section;
@@ -12,18 +11,18 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the API server may work on one write where nothing else is written, in seconds: what it
-/// gives each request by itself.
+/// The default time limit of the API server for one write, in seconds: its own default for each
+/// request.
 pub const REQUEST_TIMEOUT: u32 = 60;
 
-/// With less, a busy server would give up writes that are well on their way; with more, a caller
-/// waits too long for the outcome of a job.
+/// The bounds of this limit, in seconds: with less, a busy server would give up good writes; with
+/// more, a caller waits too long for an outcome.
 const REQUEST_TIMEOUTS: (i64, i64) = (5, 300);
 
-/// The keys of `[kubernetes]` that name a file, each a role that holds a credential.
+/// The keys of `[kubernetes]` with a kubeconfig, one for each role with a credential.
 const IDENTITIES: [&str; 3] = ["viewer", "provisioner", "reaper"];
 
-/// Reads the one of both sections that is there.
+/// Reads the one present section of both.
 pub(super) fn check(root: &mut Section<'_>, home: &Home) -> Option<Infrastructure> {
     match (root.has("directory"), root.has("kubernetes")) {
         (true, false) => root.section("directory", |section| check_directory(section, home))?,
@@ -85,7 +84,7 @@ fn check_tree(section: &mut Section<'_>, tree: &Path, home: &Home) -> Option<Pat
     Some(real)
 }
 
-/// The home's own places lie apart.
+/// Checks that the folders of the home are separate from the infrastructure.
 fn check_home(section: &mut Section<'_>, key: &str, home: &Home) {
     for (one, other) in paths::tangled(home) {
         section.report(
@@ -110,7 +109,7 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
         section.integer("request_timeout_seconds", REQUEST_TIMEOUT.into(), REQUEST_TIMEOUTS);
     let request_timeout = Duration::from_secs(request_timeout.unsigned_abs());
     check_home(section, "viewer", home);
-    // By what the file is, not by what it is called: a hard link is the same credential.
+    // Compared by inode and not by path: a hard link is the same credential.
     for (index, (identity, file)) in IDENTITIES.iter().zip(&files).enumerate() {
         let earlier = IDENTITIES.iter().zip(&files).take(index);
         let same = |other: &Kubeconfig| file.as_ref().is_some_and(|file| file.file == other.file);
@@ -141,14 +140,14 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
     })
 }
 
-/// A kubeconfig that could be looked at.
+/// A readable kubeconfig.
 struct Kubeconfig {
     path: PathBuf,
-    /// Device and inode.
+    /// The device and the inode.
     file: (u64, u64),
 }
 
-/// A file that only its owner reads, in no folder that a role may read.
+/// Checks that only its owner can read a kubeconfig, and that its folder is not readable for roles.
 fn check_kubeconfig(
     section: &mut Section<'_>,
     key: &str,

@@ -1,5 +1,5 @@
-//! Paths that must not touch: what an agent's change may reach (the tree) and what decides about it
-//! (everything else).
+//! Checks that paths do not overlap: the tree, which agents change, and the files that decide about
+//! changes.
 
 use super::error::ConfigError;
 use crate::config::home::Home;
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The text of a file, or the fault that it cannot be had.
+/// Reads the text of a file, or returns the error.
 pub fn text(path: &Path, remedy: &str) -> Result<String, ConfigError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     fs::read_to_string(path).map_err(|error| {
@@ -20,7 +20,7 @@ pub fn text(path: &Path, remedy: &str) -> Result<String, ConfigError> {
     })
 }
 
-/// The fault that other users can read or change this key, where they can.
+/// The error for a key that other users can read or change.
 pub fn open_to_others(key: &Path) -> Option<ConfigError> {
     let mode = fs::metadata(key).ok()?.permissions().mode();
     (mode & 0o077 != 0).then(|| {
@@ -30,8 +30,8 @@ pub fn open_to_others(key: &Path) -> Option<ConfigError> {
     })
 }
 
-/// What the tree must not touch and touches: it is the same, lies within it, or contains it.
-/// Symbolic links are followed first.
+/// The places that overlap with the tree: the same folder, a parent or a child. Symbolic links are
+/// followed first.
 pub fn overlaps(tree: &Path, home: &Home) -> Vec<&'static str> {
     let tree = resolve(tree);
     apart(home)
@@ -44,11 +44,10 @@ pub fn overlaps(tree: &Path, home: &Home) -> Vec<&'static str> {
         .collect()
 }
 
-/// The place of the home whose folder holds this file, of those that one role or another may read
-/// while it serves.
+/// The place of the home with this file, if a role can read it while it serves.
 pub fn readable(file: &Path, home: &Home) -> Option<&'static str> {
     let folder = |(name, path): (&'static str, PathBuf)| match name {
-        // Given by folder, because such a file is replaced by renaming.
+        // By folder, because such a file is replaced by a rename.
         "agents" | "trust file" => (name, path.parent().map(Path::to_owned).unwrap_or(path)),
         _ => (name, path),
     };
@@ -59,7 +58,7 @@ pub fn readable(file: &Path, home: &Home) -> Option<&'static str> {
     served.into_iter().find(|(_, path)| file.starts_with(resolve(path))).map(|(name, _)| name)
 }
 
-/// Pairs among the home's own places that a link made one.
+/// The pairs of places in the home that a link made the same.
 pub fn tangled(home: &Home) -> Vec<(&'static str, &'static str)> {
     let places: Vec<_> =
         apart(home).into_iter().map(|(name, path)| (name, resolve(&path))).collect();
@@ -73,7 +72,7 @@ pub fn tangled(home: &Home) -> Vec<(&'static str, &'static str)> {
         .collect()
 }
 
-/// Everything that has a place of its own.
+/// The places of the home, with their names.
 fn apart(home: &Home) -> [(&'static str, PathBuf); 12] {
     [
         ("configuration", home.config()),
@@ -91,7 +90,7 @@ fn apart(home: &Home) -> [(&'static str, PathBuf); 12] {
     ]
 }
 
-/// The path without symbolic links; of one that does not exist yet, its nearest existing folder's.
+/// Resolves symbolic links; for a missing path, those of its nearest existing folder.
 fn resolve(path: &Path) -> PathBuf {
     path.ancestors()
         .find_map(|existing| {

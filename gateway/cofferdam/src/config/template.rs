@@ -1,11 +1,11 @@
-//! The configuration that `init` writes: every key, with what it is for and its default. Held
-//! against the reader by a test.
+//! The configuration that `init` writes: every key with its purpose and its default. A test
+//! compares it with the reader.
 
 use super::{Cluster, Infrastructure};
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// The text of a fresh `cofferdam.toml`.
+/// The text of a new `cofferdam.toml`.
 pub fn template(environment: &str, infrastructure: &Infrastructure, listen: SocketAddr) -> String {
     let infrastructure = match infrastructure {
         Infrastructure::Directory { tree } => directory(tree),
@@ -52,7 +52,7 @@ log_level = "info"
     )
 }
 
-/// A path as TOML text.
+/// Quotes a path as TOML.
 fn quoted(path: &Path) -> toml_edit::Value {
     toml_edit::Value::from(path.to_string_lossy().into_owned())
 }

@@ -1,18 +1,17 @@
-//! One table of `cofferdam.toml` being read: which keys were asked for, of what type they are, and
-//! what was wrong with them. Knows no key by name.
+//! Reads one table of `cofferdam.toml`: types, bounds and unknown keys. Knows no key by name.
 
 use super::error::ConfigError;
 use toml_edit::{Item, Table, TableLike};
 
-/// The file's name in faults.
+/// The name of the file in errors.
 pub(super) const FILE: &str = "cofferdam.toml";
 
-/// The line, from 1, of a byte.
+/// The line number, from 1, of a byte.
 pub(super) fn line(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// One table being read: which keys were asked for, and what was wrong with them.
+/// A reader of one table: the keys that were read, and their errors.
 pub(super) struct Section<'a> {
     text: &'a str,
     table: &'a dyn TableLike,
@@ -22,7 +21,7 @@ pub(super) struct Section<'a> {
 }
 
 impl Section<'_> {
-    /// The whole document.
+    /// A reader of the whole document.
     pub(super) fn root<'a>(
         text: &'a str,
         table: &'a dyn TableLike,
@@ -37,13 +36,13 @@ impl Section<'_> {
         }
     }
 
-    /// Returns whether the key is written, whatever it holds. It is known from now on.
+    /// Returns whether the table has the key. The key is known from now on.
     pub(super) fn has(&mut self, name: &'static str) -> bool {
         self.know(name);
         self.table.get(name).is_some()
     }
 
-    /// A table that has to be there.
+    /// Reads a required table.
     pub(super) fn section<T>(
         &mut self,
         name: &'static str,
@@ -61,7 +60,7 @@ impl Section<'_> {
         self.table_of(name, read)
     }
 
-    /// A table whose keys all have defaults.
+    /// Reads an optional table, whose keys all have defaults.
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
@@ -104,7 +103,7 @@ impl Section<'_> {
         Some(read)
     }
 
-    /// A text that has to be there.
+    /// Reads a required text.
     pub(super) fn string(&mut self, name: &'static str, remedy: &str) -> Option<String> {
         if self.table.get(name).is_none() {
             self.know(name);
@@ -114,7 +113,7 @@ impl Section<'_> {
         self.optional_string(name)
     }
 
-    /// A text.
+    /// Reads an optional text.
     pub(super) fn optional_string(&mut self, name: &'static str) -> Option<String> {
         self.know(name);
         let item = self.table.get(name)?;
@@ -128,7 +127,7 @@ impl Section<'_> {
         text
     }
 
-    /// A list of texts; empty when it is not there.
+    /// Reads an optional list of texts; empty if it is missing.
     pub(super) fn strings(&mut self, name: &'static str) -> Vec<String> {
         self.know(name);
         let Some(item) = self.table.get(name) else { return Vec::new() };
@@ -144,7 +143,7 @@ impl Section<'_> {
         list.unwrap_or_default()
     }
 
-    /// A whole number within bounds.
+    /// Reads a whole number within bounds.
     pub(super) fn integer(
         &mut self,
         name: &'static str,
@@ -174,7 +173,7 @@ impl Section<'_> {
         }
     }
 
-    /// Notes a fault unless the condition holds; gives the condition.
+    /// Adds an error unless the condition holds; returns the condition.
     pub(super) fn hold(
         &mut self,
         name: &str,
@@ -188,7 +187,7 @@ impl Section<'_> {
         condition
     }
 
-    /// Notes a fault of a key.
+    /// Adds an error of a key.
     pub(super) fn report(&mut self, name: &str, problem: &str, remedy: &str) {
         let at = self
             .table
@@ -200,7 +199,7 @@ impl Section<'_> {
         self.errors.push(ConfigError::new(&file, &self.key(name), problem, remedy));
     }
 
-    /// Every key that was not read: it is unknown.
+    /// Adds an error for each key that was not read.
     pub(super) fn unknown(&mut self) {
         let strangers: Vec<String> = self
             .table
@@ -228,7 +227,7 @@ impl Section<'_> {
     }
 }
 
-/// How many letters two words differ by (Levenshtein).
+/// The Levenshtein distance of two words.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (index, letter) in one.chars().enumerate() {

@@ -1,5 +1,5 @@
-//! Editing `trust.toml`: one entry at a time, comments and order kept, checked as a whole before it
-//! replaces the old file at once.
+//! Edits `trust.toml` one entry at a time. Comments and order remain. The whole file is checked
+//! before it atomically replaces the old one.
 
 use crate::config::home::{Home, write_private};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, RawString, Table, value};
 
-/// A trust file being edited.
+/// An editor of a trust file.
 #[derive(Debug)]
 pub struct TrustFile {
     path: PathBuf,
@@ -18,14 +18,14 @@ pub struct TrustFile {
 }
 
 impl TrustFile {
-    /// Reads the home's trust file.
+    /// Reads the trust file of a home.
     pub fn open(home: &Home) -> Result<Self> {
         let path = home.trust();
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
         Self::of(path, &text)
     }
 
-    /// A trust file of this text, at this place.
+    /// Parses the text of a trust file at this path.
     pub fn of(path: PathBuf, text: &str) -> Result<Self> {
         let document = text.parse().with_context(|| {
             format!("`{}` is not TOML; restore it from a backup", path.display())
@@ -33,40 +33,40 @@ impl TrustFile {
         Ok(Self { path, document })
     }
 
-    /// What it says as it stands.
+    /// The trust file, parsed with all changes.
     pub fn trust(&self) -> Result<Trust> {
         Trust::parse(&self.document.to_string())
             .with_context(|| format!("`{}`", self.path.display()))
     }
 
-    /// Its text as it stands.
+    /// The text with all changes.
     pub fn text(&self) -> String {
         self.document.to_string()
     }
 
-    /// Puts a tool in the place of an older one of its name.
+    /// Adds a tool, or replaces the one of its name.
     pub fn put_tool(&mut self, tool: &TrustedTool) -> Result<()> {
         self.put("tool", &tool.name, tool)
     }
 
-    /// Puts an executor in the place of an older one of its name.
+    /// Adds an executor, or replaces the one of its name.
     pub fn put_executor(&mut self, executor: &TrustedExecutor) -> Result<()> {
         self.put("executor", &executor.name, executor)
     }
 
-    /// Puts a command in the place of an older one of its name.
+    /// Adds a Wasm command, or replaces the one of its name.
     pub fn put_command(&mut self, command: &TrustedCommand) -> Result<()> {
         self.put("command", &command.name, command)
     }
 
-    /// Adds an approver, or another key of theirs.
+    /// Adds an approver, or another key of this approver.
     pub fn add_approver(&mut self, approver: &Approver) -> Result<()> {
         let table = table_of(approver)?;
         self.list("approver")?.push(table);
         Ok(())
     }
 
-    /// Removes every key of this approver; says how many there were.
+    /// Removes every key of this approver; returns their number.
     pub fn remove_approver(&mut self, name: &str) -> Result<usize> {
         let list = self.list("approver")?;
         let before = list.len();
@@ -74,7 +74,7 @@ impl TrustFile {
         Ok(before - list.len())
     }
 
-    /// Removes every key that is not among these; says how many there were.
+    /// Removes every key that is not among these; returns their number.
     pub fn retain_approvers(&mut self, kept: &[Approver]) -> Result<usize> {
         let list = self.list("approver")?;
         let before = list.len();
@@ -92,7 +92,7 @@ impl TrustFile {
     pub fn set_policy(&mut self, digest: PolicyDigest) {
         let fresh = value(digest.to_string());
         match self.document.get_mut("policy").and_then(Item::as_value_mut) {
-            // Keeps the comment behind the value.
+            // Keeps the comment after the value.
             Some(old) => {
                 let decor = old.decor().clone();
                 if let Ok(mut new) = fresh.into_value() {
@@ -106,7 +106,7 @@ impl TrustFile {
         }
     }
 
-    /// Writes a comment above the entry of this name, below those that are there.
+    /// Adds a comment above the entry of this name, after existing ones.
     pub fn note(&mut self, list: &str, name: &str, comment: Option<&str>) -> Result<()> {
         let entries = self.list(list)?;
         let entry =
@@ -119,7 +119,7 @@ impl TrustFile {
         Ok(())
     }
 
-    /// Writes a comment above the policy's digest.
+    /// Adds a comment above the digest of the policy.
     pub fn note_policy(&mut self, comment: Option<&str>) {
         if let (Some(mut key), Some(comment)) = (self.document.key_mut("policy"), comment) {
             let above = key.leaf_decor().prefix().and_then(RawString::as_str).unwrap_or_default();
@@ -128,7 +128,7 @@ impl TrustFile {
         }
     }
 
-    /// Writes it, if it is one that roles can read.
+    /// Checks the file and writes it, if roles can parse it.
     pub fn save(&self) -> Result<Trust> {
         let text = self.document.to_string();
         let trust = Trust::parse(&text)
@@ -168,8 +168,8 @@ impl TrustFile {
     }
 }
 
-/// Why it cannot be read, and what to do. Never `init`: in a home that was used it would make
-/// another environment.
+/// The error for an unreadable trust file, with the remedy. Never `init`: on a used home it would
+/// make another environment.
 pub fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     let shown = path.display();
     match error.kind() {
@@ -189,7 +189,7 @@ pub fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
     }
 }
 
-/// One entry as TOML, placed wherever it is put.
+/// Makes one entry as TOML, without a position.
 pub fn table_of(entry: &impl Serialize) -> Result<Table> {
     let text = toml::to_string(entry).context("the entry has no form in TOML")?;
     let document: DocumentMut = text.parse().context("the entry has no form in TOML")?;
@@ -199,7 +199,7 @@ pub fn table_of(entry: &impl Serialize) -> Result<Table> {
     Ok(table)
 }
 
-/// Forgets where in its own document a table stood, so that it is written where it is put.
+/// Removes the position of a table, so that it is written at its new place.
 fn unplace(table: &mut Table) {
     table.set_position(None);
     for (_, item) in table.iter_mut() {

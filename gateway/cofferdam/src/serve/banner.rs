@@ -1,22 +1,21 @@
-//! What a person who just started it wants to know: what is served, where, and whom it trusts.
-//! Reads nothing.
+//! The banner at the start of `serve`: infrastructure, address and trusted keys. Reads nothing.
 
 use crate::config::{Infrastructure, Installation, LogFormat};
 use std::io::Write as _;
 
-/// Says it on standard error, as every line there is said.
+/// Prints the banner on standard error, with the log lines.
 pub fn say(installation: &Installation) {
     let text = text(installation);
     match installation.config.telemetry.format {
         LogFormat::Text => {
-            // Who closed the terminal reads nothing.
+            // A closed terminal is not an error.
             let _unread = writeln!(std::io::stderr(), "{text}");
         }
         LogFormat::Json => text.lines().for_each(|line| tracing::info!("{}", line.trim())),
     }
 }
 
-/// The text, without a line break at its end.
+/// The text of the banner, without a line break at its end.
 fn text(installation: &Installation) -> String {
     let Installation { home, config, agents, trust, .. } = installation;
     let listen = config.edge.listen;

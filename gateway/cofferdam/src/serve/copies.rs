@@ -1,6 +1,5 @@
-//! What `serve` uses until its next start: copies of the trust file, the policy and the plugins, in
-//! a folder of the home. So nothing that is accepted meanwhile takes effect in one role and not in
-//! another. Never holds a key.
+//! Copies of the trust file, the policy and the plugins, which `serve` uses until its next start.
+//! So a newly accepted file never takes effect in one role and not in another. Never copies a key.
 
 mod copied;
 mod differences;
@@ -18,27 +17,28 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A folder only its owner may enter.
+/// The mode of a folder that only its owner can enter.
 const PRIVATE: u32 = 0o700;
 
-/// How long another's look at the lock may be in the way.
+/// The time limit for the lock: a command tests it for a moment.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// What is being made ends in this; only a whole copy has a bare number.
+/// The extension of an unfinished copy. A finished copy has only a number.
 const UNFINISHED: &str = "new";
 
-/// The copies of one start. Removed at a clean end; what a killed `serve` left is removed by the
-/// next start.
+/// The copies of one start, removed at its end. The next start removes the copies of a killed
+/// `serve`.
 #[derive(Debug)]
 pub struct Served {
     copies: Copies,
-    /// The home's own folder, locked: it cannot be lost without everything else. One `serve` at a
-    /// time: a second one would remove the copies of the first.
+    /// The lock on the folder of the home. It permits one `serve`: a second one would remove the
+    /// copies of the first.
     _lock: File,
 }
 
 impl Served {
-    /// Copies what the home has now. The folder appears at once and whole; older ones are removed.
+    /// Copies the accepted files. The folder gets its name only when it is complete; older ones are
+    /// removed.
     pub fn take(home: &Home) -> Result<Self> {
         let folder = home.served();
         make(&folder)?;
@@ -53,7 +53,7 @@ impl Served {
         Ok(Self { copies: Copies::note(home.beneath(&whole), names)?, _lock: lock })
     }
 
-    /// What was copied.
+    /// The copies of this start.
     pub fn copies(&self) -> &Copies {
         &self.copies
     }
@@ -61,18 +61,18 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // The next start removes what cannot be removed now.
+        // The next start removes a copy that cannot be removed now.
         let _left = fs::remove_dir_all(self.copies.home().root());
     }
 }
 
-/// Returns whether a `serve` holds this home now.
+/// Returns whether a `serve` runs on this home.
 pub fn running(home: &Home) -> bool {
     let lock = File::open(home.root());
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// The copies of the `serve` that runs now, if one does.
+/// The copies of the running `serve`, if there is one.
 pub fn current(home: &Home) -> Option<Home> {
     let folder = home.served();
     if !running(home) {
@@ -82,13 +82,12 @@ pub fn current(home: &Home) -> Option<Home> {
     Some(home.beneath(&folder.join(newest.to_string())))
 }
 
-/// Where the trust file in use lies: the running `serve`'s copy, or the home's own if there is
-/// none.
+/// The home with the trust file in use: the copies of the running `serve`, else the home itself.
 pub fn in_use(home: &Home) -> Home {
     current(home).filter(|copies| copies.trust().is_file()).unwrap_or_else(|| home.clone())
 }
 
-/// Numbers of whole copies.
+/// The numbers of finished copies.
 fn numbers(folder: &Path) -> Vec<u64> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
@@ -110,7 +109,7 @@ fn lock(path: &Path) -> Result<File> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            // A command that looks whether one runs holds it for a moment.
+            // A command that tests for a running `serve` holds the lock for a moment.
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
                 std::thread::sleep(MOMENT / 20)
             }
@@ -127,7 +126,7 @@ fn lock(path: &Path) -> Result<File> {
     }
 }
 
-/// Removes every older copy.
+/// Removes every older copy in the folder.
 fn clear(folder: &Path) -> Result<()> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
@@ -141,8 +140,8 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies every file that a role may read while it serves, and the configuration, to compare it
-/// with later. Gives the paths of the copies, from their root on.
+/// Copies every file that roles read while they serve, and the configuration for a later
+/// comparison. Returns the copies, with paths relative to their root.
 fn copy_all(home: &Home, to: &Home) -> Result<Vec<PathBuf>> {
     let folders = [to.tools(), to.executors(), to.commands(), to.policy()];
     for folder in folders.iter().map(PathBuf::as_path).chain(to.trust().parent()) {
@@ -150,7 +149,7 @@ fn copy_all(home: &Home, to: &Home) -> Result<Vec<PathBuf>> {
     }
     let mut names = Vec::new();
     for (from, copy) in pairs(home, to)? {
-        // Whether one that is missing matters is for the role to say that needs it.
+        // The role that needs a missing file reports it.
         match fs::read(&from) {
             Ok(bytes) => {
                 write_private(&copy, &bytes)?;
@@ -163,13 +162,12 @@ fn copy_all(home: &Home, to: &Home) -> Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// Every file of the home of which there is a copy while it serves. Of a folder that cannot be
-/// listed, none.
+/// Every file of the home that `serve` copies. Without the files of an unreadable folder.
 pub fn originals(home: &Home) -> Vec<PathBuf> {
     pairs(home, home).unwrap_or_default().into_iter().map(|(from, _)| from).collect()
 }
 
-/// Each file of the home that is copied, with its copy.
+/// Each copied file of the home, with the path of its copy.
 fn pairs(home: &Home, copies: &Home) -> Result<Vec<(PathBuf, PathBuf)>> {
     let mut pairs = vec![
         (home.config(), copies.config()),
@@ -185,7 +183,7 @@ fn pairs(home: &Home, copies: &Home) -> Result<Vec<(PathBuf, PathBuf)>> {
     for (from, to) in folders {
         let entries = match fs::read_dir(&from) {
             Ok(entries) => entries,
-            // An installation that never accepted a command has no folder for them.
+            // A home without accepted commands has no folder for them.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => bail!("{}", writable::unreadable(&from, &error)),
         };

@@ -1,6 +1,6 @@
-//! The role `gateway`: faces agents. Loads accepted tools and the policy, confines itself, then
-//! serves calls by the journey. Holds the permit key; never an infrastructure credential, the store
-//! or the checkpoint key.
+//! The role `gateway`: serves agents. Loads the accepted tools and the policy, confines itself,
+//! then runs the stages of each call. Has the permit key; never a credential of the infrastructure,
+//! the store or the checkpoint key.
 
 mod agents;
 mod call_log;
@@ -33,14 +33,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-/// How long connections may go on after the stop. Calls were finished or answered before: what is
-/// left is a client that reads slowly.
+/// The time limit of connections after the stop. All calls have ended before: only slow readers
+/// remain.
 const LAST: Duration = Duration::from_secs(5);
 
-/// Descriptors: the edge's 1,056 connections, the sockets of roles and guests, and artefacts.
+/// The limit of file descriptors: 1,056 connections of the edge, the sockets of roles and guests,
+/// and artefacts.
 const DESCRIPTORS: u64 = 2_048;
 
-/// Runs until the supervisor is gone.
+/// Runs until the supervisor ends.
 pub fn run() -> Result<bool> {
     role_start::run(
         Role::Gateway,
@@ -57,8 +58,8 @@ struct Prepared {
     parts: load::Parts,
 }
 
-/// With one thread: new sockets are denied; the key and every artefact are read (compiled first,
-/// where there is none yet), then everything else is denied.
+/// Prepares with one thread. Denies new sockets, reads the key and the artefacts (missing ones are
+/// compiled), then confines the process.
 fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     confine::descriptors(DESCRIPTORS)?;
     let key = SigningKey::from_bytes(&secret::read(&settings.permit_key)?);
@@ -74,7 +75,7 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
         );
     }
     let collector = settings.otlp.as_deref().map(cofferdam_telemetry::collector).transpose()?;
-    // Before a stranger's component is read, let alone compiled.
+    // Before any untrusted component is read or compiled.
     confine::new_sockets(match &collector {
         None => NewSockets::None,
         Some(collector) if collector.is_address => NewSockets::Tcp,
@@ -124,7 +125,7 @@ async fn serve(
         settings.agents_file.clone(),
         loopback && settings.anonymous,
         move || {
-            // Without a supervisor there is no next gateway that would have to know it.
+            // Without a supervisor there is no next gateway to tell.
             let _gone = told.report(&Report::Closed);
         },
     )?;
@@ -170,7 +171,7 @@ async fn serve(
             }
             Handed::Drain => {
                 calls.drain();
-                // Calls that were approved wait for the next start.
+                // Approved calls wait for the next start.
                 resuming.abort();
                 let (calls, control) = (calls.clone(), Arc::clone(&control));
                 tokio::spawn(async move {
@@ -205,7 +206,7 @@ async fn serve(
                 }
             }
             other => match telemetry(other) {
-                // Which role it is follows from the socket, never from what is said on it.
+                // The socket decides the role of its peer, and never a message.
                 Some(role) => {
                     let exporter = Arc::clone(&exporter);
                     tokio::spawn(voice::receive(given.into_stream(), move |batch| {
@@ -235,7 +236,7 @@ async fn serve(
     Ok(())
 }
 
-/// The role whose telemetry comes over a socket of this name.
+/// The role whose telemetry arrives on a socket of this name.
 fn telemetry(name: &str) -> Option<Role> {
     match name {
         "telemetry/recorder" => Some(Role::Recorder),

@@ -1,5 +1,5 @@
-//! Asking a `cofferdam-guest` process one thing, and what became of it where it gives no answer.
-//! Whatever a stranger wrote is compiled and run there, never in the process that asks.
+//! Sends one request to a new `cofferdam-guest` process, and describes its end if it gives no
+//! response. Untrusted components are compiled and run only there.
 
 use anyhow::{Context as _, Result};
 use cofferdam_core::journey::ports::GuestError;
@@ -16,40 +16,40 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// How long compiling one component may take, by the clock on the wall: a loaded machine is slow,
-/// and an honest component of the largest size takes some ten seconds of processor time.
+/// The time limit of compiling one component. The largest component needs about ten seconds of
+/// processor time, and more on a busy machine.
 pub const COMPILE: Duration = Duration::from_secs(120);
 
-/// How long a tool or a policy may take, by the clock on the wall: the guest counts its own time
-/// far more strictly.
+/// The time limit of a tool or a policy. The guest has a much lower limit of its own.
 pub const COMPUTE: Duration = Duration::from_secs(20);
 
-/// How long a guest that closed its socket may take to end.
+/// The time limit of a guest's end after it closed its socket.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// How often it is asked whether it has ended.
+/// The pause between two checks for its end.
 const MOMENT: Duration = Duration::from_millis(5);
 
-/// `SIGKILL`, `SIGXCPU`, `SIGSYS` (`asm-generic/signal.h`, the same on both architectures).
+/// The numbers of `SIGKILL`, `SIGXCPU` and `SIGSYS` (`asm-generic/signal.h`, equal on both
+/// architectures).
 const KILLED: i32 = 9;
 const OUT_OF_TIME: i32 = 24;
 const BAD_CALL: i32 = 31;
 
-/// The binary of guests, which lies beside this one.
+/// The path of the guest binary, beside this binary.
 ///
 /// # Errors
-/// This binary's own place cannot be found.
+/// The path of this binary is not known.
 pub fn beside() -> Result<PathBuf> {
     let this = std::env::current_exe().context("cannot find this binary")?;
     Ok(this.with_file_name("cofferdam-guest"))
 }
 
-/// Starts a guest, asks it one thing over a body, and waits at most `limit` for the answer and its
-/// body.
+/// Starts a guest, sends a request with its body, and waits at most `limit` for the response and
+/// its body.
 ///
 /// # Errors
-/// The guest's own fault, with its code; `spawn` where it cannot be started; `time` where it gives
-/// no answer within `limit`; `crash` where it ends without one.
+/// The error of the guest, with its code; `spawn` if it cannot be started; `time` after `limit`;
+/// `crash` if it ends without a response.
 pub fn ask(
     guest: &Path,
     compute: &Compute,
@@ -72,7 +72,7 @@ pub fn ask(
             answer
         }
         Ok(None) => return Err(crashed(&mut child)),
-        // A guest that is gone cannot be written to either.
+        // A write to a guest that ended fails too.
         Err(error) if !slow(&error) => return Err(crashed(&mut child)),
         Err(_) => {
             let _ended_or_not = child.kill();
@@ -115,7 +115,7 @@ fn fault_of(code: &str, detail: String) -> GuestError {
     GuestError { code: code.to_owned(), detail }
 }
 
-/// It closed its socket without an answer: what became of it.
+/// Describes the end of a guest that closed its socket without a response.
 fn crashed(child: &mut Child) -> GuestError {
     let until = Instant::now() + ENDING;
     let status = loop {

@@ -1,6 +1,5 @@
-//! What can be wrong with an installation, looked at from outside: for `doctor`, for `status`, and
-//! for the supervisor while it serves. Changes nothing, and advises nothing that destroys
-//! something.
+//! The checks of an installation, for `doctor`, for `status` and for the supervisor. Changes
+//! nothing, and no remedy destroys anything.
 
 mod copies;
 mod disk;
@@ -28,19 +27,19 @@ use crate::config::home::Home;
 use crate::config::{Config, Infrastructure};
 use std::path::{Path, PathBuf};
 
-/// How bad a finding is.
+/// The grade of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grade {
-    /// As it should be.
+    /// The check passed.
     Good,
-    /// Works, with less than it could; or wanted by some.
+    /// Something optional is missing.
     Less,
-    /// `serve` cannot run, must not, or does not do all that it should.
+    /// `serve` cannot run, must not run, or cannot do all of its work.
     Bad,
 }
 
 impl Grade {
-    /// For people and programs.
+    /// The word for people and programs.
     pub fn word(self) -> &'static str {
         match self {
             Self::Good => "ok",
@@ -50,24 +49,24 @@ impl Grade {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
+    /// The grade of this finding.
     pub grade: Grade,
-    /// Calls fail by it now, if it has to be corrected while it serves.
+    /// True if calls fail now because of it.
     pub calls: bool,
-    /// What was looked at, in a word or two.
+    /// The checked thing, in a word or two.
     pub what: &'static str,
-    /// What was found: path and cause.
+    /// The observation: path and cause.
     pub detail: String,
-    /// What to do; empty where nothing is to be done.
+    /// The remedy; empty if there is nothing to do.
     pub remedy: String,
 }
 
 impl Finding {
-    /// Returns whether this line of another look is about the same fault: it has the same words, or
-    /// it says something of the same path under the same name.
+    /// Returns whether this line of another check is about the same error: it has the same words,
+    /// or the same path under the same name.
     pub fn is_told_by(&self, line: &str) -> bool {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let (line, detail) = (plain(line), plain(&self.detail));
@@ -79,7 +78,7 @@ impl Finding {
                 || named(line.strip_prefix(start::NEXT).unwrap_or(&line)) && same_path())
     }
 
-    /// On one line.
+    /// The finding on one line.
     pub fn line(&self) -> String {
         let remedy =
             if self.remedy.is_empty() { String::new() } else { format!(" ({})", self.remedy) };
@@ -92,27 +91,27 @@ fn path(text: &str) -> Option<&Path> {
     text.split('`').skip(1).step_by(2).find(|word| word.starts_with('/')).map(Path::new)
 }
 
-/// Everything found so far, in the order of the looks.
+/// All findings, in the order of the checks.
 #[derive(Debug, Default)]
 pub struct Findings(pub Vec<Finding>);
 
 impl Findings {
-    /// It is as it should be.
+    /// Adds a finding of a passed check.
     pub fn good(&mut self, what: &'static str, detail: impl Into<String>) {
         self.add(Grade::Good, false, what, detail, "");
     }
 
-    /// It works, with less.
+    /// Adds a finding about something optional.
     pub fn less(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
         self.add(Grade::Less, false, what, detail, remedy);
     }
 
-    /// It has to be corrected: calls fail by it.
+    /// Adds an error that makes calls fail.
     pub fn bad(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
         self.add(Grade::Bad, true, what, detail, remedy);
     }
 
-    /// It has to be corrected, and no call fails by it yet: the detail says what it does.
+    /// Adds an error that makes no call fail yet; the detail names its effect.
     pub fn warn(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
         self.add(Grade::Bad, false, what, detail, remedy);
     }
@@ -134,7 +133,7 @@ impl Findings {
         });
     }
 
-    /// Leaves out what was found of files beneath a folder that is lost: the folder was named.
+    /// Removes findings about files below a lost folder, because the folder has a finding.
     pub fn leave_out_beneath(&mut self, lost: &[PathBuf]) {
         let beneath = |finding: &Finding| {
             path(&finding.detail).is_some_and(|own| {
@@ -144,19 +143,19 @@ impl Findings {
         self.0.retain(|finding| finding.grade == Grade::Good || !beneath(finding));
     }
 
-    /// Returns whether nothing has to be corrected.
+    /// Returns whether there is no error.
     pub fn all_good(&self) -> bool {
         self.bad_ones().next().is_none()
     }
 
-    /// What has to be corrected.
+    /// The findings that are errors.
     pub fn bad_ones(&self) -> impl Iterator<Item = &Finding> {
         self.0.iter().filter(|finding| finding.grade == Grade::Bad)
     }
 }
 
-/// What is wrong while it serves, as far as a look each second may cost. The store's own files are
-/// the recorder's to tell: it knows which it has open.
+/// The checks that run each second while `serve` runs. The recorder checks the files of the store
+/// itself, because it has them open.
 pub fn while_serving(home: &Home, config: &Config) -> Findings {
     let mut found = Findings::default();
     places(home, true, &mut found);
@@ -168,7 +167,7 @@ pub fn while_serving(home: &Home, config: &Config) -> Findings {
     found
 }
 
-/// What a path is instead of what it should be, if that explains why it cannot be used.
+/// Describes an unexpected file type of a path, if that is the cause.
 fn instead(path: &Path) -> Option<String> {
     let facts = path.symlink_metadata().ok()?;
     if facts.is_symlink() && !path.exists() {

@@ -1,16 +1,15 @@
-//! What the supervisor sees and a confined role cannot, as a role holds it: the newest notice,
-//! which came over the control socket. Never a file, so that no lost folder silences it.
+//! The newest notice of the supervisor in a role: facts that a confined role cannot read. It comes
+//! over the control socket and never from a file, so a lost folder cannot hide it.
 
 use cofferdam_core::protocol::operator_recorder::Notice;
 use std::sync::{Mutex, PoisonError};
 
-/// The newest notice.
+/// The newest notice of the supervisor.
 #[derive(Debug, Default)]
 pub struct Notices(Mutex<Notice>);
 
 impl Notices {
-    /// Takes what the supervisor tells. What cannot be read is of another version, and changes
-    /// nothing.
+    /// Stores a notice. An unreadable one is of another version, and is ignored.
     pub fn hear(&self, told: &str) {
         match serde_json::from_str(told) {
             Ok(notice) => *self.0.lock().unwrap_or_else(PoisonError::into_inner) = notice,
@@ -20,7 +19,7 @@ impl Notices {
         }
     }
 
-    /// The newest. Before the supervisor told one there is nothing to say.
+    /// The newest notice; empty before the first one.
     pub fn now(&self) -> Notice {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,6 +1,5 @@
-//! The role `recorder`: connects the recorder to the sockets it is handed and to the operators'
-//! own. Reads its key and confines itself first; has no agent-facing port, no Wasm and no
-//! infrastructure.
+//! The role `recorder`: connects the recorder to the sockets of other roles and of operators. Reads
+//! its key and confines itself first. Never has a port for agents, Wasm or infrastructure.
 
 use super::notice::Notices;
 use super::role_start;
@@ -25,17 +24,17 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc};
 
-/// Operator commands at once: people and their scripts, not a crowd.
+/// The most operator commands at once: people and their scripts.
 const OPERATORS: usize = 32;
 
-/// Jobs that are named when they are left at the end: more than runners there can be, and a line
-/// that can be read.
+/// The most unfinished jobs in the report of a stop: more than the runners, and still a readable
+/// line.
 const LEFT: usize = 32;
 
-/// After a failed accept (most often: no descriptor is free) trying at once would only spin.
+/// The pause after a failed accept, usually because no descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs until the supervisor is gone.
+/// Runs until the supervisor ends.
 pub fn run() -> Result<bool> {
     role_start::run(
         Role::Recorder,
@@ -51,7 +50,8 @@ struct Prepared {
     operators: StdListener,
 }
 
-/// With one thread: keys are read, the operators' socket is bound, then everything else is denied.
+/// Prepares with one thread: reads the keys, binds the operators' socket, then confines the
+/// process.
 fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
     let key = SigningKey::from_bytes(&secret::read(&settings.checkpoint_key)?);
     let path = &settings.operator_socket;
@@ -111,7 +111,7 @@ async fn serve(
     loop {
         let next = tokio::select! {
             handed = handed.recv() => handed,
-            // This holds a sender.
+            // This task has a sender, so the channel stays open.
             Some(why) = broken.recv() => {
                 recorder.close().await;
                 bail!("{why}");
@@ -131,8 +131,7 @@ async fn serve(
     answering.abort();
     match recorder.unfinished(LEFT).await {
         Ok((calls, more)) => {
-            // Told by another's death there is no supervisor, and the next start finds them by
-            // itself.
+            // If the supervisor has ended, the next start finds the jobs itself.
             let _gone = control.report(&Report::Left { calls, more });
         }
         Err(error) => {
@@ -143,8 +142,8 @@ async fn serve(
     Ok(())
 }
 
-/// One socket, one task; what may be asked on it follows from its name. That it broke is told: this
-/// role then ends, and the supervisor connects it again.
+/// Serves one socket in one task; its name decides the permitted requests. If the socket breaks,
+/// this role ends, and the supervisor connects it again.
 fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
     let name = given.name.clone();
     let stream = given.into_stream();
@@ -181,7 +180,8 @@ fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
     });
 }
 
-/// Operator commands: from processes of this user or of root, as the kernel says.
+/// Serves operator commands, from processes of this user or of root (by the kernel's peer
+/// credentials).
 async fn operate(recorder: Recorder, listener: UnixListener) {
     let own = role_start::user();
     let places = Arc::new(Semaphore::new(OPERATORS));

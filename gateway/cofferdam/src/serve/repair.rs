@@ -1,5 +1,5 @@
-//! Before anything starts: what is missing in the home and can be made again is made, and the log
-//! names it. Never makes what only a backup has: a signing key, the trust file, the agents, the
+//! Repairs the home before a start: makes missing files that can be made again, and logs each.
+//! Never makes a file that only a backup has: a signing key, the trust file, the agents, the
 //! policy.
 
 use crate::config::home::{Home, Secret, write_private};
@@ -10,10 +10,10 @@ use cofferdam_process::writable;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 
-/// A folder only its owner may enter.
+/// The mode of a folder that only its owner can enter.
 const PRIVATE: u32 = 0o700;
 
-/// Makes what can be made, and says what was made and what should not be as it is.
+/// Makes the missing files, and logs them and wrong permissions.
 pub fn repair(home: &Home) -> Result<()> {
     for made in [folders(home)?, keys(home)?].concat() {
         tracing::warn!(what = "home", "repaired: {made}");
@@ -26,7 +26,7 @@ pub fn repair(home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// Folders whose content is made as it is needed, or again.
+/// Makes the folders whose content can be made again.
 fn folders(home: &Home) -> Result<Vec<String>> {
     let mut made = Vec::new();
     let artefacts = [home.artefacts("gateway"), home.artefacts("runner")];
@@ -44,7 +44,7 @@ fn folders(home: &Home) -> Result<Vec<String>> {
     Ok(made)
 }
 
-/// Keys of compiled artefacts: with a new one everything is compiled again.
+/// Makes missing keys of compiled artefacts: with a new key, everything is compiled again.
 fn keys(home: &Home) -> Result<Vec<String>> {
     let mut made = Vec::new();
     for secret in [Secret::GatewayArtefacts, Secret::RunnerArtefacts] {

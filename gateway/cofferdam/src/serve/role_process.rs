@@ -1,5 +1,5 @@
-//! One role as the supervisor sees it: a process, its control socket, and how it is started again.
-//! Never reads what the role says to others, and never waits for it.
+//! The process of one role: its control socket, its state, and its restarts. Never reads messages
+//! between roles, and never waits for a role.
 
 use anyhow::{Context as _, Result};
 use cofferdam_process::control::{self, Order, Report};
@@ -14,27 +14,27 @@ use std::time::{Duration, Instant};
 use tokio::process::Child;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-/// The first pause before a role that died is started again; doubled at each death in a row.
+/// The first pause before a restart; doubled at each further end in a row.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// A role that lived this long had a good start: the next pause is the first again.
+/// A role that ran this long resets the pause.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// Which role.
+/// The name of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Name {
-    /// Remembers.
+    /// The recorder: store and ledger.
     Recorder,
-    /// Looks.
+    /// The viewer: reads the infrastructure.
     Viewer,
     /// Faces agents.
     Gateway,
-    /// Acts; one per seat.
+    /// A runner: one for each seat.
     Runner(u8),
-    /// Removes what expired; of a cluster alone.
+    /// The reaper: removes expired objects; only with a cluster.
     Reaper,
 }
 
@@ -51,51 +51,51 @@ impl fmt::Display for Name {
 }
 
 impl Name {
-    /// Returns whether it acts.
+    /// Returns whether this is a runner.
     pub fn is_runner(self) -> bool {
         matches!(self, Self::Runner(_))
     }
 }
 
-/// How far it is.
+/// The state of the role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It was started, and has not said that it is ready.
+    /// Started, and not ready yet.
     Starting,
-    /// It serves.
+    /// Ready, and serving.
     Ready,
-    /// A runner that only cleans up: another may take its place.
+    /// A runner that only cleans up: another can take its seat.
     Leaving,
 }
 
-/// What happened to a role.
+/// An event of a role.
 #[derive(Debug)]
 pub enum Event {
-    /// It said this.
+    /// The role sent this report.
     Said(Report),
-    /// Its process ended; how, as far as the system told. Everything it said was told before.
+    /// The process ended, with its status if known. All of its reports came before.
     Ended(Option<ExitStatus>),
 }
 
-/// An event, and the number of the process it is of.
+/// An event with the number of its process.
 pub type Told = (u64, Event);
 
-/// A running role; let go of, it is told to end.
+/// A running role. Dropping it ends the role.
 #[derive(Debug)]
 pub struct RoleProcess {
-    /// The process's number among all that this supervisor started.
+    /// The number of the process among all that this supervisor started.
     pub serial: u64,
-    /// Its process id.
+    /// The process id.
     pub pid: u32,
-    /// When it was started.
+    /// The time of its start.
     pub begun: Instant,
-    /// How far it is.
+    /// The state of the role.
     pub state: State,
-    /// Its own word on why it cannot go on.
+    /// The error that the role reported.
     pub error: Option<String>,
-    /// Why it was killed.
+    /// The reason why it was killed.
     pub killed: Option<String>,
-    /// Pings that it has not answered.
+    /// The number of unanswered heartbeat requests.
     missed: u32,
     words: UnboundedSender<Word>,
 }
@@ -107,7 +107,7 @@ enum Word {
     Kill,
 }
 
-/// Starts a role with its settings. What becomes of it is told as events.
+/// Starts a role with its settings. Its reports and its end arrive as events.
 ///
 /// # Errors
 /// The program is missing or not executable, or it ended before it read its settings.
@@ -120,7 +120,7 @@ pub fn start(
 ) -> Result<RoleProcess> {
     let (ours, theirs) = control::pair().context("cannot make a socket pair")?;
     let mut command = spawn::command(program, arguments, theirs, Words::Heard);
-    // What `ps` shows.
+    // The name in `ps`.
     command.arg0(format!("cofferdam: {name}"));
     let mut command = tokio::process::Command::from(command);
     let child = command.kill_on_drop(true).spawn().with_context(|| {
@@ -130,8 +130,7 @@ pub fn start(
             program.display()
         )
     })?;
-    // The parent's copy of the role's end closes here: from now on the role's death is the socket's
-    // end.
+    // Closes the parent's copy of the role's socket: from now on the socket ends with the role.
     drop(command);
     ours.settings(settings)
         .with_context(|| format!("the {name} ended before it read its settings"))?;
@@ -152,12 +151,12 @@ pub fn start(
 }
 
 impl RoleProcess {
-    /// Hands something over, as soon as the role takes it.
+    /// Queues a parcel for the role.
     pub fn put(&self, parcel: Parcel) {
         self.say(Word::Put(parcel));
     }
 
-    /// Asks for a sign of life. Gives how many were asked for before without an answer.
+    /// Sends a heartbeat request. Returns the number of earlier ones without a response.
     pub fn ping(&mut self) -> u32 {
         let missed = self.missed;
         self.missed += 1;
@@ -165,29 +164,29 @@ impl RoleProcess {
         missed
     }
 
-    /// It gave a sign of life.
+    /// Notes a heartbeat of the role.
     pub fn lives(&mut self) {
         self.missed = 0;
     }
 
-    /// Tells it to end.
+    /// Tells the role to end.
     pub fn end(&self) {
         self.say(Word::End);
     }
 
-    /// Kills it, for a reason that is told when it has ended.
+    /// Kills the role, with the reason for the log.
     pub fn kill(&mut self, why: String) {
         self.killed = Some(why);
         self.say(Word::Kill);
     }
 
     fn say(&self, word: Word) {
-        // A role that has ended needs nothing.
+        // A role that has ended needs no message.
         let _ended = self.words.send(word);
     }
 }
 
-/// Owns the process and its socket, until the process has ended.
+/// Owns the process and its socket until the process ends.
 async fn attend(
     serial: u64,
     mut child: Child,
@@ -196,7 +195,7 @@ async fn attend(
     events: UnboundedSender<Told>,
 ) {
     let tell = |event| {
-        // Without a supervisor nothing is to be done about it.
+        // Without a supervisor there is no receiver.
         let _over = events.send((serial, event));
     };
     let (mut speaks, mut held) = (true, true);
@@ -211,7 +210,7 @@ async fn attend(
                 Some(Word::Put(parcel)) => tether.put(parcel),
                 Some(Word::End) => tether.end(),
                 Some(Word::Kill) => {
-                    // One that has ended already needs no killing.
+                    // A process that already ended cannot be killed.
                     let _ended = child.start_kill();
                 }
                 None => {
@@ -227,14 +226,15 @@ async fn attend(
     tell(Event::Ended(status.ok()));
 }
 
-/// How long to wait before the next start.
+/// The pause before the next start of a role.
 #[derive(Debug, Default)]
 pub struct Backoff {
     deaths: u32,
 }
 
 impl Backoff {
-    /// A role ended, having lived this long. No pause for a runner that finished its job.
+    /// Returns the pause after a role that ran for `lived`: none for a runner that finished its
+    /// job.
     pub fn ended(&mut self, lived: Duration, clean: bool) -> Duration {
         if clean || lived > SETTLED {
             self.deaths = 0;

@@ -1,5 +1,5 @@
-//! What each role is told: an installation cut into pieces, each with only what that role needs.
-//! Never a key itself, only where a role finds its own.
+//! The settings of each role: only the parts of the installation that the role needs. Never a key,
+//! only the path of the role's own.
 
 use crate::config::home::Secret;
 use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
@@ -11,7 +11,7 @@ use cofferdam_core::protocol::role_settings::{
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How every role speaks, and the supervisor.
+/// The log settings of every role and of the supervisor.
 pub fn voice(installation: &Installation) -> Voice {
     let telemetry = &installation.config.telemetry;
     Voice { level: telemetry.level.clone(), json: telemetry.format == LogFormat::Json }
@@ -21,7 +21,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The infrastructure as one role reaches it: of a cluster, its own kubeconfig and no other.
+/// The infrastructure for one role: for a cluster, only the role's own kubeconfig.
 fn infrastructure(
     installation: &Installation,
     own: impl FnOnce(&Cluster) -> &PathBuf,
@@ -35,7 +35,7 @@ fn infrastructure(
     }
 }
 
-/// The gateway's. `anonymous`: no agent was configured since the start.
+/// The settings of the gateway. `anonymous`: no agent was configured since the start.
 pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> GatewaySettings {
     let Installation { home, served, config, .. } = installation;
     GatewaySettings {
@@ -61,7 +61,7 @@ pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> Ga
     }
 }
 
-/// The recorder's.
+/// The settings of the recorder.
 pub fn recorder(installation: &Installation) -> RecorderSettings {
     let Installation { home, served, .. } = installation;
     RecorderSettings {
@@ -76,7 +76,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
     }
 }
 
-/// The viewer's.
+/// The settings of the viewer.
 pub fn viewer(installation: &Installation) -> ActorSettings {
     ActorSettings::Viewer(ViewerSettings {
         voice: voice(installation),
@@ -86,7 +86,8 @@ pub fn viewer(installation: &Installation) -> ActorSettings {
     })
 }
 
-/// A runner's. `checked` is how long ago another one saw the cluster's fences stand.
+/// The settings of a runner. `checked`: the time since another runner checked the admission
+/// policies.
 pub fn runner(
     installation: &Installation,
     guest: &Path,
@@ -119,7 +120,7 @@ pub fn runner(
     })
 }
 
-/// The reaper's.
+/// The settings of the reaper.
 pub fn reaper(installation: &Installation, cluster: &Cluster) -> ActorSettings {
     ActorSettings::Reaper(ReaperSettings {
         voice: voice(installation),

@@ -1,6 +1,5 @@
-//! What every role of this binary does first: take its settings, read its keys, confine itself
-//! while it has one thread, then serve until its supervisor is gone. Says once that it is ready, or
-//! why it cannot be.
+//! The start of a role of this binary: reads its settings and keys, confines itself while it has
+//! one thread, then serves until the supervisor ends. Reports once that it is ready, or its error.
 
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::escape;
@@ -13,7 +12,7 @@ use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// The one word to the supervisor, and what the role says to telemetry.
+/// The report to the supervisor, and the telemetry of the role.
 pub struct Ready {
     control: Arc<Inherited>,
     confined: Confined,
@@ -22,18 +21,17 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// For metrics.
+    /// The outlet of metrics.
     pub fn outlet(&self) -> Outlet {
         self.outlet.clone()
     }
 
-    /// For what is said later.
+    /// The control socket, for later reports.
     pub fn control(&self) -> Arc<Inherited> {
         Arc::clone(&self.control)
     }
 
-    /// Everything is loaded; from now on it serves. Gives what telemetry was collected, and goes on
-    /// being collected.
+    /// Reports that the role is ready. Returns the collected telemetry, with the rest to come.
     pub fn say(self) -> Result<Intake> {
         self.control
             .report(&Report::Ready { confined: self.confined, checked: false })
@@ -42,8 +40,8 @@ impl Ready {
     }
 }
 
-/// Runs a role: `prepare` with one thread and its files still open to it, `serve` confined. Gives
-/// whether it ended well; why not is said.
+/// Runs a role: `prepare` with one thread and before the confinement, then `serve`. Returns whether
+/// it ended without an error; an error is reported.
 pub fn run<S, P, F>(
     role: Role,
     told: impl Fn(&S) -> Voice,
@@ -78,7 +76,7 @@ where
             runtime.block_on(async { serve(prepared, ready, Arc::clone(&control).handed()).await })
         });
     if let Err(error) = &done {
-        // The supervisor says it once, with the role's name.
+        // The supervisor logs it once, with the name of the role.
         let said = escape::chain(error.as_ref());
         if control.report(&Report::Failed(said.clone())).is_err() {
             tracing::error!(what = "start", "{said}");
@@ -87,7 +85,7 @@ where
     Ok(done.is_ok())
 }
 
-/// 32 random bytes from the operating system.
+/// Returns 32 random bytes from the operating system.
 pub fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
@@ -95,7 +93,7 @@ pub fn random() -> Result<[u8; 32]> {
     Ok(bytes)
 }
 
-/// The user this process runs as.
+/// The user id of this process.
 pub fn user() -> u32 {
     cofferdam_process::confine::user()
 }

@@ -1,24 +1,23 @@
-//! The signals that the supervisor obeys. Roles ignore them: how a role ends is the supervisor's
-//! matter alone.
+//! The signals of the supervisor. Roles ignore signals: only the supervisor ends a role.
 
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a signal asks for.
+/// The meaning of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// INT or TERM: to end.
+    /// INT or TERM: stop.
     Stop,
-    /// HUP: what many programs reload at, and what a closed terminal sends.
+    /// HUP: many programs reload; a closed terminal sends it.
     Hangup,
-    /// Another one, by its name: it would end a program that does not listen to it.
+    /// Another signal, by name: its default would end the program.
     Other(&'static str),
 }
 
 /// Signals without a meaning here whose default is to end the program, with their numbers on Linux.
-/// QUIT is not among them: it ends the supervisor at once, and its roles with it.
+/// Without QUIT: it ends the supervisor and all roles at once.
 const OTHERS: [(&str, SignalKind); 7] = [
     ("SIGUSR1", SignalKind::user_defined1()),
     ("SIGUSR2", SignalKind::user_defined2()),
@@ -29,7 +28,7 @@ const OTHERS: [(&str, SignalKind); 7] = [
     ("SIGPWR", SignalKind::from_raw(30)),
 ];
 
-/// Listens from when it is made, for the rest of the process's life.
+/// A listener for signals, for the rest of the process.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -38,7 +37,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens. Must be called within the runtime.
+    /// Begins to listen. Must be called within the runtime.
     pub fn listen() -> io::Result<Self> {
         let [terminate, interrupt, hangup] =
             [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
@@ -49,7 +48,7 @@ impl Signals {
         Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup?, others })
     }
 
-    /// The next one. Dropping this loses none.
+    /// The next signal. Dropping the future loses none.
     pub async fn next(&mut self) -> Sign {
         let others = &mut self.others;
         let other = poll_fn(|cx| {

@@ -1,6 +1,6 @@
-//! The supervisor: who is started, who is connected to whom, and what happens when one dies or
-//! hangs. Connections are the sockets of `docs/threat-model.md`; there are no others. Roles start
-//! side by side, and it never waits for one of them: what happens to a role is an event.
+//! The supervisor: starts the roles, connects them, and restarts or kills one that ends or hangs.
+//! The connections are those of `docs/threat-model.md`. Roles start in parallel, and the supervisor
+//! never waits for one of them: everything about a role is an event.
 
 mod copies;
 mod exit;
@@ -38,15 +38,15 @@ use time::{seconds, steady, tick, until};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, Interval};
 
-/// How often each role is asked for a sign of life: seldom enough to cost nothing.
+/// The time between two heartbeat requests to a role.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How long the other runners of a cluster wait at the first start for the first one's look at the
-/// fences, some fifty requests, which then does for all.
+/// How long, at the first start, other runners of a cluster wait for the self-check of the first
+/// one: about fifty requests, valid for all.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
 
-/// Runners that may be cleaning up at once with another one already in their place: at six seconds
-/// each more than a hundred jobs a minute, and beyond that the infrastructure is what is slow.
+/// The most runners that clean up while another has their seat: enough for more than a hundred jobs
+/// a minute at six seconds each.
 const LEAVING: usize = 16;
 
 struct Supervisor<'a> {
@@ -55,19 +55,19 @@ struct Supervisor<'a> {
     this: PathBuf,
     runner: PathBuf,
     guest: PathBuf,
-    /// Until it stops: then the gateway's copy alone decides how long connections are taken.
+    /// The listening socket, until the stop: then only the gateway's copy accepts connections.
     listener: Option<TcpListener>,
     roles: BTreeMap<Name, RoleProcess>,
-    /// Runners whose place is another's: each ends by itself, and closes its job before.
+    /// Runners whose seat has another runner: each closes its job and ends.
     leaving: Vec<RoleProcess>,
     backoff: BTreeMap<Name, Backoff>,
     drill: Option<JobStep>,
     due: BTreeMap<Name, Instant>,
-    /// Roles that were never ready since this supervisor began.
+    /// Roles that were never ready since the start of this supervisor.
     first: BTreeSet<Name>,
-    /// When a runner last saw the cluster's fences stand, and none has failed since.
+    /// The time of the last passed self-check of a runner; `None` after a runner failed.
     fences: Option<std::time::Instant>,
-    /// No agent was configured since the start: callers of this machine may come without a token.
+    /// True if no agent was configured since the start: local callers need no token.
     anonymous: bool,
     started: u64,
     events: UnboundedReceiver<Told>,
@@ -75,19 +75,19 @@ struct Supervisor<'a> {
     heartbeat: Interval,
     manager: Option<Manager>,
     watchdog: Option<Interval>,
-    /// What was seen of the installation last, and where the next look is told.
+    /// The newest notice about the installation.
     notice: Notice,
     looks: (UnboundedSender<Notice>, UnboundedReceiver<Notice>),
-    /// What is served.
+    /// The copies in use.
     copies: Copies,
-    /// True from the stop on: what is served is compared with the home no longer.
+    /// True after the stop: the home is no longer compared with the copies.
     over: Arc<AtomicBool>,
-    /// What is known of the stop, once there is one.
+    /// The progress of the stop, once it began.
     ending: Option<Ending>,
 }
 
-/// Starts everything, keeps it running, and ends it at a signal. Gives false when it was told to
-/// end at once.
+/// Starts all roles, restarts them, and ends them at a signal. Returns false if a second signal
+/// ended them at once.
 pub async fn serve(
     mut installation: Installation,
     options: &Options,
@@ -105,7 +105,7 @@ pub async fn serve(
         tracing::warn!(address = %listen, "edge.listen {problem}; {remedy}");
     }
     open_again(&installation);
-    // Held until the end: with it the copies go.
+    // Kept until the end: dropping it removes the copies.
     let served = copies(&mut installation)?;
     let mut supervisor =
         Supervisor::new(installation, served.copies().clone(), options, listener, manager)?;
@@ -117,7 +117,7 @@ pub async fn serve(
                 Sign::Other(name) => tracing::warn!(name, "{name} has no meaning here, and is ignored; TERM or INT stops it"),
             },
             done = supervisor.turn() => if let Err(error) = done {
-                // Roles that still start would miss the copies, and say so.
+                // Roles that still start would report missing copies.
                 supervisor.give_up().await;
                 return Err(error);
             },
@@ -140,7 +140,7 @@ impl<'a> Supervisor<'a> {
             None => this.parent().context("this binary lies in no folder")?.to_owned(),
         };
         let (teller, events) = mpsc::unbounded_channel();
-        // Half of the time it may take: one that comes late is no reason to end.
+        // Half of the watchdog's time: one late message must not end the service.
         let watchdog = manager.as_ref().and_then(Manager::watchdog).map(|most| steady(most / 2));
         let mut supervisor = Self {
             runner: folder.join("cofferdam-runner"),
@@ -188,7 +188,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn names(&self) -> impl Iterator<Item = Name> + use<> {
-        // A drill needs to know which runner claims the job.
+        // A drill needs one runner, so that it claims the job.
         let seats =
             if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
         let reaper = self.has_cluster().then_some(Name::Reaper);
@@ -198,16 +198,14 @@ impl<'a> Supervisor<'a> {
             .chain(reaper)
     }
 
-    /// Waits for the next thing that happens, and sees to it. Dropping this while it waits loses
-    /// nothing.
+    /// Waits for the next event and handles it. Dropping the future while it waits loses nothing.
     ///
     /// # Errors
-    /// A role could not start when it was started for the first time: what it needs is missing or
-    /// wrong.
+    /// A role failed at its first start: a file or a setting is missing or wrong.
     async fn turn(&mut self) -> Result<()> {
         let due = self.due.values().min().copied();
         tokio::select! {
-            // Signs of life that came count before those that are missed.
+            // Received heartbeats count before missed ones.
             biased;
             Some((serial, event)) = self.events.recv() => self.take(serial, event)?,
             Some(notice) = self.looks.1.recv() => self.noticed(notice),
@@ -230,7 +228,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Starts what has waited long enough.
+    /// Starts every role whose pause is over.
     fn begin_due(&mut self) -> Result<()> {
         let now = Instant::now();
         let due: Vec<Name> =
@@ -276,7 +274,7 @@ impl<'a> Supervisor<'a> {
                 events,
             )?,
             Name::Runner(_) => {
-                // Only the first run is drilled: what follows is the recovery that is rehearsed.
+                // Only the first run is interrupted: the next one is the rehearsed recovery.
                 let seen = self.fences.map(|seen| seen.elapsed());
                 let role_settings =
                     role_settings::runner(installation, &self.guest, seen, self.drill.take());
@@ -300,7 +298,7 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Notes when a role is to be started again; gives the pause until then.
+    /// Schedules the restart of a role; returns the pause until then.
     fn again(&mut self, name: Name, lived: Duration, clean: bool) -> Duration {
         let pause = self.backoff.entry(name).or_default().ended(lived, clean);
         if self.ending.is_none() {
@@ -316,8 +314,8 @@ impl<'a> Supervisor<'a> {
                 (Event::Said(_), _) => {}
                 (Event::Ended(status), _) => {
                     self.leaving.remove(at);
-                    // How one of them ended is nothing to its place: a job that it did not close
-                    // goes to another runner. That it failed is a reason to look again.
+                    // Its end does not affect its seat: another runner takes over a job that it did
+                    // not close. After a failure, the self-check is repeated.
                     if !status.is_some_and(|status| status.success()) {
                         self.fences = None;
                     }
@@ -348,7 +346,7 @@ impl<'a> Supervisor<'a> {
             Report::Ready { checked, .. } if sibling.state == State::Starting => {
                 sibling.state = State::Ready;
                 if name.is_runner() && checked {
-                    // What it saw it saw after this.
+                    // Its self-check ran after this time.
                     self.fences = Some(sibling.begun);
                 }
                 self.ready(name);
@@ -363,7 +361,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// A role serves from now on.
+    /// Handles a role that became ready.
     fn ready(&mut self, name: Name) {
         if name == Name::Gateway
             && let (Some(gateway), Some(Ok(listener))) =
@@ -376,7 +374,7 @@ impl<'a> Supervisor<'a> {
             self.inform(name);
         }
         if name == Name::Runner(0) {
-            // The others go by what it saw.
+            // The other runners rely on its self-check.
             let now = Instant::now();
             self.due
                 .iter_mut()
@@ -393,7 +391,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// A role's process ended: says why, and starts it again after a pause.
+    /// Handles the end of a role: logs the cause, and schedules a restart.
     fn ended(&mut self, name: Name, status: Option<ExitStatus>) -> Result<()> {
         let Some(sibling) = self.roles.remove(&name) else { return Ok(()) };
         let RoleProcess { pid, begun, state, error, killed, .. } = sibling;
@@ -401,7 +399,7 @@ impl<'a> Supervisor<'a> {
             && state != State::Starting
             && status.is_some_and(|status| status.success());
         if name.is_runner() && !clean {
-            // One that does not come up, or failed, leaves nothing to go by.
+            // After a failed runner, the self-check is repeated.
             self.fences = None;
         }
         if self.ending.is_some() {
@@ -422,7 +420,7 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Runners that only clean up leave their places to others, as long as not too many do.
+    /// Frees the seats of runners that only clean up, up to a limit.
     fn make_room(&mut self) {
         let leaving: Vec<Name> = self
             .roles

@@ -39,7 +39,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
     }
 }
 
-/// A directory of manifests.
+/// A directory of Kubernetes manifests.
 pub fn directory() -> Installation {
     installation(
         Infrastructure::Directory { tree: "/srv/manifests".into() },
@@ -47,7 +47,7 @@ pub fn directory() -> Installation {
     )
 }
 
-/// A cluster.
+/// A Kubernetes cluster.
 pub fn cluster() -> Installation {
     let path = |identity: &str| format!("/etc/cofferdam/{identity}.kubeconfig").into();
     let cluster = Cluster {

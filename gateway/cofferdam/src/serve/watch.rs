@@ -1,6 +1,6 @@
-//! Looks, while it serves, at what no confined role sees: whether the home differs from what is
-//! served, whether the next start would succeed, and whether home, tree and disk can be used. Says
-//! each change once in the log, and hands the whole to the supervisor.
+//! Checks the installation while it is served: differences between home and copies, errors of the
+//! next start, and the state of home, tree and disk. Confined roles cannot read these. Logs each
+//! change once, and sends all findings to the supervisor.
 
 use crate::config::Config;
 use crate::config::home::Home;
@@ -15,14 +15,14 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Between two looks: soon enough for a person who just ran a command, and one wake-up a second.
+/// The time between two checks: short enough for a person who just ran a command.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// What is looked at.
+/// The checked installation.
 pub struct Watched {
-    /// The installation.
+    /// The home of the installation.
     pub home: Home,
-    /// What is served of it.
+    /// The copies in use.
     pub copies: Copies,
     /// As it is served.
     pub config: Config,
@@ -30,8 +30,8 @@ pub struct Watched {
     pub trust: Trust,
 }
 
-/// Looks until it is `over`, or this process ends. A thread of its own: a slow disk must not hold
-/// up the supervisor.
+/// Starts a thread that checks until `over` is true. It is separate, because a slow disk must not
+/// block the supervisor.
 pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<Notice>) {
     thread::spawn(move || {
         let (mut watched, mut told, mut log, mut next) =
@@ -39,14 +39,14 @@ pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<N
         loop {
             watched.follow_removals();
             let now = look(&watched, &mut next);
-            // At the end the copies are removed, which is no difference to tell.
+            // The end removes the copies; that is not a difference.
             if over.load(Ordering::SeqCst) {
                 return;
             }
             if now != told {
                 log.say(&told, &now);
                 told = now.clone();
-                // Without a supervisor there is no role to tell.
+                // Without a supervisor there is no receiver.
                 let _ending = notices.send(now);
             }
             thread::sleep(PERIOD);
@@ -55,8 +55,7 @@ pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<N
 }
 
 impl Watched {
-    /// A removed approver counts no more, whether a command removed them or a person edited the
-    /// file.
+    /// Applies the removal of an approver, by a command or by an edit of the file.
     fn follow_removals(&mut self) {
         if let Some(trust) = self.copies.follow_removals(&self.home, &self.trust) {
             let gone =
@@ -69,7 +68,7 @@ impl Watched {
     }
 }
 
-/// One look at everything.
+/// Checks everything once.
 fn look(watched: &Watched, next: &mut NextStart) -> Notice {
     let Watched { home, copies, config, trust } = watched;
     let mut found = health::while_serving(home, config);
@@ -77,20 +76,21 @@ fn look(watched: &Watched, next: &mut NextStart) -> Notice {
     let of_calls = |calls: bool| found.bad_ones().filter(move |finding| finding.calls == calls);
     let errors = of_calls(true).map(Finding::line).collect();
     let mut warnings: Vec<String> = of_calls(false).map(Finding::line).collect();
-    // A folder that is lost was named, and takes all of its files with it.
+    // A lost folder has a finding, and all of its files are lost with it.
     let refused: Vec<String> =
         if warnings.is_empty() { next.refused(home).to_vec() } else { Vec::new() };
     let can_start = warnings.is_empty() && refused.is_empty();
     warnings.extend(refused.into_iter().map(|why| format!("{}{why}", health::NEXT)));
-    // A restart that would fail is no remedy.
+    // A restart is not a remedy if it would fail.
     let restart = if can_start { copies::differences(home, copies, trust) } else { Vec::new() };
     Notice { restart, faults: errors, warnings }
 }
 
-/// What the log has said.
+/// The logged findings.
 #[derive(Debug, Default)]
 struct Log {
-    /// What stands, by its words without numbers: a disk that fills says the same each second.
+    /// The present findings, by their texts without digits: a filling disk has a new number each
+    /// second.
     standing: BTreeMap<String, String>,
 }
 

@@ -1,4 +1,4 @@
-//! The copies of one start, as they were made, and what became of them since. Reads copies and
+//! The copies of one start, with their digests, and the changes to them since. Reads copies and
 //! originals; changes neither.
 
 use crate::config::home::Home;
@@ -8,24 +8,24 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Every copy of one start.
+/// All copies of one start.
 #[derive(Debug, Clone)]
 pub struct Copies {
     home: Home,
     files: Vec<Copied>,
 }
 
-/// One copy.
+/// One copied file.
 #[derive(Debug, Clone)]
 pub struct Copied {
-    /// Its path within the home, and within the copies.
+    /// The path relative to the home, and to the folder of copies.
     pub name: PathBuf,
     digest: ComponentDigest,
     facts: Facts,
 }
 
-/// What tells, without a read, that a file is as it was: an edit, a replacement and a restore each
-/// change one of them.
+/// The metadata that shows a changed file without reading it: an edit, a replacement and a restore
+/// each change a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     inode: (u64, u64),
@@ -35,7 +35,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Of the file at this path; none where there is none or it cannot be reached.
+    /// Reads the metadata of a path; `None` if it is missing or cannot be reached.
     pub fn of(path: &Path) -> Option<Self> {
         path.symlink_metadata().ok().map(|facts| Self::from(&facts))
     }
@@ -53,7 +53,7 @@ impl From<&Metadata> for Facts {
 }
 
 impl Copies {
-    /// The copies with these names, which were just made in this folder.
+    /// Reads the digests and the metadata of new copies.
     pub fn note(home: Home, names: Vec<PathBuf>) -> Result<Self> {
         let note = |name: PathBuf| -> Result<Copied> {
             let path = home.root().join(&name);
@@ -68,7 +68,7 @@ impl Copies {
         Ok(Self { home, files })
     }
 
-    /// Takes note of one copy as it is now; says whether there is one of this path.
+    /// Updates digest and metadata of one copy; returns whether the path is a copy.
     pub(super) fn note_again(&mut self, path: &Path) -> bool {
         let Ok(name) = path.strip_prefix(self.home.root()).map(Path::to_owned) else {
             return false;
@@ -86,17 +86,17 @@ impl Copies {
         }
     }
 
-    /// Where they lie, with the same layout as a home.
+    /// The folder of the copies, with the layout of a home.
     pub fn home(&self) -> &Home {
         &self.home
     }
 
-    /// Each of them.
+    /// All copied files.
     pub fn files(&self) -> &[Copied] {
         &self.files
     }
 
-    /// The copies that are not what was copied any more, each with what happened to it.
+    /// The damaged copies, each with the damage in words.
     pub fn damaged(&self) -> Vec<(&Path, String)> {
         let happened = |copied: &Copied| {
             let path = self.home.root().join(&copied.name);
@@ -120,8 +120,8 @@ impl Copies {
 }
 
 impl Copied {
-    /// Returns whether the original at this path is another file than was copied. One that was not
-    /// touched since is not read.
+    /// Returns whether the original differs from the copy. A file that was not touched since is not
+    /// read.
     pub fn differs(&self, original: &Path) -> bool {
         let Ok(now) = fs::metadata(original) else { return true };
         let touched = (now.ctime(), now.ctime_nsec()) >= self.facts.modified;

@@ -1,5 +1,5 @@
-//! How the home differs from what is served: what a restart would bring into use. Reads both;
-//! changes neither.
+//! The differences between the home and its copies: a restart would bring them into use. Reads
+//! both; changes neither.
 
 use super::{Copies, originals};
 use crate::config::home::Home;
@@ -11,15 +11,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// The trust file within a home.
+/// The path of the trust file in a home.
 const TRUST: &str = "trust/trust.toml";
 
-/// Differences by name; beyond this their number says enough.
+/// The most differences that are named; of more, only the number.
 const NAMED: usize = 8;
 
-/// What of the home is not in use yet, one short sentence each. Empty when a restart would change
-/// nothing. Compares with what was copied, so that a copy that is lost is no difference of the
-/// home.
+/// The files of the home that are not in use yet, a short sentence for each. Empty if a restart
+/// would change nothing. A lost copy is not a difference.
 pub fn differences(home: &Home, copies: &Copies, served: &Trust) -> Vec<String> {
     let mut found = Vec::new();
     let trust = Path::new(TRUST);
@@ -60,7 +59,7 @@ fn what_happened(original: &Path, what: &str) -> String {
     format!("was {what} at {when}")
 }
 
-/// What the two trust files say differently, in the words of the commands that wrote it.
+/// The differences between two trust files, in the words of the commands.
 fn in_trust(served: &Trust, now: &Trust) -> Vec<String> {
     let mut found = Vec::new();
     if served.policy != now.policy {

@@ -1,6 +1,6 @@
-//! A removal that holds at once: an approver who is not in the home's trust file any more is taken
-//! out of the copy that is served, which every role reads again before it counts a signature. Never
-//! adds anything to that copy.
+//! The removal of an approver is in effect at once: the supervisor also removes the approver from
+//! the copy of the trust file. Every role reads that copy again before it counts a signature. Never
+//! adds anything to the copy.
 
 use super::Copies;
 use crate::config::home::Home;
@@ -9,8 +9,8 @@ use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result};
 use cofferdam_core::model::trust::{Approver, Trust};
 
-/// Takes the approvers that the home's trust file lacks out of the copy in this folder; says how
-/// many keys they had.
+/// Removes from the copy in `served` every approver who is not in the home's trust file. Returns
+/// the number of removed keys.
 pub fn remove_approvers(home: &Home, served: &Home) -> Result<usize> {
     let kept = TrustFile::open(home)?.trust()?.approvers;
     let mut copy = TrustFile::open(served)?;
@@ -25,8 +25,8 @@ impl Copies {
     /// Takes removed approvers out of the copy, and takes note of a copy that lacks some of them
     /// and is the same in all else. Gives what is served from now on, if that changed.
     pub fn follow_removals(&mut self, home: &Home, served: &Trust) -> Option<Trust> {
-        // A home whose trust file cannot be read removes nobody: its fault is told by the look at
-        // the home.
+        // If the trust file of the home cannot be read, nothing is removed: the check of the home
+        // reports the error.
         let _unreadable = remove_approvers(home, self.home());
         let now = read_trust(self.home()).ok()?;
         if now.approvers == served.approvers || !narrower(&now, served) {
@@ -36,7 +36,7 @@ impl Copies {
     }
 }
 
-/// Returns whether one trust file differs from another in nothing but fewer approvers.
+/// Returns whether a trust file differs from another only by removed approvers.
 fn narrower(now: &Trust, before: &Trust) -> bool {
     let known = |approver: &Approver| before.approvers.contains(approver);
     now.approvers.iter().all(known)

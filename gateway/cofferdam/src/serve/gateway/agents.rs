@@ -1,6 +1,6 @@
-//! Who a token is: `agents.toml`, looked at again for each request, so that an agent that was just
-//! added works at once and one that was removed does not. One task looks, for all requests that
-//! wait, and never on a thread that serves others. Holds digests of tokens, never a token.
+//! Authenticates agents by `agents.toml`. The file is checked again for each request, so that an
+//! added or removed agent is in effect at once. One task checks for all waiting requests, on a
+//! thread of its own. Holds digests of tokens, never a token.
 
 use crate::config::{Agent, Agents};
 use anyhow::{Context as _, Result};
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Requests that wait for one look: more than the edge takes connections.
+/// The most requests that wait for one check: more than the edge has connections.
 const WAITING: usize = 2_048;
 
-/// How long a request waits for a look, on a disk that hangs; then the last good file holds.
+/// The time limit of a check on a slow disk; after it, the last good file is used.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The agents file with what was last read of it.
+/// The agents file with its last good content.
 pub struct AgentsFile {
     looks: mpsc::Sender<oneshot::Sender<()>>,
     known: watch::Receiver<Known>,
@@ -26,18 +26,18 @@ pub struct AgentsFile {
 #[derive(Clone)]
 struct Known {
     agents: Arc<Agents>,
-    /// Callers without a token are served. Never again, once there was an agent: removing the last
-    /// one must not let it in by another door.
+    /// True if callers without a token are served. Never true again after an agent was configured:
+    /// a removed agent must not get in without its token.
     anonymous: bool,
 }
 
 impl AgentsFile {
-    /// Reads the file once; one that is not readable stops the start. `anonymous`: callers without
-    /// a token may be served while no agent is configured. `closed` is called when that ends. Must
-    /// be called within the runtime.
+    /// Reads the file; an unreadable file stops the start. `anonymous`: callers without a token are
+    /// served while no agent is configured. `closed` is called when that ends. Must be called
+    /// within the runtime.
     ///
     /// # Errors
-    /// The file is not there, or cannot be read.
+    /// The file is missing or cannot be read.
     pub fn open(
         path: PathBuf,
         anonymous: bool,
@@ -57,8 +57,8 @@ impl AgentsFile {
         Ok(Self { looks, known })
     }
 
-    /// Who a bearer token is. Started without any agent, on loopback, no caller needs one: it is
-    /// anonymous.
+    /// Returns the principal of a bearer token. If `serve` started without an agent, on loopback, a
+    /// caller without a token is anonymous.
     pub async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
         let Known { agents, anonymous: open } =
             self.newest().await.ok_or(Unauthenticated::Unknown)?;
@@ -69,7 +69,7 @@ impl AgentsFile {
         }
     }
 
-    /// How a caller that was served before stands now.
+    /// The present standing of a caller that was served before.
     pub async fn standing(&self, principal: &Principal) -> Standing {
         let Some(Known { agents, anonymous: open }) = self.newest().await else {
             return Standing::Removed;
@@ -86,7 +86,7 @@ impl AgentsFile {
         }
     }
 
-    /// By a look that begins now. Without the task that looks nothing is known any more.
+    /// The content after a check that begins now. `None` if the checking task has ended.
     async fn newest(&self) -> Option<Known> {
         let (told, looked) = oneshot::channel();
         self.looks.send(told).await.ok()?;
@@ -95,7 +95,7 @@ impl AgentsFile {
     }
 }
 
-/// Looks at the file for all requests that came meanwhile, as long as there is an edge.
+/// Checks the file for all waiting requests, until the edge ends.
 async fn look(
     mut asked: mpsc::Receiver<oneshot::Sender<()>>,
     path: PathBuf,
@@ -109,8 +109,8 @@ async fn look(
         let before = last;
         let looked = tokio::task::spawn_blocking(move || {
             let now = changed(&file);
-            // The last good file holds while there is none or it cannot be read: a slip while
-            // editing must not open or close every door.
+            // The last good content is used while the file is missing or unreadable: an error while
+            // editing must not admit or refuse every caller.
             let read = (now.is_some() && now != before).then(|| Agents::read(&file));
             (now.or(before), read, is_marked(&file))
         });
@@ -119,7 +119,7 @@ async fn look(
         let agents = match read {
             Some(Ok(agents)) => Some(Arc::new(agents)),
             Some(Err(error)) => {
-                // Said once for each such file, not at each request.
+                // Logged once for each such file, and not for each request.
                 tracing::error!(path = %path.display(), %error, "the agents file cannot be read; the last good one holds");
                 None
             }
@@ -145,7 +145,7 @@ async fn look(
     }
 }
 
-/// Size and time of the file; a rename gives another time.
+/// The modification time and the size of the file; a rename changes the time.
 type Changed = (SystemTime, u64);
 
 fn changed(path: &Path) -> Option<Changed> {
@@ -153,7 +153,7 @@ fn changed(path: &Path) -> Option<Changed> {
     Some((facts.modified().ok()?, facts.len()))
 }
 
-/// Returns whether a command named an agent since `cofferdam serve` started, though it may be
+/// Returns whether a command added an agent since `cofferdam serve` started; the agent may be
 /// removed by now.
 fn is_marked(path: &Path) -> bool {
     crate::config::home::agents_mark(path).exists()

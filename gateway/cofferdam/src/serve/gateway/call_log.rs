@@ -1,6 +1,5 @@
-//! What an operator hears of calls: log lines for a question, a refusal, work that could not be
-//! recorded and a wrong token, and the counts of decisions. Made from what the recorder took, never
-//! beside it.
+//! The log lines and counts of calls: a question, a refusal, work that could not be recorded, a
+//! wrong token. Made only from records that the recorder accepted.
 
 use super::log_rate::LogRate;
 use cofferdam_core::journey::ports::Answered;
@@ -11,7 +10,7 @@ use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_telemetry::Outlet;
 use std::time::Instant;
 
-/// The paces of the kinds of lines.
+/// The log lines of calls, with a rate limit for each kind.
 #[derive(Debug, Default)]
 pub struct CallLog {
     asked: LogRate,
@@ -21,7 +20,7 @@ pub struct CallLog {
 }
 
 impl CallLog {
-    /// What the recorder answered to a proposal.
+    /// Logs and counts the recorder's response to a proposal.
     pub fn recorded(
         &self,
         outlet: &Outlet,
@@ -70,7 +69,7 @@ impl CallLog {
             "refused" => ("decline", code.as_str()),
             "failed" => ("fail", code.as_str()),
             "looked" | "answered" => ("allow", first.as_deref().unwrap_or(code)),
-            // A preview decides nothing.
+            // A preview has no decision to count.
             _ => return,
         };
         outlet.count("cofferdam_decisions_total", &[("effect", effect), ("rule", rule)], 1);
@@ -90,7 +89,7 @@ impl CallLog {
         }
     }
 
-    /// A request that no token let in.
+    /// Logs a request without a valid token.
     pub fn unauthenticated(&self, answered: &Answered) {
         if let Some(kept_back) = self.unknown.pass(Instant::now()) {
             let (peer, path) = (answered.client.to_string(), answered.route);
@@ -99,12 +98,12 @@ impl CallLog {
     }
 }
 
-/// A name of an agent on one line; callers without one have none.
+/// The name of an agent on one line; `None` for an anonymous caller.
 fn shown(name: &str) -> String {
     if name.is_empty() { "(none)".to_owned() } else { cofferdam_core::model::escape::line(name) }
 }
 
-/// The rule that a decision names first, in the words of the entry.
+/// The first rule of a decision, from its ledger entry.
 fn first_reason(entry: &Entry) -> Option<String> {
     let reasons: serde_json::Value = serde_json::from_str(entry.payloads.get("reasons")?).ok()?;
     Some(reasons.get(0)?.get("id")?.as_str()?.to_owned())

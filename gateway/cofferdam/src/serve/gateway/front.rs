@@ -1,5 +1,4 @@
-//! What the edge serves: each request becomes a call of the journey. Names calls and takes the
-//! time; decides nothing.
+//! The gateway behind the edge: each request becomes a call with an id and a time. Decides nothing.
 
 use super::agents::AgentsFile;
 use super::host::{GatewayHost, Roles};
@@ -34,17 +33,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Span;
 
-/// Threads that run tools, and threads that decide: one each a processor is what two processors
-/// carry; more only queue.
+/// The number of threads that run tools, and of threads that decide: one of each for each of two
+/// processors.
 const THREADS: usize = 2;
 
-/// How long one question for approved calls is held.
+/// Milliseconds that the recorder holds one request for approved calls.
 const RESUME_WAIT_MS: u64 = 20_000;
 
-/// Pause after the recorder could not be asked.
+/// The pause after a failed request to the recorder.
 const RESUME_PAUSE: Duration = Duration::from_millis(500);
 
-/// The gateway, ready to serve.
+/// The gateway, ready to serve calls.
 pub struct Gateway {
     pub(super) world: GatewayHost,
     known: journey::World,
@@ -52,12 +51,12 @@ pub struct Gateway {
     wait_ms: u64,
     pub(super) exporter: Arc<Exporter>,
     outlet: Outlet,
-    /// A folder on the disk that the home lies on.
+    /// A folder on the disk of the home.
     pub(super) disk: PathBuf,
 }
 
 impl Gateway {
-    /// Starts the sandboxes and reads every tool's definition, once.
+    /// Starts the sandboxes and reads the definition of every tool.
     pub async fn new(
         settings: &GatewaySettings,
         trust: Trust,
@@ -106,12 +105,12 @@ impl Gateway {
         })
     }
 
-    /// Takes what the supervisor tells.
+    /// Stores a notice of the supervisor.
     pub(super) fn hear(&self, told: &str) {
         self.notices.hear(told);
     }
 
-    /// The recorder's socket.
+    /// The client of the recorder.
     pub(super) fn recorder(&self) -> &Client<Propose, Proposed> {
         &self.world.roles.inner().recorder
     }
@@ -121,7 +120,7 @@ impl Gateway {
             call: CallId::from_random(self.world.random()),
             principal: call.principal,
             time: self.world.now(),
-            // The span of this call is what later stages and the runner are children of.
+            // The span of this call is the parent of later stages and of the runner.
             trace: current(&Span::current()).or(call.trace),
         };
         let wait_ms = call.wait_ms.min(self.wait_ms);
@@ -208,7 +207,7 @@ impl Front for Gateway {
     }
 
     async fn ready(&self) -> Readiness {
-        // A role holds its socket only once it has passed its own checks.
+        // A role has its socket only after its own checks passed.
         let roles = self.world.roles.inner();
         let viewer = (!roles.viewer.connected()).then(|| "the viewer is not there".to_owned());
         let mut stuck = Vec::new();
@@ -225,7 +224,7 @@ impl Front for Gateway {
             };
         let (refuses, warns) = match roles.recorder.call(&Propose::Health).await {
             Ok(Proposed::Health { refuses, warns, .. }) => (refuses, warns),
-            // A recorder that does not answer was named just above.
+            // An unresponsive recorder was named above.
             _ => (None, Vec::new()),
         };
         let Notice { restart, faults: mut errors, warnings } = self.notices.now();
@@ -248,8 +247,8 @@ impl Front for Gateway {
     }
 }
 
-/// Tells the recorder what is served, so that questions under other means are closed. Ends once
-/// that is recorded.
+/// Sends the served trust file to the recorder, which closes questions that it no longer supports.
+/// Ends when that is recorded.
 pub async fn declare(gateway: Arc<Gateway>) {
     let serving = Propose::Serving { trust: Box::new(gateway.known.trust.clone()) };
     while let Err(error) = gateway.world.roles.inner().recorder.call(&serving).await {
@@ -258,7 +257,7 @@ pub async fn declare(gateway: Arc<Gateway>) {
     }
 }
 
-/// Runs approved calls through the journey again, as they come.
+/// Runs approved calls through the stages again.
 pub async fn resume(gateway: Arc<Gateway>) {
     loop {
         match journey::resume(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
@@ -274,7 +273,7 @@ pub async fn resume(gateway: Arc<Gateway>) {
     }
 }
 
-/// Takes the looks that approvers ask for, as they come.
+/// Makes the fresh previews that approvers request.
 pub async fn look(gateway: Arc<Gateway>) {
     loop {
         if let Err(error) = journey::fresh(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {

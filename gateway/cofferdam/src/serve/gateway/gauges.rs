@@ -1,5 +1,5 @@
-//! The gauges and counters that are read when a collector asks: from the store, the disk and the
-//! supervisor's notice.
+//! The gauges and counters of a metrics request: from the store, the disk and the notice of the
+//! supervisor.
 
 use super::front::Gateway;
 use cofferdam_core::journey::ports::{Answered, Front as _};
@@ -8,7 +8,7 @@ use cofferdam_core::protocol::gateway_recorder::{Counts, Propose, Proposed};
 use cofferdam_process::access::space;
 
 impl Gateway {
-    /// Sets every one of them.
+    /// Sets every gauge and counter.
     pub async fn count(&self, active: u32) {
         let exporter = &self.exporter;
         exporter.set("http_server_active_requests", &[], f64::from(active));
@@ -53,7 +53,7 @@ impl Gateway {
         }
     }
 
-    /// Counts one answered request.
+    /// Counts one request with its status.
     pub fn count_answered(&self, answered: &Answered) {
         let (status, code) = (answered.status.to_string(), answered.code.to_string());
         let labels = [
@@ -71,8 +71,8 @@ impl Gateway {
                 self.exporter.add("cofferdam_unauthenticated_total", &[], 1.0);
                 self.world.roles.heard().unauthenticated(answered);
             }
-            // What the edge could not read; a path or verb that is not served, a host and a full
-            // house are others.
+            // Malformed requests. An unknown path, method or host, and an overload, are counted
+            // elsewhere.
             400 | 406 | 408 | 413 | 415 | 422 | 431 if answered.code != 0 => {
                 self.exporter.add("cofferdam_malformed_total", &[("reason", &code)], 1.0);
             }

@@ -1,5 +1,5 @@
-//! The gateway's outside, as the journey needs it: sandboxes in this process, two sockets, the
-//! clock and the operating system's randomness.
+//! The host of the stages in the gateway: sandboxes in this process, two sockets, the clock and
+//! random bytes of the operating system.
 
 use super::agents::AgentsFile;
 use super::instrument::Observed;
@@ -19,17 +19,17 @@ use tokio::sync::watch;
 
 /// The sockets to other roles.
 pub struct Roles {
-    /// Remembers.
+    /// The recorder: store and ledger.
     pub recorder: Client<Propose, Proposed>,
-    /// Looks.
+    /// The viewer: reads the infrastructure.
     pub viewer: Client<Look, Looked>,
-    /// True from when the gateway drains.
+    /// True after the gateway began to drain.
     pub draining: watch::Receiver<bool>,
 }
 
 impl Roles {
-    /// Asks the recorder. A call that is held for its job's outcome is told how the job is at once
-    /// when the gateway drains.
+    /// Sends a request to the recorder. When the gateway drains, a held call gets the present state
+    /// of its job at once.
     pub async fn propose(&self, propose: &Propose) -> Result<Proposed, RoleError> {
         let Propose::Job { principal, call, beyond, wait_ms: 1.. } = propose else {
             return self.recorder.call(propose).await;
@@ -37,7 +37,7 @@ impl Roles {
         let mut draining = self.draining.clone();
         tokio::select! {
             biased;
-            // Its sender lives as long as the edge.
+            // The sender exists until the edge ends.
             _ = draining.wait_for(|draining| *draining) => {}
             told = self.recorder.call(propose) => return told,
         }
@@ -51,17 +51,17 @@ impl Roles {
     }
 }
 
-/// Everything the journey asks of.
+/// The implementation of the host for the stages.
 pub struct GatewayHost {
-    /// Tools in fresh sandboxes.
+    /// The tools, each call in a new sandbox.
     pub tools: Observed<Tools>,
-    /// The policy in a fresh sandbox.
+    /// The policy, each decision in a new sandbox.
     pub policies: Observed<Policies>,
-    /// Other roles.
+    /// The recorder and the viewer.
     pub roles: Observed<Arc<Roles>>,
-    /// Who calls.
+    /// The agents and their tokens.
     pub agents: AgentsFile,
-    /// The copy of the trust file that is served.
+    /// The path of the served copy of the trust file.
     pub trust_file: PathBuf,
 }
 
@@ -104,8 +104,8 @@ impl Host for GatewayHost {
     }
 
     fn random(&self) -> u128 {
-        // A machine without randomness cannot name a call; the process ends and the supervisor says
-        // so.
+        // Without random bytes, no call can have an id: the process ends, and the supervisor logs
+        // the error.
         let mut bytes = [0; 16];
         match getrandom::fill(&mut bytes) {
             Ok(()) => u128::from_ne_bytes(bytes),

@@ -1,5 +1,5 @@
-//! What is seen of a call from outside its stages: one span and one measurement for each effect,
-//! counts for each ending. Never changes what it watches.
+//! Spans and metrics of the stages: one span and one measurement for each request to a host, and a
+//! count for each end of a call. Never changes a request or a result.
 
 use super::call_log::CallLog;
 use super::host::Roles;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::{Instrument as _, info_span};
 
-/// Something that is watched.
+/// A host with spans and metrics.
 pub struct Observed<T> {
     inner: T,
     outlet: Outlet,
@@ -26,17 +26,17 @@ pub struct Observed<T> {
 }
 
 impl<T> Observed<T> {
-    /// Watches it.
+    /// Adds spans and metrics to a host.
     pub fn new(inner: T, outlet: Outlet) -> Self {
         Self { inner, outlet, heard: CallLog::default() }
     }
 
-    /// How often its lines are said.
+    /// The log lines of calls, with their rate limits.
     pub fn heard(&self) -> &CallLog {
         &self.heard
     }
 
-    /// What is watched.
+    /// The host itself.
     pub fn inner(&self) -> &T {
         &self.inner
     }
@@ -118,12 +118,12 @@ impl Recorder for Observed<Arc<Roles>> {
     }
 }
 
-/// Counts how a call ended, as the agent is told.
+/// Counts the end of a call, with its code.
 pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
     let error = match reply {
         Reply::Success(_) | Reply::Listed(_) => "",
         Reply::Refused(_) | Reply::BadArguments { .. } => "tool_error",
-        // The name is the agent's own word; it is no label.
+        // The name comes from the agent, so it is not used as a label.
         Reply::UnknownTool { .. } => return,
         Reply::Unavailable { .. } => "-32603",
     };

@@ -1,6 +1,6 @@
-//! What the gateway loads before it confines itself: accepted components by digest, as machine code
-//! of its own. Compiles what it has no artefact of, in a guest process; never loads what the trust
-//! file does not name.
+//! Loads the accepted components by digest, before the gateway confines itself, from artefacts of
+//! its own. A missing artefact is compiled in a guest process. Never loads a component that is not
+//! in the trust file.
 
 use crate::serve::guest_process;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -20,17 +20,17 @@ use std::path::{Path, PathBuf};
 
 /// Everything that runs in the gateway's sandboxes.
 pub struct Parts {
-    /// Accepted tools.
+    /// The accepted tools, by digest.
     pub tools: Vec<(ComponentDigest, Artefact)>,
-    /// The policy's module.
+    /// The artefact of the policy.
     pub policy: Artefact,
-    /// Its data document.
+    /// The data document of the policy, as JSON text.
     pub data: String,
-    /// Its digest.
+    /// The digest of the policy.
     pub policy_digest: PolicyDigest,
 }
 
-/// Reads, checks and where needed compiles everything the trust file accepts.
+/// Reads, checks and, if needed, compiles every part in the trust file.
 pub fn parts(settings: &GatewaySettings, trust: &Trust) -> Result<Parts> {
     let key = ArtefactKey::new(secret::read(&settings.artefact_key)?);
     let store = Store { key, folder: settings.artefacts.clone(), guest: settings.guest.clone() };
@@ -72,7 +72,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-/// Every component of a folder, by digest: the file's name says nothing.
+/// Every component of a folder, by digest; file names do not matter.
 fn components(folder: &Path) -> Result<BTreeMap<ComponentDigest, Vec<u8>>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder)
@@ -87,7 +87,7 @@ fn components(folder: &Path) -> Result<BTreeMap<ComponentDigest, Vec<u8>>> {
     Ok(found)
 }
 
-/// This role's own artefacts.
+/// The store of this role's artefacts.
 struct Store {
     key: ArtefactKey,
     folder: PathBuf,
@@ -95,7 +95,7 @@ struct Store {
 }
 
 impl Store {
-    /// The stored artefact if it is this role's own and fits this engine; else a fresh one.
+    /// Returns the stored artefact if its MAC and its engine match; else compiles a new one.
     fn artefact(
         &self,
         kind: GuestKind,
@@ -128,7 +128,7 @@ impl Store {
     }
 }
 
-/// Compiles in a process that holds nothing: its Wasm, one socket, and limits.
+/// Compiles in a guest process, which has only the component, one socket, and limits.
 fn compile(guest: &Path, kind: GuestKind, wasm: &[u8]) -> Result<(Vec<u8>, String)> {
     match guest_process::ask(
         guest,

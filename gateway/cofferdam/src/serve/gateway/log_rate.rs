@@ -1,16 +1,16 @@
-//! How often a line of one kind is said: a client in a loop must not fill the log. Keeps no line
+//! A rate limit for log lines of one kind: a client in a loop must not fill the log. Stores no line
 //! and no name.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One while: a person who reads along still sees each kind go on.
+/// The window of the rate limit: short enough for a person who reads the log.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Lines of a kind in one while.
+/// The most lines of a kind in one window.
 const MOST: u32 = 20;
 
-/// The lines of one kind.
+/// The rate limit of one kind of lines.
 #[derive(Debug, Default)]
 pub struct LogRate(Mutex<State>);
 
@@ -22,7 +22,8 @@ struct State {
 }
 
 impl LogRate {
-    /// Returns whether one more may be said now; how many were kept back since the last one.
+    /// Returns, if one more line is permitted now, the number of lines that were withheld since the
+    /// last one.
     pub fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = state.began.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW);

@@ -1,16 +1,16 @@
-//! The copies that `serve` uses: whole, as long as it serves. Makes none again: a restart does.
+//! Checks the copies that `serve` uses. Never makes a copy: a restart does.
 
 use super::Findings;
 use crate::config::home::Home;
 use crate::serve::copies::Copies;
 
-/// Copies that are named one by one; of more, all are named together.
+/// The most copies with a finding of their own; more have one finding together.
 const NAMED: usize = 3;
 
-/// What makes them again. That the next start succeeds is looked at apart.
+/// The remedy. Another check tells whether the next start would succeed.
 const REMEDY: &str = "start `cofferdam serve` again, which copies the home's own files again";
 
-/// Looks at each of them.
+/// Checks each copy.
 pub fn copies(home: &Home, copies: &Copies, found: &mut Findings) {
     let served = home.served();
     let folder = served.display();

@@ -1,11 +1,10 @@
-//! Room on a disk: bytes that are free, and the bytes that must stay free for outcomes and teardown
-//! of what runs.
+//! Checks the free bytes of a disk, and the reserve for outcomes and cleanup of running jobs.
 
 use super::Findings;
 use cofferdam_process::access::space;
 use std::path::Path;
 
-/// Looks at the file system under a path; of one that is not there, at its nearest folder's.
+/// Checks the file system of a path; for a missing path, that of its nearest folder.
 pub fn disk(what: &'static str, path: &Path, found: &mut Findings) {
     let nearest = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
     let shown = nearest.display();
@@ -33,7 +32,7 @@ pub fn disk(what: &'static str, path: &Path, found: &mut Findings) {
     }
 }
 
-/// Bytes as people read them.
+/// A number of bytes for people.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     let mut unit = 0;

@@ -1,5 +1,5 @@
-//! The private keys: there, readable by their owner alone, and those that the trust file names.
-//! Says nothing of them.
+//! Checks the private keys: present, readable by their owner alone, and matching the trust file.
+//! Never prints a key.
 
 use super::{Findings, instead};
 use crate::config::home::{Home, Secret};
@@ -7,7 +7,7 @@ use cofferdam_core::model::permit::verifying_key_text;
 use cofferdam_core::model::trust::Trust;
 use ed25519_dalek::SigningKey;
 
-/// Looks at every key. `serving`: runners that start from now on read theirs now.
+/// Checks every key. `serving`: new runners still read their key.
 pub fn keys(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
     let before = found.0.len();
     for (secret, expected) in
@@ -56,7 +56,7 @@ pub fn keys(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
     }
 }
 
-/// Returns whether runners that start from now on miss their key; says so.
+/// Returns whether new runners miss their key, and adds the finding.
 pub fn missed(home: &Home, found: &mut Findings) -> bool {
     let path = home.secret(Secret::RunnerArtefacts);
     let missed = home.keys().is_dir() && !path.exists();
@@ -74,7 +74,7 @@ pub fn missed(home: &Home, found: &mut Findings) -> bool {
     missed
 }
 
-/// Why a key cannot be read, without the remedy: a finding has its own.
+/// The cause of an unreadable key, without the remedy: a finding has its own.
 fn cause(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     text.strip_suffix(cofferdam_process::secret::REMEDY).map_or_else(|| text.clone(), str::to_owned)

@@ -1,5 +1,5 @@
-//! What was accepted is there, unchanged: tools, executors, commands and the policy. Runs none of
-//! them.
+//! Checks that accepted tools, executors, commands and the policy are present and unchanged. Runs
+//! none of them.
 
 use super::Findings;
 use crate::config::home::Home;
@@ -8,7 +8,7 @@ use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::digest::policy_digest;
 use std::path::{Path, PathBuf};
 
-/// Looks at each accepted part.
+/// Checks each accepted part.
 pub fn parts(home: &Home, trust: &Trust, found: &mut Findings) {
     let before = found.0.len();
     let tools = trust.tools.iter().map(|tool| ("tool", home.tools(), &tool.name, tool.digest));
@@ -21,7 +21,7 @@ pub fn parts(home: &Home, trust: &Trust, found: &mut Findings) {
         let shown = path.display();
         match std::fs::read(&path) {
             Ok(bytes) if ComponentDigest::of(&bytes) == digest => {}
-            // Roles find a component by its digest: its file may have any name.
+            // Roles find a component by its digest, so its file can have any name.
             _ if has(&folder, digest) => {}
             Ok(bytes) => {
                 let own = ComponentDigest::of(&bytes);
@@ -45,7 +45,7 @@ pub fn parts(home: &Home, trust: &Trust, found: &mut Findings) {
     policy(home, trust, found);
 }
 
-/// Returns whether a component with this digest lies in the folder.
+/// Returns whether the folder has a component with this digest.
 fn has(folder: &Path, digest: ComponentDigest) -> bool {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut components =

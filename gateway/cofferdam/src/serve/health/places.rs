@@ -1,5 +1,5 @@
-//! The folders of a home: there, folders, and open to the user who serves and to no other. Makes
-//! none.
+//! Checks the folders of a home: present, of the right type, and open only to the user of `serve`.
+//! Makes none.
 
 use super::{Findings, instead};
 use crate::config::home::{Home, SECRETS};
@@ -8,35 +8,35 @@ use cofferdam_process::writable;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-/// What becomes of a folder that is not there.
+/// The consequence of a missing folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lost {
-    /// The next start makes it: what is in it can be made again.
+    /// The next start makes it again.
     Made,
-    /// Only a backup has what was in it.
+    /// Only a backup has its content.
     Backup,
-    /// It is not needed.
+    /// The folder is not needed.
     Fine,
 }
 
-/// Who has to do what in a folder.
+/// The rights that roles need in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Read,
     Write,
 }
 
-/// What happens while it serves, once a folder cannot be used.
+/// The effect of an unusable folder on a running `serve`.
 type Effect = &'static str;
 
-/// A folder, with its use while serving, what its loss means, and the effect of that on what is
-/// served now; none where calls fail.
+/// A folder with its use, the consequence of its loss, and the effect on a running `serve`; `None`
+/// if calls fail.
 struct Place(PathBuf, Use, Lost, Option<Effect>);
 
 const NEXT: Effect = "what is served stays in use, and the next start will fail";
 const RUNNERS: Effect = "runners that start from now on fail, and with them calls";
 
-/// Every folder. One that holds others comes before them.
+/// Every folder; a parent folder comes first.
 fn folders(home: &Home) -> [Place; 18] {
     use Lost::{Backup, Fine, Made};
     use Use::{Read, Write};
@@ -66,12 +66,12 @@ fn folders(home: &Home) -> [Place; 18] {
     ]
 }
 
-/// Looks at every folder. `serving`: roles use them now, so that one that is gone is missed now.
+/// Checks every folder. `serving`: roles use the folders now, so a missing one has an effect now.
 pub fn places(home: &Home, serving: bool, found: &mut Findings) {
     let before = found.0.len();
     let mut lost: Vec<PathBuf> = Vec::new();
     for place in folders(home) {
-        // What lies beneath a place is as lost as it is.
+        // Everything below a lost folder is lost too.
         if lost.iter().any(|above| place.0.starts_with(above)) {
             continue;
         }
@@ -88,7 +88,7 @@ pub fn places(home: &Home, serving: bool, found: &mut Findings) {
             tell(found, serving.then_some(*effect).flatten(), obstacle.cause, &obstacle.remedy);
         }
     }
-    // Whoever serves needs no new file in it; a start that makes what is lost does.
+    // A running `serve` makes no file in it; only a start does.
     if !serving
         && lost.is_empty()
         && let Err(obstacle) = writable::folder(home.root())
@@ -100,7 +100,7 @@ pub fn places(home: &Home, serving: bool, found: &mut Findings) {
     }
 }
 
-/// Returns whether a place is a folder; says why not.
+/// Returns whether a place is a folder, and adds a finding if it is not.
 fn there(
     home: &Home,
     Place(folder, _, lost, effect): &Place,
@@ -146,10 +146,10 @@ fn there(
                     "nothing to do: `cofferdam serve` makes it at its start",
                 );
             }
-            // Its loss is told by the look at each copy.
+            // The check of the copies reports its loss.
             Lost::Made if *folder == home.served() => {}
             Lost::Made => {
-                // An empty store is made only where the ledger was not published yet.
+                // A start makes an empty store only if no ledger is published yet.
                 let remedy = match *folder == home.store() {
                     true => "stop `cofferdam serve`, and restore it from a backup of this home",
                     false => "start `cofferdam serve` again, which makes it",
@@ -161,7 +161,7 @@ fn there(
     false
 }
 
-/// A place that has to be corrected: calls fail by it, or it has this effect.
+/// Adds an error about a place: calls fail, or it has this effect.
 fn tell(found: &mut Findings, effect: Option<Effect>, detail: String, remedy: &str) {
     match effect {
         None => found.bad("home", detail, remedy),
@@ -169,7 +169,7 @@ fn tell(found: &mut Findings, effect: Option<Effect>, detail: String, remedy: &s
     }
 }
 
-/// Other users may not read the home, above all the keys.
+/// Checks that other users cannot read the home, and in particular the keys.
 pub fn permissions(home: &Home, found: &mut Findings) {
     let mut open = Vec::new();
     let private = [home.root().to_owned(), home.keys(), home.store(), home.trust(), home.agents()];

@@ -1,10 +1,10 @@
-//! The address that `serve` will listen on: free, or held by the `serve` of this home.
+//! Checks that the address of `serve` is free, or in use by the `serve` of this home.
 
 use super::Findings;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-/// Looks at the address. `ours`: the `serve` of this home listens on it now.
+/// Checks the address. `ours`: the `serve` of this home listens on it.
 pub fn port(listen: SocketAddr, ours: bool, found: &mut Findings) {
     if ours {
         found.good("port", format!("`cofferdam serve` listens on `{listen}`"));

@@ -1,14 +1,14 @@
-//! Whether the home could be served anew: what the next start would be refused for. Starts nothing.
+//! The errors that would stop the next start of `serve` on this home. Starts nothing.
 
 use super::{Findings, keys, parts};
 use crate::config::Installation;
 use crate::config::home::{Home, SECRETS};
 use crate::serve::copies::{self, Facts};
 
-/// How a line begins that tells what the next start would be refused for.
+/// The beginning of a line about an error that would stop the next start.
 pub const NEXT: &str = "what is served stays in use, and the next start will fail: ";
 
-/// What was found of the next start, for as long as no file of the home changes.
+/// The errors of the next start, valid until a file of the home changes.
 #[derive(Debug, Default)]
 pub struct NextStart {
     seen: Vec<Option<Facts>>,
@@ -16,8 +16,8 @@ pub struct NextStart {
 }
 
 impl NextStart {
-    /// What the next start would be refused for, a sentence with its remedy each. Reads the files
-    /// only when one of them changed: a look each second must cost little.
+    /// The errors that would stop the next start, each a sentence with its remedy. Reads the files
+    /// only after a change, because the check runs each second.
     pub fn refused(&mut self, home: &Home) -> &[String] {
         let files = copies::originals(home).into_iter().chain([home.agents()]);
         let seen: Vec<_> = files
@@ -43,7 +43,7 @@ fn refusals(home: &Home) -> Vec<String> {
                 .map(|finding| format!("{}: {}; {}", finding.what, finding.detail, finding.remedy))
                 .collect()
         }
-        // A parser's message has lines of its own; a view shows one.
+        // The message of a parser has several lines; a view shows one.
         Err(errors) => errors
             .0
             .iter()

@@ -1,5 +1,5 @@
-//! The store and the published ledger: there, whole, of this environment, and of one another. Reads
-//! both; opens the store only while no recorder has it.
+//! Checks the store and the published ledger: present, whole, of this environment, and consistent.
+//! Only reads; opens the store only if no recorder has it open.
 
 use super::{Findings, instead};
 use crate::config::home::Home;
@@ -8,11 +8,11 @@ use cofferdam_process::writable;
 use cofferdam_recorder::{ExamineError, Examined, database, examine};
 use std::path::Path;
 
-/// What a restore has to bring back together.
+/// The remedy: store and ledger are restored together.
 const RESTORE: &str =
     "restore `store/` and `ledger/` together from the newest backup; keep what is there for a look";
 
-/// Looks at both.
+/// Checks the store and the published ledger.
 pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
     let path = database(&home.store());
     let published = published(&home.ledger());
@@ -37,7 +37,7 @@ pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
         (Ok(facts), _) if !facts.is_file() => {
             found.bad("store", format!("`{shown}` is not a file"), RESTORE);
         }
-        // The recorder that has it looked at all of it when it started.
+        // The recorder checked the whole store at its start.
         (Ok(_), _) if serving => found.good("store", "open in the recorder"),
         (Ok(_), _) => {
             match examine(&home.store()) {
@@ -70,8 +70,7 @@ pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
                 Err(ExamineError::Damaged(error)) => {
                     found.bad("store", format!("`{shown}` is damaged: {error}"), RESTORE)
                 }
-                // SQLite writes beside a store even to read it: the folder was named above, with
-                // its own remedy.
+                // SQLite needs a writable folder even to read: the folder has a finding of its own.
                 Err(ExamineError::Unreadable(_)) if writable::folder(&home.store()).is_err() => {
                     let detail = format!(
                         "`{shown}` cannot be looked into while its folder cannot be written"
@@ -97,7 +96,7 @@ fn another(stored: &str, trusted: &str) -> String {
     )
 }
 
-/// Origin and size in the published checkpoint.
+/// The origin and the size in the published checkpoint.
 fn published(ledger: &Path) -> Option<(String, u64)> {
     let note = std::fs::read_to_string(ledger.join("checkpoint")).ok()?;
     let mut lines = note.lines();

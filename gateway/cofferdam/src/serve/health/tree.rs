@@ -1,4 +1,4 @@
-//! The tree of manifests: a folder that the serving user can change, in every part. Follows no
+//! Checks that the user of `serve` can change every folder and manifest of the tree. Follows no
 //! link, changes nothing.
 
 use super::Findings;
@@ -6,19 +6,19 @@ use cofferdam_process::access::can_list;
 use cofferdam_process::writable;
 use std::path::Path;
 
-/// How much of it is looked at.
+/// The depth of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Its root alone: cheap enough for each second.
+    /// Only the root: cheap enough for each second.
     Root,
     /// Every folder and manifest.
     Whole,
 }
 
-/// Places named, at most.
+/// The most places in a finding.
 const NAMED: usize = 5;
 
-/// Looks at the tree.
+/// Checks the tree to this depth.
 pub fn tree(root: &Path, depth: Depth, found: &mut Findings) {
     let shown = root.display();
     let remedy = "put it back, or name the right folder in cofferdam.toml";

@@ -1,5 +1,5 @@
-//! What is to be served: copies of the accepted files, each held against the trust file before any
-//! role starts. Never starts with a part that is missing.
+//! Makes the copies of the accepted files, and checks each against the trust file before any role
+//! starts. Never starts with a missing part.
 
 use crate::config::home::Home;
 use crate::config::{Installation, read_trust};
@@ -8,7 +8,7 @@ use crate::serve::health::{self, Findings};
 use crate::serve::repair;
 use anyhow::{Context as _, Result, anyhow, bail};
 
-/// Gives every role copies of what is accepted now: what is accepted later is the next start's.
+/// Makes the copies that all roles use until the next start.
 pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
     repair::repair(&installation.home)?;
     let served = Served::take(&installation.home).context("cannot copy what is to be served")?;
@@ -30,8 +30,8 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
     Ok(served)
 }
 
-/// What a role says of a copy, said of the home's own file: the copies are made again at each
-/// start.
+/// Replaces the path of a copy in a role's error with the path of the home's file: each start makes
+/// the copies again.
 pub(super) fn own(installation: &Installation, copies: &Copies, said: &str) -> String {
     let root = |home: &Home| home.root().display().to_string();
     said.replace(&root(copies.home()), &root(&installation.home))

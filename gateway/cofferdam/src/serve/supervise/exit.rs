@@ -1,14 +1,14 @@
-//! How a role's process ended, in words. Reads nothing.
+//! Describes the end of a role's process. Reads nothing.
 
 use super::State;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
-/// `SIGSYS` (`asm-generic/signal.h`, the same on both architectures): the kernel ends a process
-/// that makes a system call outside its role's list.
+/// The number of `SIGSYS` (`asm-generic/signal.h`, equal on both architectures): the kernel ends a
+/// process that makes a system call outside of its role's list.
 const BAD_CALL: i32 = 31;
 
-/// Why a role that gave no reason is not there any more.
+/// The cause of the end of a role that reported none.
 pub(super) fn how(status: Option<ExitStatus>, state: State) -> String {
     if status.and_then(|status| status.signal()) == Some(BAD_CALL) {
         return "it made a system call that its role may not make. Either it was attacked, or \

@@ -1,25 +1,23 @@
-//! Signs of life: each role is asked for them, and one that owes too many is killed. Never decides
-//! what follows: a role that was killed has ended.
+//! Heartbeats: each role is asked for them, and a role that owes too many is killed. Never restarts
+//! a role: its end is an event.
 
 use super::{Name, State, Supervisor, seconds};
 use std::time::Duration;
 
-/// Signs of life that a role may owe. Its answer comes from a thread that does nothing else, but a
-/// machine that compiles, swaps or is a paused guest itself may give that thread no time for many
-/// seconds; with the interval above a role is killed after twenty.
+/// The most heartbeats that a role may owe. The response comes from a thread of its own, but a busy
+/// or paused machine may give this thread no time for many seconds. With the usual interval, a role
+/// is killed after 20 seconds.
 const MISSED: u32 = 4;
 
-/// How long a role may take until it is ready: a gateway compiles every tool at its first start, a
-/// recorder reads its whole ledger, a cluster is asked for a lot.
+/// The time limit of a role's start: a gateway compiles every tool, a recorder reads its whole
+/// ledger, and a self-check makes many requests.
 const READY: Duration = Duration::from_secs(300);
 
-/// The same for a role that reads some small files: a thousand times what it takes, for a machine
-/// under load.
+/// The time limit of the start of a role that reads only small files: far more than it needs.
 const READY_SMALL: Duration = Duration::from_secs(60);
 
 impl Supervisor<'_> {
-    /// Asks every role for a sign of life, and kills those that owe too many: their end is seen to
-    /// as any other.
+    /// Sends a heartbeat request to every role, and kills those that owe too many.
     pub(super) fn ping(&mut self) {
         let (every, cluster) = (self.heartbeat.period(), self.has_cluster());
         let roles = self.roles.iter_mut().map(|(name, sibling)| (*name, sibling));

@@ -1,11 +1,11 @@
-//! Who may talk to whom: the sockets of `docs/threat-model.md`, as pairs. Gives no role anything
-//! else.
+//! The connections between roles: the sockets of `docs/threat-model.md`, as pairs. A role gets no
+//! other socket.
 
 use super::{Name, State, Supervisor};
 use cofferdam_process::tether::Parcel;
 use std::os::unix::net::UnixStream;
 
-/// Who may talk to whom: the name each side knows the other by.
+/// The pairs of roles, with the name that each side has for the other.
 const LINKS: [(&str, &str, &str, &str); 7] = [
     ("gateway", "recorder", "recorder", "gateway"),
     ("gateway", "viewer", "viewer", "gateway"),
@@ -17,7 +17,7 @@ const LINKS: [(&str, &str, &str, &str); 7] = [
 ];
 
 impl Supervisor<'_> {
-    /// Gives the role and each of its peers that runs a fresh pair of sockets.
+    /// Gives the role and each of its running peers a new pair of sockets.
     pub(super) fn connect(&self, name: Name) {
         for (left, left_knows, right, right_knows) in LINKS {
             for (a, b) in self.pairs(left, right).filter(|(a, b)| *a == name || *b == name) {

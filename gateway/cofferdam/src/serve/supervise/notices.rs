@@ -1,5 +1,5 @@
-//! What the supervisor sees of the installation, told to the roles whose views show it. The newest
-//! notice is kept: a role that starts again is told it at once.
+//! Notices about the installation, sent to the roles whose views show them. The newest one is kept
+//! for a role that starts again.
 
 use super::{Name, Supervisor};
 use crate::config::Installation;
@@ -10,7 +10,7 @@ use cofferdam_process::tether::Parcel;
 use std::sync::Arc;
 
 impl Supervisor<'_> {
-    /// Begins to look.
+    /// Starts the thread that checks the installation.
     pub(super) fn watch(&self) {
         let Installation { home, config, trust, .. } = &self.installation;
         let (home, config, trust) = (home.clone(), config.clone(), trust.clone());
@@ -18,7 +18,7 @@ impl Supervisor<'_> {
         watch::start(watched, Arc::clone(&self.over), self.looks.0.clone());
     }
 
-    /// Hands a notice to the roles whose views show it.
+    /// Sends a notice to the roles whose views show it.
     pub(super) fn noticed(&mut self, notice: Notice) {
         self.notice = notice;
         for name in [Name::Gateway, Name::Recorder] {

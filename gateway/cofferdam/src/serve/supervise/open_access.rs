@@ -1,18 +1,16 @@
-//! Whether callers without a token may come in: only while no agent is configured, and none was
-//! since the start. What a gateway that was started again cannot know, the supervisor remembers for
-//! it.
+//! Open access: callers without a token are served only if no agent was configured since the start.
+//! The supervisor remembers this for a restarted gateway.
 
 use crate::config::{Agents, Installation};
 
-/// Returns whether no agent is configured, and none was since the start. One that cannot be read
-/// closes the door too.
+/// Returns whether no agent was configured since the start. An unreadable file counts as an agent.
 pub(super) fn no_agent(installation: &Installation) -> bool {
     let home = &installation.home;
     !home.agents_mark().exists()
         && Agents::read(&home.agents()).is_ok_and(|agents| agents.list().is_empty())
 }
 
-/// Forgets at the start that there was an agent, if there is none any more.
+/// Removes, at the start, the mark of an earlier agent if no agent is configured.
 pub(super) fn open_again(installation: &Installation) {
     let mark = installation.home.agents_mark();
     if installation.agents.list().is_empty()

@@ -1,5 +1,5 @@
-//! The stop: calls are answered, jobs finish, then roles end, those who ask before those who
-//! answer. Says what was cut off and what is left. Never waits without an end.
+//! The stop: calls get their results, jobs finish, then roles end, clients before servers. Logs
+//! aborted connections and unfinished jobs. Every wait has a time limit.
 
 use super::{Name, Sign, Signals, State, Supervisor, seconds};
 use cofferdam_core::model::id::CallId;
@@ -9,36 +9,37 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// How long calls may take to be answered once no new one is taken: held ones are answered at once,
-/// and planning and deciding take milliseconds.
+/// The time limit of calls after the last new one: held calls end at once, and a decision takes
+/// milliseconds.
 const CALLS: Duration = Duration::from_secs(10);
 
-/// How long the gateway, the viewer and the reaper may take to end: the gateway gives slow readers
-/// five seconds, and sends its last spans.
+/// The time limit for the end of gateway, viewer and reaper: the gateway gives slow readers five
+/// seconds, and sends its last spans.
 const LAST: Duration = Duration::from_secs(10);
 
-/// How long the recorder may take: it writes what waits, and folds its log into the store.
+/// The time limit of the recorder: it writes waiting changes, and folds its log into the store.
 const RECORDER: Duration = Duration::from_secs(20);
 
-/// How long the kernel may take to end a process that was killed: one that waits for a dead disk
-/// takes longer, and is left to it.
+/// The time limit of the kernel for a killed process. A process that waits for a dead disk takes
+/// longer; the stop does not wait for it.
 const KILLED: Duration = Duration::from_secs(2);
 
-/// What is known of a stop.
+/// The progress of a stop.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
-    /// No call is in progress any more.
+    /// True if no call is in progress.
     idle: bool,
-    /// Connections that were cut off.
+    /// The number of aborted connections.
     cut: usize,
-    /// Jobs that are left, and how many beside these; none where the recorder did not say it.
+    /// The first unfinished jobs, and the number of further ones; `None` if the recorder did not
+    /// report.
     left: Option<(Vec<CallId>, u64)>,
-    /// Roles that did not end by themselves.
+    /// The roles that had to be killed.
     killed: Vec<Name>,
 }
 
 impl Supervisor<'_> {
-    /// What a role says only when it ends.
+    /// Handles a report that a role sends only at its end.
     pub(super) fn heard_at_the_end(&mut self, report: Report) {
         let Some(ending) = &mut self.ending else { return };
         match report {
@@ -53,7 +54,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Ends everything in order. Gives false when another signal asked for the end at once.
+    /// Ends all roles in order. Returns false if another signal ended them at once.
     pub(super) async fn stop(&mut self, signals: &mut Signals) -> bool {
         let drain = self.installation.config.serve.drain;
         tracing::info!("stopping: no new calls; running jobs have {} to finish", seconds(drain));
@@ -80,7 +81,7 @@ impl Supervisor<'_> {
         in_order
     }
 
-    /// Ends every role at once: a start has failed, and nothing was taken in yet.
+    /// Ends every role at once after a failed start: no call was accepted yet.
     pub(super) async fn give_up(&mut self) {
         self.ending = Some(Ending::default());
         self.due.clear();
@@ -92,13 +93,13 @@ impl Supervisor<'_> {
     }
 
     async fn drain(&mut self, end: Instant) {
-        // What is not ready has no call and no job.
+        // A role that is not ready has no call and no job.
         self.kill(|name, state| state == State::Starting && name != Name::Recorder);
         self.order(|name| name == Name::Gateway);
         let calls = end.min(Instant::now() + CALLS);
         self.settle(calls, |it| it.is_idle() || !it.roles.contains_key(&Name::Gateway)).await;
 
-        // The recorder first: then a runner that finds no job is told so at once.
+        // The recorder first: then a waiting runner is told at once that there is no job.
         self.order(|name| name == Name::Recorder);
         self.order(Name::is_runner);
         self.settle(end, Self::is_without_runners).await;
@@ -124,7 +125,7 @@ impl Supervisor<'_> {
             .for_each(|(_, role)| role.put(Parcel::Order(Order::Drain)));
     }
 
-    /// Tells these to end, and kills those that do not.
+    /// Tells these roles to end, and kills the remaining ones after the time limit.
     async fn end(&mut self, which: impl Fn(Name) -> bool) {
         let here = |it: &Self| it.roles.keys().any(|name| which(*name));
         self.roles.iter().filter(|(name, _)| which(**name)).for_each(|(_, role)| role.end());
@@ -152,11 +153,11 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Sees to what happens until this holds, or the time is over.
+    /// Handles events until this holds, or the time limit.
     async fn settle(&mut self, end: Instant, holds: impl Fn(&Self) -> bool) {
         while !holds(self) {
             match timeout_at(end, self.turn()).await {
-                // Nothing is started any more, so nothing can fail to start.
+                // No role is started any more, so no start can fail.
                 Ok(_) => {}
                 Err(_elapsed) => return,
             }
@@ -199,7 +200,7 @@ impl Supervisor<'_> {
     }
 }
 
-/// Waits for another signal that asks for the end.
+/// Waits for another signal to stop.
 async fn again(signals: &mut Signals) {
     loop {
         match signals.next().await {

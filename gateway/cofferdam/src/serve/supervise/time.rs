@@ -1,10 +1,10 @@
-//! Waiting for times, and saying them. Reads no other clock than the runtime's.
+//! Timers and texts of durations. Reads only the clock of the runtime.
 
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-/// A timer whose ticks that were missed are not made up for: they say nothing about a role while
-/// this process had no time itself.
+/// A timer that skips missed ticks: they say nothing about a role while this process had no time
+/// itself.
 pub(super) fn steady(every: Duration) -> Interval {
     let mut timer = interval(every);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -25,7 +25,7 @@ pub(super) async fn tick(timer: Option<&mut Interval>) {
     }
 }
 
-/// A time as people say it: `10 s`, `0.2 s`.
+/// A duration as text: `10 s`, `0.2 s`.
 pub(super) fn seconds(time: Duration) -> String {
     if time.subsec_millis() == 0 {
         format!("{} s", time.as_secs())
