@@ -1,5 +1,5 @@
 //! How long it takes to read and to edit manifests: time must grow as the size does. Run with
-//! `cargo bench --package cofferdam-runner --bench tree`.
+//! `cargo bench --package cofferdam-backend-directory --bench tree`.
 
 #![expect(
     clippy::unwrap_used,
