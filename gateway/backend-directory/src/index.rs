@@ -201,7 +201,7 @@ impl Index {
             |reason: String| FindError::Ambiguous { target: Box::new(target.clone()), reason };
         let places = self.places(&name);
         let (found, version) = match places.as_slice() {
-            [] if let Some(fault) = self.otherwise(target) => return Err(fault),
+            [] if let Some(error) = self.otherwise(target) => return Err(error),
             [] => {
                 return Err(self
                     .hint(target)
@@ -216,8 +216,8 @@ impl Index {
                 )));
             }
         };
-        if let Some(fault) = builds::several(target, &found) {
-            return Err(fault);
+        if let Some(error) = builds::several(target, &found) {
+            return Err(error);
         }
         if let Some(unclear) = found.unclear() {
             return Err(ambiguous(format!(

@@ -69,7 +69,7 @@ impl Journal {
     pub fn lock(&self) -> Result<Lock, Obstacle> {
         Root::open(&self.folder)
             .and_then(|folder| folder.lock())
-            .map_err(|fault| obstacle(&self.folder, "cannot be used", &fault))
+            .map_err(|error| obstacle(&self.folder, "cannot be used", &error))
     }
 
     /// Commits a job's files: everything or nothing. Says when the commit is durable and when all
@@ -144,15 +144,15 @@ impl Journal {
         let written = File::create(&path)
             .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
         written
-            .map_err(|fault| CommitError::Unwritable(obstacle(&path, "cannot be written", &fault)))
+            .map_err(|error| CommitError::Unwritable(obstacle(&path, "cannot be written", &error)))
     }
 
     /// Makes it the commit record.
     fn seal(&self, call: &CallId) -> Result<(), CommitError> {
         let record = self.record(call);
         let sealed = fs::rename(self.named(call, WRITING), &record).and_then(|()| self.sync());
-        sealed.map_err(|fault| {
-            let obstacle = obstacle(&record, "cannot be written", &fault);
+        sealed.map_err(|error| {
+            let obstacle = obstacle(&record, "cannot be written", &error);
             // Whether the record is there decides, not what the call said.
             if self.withdraw(call) {
                 CommitError::Unwritable(obstacle)
@@ -165,7 +165,7 @@ impl Journal {
     /// Takes a commit record back of which no file is in place yet; false when it is still there.
     fn withdraw(&self, call: &CallId) -> bool {
         let gone = match fs::remove_file(self.record(call)) {
-            Err(fault) => fault.kind() == io::ErrorKind::NotFound,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
             Ok(()) => true,
         };
         gone && self.sync().is_ok()
@@ -173,8 +173,8 @@ impl Journal {
 
     /// Removes a journal that never became the record.
     fn discard(&self, call: &CallId) {
-        if let Err(fault) = remove(&self.named(call, WRITING)) {
-            tracing::warn!(%call, error = %fault, "a journal that was not committed cannot be removed now; its job's end removes it");
+        if let Err(error) = remove(&self.named(call, WRITING)) {
+            tracing::warn!(%call, error = %error, "a journal that was not committed cannot be removed now; its job's end removes it");
         }
     }
 
@@ -237,7 +237,7 @@ impl Journal {
             self.set_aside(call, CONFLICT)?;
         }
         for path in [self.applied(call), self.named(call, WRITING)] {
-            remove(&path).map_err(|fault| obstacle(&path, "cannot be removed", &fault))?;
+            remove(&path).map_err(|error| obstacle(&path, "cannot be removed", &error))?;
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Journal {
     fn set_aside(&self, call: &CallId, extension: &str) -> Result<PathBuf, Obstacle> {
         let (record, aside) = (self.record(call), self.named(call, extension));
         let renamed = fs::rename(&record, &aside).and_then(|()| self.sync());
-        renamed.map_err(|fault| obstacle(&record, "cannot be renamed", &fault))?;
+        renamed.map_err(|error| obstacle(&record, "cannot be renamed", &error))?;
         Ok(aside)
     }
 
@@ -256,10 +256,10 @@ impl Journal {
             .and_then(|folder| folder.read(Path::new(&format!("{call}.{state}")), JOURNAL));
         let bytes = match read {
             Ok(bytes) => bytes,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) => return Err(fault.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
         };
-        let entry: Entry = strict_into(&bytes).map_err(|fault| fault.to_string())?;
+        let entry: Entry = strict_into(&bytes).map_err(|error| error.to_string())?;
         if entry.call == *call { Ok(Some(entry)) } else { Err("it is another job's".to_owned()) }
     }
 
@@ -276,7 +276,7 @@ impl Journal {
     }
 
     fn pending(&self) -> Result<Vec<CallId>, Obstacle> {
-        let unread = |fault: io::Error| obstacle(&self.folder, "cannot be read", &fault);
+        let unread = |error: io::Error| obstacle(&self.folder, "cannot be read", &error);
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(unread)? {
             let path = entry.map_err(unread)?.path();
@@ -323,7 +323,7 @@ impl Journal {
 /// Removes a file that may be gone already.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }

@@ -23,11 +23,11 @@ pub mod index;
 pub mod journal;
 pub mod kustomize;
 pub mod look;
-pub mod namespace;
 mod near;
 pub mod objects;
 mod origin;
 pub mod preview;
+pub mod private_copy;
 pub mod read;
 #[cfg(test)]
 mod tests;
@@ -52,8 +52,8 @@ use cofferdam_process::writable::{self, obstacle};
 use index::Index;
 use jiff::Timestamp;
 use journal::{Commit, CommitError, Journal, Recovered};
-use namespace::renew::RENEWALS;
-use namespace::{ChangedFile, Namespace};
+use private_copy::renew::RENEWALS;
+use private_copy::{ChangedFile, PrivateCopy};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -76,20 +76,20 @@ pub struct Directory {
 impl Directory {
     /// Removes the copies of earlier leases, and returns the name of the newest.
     fn sweep_copies(&self, call: &CallId, fence: Fence) -> Result<Option<String>, BackendError> {
-        let newest = namespace::sweep(&self.runs, call, fence)?;
+        let newest = private_copy::sweep(&self.runs, call, fence)?;
         Ok(newest
             .and_then(|folder| folder.file_name().map(|name| name.to_string_lossy().into_owned())))
     }
 }
 
 impl Backend for Directory {
-    type Run = Namespace;
+    type Run = PrivateCopy;
 
     const COMMITS: bool = true;
 
     async fn preview(&self, _tool: &str, steps: &[Step]) -> Result<Preview, PreviewError> {
         let index =
-            Index::read(&self.root, None).map_err(|fault| BackendError::Here(fault.into()))?;
+            Index::read(&self.root, None).map_err(|error| BackendError::Here(error.into()))?;
         Ok(preview::preview(&index, steps)?)
     }
 
@@ -101,7 +101,7 @@ impl Backend for Directory {
         fence: Fence,
         plan: &LeasedPlan,
         _now: Timestamp,
-    ) -> Result<Namespace, EffectError> {
+    ) -> Result<PrivateCopy, EffectError> {
         let index = Index::read(&self.root, None).map_err(Obstacle::from)?;
         // A task's own name is in no file.
         let operations: Vec<_> = plan
@@ -119,7 +119,7 @@ impl Backend for Directory {
             preview::renewed(&index, &step.operation, approved).transpose()
         });
         let renewed = renewed.collect::<Result<Vec<_>, _>>()?;
-        Ok(Namespace::make(&self.runs, call, fence, &index, &targets)?
+        Ok(PrivateCopy::make(&self.runs, call, fence, &index, &targets)?
             .over(renewed, plan.unchanged()))
     }
 
@@ -131,13 +131,13 @@ impl Backend for Directory {
     async fn remove(
         &self,
         call: &CallId,
-        left: &Left<'_, Namespace>,
+        left: &Left<'_, PrivateCopy>,
         _targets: &BTreeSet<String>,
     ) -> Result<Option<String>, BackendError> {
         self.journal.forget(call)?;
         let name = left.name();
         if let Some(name) = &name {
-            namespace::remove(&self.runs.join(name))?;
+            private_copy::remove(&self.runs.join(name))?;
         }
         Ok(name)
     }
@@ -149,7 +149,7 @@ impl Backend for Directory {
         &self,
         call: &CallId,
         fence: Fence,
-        copy: &mut Namespace,
+        copy: &mut PrivateCopy,
         step: &dyn Fn(JobStep),
     ) -> Result<Settled, BackendError> {
         let ready = copy.changed().and_then(|files| Ok((files, self.journal.lock()?)));
@@ -163,7 +163,7 @@ impl Backend for Directory {
         loop {
             let count = files.len();
             let committed = {
-                let copy: &Namespace = copy;
+                let copy: &PrivateCopy = copy;
                 let moved = |written: &[ChangedFile]| copy.moved(&self.root, written);
                 let commit = Commit {
                     call,
@@ -189,18 +189,18 @@ impl Backend for Directory {
                             files = copy.changed()?;
                             continue;
                         }
-                        Err(fault) => Ending::new(
+                        Err(error) => Ending::new(
                             Outcome::Failed,
                             "conflict",
-                            format!("{fault}; {UNTOUCHED}"),
+                            format!("{error}; {UNTOUCHED}"),
                         ),
                     }
                 }
                 Err(CommitError::Fenced) => return Err(BackendError::Lost),
                 Err(CommitError::Committed(obstacle)) => return Err(obstacle.into()),
                 Err(CommitError::Torn(path)) => Ending::torn(&path),
-                Err(fault) => {
-                    Ending::new(Outcome::Failed, fault.code(), format!("{fault}; {UNTOUCHED}"))
+                Err(error) => {
+                    Ending::new(Outcome::Failed, error.code(), format!("{error}; {UNTOUCHED}"))
                 }
             };
             return Ok(Settled { ending, lock: Some(lock) });
@@ -242,7 +242,7 @@ impl Backend for Directory {
     /// again, is another to a runner that confined itself to it.
     fn ready(&self) -> Result<(), BackendError> {
         for folder in [self.runs.as_path(), self.journal.folder()] {
-            fs::read_dir(folder).map_err(|fault| obstacle(folder, "cannot be used", &fault))?;
+            fs::read_dir(folder).map_err(|error| obstacle(folder, "cannot be used", &error))?;
         }
         Ok(())
     }
@@ -257,7 +257,7 @@ impl Backend for Directory {
     }
 }
 
-impl Run for Namespace {
+impl Run for PrivateCopy {
     fn name(&self) -> String {
         let name = self.folder().file_name();
         name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()

@@ -142,7 +142,7 @@ fn item(found: &Found<'_>, fields: &[FieldPath], left_out: &mut LeftOut) -> Map<
 
 fn parsed(fields: &[String]) -> Result<Vec<FieldPath>, Refusal> {
     let paths: Result<Vec<_>, _> = fields.iter().map(|field| FieldPath::parse(field)).collect();
-    paths.map_err(|fault| Refusal::new("conflict", fault.to_string(), "name fields as they are"))
+    paths.map_err(|error| Refusal::new("conflict", error.to_string(), "name fields as they are"))
 }
 
 /// Why a field is not shown.
@@ -182,7 +182,7 @@ fn shown(found: &Found<'_>, field: &FieldPath) -> Result<Value, Odd> {
     if let Some(doubt) = doubt(found.object, field.segments()) {
         return Err(Odd::Doubt(doubt));
     }
-    let value = field.get(&found.object.value()).map_err(|fault| Odd::Misfit(fault.to_string()))?;
+    let value = field.get(&found.object.value()).map_err(|error| Odd::Misfit(error.to_string()))?;
     Ok(value.unwrap_or_default())
 }
 

@@ -27,29 +27,29 @@ pub fn unsupported(action: Action) -> Refusal {
 }
 
 impl From<FindError> for Refusal {
-    fn from(fault: FindError) -> Self {
-        match &fault {
+    fn from(error: FindError) -> Self {
+        match &error {
             FindError::Absent(_) => Self::new(
                 "not-found",
-                fault.to_string(),
+                error.to_string(),
                 "list what is there and name one of those",
             ),
             FindError::Ambiguous { .. } => Self::new(
                 "ambiguous",
-                fault.to_string(),
+                error.to_string(),
                 "a person has to make that place of the tree clear first",
             ),
-            FindError::Built { code, remedy, .. } => Self::new(code, fault.to_string(), remedy),
+            FindError::Built { code, remedy, .. } => Self::new(code, error.to_string(), remedy),
         }
     }
 }
 
 impl From<EditError> for Refusal {
-    fn from(fault: EditError) -> Self {
-        let code = if matches!(fault, EditError::Path(_)) { "conflict" } else { "ambiguous" };
+    fn from(error: EditError) -> Self {
+        let code = if matches!(error, EditError::Path(_)) { "conflict" } else { "ambiguous" };
         Self::new(
             code,
-            fault.to_string(),
+            error.to_string(),
             "read the object and name fields as they are, or have a person rewrite that part of \
              the file",
         )
@@ -61,14 +61,14 @@ pub fn preview(index: &Index, steps: &[Step]) -> Result<Preview, Refusal> {
     let mut sum = ResultSize::default();
     let mut operations = Vec::with_capacity(steps.len());
     for (step, at) in steps.iter().zip(0..) {
-        let mut shown = one(index, &step.operation, at)?;
+        let mut shown = preview_operation(index, &step.operation, at)?;
         sum.preview(&mut shown)?;
         operations.push(shown);
     }
     Ok(Preview { operations })
 }
 
-pub(super) fn one(
+pub(super) fn preview_operation(
     index: &Index,
     operation: &Operation,
     at: u32,
@@ -80,7 +80,7 @@ pub(super) fn one(
             let changes = paths(changes)?;
             let mut meant = object.clone();
             for (path, value) in &changes {
-                path.set(&mut meant, value.clone()).map_err(|fault| misfit(&fault, target))?;
+                path.set(&mut meant, value.clone()).map_err(|error| misfit(&error, target))?;
             }
             edit::patch(
                 found.file.format,
@@ -88,7 +88,7 @@ pub(super) fn one(
                 found.position,
                 &Host::sample().filled(&changes),
             )
-            .map_err(|fault| unchanged(&found, fault))?;
+            .map_err(|error| unchanged(&found, error))?;
             let edits: Vec<_> = changes
                 .iter()
                 .map(|(path, _)| Edit { path, before: &object, after: &meant })
@@ -109,7 +109,7 @@ pub(super) fn one(
         Operation::Delete { target } => {
             let found = index.find(target)?;
             let left = edit::delete(found.file.format, &found.file.text, found.position)
-                .map_err(|fault| unchanged(&found, fault))?;
+                .map_err(|error| unchanged(&found, error))?;
             if let Some(refusal) = index.still_named(&found, target, left.is_none()) {
                 return Err(refusal);
             }
@@ -138,17 +138,17 @@ pub(super) fn one(
 }
 
 /// An edit that is refused, with its file.
-fn unchanged(found: &Found<'_>, fault: EditError) -> Refusal {
-    let reason = match &fault {
+fn unchanged(found: &Found<'_>, error: EditError) -> Refusal {
+    let reason = match &error {
         EditError::Unclear(Unclear { line, reason }) => {
             format!("`{}:{line}` {}", found.path.display(), phrase("has", reason))
         }
-        EditError::Path(_) => return fault.into(),
+        EditError::Path(_) => return error.into(),
         EditError::Doubtful { .. } | EditError::Entangled(_) => {
-            format!("in `{}`, {fault}", found.place())
+            format!("in `{}`, {error}", found.place())
         }
     };
-    Refusal { reason, ..Refusal::from(fault) }
+    Refusal { reason, ..Refusal::from(error) }
 }
 
 /// The same operation over this tree, where the object is not in the state it was approved over.
@@ -164,14 +164,14 @@ pub fn renewed(
     if expect(&found, target, &found.object.value())? == approved.expect {
         return Ok(None);
     }
-    one(index, operation, approved.index).map(Some)
+    preview_operation(index, operation, approved.index).map(Some)
 }
 
 /// A path that does not fit the object that was named.
-fn misfit(fault: &PathError, target: &Target) -> Refusal {
+fn misfit(error: &PathError, target: &Target) -> Refusal {
     Refusal::new(
         "conflict",
-        fault.about(&format!("{} {}", target.kind, target.name)),
+        error.about(&format!("{} {}", target.kind, target.name)),
         "name fields and list members as they are",
     )
 }
@@ -182,7 +182,7 @@ pub fn paths(changes: &[Change]) -> Result<Vec<(FieldPath, Option<Value>)>, Refu
         .iter()
         .map(|change| FieldPath::parse(&change.path).map(|path| (path, change.value.clone())))
         .collect();
-    parsed.map_err(|fault| EditError::Path(fault).into())
+    parsed.map_err(|error| EditError::Path(error).into())
 }
 
 /// The values at the changed paths; `null` where there is none.
@@ -196,12 +196,12 @@ pub fn fields(
             path.get(object).map(|value| (path.to_string(), value.unwrap_or_default()))
         })
         .collect();
-    values.map_err(|fault| EditError::Path(fault).into())
+    values.map_err(|error| EditError::Path(error).into())
 }
 
 fn expect(found: &Found<'_>, target: &Target, object: &Value) -> Result<Expect, Refusal> {
-    let digest = digest(object).map_err(|fault| {
-        Refusal::new("ambiguous", fault.to_string(), "a person has to rewrite that value")
+    let digest = digest(object).map_err(|error| {
+        Refusal::new("ambiguous", error.to_string(), "a person has to rewrite that value")
     })?;
     Ok(Expect::Present { uid: uid(found.path, target), digest })
 }

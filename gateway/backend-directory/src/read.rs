@@ -15,13 +15,14 @@
 //! `0644`, `1_000`, `1e3`, `12:30`) the text is kept as it is and marked as doubtful.
 
 mod build;
+mod indicators;
 mod json;
 mod node;
 mod plain;
 #[cfg(test)]
 mod tests;
 
-pub(super) use build::dash;
+pub(super) use indicators::dash;
 pub use node::{Entry, Node, Shape};
 pub use plain::plain;
 
@@ -181,9 +182,9 @@ fn chunk(
                     break Some(unclear);
                 }
             }
-            Some(Err(fault)) => {
-                let line = fault.marker().line() + line - 1;
-                break Some(Unclear::at(line, invalid(fault.info(), slice)));
+            Some(Err(error)) => {
+                let line = error.marker().line() + line - 1;
+                break Some(Unclear::at(line, invalid(error.info(), slice)));
             }
         }
     };

@@ -7,8 +7,8 @@ mod lists;
 
 use super::index::Index;
 use super::look::Looker;
-use super::namespace::Namespace;
 use super::preview::preview;
+use super::private_copy::PrivateCopy;
 use cofferdam_backend::host_values::Host;
 use cofferdam_backend::refusal::Refusal;
 use cofferdam_core::model::ceiling::Grant;
@@ -71,7 +71,7 @@ impl Desk {
         self.calls.set(self.calls.get() + 1);
         let call = CallId::from_random(self.calls.get());
         let mut copy =
-            Namespace::make(self.place.path(), &call, Fence(1), &index, &[&approved.target])
+            PrivateCopy::make(self.place.path(), &call, Fence(1), &index, &[&approved.target])
                 .unwrap();
         copy.perform(&operation, &approved, &Host::sample()).unwrap();
         for file in copy.changed().unwrap() {

@@ -43,12 +43,12 @@ pub enum TreeError {
 }
 
 impl From<TreeError> for Obstacle {
-    fn from(fault: TreeError) -> Self {
-        match &fault {
+    fn from(error: TreeError) -> Self {
+        match &error {
             TreeError::Read { source, .. } => {
-                Self::new(format!("{fault}: {source}"), remedy(source))
+                Self::new(format!("{error}: {source}"), remedy(source))
             }
-            TreeError::Many => Self::new(fault.to_string(), "serve a part of it"),
+            TreeError::Many => Self::new(error.to_string(), "serve a part of it"),
         }
     }
 }
@@ -123,8 +123,8 @@ impl Reader<'_> {
             Ok(entries) => entries,
             // Below the root a folder is passed over, as one file is: calls about other objects go
             // on.
-            Err(fault) if depth > 0 && is_local(&fault) => {
-                self.name(folder.to_owned(), unreadable(&fault));
+            Err(error) if depth > 0 && is_local(&error) => {
+                self.name(folder.to_owned(), unreadable(&error));
                 return Ok(());
             }
             Err(source) => return Err(TreeError::Read { path: folder.to_owned(), source }),
@@ -177,8 +177,8 @@ impl Reader<'_> {
                 self.tree.manifests.push(Manifest { path, text });
             }
             // Gone or replaced since it was listed: as if it had not been there.
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
-            Err(fault) if is_local(&fault) => self.name(path, unreadable(&fault)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_local(&error) => self.name(path, unreadable(&error)),
             Err(source) => return Err(TreeError::Read { path, source }),
         }
         Ok(())
@@ -199,24 +199,24 @@ fn beneath(folder: &Path, target: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Whether a fault is of one file or folder alone: its rights, or the disk beneath it.
-fn is_local(fault: &io::Error) -> bool {
-    fault.kind() == io::ErrorKind::PermissionDenied || fault.raw_os_error() == Some(EIO)
+/// Whether an error is of one file or folder alone: its rights, or the disk beneath it.
+fn is_local(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(EIO)
 }
 
-fn unreadable(fault: &io::Error) -> String {
-    format!("cannot be read: {fault}; {}", remedy_of_reading(fault))
+fn unreadable(error: &io::Error) -> String {
+    format!("cannot be read: {error}; {}", remedy_of_reading(error))
 }
 
 /// One manifest's text.
 pub fn text(root: &Root, path: &Path) -> io::Result<Result<String, Unclear>> {
     match root.read(path, FILE) {
         Ok(bytes) => Ok(decoded(bytes)),
-        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => Ok(Err(Unclear::at(
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(Err(Unclear::at(
             1,
             format!("is larger than {} MiB, and is not read; split it", FILE >> 20),
         ))),
-        Err(fault) => Err(fault),
+        Err(error) => Err(error),
     }
 }
 
@@ -229,9 +229,9 @@ fn decoded(bytes: Vec<u8>) -> Result<String, Unclear> {
     {
         return Err(Unclear::at(1, format!("is UTF-16 or UTF-32, and is not read; {remedy}")));
     }
-    String::from_utf8(bytes).map_err(|fault| {
-        let valid = fault.utf8_error().valid_up_to();
-        let line = 1 + fault.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
         Unclear::at(
             line,
             format!("is not UTF-8 (it may be Latin-1 or Windows-1252), and is not read; {remedy}"),
@@ -248,10 +248,10 @@ mod tests {
         let table =
             [(13, "the right to read it"), (1, "the right to read it"), (EIO, "look at the disk")];
         for (errno, words) in table {
-            let fault = io::Error::from_raw_os_error(errno);
-            assert!(is_local(&fault), "{errno}");
-            let reason = unreadable(&fault);
-            let cause = format!("cannot be read: {fault}; ");
+            let error = io::Error::from_raw_os_error(errno);
+            assert!(is_local(&error), "{errno}");
+            let reason = unreadable(&error);
+            let cause = format!("cannot be read: {error}; ");
             assert!(reason.starts_with(&cause) && reason.contains(words), "{errno}: {reason}");
         }
     }

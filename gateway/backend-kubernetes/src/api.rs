@@ -11,46 +11,24 @@
 mod answer;
 mod bearer;
 mod gate;
+mod send;
 
 pub use answer::ApiError;
 pub use bearer::Bearer;
 pub use gate::Gate;
+pub use send::until_clear;
+
+use self::send::{Asked, GIVEN_UP, LOOK, read};
 
 use super::credential::Credential;
-use answer::{Answer, refusal, retry_after, sent};
-use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use http::Method;
 use kube::Client;
-use kube::client::Body;
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// A look, or a dry run, takes no longer, answer included.
-const LOOK: Duration = Duration::from_secs(20);
 
 /// How long the API server may work on a write if nothing else is configured: its own
 /// `--request-timeout` by default.
 const WRITE: Duration = Duration::from_secs(60);
-
-/// How long the answer may take that the server gave a write up: until then it is not certain that
-/// it will not happen.
-const GIVEN_UP: Duration = Duration::from_secs(5);
-
-/// Bytes of one answer: the server's own limit of an object is 1.5 MiB, of a list page many.
-const ANSWER: usize = 16 * 1024 * 1024;
-
-/// How often a request that certainly did nothing is asked again.
-const ATTEMPTS: u32 = 4;
-
-/// How often a request that a second time changes nothing is asked for, while no clear answer
-/// comes.
-const TRIES: u32 = 3;
-
-/// The first pause before asking again; it doubles.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// The longest pause a server may ask for.
-const LONGEST: Duration = Duration::from_secs(5);
 
 /// One identity's connection.
 #[derive(Clone)]
@@ -113,16 +91,6 @@ pub struct Extent {
     pub pages: u32,
 }
 
-/// One request.
-struct Asked<'a> {
-    method: Method,
-    path: &'a str,
-    query: String,
-    body: Option<(&'a str, &'a Value)>,
-    /// Sending and answer together take no longer.
-    deadline: Duration,
-}
-
 impl Cluster {
     /// Connects lazily: nothing is sent yet. Needs a running `tokio`.
     pub fn connect(credential: &Credential) -> Result<Self, ApiError> {
@@ -162,7 +130,7 @@ impl Cluster {
 
     fn of(config: kube::Config) -> Result<Self, ApiError> {
         let client =
-            Client::try_from(config).map_err(|fault| ApiError::Unreachable(fault.to_string()))?;
+            Client::try_from(config).map_err(|error| ApiError::Unreachable(error.to_string()))?;
         Ok(Self { client, gate: None, bearer: None, write: WRITE })
     }
 
@@ -170,7 +138,7 @@ impl Cluster {
     /// ends what takes longer; sooner, where its own `--request-timeout` is shorter. Whole
     /// seconds.
     #[must_use]
-    pub fn within(self, write: Duration) -> Self {
+    pub fn with_write_time(self, write: Duration) -> Self {
         // To the server, none at all would mean its own.
         Self { write: write.max(Duration::from_secs(1)), ..self }
     }
@@ -189,8 +157,8 @@ impl Cluster {
     pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
         match self.ask(&Method::GET, path, "", None).await {
             Ok(object) => Ok(Some(object)),
-            Err(fault) if fault.is_not_found() => Ok(None),
-            Err(fault) => Err(fault),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -227,11 +195,11 @@ impl Cluster {
                         return Ok((found, false));
                     }
                 }
-                Err(fault) if fault.is_expired() && next.is_some() => {
+                Err(error) if error.is_expired() && next.is_some() => {
                     found.clear();
                     next = None;
                 }
-                Err(fault) => return Err(fault),
+                Err(error) => return Err(error),
             }
         }
         Ok((found, true))
@@ -337,8 +305,8 @@ impl Cluster {
             .await
         {
             Ok(_) => Ok(()),
-            Err(fault) if fault.is_not_found() => Ok(()),
-            Err(fault) => Err(fault),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -364,138 +332,6 @@ impl Cluster {
                 .await?,
         )
     }
-
-    /// One request as it stands, with a look's deadline; asked again where it certainly did
-    /// nothing.
-    pub async fn ask(
-        &self,
-        method: &Method,
-        path: &str,
-        query: &str,
-        body: Option<(&str, &Value)>,
-    ) -> Result<Value, ApiError> {
-        read(
-            &self
-                .send(&Asked {
-                    method: method.clone(),
-                    path,
-                    query: query.to_owned(),
-                    body,
-                    deadline: LOOK,
-                })
-                .await?,
-        )
-    }
-
-    /// The token to ask with, where it is not the credential's own.
-    async fn token(&self) -> Result<Option<String>, ApiError> {
-        match &self.bearer {
-            Some(bearer) => bearer.token(None).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// One request's answer, asked again where it certainly did nothing.
-    async fn send(&self, asked: &Asked<'_>) -> Result<Vec<u8>, ApiError> {
-        if self.gate.as_ref().is_some_and(|gate| !gate.permits(&asked.method, asked.path)) {
-            return Err(ApiError::Gated(format!("{} {}", asked.method, asked.path)));
-        }
-        let reads = asked.method == Method::GET;
-        let mut token = self.token().await?;
-        let mut renewed = false;
-        let mut pause = PAUSE;
-        let mut attempt = 1;
-        loop {
-            let mut wait = pause;
-            let (status, fault) = match self.exchange(asked, token.as_deref()).await {
-                Ok(Answer { status, bytes, .. }) if status.is_success() => return Ok(bytes),
-                Ok(Answer { status, bytes, retry_after }) => {
-                    wait = retry_after.unwrap_or_default().clamp(pause, LONGEST);
-                    (Some(status), refusal(status, &bytes))
-                }
-                Err(fault) => (None, fault),
-            };
-            // The server took its token for none and never looked at what was asked. While the
-            // identity stands there is another.
-            if let (true, false, Some(bearer)) = (fault.is_unauthorized(), renewed, &self.bearer) {
-                renewed = true;
-                token = Some(bearer.token(token.as_deref()).await.map_err(|_| fault)?);
-                continue;
-            }
-            let again = match (status, &fault) {
-                // 429 is said before anything is done (API priority and fairness).
-                (Some(status), _) => {
-                    status == StatusCode::TOO_MANY_REQUESTS || (reads && status.is_server_error())
-                }
-                (None, ApiError::Unreachable(_)) => true,
-                (None, fault) => reads && fault.is_unclear(),
-            };
-            if !again || attempt == ATTEMPTS {
-                return Err(fault);
-            }
-            tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(LONGEST);
-            attempt += 1;
-        }
-    }
-
-    async fn exchange(&self, asked: &Asked<'_>, token: Option<&str>) -> Result<Answer, ApiError> {
-        let Asked { method, path, query, body, deadline } = asked;
-        let uri = if query.is_empty() { (*path).to_owned() } else { format!("{path}?{query}") };
-        let mut request =
-            Request::builder().method(method).uri(uri).header("accept", "application/json, */*");
-        let bytes = match body {
-            Some((kind, value)) => {
-                request = request.header("content-type", *kind);
-                value.to_string().into_bytes()
-            }
-            None => Vec::new(),
-        };
-        let unmade = |fault: http::Error| ApiError::Gated(format!("cannot be made: {fault}"));
-        let mut request = request.body(Body::from(bytes)).map_err(unmade)?;
-        if let Some(token) = token {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|fault| unmade(fault.into()))?;
-            value.set_sensitive(true);
-            request.headers_mut().insert(header::AUTHORIZATION, value);
-        }
-        let span = tracing::info_span!("kubernetes", otel.kind = "client", http.request.method = %method, url.path = path, http.response.status_code = tracing::field::Empty);
-        let work = async {
-            let response = self.client.send(request).await.map_err(|fault| sent(&fault))?;
-            let status = response.status();
-            tracing::Span::current().record("http.response.status_code", status.as_u16());
-            let retry_after = retry_after(response.headers());
-            let bytes = Limited::new(response.into_body(), ANSWER).collect().await;
-            let bytes = bytes
-                .map_err(|fault| ApiError::Unclear(format!("the answer broke off: {fault}")))?
-                .to_bytes();
-            Ok(Answer { status, retry_after, bytes: bytes.to_vec() })
-        };
-        let work = tracing::Instrument::instrument(work, span);
-        match tokio::time::timeout(*deadline, work).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ApiError::Unclear(format!("no answer within {} s", deadline.as_secs()))),
-        }
-    }
-}
-
-/// Asks for what a second time changes nothing, again while no clear answer comes.
-pub async fn until_clear<T, F: Future<Output = Result<T, ApiError>>>(
-    ask: impl Fn() -> F,
-) -> Result<T, ApiError> {
-    let mut tries = 1;
-    loop {
-        match ask().await {
-            Err(fault) if fault.is_unclear() && tries < TRIES => tries += 1,
-            answer => return answer,
-        }
-    }
-}
-
-/// An answer that has to be JSON.
-fn read(bytes: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(bytes)
-        .map_err(|fault| ApiError::Unclear(format!("the answer is no JSON: {fault}")))
 }
 
 /// A query value, percent-encoded (RFC 3986): everything but unreserved characters.

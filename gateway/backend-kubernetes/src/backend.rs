@@ -2,9 +2,9 @@
 //! errors. Each operation is final at once; there is nothing to commit.
 
 use super::api::ApiError;
-use super::check::CheckError;
-use super::fault::LookError;
+use super::look_error::LookError;
 use super::namespace::{Namespace, Wanted};
+use super::self_check::CheckError;
 use super::teardown::{TeardownError, Traces};
 use super::{Kubernetes, pressure, preview};
 use cofferdam_backend::effect_error::{EffectError, Told};
@@ -90,7 +90,7 @@ impl Backend for Kubernetes {
     /// The cluster removes namespaces at its own speed: more of them at once would pile up. A runner
     /// also claims no job if its check of the admission policies is too old.
     async fn backpressure(&self, now: Timestamp) -> Result<Option<String>, BackendError> {
-        self.stands().await?;
+        self.check_fences().await?;
         Ok(pressure::going(self.cluster(), now).await?.too_much())
     }
 

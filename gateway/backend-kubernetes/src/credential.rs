@@ -17,12 +17,12 @@ const HTTPS: u16 = 443;
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// It cannot be read, or names no cluster and user.
-    #[error("the kubeconfig `{path}` cannot be used: {fault}")]
+    #[error("the kubeconfig `{path}` cannot be used: {error}")]
     Unreadable {
         /// Which.
         path: PathBuf,
         /// Why.
-        fault: Box<KubeconfigError>,
+        error: Box<KubeconfigError>,
     },
     /// It asks for something that is refused.
     #[error(
@@ -50,7 +50,7 @@ impl Credential {
     /// Reads a kubeconfig's current context.
     pub async fn read(path: &Path) -> Result<Self, CredentialError> {
         let unreadable =
-            |fault| CredentialError::Unreadable { path: path.to_owned(), fault: Box::new(fault) };
+            |error| CredentialError::Unreadable { path: path.to_owned(), error: Box::new(error) };
         let refused = |what| CredentialError::Refused { path: path.to_owned(), what };
         let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
         // What runs a program, or lets another than the named server answer, is refused before

@@ -3,18 +3,17 @@
 //! asking again after an unclear answer cannot do it twice. Never asks as the provisioner.
 
 mod apply;
-mod change;
 mod delete;
 mod egress;
+mod pinned_write;
 mod renew;
-mod run;
+mod task;
 
 use super::api::{ApiError, Cluster};
 use super::namespace::Namespace;
-use super::pace::Pace;
+use super::poll::Poll;
 use super::readiness::readiness;
-use super::{object, path, words};
-use change::{Change, Write};
+use super::{error_text, object, path};
 use cofferdam_backend::effect_error::{EffectError, Told};
 use cofferdam_backend::host_values::Host;
 use cofferdam_core::model::ceiling::EPHEMERAL;
@@ -24,6 +23,7 @@ use cofferdam_core::model::path::FieldPath;
 use cofferdam_core::model::preview::{Expect, PreviewedOperation};
 use cofferdam_core::protocol::role_guest::Observed;
 use cofferdam_core::stage::preview::is_object;
+use pinned_write::{Change, Write};
 use renew::RENEWALS;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -73,13 +73,13 @@ fn is_with(uid: &str, fields: &BTreeMap<String, Value>) -> impl Fn(Option<&Value
 }
 
 /// A refusal of an effect: nothing happened.
-fn refused(target: &Target, fault: &ApiError) -> EffectError {
-    EffectError::Refused(format!("{target} was not changed: {}", words::said(fault)))
+fn refused(target: &Target, error: &ApiError) -> EffectError {
+    EffectError::Refused(format!("{target} was not changed: {}", error_text::said(error)))
 }
 
 /// What an unclear answer means when nothing else is found out.
-fn unknown(target: &Target, why: &str, fault: &ApiError) -> EffectError {
-    EffectError::Unknown(format!("{target}: {why}; {}", words::said(fault)))
+fn unknown(target: &Target, why: &str, error: &ApiError) -> EffectError {
+    EffectError::Unknown(format!("{target}: {why}; {}", error_text::said(error)))
 }
 
 /// An object as it is now. After an unclear answer an outage is waited out, since what became of it
@@ -90,17 +90,17 @@ async fn look(
     target: &Target,
     unclear: Option<&ApiError>,
 ) -> Result<Option<Value>, EffectError> {
-    let mut pace = Pace::within(READ_BACK);
+    let mut poll = Poll::within(READ_BACK);
     loop {
         match (job.get(at).await, unclear) {
             (Ok(object), _) => return Ok(object),
-            (Err(fault), None) => {
+            (Err(error), None) => {
                 return Err(EffectError::Refused(format!(
                     "{target} cannot be read: {}",
-                    words::said(&fault)
+                    error_text::said(&error)
                 )));
             }
-            (Err(_), Some(_)) if pace.again().await => {}
+            (Err(_), Some(_)) if poll.again().await => {}
             (Err(_), Some(unclear)) => {
                 return Err(unknown(target, "it cannot be read back", unclear));
             }
@@ -115,7 +115,7 @@ fn compare(
     expected: &BTreeMap<String, Value>,
 ) -> Result<BTreeMap<String, Value>, EffectError> {
     let observed = object::fields_as(object, expected)
-        .map_err(|fault| EffectError::Differs(format!("{target}: {}", fault.reason)))?;
+        .map_err(|error| EffectError::Differs(format!("{target}: {}", error.reason)))?;
     let differing: Vec<String> = expected
         .iter()
         .filter(|(path, value)| observed.get(*path) != Some(value))
@@ -270,8 +270,8 @@ impl Namespace {
         let live = if target.namespace == EPHEMERAL {
             match job.patch(&at, &json!([]), &self.manager, super::api::Mode::DryRun).await {
                 Ok(object) => Some(object),
-                Err(fault) if fault.is_not_found() => None,
-                Err(fault) => return Err(refused(target, &fault)),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(refused(target, &error)),
             }
         } else {
             look(&job, &at, target, None).await?
@@ -285,7 +285,7 @@ impl Namespace {
         if target.namespace == EPHEMERAL {
             target.namespace.clone_from(&self.name);
         }
-        path::object(&target).map_err(|fault| EffectError::Refused(fault.to_string()))
+        path::object(&target).map_err(|error| EffectError::Refused(error.to_string()))
     }
 
     async fn patch(

@@ -1,8 +1,8 @@
 //! Why an object that was told to go is still there: finalizers of others, and what its
 //! conditions say. Pure; takes no finalizer off.
 
+use super::error_text::foreign;
 use super::object;
-use super::words::foreign;
 use cofferdam_core::model::escape::line;
 use serde_json::Value;
 use std::collections::BTreeMap;

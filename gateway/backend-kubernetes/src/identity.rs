@@ -5,10 +5,10 @@
 
 use super::api::{ApiError, Bearer, Cluster, Gate, Mode};
 use super::credential::Credential;
-use super::guard;
-use super::names::{IDENTITY, JOB};
+use super::labels::{IDENTITY, JOB};
 use super::namespace::{Maker, RIGHTS_WAIT};
-use super::pace::Pace;
+use super::poll::Poll;
+use super::run_objects;
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use serde_json::{Value, json};
 
@@ -28,13 +28,13 @@ pub(super) async fn connect(
                 json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY, "uid": secret});
             Cluster::connect_for(
                 credential,
-                Bearer::new(provisioner.clone(), guard::token_path(run), &bound),
+                Bearer::new(provisioner.clone(), run_objects::token_path(run), &bound),
                 gate,
             )?
         }
         JobIdentity::Impersonation => impersonate(credential, run, gate).await?,
     };
-    Ok(job.within(provisioner.write_time()))
+    Ok(job.with_write_time(provisioner.write_time()))
 }
 
 /// The provisioner's connection as the job, once the API server says that it is: the right was
@@ -48,18 +48,18 @@ async fn impersonate(
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     // Past the gate, which lets the plan's objects through and nothing else.
     let asking = Cluster::impersonating(credential, &user, None)?;
-    let mut pace = Pace::within(RIGHTS_WAIT);
+    let mut poll = Poll::within(RIGHTS_WAIT);
     loop {
         match asking
             .create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real)
             .await
         {
-            Err(fault) if fault.is_forbidden() || fault.is_unclear() => {
-                if !pace.again().await {
-                    return Err(fault);
+            Err(error) if error.is_forbidden() || error.is_unclear() => {
+                if !poll.again().await {
+                    return Err(error);
                 }
             }
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
             Ok(answer)
                 if answer.pointer("/status/userInfo/username").and_then(Value::as_str)
                     == Some(user.as_str()) =>

@@ -1,78 +1,75 @@
 //! # A Kubernetes cluster as infrastructure
 //!
-//! Each identity has its own client; nothing here ever uses
-//! an administrator's, and nothing believes a cluster's discovery: kinds come from the pinned
-//! table.
+//! Each identity has its own client. Never uses a credential of an administrator, and never trusts
+//! the discovery of a cluster: kinds come from a fixed table.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `backend.rs` | the cluster as the backend of a runner |
-//! | `credential.rs` | a kubeconfig, read without running anything |
-//! | `api.rs` | one identity's requests: deadlines, retries, what an answer means; its table says which file does what |
-//! | `check.rs` | what must be refused before a role starts |
-//! | `path.rs` | where objects are in the API |
-//! | `task.rs` | tasks as Pods, and what their state means |
-//! | `object.rs`, `managers.rs` | what of an object counts; who wrote a field |
+//! | `credential.rs` | a kubeconfig, read without running a program |
+//! | `api.rs` | requests of one identity: deadlines, retries, the meaning of a response |
+//! | `self_check.rs` | requests that the admission policies must reject before a role starts |
+//! | `path.rs` | paths of objects in the API |
+//! | `task.rs` | tasks as Pods, and the meaning of their state |
+//! | `object.rs`, `managers.rs` | the fields of an object that count; the writer of a field |
 //! | `json_patch.rs` | changes of fields, pinned to one object in one state |
-//! | `names.rs` | what a run's objects are called and marked with |
-//! | `guard.rs` | what stands around a run |
-//! | `rights.rs` | a job's rights, derived from its plan |
-//! | `pace.rs` | looking again, for how long and how often |
-//! | `namespace.rs` | a run's namespace |
-//! | `identity.rs` | the job's identity in it |
-//! | `effect.rs`, `readiness.rs` | one operation as the job; how far its object is |
-//! | `teardown.rs`, `reap.rs` | taking a run away; taking away what outlived one |
-//! | `held.rs`, `pressure.rs` | why an object does not go; what the cluster still has to remove |
-//! | `probe.rs` | whether the network plug-in enforces policies |
-//! | `recover.rs` | what became of a lost runner's job |
-//! | `environment.rs` | which cluster this is |
-//! | `look.rs`, `preview.rs` | what the viewer answers; what operations would change |
-//! | `remarks.rs` | what a person has to know of a preview besides |
-//! | `fault.rs` | why a look gave nothing |
-//! | `words.rs` | an API server's refusal in words for an outcome |
+//! | `labels.rs` | names, labels and annotations of the objects of a run |
+//! | `run_objects.rs` | a run namespace with its guards, as objects |
+//! | `rights.rs` | the rights of a job, derived from its plan |
+//! | `poll.rs` | repeated reads with a time limit |
+//! | `namespace.rs`, `identity.rs` | creation of a run namespace, and of the job's identity in it |
+//! | `effect.rs`, `readiness.rs` | one operation as the job; the readiness of its object |
+//! | `teardown.rs`, `reap.rs` | removal of a run; removal of expired runs |
+//! | `held.rs`, `pressure.rs` | finalizers that hold an object; objects that the cluster still has to remove |
+//! | `network_probe.rs` | a test of the network plug-in |
+//! | `recover.rs` | the outcome of a lost runner's job |
+//! | `environment.rs` | the identity of the cluster |
+//! | `look.rs`, `preview.rs` | reads for the viewer; dry runs of operations |
+//! | `near.rs`, `remarks.rs`, `webhook.rs` | objects with a similar name; remarks on a preview; webhooks without a response |
+//! | `look_error.rs`, `error_text.rs` | errors of a read; the text of a refusal by the API server |
 
 pub mod api;
 mod backend;
-pub mod check;
 pub mod credential;
 pub mod effect;
 pub mod environment;
-pub mod fault;
-pub mod guard;
+pub mod error_text;
 pub mod held;
 mod identity;
 pub mod json_patch;
+pub mod labels;
 pub mod look;
+pub mod look_error;
 mod managers;
-pub mod names;
 pub mod namespace;
 mod near;
+pub mod network_probe;
 pub mod object;
-mod pace;
 pub mod path;
+mod poll;
 pub mod pressure;
 pub mod preview;
-pub mod probe;
 pub mod readiness;
 pub mod reap;
 pub mod recover;
 mod remarks;
 pub mod rights;
+pub mod run_objects;
+pub mod self_check;
 pub mod task;
 pub mod teardown;
 pub mod webhook;
-pub mod words;
 
 use api::{ApiError, Cluster};
-use check::{CheckError, Identity};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_core::model::job::OperationRecord;
 use cofferdam_core::model::preview::Preview;
-use cofferdam_core::protocol::role_settings::{FENCES, JobIdentity};
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use credential::Credential;
 use namespace::{Maker, Namespace, Wanted};
-use pace::Pace;
+use poll::Poll;
 use recover::Fate;
+use self_check::{CheckError, Identity};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -80,61 +77,67 @@ use teardown::{TeardownError, Traces};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long an API server may take to hear that a right is gone, and its store to write what it was
-/// told by a request that is over.
-const HEARD: Duration = Duration::from_secs(5);
+/// The time after which a passed check of the admission policies is repeated, before the next job.
+pub const FENCE_CHECK_TTL: Duration = Duration::from_secs(600);
 
-/// A cluster that a runner changes, as the provisioner and as each job.
+/// The time that an API server may need to notice removed rights, and its store to finish a write
+/// of an ended request.
+const PROPAGATION: Duration = Duration::from_secs(5);
+
+/// A cluster that a runner changes: as the provisioner, and as each job.
 #[derive(Debug)]
 pub struct Kubernetes {
     credential: Credential,
     provisioner: Cluster,
     jobs: JobIdentity,
-    /// When its fences were last seen to stand.
-    stood: Mutex<Option<Instant>>,
+    /// Start of the last passed check of the admission policies.
+    last_checked: Mutex<Option<Instant>>,
 }
 
 impl Kubernetes {
-    /// With the provisioner's credential, how long the API server may work on one write, in whole
-    /// seconds, and how jobs act. In a running `tokio`; nothing is sent yet.
+    /// Uses the credential of the provisioner. `write` is the time limit of one write at the API
+    /// server, in whole seconds; `jobs` is how a job takes on its identity. Needs a running `tokio`;
+    /// sends nothing yet.
     pub fn connect(
         credential: Credential,
         write: Duration,
         jobs: JobIdentity,
     ) -> Result<Self, ApiError> {
-        let provisioner = Cluster::connect(&credential)?.within(write);
-        Ok(Self { credential, provisioner, jobs, stood: Mutex::new(None) })
+        let provisioner = Cluster::connect(&credential)?.with_write_time(write);
+        Ok(Self { credential, provisioner, jobs, last_checked: Mutex::new(None) })
     }
 
-    /// The same, if another runner of this installation saw the fences hold so long ago.
+    /// Takes over the check of another runner of this installation, which passed `ago`.
     #[must_use]
-    pub fn stood(mut self, ago: Option<Duration>) -> Self {
-        *self.stood.get_mut() = ago.and_then(|ago| Instant::now().checked_sub(ago));
+    pub fn last_checked(mut self, ago: Option<Duration>) -> Self {
+        *self.last_checked.get_mut() = ago.and_then(|ago| Instant::now().checked_sub(ago));
         self
     }
 
-    /// Looks whether the fences stand, unless that was seen within the last [`FENCES`]. Whether it
-    /// looked.
-    pub async fn stands(&self) -> Result<bool, CheckError> {
-        let mut stood = self.stood.lock().await;
-        if stood.is_some_and(|stood| stood.elapsed() < FENCES) {
+    /// Checks the admission policies, unless a check passed within [`FENCE_CHECK_TTL`]. Returns
+    /// whether it sent requests.
+    ///
+    /// # Errors
+    /// A policy is missing or lets a request through, or the cluster gives no answer.
+    pub async fn check_fences(&self) -> Result<bool, CheckError> {
+        let mut last_checked = self.last_checked.lock().await;
+        if last_checked.is_some_and(|last_checked| last_checked.elapsed() < FENCE_CHECK_TTL) {
             return Ok(false);
         }
-        *stood = None;
+        *last_checked = None;
         let begun = Instant::now();
-        check::check(&self.credential, Identity::Provisioner(self.jobs)).await?;
-        *stood = Some(begun);
+        self_check::check(&self.credential, Identity::Provisioner(self.jobs)).await?;
+        *last_checked = Some(begun);
         Ok(true)
     }
 
-    /// The provisioner's connection.
+    /// The connection of the provisioner.
     pub fn cluster(&self) -> &Cluster {
         &self.provisioner
     }
 
-    /// Makes a run's namespace. `gated` says whether the job's connection is held to the plan's
-    /// objects on this side too: without, which is for trying the fences, RBAC and admission
-    /// stand alone.
+    /// Creates a run namespace. If `gated`, the connection of the job sends only requests for the
+    /// objects of the plan. Tests of RBAC and admission leave it out.
     pub async fn make_for(
         &self,
         wanted: &Wanted<'_>,
@@ -145,13 +148,14 @@ impl Kubernetes {
         namespace::make(maker, wanted, gated).await
     }
 
-    /// Removes what earlier leases of a call left, and names the newest of which there was a
-    /// namespace.
+    /// Removes everything that earlier leases of a call created. Returns the name of the newest run
+    /// that had a namespace.
     pub async fn sweep(&self, traces: Traces<'_>) -> Result<Option<String>, TeardownError> {
         teardown::sweep(&self.provisioner, traces).await
     }
 
-    /// Removes a run, whatever of it is there, at these targets too, and looks that it is gone.
+    /// Removes all that remains of a run, in these target namespaces too, and checks that it is
+    /// gone. Returns whether there was a run namespace.
     pub async fn remove(
         &self,
         run: &str,
@@ -160,7 +164,7 @@ impl Kubernetes {
         teardown::remove(&self.provisioner, run, targets).await
     }
 
-    /// The same of a run whose job is still known: it is asked whether it is refused.
+    /// Removes a run of this process, and checks also that the API server rejects its job.
     pub async fn remove_own(
         &self,
         own: &Namespace,
@@ -169,28 +173,28 @@ impl Kubernetes {
         teardown::remove_before(&self.provisioner, own.name(), targets, Some(own.witness())).await
     }
 
-    /// What became of a lost runner's operations. To be asked after [`Kubernetes::sweep`]: while a
-    /// job's rights stand, an effect may still come. And for some time after: what the API
-    /// server let in before, and an admission webhook holds up, it ends when the write's time is
-    /// over. So what has not happened by then does not happen any more.
+    /// Finds out which operations of a lost runner are in effect. Call it after
+    /// [`Kubernetes::sweep`]: until the rights of a job are removed, a write may still arrive. A
+    /// write that an admission webhook delays may land up to the write time later, so the objects
+    /// are read until then. After that no effect is possible.
     pub async fn fate(
         &self,
         preview: &Preview,
         recorded: &[OperationRecord],
     ) -> Result<Fate, ApiError> {
-        let mut pace = Pace::within(self.provisioner.write_time() + HEARD);
+        let mut poll = Poll::within(self.provisioner.write_time() + PROPAGATION);
         loop {
-            // Decided before it is looked: the last look begins when the time is over.
-            let last = pace.is_over();
+            // Read before the objects are: the last read begins after the time is over.
+            let last = poll.is_over();
             let fate = recover::fate(preview, recorded, &self.live(preview, recorded).await?);
             if last || fate.open.is_empty() {
                 return Ok(fate);
             }
-            pace.again().await;
+            poll.again().await;
         }
     }
 
-    /// The objects of operations that were begun and not recorded as done, by index.
+    /// The live objects of operations that began and are not recorded as done, by index.
     async fn live(
         &self,
         preview: &Preview,
@@ -199,7 +203,7 @@ impl Kubernetes {
         let mut live = BTreeMap::new();
         for operation in recover::open(preview, recorded) {
             let at = path::object(&operation.target)
-                .map_err(|fault| ApiError::Gated(fault.to_string()))?;
+                .map_err(|error| ApiError::Gated(error.to_string()))?;
             live.insert(operation.index, self.provisioner.get(&at).await?);
         }
         Ok(live)

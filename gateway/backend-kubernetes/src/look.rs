@@ -5,13 +5,13 @@
 mod log;
 
 use super::api::{ApiError, Cluster};
-use super::fault::LookError;
+use super::error_text;
+use super::look_error::LookError;
 use super::near;
 use super::path;
 use super::preview::preview;
 use super::remarks;
 use super::webhook;
-use super::words;
 use cofferdam_backend::ceiling_check::check_ceiling;
 use cofferdam_backend::refusal::Refusal;
 use cofferdam_backend::result_size::ResultSize;
@@ -52,7 +52,7 @@ impl Looker {
         Self { cluster, looks: Semaphore::new(LOOKS) }
     }
 
-    /// One look. A fault is the operator's: the cluster cannot be asked.
+    /// One look. An error is the operator's: the cluster cannot be asked.
     pub async fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, RoleError> {
         let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) =
             look;
@@ -91,15 +91,15 @@ impl Looker {
         match tokio::time::timeout(LONGEST, work).await {
             Ok(Ok(looked)) => Ok(looked),
             Ok(Err(LookError::Refused(refusal))) => Ok(refusal.into()),
-            Ok(Err(LookError::Unavailable(fault))) => match fault.webhook() {
-                Some(webhook) => Ok(unasked(&self.cluster, webhook, &fault).await.into()),
+            Ok(Err(LookError::Unavailable(error))) => match error.webhook() {
+                Some(webhook) => Ok(unasked(&self.cluster, webhook, &error).await.into()),
                 None => {
                     tracing::warn!(
                         tool,
-                        fault = escape::line(&fault.to_string()),
+                        error = escape::line(&error.to_string()),
                         "the cluster cannot be looked at"
                     );
-                    Err(RoleError::Unavailable(fault.to_string()))
+                    Err(RoleError::Unavailable(error.to_string()))
                 }
             },
             Err(_) => Err(RoleError::Unavailable(format!(
@@ -111,12 +111,13 @@ impl Looker {
 }
 
 /// The cluster can be asked, and decides nothing about such a change at present.
-async fn unasked(cluster: &Cluster, webhook: &str, fault: &ApiError) -> Refusal {
+async fn unasked(cluster: &Cluster, webhook: &str, error: &ApiError) -> Refusal {
     let (stands, look) = webhook::told(&webhook::configurations(cluster, webhook).await);
-    let (webhook, said) = (escape::line(webhook), format!("{}{stands}", words::unasked(fault)));
+    let (webhook, said) =
+        (escape::line(webhook), format!("{}{stands}", error_text::unasked(error)));
     tracing::warn!(
         name = webhook,
-        fault = said,
+        error = said,
         "an admission webhook of the cluster cannot be asked"
     );
     Refusal::new(
@@ -169,13 +170,13 @@ fn bounded(result: Value) -> Result<Value, Refusal> {
 
 fn parsed(fields: &[String]) -> Result<Vec<FieldPath>, Refusal> {
     let paths: Result<Vec<_>, _> = fields.iter().map(|field| FieldPath::parse(field)).collect();
-    paths.map_err(|fault| Refusal::new("conflict", fault.to_string(), "name fields as they are"))
+    paths.map_err(|error| Refusal::new("conflict", error.to_string(), "name fields as they are"))
 }
 
 /// Where an object is; sealing has refused what no plan may name.
 pub(super) fn place(target: &Target) -> Result<String, Refusal> {
-    path::object(target).map_err(|fault| {
-        Refusal::new("unsupported", fault.to_string(), "name a kind that plans may name")
+    path::object(target).map_err(|error| {
+        Refusal::new("unsupported", error.to_string(), "name a kind that plans may name")
     })
 }
 
@@ -187,7 +188,7 @@ async fn read(
     let object = cluster
         .get(&place(target)?)
         .await
-        .map_err(|fault| LookError::of(fault, &format!("read {target}")))?;
+        .map_err(|error| LookError::of(error, &format!("read {target}")))?;
     let object = object.ok_or_else(|| absent(target))?;
     Ok(json!({"fields": shown(&object, fields)?}))
 }
@@ -205,8 +206,8 @@ pub(super) fn absent(target: &Target) -> Refusal {
 fn shown(object: &Value, fields: &[FieldPath]) -> Result<Map<String, Value>, Refusal> {
     let mut values = Map::new();
     for field in fields {
-        let value = field.get(object).map_err(|fault| {
-            Refusal::new("conflict", fault.to_string(), "name fields as they are")
+        let value = field.get(object).map_err(|error| {
+            Refusal::new("conflict", error.to_string(), "name fields as they are")
         })?;
         values.insert(field.to_string(), value.unwrap_or_default());
     }
@@ -217,8 +218,8 @@ async fn list(cluster: &Cluster, operation: &Operation) -> Result<Value, LookErr
     let Operation::List { group, version, kind, namespace, fields, limit: most } = operation else {
         return Ok(Value::Null);
     };
-    let unnamed = |fault: kind::KindError| {
-        Refusal::new("unsupported", fault.to_string(), "name a kind that plans may name")
+    let unnamed = |error: kind::KindError| {
+        Refusal::new("unsupported", error.to_string(), "name a kind that plans may name")
     };
     let known = kind::find(group, version, kind).map_err(unnamed)?;
     kind::check_namespace(namespace).map_err(unnamed)?;
@@ -241,7 +242,7 @@ async fn list(cluster: &Cluster, operation: &Operation) -> Result<Value, LookErr
         let mut page = cluster
             .ask(&Method::GET, &collection, &query, None)
             .await
-            .map_err(|fault| LookError::of(fault, &what))?;
+            .map_err(|error| LookError::of(error, &what))?;
         next = token(&page)?;
         let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) else {
             return Err(LookError::Unavailable(ApiError::Unclear(

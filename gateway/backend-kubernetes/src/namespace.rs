@@ -5,13 +5,13 @@
 use super::api::{ApiError, Cluster, Manager, Mode, until_clear};
 use super::credential::Credential;
 use super::effect::Undo;
-use super::guard::{self, Guard};
 use super::identity;
-use super::names::{JOB, MANAGER, Marks, RunName};
-use super::pace::Pace;
+use super::labels::{JOB, MANAGER, Marks, RunName};
+use super::poll::Poll;
 use super::rights::{self, Derived, binding_path, role_path};
+use super::run_objects::{self, Guard};
 use super::teardown::Witness;
-use super::{object, path, task, words};
+use super::{error_text, object, path, task};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_core::model::ceiling::EPHEMERAL;
 use cofferdam_core::model::difference::Difference;
@@ -156,32 +156,34 @@ pub(super) async fn make(
     let expires = wanted
         .now
         .checked_add(wanted.lifetime()?)
-        .map_err(|fault| EffectError::Refused(fault.to_string()))?;
+        .map_err(|error| EffectError::Refused(error.to_string()))?;
     let marks = Marks { name: wanted.name.clone(), expires, plan: wanted.plan };
     let name = wanted.name.to_string();
     // Derived before anything is made: a plan whose rights cannot be bound to names leaves nothing
     // behind.
-    let wide = |fault: rights::TooWide| EffectError::Refused(fault.to_string());
+    let wide = |error: rights::TooWide| EffectError::Refused(error.to_string());
     let targets = rights::at_targets(&marks, wanted.facts).map_err(wide)?;
     let own = rights::in_run(&marks, wanted.steps, wanted.facts).map_err(wide)?;
     let places: Vec<&str> = targets.iter().map(|derived| derived.namespace.as_str()).collect();
-    let uid = found(provisioner, &guard::namespace(&marks, &places, &wanted.workload())).await?;
+    let uid =
+        create_namespace(provisioner, &run_objects::namespace(&marks, &places, &wanted.workload()))
+            .await?;
     let mut secret = String::new();
-    for Guard { path, object } in guard::guards(&marks) {
+    for Guard { path, object } in run_objects::guards(&marks) {
         let made =
-            own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
+            own_apply(provisioner, &path, &object).await.map_err(|error| unmade(&name, &error))?;
         if object.get("kind").and_then(Value::as_str) == Some("Secret") {
             secret = object::uid(&made).unwrap_or_default().to_owned();
         }
     }
     let taken_on = [
-        own.is_some().then(|| guard::in_run(&marks)),
-        (jobs == JobIdentity::Impersonation).then(|| guard::as_job(&marks)),
+        own.is_some().then(|| run_objects::in_run(&marks)),
+        (jobs == JobIdentity::Impersonation).then(|| run_objects::as_job(&marks)),
     ];
     for Guard { path, object } in taken_on.into_iter().flatten() {
-        own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
+        own_apply(provisioner, &path, &object).await.map_err(|error| unmade(&name, &error))?;
     }
-    enforced(provisioner, &name).await?;
+    wait_quota(provisioner, &name).await?;
     if let Some(derived) = &own {
         // What it is a part of was given a moment ago.
         grant(provisioner, derived, RIGHTS_WAIT).await?;
@@ -190,10 +192,10 @@ pub(super) async fn make(
         grant(provisioner, derived, Duration::ZERO).await?;
     }
     let gate = gated.then(|| rights::gate(&wanted.name, wanted.steps, wanted.facts));
-    let unheld = |fault: ApiError| {
+    let unheld = |error: ApiError| {
         EffectError::Refused(format!(
             "the job's identity cannot be taken on: {}",
-            words::said(&fault)
+            error_text::said(&error)
         ))
     };
     let job = identity::connect(maker, &name, &secret, gate).await.map_err(unheld)?;
@@ -213,7 +215,7 @@ pub(super) async fn make(
         name,
     };
     for place in places {
-        let readable = namespace.granted(place, wanted.facts).await?;
+        let readable = namespace.wait_rights(place, wanted.facts).await?;
         namespace.readable.extend(readable);
     }
     Ok(namespace)
@@ -221,14 +223,17 @@ pub(super) async fn make(
 
 /// Makes the namespace itself; its UID. One that is there already, or on its way out, is another
 /// attempt's.
-pub(super) async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectError> {
-    let name = super::names::name(&guard.object).unwrap_or_default();
+pub(super) async fn create_namespace(
+    provisioner: &Cluster,
+    guard: &Guard,
+) -> Result<String, EffectError> {
+    let name = super::labels::name(&guard.object).unwrap_or_default();
     let stale = || {
         EffectError::Refused(format!(
             "the namespace {name} is there already: another attempt under this lease made it"
         ))
     };
-    let unmade = |fault: ApiError| unmade(name, &fault);
+    let unmade = |error: ApiError| unmade(name, &error);
     if provisioner.get(&guard.path).await.map_err(unmade)?.is_some() {
         return Err(stale());
     }
@@ -251,17 +256,17 @@ pub(super) async fn own_apply(
 }
 
 /// Waits until the quota is enforced: until then admission lets everything through.
-pub(super) async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectError> {
-    let mut pace = Pace::within(QUOTA_WAIT);
+pub(super) async fn wait_quota(provisioner: &Cluster, name: &str) -> Result<(), EffectError> {
+    let mut poll = Poll::within(QUOTA_WAIT);
     loop {
         let quota = provisioner
-            .get(&guard::quota_path(name))
+            .get(&run_objects::quota_path(name))
             .await
-            .map_err(|fault| unmade(name, &fault))?;
-        if quota.as_ref().is_some_and(guard::is_enforced) {
+            .map_err(|error| unmade(name, &error))?;
+        if quota.as_ref().is_some_and(run_objects::is_enforced) {
             return Ok(());
         }
-        if !pace.again().await {
+        if !poll.again().await {
             return Err(EffectError::Refused(format!(
                 "the quota of {name} was not enforced within {} s",
                 QUOTA_WAIT.as_secs()
@@ -278,8 +283,8 @@ async fn grant(
     wait: Duration,
 ) -> Result<(), EffectError> {
     let Derived { namespace, role, binding } = derived;
-    let fault = |fault: ApiError| {
-        let why = words::said(&fault);
+    let error = |error: ApiError| {
+        let why = error_text::said(&error);
         EffectError::Refused(if derived.name() == JOB {
             format!(
                 "a run's namespace cannot hold what the plan brings up there: {why}; the \
@@ -293,26 +298,29 @@ async fn grant(
         })
     };
     let at = role_path(namespace, derived.name());
-    let mut pace = Pace::within(wait);
+    let mut poll = Poll::within(wait);
     loop {
         match own_apply(provisioner, &at, role).await {
-            Err(refused) if refused.is_forbidden() && pace.again().await => {}
+            Err(refused) if refused.is_forbidden() && poll.again().await => {}
             answer => {
-                answer.map_err(fault)?;
+                answer.map_err(error)?;
                 break;
             }
         }
     }
     own_apply(provisioner, &binding_path(namespace, derived.name()), binding)
         .await
-        .map_err(fault)?;
+        .map_err(error)?;
     Ok(())
 }
 
-fn unmade(name: &str, fault: &ApiError) -> EffectError {
-    let said = words::said(fault);
-    let remedy =
-        if words::is_finalized(&said) { format!("; {}", words::FINALIZED) } else { String::new() };
+fn unmade(name: &str, error: &ApiError) -> EffectError {
+    let said = error_text::said(error);
+    let remedy = if error_text::is_finalized(&said) {
+        format!("; {}", error_text::FINALIZED)
+    } else {
+        String::new()
+    };
     EffectError::Refused(format!("the namespace {name} cannot be made: {said}{remedy}"))
 }
 
@@ -329,20 +337,20 @@ impl Namespace {
 
     /// The job's connection, with its identity taken on.
     pub async fn job(&self) -> Result<Cluster, EffectError> {
-        let fault = |fault: ApiError| {
+        let error = |error: ApiError| {
             EffectError::Refused(format!(
                 "the job's identity cannot be taken on: {}",
-                words::said(&fault)
+                error_text::said(&error)
             ))
         };
-        self.job.identify().await.map_err(fault)?;
+        self.job.identify().await.map_err(error)?;
         Ok(self.job.clone())
     }
 
     /// Waits until the job may read one of the plan's objects in a namespace: a binding that was
     /// just written takes the authorizer a moment. Reads alone are repeated. Answers where that
     /// object is.
-    async fn granted(
+    async fn wait_rights(
         &self,
         place: &str,
         facts: &[OperationFacts],
@@ -350,16 +358,16 @@ impl Namespace {
         let Some(fact) = facts.iter().find(|fact| fact.namespace == place) else { return Ok(None) };
         let OperationFacts { group, version, kind, namespace, name, .. } = fact.clone();
         let target = Target { group, version, kind, namespace, name };
-        let at = path::object(&target).map_err(|fault| EffectError::Refused(fault.to_string()))?;
+        let at = path::object(&target).map_err(|error| EffectError::Refused(error.to_string()))?;
         let job = self.job().await?;
-        let mut pace = Pace::within(RIGHTS_WAIT);
+        let mut poll = Poll::within(RIGHTS_WAIT);
         loop {
             match job.get(&at).await {
-                Err(fault) if fault.is_forbidden() && pace.again().await => {}
-                Err(fault) => {
+                Err(error) if error.is_forbidden() && poll.again().await => {}
+                Err(error) => {
                     return Err(EffectError::Refused(format!(
                         "the job cannot read {target}: {}",
-                        words::said(&fault)
+                        error_text::said(&error)
                     )));
                 }
                 Ok(_) => return Ok(Some(at)),

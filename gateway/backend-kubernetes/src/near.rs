@@ -25,7 +25,7 @@ pub(super) async fn unknown_namespace(
         |result: &Value| result.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty);
     let (step, _) = steps.iter().zip(results).find(|(_, result)| empty(result))?;
     match &step.operation {
-        Operation::List { namespace, .. } => gone(cluster, namespace).await,
+        Operation::List { namespace, .. } => missing_namespace(cluster, namespace).await,
         _ => None,
     }
 }
@@ -41,7 +41,7 @@ pub(super) async fn explained(cluster: &Cluster, refusal: Refusal, steps: &[Step
     else {
         return refusal;
     };
-    if let Some(gone) = gone(cluster, &target.namespace).await {
+    if let Some(gone) = missing_namespace(cluster, &target.namespace).await {
         return gone;
     }
     let other = other_kind(cluster, target).await;
@@ -59,7 +59,7 @@ pub(super) async fn explained(cluster: &Cluster, refusal: Refusal, steps: &[Step
 }
 
 /// The refusal of a namespace that is not there; none where it is, or where that may not be asked.
-async fn gone(cluster: &Cluster, namespace: &str) -> Option<Refusal> {
+async fn missing_namespace(cluster: &Cluster, namespace: &str) -> Option<Refusal> {
     kind::check_namespace(namespace).ok()?;
     match cluster.get(&path::namespace(namespace)).await {
         Ok(None) => {

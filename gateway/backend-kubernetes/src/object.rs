@@ -62,7 +62,7 @@ pub fn digest(object: &Value) -> Result<ObjectDigest, JsonError> {
 /// The state that an effect is approved over: this object, in this state.
 pub fn expect(object: &Value) -> Result<Expect, Refusal> {
     let uid = uid(object).ok_or_else(|| unusual("the API server gave an object without a UID"))?;
-    let digest = digest(object).map_err(|fault| unusual(fault.to_string()))?;
+    let digest = digest(object).map_err(|error| unusual(error.to_string()))?;
     Ok(Expect::Present { uid: uid.to_owned(), digest })
 }
 
@@ -152,17 +152,17 @@ fn unusual(reason: impl Into<String>) -> Refusal {
 }
 
 /// The same of an object that is named.
-pub fn misfit_of(fault: &PathError, target: &Target) -> Refusal {
+pub fn misfit_of(error: &PathError, target: &Target) -> Refusal {
     Refusal::new(
         "conflict",
-        fault.about(&format!("{} {}", target.kind, target.name)),
+        error.about(&format!("{} {}", target.kind, target.name)),
         "name fields and list members as they are",
     )
 }
 
 /// What a path means that does not fit an object.
-pub fn misfit(fault: PathError) -> Refusal {
-    Refusal::new("conflict", fault.to_string(), "read the object and name fields as they are")
+pub fn misfit(error: PathError) -> Refusal {
+    Refusal::new("conflict", error.to_string(), "read the object and name fields as they are")
 }
 
 #[cfg(test)]

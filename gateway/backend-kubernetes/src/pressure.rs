@@ -2,7 +2,7 @@
 //! that something else holds is told, and stops no job; only very many of them do. Reads alone.
 
 use super::api::{ApiError, Cluster};
-use super::names::{RunName, managed, name};
+use super::labels::{RunName, managed, name};
 use super::reap::{ALL, lean};
 use super::{held, object};
 use jiff::Timestamp;

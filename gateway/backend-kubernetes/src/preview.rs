@@ -6,9 +6,9 @@
 pub mod compare;
 
 use super::api::{Cluster, Manager, Mode, Only};
-use super::fault::LookError;
 use super::json_patch;
 use super::look::{absent, place};
+use super::look_error::LookError;
 use super::managers::manager as manager_of;
 use super::object::{self, misfit, misfit_of};
 use super::remarks;
@@ -35,15 +35,15 @@ const SHOWN: usize = 160;
 
 /// The preview of operations that change something, as this connection's identity.
 pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Preview, LookError> {
-    let facts = facts::facts_of(steps).map_err(|fault| {
-        Refusal::new("beyond-ceiling", fault.to_string(), "ask for another plan")
+    let facts = facts::facts_of(steps).map_err(|error| {
+        Refusal::new("beyond-ceiling", error.to_string(), "ask for another plan")
     })?;
     let mut operations = Vec::with_capacity(steps.len());
     let mut sum = ResultSize::default();
     for (step, fact) in steps.iter().zip(&facts) {
         let mut shown = match ephemeral(&step.operation, fact.index) {
             Some(shown) => shown,
-            None => one(cluster, tool, &step.operation, fact).await?,
+            None => preview_operation(cluster, tool, &step.operation, fact).await?,
         };
         sum.preview(&mut shown)?;
         operations.push(shown);
@@ -51,7 +51,7 @@ pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Pr
     Ok(Preview { operations })
 }
 
-async fn one(
+async fn preview_operation(
     cluster: &Cluster,
     tool: &str,
     operation: &Operation,
@@ -60,7 +60,7 @@ async fn one(
     // An applied object's leaves, as the ceiling was held against them.
     let leaves: Vec<_> = fact.changes.iter().map(|change| change.path.clone()).collect();
     Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index }
-        .one(operation, &leaves)
+        .preview_one(operation, &leaves)
         .await
 }
 
@@ -79,7 +79,7 @@ pub async fn again(
         target: approved.target.clone(),
         index: approved.index,
     }
-    .one(operation, &leaves)
+    .preview_one(operation, &leaves)
     .await
 }
 
@@ -112,7 +112,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// `leaves` are an applied object's, as the ceiling was held against them.
-    async fn one(
+    async fn preview_one(
         &self,
         operation: &Operation,
         leaves: &[String],
@@ -136,12 +136,12 @@ impl Asked<'_> {
 
     /// The object as it is; none when it is not there. One that is on its way out is not changed
     /// any more.
-    async fn found(&self, path: &str) -> Result<Option<Value>, LookError> {
+    async fn existing(&self, path: &str) -> Result<Option<Value>, LookError> {
         let object = self
             .cluster
             .get(path)
             .await
-            .map_err(|fault| LookError::of(fault, &self.what("read")))?;
+            .map_err(|error| LookError::of(error, &self.what("read")))?;
         match &object {
             Some(object) if object::is_terminating(object) => {
                 let reason = format!("{} is being deleted", self.target);
@@ -153,13 +153,13 @@ impl Asked<'_> {
 
     async fn patch(&self, changes: &[Change]) -> Result<PreviewedOperation, LookError> {
         let path = place(&self.target)?;
-        let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
+        let before = self.existing(&path).await?.ok_or_else(|| absent(&self.target))?;
         let changes = object::paths(changes)?;
         let sent = Host::sample().filled(&changes);
         let patch =
-            json_patch::render(&before, &sent).map_err(|fault| misfit_of(&fault, &self.target))?;
+            json_patch::render(&before, &sent).map_err(|error| misfit_of(&error, &self.target))?;
         let answer = self.cluster.patch(&path, &patch, &self.manager, Mode::DryRun).await;
-        let answer = answer.map_err(|fault| LookError::of(fault, &self.what("patch")))?;
+        let answer = answer.map_err(|error| LookError::of(error, &self.what("patch")))?;
         let paths: Vec<_> = changes.iter().map(|(path, _)| path.clone()).collect();
         let (old, new) =
             (object::without_server_fields(&before), object::without_server_fields(&answer));
@@ -185,11 +185,11 @@ impl Asked<'_> {
         fields: &[String],
     ) -> Result<PreviewedOperation, LookError> {
         let path = place(&self.target)?;
-        let before = self.found(&path).await?;
+        let before = self.existing(&path).await?;
         let sent = filled(written, &self.target.namespace, &Host::sample());
         let manager = Manager { name: &self.manager, force: false };
         let answer = self.cluster.apply(&path, &sent, manager, Mode::DryRun).await;
-        let answer = answer.map_err(|fault| LookError::of(fault, &self.what("apply")))?;
+        let answer = answer.map_err(|error| LookError::of(error, &self.what("apply")))?;
         if before.as_ref().is_some_and(|before| object::uid(before) != object::uid(&answer)) {
             let reason = format!("{} was replaced while it was looked at", self.target);
             return Err(Refusal::new("conflict", reason, "ask again").into());
@@ -225,11 +225,11 @@ impl Asked<'_> {
 
     async fn delete(&self) -> Result<PreviewedOperation, LookError> {
         let path = place(&self.target)?;
-        let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
+        let before = self.existing(&path).await?.ok_or_else(|| absent(&self.target))?;
         let expect = object::expect(&before)?;
         let answer =
             self.cluster.delete(&path, Only::uid(object::uid(&before)), Mode::DryRun).await;
-        answer.map_err(|fault| LookError::of(fault, &self.what("delete")))?;
+        answer.map_err(|error| LookError::of(error, &self.what("delete")))?;
         let remarks = preview::bounded(remarks::finalizers(&before));
         let described = delete_summary(&before);
         let rest = rest_of_whole(&object::without_server_fields(&before), &described, |path| {

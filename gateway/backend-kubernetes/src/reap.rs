@@ -2,7 +2,7 @@
 //! down or gone. Touches only what bears a run's name *and* its labels; never forces anything.
 
 use super::api::{ApiError, Cluster, Extent, Mode, Only};
-use super::names::{
+use super::labels::{
     CALL, EXPIRES, FENCE, MANAGED, RunName, TARGETS, annotation, is_expired, listed, managed, name,
     namespace,
 };
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// Objects of one kind that are looked at in one round: twice the 10,000 namespaces that Kubernetes
-/// is tested with. More of them are a sign of a fault.
+/// is tested with. More of them are a sign of an error.
 pub(super) const ALL: Extent = Extent { page: 500, pages: 40 };
 
 /// What one round of reaping did, and could not do.
@@ -32,7 +32,8 @@ pub struct Reaped {
     /// touched.
     pub foreign: Vec<String>,
     /// Kinds with more objects than one round looks at: some of them are not seen.
-    pub crowded: Vec<String>,
+    #[serde(rename = "crowded")]
+    pub overflow: Vec<String>,
 }
 
 impl Reaped {
@@ -52,7 +53,7 @@ impl fmt::Display for Reaped {
         lines.extend(self.rights.iter().map(|what| format!("removed: {what}")));
         lines.extend(self.stuck.iter().map(|(what, why)| format!("stuck: {what}: {why}")));
         lines.extend(self.foreign.iter().map(|what| format!("not ours, left alone: {what}")));
-        lines.extend(self.crowded.iter().map(|kind| {
+        lines.extend(self.overflow.iter().map(|kind| {
             format!(
                 "more {kind} bear the label than one round looks at, and some were not seen: a \
                  person has to look at who makes them"
@@ -71,15 +72,15 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError>
     for resource in ["rolebindings", "roles"] {
         match cluster.list_all(&everywhere(resource), &managed(), ALL, lean).await {
             Ok((found, more)) => {
-                reaped.crowded.extend(more.then(|| resource.to_owned()));
+                reaped.overflow.extend(more.then(|| resource.to_owned()));
                 rights.extend(found.into_iter().map(|object| (resource, object)));
             }
             // A list that is too large to read must not keep namespaces from being looked at.
-            Err(fault) => reaped.stuck.push((format!("the list of {resource}"), fault.to_string())),
+            Err(error) => reaped.stuck.push((format!("the list of {resource}"), error.to_string())),
         }
     }
     let (namespaces, more) = cluster.list_all("/api/v1/namespaces", &managed(), ALL, lean).await?;
-    reaped.crowded.extend(more.then(|| "namespaces".to_owned()));
+    reaped.overflow.extend(more.then(|| "namespaces".to_owned()));
     let there: BTreeSet<String> = namespaces.iter().filter_map(name).map(str::to_owned).collect();
     // Those in a run's own namespace go with it.
     for (resource, object) in
@@ -102,7 +103,7 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError>
         }
     }
     for object in &namespaces {
-        one(cluster, object, now, &mut reaped).await;
+        reap_object(cluster, object, now, &mut reaped).await;
     }
     Ok(reaped)
 }
@@ -137,11 +138,11 @@ async fn right(
     let at = format!("{}/{own}", path::collection("rbac.authorization.k8s.io", "v1", at, resource));
     match cluster.delete(&at, Only::uid(object::uid(object)), Mode::Real).await {
         Ok(()) => reaped.rights.push(what),
-        Err(fault) => reaped.stuck.push((what, fault.to_string())),
+        Err(error) => reaped.stuck.push((what, error.to_string())),
     }
 }
 
-async fn one(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Reaped) {
+async fn reap_object(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Reaped) {
     let Some(own) = name(object).map(str::to_owned) else { return };
     if RunName::of(object).is_none() {
         reaped.foreign.push(own);
@@ -158,13 +159,13 @@ async fn one(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Rea
                     let deleted = cluster
                         .delete(&path::namespace(&own), Only::uid(object::uid(object)), Mode::Real)
                         .await;
-                    deleted.map_err(|fault| TeardownError::Api { what: own.clone(), fault })
+                    deleted.map_err(|error| TeardownError::Api { what: own.clone(), error })
                 }
-                Err(fault) => Err(fault),
+                Err(error) => Err(error),
             };
         match gone {
             Ok(()) => reaped.namespaces.push(own),
-            Err(fault) => reaped.stuck.push((own, fault.to_string())),
+            Err(error) => reaped.stuck.push((own, error.to_string())),
         }
     } else {
         readable(object, &own, reaped);

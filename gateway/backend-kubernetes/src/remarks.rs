@@ -3,7 +3,7 @@
 //! looks for autoscalers: no approval is lost over one that comes later. Never refuses anything.
 
 use super::api::{Cluster, Extent};
-use super::{names, path};
+use super::{labels, path};
 use cofferdam_core::model::operation::Target;
 use cofferdam_core::model::preview::{Preview, Remark, RemarkKind, bounded};
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ pub(super) async fn of_autoscalers(cluster: &Cluster, preview: &mut Preview) {
                     .map(remark);
                 operation.remarks = bounded(operation.remarks.drain(..).chain(remarks).collect());
             }
-            Err(fault) => tracing::debug!(fault = %fault, "autoscalers cannot be looked for"),
+            Err(error) => tracing::debug!(error = %error, "autoscalers cannot be looked for"),
         }
     }
 }
@@ -58,7 +58,7 @@ fn remark(autoscaler: &Value) -> Remark {
     };
     // Absent, the least is one.
     let range = format!("{} to {}", number("/spec/minReplicas", 1), number("/spec/maxReplicas", 1));
-    let name = names::name(autoscaler).unwrap_or_default();
+    let name = labels::name(autoscaler).unwrap_or_default();
     Remark::new(RemarkKind::Scaled, REPLICAS)
         .by(format!("HorizontalPodAutoscaler {name}"), "")
         .with(json!(range))

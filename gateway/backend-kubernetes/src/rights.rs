@@ -5,7 +5,7 @@
 //! names, never a wildcard.
 
 use super::api::Gate;
-use super::names::{JOB, Marks, RunName};
+use super::labels::{JOB, Marks, RunName};
 use super::path;
 use super::task::Task;
 use cofferdam_core::model::ceiling::EPHEMERAL;
@@ -44,7 +44,7 @@ pub struct Derived {
 impl Derived {
     /// Name of both.
     pub fn name(&self) -> &str {
-        super::names::name(&self.role).unwrap_or_default()
+        super::labels::name(&self.role).unwrap_or_default()
     }
 }
 

@@ -4,8 +4,8 @@
 //! its finalizers guard may still be there.
 
 use super::api::{ApiError, Cluster, Extent, Mode, Only};
-use super::names::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for};
-use super::pace::Pace;
+use super::labels::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for};
+use super::poll::Poll;
 use super::rights::{binding_path, role_path};
 use super::{held, object, path};
 use cofferdam_core::model::id::{CallId, Fence};
@@ -68,13 +68,13 @@ pub struct Traces<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TeardownError {
     /// The API server refuses, or cannot be asked.
-    #[error("`{what}` cannot be removed: {fault}")]
+    #[error("`{what}` cannot be removed: {error}")]
     Api {
         /// What should go.
         what: String,
         /// Why it does not.
         #[source]
-        fault: ApiError,
+        error: ApiError,
     },
     /// The server is done with it, and finalizers of others hold it.
     #[error("the namespace `{what}` is {by}")]
@@ -157,7 +157,7 @@ pub(super) async fn remove_before(
         rights = refused(run, witness).await;
     }
     match &found {
-        Some(Ok(found)) => gone(cluster, &at, run, object::uid(found), GONE).await?,
+        Some(Ok(found)) => wait_gone(cluster, &at, run, object::uid(found), GONE).await?,
         Some(Err(())) => return Err(TeardownError::Foreign(run.to_owned())),
         None => {}
     }
@@ -167,10 +167,10 @@ pub(super) async fn remove_before(
 /// Asks as the job until it is refused: that its rights are gone from the store is no word of the
 /// server that it asks. A server that cannot be asked lets nothing in either.
 async fn refused(run: &str, Witness { job, readable }: Witness<'_>) -> Result<(), TeardownError> {
-    let mut pace = Pace::within(REFUSED);
+    let mut poll = Poll::within(REFUSED);
     for at in readable {
         while let Ok(_let_in) = job.get(at).await {
-            if !pace.again().await {
+            if !poll.again().await {
                 return Err(TeardownError::Allowed { what: run.to_owned(), at: at.clone() });
             }
         }
@@ -224,7 +224,7 @@ pub async fn rights(
             if RunName::of(&found).is_none_or(|own| own.to_string() != run) {
                 return Err(TeardownError::Foreign(at));
             }
-            gone(cluster, &at, &at, object::uid(&found), RIGHTS_GONE).await?;
+            wait_gone(cluster, &at, &at, object::uid(&found), RIGHTS_GONE).await?;
         }
     }
     Ok(())
@@ -247,23 +247,23 @@ async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), 
         match cluster.delete(&at, Only::Any, Mode::Real).await {
             // The runner was lost before it took on what it needs there, so nothing was brought up
             // either.
-            Err(fault) if fault.is_forbidden() => return Ok(()),
+            Err(error) if error.is_forbidden() => return Ok(()),
             answer => answer.or_else(tolerate).map_err(api(&at))?,
         }
         if entry.starts_with("v1/pods/") {
             pods.push(at);
         }
     }
-    let mut pace = Pace::within(WORKLOAD_GONE);
+    let mut poll = Poll::within(WORKLOAD_GONE);
     for at in pods {
-        while cluster.get(&at).await.map_err(api(&at))?.is_some() && pace.again().await {}
+        while cluster.get(&at).await.map_err(api(&at))?.is_some() && poll.again().await {}
     }
     Ok(())
 }
 
 /// A delete without a clear answer is not waited for here: the namespace's own does it again.
-fn tolerate(fault: ApiError) -> Result<(), ApiError> {
-    if fault.is_unclear() { Ok(()) } else { Err(fault) }
+fn tolerate(error: ApiError) -> Result<(), ApiError> {
+    if error.is_unclear() { Ok(()) } else { Err(error) }
 }
 
 /// The collection that an entry of the annotation names, `batch/v1/jobs`.
@@ -277,16 +277,16 @@ fn in_run(run: &str, kind: &str) -> Option<String> {
 }
 
 /// Deletes one object of this UID and looks until it is gone. An outage in between is waited out.
-async fn gone(
+async fn wait_gone(
     cluster: &Cluster,
     at: &str,
     what: &str,
     uid: Option<&str>,
     limit: Duration,
 ) -> Result<(), TeardownError> {
-    let mut pace = Pace::within(limit);
+    let mut poll = Poll::within(limit);
     let mut asked = false;
-    let mut held: Option<Pace> = None;
+    let mut held: Option<Poll> = None;
     loop {
         let seen = match cluster.get(at).await {
             Ok(None) => return Ok(()),
@@ -295,11 +295,11 @@ async fn gone(
             Ok(Some(present)) => {
                 // One that was going before this look has had its time elsewhere.
                 if !asked && object::is_terminating(&present) {
-                    pace = Pace::within(limit.min(GOING));
-                    held = Some(Pace::within(Duration::ZERO));
+                    poll = Poll::within(limit.min(GOING));
+                    held = Some(Poll::within(Duration::ZERO));
                 }
                 if held::only_by_others(&present)
-                    && held.get_or_insert_with(|| Pace::within(HELD)).is_over()
+                    && held.get_or_insert_with(|| Poll::within(HELD)).is_over()
                 {
                     return Err(TeardownError::Held {
                         what: what.to_owned(),
@@ -309,23 +309,23 @@ async fn gone(
                 // A second delete of a namespace that is going is a conflict; of anything else
                 // nothing new.
                 let told = asked || object::is_terminating(&present);
-                let fault = if told {
+                let error = if told {
                     None
                 } else {
                     cluster.delete(at, Only::uid(uid), Mode::Real).await.err()
                 };
-                asked = asked || fault.is_none();
-                match fault {
+                asked = asked || error.is_none();
+                match error {
                     // The object is another one, or on its way: the next look says which.
-                    Some(fault) if !fault.is_conflict() => Err(fault),
+                    Some(error) if !error.is_conflict() => Err(error),
                     _ => Ok(present),
                 }
             }
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         };
         // Waiting does not give a right.
-        let waits = !matches!(&seen, Err(fault @ (ApiError::Refused { .. } | ApiError::Gated(_))) if !is_busy(fault));
-        if waits && pace.again().await {
+        let waits = !matches!(&seen, Err(error @ (ApiError::Refused { .. } | ApiError::Gated(_))) if !is_busy(error));
+        if waits && poll.again().await {
             continue;
         }
         return Err(match seen {
@@ -334,18 +334,18 @@ async fn gone(
                 seconds: limit.as_secs(),
                 conditions: held::words(&present),
             },
-            Err(fault) => TeardownError::Api { what: what.to_owned(), fault },
+            Err(error) => TeardownError::Api { what: what.to_owned(), error },
         });
     }
 }
 
-fn is_busy(fault: &ApiError) -> bool {
-    fault.status() == Some(429)
+fn is_busy(error: &ApiError) -> bool {
+    error.status() == Some(429)
 }
 
 fn api(what: &str) -> impl FnOnce(ApiError) -> TeardownError {
     let what = what.to_owned();
-    move |fault| TeardownError::Api { what, fault }
+    move |error| TeardownError::Api { what, error }
 }
 
 #[cfg(test)]

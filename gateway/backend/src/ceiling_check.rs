@@ -36,5 +36,5 @@ pub fn check_ceiling(
         .find(|name| accepted.ceiling.executors.contains(name));
     let executor = executor.filter(|_| changes).cloned();
     let draft = Draft { summary: "look".to_owned(), executor, operations: operations.to_vec() };
-    plan(draft, accepted, trust).map(drop).map_err(|fault| beyond(fault.to_string()))
+    plan(draft, accepted, trust).map(drop).map_err(|error| beyond(error.to_string()))
 }

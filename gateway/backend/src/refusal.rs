@@ -1,5 +1,5 @@
 //! Why something cannot be looked at or changed, in words for the agent, with what to do instead.
-//! Shared by every backend; never an operator's fault report.
+//! Shared by every backend; never an operator's error report.
 
 use cofferdam_core::protocol::gateway_viewer::Looked;
 

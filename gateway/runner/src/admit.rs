@@ -35,7 +35,7 @@ pub struct Components {
     pub policy_data: PathBuf,
 }
 
-fn no(code: &'static str, detail: impl ToString) -> Inadmissible {
+fn inadmissible(code: &'static str, detail: impl ToString) -> Inadmissible {
     Inadmissible { code, detail: detail.to_string() }
 }
 
@@ -47,12 +47,13 @@ impl Components {
         code: &'static str,
     ) -> Result<Vec<u8>, Inadmissible> {
         let path = folder.join(format!("{name}.wasm"));
-        let wasm = file(&path)
-            .map_err(|fault| no(code, format!("cannot read `{}`: {fault}", path.display())))?;
+        let wasm = file(&path).map_err(|error| {
+            inadmissible(code, format!("cannot read `{}`: {error}", path.display()))
+        })?;
         if ComponentDigest::of(&wasm) == digest {
             Ok(wasm)
         } else {
-            Err(no(
+            Err(inadmissible(
                 code,
                 format!("`{}` is another component than the trust file accepts", path.display()),
             ))
@@ -65,7 +66,7 @@ impl Components {
             .sealed()
             .plan()
             .executor()
-            .ok_or_else(|| no("executor-unknown", "the plan names no executor"))?;
+            .ok_or_else(|| inadmissible("executor-unknown", "the plan names no executor"))?;
         Self::component(&self.executors, &executor.name, executor.digest, "executor-unknown")
     }
 
@@ -77,7 +78,7 @@ impl Components {
     ) -> Result<Vec<u8>, Inadmissible> {
         let known = trusted.iter().find(|command| command.digest == digest);
         let known = known.ok_or_else(|| {
-            no("command-unknown", format!("the trust file accepts no command {digest}"))
+            inadmissible("command-unknown", format!("the trust file accepts no command {digest}"))
         })?;
         Self::component(&self.commands, &known.name, digest, "command-differs")
     }
@@ -85,20 +86,20 @@ impl Components {
     /// The policy that the trust file accepts: its module and its data.
     fn policy(&self, trust: &Trust) -> Result<(Vec<u8>, String), Inadmissible> {
         let read = |path: &Path| {
-            file(path).map_err(|fault| {
-                no("policy-differs", format!("cannot read `{}`: {fault}", path.display()))
+            file(path).map_err(|error| {
+                inadmissible("policy-differs", format!("cannot read `{}`: {error}", path.display()))
             })
         };
         let module = read(&self.policy_module)?;
         let data = String::from_utf8(read(&self.policy_data)?)
-            .map_err(|fault| no("policy-differs", fault))?;
+            .map_err(|error| inadmissible("policy-differs", error))?;
         match policy_digest(&module, &data) {
             Ok(digest) if digest == trust.policy => Ok((module, data)),
-            Ok(_) => Err(no(
+            Ok(_) => Err(inadmissible(
                 "policy-differs",
                 "this runner's copy of the policy is another one than its trust file accepts",
             )),
-            Err(fault) => Err(no("policy-differs", fault)),
+            Err(error) => Err(inadmissible("policy-differs", error)),
         }
     }
 }
@@ -135,8 +136,9 @@ pub async fn admit<S: Start>(
     let tool = opened.tool();
     let tool_name = tool.name.clone();
     let wasm = Components::component(&components.tools, &tool.name, tool.digest, "tool-differs")?;
-    let failed =
-        |fault: GuestError| no("plan-refused", format!("the tool gives no plan here: {fault}"));
+    let failed = |error: GuestError| {
+        inadmissible("plan-refused", format!("the tool gives no plan here: {error}"))
+    };
     let draft = match guests
         .ask(GuestKind::Tool, &wasm, &Compute::Plan { arguments: opened.arguments().to_owned() })
         .await
@@ -144,21 +146,25 @@ pub async fn admit<S: Start>(
     {
         Computed::Planned { draft } => draft,
         Computed::Declined { refusal } => {
-            return Err(no(
+            return Err(inadmissible(
                 "plan-differs",
                 format!("the tool makes no plan of these arguments here: {:?}", refusal.reason),
             )
             .into());
         }
-        _ => return Err(no("plan-refused", "the tool's sandbox answered something else").into()),
+        _ => {
+            return Err(
+                inadmissible("plan-refused", "the tool's sandbox answered something else").into()
+            );
+        }
     };
     let derived = opened.derive(draft)?;
     let seen = match backend.preview(&tool_name, derived.sealed().operations()).await {
         Ok(seen) => seen,
         Err(PreviewError::Refused(refusal)) => {
-            return Err(no("world-differs", refusal.reason).into());
+            return Err(inadmissible("world-differs", refusal.reason).into());
         }
-        Err(PreviewError::Backend(fault)) => return Err(fault.into()),
+        Err(PreviewError::Backend(error)) => return Err(error.into()),
     };
     let question = derived.question(seen, now())?;
     let (module, data) = components.policy(trust)?;
@@ -167,11 +173,14 @@ pub async fn admit<S: Start>(
         data,
         input: question.input().to_owned(),
     };
-    let failed = |fault: GuestError| {
-        no("policy-denies", format!("the policy gives no decision here: {fault}"))
+    let failed = |error: GuestError| {
+        inadmissible("policy-denies", format!("the policy gives no decision here: {error}"))
     };
     match guests.ask(GuestKind::Policy, &module, &decide).await.map_err(failed)? {
         Computed::Decided { output } => Ok(question.admit(&output)?),
-        _ => Err(no("policy-denies", "the policy's sandbox answered something else").into()),
+        _ => {
+            Err(inadmissible("policy-denies", "the policy's sandbox answered something else")
+                .into())
+        }
     }
 }

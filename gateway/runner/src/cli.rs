@@ -6,11 +6,11 @@ use crate::cluster;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_backend_directory::index::Index;
 use cofferdam_backend_kubernetes::api::Cluster;
-use cofferdam_backend_kubernetes::check::{Identity, check_aloud};
 use cofferdam_backend_kubernetes::environment::environment;
-use cofferdam_backend_kubernetes::names::RunName;
-use cofferdam_backend_kubernetes::probe::{Enforcement, probe};
+use cofferdam_backend_kubernetes::labels::RunName;
+use cofferdam_backend_kubernetes::network_probe::{Enforcement, probe};
 use cofferdam_backend_kubernetes::reap::{Reaped, reap};
+use cofferdam_backend_kubernetes::self_check::{Identity, check_aloud};
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::left_out::LeftOut;
@@ -58,7 +58,7 @@ enum Command {
     Survey,
 }
 
-/// Exit code of a probe that found policies not enforced: not that of a fault.
+/// Exit code of a probe that found policies not enforced: not that of an error.
 const NOT_ENFORCED: u8 = 3;
 
 /// Its options.
@@ -164,7 +164,7 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
                 let checked = check_aloud(&credential, identity, |words| eprintln!("{words}")).await;
                 let (ok, said) = match &checked {
                     Ok(()) => (true, format!("every fence around `{}` stands", identity.account())),
-                    Err(fault) => (false, fault.to_string()),
+                    Err(error) => (false, error.to_string()),
                 };
                 if options.json {
                     println!(
@@ -192,7 +192,7 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
             Command::Reap => {
                 let reaped = reap(&Cluster::connect(&credential)?, Timestamp::now()).await?;
                 show(&reaped, options.json)?;
-                return Ok(if reaped.stuck.is_empty() && reaped.crowded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+                return Ok(if reaped.stuck.is_empty() && reaped.overflow.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -233,7 +233,7 @@ mod tests {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         match (parse(&words), expect) {
             (Ok((got, _)), Ok(expect)) => assert_eq!(got, expect, "{line}"),
-            (Err(fault), Err(part)) => assert!(fault.to_string().contains(part), "{fault}"),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
             (got, _) => panic!("{line}: {:?}", got.map(|(command, _)| command)),
         }
     }

@@ -3,9 +3,9 @@
 
 use crate::roles::Server;
 use anyhow::{Context as _, Result, bail};
-use cofferdam_backend_kubernetes::check::{Identity, check};
 use cofferdam_backend_kubernetes::credential::Credential;
 use cofferdam_backend_kubernetes::environment::environment;
+use cofferdam_backend_kubernetes::self_check::{Identity, check};
 use cofferdam_core::model::trust::Environment;
 use std::path::{Path, PathBuf};
 

@@ -56,18 +56,18 @@ pub struct Session {
     _guest: Box<dyn Send>,
 }
 
-fn fault(code: &str, detail: impl ToString) -> GuestError {
+fn error(code: &str, detail: impl ToString) -> GuestError {
     GuestError { code: code.to_owned(), detail: detail.to_string() }
 }
 
 impl Session {
     /// The next answer; the guest that closes its socket without one has failed.
     pub async fn next(&mut self) -> Result<(Computed, Vec<u8>), GuestError> {
-        let frame = read_async(&mut self.stream).await.map_err(|lost| fault("lost", lost))?;
+        let frame = read_async(&mut self.stream).await.map_err(|lost| error("lost", lost))?;
         let frame =
-            frame.ok_or_else(|| fault("lost", "the guest process ended without an answer"))?;
+            frame.ok_or_else(|| error("lost", "the guest process ended without an answer"))?;
         let computed = cofferdam_core::model::json::strict_into(&frame.header)
-            .map_err(|bad| fault("output", bad))?;
+            .map_err(|bad| error("output", bad))?;
         Ok((computed, frame.body))
     }
 
@@ -77,10 +77,10 @@ impl Session {
         message: &impl Serialize,
         body: Vec<u8>,
     ) -> Result<(), GuestError> {
-        let header = serde_json::to_vec(message).map_err(|bad| fault("output", bad))?;
+        let header = serde_json::to_vec(message).map_err(|bad| error("output", bad))?;
         write_async(&mut self.stream, &Frame { header, body })
             .await
-            .map_err(|lost| fault("lost", lost))
+            .map_err(|lost| error("lost", lost))
     }
 }
 
@@ -130,17 +130,17 @@ impl<S: Start> Guests<S> {
                 computed => return Ok(computed),
             }
         }
-        Err(fault("artefact", "the guest does not take what it compiled itself"))
+        Err(error("artefact", "the guest does not take what it compiled itself"))
     }
 
     async fn begin(&self, compute: &Compute, body: Vec<u8>) -> Result<Session, GuestError> {
-        let (ours, theirs) = StdStream::pair().map_err(|fail| fault("spawn", fail))?;
+        let (ours, theirs) = StdStream::pair().map_err(|fail| error("spawn", fail))?;
         let guest = self
             .start
             .start(OwnedFd::from(theirs))
-            .map_err(|fail| fault("spawn", format!("cannot start `cofferdam-guest`: {fail}")))?;
-        ours.set_nonblocking(true).map_err(|fail| fault("spawn", fail))?;
-        let stream = UnixStream::from_std(ours).map_err(|fail| fault("spawn", fail))?;
+            .map_err(|fail| error("spawn", format!("cannot start `cofferdam-guest`: {fail}")))?;
+        ours.set_nonblocking(true).map_err(|fail| error("spawn", fail))?;
+        let stream = UnixStream::from_std(ours).map_err(|fail| error("spawn", fail))?;
         let mut session = Session { stream, _guest: guest };
         session.send(compute, body).await?;
         Ok(session)
@@ -174,12 +174,12 @@ impl<S: Start> Guests<S> {
         let (engine, artefact) = match within(COMPILE, session.next()).await? {
             (Computed::Artefact { engine }, artefact) => (engine, artefact),
             (Computed::Failed { code, detail }, _) => return Err(GuestError { code, detail }),
-            _ => return Err(fault("output", "the guest answered something else")),
+            _ => return Err(error("output", "the guest answered something else")),
         };
         let sealed = self
             .key
             .seal(&format!("{digest} {engine}"), &artefact)
-            .map_err(|fail| fault("artefact", fail))?;
+            .map_err(|fail| error("artefact", fail))?;
         // Kept for the next time; a failure to keep it hinders nothing. Renamed, so that no reader
         // sees half of one.
         let temporary = place.with_extension(format!("{}.writing", std::process::id()));
@@ -198,6 +198,6 @@ async fn within<T>(
 ) -> Result<T, GuestError> {
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
-        Err(_) => Err(fault("time", format!("no answer within {} s", limit.as_secs()))),
+        Err(_) => Err(error("time", format!("no answer within {} s", limit.as_secs()))),
     }
 }

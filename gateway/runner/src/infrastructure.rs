@@ -11,9 +11,9 @@ use cofferdam_backend_directory::journal::Journal;
 use cofferdam_backend_directory::look::Looker as TreeLooker;
 use cofferdam_backend_kubernetes::Kubernetes;
 use cofferdam_backend_kubernetes::api::Cluster;
-use cofferdam_backend_kubernetes::check::Identity;
 use cofferdam_backend_kubernetes::credential::Credential;
 use cofferdam_backend_kubernetes::look::Looker as ClusterLooker;
+use cofferdam_backend_kubernetes::self_check::Identity;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
@@ -163,9 +163,9 @@ impl Acted {
             Self::Cluster(credential, write) => {
                 let ago = settings.checked_ms.map(Duration::from_millis);
                 let jobs = settings.job_identity;
-                let kubernetes =
-                    Kubernetes::connect(Credential::clone(&credential), write, jobs)?.stood(ago);
-                let checked = kubernetes.stands().await?;
+                let kubernetes = Kubernetes::connect(Credential::clone(&credential), write, jobs)?
+                    .last_checked(ago);
+                let checked = kubernetes.check_fences().await?;
                 same(&credential, &settings.environment).await?;
                 Ok(Backend::Kubernetes(kubernetes, checked))
             }

@@ -26,7 +26,7 @@ use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::stage::drift;
 use cofferdam_core::stage::readmit::LeasedPlan;
 use cofferdam_process::writable::obstacle;
-use executor::Ground;
+use executor::JobContext;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ impl ActError {
     fn obstacle(&self) -> Option<Obstacle> {
         match self {
             Self::Recorder(_) | Self::Lost => None,
-            Self::Backend(fault) => fault.obstacle(),
+            Self::Backend(error) => error.obstacle(),
         }
     }
 }
@@ -121,8 +121,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 }
                 Err(_) if over() => return Ok(None),
                 // What it cannot ask now it cannot change now.
-                Err(fault) => {
-                    tracing::warn!(what = "infrastructure", error = %fault, "the infrastructure cannot be asked; claims no job for now");
+                Err(error) => {
+                    tracing::warn!(what = "infrastructure", error = %error, "the infrastructure cannot be asked; claims no job for now");
                     tokio::time::sleep(CONGESTED).await;
                     continue;
                 }
@@ -133,7 +133,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 Ok(_) => {}
                 // It is being restarted, and hands over a fresh socket then.
                 Err(RoleError::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
-                Err(fault) => return Err(fault.into()),
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -161,10 +161,10 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 _ => self.recover(&lease, &leased, &step).await,
             }
         };
-        let Err(fault) = work.instrument(span).await else { return Ok(call) };
+        let Err(error) = work.instrument(span).await else { return Ok(call) };
         // One that cannot go on is let go of, so that it holds up neither this place nor the
         // others.
-        let Some(obstacle) = fault.obstacle() else { return Err(fault) };
+        let Some(obstacle) = error.obstacle() else { return Err(error) };
         tracing::error!(%call, %fence, "the job cannot go on at present: {obstacle}");
         lease.let_go(obstacle).await?;
         Ok(call)
@@ -202,8 +202,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         self.backend.ready()?;
         let lost = Lost::of(leased);
         // A runner that was lost before it could record its namespace may have left one.
-        if let Err(fault) = self.backend.sweep(&lost).await {
-            return self.cannot_begin(lease, &lost, fault, step).await;
+        if let Err(error) = self.backend.sweep(&lost).await {
+            return self.cannot_begin(lease, &lost, error, step).await;
         }
         // Where its own rights will be: admission holds the stored preview against the runner's
         // own.
@@ -229,8 +229,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 let ending = Ending::new(Outcome::Refused, no.code, no.detail);
                 return self.finish(lease, ending.into(), Left::Nothing, &targets, step).await;
             }
-            Err(Unadmitted::Backend(fault)) => {
-                return self.cannot_begin(lease, &lost, fault, step).await;
+            Err(Unadmitted::Backend(error)) => {
+                return self.cannot_begin(lease, &lost, error, step).await;
             }
         };
         step(JobStep::Admitted);
@@ -245,14 +245,14 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
             .await
         {
             Ok(run) => run,
-            Err(fault) => {
-                let ending = match &fault {
+            Err(error) => {
+                let ending = match &error {
                     EffectError::Unwritable(obstacle) => Ending::unable(
                         UNWRITABLE,
                         obstacle,
                         &self.backend.remaining(&BTreeSet::new()),
                     ),
-                    _ => Ending::new(Outcome::Failed, "namespace-failed", fault),
+                    _ => Ending::new(Outcome::Failed, "namespace-failed", error),
                 };
                 return self
                     .finish(lease, ending.into(), Left::Perhaps(&name), &targets, step)
@@ -262,15 +262,15 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         step(JobStep::NamespaceMade);
         let name = run.name();
         let uid = run.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
-        if let Err(fault) =
+        if let Err(error) =
             lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await
         {
             // Only this runner knows of it: what was made in a cluster under a dead fence goes at
             // once. A private copy is swept by the next lease.
-            if fault == RoleError::Fenced && !B::COMMITS {
+            if error == RoleError::Fenced && !B::COMMITS {
                 self.backend.remove(lease.call(), &Left::Own(&run), &targets).await?;
             }
-            return Err(fault.into());
+            return Err(error.into());
         }
         step(JobStep::NamespaceRecorded);
         let acting = self.act(lease, &plan, &trust, &mut run, step);
@@ -285,16 +285,16 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         &self,
         lease: &Lease<R>,
         lost: &Lost<'_>,
-        fault: BackendError,
+        error: BackendError,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActError> {
-        let BackendError::Here(obstacle) = fault else { return Err(fault.into()) };
+        let BackendError::Here(obstacle) = error else { return Err(error.into()) };
         tracing::error!(call = %lease.call(), "a job cannot begin: {obstacle}");
         let ending =
             Ending::unable("cannot-begin", &obstacle, &self.backend.remaining(&BTreeSet::new()));
         self.record(lease, ending.into(), step).await?;
         let namespace = self.backend.sweep(lost).await?;
-        self.close(lease, recover::found(namespace.as_deref()), &lost.targets(), step).await
+        self.close(lease, recover::swept(namespace.as_deref()), &lost.targets(), step).await
     }
 
     /// From the consumed permit to the committed effect.
@@ -325,12 +325,12 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         match lease.report(RunnerEvent::Acting).await {
             Ok(_) => {}
             Err(RoleError::Refused(_)) => return Ok(self.cancelled(&BTreeSet::new()).into()),
-            Err(fault) => return Err(fault.into()),
+            Err(error) => return Err(error.into()),
         }
         step(JobStep::ActingRecorded);
         let host = Host::new(lease.call().clone(), started);
-        let ground = Ground { lease, plan, commands: &trust.commands, host: &host, step };
-        if let Some(ending) = self.drive(&ground, run, &executor).await? {
+        let context = JobContext { lease, plan, commands: &trust.commands, host: &host, step };
+        if let Some(ending) = self.run_executor(&context, run, &executor).await? {
             return Ok(ending.meanwhile(&meanwhile(plan, run)).into());
         }
         step(JobStep::ExecutorFinished);
@@ -368,10 +368,10 @@ fn meanwhile(plan: &LeasedPlan, run: &impl Run) -> Vec<Difference> {
 /// The runner's own trust file, or what is in the way.
 fn trust(path: &Path) -> Result<Trust, Obstacle> {
     let text =
-        std::fs::read_to_string(path).map_err(|fault| obstacle(path, "cannot be read", &fault))?;
-    let unfit = |fault: TrustError| {
+        std::fs::read_to_string(path).map_err(|error| obstacle(path, "cannot be read", &error))?;
+    let unfit = |error: TrustError| {
         Obstacle::new(
-            format!("`{}` cannot be used: {fault}", path.display()),
+            format!("`{}` cannot be used: {error}", path.display()),
             "restore it from a copy",
         )
     };

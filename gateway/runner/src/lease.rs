@@ -113,11 +113,11 @@ impl<R: Recorder> Lease<R> {
         match moved {
             Ok(Claimed::Recorded(recorded)) => Ok(recorded),
             Ok(_) => Err(RoleError::Unavailable("the recorder answered something else".to_owned())),
-            Err(fault) => {
-                if fault == RoleError::Fenced {
+            Err(error) => {
+                if error == RoleError::Fenced {
                     self.state.store(LOST, Ordering::Release);
                 }
-                Err(fault)
+                Err(error)
             }
         }
     }

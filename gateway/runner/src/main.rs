@@ -26,8 +26,8 @@ fn main() -> ExitCode {
         confined.and_then(|()| if arguments.is_empty() { start() } else { cli::run(&arguments) });
     match done {
         Ok(code) => code,
-        Err(fault) => {
-            eprintln!("cofferdam-runner: {}", escape::chain(fault.as_ref()));
+        Err(error) => {
+            eprintln!("cofferdam-runner: {}", escape::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -40,7 +40,7 @@ enum Ready {
     Reaper(Box<reaper::Reaper>),
 }
 
-/// A fault that was reported is the supervisor's to say, and is not said twice.
+/// An error that was reported is the supervisor's to say, and is not said twice.
 fn start() -> Result<ExitCode> {
     cofferdam_process::signal::ignore();
     let inherited = Arc::new(Inherited::from_stdin()?);
@@ -56,8 +56,8 @@ fn start() -> Result<ExitCode> {
     };
     let role = match role {
         Ok(role) => role,
-        Err(fault) => {
-            inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
+        Err(error) => {
+            inherited.report(&Report::Failed(escape::chain(error.as_ref())))?;
             return Ok(ExitCode::FAILURE);
         }
     };

@@ -4,10 +4,10 @@
 use crate::cluster::{Cluster, until};
 use crate::installation::repository;
 use cofferdam_backend_kubernetes::api::{self, ApiError, Manager, Mode, Only};
-use cofferdam_backend_kubernetes::check::{Identity, check};
 use cofferdam_backend_kubernetes::credential::Credential;
-use cofferdam_backend_kubernetes::guard::{Guard, guards};
-use cofferdam_backend_kubernetes::names::{Marks, RunName};
+use cofferdam_backend_kubernetes::labels::{Marks, RunName};
+use cofferdam_backend_kubernetes::run_objects::{Guard, guards};
+use cofferdam_backend_kubernetes::self_check::{Identity, check};
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use cofferdam_testkit::build::call_id;

@@ -7,7 +7,7 @@ use super::fences::wait;
 use crate::cluster::{Cluster, Event, until};
 use crate::installation::repository;
 use cofferdam_backend_kubernetes::api::{Mode, Only};
-use cofferdam_backend_kubernetes::check::Identity;
+use cofferdam_backend_kubernetes::self_check::Identity;
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use serde_json::{Value, json};
 use std::path::Path;

@@ -4,8 +4,8 @@
 use super::client::{EVERY, PROVISIONER, block, checked, install, installed};
 use super::installation::ClusterInstallation;
 use crate::cluster::{Cluster, until};
-use cofferdam_backend_kubernetes::check::{CheckError, Identity, check_aloud};
 use cofferdam_backend_kubernetes::credential::Credential;
+use cofferdam_backend_kubernetes::self_check::{CheckError, Identity, check_aloud};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Mutex;

@@ -42,7 +42,7 @@ fn check(text: &str, changes: &[(&str, Option<Value>)], expect: &Expect) {
     let changes: Vec<_> = changes.iter().map(|(at, value)| (path(at), value.clone())).collect();
     let shown = match super::patch(Format::Yaml, text, &Position::default(), &changes) {
         Ok(after) => diff(text, &after),
-        Err(fault) => format!("{fault}\n"),
+        Err(error) => format!("{error}\n"),
     };
     expect.assert_eq(&shown);
 }

@@ -130,7 +130,7 @@ impl Index {
             .or_else(|| place(&nowhere))
             .and_then(|(path, at)| self.at(path, *at))
             .map(|(found, _)| found)?;
-        let fault = |code, reason, remedy| FindError::Built {
+        let error = |code, reason, remedy| FindError::Built {
             target: Box::new(target.clone()),
             code,
             reason,
@@ -149,7 +149,7 @@ impl Index {
                     "is not built: `{}` gives {name} in namespace {namespace}, by {by}",
                     found.place()
                 );
-                Some(fault("built-otherwise", reason, "name it as it is built"))
+                Some(error("built-otherwise", reason, "name it as it is built"))
             }
             Built::Several { .. } => exact.and_then(|_| several(target, &found)),
             Built::Not { what, key, place } => {
@@ -157,7 +157,7 @@ impl Index {
                     "is in `{}`, which is {what} and no object: `{key}` in {place} names it",
                     found.place()
                 );
-                Some(fault(
+                Some(error(
                     "not-an-object",
                     reason,
                     "name the object that is built, or have a person edit that file",

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 pub(super) type Stages = BTreeMap<PathBuf, Staged>;
 
 /// What cannot be done with a file of the tree.
-pub(super) fn unplaced(path: &Path, fault: &io::Error) -> Obstacle {
-    obstacle(path, "cannot be replaced", fault)
+pub(super) fn unplaced(path: &Path, error: &io::Error) -> Obstacle {
+    obstacle(path, "cannot be replaced", error)
 }
 
 impl Journal {
@@ -39,14 +39,14 @@ impl Journal {
         for line in todo {
             let put =
                 staged.remove(&line.path).map_or_else(|| self.put(entry, line), Staged::place);
-            if let Err(fault) = put {
-                return Err(self.hindered(entry, unplaced(&line.path, &fault)));
+            if let Err(error) = put {
+                return Err(self.hindered(entry, unplaced(&line.path, &error)));
             }
         }
         let record = self.record(&entry.call);
         fs::rename(&record, self.applied(&entry.call)).and_then(|()| self.sync()).map_err(
-            |fault| {
-                let Obstacle { cause, remedy } = obstacle(&record, "cannot be renamed", &fault);
+            |error| {
+                let Obstacle { cause, remedy } = obstacle(&record, "cannot be renamed", &error);
                 Hindered {
                     obstacle: Obstacle {
                         cause: format!("its files are written, and {cause}"),
@@ -93,7 +93,7 @@ impl Journal {
                     .and_then(|()| self.root.stage(&line.path, content.as_bytes(), &suffix));
                 staged.insert(
                     line.path.clone(),
-                    stage.map_err(|fault| unplaced(&line.path, &fault))?,
+                    stage.map_err(|error| unplaced(&line.path, &error))?,
                 );
             }
         }
@@ -104,8 +104,8 @@ impl Journal {
     pub(super) fn unstage(&self, call: &CallId) {
         let Ok(Some(entry)) = self.load(call, super::WRITING) else { return };
         for line in entry.files.iter().filter(|line| line.content.is_some()) {
-            if let Err(fault) = self.sweep(&line.path, &suffix(call)) {
-                tracing::warn!(%call, path = %line.path.display(), error = %fault, "a temporary file cannot be removed from the tree");
+            if let Err(error) = self.sweep(&line.path, &suffix(call)) {
+                tracing::warn!(%call, path = %line.path.display(), error = %error, "a temporary file cannot be removed from the tree");
             }
         }
     }
@@ -133,7 +133,7 @@ impl Journal {
             .root
             .remove(&path.with_file_name(format!(".{}.{suffix}", name.to_string_lossy())))
         {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
@@ -142,7 +142,7 @@ impl Journal {
     pub(super) fn seen(&self, path: &Path) -> Seen {
         match self.root.read(path, FILE) {
             Ok(bytes) => Seen::Is(ObjectDigest::of(&bytes)),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Seen::Gone,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Seen::Gone,
             Err(_) => Seen::Else,
         }
     }

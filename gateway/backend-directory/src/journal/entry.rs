@@ -1,6 +1,6 @@
 //! What a journal holds and what comes of it: plain data, without the files themselves.
 
-use crate::namespace::ChangedFile;
+use crate::private_copy::ChangedFile;
 use cofferdam_backend::outcome::UNWRITABLE;
 use cofferdam_core::model::id::{CallId, Fence, ObjectDigest};
 use cofferdam_core::model::job::Obstacle;

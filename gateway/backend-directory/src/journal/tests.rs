@@ -2,7 +2,7 @@
 //! changed meanwhile.
 
 use super::*;
-use crate::namespace::ChangedFile;
+use crate::private_copy::ChangedFile;
 use cofferdam_core::model::id::{Fence, ObjectDigest};
 
 struct Desk {

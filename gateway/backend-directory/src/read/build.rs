@@ -1,6 +1,7 @@
 //! Nodes from the events of the YAML parser, with their places in bytes. Never decides what a flaw
 //! means for an object.
 
+use super::indicators::{dash, indicator};
 use super::node::{Entry, Node, Shape};
 use super::plain::plain;
 use super::{Document, TEMPLATE, Unclear};
@@ -373,36 +374,4 @@ fn named(node: &Node, braces: bool) -> (String, Option<&'static str>) {
 pub(super) fn repeated(entries: &[Entry]) -> Option<&Entry> {
     let mut seen = HashSet::with_capacity(entries.len());
     entries.iter().find(|entry| !seen.insert(entry.key.as_str()))
-}
-
-/// Where the dash of a block sequence's member is, in the text before the member. Anchors, tags and
-/// comments may be between the two.
-pub(crate) fn dash(before: &str) -> Option<usize> {
-    let mut before = before;
-    loop {
-        before = before.trim_end();
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = before.get(start..)?;
-        let comment = if line.trim_start().starts_with('#') { Some(0) } else { line.find(" #") };
-        let word =
-            before.rfind([' ', '\n']).map_or(before, |at| before.get(at + 1..).unwrap_or_default());
-        if let Some(comment) = comment {
-            before = before.get(..start + comment)?;
-        } else if word.starts_with(['&', '!']) {
-            before = before.get(..before.len() - word.len())?;
-        } else {
-            return before.ends_with('-').then(|| before.len() - 1);
-        }
-    }
-}
-
-/// Where a line's last word is the header of a block scalar. A comment may follow it.
-fn indicator(line: &str) -> Option<usize> {
-    let comments = line.rmatch_indices(" #").map(|(at, _)| at);
-    std::iter::once(line.len()).chain(comments).find_map(|end| {
-        let word = line.get(..end)?.trim_end();
-        let digits = |character: char| matches!(character, '+' | '-') || character.is_ascii_digit();
-        let at = word.trim_end_matches(digits).len().checked_sub(1)?;
-        matches!(word.as_bytes().get(at), Some(b'|' | b'>')).then_some(at)
-    })
 }

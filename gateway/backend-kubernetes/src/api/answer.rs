@@ -110,11 +110,11 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
-/// Whether a transport's fault means that the server did not receive the request.
-pub(super) fn sent(fault: &kube::Error) -> ApiError {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(fault);
+/// Whether a transport's error means that the server did not receive the request.
+pub(super) fn sent(error: &kube::Error) -> ApiError {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut words = Vec::new();
-    let mut refused = matches!(fault, kube::Error::Auth(_));
+    let mut refused = matches!(error, kube::Error::Auth(_));
     while let Some(inner) = source {
         words.push(inner.to_string());
         // Connecting is all that the operating system refuses in this way: nothing was sent on a
@@ -189,11 +189,11 @@ mod tests {
         check(429, "later", &refused(429, "Said", "later"));
         check(500, "broken", &ApiError::Unclear("500 Internal Server Error: broken".to_owned()));
         let unasked = "Internal error occurred: failed calling webhook \"images.example.com\": failed to call webhook: Post \"https://x\": refused";
-        let fault = refusal(
+        let error = refusal(
             StatusCode::INTERNAL_SERVER_ERROR,
             json!({"message": unasked}).to_string().as_bytes(),
         );
-        assert_eq!((fault.webhook(), fault.is_unclear()), (Some("images.example.com"), true));
+        assert_eq!((error.webhook(), error.is_unclear()), (Some("images.example.com"), true));
         assert_eq!(ApiError::Unclear("500: broken".to_owned()).webhook(), None);
         check(504, "late", &ApiError::Unclear("504 Gateway Timeout: late".to_owned()));
         let untyped = format!("{UNTYPED} (/d; /v1, Kind=ConfigMap): .data.a: expected string");

@@ -50,7 +50,7 @@ impl Bearer {
     }
 
     /// A token that is good for a while; another one than this, which the server did not take. A
-    /// fault means that nothing was asked in its name.
+    /// error means that nothing was asked in its name.
     pub fn token<'a>(&'a self, refused: Option<&'a str>) -> Given<'a> {
         Box::pin(async move {
             let mut held = self.0.held.lock().await;
@@ -79,8 +79,8 @@ impl Bearer {
 /// Whether there is a token now may be unclear; that nothing was asked with it is not. And what is
 /// not there, or is another, is the ServiceAccount or what its tokens are bound to: never the
 /// object that the token was to be used on.
-fn unasked(fault: ApiError) -> ApiError {
-    match fault {
+fn unasked(error: ApiError) -> ApiError {
+    match error {
         ApiError::Unclear(why) => ApiError::Unreachable(why),
         gone if gone.is_not_found() || gone.is_conflict() => {
             ApiError::Unreachable(format!("the job has no identity any more: {gone}"))

@@ -1,14 +1,14 @@
 //! One object applied as the tool's own field manager, never by force: at a target over the state
 //! that was approved, or into the run's own namespace.
 
-use super::change::{Change, Write};
+use super::pinned_write::{Change, Write};
 use super::{PAUSE, TRIES, Undo, compare, has, is_as_approved, refused, unknown};
 use crate::api::{ApiError, Cluster, Manager, Mode};
+use crate::error_text;
 use crate::namespace::{Namespace, RIGHTS_WAIT};
 use crate::object;
-use crate::pace::Pace;
+use crate::poll::Poll;
 use crate::preview::filled;
-use crate::words;
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend::host_values::Host;
 use cofferdam_core::model::operation::Target;
@@ -107,19 +107,19 @@ impl Namespace {
     ) -> Result<Value, EffectError> {
         let manager = Manager { name: &self.manager, force: false };
         let mut unclear: Option<ApiError> = None;
-        let mut pace = Pace::within(RIGHTS_WAIT);
+        let mut poll = Poll::within(RIGHTS_WAIT);
         let mut tries = 0;
         while tries < TRIES {
             match job.apply(at, sent, manager, Mode::Real).await {
                 Ok(object) => return Ok(object),
-                Err(fault) if fault.is_unclear() => unclear = Some(fault),
+                Err(error) if error.is_unclear() => unclear = Some(error),
                 // Another API server may see a right or a guard later than the one that was asked
                 // before; nothing was done.
-                Err(fault) if is_unseen(&fault) && pace.again().await => continue,
-                Err(fault) => {
+                Err(error) if is_unseen(&error) && poll.again().await => continue,
+                Err(error) => {
                     return Err(match unclear {
                         Some(unclear) => unknown(target, "the next attempt was refused", &unclear),
-                        None => refused(target, &fault),
+                        None => refused(target, &error),
                     });
                 }
             }
@@ -128,7 +128,7 @@ impl Namespace {
         }
         Err(unclear.map_or_else(
             || EffectError::Conflict(target.clone()),
-            |fault| unknown(target, "no attempt got a clear answer", &fault),
+            |error| unknown(target, "no attempt got a clear answer", &error),
         ))
     }
 
@@ -140,12 +140,12 @@ impl Namespace {
         target: &Target,
     ) -> Result<(), EffectError> {
         let manager = Manager { name: &self.manager, force: false };
-        let mut pace = Pace::within(RIGHTS_WAIT);
+        let mut poll = Poll::within(RIGHTS_WAIT);
         loop {
             match job.apply(at, sent, manager, Mode::DryRun).await {
                 Ok(_) => return Ok(()),
-                Err(fault) if (fault.is_unclear() || is_unseen(&fault)) && pace.again().await => {}
-                Err(fault) => return Err(refused(target, &fault)),
+                Err(error) if (error.is_unclear() || is_unseen(&error)) && poll.again().await => {}
+                Err(error) => return Err(refused(target, &error)),
             }
         }
     }
@@ -153,8 +153,8 @@ impl Namespace {
 
 /// A right that the server's authorizer has not seen yet, or a guard that its admission has not
 /// seen yet. Admission refuses with the same status, and in other words.
-fn is_unseen(fault: &ApiError) -> bool {
-    fault.is_unauthorized() || fault.is_about_rights() || words::is_unguarded(fault)
+fn is_unseen(error: &ApiError) -> bool {
+    error.is_unauthorized() || error.is_about_rights() || error_text::is_unguarded(error)
 }
 
 /// Whether all that was written of an object was written by this manager: no other client created

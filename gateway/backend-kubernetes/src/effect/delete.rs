@@ -1,13 +1,13 @@
 //! One object deleted, in the state that was approved, and followed until it is gone or seen to be
 //! held; and one that was deleted written again, and held against what it was.
 
-use super::change::{Change, Write};
+use super::pinned_write::{Change, Write};
 use super::{Undo, is_as_approved, look, refused, unknown};
 use crate::api::{ApiError, Cluster, Mode, Only};
 use crate::held;
 use crate::namespace::Namespace;
 use crate::object;
-use crate::pace::Pace;
+use crate::poll::Poll;
 use crate::preview::compare::differences;
 use cofferdam_backend::effect_error::{EffectError, Going};
 use cofferdam_core::model::ceiling::EPHEMERAL;
@@ -67,7 +67,7 @@ impl Namespace {
             return remove(&job, &at, target, uid, is_it).await;
         }
         // There the job reads nothing; the whole namespace goes anyway.
-        job.delete(&at, Only::Uid(uid), Mode::Real).await.map_err(|fault| refused(target, &fault))
+        job.delete(&at, Only::Uid(uid), Mode::Real).await.map_err(|error| refused(target, &error))
     }
 
     /// Writes a deleted object again. Only if it is still absent; what comes back is what it was,
@@ -75,11 +75,11 @@ impl Namespace {
     pub(super) async fn restore(&self, object: &Value, target: &Target) -> Result<(), EffectError> {
         let job = self.job().await?;
         let at = self.at(target)?;
-        let mut pace = Pace::within(GONE);
+        let mut poll = Poll::within(GONE);
         loop {
             match look(&job, &at, target, None).await? {
                 None => break,
-                Some(live) if object::is_terminating(&live) && pace.again().await => {}
+                Some(live) if object::is_terminating(&live) && poll.again().await => {}
                 Some(_) => return Err(EffectError::Conflict(target.clone())),
             }
         }
@@ -113,10 +113,10 @@ async fn remove(
 ) -> Result<(), EffectError> {
     let change = Change { job, at, target, write: Write::Delete };
     change.make(is_before, |live| is_gone(live, uid)).await?;
-    let mut pace = Pace::within(GOING);
+    let mut poll = Poll::within(GOING);
     let accepted = ApiError::Unclear("its deletion was accepted".to_owned());
     while !is_gone(look(job, at, target, Some(&accepted)).await?.as_ref(), uid) {
-        if !pace.again().await {
+        if !poll.again().await {
             return Err(unknown(target, "it is still there", &accepted));
         }
     }
@@ -131,12 +131,12 @@ async fn left(
     uid: &str,
 ) -> Result<Option<Value>, EffectError> {
     let accepted = ApiError::Unclear("its deletion was accepted".to_owned());
-    let mut pace = Pace::within(FOLLOWED);
+    let mut poll = Poll::within(FOLLOWED);
     loop {
         let live = look(job, at, target, Some(&accepted))
             .await?
             .filter(|live| object::uid(live) == Some(uid));
-        if live.is_none() || !pace.again().await {
+        if live.is_none() || !poll.again().await {
             return Ok(live);
         }
     }

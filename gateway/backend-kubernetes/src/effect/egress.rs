@@ -3,8 +3,8 @@
 //! operation names.
 
 use super::{refused, unknown};
-use crate::guard::{Guard, egress::policy};
 use crate::namespace::{Namespace, own_apply};
+use crate::run_objects::{Guard, egress::policy};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_core::model::operation::Egress;
 use cofferdam_core::model::preview::PreviewedOperation;
@@ -21,11 +21,11 @@ impl Namespace {
         let mut opened = self.opened.clone();
         opened.insert(to.clone());
         let Guard { path, object } = policy(&self.marks, &opened, to, self.server);
-        let answer = own_apply(&self.provisioner, &path, &object).await.map_err(|fault| {
-            if fault.is_unclear() {
-                unknown(&approved.target, "it may be open", &fault)
+        let answer = own_apply(&self.provisioner, &path, &object).await.map_err(|error| {
+            if error.is_unclear() {
+                unknown(&approved.target, "it may be open", &error)
             } else {
-                refused(&approved.target, &fault)
+                refused(&approved.target, &error)
             }
         })?;
         if answer.get("spec") != object.get("spec") {

@@ -3,7 +3,7 @@
 //! look. Never goes on where what was approved differs, or where policy obliges to stop over any
 //! change.
 
-use crate::fault::LookError;
+use crate::look_error::LookError;
 use crate::namespace::Namespace;
 use crate::preview;
 use cofferdam_backend::effect_error::EffectError;
@@ -40,7 +40,7 @@ impl Namespace {
                 return Err(EffectError::Changed(format!("{target} is gone")));
             }
             Err(LookError::Refused(refusal)) => return Err(refusal.into()),
-            Err(LookError::Unavailable(fault)) => return Err(super::refused(target, &fault)),
+            Err(LookError::Unavailable(error)) => return Err(super::refused(target, &error)),
         };
         let Compared { inside, outside } = drift::compare(approved, &now);
         EffectError::unless_held(inside, &outside, self.unchanged)?;

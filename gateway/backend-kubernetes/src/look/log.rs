@@ -1,8 +1,8 @@
 //! The end of a container's log: its newest lines that fit. Never the rest, never a stream.
 
 use crate::api::{ApiError, Cluster};
-use crate::fault::LookError;
-use crate::words::foreign;
+use crate::error_text::foreign;
+use crate::look_error::LookError;
 use cofferdam_backend::refusal::Refusal;
 use cofferdam_core::model::limit;
 use cofferdam_core::model::operation::Target;
@@ -34,7 +34,7 @@ pub(super) async fn read(
     let mut ask = lines;
     loop {
         let query = format!("tailLines={ask}&limitBytes={BYTES}{container}");
-        let answer = cluster.text(&path, &query).await.map_err(|fault| told(fault, target))?;
+        let answer = cluster.text(&path, &query).await.map_err(|error| told(error, target))?;
         if answer.len() < BYTES || ask <= 1 {
             let (shown, cut) = newest(&answer, most);
             return Ok(json!({"lines": shown, "truncated": cut || ask < lines}));
@@ -45,8 +45,8 @@ pub(super) async fn read(
 
 /// Why there is no log. The API server says `bad request` of a container that has not started, and
 /// where a pod has several.
-fn told(fault: ApiError, target: &Target) -> LookError {
-    match &fault {
+fn told(error: ApiError, target: &Target) -> LookError {
+    match &error {
         ApiError::Refused { status: 400, message, .. } => {
             let reason = format!("{target} has no such log now: {}", foreign(message));
             Refusal::new(
@@ -56,7 +56,7 @@ fn told(fault: ApiError, target: &Target) -> LookError {
             )
             .into()
         }
-        _ => LookError::of(fault, &format!("read the log of {target}")),
+        _ => LookError::of(error, &format!("read the log of {target}")),
     }
 }
 
@@ -141,12 +141,12 @@ mod tests {
             namespace: "shop".into(),
             name: "web".into(),
         };
-        let fault = |status| ApiError::Refused {
+        let error = |status| ApiError::Refused {
             status,
             reason: "BadRequest".into(),
             message: "container \"web\" is waiting to start".into(),
         };
-        let LookError::Refused(refusal) = told(fault(400), &target) else { panic!("not refused") };
+        let LookError::Refused(refusal) = told(error(400), &target) else { panic!("not refused") };
         assert_eq!(
             (refusal.code, refusal.reason.as_str()),
             (
@@ -155,6 +155,6 @@ mod tests {
                  start\""
             )
         );
-        assert!(matches!(told(fault(401), &target), LookError::Unavailable(_)));
+        assert!(matches!(told(error(401), &target), LookError::Unavailable(_)));
     }
 }

@@ -1,7 +1,7 @@
 //! What a task's Pod says of itself, and what the API server says when it takes none, as one word
 //! each. What clusters write is quoted, never read for more than these words.
 
-use crate::words::brief;
+use crate::error_text::brief;
 use serde_json::Value;
 use std::time::Duration;
 

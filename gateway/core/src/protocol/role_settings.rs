@@ -6,7 +6,6 @@ use crate::model::run::JobStep;
 use crate::model::trust::Environment;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// How a role speaks to people and telemetry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,10 +129,6 @@ impl JobIdentity {
     }
 }
 
-/// For how long a successful check of the fences counts: no job begins over fences that were not
-/// checked since.
-pub const FENCES: Duration = Duration::from_secs(600);
-
 /// What the viewer is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -182,9 +177,8 @@ pub struct RunnerSettings {
     pub guest: PathBuf,
     /// How a job acts at a cluster's API server; without meaning for a directory.
     pub job_identity: JobIdentity,
-    /// How long ago a runner of this installation, with the same credential, saw its fences hold.
-    /// `None` if none has: it looks for itself, as it does when that is longer ago than
-    /// [`FENCES`].
+    /// How long ago a runner of this installation, with the same credential, passed the check of
+    /// the admission policies, in milliseconds. `None` if none has.
     pub checked_ms: Option<u64>,
     /// A drill: the runner kills itself right after this step of a job's first run.
     pub drill: Option<JobStep>,

@@ -2,6 +2,9 @@
 //! has it done, and compares. The executor's process holds nothing but the numbers of its handles,
 //! and a timeout ends it, never a request on its way.
 
+mod outcome;
+
+use self::outcome::Failure;
 use super::{ActError, Runner};
 use crate::guest_process::{Session, Start};
 use crate::lease::{Lease, Recorder, Stopped};
@@ -14,7 +17,7 @@ use cofferdam_core::model::job::Said;
 use cofferdam_core::model::limit::{NOTE, TASK_OUTPUT};
 use cofferdam_core::model::operation::{Operation, Program, Step};
 use cofferdam_core::model::preview::PreviewedOperation;
-use cofferdam_core::model::run::{JobStep, Outcome};
+use cofferdam_core::model::run::JobStep;
 use cofferdam_core::model::trust::TrustedCommand;
 use cofferdam_core::protocol::role_guest::{
     Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop,
@@ -67,7 +70,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const NOTES: u32 = 100;
 
 /// What a run stands on.
-pub(super) struct Ground<'a, R> {
+pub(super) struct JobContext<'a, R> {
     /// The job's lease.
     pub lease: &'a Lease<R>,
     /// What was admitted.
@@ -81,9 +84,9 @@ pub(super) struct Ground<'a, R> {
 }
 
 /// A run under way: what it stands on, and what came of it so far.
-struct Drive<'a, R, S, B: Backend> {
+struct Execution<'a, R, S, B: Backend> {
     runner: &'a Runner<R, S, B>,
-    ground: &'a Ground<'a, R>,
+    context: &'a JobContext<'a, R>,
     run: &'a mut B::Run,
     /// Handles that were performed, well or not: a handle is consumed.
     used: BTreeSet<(u32, bool)>,
@@ -96,15 +99,6 @@ struct Drive<'a, R, S, B: Backend> {
     /// Why the last one did not happen.
     failure: Option<Failure>,
     stopped: Option<Stopped>,
-}
-
-/// An operation that did not come about as approved.
-struct Failure {
-    index: u32,
-    undo: bool,
-    why: String,
-    /// It may have happened, or something else did.
-    unknown: bool,
 }
 
 fn count(so_far: &mut u32, most: u32, what: &str) -> Result<(), GuestError> {
@@ -125,22 +119,22 @@ fn failed(failure: &str) -> Performed {
 
 impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
     /// Lets the executor drive. None when every operation was done as approved and none undone.
-    pub(super) async fn drive(
+    pub(super) async fn run_executor(
         &self,
-        ground: &Ground<'_, R>,
+        context: &JobContext<'_, R>,
         run: &mut B::Run,
         executor: &[u8],
     ) -> Result<Option<Ending>, ActError> {
-        let operations = ground.plan.sealed().operations();
+        let operations = context.plan.sealed().operations();
         let handles = operations
             .iter()
             .zip(0..)
             .map(|(step, index)| Handle { index, after: step.after.clone() })
             .collect();
         let execute = Compute::Execute { handles, guest_ms: GUEST_MS };
-        let mut drive = Drive {
+        let mut execution = Execution {
             runner: self,
-            ground,
+            context,
             run,
             used: BTreeSet::new(),
             done: BTreeSet::new(),
@@ -152,24 +146,24 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         };
         let mut session = match self.guests.open(GuestKind::Executor, executor, &execute).await {
             Ok(session) => session,
-            Err(fault) => return Ok(Some(drive.trouble(&fault))),
+            Err(error) => return Ok(Some(execution.trouble(&error))),
         };
-        match drive.listen(&mut session).await {
-            Ok(stop) => drive.ending(stop, operations.len()),
-            Err(Trouble::Act(fault)) => Err(fault),
-            Err(Trouble::Guest(fault)) => Ok(Some(drive.trouble(&fault))),
+        match execution.listen(&mut session).await {
+            Ok(stop) => execution.ending(stop, operations.len()),
+            Err(Trouble::Act(error)) => Err(error),
+            Err(Trouble::Guest(error)) => Ok(Some(execution.trouble(&error))),
         }
     }
 }
 
-impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
+impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
     async fn listen(&mut self, session: &mut Session) -> Result<Option<Stop>, Trouble> {
         // Counted here and not only in the sandbox: the guest's process is not believed. Returning
         // ends it.
         let (mut performs, mut observes, mut notes) = (0, 0, 0);
         let end = Instant::now()
             + EXECUTE
-            + Duration::from_secs(task_seconds(self.ground.plan.sealed().operations()));
+            + Duration::from_secs(task_seconds(self.context.plan.sealed().operations()));
         loop {
             let slow = |_| GuestError {
                 code: "time".to_owned(),
@@ -195,7 +189,7 @@ impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
                 Computed::Progress { note } => {
                     count(&mut notes, NOTES, "notes")?;
                     let text = note.chars().take(NOTE).collect();
-                    self.ground
+                    self.context
                         .lease
                         .progress(vec![Said { operation: None, text, skipped: 0 }])
                         .await;
@@ -213,7 +207,7 @@ impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
     /// One handle: may it happen, did it, and did what came out match.
     async fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, ActError> {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
-        let plan = self.ground.plan;
+        let plan = self.context.plan;
         let (Some(wanted), Some(approved)) =
             (plan.sealed().operations().get(at), plan.preview().operations.get(at))
         else {
@@ -234,7 +228,7 @@ impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
             self.failure = Some(Failure { index, undo, why, unknown: false });
             return Ok(failed("out-of-order"));
         }
-        self.stopped = self.ground.lease.stopped();
+        self.stopped = self.context.lease.stopped();
         match self.stopped {
             Some(Stopped::Lost) => return Err(ActError::Lost),
             // What was done is undone all the same: a cancelled job leaves as little as it can.
@@ -242,13 +236,13 @@ impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
             Some(Stopped::Cancelled) | None => {}
         }
         // Looked at before it is recorded as started: most of what cannot happen never starts.
-        if !undo && let Err(fault) = self.run.check(&wanted.operation, approved).await {
-            return Ok(self.fail(index, undo, &fault));
+        if !undo && let Err(error) = self.run.check(&wanted.operation, approved).await {
+            return Ok(self.fail(index, undo, &error));
         }
         let before =
-            if undo { self.ground.host.fields(&approved.after) } else { approved.before.clone() };
-        self.ground.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
-        (self.ground.step)(JobStep::OperationStarted);
+            if undo { self.context.host.fields(&approved.after) } else { approved.before.clone() };
+        self.context.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
+        (self.context.step)(JobStep::OperationStarted);
         let (after, held) = match self.effect(wanted, approved, undo).await {
             Ok(after) => (after, None),
             // The request is done as approved; what it is for is not there yet, so that nothing
@@ -257,11 +251,11 @@ impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
                 let held = going.to_string();
                 (going.after, Some(held))
             }
-            Err(fault) => return Ok(self.fail(index, undo, &fault)),
+            Err(error) => return Ok(self.fail(index, undo, &error)),
         };
-        (self.ground.step)(JobStep::OperationEffected);
-        self.ground.lease.report(RunnerEvent::Done { operation: index, undo, after }).await?;
-        (self.ground.step)(JobStep::OperationRecorded);
+        (self.context.step)(JobStep::OperationEffected);
+        self.context.lease.report(RunnerEvent::Done { operation: index, undo, after }).await?;
+        (self.context.step)(JobStep::OperationRecorded);
         if undo {
             self.undone.insert(index)
         } else {
@@ -283,26 +277,26 @@ impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
         undo: bool,
     ) -> Result<BTreeMap<String, Value>, EffectError> {
         let (told, mut heard) = mpsc::channel(1);
-        let (ground, runner, run) = (self.ground, self.runner, &mut *self.run);
+        let (context, runner, run) = (self.context, self.runner, &mut *self.run);
         let effect = async move {
             let told = told;
             match &wanted.operation {
                 _ if undo => run.undo(approved).await,
                 Operation::Task { program: Program::Command(digest), .. } => {
-                    runner.command(digest, &wanted.operation, approved, ground.commands).await
+                    runner.command(digest, &wanted.operation, approved, context.commands).await
                 }
-                operation => run.perform(operation, approved, ground.host, &told).await,
+                operation => run.perform(operation, approved, context.host, &told).await,
             }
         };
         let passing = async {
             while let Some(said) = heard.recv().await {
-                ground.lease.progress(said).await;
+                context.lease.progress(said).await;
             }
         };
         let after = tokio::join!(effect, passing).0?;
         let (size, room) = (
             after.get("result").and_then(Value::as_str).map_or(0, size_of_result),
-            room(ground.plan.sealed().operations()),
+            room(context.plan.sealed().operations()),
         );
         if matches!(wanted.operation, Operation::Task { .. }) && size > room {
             let why = format!(
@@ -319,7 +313,7 @@ impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
     async fn observe(&self, index: u32, until: Instant) -> Observed {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         let Some(approved) = self
-            .ground
+            .context
             .plan
             .preview()
             .operations
@@ -333,121 +327,13 @@ impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
                 Ok(seen @ (Observed::Ready | Observed::Failed { .. })) => return seen,
                 Ok(seen) => seen,
                 // Not to be seen just now is not failed: the executor decides how long it waits.
-                Err(fault) => Observed::progressing(&fault.to_string()),
+                Err(error) => Observed::progressing(&error.to_string()),
             };
-            if Instant::now() + LOOK >= until || self.ground.lease.stopped().is_some() {
+            if Instant::now() + LOOK >= until || self.context.lease.stopped().is_some() {
                 return seen;
             }
             tokio::time::sleep(LOOK).await;
         }
-    }
-
-    fn fail(&mut self, index: u32, undo: bool, fault: &EffectError) -> Performed {
-        if matches!(fault, EffectError::Differs(_)) {
-            self.differing.insert(index);
-        }
-        let unknown = matches!(fault, EffectError::Unknown(_));
-        // The first thing that is not known is what a person has to look at.
-        if !self.failure.as_ref().is_some_and(|failure| failure.unknown) {
-            self.failure = Some(Failure { index, undo, why: fault.to_string(), unknown });
-        }
-        failed(if matches!(fault, EffectError::Conflict(_) | EffectError::Changed(_)) {
-            "conflict"
-        } else {
-            "refused"
-        })
-    }
-
-    /// What was done and not undone, in words.
-    fn left(&self) -> String {
-        let effects = self.done.difference(&self.undone).chain(&self.differing);
-        self.runner.backend.remaining(&effects.copied().collect())
-    }
-
-    fn trouble(&self, fault: &GuestError) -> Ending {
-        if let Some(failure) = self.failure.as_ref().filter(|failure| failure.unknown) {
-            return self.unknown(failure);
-        }
-        Ending::new(
-            Outcome::Failed,
-            "executor-failed",
-            format!("the executor failed: {fault}; {}", self.left()),
-        )
-    }
-
-    fn unknown(&self, failure: &Failure) -> Ending {
-        let what = if failure.undo { "the undo of operation" } else { "operation" };
-        let detail = format!(
-            "{what} {} may or may not have happened: {}; {}",
-            failure.index,
-            failure.why,
-            self.left()
-        );
-        Ending::new(Outcome::Indeterminate, "effect-unknown", detail)
-    }
-
-    fn ending(self, stop: Option<Stop>, operations: usize) -> Result<Option<Ending>, ActError> {
-        if let Some(failure) = self.failure.as_ref().filter(|failure| failure.unknown) {
-            return Ok(Some(self.unknown(failure)));
-        }
-        let left = self.left();
-        match self.stopped {
-            Some(Stopped::Cancelled)
-                if self.done.len() != operations || !self.undone.is_empty() =>
-            {
-                return Ok(Some(Ending::new(
-                    Outcome::Cancelled,
-                    "cancelled",
-                    format!("the job was cancelled; {left}"),
-                )));
-            }
-            Some(Stopped::Lost) => return Err(ActError::Lost),
-            Some(Stopped::Cancelled) | None => {}
-        }
-        let said = stop
-            .map(|stop| {
-                format!(
-                    "; the executor stopped at operation {} and says {:?}",
-                    stop.index, stop.note
-                )
-            })
-            .unwrap_or_default();
-        if let Some(Failure { index, undo, why, .. }) = self.failure {
-            let what = if undo { "the undo of operation" } else { "operation" };
-            let detail = format!("{what} {index} was not done: {why}{said}; {left}");
-            return Ok(Some(Ending::new(Outcome::Failed, "operation-failed", detail)));
-        }
-        if !self.held.is_empty() {
-            let rest = match operations.saturating_sub(self.done.len()) {
-                0 if self.undone.is_empty() => {
-                    "it goes by itself once nothing holds it any more".to_owned()
-                }
-                _ => format!(
-                    "{} of {operations} operations were done and {} undone; {left}",
-                    self.done.len(),
-                    self.undone.len()
-                ),
-            };
-            let outcome = if self.done.len() == operations && self.undone.is_empty() {
-                Outcome::Held
-            } else {
-                Outcome::Failed
-            };
-            return Ok(Some(Ending::new(
-                outcome,
-                "held",
-                format!("{}; {rest}", self.held.join("; ")),
-            )));
-        }
-        if !said.is_empty() || self.done.len() != operations || !self.undone.is_empty() {
-            let detail = format!(
-                "{} of {operations} operations were done and {} undone{said}; {left}",
-                self.done.len(),
-                self.undone.len()
-            );
-            return Ok(Some(Ending::new(Outcome::Failed, "operation-skipped", detail)));
-        }
-        Ok(None)
     }
 }
 
@@ -460,13 +346,13 @@ enum Trouble {
 }
 
 impl From<ActError> for Trouble {
-    fn from(fault: ActError) -> Self {
-        Self::Act(fault)
+    fn from(error: ActError) -> Self {
+        Self::Act(error)
     }
 }
 
 impl From<GuestError> for Trouble {
-    fn from(fault: GuestError) -> Self {
-        Self::Guest(fault)
+    fn from(error: GuestError) -> Self {
+        Self::Guest(error)
     }
 }

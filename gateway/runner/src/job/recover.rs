@@ -20,14 +20,14 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         let lost = Lost::of(leased);
         if leased.phase == Phase::TearingDown && leased.outcome.is_some() {
             let namespace = self.backend.sweep(&lost).await?;
-            return self.close(lease, found(namespace.as_deref()), &lost.targets(), step).await;
+            return self.close(lease, swept(namespace.as_deref()), &lost.targets(), step).await;
         }
         let (namespace, ending) = self.backend.recover(&lost).await?;
-        self.finish(lease, ending, found(namespace.as_deref()), &lost.targets(), step).await
+        self.finish(lease, ending, swept(namespace.as_deref()), &lost.targets(), step).await
     }
 }
 
 /// What a sweep found, and removed.
-pub(super) fn found<R>(namespace: Option<&str>) -> Left<'_, R> {
+pub(super) fn swept<R>(namespace: Option<&str>) -> Left<'_, R> {
     namespace.map_or(Left::Nothing, Left::Found)
 }

@@ -805,10 +805,10 @@ async fn a_runner_whose_own_folders_are_gone_takes_no_job_and_lets_go_of_the_one
     let world = World::new();
     fs::remove_dir(world.place.path().join("runs")).unwrap();
     let runner = world.runner(None);
-    let Err(ActError::Backend(fault)) = runner.claim(|| false).await.map(drop) else {
+    let Err(ActError::Backend(error)) = runner.claim(|| false).await.map(drop) else {
         panic!("it claimed a job")
     };
-    assert!(fault.to_string().contains("runs` cannot be used: No such file"), "{fault}");
+    assert!(error.to_string().contains("runs` cannot be used: No such file"), "{error}");
     let Ok(Claimed::Leased { job: Some(job) }) =
         world.memory.claim(&Claim::Next { wait_ms: 0 }).await
     else {

@@ -36,14 +36,14 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         };
         let refused =
             |why: String| EffectError::Refused(format!("the task {name} did not run: {why}"));
-        let digest = ComponentDigest::parse(digest).map_err(|fault| refused(fault.to_string()))?;
+        let digest = ComponentDigest::parse(digest).map_err(|error| refused(error.to_string()))?;
         let wasm =
-            self.components.command(digest, trusted).map_err(|fault| refused(fault.to_string()))?;
+            self.components.command(digest, trusted).map_err(|error| refused(error.to_string()))?;
         let guest_ms = u64::from(*seconds) * 1_000;
         let run = Compute::Run { name: name.clone(), input: input.clone(), guest_ms };
         let limit = Duration::from_millis(guest_ms) + START;
         let ran = self.guests.ask_within(limit, GuestKind::Command, &wasm, &run).await;
-        match ran.map_err(|fault| refused(fault.to_string()))? {
+        match ran.map_err(|error| refused(error.to_string()))? {
             Computed::Ran { output, code: 0, .. } => {
                 let mut after = approved.after.clone();
                 after.insert("result".to_owned(), json!(output));

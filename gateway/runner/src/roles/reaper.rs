@@ -6,9 +6,9 @@ use super::{Server, confine};
 use crate::cluster::{admit, credential, files_to_read};
 use anyhow::Result;
 use cofferdam_backend_kubernetes::api::Cluster;
-use cofferdam_backend_kubernetes::check::Identity;
 use cofferdam_backend_kubernetes::credential::Credential;
 use cofferdam_backend_kubernetes::reap::{Reaped, reap};
+use cofferdam_backend_kubernetes::self_check::Identity;
 use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::ReaperSettings;
 use cofferdam_process::confine::{Calls, Confined, Files};
@@ -57,8 +57,8 @@ impl Reaper {
         };
         let cluster = match ready.await {
             Ok(cluster) => cluster,
-            Err(fault) => {
-                inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
+            Err(error) => {
+                inherited.report(&Report::Failed(escape::chain(error.as_ref())))?;
                 return Ok(ExitCode::FAILURE);
             }
         };
@@ -76,7 +76,7 @@ impl Reaper {
                 },
                 _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {
                     Ok(reaped) => going = tell(&reaped, &going),
-                    Err(fault) => tracing::warn!(what = "expired runs", error = %fault, "cannot look for what was left; trying again"),
+                    Err(error) => tracing::warn!(what = "expired runs", error = %error, "cannot look for what was left; trying again"),
                 },
             }
         }
@@ -92,7 +92,7 @@ fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
     for (what, why) in reaped.stuck.iter().filter(|(what, _)| going.contains(what)) {
         tracing::warn!(name = what, error = why, "does not go away; a person has to look");
     }
-    for kind in &reaped.crowded {
+    for kind in &reaped.overflow {
         tracing::error!(
             kind,
             "more of these bear this software's label than one round looks at, and some were not \

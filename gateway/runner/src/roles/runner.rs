@@ -162,8 +162,8 @@ async fn listen(
         // another's then, and the next word says so.
         match given.name.as_str() {
             "recorder" => {
-                if let Err(fault) = recorder.connect(given.into_stream()) {
-                    tracing::warn!(peer = "recorder", error = %fault, "the recorder's socket cannot be used");
+                if let Err(error) = recorder.connect(given.into_stream()) {
+                    tracing::warn!(peer = "recorder", error = %error, "the recorder's socket cannot be used");
                 }
             }
             "telemetry" => voice.take(given.into_stream()),

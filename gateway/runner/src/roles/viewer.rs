@@ -57,8 +57,8 @@ impl Viewer {
         let checked = infrastructure.server().is_some();
         let looker = match infrastructure.connect(&environment).await {
             Ok(looker) => Arc::new(looker),
-            Err(fault) => {
-                inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
+            Err(error) => {
+                inherited.report(&Report::Failed(escape::chain(error.as_ref())))?;
                 return Ok(ExitCode::FAILURE);
             }
         };
@@ -94,9 +94,9 @@ impl Viewer {
                     let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
                     async move { looker.look(look, move || accepted(&trust_file)).await }
                 });
-                if let Err(fault) = ended.await {
+                if let Err(error) = ended.await {
                     let _ending =
-                        breaks.send(format!("the socket to the gateway is broken: {fault}")).await;
+                        breaks.send(format!("the socket to the gateway is broken: {error}")).await;
                 }
             });
         }

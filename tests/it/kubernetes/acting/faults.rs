@@ -12,7 +12,7 @@ use super::namespace::{TestNamespace, scale};
 use crate::cluster::{Cluster, until};
 use crate::kubernetes::client::{installed, rbac};
 use cofferdam_backend::effect_error::EffectError;
-use cofferdam_backend_kubernetes::names::RunName;
+use cofferdam_backend_kubernetes::labels::RunName;
 use cofferdam_core::model::id::Fence;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

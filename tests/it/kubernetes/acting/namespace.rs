@@ -8,7 +8,7 @@ use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend::host_values::Host;
 use cofferdam_backend_kubernetes::Kubernetes;
 use cofferdam_backend_kubernetes::credential::Credential;
-use cofferdam_backend_kubernetes::names::RunName;
+use cofferdam_backend_kubernetes::labels::RunName;
 use cofferdam_backend_kubernetes::namespace::{Namespace, Wanted};
 use cofferdam_backend_kubernetes::teardown::{TeardownError, Traces};
 use cofferdam_core::model::facts::OperationFacts;

@@ -4,8 +4,8 @@
 use super::namespace::{Effect, Job, TestNamespace};
 use crate::cluster::until;
 use crate::kubernetes::node::{plane, room};
-use cofferdam_backend_kubernetes::names::RunName;
-use cofferdam_backend_kubernetes::probe::{Enforcement, probe};
+use cofferdam_backend_kubernetes::labels::RunName;
+use cofferdam_backend_kubernetes::network_probe::{Enforcement, probe};
 use cofferdam_backend_kubernetes::task::{self, Place, Task};
 use cofferdam_core::model::id::Fence;
 use jiff::Timestamp;

@@ -6,7 +6,7 @@ use crate::cluster::until;
 use crate::kubernetes::client::{namespace_path, rbac, reaped_alone};
 use cofferdam_backend_kubernetes::api;
 use cofferdam_backend_kubernetes::credential::Credential;
-use cofferdam_backend_kubernetes::names::{Marks, RunName};
+use cofferdam_backend_kubernetes::labels::{Marks, RunName};
 use cofferdam_backend_kubernetes::namespace::Wanted;
 use cofferdam_backend_kubernetes::pressure::going;
 use cofferdam_backend_kubernetes::reap::{Reaped, reap};
@@ -133,5 +133,5 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     let last = round(now);
     assert_eq!(last.rights, [format!("roles/{lost_name} in reaped")]);
     assert_eq!(last.foreign.len(), CROWD + 1);
-    assert_eq!((&last.crowded, &last.stuck), (&Vec::new(), &Vec::new()));
+    assert_eq!((&last.overflow, &last.stuck), (&Vec::new(), &Vec::new()));
 }

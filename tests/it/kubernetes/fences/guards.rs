@@ -3,7 +3,7 @@
 
 use super::super::client::*;
 use super::{NO_RIGHT, pod_spec, wait};
-use cofferdam_backend_kubernetes::guard::Guard;
+use cofferdam_backend_kubernetes::run_objects::Guard;
 use serde_json::{Value, json};
 
 const QUOTA: &str = "the quota of a run bounds all that it has to bound";

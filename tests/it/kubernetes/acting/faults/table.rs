@@ -8,7 +8,7 @@ use crate::kubernetes::acting::namespace::{Job, WRITE, config_map, connect, targ
 use crate::kubernetes::client::{block, installed, namespace_path, rbac};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend_kubernetes::api::Extent;
-use cofferdam_backend_kubernetes::names::RunName;
+use cofferdam_backend_kubernetes::labels::RunName;
 use cofferdam_backend_kubernetes::teardown::{TeardownError, Traces};
 use cofferdam_core::model::id::{CallId, Fence};
 use serde_json::{Value, json};
@@ -296,7 +296,7 @@ fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked
     let said = ns.remove(job.namespace.name());
     println!("away, the run's end: {said:?}");
     assert!(
-        matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")),
+        matches!(&said, Err(TeardownError::Api { error, .. }) if error.to_string().contains("cannot be reached")),
         "{said:?}"
     );
     assert_eq!(ns.object("configmaps", "away")["data"]["a"], "1");
@@ -473,7 +473,7 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
     let said = ns.sweep(3, &[]);
     println!("sweep: {said:?}");
     assert!(
-        matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")),
+        matches!(&said, Err(TeardownError::Api { error, .. }) if error.to_string().contains("cannot be reached")),
         "{said:?}"
     );
 }

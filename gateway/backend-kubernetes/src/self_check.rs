@@ -1,23 +1,23 @@
 //! The start-up self-check: requests that the cluster must refuse, made with a role's own
 //! credential before it does anything else. A role whose fences do not stand does not start.
-//! Changes nothing: trials are dry runs, against a namespace that `deploy/` makes for them alone.
+//! Changes nothing: probes are dry runs, against a namespace that `deploy/` makes for them alone.
 //!
 //! Asking what oneself may do is not enough: an access review sees RBAC, never an admission policy.
 //! And a refusal counts only in the policy's own words, since another's refusal would hide that the
 //! policy is gone. What was applied and is not yet in effect is waited for.
 
-mod settle;
-mod trial;
+mod probes;
+mod retry;
 
 use super::api::{ApiError, Cluster, Mode};
 use super::credential::Credential;
-use super::names::IDENTITY;
-use super::words;
+use super::error_text;
+use super::labels::IDENTITY;
 use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::JobIdentity;
+use probes::{Answer, Probe, RUN, Right};
+use retry::RetryWindow;
 use serde_json::{Value, json};
-use settle::Patience;
-use trial::{Answer, RUN, Right, Trial};
 
 /// The file of `deploy/` with what impersonation needs.
 const OPTION: &str = "options/impersonation.yaml";
@@ -68,38 +68,38 @@ pub enum CheckError {
         right: String,
     },
     /// A fence is not there, or lets through what it must refuse.
-    #[error("the fence `{fence}` does not stand: {trial} was allowed; apply `deploy/{file}`")]
+    #[error("the fence `{fence}` does not stand: {probe} was allowed; apply `deploy/{file}`")]
     Open {
         /// The policy's name.
         fence: &'static str,
         /// What was tried.
-        trial: &'static str,
+        probe: &'static str,
         /// The file of `deploy/` that has it.
         file: &'static str,
     },
     /// A fence is there, and the API server does not go by it.
     #[error(
-        "the fence `{fence}` is applied and not in effect: {trial} was still allowed after {} s; compare `kubectl get validatingadmissionpolicy,validatingadmissionpolicybinding {fence} -o yaml` with `deploy/{file}`",
-        settle::LONGEST.as_secs()
+        "the fence `{fence}` is applied and not in effect: {probe} was still allowed after {} s; compare `kubectl get validatingadmissionpolicy,validatingadmissionpolicybinding {fence} -o yaml` with `deploy/{file}`",
+        retry::LONGEST.as_secs()
     )]
     Idle {
         /// The policy's name.
         fence: &'static str,
         /// What was tried.
-        trial: &'static str,
+        probe: &'static str,
         /// The file of `deploy/` that has it.
         file: &'static str,
     },
     /// Something else refused, so that the fence cannot be seen.
     #[error(
-        "the fence `{fence}` cannot be seen: {trial} was refused by something else; apply all of \
+        "the fence `{fence}` cannot be seen: {probe} was refused by something else; apply all of \
          `deploy/`. The API server said: {said}"
     )]
     Hidden {
         /// The policy's name.
         fence: &'static str,
         /// What was tried.
-        trial: &'static str,
+        probe: &'static str,
         /// The refusal.
         said: String,
     },
@@ -123,23 +123,23 @@ pub enum CheckError {
     },
     /// Admission of others adds to a run's namespace what may not be there.
     #[error(
-        "{trial} was refused, so that no job can run: {}. The API server said: {said}",
-        words::FINALIZED
+        "{probe} was refused, so that no job can run: {}. The API server said: {said}",
+        error_text::FINALIZED
     )]
     Finalized {
         /// What was tried.
-        trial: &'static str,
+        probe: &'static str,
         /// The refusal.
         said: String,
     },
     /// What the role needs is refused.
     #[error(
-        "{trial} was refused, and this role needs it; apply all of `deploy/`. The API server \
+        "{probe} was refused, and this role needs it; apply all of `deploy/`. The API server \
          said: {said}"
     )]
     Shut {
         /// What was tried.
-        trial: &'static str,
+        probe: &'static str,
         /// The refusal.
         said: String,
     },
@@ -162,25 +162,25 @@ pub async fn check_aloud(
     tell: impl Fn(&str),
 ) -> Result<(), CheckError> {
     let cluster = Cluster::connect(credential)?;
-    is(&cluster, identity).await?;
-    for right in trial::never() {
-        if may(&cluster, &right).await? {
+    check_account(&cluster, identity).await?;
+    for right in probes::forbidden_rights() {
+        if has_right(&cluster, &right).await? {
             return Err(CheckError::Excess { right: right.to_string() });
         }
     }
     if let Identity::Provisioner(jobs) = identity {
-        installed(&cluster, jobs).await?;
+        check_impersonation_option(&cluster, jobs).await?;
     }
-    let mut patience = Patience::new(&cluster, tell);
-    for trial in trial::of(identity) {
-        patience.settled(|| hold(&cluster, &trial)).await?;
+    let mut retries = RetryWindow::new(&cluster, tell);
+    for probe in probes::of_identity(identity) {
+        retries.until_effective(|| run_probe(&cluster, &probe)).await?;
     }
     if let Identity::Provisioner(jobs) = identity {
         // Fences that do not stand around the provisioner itself are tried as a job, as one would
         // meet them.
         let job = match jobs {
             JobIdentity::Token => {
-                let token = patience.settled(|| token(&cluster)).await?;
+                let token = retries.until_effective(|| token(&cluster)).await?;
                 Cluster::connect_as(credential, token, None)?
             }
             JobIdentity::Impersonation => Cluster::impersonating(
@@ -189,17 +189,20 @@ pub async fn check_aloud(
                 None,
             )?,
         };
-        for trial in trial::of_job() {
-            patience.settled(|| hold(&job, &trial)).await?;
+        for probe in probes::of_job() {
+            retries.until_effective(|| run_probe(&job, &probe)).await?;
         }
     }
     Ok(())
 }
 
 /// The option to impersonate is there when it is asked for, and else is not.
-async fn installed(cluster: &Cluster, jobs: JobIdentity) -> Result<(), CheckError> {
-    for right in trial::to_impersonate() {
-        match (jobs, may(cluster, &right).await?) {
+async fn check_impersonation_option(
+    cluster: &Cluster,
+    jobs: JobIdentity,
+) -> Result<(), CheckError> {
+    for right in probes::impersonation_rights() {
+        match (jobs, has_right(cluster, &right).await?) {
             (JobIdentity::Impersonation, false) => {
                 return Err(CheckError::NotInstalled { right: right.to_string() });
             }
@@ -213,7 +216,7 @@ async fn installed(cluster: &Cluster, jobs: JobIdentity) -> Result<(), CheckErro
 }
 
 /// It is who it should be.
-async fn is(cluster: &Cluster, identity: Identity) -> Result<(), CheckError> {
+async fn check_account(cluster: &Cluster, identity: Identity) -> Result<(), CheckError> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let answer = cluster
         .create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real)
@@ -229,7 +232,7 @@ async fn is(cluster: &Cluster, identity: Identity) -> Result<(), CheckError> {
 }
 
 /// Whether RBAC gives it a right. Only a plain answer counts.
-async fn may(cluster: &Cluster, right: &Right) -> Result<bool, CheckError> {
+async fn has_right(cluster: &Cluster, right: &Right) -> Result<bool, CheckError> {
     let Right { verb, group, resource, subresource, namespace, name } = right;
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
@@ -245,37 +248,39 @@ async fn may(cluster: &Cluster, right: &Right) -> Result<bool, CheckError> {
     allowed.ok_or_else(|| ApiError::Unclear("an access review without an answer".to_owned()).into())
 }
 
-async fn hold(cluster: &Cluster, trial: &Trial) -> Result<(), CheckError> {
-    let body = trial.body.as_ref().map(|(kind, object)| (*kind, object));
-    let answer = cluster.ask(&trial.method, &trial.path, trial.query, body).await;
-    match (&trial.answer, answer) {
+async fn run_probe(cluster: &Cluster, probe: &Probe) -> Result<(), CheckError> {
+    let body = probe.body.as_ref().map(|(kind, object)| (*kind, object));
+    let answer = cluster.ask(&probe.method, &probe.path, probe.query, body).await;
+    match (&probe.answer, answer) {
         (Answer::Done, Ok(_)) => Ok(()),
-        (Answer::Done, Err(ApiError::Refused { message, .. })) if words::is_finalized(&message) => {
-            Err(CheckError::Finalized { trial: trial.what, said: escape::line(&message) })
+        (Answer::Done, Err(ApiError::Refused { message, .. }))
+            if error_text::is_finalized(&message) =>
+        {
+            Err(CheckError::Finalized { probe: probe.what, said: escape::line(&message) })
         }
         (Answer::Done, Err(ApiError::Refused { message, .. })) => {
-            Err(CheckError::Shut { trial: trial.what, said: escape::line(&message) })
+            Err(CheckError::Shut { probe: probe.what, said: escape::line(&message) })
         }
         (Answer::RefusedBy { fence, file, .. }, Ok(_)) => {
-            Err(CheckError::Open { fence, trial: trial.what, file })
+            Err(CheckError::Open { fence, probe: probe.what, file })
         }
         (Answer::RefusedBy { fence, file, says }, Err(ApiError::Refused { message, .. })) => {
-            if by(&message, fence) && message.contains(says) {
+            if is_denied_by(&message, fence) && message.contains(says) {
                 Ok(())
             // Admission asks the quota last: it ran out only because no policy objected.
             } else if message.contains("exceeded quota") {
-                Err(CheckError::Open { fence, trial: trial.what, file })
+                Err(CheckError::Open { fence, probe: probe.what, file })
             } else {
-                Err(CheckError::Hidden { fence, trial: trial.what, said: escape::line(&message) })
+                Err(CheckError::Hidden { fence, probe: probe.what, said: escape::line(&message) })
             }
         }
-        (_, Err(fault)) => Err(fault.into()),
+        (_, Err(error)) => Err(error.into()),
     }
 }
 
 /// Whether a message is this policy's refusal, installed as an object or, from 1.37 on, as a file
 /// of the API server.
-fn by(message: &str, fence: &str) -> bool {
+fn is_denied_by(message: &str, fence: &str) -> bool {
     message.contains(&format!("ValidatingAdmissionPolicy '{fence}'"))
         || message.contains(&format!("ValidatingAdmissionPolicy '{fence}.static.k8s.io'"))
 }
@@ -292,9 +297,9 @@ async fn token(cluster: &Cluster) -> Result<String, CheckError> {
     });
     let path = format!("/api/v1/namespaces/{RUN}/serviceaccounts/job/token");
     let answer =
-        cluster.create(&path, &request, Mode::Real).await.map_err(|fault| match fault {
+        cluster.create(&path, &request, Mode::Real).await.map_err(|error| match error {
             ApiError::Refused { message, .. } => {
-                CheckError::Shut { trial: WHAT, said: escape::line(&message) }
+                CheckError::Shut { probe: WHAT, said: escape::line(&message) }
             }
             other => other.into(),
         })?;
@@ -316,10 +321,10 @@ mod tests {
                  denied request: no"
             )
         };
-        assert!(by(&said("cofferdam-viewer"), "cofferdam-viewer"));
-        assert!(by(&said("cofferdam-viewer.static.k8s.io"), "cofferdam-viewer"));
-        assert!(!by(&said("cofferdam-viewer-2"), "cofferdam-viewer"));
-        assert!(!by(
+        assert!(is_denied_by(&said("cofferdam-viewer"), "cofferdam-viewer"));
+        assert!(is_denied_by(&said("cofferdam-viewer.static.k8s.io"), "cofferdam-viewer"));
+        assert!(!is_denied_by(&said("cofferdam-viewer-2"), "cofferdam-viewer"));
+        assert!(!is_denied_by(
             "pods \"cofferdam-viewer\" is forbidden: User \"x\" cannot create resource \"pods\"",
             "cofferdam-viewer"
         ));

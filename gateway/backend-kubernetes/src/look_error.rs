@@ -3,7 +3,7 @@
 //! identities.
 
 use super::api::ApiError;
-use super::words::quoted;
+use super::error_text::quoted;
 use cofferdam_backend::refusal::Refusal;
 
 /// What to do about rights that an administrator did not give.
@@ -25,11 +25,11 @@ pub enum LookError {
 }
 
 impl LookError {
-    /// What a fault means that came of asking for `what`: `patch Deployment web in namespace shop`.
-    pub(super) fn of(fault: ApiError, what: &str) -> Self {
-        let (status, message) = match &fault {
+    /// What an error means that came of asking for `what`: `patch Deployment web in namespace shop`.
+    pub(super) fn of(error: ApiError, what: &str) -> Self {
+        let (status, message) = match &error {
             ApiError::Refused { status, message, .. } => (*status, message),
-            _ => return Self::Unavailable(fault),
+            _ => return Self::Unavailable(error),
         };
         let said = quoted(message);
         let refusal = match status {
@@ -47,7 +47,7 @@ impl LookError {
             403 | 422 if by_rights(message) => {
                 tracing::warn!(
                     what,
-                    fault = said,
+                    error = said,
                     "this identity's rights do not suffice for a look"
                 );
                 Refusal::new("forbidden", format!("Cofferdam has no rights to {what}"), OPT_IN)
@@ -68,8 +68,8 @@ impl LookError {
                 "correct what it names, and ask again",
             ),
             _ => {
-                tracing::warn!(what, status, fault = said, "the API server refused a look");
-                return Self::Unavailable(fault);
+                tracing::warn!(what, status, error = said, "the API server refused a look");
+                return Self::Unavailable(error);
             }
         };
         Self::Refused(refusal)
@@ -89,11 +89,11 @@ mod tests {
     use super::*;
 
     fn check(status: u16, message: &str, expect: &str) {
-        let fault =
+        let error =
             ApiError::Refused { status, reason: String::new(), message: message.to_owned() };
-        let got = match LookError::of(fault, "patch Deployment web in namespace shop") {
+        let got = match LookError::of(error, "patch Deployment web in namespace shop") {
             LookError::Refused(Refusal { code, reason, .. }) => format!("{code}: {reason}"),
-            LookError::Unavailable(fault) => format!("unavailable: {fault}"),
+            LookError::Unavailable(error) => format!("unavailable: {error}"),
         };
         assert_eq!(got, expect);
     }
@@ -144,7 +144,7 @@ mod tests {
         check(422, whole, &format!("invalid: the API server would not take it to {form}"));
         check(401, "who?", "unavailable: the API server refused it (401 ): who?");
         check(429, "later", "unavailable: the API server refused it (429 ): later");
-        let fault = LookError::of(ApiError::Unclear("lost".into()), "x");
-        assert_eq!(fault, LookError::Unavailable(ApiError::Unclear("lost".into())));
+        let error = LookError::of(ApiError::Unclear("lost".into()), "x");
+        assert_eq!(error, LookError::Unavailable(ApiError::Unclear("lost".into())));
     }
 }

@@ -1,17 +1,23 @@
-//! The trials of the self-check, as data. Each request is one that RBAC lets through and that
+//! The probes of the self-check, as data. Each request is one that RBAC lets through and that
 //! exactly one policy refuses, so that a policy that is gone is missed by name; the rights behind
 //! them are `deploy/30-self-check.yaml`.
-// LONG: one table of trials; a part of it alone would not say that each fence has one.
 
+mod objects;
+mod rights;
+
+pub use rights::{Right, forbidden_rights, impersonation_rights};
+
+use self::objects::{
+    APPLY, always, at, config_map, config_map_at, dry, get, namespace, pod, rbac, refused, taken_on,
+};
 use super::Identity;
-use crate::guard;
-use crate::names::IDENTITY;
+use crate::labels::IDENTITY;
+use crate::run_objects;
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use http::Method;
 use serde_json::{Value, json};
-use std::fmt;
 
-/// The namespace that trials are made against: in name and labels a run's, in
+/// The namespace that probes are made against: in name and labels a run's, in
 /// `deploy/00-namespaces.yaml`.
 pub const RUN: &str = "cofferdam-run-selfcheckselfcheckselfchec-1";
 
@@ -29,38 +35,7 @@ const FENCE_GUARDED: &str = "16-fence-guarded.yaml";
 /// What the API server says where a policy's parameter is missing, and the policy denies that.
 const MISSING: &str = "no params found";
 
-/// A right, in RBAC's words. An empty namespace stands for every one, an empty name for every name.
-pub struct Right {
-    pub verb: &'static str,
-    pub group: &'static str,
-    pub resource: &'static str,
-    pub subresource: &'static str,
-    pub namespace: &'static str,
-    pub name: &'static str,
-}
-
-impl fmt::Display for Right {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, group, resource, subresource, namespace, name } = self;
-        write!(f, "{verb} {resource}")?;
-        if !group.is_empty() {
-            write!(f, ".{group}")?;
-        }
-        if !subresource.is_empty() {
-            write!(f, "/{subresource}")?;
-        }
-        if !name.is_empty() {
-            write!(f, " `{name}`")?;
-        }
-        if namespace.is_empty() {
-            write!(f, " in every namespace")
-        } else {
-            write!(f, " in {namespace}")
-        }
-    }
-}
-
-/// What a trial must end in.
+/// What a probe must end in.
 pub enum Answer {
     /// It is done, or would be.
     Done,
@@ -69,7 +44,7 @@ pub enum Answer {
 }
 
 /// One request.
-pub struct Trial {
+pub struct Probe {
     /// In words: `a namespace of any name`.
     pub what: &'static str,
     pub method: Method,
@@ -79,91 +54,27 @@ pub struct Trial {
     pub answer: Answer,
 }
 
-const RBAC: &str = "rbac.authorization.k8s.io";
-
-/// What no identity of Cofferdam has: reads, which admission never sees, and ways to more rights.
-/// RBAC alone stands before these.
-pub fn never() -> Vec<Right> {
-    let right = |verb, group, resource, subresource| Right {
-        verb,
-        group,
-        resource,
-        subresource,
-        namespace: "",
-        name: "",
-    };
-    const ADMISSION: &str = "admissionregistration.k8s.io";
-    vec![
-        right("*", "*", "*", ""),
-        right("get", "", "secrets", ""),
-        right("list", "", "secrets", ""),
-        right("list", "", "configmaps", ""),
-        right("list", "", "pods", ""),
-        right("get", "", "pods", "log"),
-        right("create", "", "pods", "exec"),
-        right("create", "", "serviceaccounts", "token"),
-        // An identity that may patch an object everywhere is shown it by a patch that cannot be
-        // decoded, and could give that right away past every ceiling.
-        right("patch", "", "configmaps", ""),
-        right("patch", "", "secrets", ""),
-        right("patch", "", "pods", ""),
-        right("patch", "", "services", ""),
-        right("patch", "apps", "deployments", ""),
-        right("patch", "batch", "jobs", ""),
-        right("impersonate", "", "users", ""),
-        right("impersonate", "", "groups", ""),
-        right("impersonate", "", "serviceaccounts", ""),
-        // The option gives it in a run's namespace, one by one.
-        Right { name: "job", ..right("impersonate", "", "serviceaccounts", "") },
-        right("escalate", RBAC, "clusterroles", ""),
-        right("escalate", RBAC, "roles", ""),
-        right("bind", RBAC, "clusterroles", ""),
-        right("bind", RBAC, "roles", ""),
-        right("create", RBAC, "clusterrolebindings", ""),
-        right("patch", ADMISSION, "validatingadmissionpolicies", ""),
-        right("delete", ADMISSION, "validatingadmissionpolicies", ""),
-        right("delete", ADMISSION, "validatingadmissionpolicybindings", ""),
-    ]
-}
-
-/// What the provisioner has where its jobs act by impersonation
-/// (`deploy/options/impersonation.yaml`), and has not elsewhere.
-pub fn to_impersonate() -> [Right; 2] {
-    let right = |verb, group, resource, namespace, name| Right {
-        verb,
-        group,
-        resource,
-        subresource: "",
-        namespace,
-        name,
-    };
-    [
-        right("bind", RBAC, "clusterroles", "", "cofferdam-as-job"),
-        right("impersonate", "", "serviceaccounts", RUN, "job"),
-    ]
-}
-
-/// The trials that an identity makes itself.
-pub fn of(identity: Identity) -> Vec<Trial> {
+/// The probes that an identity makes itself.
+pub fn of_identity(identity: Identity) -> Vec<Probe> {
     match identity {
         Identity::Provisioner(jobs) => {
-            let mut trials = provisioner();
+            let mut probes = provisioner();
             if jobs == JobIdentity::Impersonation {
-                trials.push(dry(
+                probes.push(dry(
                     "taking on every `job` at home",
                     rbac("cofferdam-system", "rolebindings", "as-job"),
                     taken_on("as-job", "cofferdam-as-job", "provisioner"),
                     refused("cofferdam-provisioner-scope", FENCE_PROVISIONER, "nowhere else"),
                 ));
             }
-            trials
+            probes
         }
         Identity::Viewer => viewer(),
         Identity::Reaper => reaper(),
     }
 }
 
-fn provisioner() -> Vec<Trial> {
+fn provisioner() -> Vec<Probe> {
     let namespaces = |says| refused("cofferdam-provisioner-namespaces", FENCE_PROVISIONER, says);
     let scope = |says| refused("cofferdam-provisioner-scope", FENCE_PROVISIONER, says);
     let workloads = |says| refused("cofferdam-workloads", FENCE_WORKLOADS, says);
@@ -187,7 +98,7 @@ fn provisioner() -> Vec<Trial> {
     let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY});
     let elsewhere = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec":
         {"expirationSeconds": 600, "boundObjectRef": bound, "audiences": ["https://cofferdam.dev/self-check"]}});
-    let token = |what, body, answer| Trial {
+    let token = |what, body, answer| Probe {
         what,
         method: Method::POST,
         path: format!("{}/serviceaccounts/job/token", at(RUN)),
@@ -195,7 +106,7 @@ fn provisioner() -> Vec<Trial> {
         body: Some(("application/json", body)),
         answer,
     };
-    let mut quota = guard::quota();
+    let mut quota = run_objects::quota();
     if let Some(pods) = quota.pointer_mut("/spec/hard/pods") {
         *pods = json!("1000");
     }
@@ -314,7 +225,7 @@ fn provisioner() -> Vec<Trial> {
     ]
 }
 
-fn viewer() -> Vec<Trial> {
+fn viewer() -> Vec<Probe> {
     let fence = |says| refused("cofferdam-viewer", FENCE_VIEWER, says);
     let mut real = dry(
         "a write that is no dry run",
@@ -337,9 +248,9 @@ fn viewer() -> Vec<Trial> {
     ]
 }
 
-fn reaper() -> Vec<Trial> {
+fn reaper() -> Vec<Probe> {
     let fence = |says| refused("cofferdam-reaper", FENCE_REAPER, says);
-    let delete = |what, path| Trial {
+    let delete = |what, path| Probe {
         what,
         method: Method::DELETE,
         path,
@@ -374,7 +285,7 @@ fn reaper() -> Vec<Trial> {
 }
 
 /// What the self-check's `job` tries.
-pub fn of_job() -> Vec<Trial> {
+pub fn of_job() -> Vec<Probe> {
     let policy = json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -389,7 +300,7 @@ pub fn of_job() -> Vec<Trial> {
             policy,
             refused("cofferdam-guards", FENCE_RUNS, "are frozen"),
         ),
-        Trial {
+        Probe {
             what: "a token of a run's `task`",
             method: Method::POST,
             path: format!("{}/serviceaccounts/task/token", at(RUN)),
@@ -404,107 +315,4 @@ pub fn of_job() -> Vec<Trial> {
             refused("cofferdam-jobs", FENCE_JOBS, "nowhere else"),
         ),
     ]
-}
-
-/// Forced, so that other managers' fields do not come before a policy; strict, so that what is sent
-/// is what is tried.
-const APPLY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict";
-const APPLY_DRY: &str =
-    "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict&dryRun=All";
-
-fn dry(what: &'static str, path: String, object: Value, answer: Answer) -> Trial {
-    Trial {
-        what,
-        method: Method::PATCH,
-        path,
-        query: APPLY_DRY,
-        body: Some(("application/apply-patch+yaml", object)),
-        answer,
-    }
-}
-
-/// A RoleBinding that gives a user a ClusterRole.
-fn taken_on(name: &str, role: &str, account: &str) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "cofferdam-system"}],
-    })
-}
-
-fn get(what: &'static str, path: String, query: &'static str) -> Trial {
-    Trial { what, method: Method::GET, path, query, body: None, answer: Answer::Done }
-}
-
-fn refused(fence: &'static str, file: &'static str, says: &'static str) -> Answer {
-    Answer::RefusedBy { fence, file, says }
-}
-
-fn at(namespace: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}")
-}
-
-fn rbac(namespace: &str, resource: &str, name: &str) -> String {
-    format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{resource}/{name}")
-}
-
-fn config_map_at(namespace: &str) -> String {
-    format!("{}/configmaps/self-check", at(namespace))
-}
-
-fn config_map(more: &Value) -> Value {
-    let mut metadata = json!({"name": "self-check"});
-    merge(&mut metadata, more);
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
-}
-
-/// A namespace as the runner makes it, but for its Pod Security labels. It expired long ago, so it
-/// is not kept.
-fn namespace(name: &str, security: &Value) -> Value {
-    let mut labels = json!({
-        "app.kubernetes.io/managed-by": "cofferdam",
-        "cofferdam.dev/managed": "true",
-        "cofferdam.dev/call": "selfcheckselfcheckselfchec",
-        "cofferdam.dev/fence": "2",
-    });
-    merge(&mut labels, security);
-    let annotations = json!({"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"});
-    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels, "annotations": annotations}})
-}
-
-/// A pod that Pod Security `restricted` admits.
-fn pod(image: &str, volumes: Value) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "cofferdam-task-0"},
-        "spec": {
-            "serviceAccountName": "task",
-            "automountServiceAccountToken": false,
-            "restartPolicy": "Never",
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "task",
-                "image": image,
-                "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
-                "resources": {"limits": {"cpu": "1m", "memory": "1Mi"}},
-            }],
-            "volumes": volumes,
-        },
-    })
-}
-
-/// A pod's spec for a Deployment.
-fn always(spec: &Value) -> Value {
-    let mut spec = spec.clone();
-    merge(&mut spec, &json!({"restartPolicy": "Always"}));
-    spec
-}
-
-fn merge(object: &mut Value, more: &Value) {
-    if let (Some(object), Some(more)) = (object.as_object_mut(), more.as_object()) {
-        object.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())));
-    }
 }

@@ -1,7 +1,7 @@
 //! Tests of the guards: as they are written, word for word.
 
 use super::*;
-use crate::names::RunName;
+use crate::labels::RunName;
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use expect_test::expect;
 use jiff::Timestamp;

@@ -93,7 +93,7 @@ fn within(block: &str, server: IpAddr) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::tests::marks;
+    use crate::run_objects::tests::marks;
 
     fn addresses(block: &str) -> Egress {
         Egress::Addresses(Addresses { block: block.to_owned(), protocol: Protocol::Tcp, port: 443 })

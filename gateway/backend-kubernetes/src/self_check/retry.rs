@@ -30,57 +30,57 @@ enum Applied {
 }
 
 /// The time that one check has for waiting, and who hears of it.
-pub(super) struct Patience<'a, T> {
+pub(super) struct RetryWindow<'a, T> {
     looks: &'a Cluster,
     end: Instant,
     tell: Option<T>,
 }
 
-impl<'a, T: Fn(&str)> Patience<'a, T> {
+impl<'a, T: Fn(&str)> RetryWindow<'a, T> {
     /// Begins now. `looks` is the identity's own connection; `tell` hears once why it waits.
     pub fn new(looks: &'a Cluster, tell: T) -> Self {
         Self { looks, end: Instant::now() + LONGEST, tell: Some(tell) }
     }
 
     /// Tries until it is well, or until waiting is of no use.
-    pub async fn settled<V, F>(&mut self, attempt: impl Fn() -> F) -> Result<V, CheckError>
+    pub async fn until_effective<V, F>(&mut self, attempt: impl Fn() -> F) -> Result<V, CheckError>
     where
         F: Future<Output = Result<V, CheckError>>,
     {
         loop {
             match attempt().await {
                 Ok(value) => return Ok(value),
-                Err(fault) => self.wait(fault).await?,
+                Err(error) => self.wait(error).await?,
             }
         }
     }
 
-    /// A pause before the next try; gives the fault back where none would help.
-    async fn wait(&mut self, fault: CheckError) -> Result<(), CheckError> {
-        let applied = match &fault {
+    /// A pause before the next try; gives the error back where none would help.
+    async fn wait(&mut self, error: CheckError) -> Result<(), CheckError> {
+        let applied = match &error {
             CheckError::Open { fence, .. } | CheckError::Hidden { fence, .. } => {
                 applied(self.looks, fence).await?
             }
             // A right, which takes its time as well and cannot be looked at.
             CheckError::Shut { .. } => Applied::Unseen,
-            _ => return Err(fault),
+            _ => return Err(error),
         };
         if applied == Applied::No {
-            return Err(fault);
+            return Err(error);
         }
         if Instant::now() >= self.end {
-            return Err(match fault {
-                CheckError::Open { fence, trial, file } if applied == Applied::Yes => {
-                    CheckError::Idle { fence, trial, file }
+            return Err(match error {
+                CheckError::Open { fence, probe, file } if applied == Applied::Yes => {
+                    CheckError::Idle { fence, probe, file }
                 }
-                fault => fault,
+                error => error,
             });
         }
         if let Some(tell) = self.tell.take() {
             let seconds = LONGEST.as_secs();
             tell(&format!(
                 "waiting up to {seconds} s for what was applied and is not yet in effect. So far: \
-                 {fault}"
+                 {error}"
             ));
         }
         tokio::time::sleep(PAUSE).await;
@@ -95,8 +95,8 @@ async fn applied(cluster: &Cluster, fence: &str) -> Result<Applied, ApiError> {
         match cluster.get(&format!("{ADMISSION}/{resource}/{fence}")).await {
             Ok(Some(object)) => found.push(object),
             Ok(None) => return Ok(Applied::No),
-            Err(fault) if fault.is_forbidden() => return Ok(Applied::Unseen),
-            Err(fault) => return Err(fault),
+            Err(error) if error.is_forbidden() => return Ok(Applied::Unseen),
+            Err(error) => return Err(error),
         }
     }
     let actions = found

@@ -2,9 +2,9 @@
 //! the commit is kept, as long as the objects of the job are still as approved. Called under the
 //! tree's lock alone; never writes to the tree.
 
-use super::{Done, Namespace, edited};
+use super::{Done, PrivateCopy, edited};
 use crate::index::Index;
-use crate::preview::one;
+use crate::preview::preview_operation;
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend::refusal::Refusal;
 use cofferdam_core::model::id::ObjectDigest;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// write to them.
 pub const RENEWALS: u32 = 5;
 
-impl Namespace {
+impl PrivateCopy {
     /// Does every operation again in fresh copies of its files.
     pub fn renew(&mut self, root: &Root) -> Result<(), EffectError> {
         let index = Index::read(root, None).map_err(Obstacle::from)?;
@@ -28,11 +28,12 @@ impl Namespace {
         let mut done = Vec::with_capacity(self.done.len());
         for Done { path, operation, approved, host } in &self.done {
             let changed = || EffectError::Changed(format!("{} is gone", approved.target));
-            let now =
-                one(&index, operation, approved.index).map_err(|refusal| match refusal.code {
+            let now = preview_operation(&index, operation, approved.index).map_err(|refusal| {
+                match refusal.code {
                     "not-found" => changed(),
                     _ => refusal.into(),
-                })?;
+                }
+            })?;
             let Compared { inside, outside } = drift::compare(approved, &now);
             EffectError::unless_held(inside, &outside, self.unchanged)?;
             drift::add(&mut self.meanwhile, outside);

@@ -3,10 +3,10 @@
 
 use super::refused;
 use crate::api::ApiError;
+use crate::error_text;
 use crate::namespace::Namespace;
-use crate::pace::Pace;
+use crate::poll::Poll;
 use crate::task::{self, CONTAINER, Log, Place, Reason, Task, TaskState};
-use crate::words;
 use cofferdam_backend::effect_error::{EffectError, Told};
 use cofferdam_core::model::limit::TASK_OUTPUT;
 use cofferdam_core::model::operation::{Operation, Target};
@@ -58,7 +58,7 @@ impl Namespace {
                     _ => EffectError::Refused(words),
                 });
             }
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
         }
         let mut log = Log::default();
         self.await_end(&task, &pod, &mut log, told).await?;
@@ -76,7 +76,7 @@ impl Namespace {
         told: &Told,
     ) -> Result<(), EffectError> {
         let at = self.at(pod)?;
-        let mut pace = Pace::within(START + Duration::from_secs(task.seconds.into()));
+        let mut poll = Poll::within(START + Duration::from_secs(task.seconds.into()));
         let mut since: Option<(Reason, Instant)> = None;
         loop {
             let found = self.job().await?.get(&at).await;
@@ -84,7 +84,7 @@ impl Namespace {
                 Ok(Some(pod)) => task::state(pod, &[]),
                 Ok(None) => return Err(failed(task, Reason::Deleted, "")),
                 // An outage of the API server's is none of the task's.
-                Err(fault) if pace.is_over() => return Err(refused(pod, fault)),
+                Err(error) if poll.is_over() => return Err(refused(pod, error)),
                 Err(_) => TaskState::Waiting,
             };
             match state {
@@ -107,7 +107,7 @@ impl Namespace {
                     self.pass_on(task, log, told).await;
                 }
             }
-            if !pace.again().await {
+            if !poll.again().await {
                 return Err(failed(
                     task,
                     Reason::Deadline,
@@ -139,11 +139,11 @@ impl Namespace {
     /// The task's standard output. Longer than the limit is refused, not cut: half a result is of
     /// no use.
     async fn result(&self, task: &Task<'_>, log: &Log) -> Result<String, EffectError> {
-        let text = self.log(task).await.map_err(|fault| {
+        let text = self.log(task).await.map_err(|error| {
             EffectError::Refused(format!(
                 "the task `{}` ended well, and its result cannot be read: {}",
                 task.name,
-                words::said(&fault)
+                error_text::said(&error)
             ))
         })?;
         if text.len() > TASK_OUTPUT || log.is_overfull() {

@@ -5,7 +5,7 @@
 use super::{PAUSE, look, refused, unknown};
 use crate::api::{ApiError, Cluster, Manager, Mode, Only};
 use crate::namespace::RIGHTS_WAIT;
-use crate::pace::Pace;
+use crate::poll::Poll;
 use crate::{json_patch, object};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_core::model::operation::Target;
@@ -59,7 +59,7 @@ impl Change<'_> {
         // Whether no answer was unclear but those about a webhook that could not be asked.
         let mut only_unasked = true;
         // A right that one API server has seen another may see later; a refusal for it did nothing.
-        let mut pace: Option<Pace> = None;
+        let mut poll: Option<Poll> = None;
         loop {
             let live = look(self.job, self.at, self.target, unclear.as_ref()).await?;
             match &unclear {
@@ -67,11 +67,11 @@ impl Change<'_> {
                 _ if is_before(live.as_ref()) => {}
                 // It is neither as it was nor as it should be: another client changed it, before
                 // this write or after it.
-                Some(fault) => {
+                Some(error) => {
                     return Err(unknown(
                         self.target,
                         "it was changed outside Cofferdam meanwhile",
-                        fault,
+                        error,
                     ));
                 }
                 None => return Err(EffectError::Conflict(self.target.clone())),
@@ -79,35 +79,35 @@ impl Change<'_> {
             if unclears == UNCLEAR || stales == STALE {
                 return Err(match &unclear {
                     // Said before anything is stored, and the object is as it was.
-                    Some(fault) if only_unasked => refused(self.target, fault),
+                    Some(error) if only_unasked => refused(self.target, error),
                     unclear => self.given_up(unclear.as_ref()),
                 });
             }
             let body = self.body(live.as_ref())?;
             match self.ask(live.as_ref(), &body).await {
                 Ok(object) => return Ok(object),
-                Err(fault)
-                    if fault.is_about_rights()
-                        && pace.get_or_insert_with(|| Pace::within(RIGHTS_WAIT)).again().await => {}
-                Err(fault) if fault.is_unclear() => {
+                Err(error)
+                    if error.is_about_rights()
+                        && poll.get_or_insert_with(|| Poll::within(RIGHTS_WAIT)).again().await => {}
+                Err(error) if error.is_unclear() => {
                     unclears += 1;
-                    only_unasked &= fault.is_unasked_webhook();
-                    unclear = Some(fault);
+                    only_unasked &= error.is_unasked_webhook();
+                    unclear = Some(error);
                     tokio::time::sleep(PAUSE).await;
                 }
                 // The next look says what it is now.
-                Err(fault) if self.is_stale(&fault) => {
+                Err(error) if self.is_stale(&error) => {
                     stales += 1;
                     if stales > AT_ONCE {
                         tokio::time::sleep(PAUSE / 10).await;
                     }
                 }
-                Err(fault) => {
+                Err(error) => {
                     return Err(match unclear {
                         Some(unclear) => {
                             unknown(self.target, "the next attempt was refused", &unclear)
                         }
-                        None => refused(self.target, &fault),
+                        None => refused(self.target, &error),
                     });
                 }
             }
@@ -118,7 +118,7 @@ impl Change<'_> {
     fn body(&self, live: Option<&Value>) -> Result<Value, EffectError> {
         match (&self.write, live) {
             (Write::Patch(_, changes), Some(live)) => json_patch::render_over(live, changes)
-                .map_err(|fault| EffectError::Refused(fault.to_string())),
+                .map_err(|error| EffectError::Refused(error.to_string())),
             (Write::Apply(_, object), Some(live)) => Ok(pinned(object, live)),
             (Write::Apply(_, object), None) => Ok((*object).clone()),
             (Write::Patch(..) | Write::Delete, _) => Ok(Value::Null),
@@ -149,8 +149,8 @@ impl Change<'_> {
 
     /// Whether a refusal says that the object is another one, or in another version, than the one
     /// that was read.
-    fn is_stale(&self, fault: &ApiError) -> bool {
-        match (&self.write, fault) {
+    fn is_stale(&self, error: &ApiError) -> bool {
+        match (&self.write, error) {
             // Over ownership, which asking again does not end.
             (Write::Apply(..), ApiError::Refused { status: 409, message, .. }) => {
                 !message.starts_with("Apply failed with ")
@@ -167,7 +167,7 @@ impl Change<'_> {
 
     fn given_up(&self, unclear: Option<&ApiError>) -> EffectError {
         match unclear {
-            Some(fault) => unknown(self.target, "no attempt got a clear answer", fault),
+            Some(error) => unknown(self.target, "no attempt got a clear answer", error),
             None => EffectError::Refused(format!(
                 "{} was not changed: it was written by others between each of {STALE} looks and \
                  the change",

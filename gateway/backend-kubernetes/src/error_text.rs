@@ -6,36 +6,36 @@ use super::api::ApiError;
 use super::webhook::FIND;
 use cofferdam_core::model::escape;
 
-/// A fault in words for an outcome.
-pub fn said(fault: &ApiError) -> String {
-    match fault {
+/// An error in words for an outcome.
+pub fn said(error: &ApiError) -> String {
+    match error {
         ApiError::Refused { status, message, .. }
-            if fault.is_forbidden() && is_about_rights(message) =>
+            if error.is_forbidden() && is_about_rights(message) =>
         {
             tracing::warn!(
                 what = "rights",
                 status,
-                fault = escape::line(message),
-                "the cluster refused a request for lack of rights; `fault` names the identity and \
+                error = escape::line(message),
+                "the cluster refused a request for lack of rights; `error` names the identity and \
                  the object"
             );
             "the cluster gives Cofferdam no right to it".to_owned()
         }
         ApiError::Refused { message, .. } => quoted(message),
         // Its configuration is an operator's to see: no job and no provisioner may list them.
-        ApiError::Unclear(_) if fault.is_unasked_webhook() => {
-            format!("{} ({FIND} shows its configuration)", unasked(fault))
+        ApiError::Unclear(_) if error.is_unasked_webhook() => {
+            format!("{} ({FIND} shows its configuration)", unasked(error))
         }
         other => escape::line(&other.to_string()),
     }
 }
 
 /// The server's words about a webhook that it cannot ask.
-pub fn unasked(fault: &ApiError) -> String {
-    if let ApiError::Unclear(words) = fault {
+pub fn unasked(error: &ApiError) -> String {
+    if let ApiError::Unclear(words) = error {
         quoted(words)
     } else {
-        escape::line(&fault.to_string())
+        escape::line(&error.to_string())
     }
 }
 
@@ -122,8 +122,8 @@ pub fn is_finalized(message: &str) -> bool {
 
 /// Whether admission refuses a pod because it does not see a guard of the run yet, or not its
 /// status (`deploy/16-fence-guarded.yaml`).
-pub fn is_unguarded(fault: &ApiError) -> bool {
-    matches!(fault, ApiError::Refused { message, .. } if message.contains("ValidatingAdmissionPolicy 'cofferdam-guard-"))
+pub fn is_unguarded(error: &ApiError) -> bool {
+    matches!(error, ApiError::Refused { message, .. } if message.contains("ValidatingAdmissionPolicy 'cofferdam-guard-"))
 }
 
 #[cfg(test)]
@@ -131,9 +131,9 @@ mod tests {
     use super::*;
 
     fn check(status: u16, message: &str, expect: &str) {
-        let fault =
+        let error =
             ApiError::Refused { status, reason: String::new(), message: message.to_owned() };
-        assert_eq!(said(&fault), expect);
+        assert_eq!(said(&error), expect);
     }
 
     #[test]

@@ -2,14 +2,19 @@
 //! name. Made before the executor starts, removed after it whatever happened, observed gone.
 //! Effects happen here; the tree itself is written by `journal.rs` alone.
 
+mod folder;
+mod object_text;
 pub mod renew;
 #[cfg(test)]
 mod tests;
 
+pub use folder::{name, remove, sweep};
+
+use self::object_text::{edited, expected, find, values};
 use super::edit;
-use super::index::{Found, Index, digest, uid};
-use super::objects::{Position, objects};
-use super::preview::{fields, paths, unsupported};
+use super::index::{Found, Index};
+use super::objects::Position;
+use super::preview::{fields, paths};
 use super::read::Format;
 use super::tree::FILE;
 use cofferdam_backend::effect_error::EffectError;
@@ -21,7 +26,7 @@ use cofferdam_core::model::id::{CallId, Fence, ObjectDigest};
 use cofferdam_core::model::job::Obstacle;
 use cofferdam_core::model::operation::{Operation, Target};
 use cofferdam_core::model::path::FieldPath;
-use cofferdam_core::model::preview::{Expect, PreviewedOperation};
+use cofferdam_core::model::preview::PreviewedOperation;
 use cofferdam_core::stage::drift;
 use cofferdam_core::stage::drift::Compared;
 use cofferdam_process::rooted_fs::Root;
@@ -33,12 +38,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// What a namespace's name begins with.
-const PREFIX: &str = "cofferdam-run-";
-
 /// The private copy of a job.
 #[derive(Debug)]
-pub struct Namespace {
+pub struct PrivateCopy {
     folder: PathBuf,
     files: BTreeMap<PathBuf, Copied>,
     /// The objects, and how their own files name them: an overlay may give the namespace.
@@ -73,7 +75,7 @@ struct Copied {
     at: PathBuf,
     /// Digest of its bytes in the tree.
     before: ObjectDigest,
-    /// An operation removed it; a copy that is gone otherwise is a fault.
+    /// An operation removed it; a copy that is gone otherwise is an error.
     gone: bool,
 }
 
@@ -98,57 +100,12 @@ pub struct ChangedFile {
 }
 
 impl From<edit::EditError> for EffectError {
-    fn from(fault: edit::EditError) -> Self {
-        Self::Refused(fault.to_string())
+    fn from(error: edit::EditError) -> Self {
+        Self::Refused(error.to_string())
     }
 }
 
-/// The name of a job's namespace under a lease.
-pub fn name(call: &CallId, fence: Fence) -> String {
-    format!("{PREFIX}{call}-{fence}")
-}
-
-/// Removes every namespace of this job made under an earlier lease, and names the newest there was.
-/// Without the folder of namespaces there is none.
-pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> Result<Option<PathBuf>, Obstacle> {
-    let unread = |fault: io::Error| obstacle(runs, "cannot be read", &fault);
-    let own = format!("{PREFIX}{call}-");
-    let mut newest = None;
-    let entries = match fs::read_dir(runs) {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-        entries => entries.map_err(unread)?,
-    };
-    for entry in entries {
-        let entry = entry.map_err(unread)?;
-        let name = entry.file_name();
-        let earlier = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(&own))
-            .and_then(|rest| rest.parse::<u64>().ok());
-        if let Some(earlier) = earlier.filter(|earlier| *earlier < fence.0) {
-            remove(&entry.path())?;
-            newest = newest.max(Some((earlier, entry.path())));
-        }
-    }
-    Ok(newest.map(|(_, path)| path))
-}
-
-/// Removes a namespace's folder and looks whether it is gone.
-pub fn remove(folder: &Path) -> Result<(), Obstacle> {
-    let kept = |fault: io::Error| obstacle(folder, "cannot be removed", &fault);
-    match fs::remove_dir_all(folder) {
-        Ok(()) => {}
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
-        Err(fault) => return Err(kept(fault)),
-    }
-    match fs::symlink_metadata(folder) {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(fault) => Err(kept(fault)),
-        Ok(_) => Err(kept(io::Error::other("it is still there after it was removed"))),
-    }
-}
-
-impl Namespace {
+impl PrivateCopy {
     /// Makes it: the folder, and a copy of every file that holds one of these objects.
     pub fn make(
         runs: &Path,
@@ -292,7 +249,7 @@ impl Namespace {
     pub fn changed(&self) -> Result<Vec<ChangedFile>, Obstacle> {
         let mut changed = Vec::new();
         for (path, Copied { at, before, gone }) in &self.files {
-            let unread = |fault: io::Error| obstacle(at, "cannot be read", &fault);
+            let unread = |error: io::Error| obstacle(at, "cannot be read", &error);
             let content = if *gone { None } else { Some(fs::read_to_string(at).map_err(unread)?) };
             if content.as_ref().is_none_or(|text| ObjectDigest::of(text.as_bytes()) != *before) {
                 changed.push(ChangedFile { path: path.clone(), before: *before, content });
@@ -379,73 +336,7 @@ struct Place {
     object: Value,
 }
 
-/// Whether an object at this place is in the state it was approved over.
-fn expected(
-    path: &Path,
-    approved: &PreviewedOperation,
-    object: &Value,
-) -> Result<bool, EffectError> {
-    let seen = digest(object).map_err(|fault| EffectError::Refused(fault.to_string()))?;
-    Ok(Expect::Present { uid: uid(path, &approved.target), digest: seen } == approved.expect)
-}
-
 /// The private copy cannot be written here.
 fn unmade(path: &Path) -> impl Fn(io::Error) -> EffectError {
-    move |fault| EffectError::Unwritable(obstacle(path, "cannot be written", &fault))
-}
-
-/// A file's text after an operation, which has to be as approved, with the fields as they are then.
-/// `written` is the object as the file names it.
-fn edited(
-    path: &Path,
-    text: &str,
-    operation: &Operation,
-    approved: &PreviewedOperation,
-    (written, host): (&Target, &Host),
-) -> Result<(Option<String>, BTreeMap<String, Value>), EffectError> {
-    let conflict = || EffectError::Conflict(approved.target.clone());
-    let (at, _) = find(path, text, written).ok_or_else(conflict)?;
-    let (after, observed) = match operation {
-        Operation::Patch { changes, .. } => {
-            let changes = paths(changes)?;
-            let after = edit::patch(Format::of(path), text, &at, &host.filled(&changes))?;
-            let (_, object) = find(path, &after, written).ok_or_else(conflict)?;
-            let observed = fields(&object, &changes)?;
-            (Some(after), observed)
-        }
-        Operation::Delete { .. } => match edit::delete(Format::of(path), text, &at)? {
-            Some(text) if find(path, &text, written).is_some() => return Err(conflict()),
-            after => (after, BTreeMap::new()),
-        },
-        other => return Err(unsupported(other.action()).into()),
-    };
-    if observed == host.fields(&approved.after) {
-        Ok((after, observed))
-    } else {
-        Err(EffectError::Refused(format!(
-            "{} would not be as approved afterwards",
-            approved.target
-        )))
-    }
-}
-
-/// The object in a file's text, where it is clear.
-fn find(path: &Path, text: &str, target: &Target) -> Option<(Position, Value)> {
-    let documents = Format::of(path).read(text).ok()?;
-    let (position, _) =
-        objects(&documents).into_iter().find(|(_, identity)| identity.is(target))?;
-    let object = position.object(&documents)?;
-    let is_clear = documents.get(position.document)?.unclear_in(object).is_none();
-    is_clear.then(|| (position, object.value()))
-}
-
-fn values(
-    object: &Value,
-    changes: &[(FieldPath, Option<Value>)],
-) -> Result<Vec<(FieldPath, Option<Value>)>, EffectError> {
-    let values: Result<_, _> = changes
-        .iter()
-        .map(|(path, _)| path.get(object).map(|value| (path.clone(), value)))
-        .collect();
-    values.map_err(|fault| EffectError::Refused(fault.to_string()))
+    move |error| EffectError::Unwritable(obstacle(path, "cannot be written", &error))
 }

@@ -4,13 +4,13 @@
 //! was never open, or an end that went, shows nothing and is said to. Nothing is left afterwards.
 
 use super::api::{ApiError, Cluster, Manager, Mode};
-use super::guard;
-use super::names::{MANAGER, Marks, RunName};
+use super::error_text;
+use super::labels::{MANAGER, Marks, RunName};
 use super::namespace::{self, RIGHTS_WAIT};
-use super::pace::Pace;
+use super::poll::Poll;
+use super::run_objects;
 use super::task::{self, CONTAINER, Place, Task};
 use super::teardown::{self, TeardownError};
-use super::words;
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_core::model::id::PlanDigest;
 use cofferdam_core::model::limit::TASK_OUTPUT;
@@ -120,14 +120,15 @@ impl Probe<'_> {
         now: Timestamp,
     ) -> Result<Enforcement, ProbeError> {
         let expires =
-            now.checked_add(LIFETIME).map_err(|fault| ProbeError::Unclear(fault.to_string()))?;
+            now.checked_add(LIFETIME).map_err(|error| ProbeError::Unclear(error.to_string()))?;
         let marks = Marks { name, expires, plan: PlanDigest::of(b"probe-network") };
         let pods = [0, 1].map(|index| format!("v1/pods/cofferdam-task-{index}"));
-        namespace::found(self.cluster, &guard::namespace(&marks, &[], &pods)).await?;
-        for guard in guard::guards(&marks).iter().chain([&guard::in_run(&marks)]) {
+        namespace::create_namespace(self.cluster, &run_objects::namespace(&marks, &[], &pods))
+            .await?;
+        for guard in run_objects::guards(&marks).iter().chain([&run_objects::in_run(&marks)]) {
             namespace::own_apply(self.cluster, &guard.path, &guard.object).await?;
         }
-        namespace::enforced(self.cluster, self.run).await?;
+        namespace::wait_quota(self.cluster, self.run).await?;
 
         let server = self.start(&marks, 0, image, &server()).await?;
         let address = self.until(START, "the server has no address", async |probe: &Self| {
@@ -150,8 +151,8 @@ impl Probe<'_> {
         let closed = self.until(ENFORCED, "", async |probe: &Self| {
             probe.steady(&client, "closed", CLOSED).await
         });
-        if let Err(fault) = closed.await {
-            let ProbeError::Unclear(_) = fault else { return Err(fault) };
+        if let Err(error) = closed.await {
+            let ProbeError::Unclear(_) = error else { return Err(error) };
             let open = self.steady(&client, "open", STEADY).await?.is_some();
             let neither =
                 "the way was neither open nor closed time after time while all was denied";
@@ -161,7 +162,8 @@ impl Probe<'_> {
                 Err(ProbeError::Unclear(neither.to_owned()))
             };
         }
-        let siblings = guard::egress::policy(&marks, &BTreeSet::new(), &Egress::Siblings, None);
+        let siblings =
+            run_objects::egress::policy(&marks, &BTreeSet::new(), &Egress::Siblings, None);
         namespace::own_apply(self.cluster, &siblings.path, &siblings.object).await?;
         let never = "the one Pod did not reach the other time after time although a policy lets it";
         self.until(ENFORCED, never, async |probe: &Self| {
@@ -200,14 +202,16 @@ impl Probe<'_> {
             [(at("configmaps"), task::input(&task, &place)), (at("pods"), task::pod(&task, &place))]
         {
             // What it took on and what guards the run is not seen at once.
-            let mut pace = Pace::within(RIGHTS_WAIT);
-            while let Err(fault) = self
+            let mut poll = Poll::within(RIGHTS_WAIT);
+            while let Err(error) = self
                 .cluster
                 .apply(&path, &object, Manager { name: MANAGER, force: true }, Mode::Real)
                 .await
             {
-                if !(fault.is_forbidden() || words::is_unguarded(&fault)) || !pace.again().await {
-                    return Err(fault.into());
+                if !(error.is_forbidden() || error_text::is_unguarded(&error))
+                    || !poll.again().await
+                {
+                    return Err(error.into());
                 }
             }
         }
@@ -223,7 +227,7 @@ impl Probe<'_> {
         {
             Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
             Err(ApiError::Refused { status: 400, .. }) => Ok(Vec::new()),
-            Err(fault) => Err(fault.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -240,12 +244,12 @@ impl Probe<'_> {
         missing: &str,
         look: impl AsyncFn(&Self) -> Result<Option<T>, ProbeError>,
     ) -> Result<T, ProbeError> {
-        let mut pace = Pace::within(limit);
+        let mut poll = Poll::within(limit);
         loop {
             if let Some(found) = look(self).await? {
                 return Ok(found);
             }
-            if !pace.again().await {
+            if !poll.again().await {
                 return Err(ProbeError::Unclear(missing.to_owned()));
             }
         }

@@ -4,6 +4,7 @@
 use super::*;
 use crate::preview::preview;
 use cofferdam_core::model::operation::{Change, Step};
+use cofferdam_core::model::preview::Expect;
 use cofferdam_process::rooted_fs::Root;
 use jiff::Timestamp;
 use serde_json::json;
@@ -41,8 +42,8 @@ fn a_delete_and_a_patch_in_one_file_are_done_and_undone_apart() {
         preview(&index, &[step(delete.clone()), step(patch.clone())]).unwrap().operations;
     let host = Host::new(call.clone(), Timestamp::UNIX_EPOCH);
     let mut copy =
-        Namespace::make(&runs, &call, Fence(3), &index, &[&target("b"), &target("a")]).unwrap();
-    assert!(Namespace::make(&runs, &call, Fence(3), &index, &[]).is_err());
+        PrivateCopy::make(&runs, &call, Fence(3), &index, &[&target("b"), &target("a")]).unwrap();
+    assert!(PrivateCopy::make(&runs, &call, Fence(3), &index, &[]).is_err());
     assert_eq!(copy.changed().unwrap(), []);
 
     assert_eq!(copy.perform(&delete, &approved[0], &host).unwrap(), BTreeMap::new());
@@ -70,7 +71,7 @@ fn a_copy_that_cannot_be_made_names_path_and_error() {
     let place = tempfile::tempdir().unwrap();
     let (gone, call) = (place.path().join("gone"), CallId::from_random(1));
     let Err(EffectError::Unwritable(obstacle)) =
-        Namespace::make(&gone, &call, Fence(1), &Index::default(), &[])
+        PrivateCopy::make(&gone, &call, Fence(1), &Index::default(), &[])
     else {
         panic!()
     };
@@ -92,7 +93,8 @@ fn the_last_object_of_a_file_takes_the_file_with_it_and_brings_it_back() {
     let call = CallId::from_random(1);
     let delete = Operation::Delete { target: target("a") };
     let approved = preview(&index, &[step(delete.clone())]).unwrap().operations;
-    let mut copy = Namespace::make(place.path(), &call, Fence(1), &index, &[&target("a")]).unwrap();
+    let mut copy =
+        PrivateCopy::make(place.path(), &call, Fence(1), &index, &[&target("a")]).unwrap();
     copy.perform(&delete, &approved[0], &Host::sample()).unwrap();
     assert_eq!(copy.changed().unwrap()[0].content, None);
     assert_eq!(copy.undo(&approved[0]).unwrap(), approved[0].before);

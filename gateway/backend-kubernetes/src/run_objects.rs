@@ -4,7 +4,7 @@
 
 pub mod egress;
 
-use super::names::{HOME, IDENTITY, JOB, Marks, PROVISIONER, TARGETS, TASK, WORKLOAD};
+use super::labels::{HOME, IDENTITY, JOB, Marks, PROVISIONER, TARGETS, TASK, WORKLOAD};
 use super::path::{collection, namespace as namespace_path};
 use super::rights::binding_path;
 use super::task;

@@ -12,12 +12,12 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Looks for as long as a limit, at first soon after one another.
 #[derive(Debug)]
-pub struct Pace {
+pub struct Poll {
     end: Instant,
     pause: Duration,
 }
 
-impl Pace {
+impl Poll {
     /// From now on for this long.
     pub fn within(limit: Duration) -> Self {
         Self { end: Instant::now() + limit, pause: FIRST }
@@ -45,12 +45,12 @@ mod tests {
 
     #[tokio::test]
     async fn pauses_double_until_the_time_is_over() {
-        let mut pace = Pace::within(Duration::from_secs(60));
+        let mut poll = Poll::within(Duration::from_secs(60));
         for expect in [40, 80, 160] {
-            assert!(pace.again().await && !pace.is_over());
-            assert_eq!(pace.pause.as_millis(), expect);
+            assert!(poll.again().await && !poll.is_over());
+            assert_eq!(poll.pause.as_millis(), expect);
         }
-        let mut over = Pace::within(Duration::ZERO);
+        let mut over = Poll::within(Duration::ZERO);
         assert!(over.is_over() && !over.again().await);
     }
 }
