@@ -173,7 +173,7 @@ fn doubtful(node: &Node) -> Option<&Node> {
     }
 }
 
-/// Whether the object is as it is meant, and all else of the file as it was.
+/// Returns whether the object is as intended, and the rest of the file is unchanged.
 fn is_meant(after: &[Document], before: &[Document], at: &Position, meant: &Value) -> bool {
     let object = at.object(after);
     let clear = object
@@ -190,14 +190,15 @@ fn is_meant(after: &[Document], before: &[Document], at: &Position, meant: &Valu
     clear && others && object.is_some_and(|object| object.value() == *meant)
 }
 
-/// Whether two documents say the same.
+/// Returns whether two documents have the same values.
 fn is_same(new: &Document, old: &Document) -> bool {
     let reason =
         |document: &Document| document.unclear.as_ref().map(|unclear| unclear.reason.clone());
     new.root.is_same(&old.root) && reason(new) == reason(old) && new.is_broken() == old.is_broken()
 }
 
-/// Whether two objects, or the lists around them, say the same beside the object at this position.
+/// Returns whether two objects, or the lists around them, have the same values apart from the
+/// object at this position.
 fn is_same_beside(new: &Node, old: &Node, items: &[usize]) -> bool {
     match items.split_first() {
         None => true,

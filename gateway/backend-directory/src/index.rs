@@ -78,9 +78,9 @@ pub struct Found<'a> {
     pub file: &'a File,
     /// Where in the file.
     pub position: &'a Position,
-    /// What it says.
+    /// The object as its file has it.
     pub object: &'a Node,
-    /// What it is in what is built, where that is another than its file says.
+    /// The object in the build, if that is another one than in its file.
     built: Option<&'a Built>,
 }
 
@@ -100,7 +100,7 @@ impl Found<'_> {
 /// Why an object cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FindError {
-    /// There is none.
+    /// The tree has no such object.
     #[error("there is no {0} in this tree")]
     Absent(Target),
     /// It cannot be told for sure which it is, or what it says.
@@ -111,16 +111,16 @@ pub enum FindError {
         /// Where and why.
         reason: String,
     },
-    /// What is built of the files is another object, or several.
+    /// The build of the files has another object, or several.
     #[error("{target} {reason}")]
     Built {
         /// The object.
         target: Box<Target>,
         /// Code of the refusal.
         code: &'static str,
-        /// What it is, and who says so.
+        /// The object in the build, and its source.
         reason: String,
-        /// What to do instead.
+        /// The remedy.
         remedy: &'static str,
     },
 }
@@ -153,7 +153,7 @@ pub struct Index {
     files: BTreeMap<PathBuf, Arc<File>>,
     objects: BTreeMap<Name, Vec<(PathBuf, usize)>>,
     links: Vec<PathBuf>,
-    /// What builds the files.
+    /// The builds of the files.
     builds: Builds,
 }
 

@@ -54,7 +54,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Of a tree, in a folder of the runner's own.
+    /// A journal of this tree, in this folder of the runner.
     pub fn new(folder: PathBuf, root: Root) -> Self {
         Self { folder, root }
     }
@@ -178,8 +178,8 @@ impl Journal {
         }
     }
 
-    /// Finds out what became of a job whose runner was lost, and completes what it had committed.
-    /// What a person gave up is tried once more, and set aside when it still cannot be
+    /// Finds the outcome of a job whose runner was lost, and completes its commit. A job that a
+    /// person gave up is tried once more, and its journal is set aside if it still cannot be
     /// completed.
     pub fn recover(
         &self,
@@ -230,8 +230,8 @@ impl Journal {
         paths
     }
 
-    /// Forgets a job whose outcome is recorded. What was set aside stays: a person compares the
-    /// files with it.
+    /// Removes the journal of a job whose outcome is recorded. A journal that was set aside stays:
+    /// a person compares the files with it.
     pub fn forget(&self, call: &CallId) -> Result<(), Obstacle> {
         if fs::symlink_metadata(self.record(call)).is_ok() {
             self.set_aside(call, CONFLICT)?;
@@ -250,7 +250,8 @@ impl Journal {
         Ok(aside)
     }
 
-    /// A journal of this state, none where there is none, or why it cannot be read.
+    /// Reads a journal of this state. Returns `None` if there is no such journal, and the cause if
+    /// it cannot be read.
     fn load(&self, call: &CallId, state: &str) -> Result<Option<Entry>, String> {
         let read = Root::open(&self.folder)
             .and_then(|folder| folder.read(Path::new(&format!("{call}.{state}")), JOURNAL));
@@ -292,8 +293,8 @@ impl Journal {
         Ok(found)
     }
 
-    /// Completes another job's journal, or gives it back with what is in its way. What else came of
-    /// it its own recovery says; one that is damaged is its own matter and hinders no other.
+    /// Completes the journal of another job, or returns it with the obstacle. The recovery of that
+    /// job reports the rest. A damaged journal hinders no other job.
     fn complete(&self, call: &CallId) -> Option<(Entry, Obstacle)> {
         let entry = match self.load(call, COMMITTED) {
             Ok(entry) => entry?,

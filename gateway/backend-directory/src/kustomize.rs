@@ -1,7 +1,7 @@
-//! What builds the files of a tree: kustomizations, and the Flux and Argo CD objects that name a
-//! folder. It says under which namespace and name an object is built, which files set a field again
-//! and which name a file. Nothing is built: no `kustomize`, Helm or generator runs, nothing is
-//! fetched, and a file is never changed from here.
+//! Builds of the files of a tree: kustomizations, and Flux and Argo CD objects that name a folder.
+//! Says under which namespace and name an object is built, which files set a field again, and which
+//! name a file. Builds nothing: runs no `kustomize`, Helm or generator, fetches nothing, and
+//! changes no file.
 //!
 //! | file | content |
 //! |---|---|

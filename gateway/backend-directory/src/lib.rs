@@ -59,7 +59,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-/// What a job that changed nothing here leaves, in words.
+/// The text about the effects of a job that changed nothing here.
 const UNTOUCHED: &str = "the tree is untouched";
 
 /// A tree that a runner changes.
@@ -142,9 +142,9 @@ impl Backend for Directory {
         Ok(name)
     }
 
-    /// Writes back what the executor left in the copy: all or nothing. A file that was changed
-    /// since it was copied is taken as it is now, a bounded number of times. What shows before
-    /// the commit record ends the job; after it, it is an obstacle.
+    /// Writes the changes in the copy back: all or nothing. Takes a file that changed since it was
+    /// copied as it is now, a limited number of times. An error before the commit record ends the
+    /// job; after it, the error is an obstacle.
     fn commit(
         &self,
         call: &CallId,
@@ -238,8 +238,8 @@ impl Backend for Directory {
         Ok((name, Settled { ending, lock: Some(lock) }))
     }
 
-    /// Whether the runner's own folders are still there. One that was removed, or removed and made
-    /// again, is another to a runner that confined itself to it.
+    /// Checks that the runner's own folders exist. A folder that was removed and created again is
+    /// another one to a runner that confined itself to it.
     fn ready(&self) -> Result<(), BackendError> {
         for folder in [self.runs.as_path(), self.journal.folder()] {
             fs::read_dir(folder).map_err(|error| obstacle(folder, "cannot be used", &error))?;

@@ -32,7 +32,7 @@ pub struct Looker {
 }
 
 impl Looker {
-    /// Of a tree.
+    /// A reader of this tree.
     pub fn new(root: Root) -> Self {
         Self { root, last: Mutex::default() }
     }

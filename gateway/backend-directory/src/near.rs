@@ -117,7 +117,7 @@ fn absent(index: &Index, target: &Target, there: &BTreeSet<&str>, bound: &Bound)
     Refusal::new("not-found", format!("there is no {target}{hint}{}", unread(&places)), &remedy)
 }
 
-/// What may hold it and is not read or not clear, in words.
+/// The unread or unclear places that may have the object, as text.
 fn unread(places: &[Place]) -> String {
     let named: Vec<_> = places.iter().take(NAMED).map(Place::words).collect();
     match places.len().saturating_sub(NAMED) {

@@ -10,7 +10,7 @@ use std::fmt;
 pub struct Position {
     /// Index among the file's documents.
     pub document: usize,
-    /// Of a member of a list: its index, within each list on the way. Empty for a whole document.
+    /// The index of a list member, for each list on the way. Empty for a whole document.
     pub items: Vec<usize>,
 }
 
@@ -38,14 +38,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether an operation on this target means it.
+    /// Returns whether an operation on this target means the object.
     pub fn is(&self, target: &Target) -> bool {
         self.version == target.version && self.name == Name::of(target)
     }
 }
 
 impl Name {
-    /// Of a target.
+    /// The identity of a target.
     pub fn of(target: &Target) -> Self {
         let [group, kind, namespace, name] =
             [&target.group, &target.kind, &target.namespace, &target.name].map(Clone::clone);
@@ -94,7 +94,8 @@ fn collect(
     }
 }
 
-/// Whether a value is a list of objects, and what a typed one gives to its members.
+/// Returns `Some` if a value is a list of objects, with the kind that a typed list gives to its
+/// members.
 fn list(node: &Node) -> Option<Option<Given<'_>>> {
     let kind = node.get("kind")?.text()?.strip_suffix("List")?;
     let is_object = node.get("metadata").is_some_and(|metadata| metadata.get("name").is_some());

@@ -1,6 +1,6 @@
-//! What operations would change in a tree, without touching it: before and after of each named
-//! field, and the state that must still be there when they run. The viewer shows it, the runner
-//! derives it again.
+//! The changes that operations would make in a tree: each named field before and after, and the
+//! state that the object must still have when they run. The viewer shows it; the runner derives it
+//! again. Changes nothing.
 
 use super::edit::{self, EditError};
 use super::index::{FindError, Found, Index, bare, digest, phrase, uid};
@@ -185,7 +185,7 @@ pub fn paths(changes: &[Change]) -> Result<Vec<(FieldPath, Option<Value>)>, Refu
     parsed.map_err(|error| EditError::Path(error).into())
 }
 
-/// The values at the changed paths; `null` where there is none.
+/// The values at the changed paths; `null` for an absent value.
 pub fn fields(
     object: &Value,
     changes: &[(FieldPath, Option<Value>)],

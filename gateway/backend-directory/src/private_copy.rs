@@ -45,7 +45,7 @@ pub struct PrivateCopy {
     files: BTreeMap<PathBuf, Copied>,
     /// The objects, and how their own files name them: an overlay may give the namespace.
     written: Vec<(Target, Target)>,
-    /// What undoes an operation that was done, by index.
+    /// The way back from each done operation, by index.
     undo: BTreeMap<u32, Undo>,
     /// Operations that were done.
     done: Vec<Done>,
@@ -54,7 +54,7 @@ pub struct PrivateCopy {
     renewed: BTreeMap<u32, PreviewedOperation>,
     /// Policy obliges to stop over any change of an object.
     unchanged: bool,
-    /// What changed elsewhere in the objects since the admission.
+    /// Changes by others in the objects since the admission.
     meanwhile: Vec<Difference>,
 }
 
@@ -79,7 +79,7 @@ struct Copied {
     gone: bool,
 }
 
-/// What brings the state before an operation back.
+/// The way back to the state before an operation.
 #[derive(Debug)]
 enum Undo {
     /// Values as they were.
@@ -165,7 +165,7 @@ impl PrivateCopy {
         &self.folder
     }
 
-    /// Whether an operation can still happen: the object is there, as it was approved.
+    /// Checks that an operation can still happen: its object is as approved.
     pub fn check(&mut self, approved: &PreviewedOperation) -> Result<(), EffectError> {
         // What a task brings is new: nothing is there that could have changed.
         if approved.target.namespace == EPHEMERAL {
@@ -174,7 +174,7 @@ impl PrivateCopy {
         self.held(approved).map(drop)
     }
 
-    /// What changed elsewhere in the objects since the admission.
+    /// Changes by others in the objects since the admission.
     pub fn meanwhile(&self) -> &[Difference] {
         &self.meanwhile
     }
@@ -289,8 +289,8 @@ impl PrivateCopy {
         written.map_err(unmade(&copied.at))
     }
 
-    /// The object in the copy, with the operation as it is approved over its state. What changed
-    /// elsewhere is kept for the outcome.
+    /// The object in the copy, with the operation as approved over its state. Keeps changes by
+    /// others for the outcome.
     fn held(
         &mut self,
         approved: &PreviewedOperation,

@@ -86,7 +86,7 @@ impl Format {
 /// One document with content.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// What it says and where. Of a document that is no valid YAML: null.
+    /// The values with their places; `null` for a document that is not valid YAML.
     pub root: Node,
     /// The first reason why a part of it must not be relied on.
     pub unclear: Option<Unclear>,
@@ -109,7 +109,7 @@ impl Document {
         Self { root, unclear: Some(unclear), range, flaws: Vec::new(), broken: true }
     }
 
-    /// Whether nothing in it could be read, so that its objects are not known.
+    /// Returns whether no part of the document could be read, so that its objects are not known.
     pub fn is_broken(&self) -> bool {
         self.broken
     }
@@ -154,7 +154,8 @@ pub fn read(text: &str) -> Result<Vec<Document>, Unclear> {
     Ok(documents)
 }
 
-/// Whether a line separates documents. Such a line does so wherever it is (YAML 1.2.2, 9.1.2).
+/// Returns whether a line separates documents. Such a line separates wherever it is (YAML 1.2.2,
+/// 9.1.2).
 pub fn is_separator(line: &str) -> bool {
     line.strip_prefix("---")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
@@ -206,5 +207,5 @@ fn invalid(info: &str, text: &str) -> String {
     if text.contains("{{") { TEMPLATE.to_owned() } else { format!("not valid YAML: {info}") }
 }
 
-/// Of a document that its braces make no plain manifest.
+/// The reason for a document with braces of a template.
 pub const TEMPLATE: &str = "a template; only plain manifests can be changed";

@@ -166,7 +166,7 @@ impl Desk {
         }
     }
 
-    /// What a refused look says.
+    /// The text of a refused look.
     fn refused(&self, operation: Operation) -> String {
         match self.look(operation) {
             Looked::Refused { code, reason, .. } => format!("{code}: {reason}"),

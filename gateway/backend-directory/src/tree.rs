@@ -1,6 +1,6 @@
-//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped.
-//! What is too large, no text or not readable is named, not read, and keeps no call about other
-//! files from its answer.
+//! The files of a tree: regular files below its root, never through a link; dot-paths are skipped.
+//! A file that is too large, not text or not readable is named and not read. It does not affect a
+//! call about other files.
 
 use super::read::Unclear;
 use cofferdam_core::model::job::Obstacle;
@@ -62,7 +62,7 @@ pub struct Manifest {
     pub text: Result<String, Unclear>,
 }
 
-/// What is beneath a root.
+/// The files below a root.
 #[derive(Debug, Default)]
 pub struct Tree {
     /// Every `.yaml`, `.yml` and `.json` file and every `Kustomization`, sorted by path; and
@@ -88,7 +88,7 @@ impl Tree {
     }
 }
 
-/// Whether what a link points to is read at no other place of the tree.
+/// Returns whether the tree reads the target of a link at no other place.
 fn leads_out(target: Option<&Path>, links: &[&Path]) -> bool {
     let is_hidden = |path: &Path| {
         path.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
@@ -185,7 +185,7 @@ impl Reader<'_> {
     }
 }
 
-/// What a link in a folder points to, beneath the root; none where that is elsewhere.
+/// The target of a link in a folder, below the root; `None` if it is outside.
 fn beneath(folder: &Path, target: &Path) -> Option<PathBuf> {
     let mut path = folder.to_owned();
     for part in target.components() {
@@ -199,7 +199,7 @@ fn beneath(folder: &Path, target: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Whether an error is of one file or folder alone: its rights, or the disk beneath it.
+/// Returns whether an error is about one file or folder alone: its rights, or its disk.
 fn is_local(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(EIO)
 }

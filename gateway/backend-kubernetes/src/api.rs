@@ -55,12 +55,12 @@ pub enum Mode {
     DryRun,
 }
 
-/// Who owns the fields that a server-side apply sets.
+/// The field manager of a server-side apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Manager<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Whether it takes fields over from others: only for objects that are this software's own.
+    /// True if the apply takes fields over from other managers. Only for objects of Cofferdam.
     pub force: bool,
 }
 
@@ -174,9 +174,9 @@ impl Cluster {
         Ok((items, next.is_some()))
     }
 
-    /// What is to be kept of a collection's objects, page by page, and whether there are more than
-    /// that many pages. Where the server does not keep the state any more in which the list
-    /// began, it begins again, on what is left of the pages.
+    /// Lists a collection page by page. Returns the kept part of each object, and whether there are
+    /// more pages than the limit. If the server no longer has the state of the first page, the list
+    /// begins again with the pages that remain.
     pub async fn list_all(
         &self,
         path: &str,
@@ -310,10 +310,9 @@ impl Cluster {
         }
     }
 
-    /// A write. The query ends where more can follow. What happens is given the time that this
-    /// connection gives, and the server is told so: it ends by itself what takes longer, and
-    /// after its answer, or in its place after this side's own deadline, nothing of it can come any
-    /// more.
+    /// Sends a write. `query` ends with `&` or is empty. The request carries the write time of this
+    /// connection as its `timeout`; the server stops the write after it. After the response, or
+    /// after the deadline here, the write has no further effect.
     async fn write(
         &self,
         method: Method,

@@ -32,7 +32,7 @@ pub enum CredentialError {
     Refused {
         /// Which.
         path: PathBuf,
-        /// What it asks for.
+        /// The part of a kubeconfig that is not supported.
         what: &'static str,
     },
 }

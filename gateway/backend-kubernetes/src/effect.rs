@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long an outage may last between an unclear answer and reading back what became of it.
 const READ_BACK: Duration = Duration::from_secs(60);
 
-/// What brings the state before an operation back.
+/// The way back to the state before an operation.
 #[derive(Debug)]
 pub(super) enum Undo {
     /// Fields as they were; and as the operation left them, to see that they were not changed
@@ -46,11 +46,11 @@ pub(super) enum Undo {
     Values { uid: String, before: Vec<(FieldPath, Option<Value>)>, after: BTreeMap<String, Value> },
     /// A deleted object, as it could be written again.
     Object(Value),
-    /// What an apply created.
+    /// The object that an apply created.
     Created { uid: String },
 }
 
-/// Whether an object is in the state that an effect was approved over.
+/// Returns whether an object is in the state over which an effect was approved.
 fn is_as_approved(object: &Value, expect: &Expect) -> bool {
     match expect {
         Expect::Absent => false,
@@ -62,12 +62,12 @@ fn is_as_approved(object: &Value, expect: &Expect) -> bool {
     }
 }
 
-/// Whether these fields have these values.
+/// Returns whether these fields have these values.
 fn has(object: &Value, fields: &BTreeMap<String, Value>) -> bool {
     object::fields_as(object, fields).is_ok_and(|seen| seen == *fields)
 }
 
-/// Whether this object is there, with these values.
+/// Returns a check that this object exists with these values.
 fn is_with(uid: &str, fields: &BTreeMap<String, Value>) -> impl Fn(Option<&Value>) -> bool + Send {
     move |live| live.is_some_and(|live| object::uid(live) == Some(uid) && has(live, fields))
 }
@@ -77,7 +77,7 @@ fn refused(target: &Target, error: &ApiError) -> EffectError {
     EffectError::Refused(format!("{target} was not changed: {}", error_text::said(error)))
 }
 
-/// What an unclear answer means when nothing else is found out.
+/// The error of an unclear response, when reading the object does not settle it.
 fn unknown(target: &Target, why: &str, error: &ApiError) -> EffectError {
     EffectError::Unknown(format!("{target}: {why}; {}", error_text::said(error)))
 }
@@ -108,7 +108,7 @@ async fn look(
     }
 }
 
-/// What came out, held against what was approved.
+/// Compares the observed state with the approved one.
 fn compare(
     target: &Target,
     object: &Value,
@@ -134,8 +134,7 @@ fn compare(
 }
 
 impl Namespace {
-    /// Whether an operation can still happen: the object is there, as it was approved, or is not
-    /// there, as approved.
+    /// Checks that an operation can still happen: its object is as approved, or absent as approved.
     pub async fn check(
         &mut self,
         operation: &Operation,
@@ -155,7 +154,7 @@ impl Namespace {
         if holds { Ok(()) } else { self.renew(operation, approved).await.map(drop) }
     }
 
-    /// What changed elsewhere in the objects since the admission.
+    /// Changes by others in the objects since the admission.
     pub fn meanwhile(&self) -> &[Difference] {
         &self.meanwhile
     }

@@ -1,6 +1,5 @@
-//! What an API server's refusal is called in a job's outcome, which its agent reads: the server's
-//! words on one line, in quotes as the words of another, without those about this software's own
-//! identities, which go to the log alone.
+//! The text of an API server's refusal in an outcome, which an agent reads: the server's words on
+//! one line and in quotes. Words about Cofferdam's own identities go to the log alone.
 
 use super::api::ApiError;
 use super::webhook::FIND;
@@ -107,21 +106,21 @@ fn is_about_rights(message: &str) -> bool {
         || message == "Unauthorized"
 }
 
-/// What to do about admission that puts a finalizer on a run's namespace.
+/// The remedy for an admission policy or webhook that puts a finalizer on a run namespace.
 pub const FINALIZED: &str = "an admission policy or webhook of the cluster puts a finalizer on \
                              new namespaces, and nothing may hold a run's namespace; an operator \
                              exempts the namespaces that bear the label `cofferdam.dev/managed` \
                              from it";
 
-/// Whether the fence of runs' namespaces refused one because admission of others had put a
-/// finalizer on it.
+/// Returns whether the admission policy for run namespaces rejected one, because other admission
+/// had put a finalizer on it.
 pub fn is_finalized(message: &str) -> bool {
     message.contains("'cofferdam-provisioner-namespaces")
         && message.contains("has no finalizers but the server's own")
 }
 
-/// Whether admission refuses a pod because it does not see a guard of the run yet, or not its
-/// status (`deploy/16-fence-guarded.yaml`).
+/// Returns whether admission rejects a pod because it does not see a guard of the run yet, or the
+/// guard's status (`deploy/16-fence-guarded.yaml`).
 pub fn is_unguarded(error: &ApiError) -> bool {
     matches!(error, ApiError::Refused { message, .. } if message.contains("ValidatingAdmissionPolicy 'cofferdam-guard-"))
 }

@@ -13,8 +13,8 @@ const GOING: &str = "metadata.deletionTimestamp";
 /// Finalizers that are named: one is enough to find its owner.
 const NAMED: usize = 5;
 
-/// The object's own finalizers. A namespace also has the server's in `spec`, which is none of
-/// these.
+/// The finalizers of the object. The finalizers of a namespace in `spec` belong to the server and
+/// are not included.
 pub fn finalizers(object: &Value) -> Vec<String> {
     let all = object.pointer("/metadata/finalizers").and_then(Value::as_array);
     all.into_iter()
@@ -25,8 +25,8 @@ pub fn finalizers(object: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Whether a namespace is going, the server has removed all that was in it, and finalizers of
-/// others alone keep it.
+/// Returns whether only finalizers of others keep a namespace: it is terminating, and the server
+/// has removed all objects in it.
 pub fn only_by_others(namespace: &Value) -> bool {
     let own = namespace
         .pointer("/spec/finalizers")
@@ -35,8 +35,8 @@ pub fn only_by_others(namespace: &Value) -> bool {
     object::is_terminating(namespace) && !own && !finalizers(namespace).is_empty()
 }
 
-/// What holds it and since when it is going, as the end of a sentence:
-/// `held by the finalizer `a/b`, going since 2026-11-29T17:00:00Z`.
+/// The finalizers that hold an object and the time of its deletion, as the end of a sentence: `held
+/// by the finalizer `a/b`, going since 2026-11-29T17:00:00Z`.
 pub fn words(object: &Value) -> String {
     let finalizers = finalizers(object);
     let mut said = Vec::new();
@@ -87,7 +87,7 @@ pub fn state(object: &Value, before: &BTreeMap<String, Value>) -> BTreeMap<Strin
     state
 }
 
-/// Whether a recorded state is of an object that was going.
+/// Returns whether a recorded state is of an object with a deletion time.
 pub fn is_state(recorded: &BTreeMap<String, Value>) -> bool {
     recorded.contains_key(GOING)
 }

@@ -52,7 +52,7 @@ pub fn render_over(
     Ok(Value::Array(tests))
 }
 
-/// Whether a patch only tests.
+/// Returns whether a patch has tests alone.
 pub fn is_idle(patch: &Value) -> bool {
     patch
         .as_array()
@@ -130,7 +130,7 @@ fn edit(now: &Value, next: &Value, path: &FieldPath) -> Option<Value> {
     None
 }
 
-/// What a segment leads to, and its reference token.
+/// The value that a segment leads to, and its reference token.
 fn child<'a>(at: &'a Value, segment: &Segment) -> Option<(String, &'a Value)> {
     match segment {
         Segment::Key(key) => at.get(key).map(|child| (key.clone(), child)),

@@ -1,6 +1,6 @@
-//! What a run's objects are called and marked with. A name derives from call and fence, so that a
-//! lost runner's successor finds what it made; an object is a run's only when its name *and* its
-//! labels say so. Pure.
+//! Names, labels and annotations of the objects of a run. A name derives from call and lease epoch,
+//! so that the successor of a lost runner finds them. An object belongs to a run only if its name
+//! *and* its labels say so. Pure.
 
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use jiff::Timestamp;
@@ -8,13 +8,13 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a run's name begins with.
+/// The prefix of a run's name.
 const PREFIX: &str = "cofferdam-run-";
 
 /// Where this software's own identities live.
 pub const HOME: &str = "cofferdam-system";
 
-/// Who owns every field of a run's own objects.
+/// The field manager of the objects of a run.
 pub const MANAGER: &str = "cofferdam-runner";
 
 /// The ServiceAccount that target operations run as, and the name of its Role and RoleBinding in
@@ -59,7 +59,7 @@ pub struct RunName {
 }
 
 impl RunName {
-    /// Of a call under a lease.
+    /// The name of a call's run under a lease.
     pub fn new(call: &CallId, fence: Fence) -> Self {
         Self { call: call.clone(), fence }
     }
@@ -139,15 +139,15 @@ pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Whether what an object says of its own end is over. One that says nothing readable is not: it is
-/// reported, never guessed at.
+/// Returns whether the expiry of an object is over. An object without a readable expiry does not
+/// expire: it is reported, and never removed.
 pub fn is_expired(object: &Value, now: Timestamp) -> bool {
     annotation(object, EXPIRES)
         .and_then(|text| text.parse::<Timestamp>().ok())
         .is_some_and(|end| end <= now)
 }
 
-/// What every object of one run bears.
+/// The labels and annotations of every object of one run.
 #[derive(Debug, Clone)]
 pub struct Marks {
     /// The run.

@@ -273,9 +273,8 @@ async fn list(cluster: &Cluster, operation: &Operation) -> Result<Value, LookErr
     }
 }
 
-/// Where the next page begins; empty where there is none. The API server's tokens are URL-safe
-/// base64 (`pkg/storage/continue.go`), so they stand in a query as they are; anything else is no
-/// token.
+/// The token of the next page; empty on the last page. Tokens of the API server are URL-safe base64
+/// (`pkg/storage/continue.go`), so a query has them unchanged. Any other text is rejected.
 fn token(page: &Value) -> Result<String, LookError> {
     let token = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default();
     if token

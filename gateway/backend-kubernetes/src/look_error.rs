@@ -6,7 +6,7 @@ use super::api::ApiError;
 use super::error_text::quoted;
 use cofferdam_backend::refusal::Refusal;
 
-/// What to do about rights that an administrator did not give.
+/// The remedy if an administrator has not given a right.
 const OPT_IN: &str = "an administrator opts the namespace in: label it and bind the ceiling \
                       there, as `deploy/README.md` says; or name another namespace";
 
@@ -25,7 +25,7 @@ pub enum LookError {
 }
 
 impl LookError {
-    /// What an error means that came of asking for `what`: `patch Deployment web in namespace shop`.
+    /// The meaning of an error of a request to `what`: `patch Deployment web in namespace shop`.
     pub(super) fn of(error: ApiError, what: &str) -> Self {
         let (status, message) = match &error {
             ApiError::Refused { status, message, .. } => (*status, message),
@@ -76,9 +76,9 @@ impl LookError {
     }
 }
 
-/// Whether it was RBAC, or one of Cofferdam's own fences (`deploy/`), and no rule of the cluster's
-/// about the change. RBAC says `User "…" cannot patch resource …`; a ValidatingAdmissionPolicy
-/// gives its name.
+/// Returns whether RBAC or an admission policy of Cofferdam (`deploy/`) refused, and not a rule of
+/// the cluster about the change. RBAC says `User "…" cannot patch resource …`; a
+/// ValidatingAdmissionPolicy gives its name.
 fn by_rights(message: &str) -> bool {
     (message.contains(" is forbidden: User ") && message.contains(" cannot "))
         || message.contains("ValidatingAdmissionPolicy 'cofferdam-")

@@ -1,5 +1,5 @@
-//! Who wrote a field of an object in the API: read from its `metadata.managedFields`. Pure;
-//! believes nothing of a manager but that the server recorded its name.
+//! The writer of a field of an object, from its `metadata.managedFields`. Pure. Trusts only that
+//! the server recorded the name of a manager.
 
 use cofferdam_core::model::path::Segment;
 use cofferdam_core::model::preview::Origin;
@@ -17,7 +17,8 @@ pub fn manager(object: &Value, path: &[Segment]) -> Option<Origin> {
     (!name.is_empty()).then(|| Origin::Manager(name.to_owned()))
 }
 
-/// Whether a set of fields has this one, by itself or as a part of a value that is owned whole.
+/// Returns whether a set of fields has this field, by itself or as a part of a value that is owned
+/// whole.
 fn owns(fields: &Value, path: &[Segment]) -> bool {
     let Some((first, rest)) = path.split_first() else { return true };
     let Some(set) = fields.as_object() else { return false };
@@ -33,7 +34,7 @@ fn owns(fields: &Value, path: &[Segment]) -> bool {
     set.iter().any(|(name, child)| is_own(name) && owns(child, rest))
 }
 
-/// Whether `k:{"containerPort":80,"protocol":"TCP"}` names the member with this merge key.
+/// Returns whether `k:{"containerPort":80,"protocol":"TCP"}` names the member with this merge key.
 fn is_member(name: &str, key: &str, value: &str) -> bool {
     let keys = name.strip_prefix("k:").and_then(|keys| serde_json::from_str::<Value>(keys).ok());
     match keys.as_ref().and_then(|keys| keys.get(key)) {

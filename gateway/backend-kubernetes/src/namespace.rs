@@ -41,7 +41,7 @@ const QUOTA_WAIT: Duration = Duration::from_secs(30);
 /// How long a right that was written may take until the server's authorizer has seen it.
 pub(super) const RIGHTS_WAIT: Duration = Duration::from_secs(15);
 
-/// What a run is made for.
+/// The plan that a run is created for.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {
     /// The run.
@@ -50,9 +50,9 @@ pub struct Wanted<'a> {
     pub plan: PlanDigest,
     /// The tool's name: part of the field manager's.
     pub tool: &'a str,
-    /// What shall be done.
+    /// The steps of the plan.
     pub steps: &'a [Step],
-    /// What each step was found to be, in the same order.
+    /// The facts of each step, in the same order.
     pub facts: &'a [OperationFacts],
     /// When it begins.
     pub now: Timestamp,
@@ -61,7 +61,7 @@ pub struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// Of a plan that was admitted.
+    /// For an admitted plan.
     pub fn of(call: &CallId, fence: Fence, plan: &'a LeasedPlan, now: Timestamp) -> Self {
         let sealed = plan.sealed();
         Self {
@@ -94,8 +94,8 @@ impl<'a> Wanted<'a> {
         Ok(life)
     }
 
-    /// What has to go before the namespace does: Pods of tasks, and Jobs, whose Pods' finalizer
-    /// holds a namespace up for long.
+    /// The objects that teardown removes before the namespace: Pods of tasks, and Jobs, whose Pods
+    /// have a finalizer that delays the namespace.
     fn workload(&self) -> Vec<String> {
         let entry = |step: &Step, fact: &OperationFacts| match &step.operation {
             Operation::Task { .. } => task::Task::of(&step.operation, fact.index)
@@ -114,9 +114,9 @@ impl<'a> Wanted<'a> {
 pub struct Namespace {
     pub(super) name: String,
     uid: String,
-    /// What its objects bear.
+    /// The labels and annotations of the objects of this run.
     pub(super) marks: Marks,
-    /// What its pods were let through to so far.
+    /// The egress rules that are open so far.
     pub(super) opened: BTreeSet<Egress>,
     /// The API server's address, where its URL names one.
     pub(super) server: Option<IpAddr>,
@@ -127,17 +127,17 @@ pub struct Namespace {
     job: Cluster,
     /// An object at each target that the job may read.
     readable: Vec<String>,
-    /// What undoes an operation that was done, by index.
+    /// The way back from each done operation, by index.
     pub(super) undo: BTreeMap<u32, Undo>,
     /// Policy obliges to stop over any change of an object.
     pub(super) unchanged: bool,
     /// Operations over the state of a later look than the admission's, by index.
     pub(super) renewed: BTreeMap<u32, PreviewedOperation>,
-    /// What changed elsewhere in the objects since the admission.
+    /// Changes by others in the objects since the admission.
     pub(super) meanwhile: Vec<Difference>,
 }
 
-/// Who makes a run, and how its job acts.
+/// The identities that create a run, and the way in which its job acts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Maker<'a> {
     pub provisioner: &'a Cluster,
@@ -375,7 +375,7 @@ impl Namespace {
         }
     }
 
-    /// Who can say that the job's rights are gone: the job itself.
+    /// The connection that shows whether the rights of the job are gone: the job's own.
     pub(super) fn witness(&self) -> Witness<'_> {
         Witness { job: &self.job, readable: &self.readable }
     }

@@ -1,6 +1,6 @@
-//! What there is in a cluster instead of what is not: for a caller that missed a name. A few small
-//! requests with the viewer's own rights, about the one namespace that was named; what may not be
-//! asked is left out. Never a Secret.
+//! Objects with a similar name, for an agent that named an absent one. Sends a few small requests
+//! with the viewer's own rights, about the one named namespace. Leaves out kinds that the viewer
+//! may not list. Never shows a Secret.
 
 use super::api::Cluster;
 use super::path;

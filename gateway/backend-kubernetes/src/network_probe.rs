@@ -1,7 +1,7 @@
-//! Whether the cluster's network plug-in enforces network policies: two Pods in a run's namespace,
-//! and a way between them that has to be closed while `deny-all` stands alone, and open once
-//! `allow-siblings` stands beside it. A run admits no Pod before `deny-all` is there. A way that
-//! was never open, or an end that went, shows nothing and is said to. Nothing is left afterwards.
+//! A test of the cluster's network plug-in: does it enforce network policies? Two Pods run in a run
+//! namespace. Their connection has to be closed with `deny-all` alone, and open with
+//! `allow-siblings` beside it. A run admits no Pod before `deny-all` exists. If the connection was
+//! never open, or a Pod ended, the test says that it shows nothing. Removes everything afterwards.
 
 use super::api::{ApiError, Cluster, Manager, Mode};
 use super::error_text;
@@ -41,8 +41,8 @@ const STEADY: usize = 5;
 /// the Pod.
 const CLOSED: usize = 15;
 
-/// Asks a server for its word: `nc` and not `wget`, which looks names up even where there are none,
-/// and crashes where it is linked statically.
+/// Requests the word of a server. Uses `nc`, since `wget` looks names up even without a name
+/// server, and crashes if it is linked statically.
 fn ask(address: &str) -> String {
     format!(
         "[ \"$(printf 'GET /here HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 2 {address} 8080 \
@@ -67,7 +67,7 @@ fn client(address: &str) -> String {
     )
 }
 
-/// What was found.
+/// The result of the test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enforcement {
     /// The way was closed, and open once a policy let it through.
@@ -85,10 +85,10 @@ pub enum ProbeError {
     /// A request failed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// What was made does not go.
+    /// An object of the test cannot be removed.
     #[error(transparent)]
     Teardown(#[from] TeardownError),
-    /// What was seen says neither.
+    /// The Pods show neither result. The text has the cause.
     #[error("the probe shows nothing: {0}")]
     Unclear(String),
 }
@@ -218,7 +218,7 @@ impl Probe<'_> {
         Ok(at("pods"))
     }
 
-    /// What a Pod has said so far; nothing before its container runs.
+    /// The output of a Pod so far, as lines; empty before its container runs.
     async fn lines(&self, pod: &str) -> Result<Vec<String>, ProbeError> {
         match self
             .cluster
@@ -231,7 +231,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether a Pod's last words, so many, are all this one.
+    /// Returns `Some` if the last `times` lines of a Pod all have this word.
     async fn steady(&self, pod: &str, word: &str, times: usize) -> Result<Option<()>, ProbeError> {
         let lines = self.lines(pod).await?;
         Ok((lines.iter().rev().take_while(|line| *line == word).count() >= times).then_some(()))

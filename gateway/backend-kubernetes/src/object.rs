@@ -1,6 +1,6 @@
-//! What of an object in the API counts: its identity, its digest, the fields that a plan names, and
-//! what of it could be written again. Pure; preview and effect use the same functions, so that what
-//! was approved and what is found are compared alike.
+//! The parts of an object in the API that count: identity, digest, the fields that a plan names,
+//! and the fields that can be written again. Pure. Preview and effect use the same functions, so
+//! that the approved and the observed state are compared alike.
 
 use cofferdam_backend::refusal::Refusal;
 use cofferdam_core::model::id::ObjectDigest;
@@ -48,7 +48,7 @@ pub fn version(object: &Value) -> Option<&str> {
     object.pointer("/metadata/resourceVersion").and_then(Value::as_str)
 }
 
-/// Whether it is being deleted.
+/// Returns whether the object has a deletion time.
 pub fn is_terminating(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
 }
@@ -75,7 +75,7 @@ pub fn paths(changes: &[Change]) -> Result<Vec<(FieldPath, Option<Value>)>, Refu
     parsed.map_err(misfit)
 }
 
-/// The values at the changed paths; `null` where there is none.
+/// The values at the changed paths; `null` for an absent value.
 pub fn fields(
     object: &Value,
     changes: &[(FieldPath, Option<Value>)],
@@ -89,8 +89,7 @@ pub fn fields(
     values.map_err(misfit)
 }
 
-/// The values at the paths that these fields name; `null` where there is none. What was approved
-/// says where to look.
+/// The values at the paths of these approved fields; `null` for an absent value.
 pub fn fields_as(
     object: &Value,
     named: &BTreeMap<String, Value>,
@@ -160,7 +159,7 @@ pub fn misfit_of(error: &PathError, target: &Target) -> Refusal {
     )
 }
 
-/// What a path means that does not fit an object.
+/// The refusal of a path that does not fit an object.
 pub fn misfit(error: PathError) -> Refusal {
     Refusal::new("conflict", error.to_string(), "read the object and name fields as they are")
 }
@@ -183,7 +182,7 @@ mod tests {
         })
     }
 
-    /// Whether the digest stays when this pointer gets this value.
+    /// Checks whether the digest stays the same if this pointer gets this value.
     fn check(pointer: &str, value: Value, same: bool) {
         let mut other = deployment();
         *other.pointer_mut(pointer).unwrap() = value;

@@ -23,7 +23,7 @@ impl Poll {
         Self { end: Instant::now() + limit, pause: FIRST }
     }
 
-    /// Whether the time is over: what is looked at from now on is looked at for the last time.
+    /// Returns whether the time is over. A read that begins afterwards is the last one.
     pub fn is_over(&self) -> bool {
         Instant::now() >= self.end
     }

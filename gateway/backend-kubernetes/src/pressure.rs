@@ -1,5 +1,5 @@
-//! What a cluster still has to remove before it is given more: run namespaces that are going. One
-//! that something else holds is told, and stops no job; only very many of them do. Reads alone.
+//! Run namespaces that the cluster still has to remove, before a runner creates more. Namespaces
+//! that finalizers hold are reported, and stop new jobs only if they are very many. Reads alone.
 
 use super::api::{ApiError, Cluster};
 use super::labels::{RunName, managed, name};

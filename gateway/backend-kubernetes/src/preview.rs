@@ -1,7 +1,7 @@
-//! What operations would change in a cluster, by server-side dry run: before and after of each
-//! named field, and the state that must still be there when they run. The viewer shows it, the
-//! runner derives it again. Writes nothing: every write it asks for is a dry run, and the viewer's
-//! identity is refused any other.
+//! The changes that operations would make in a cluster, by server-side dry run: each named field
+//! before and after, and the state that the object must still have when they run. The viewer shows
+//! it; the runner derives it again. Writes nothing: each write is a dry run, and the admission
+//! policies reject other writes of the viewer.
 
 pub mod compare;
 
@@ -238,7 +238,7 @@ impl Asked<'_> {
         Ok(PreviewedOperation { remarks, ..self.shown(expect, described, BTreeMap::new(), rest) })
     }
 
-    /// What else an object has, and who wrote it.
+    /// The other fields of an object, and their writers.
     fn rest(&self, before: Option<&Value>, own: &[FieldPath]) -> Rest {
         before
             .map(|before| {

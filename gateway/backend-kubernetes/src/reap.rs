@@ -19,16 +19,16 @@ use std::fmt;
 /// is tested with. More of them are a sign of an error.
 pub(super) const ALL: Extent = Extent { page: 500, pages: 40 };
 
-/// What one round of reaping did, and could not do.
+/// The result of one round of reaping.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Reaped {
     /// Namespaces that were told to go.
     pub namespaces: Vec<String>,
     /// Roles and RoleBindings that are gone, as `rolebindings/NAME in NAMESPACE`.
     pub rights: Vec<String>,
-    /// What is on its way out, or could not be taken away, with what the cluster says about it.
+    /// Objects that are terminating or cannot be removed, each with the cluster's reason.
     pub stuck: Vec<(String, String)>,
-    /// What bears the label and not the name, or not what belongs to it: nothing of it was
+    /// Objects with the label of Cofferdam whose name or other marks do not fit. They were not
     /// touched.
     pub foreign: Vec<String>,
     /// Kinds with more objects than one round looks at: some of them are not seen.
@@ -37,7 +37,7 @@ pub struct Reaped {
 }
 
 impl Reaped {
-    /// Whether there was nothing to do or to say.
+    /// Returns whether the round removed nothing and has nothing to report.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -108,7 +108,8 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError>
     Ok(reaped)
 }
 
-/// What a round needs of an object: a client that writes many may also write large ones.
+/// The fields of an object that a round needs. A client that creates many objects may create large
+/// ones.
 pub(super) fn lean(object: Value) -> Value {
     let take = |from: &str, keys: &[&str]| {
         let of = |key: &&str| {

@@ -1,7 +1,7 @@
-//! What became of a job whose runner was lost while it acted: what it recorded, held against what
-//! is there now. Pure; asked only after its rights were observed gone, and until the API server has
-//! ended every request that it let in before. Never guesses: what is neither as before nor as after
-//! is for a person.
+//! The outcome of a job whose runner was lost while it acted: its records, compared with the live
+//! objects. Pure. Called only after its rights are observed gone, and until the API server has
+//! ended every earlier request. Never guesses: a state that is neither before nor after is for a
+//! person.
 
 use super::{held, object};
 use cofferdam_core::model::ceiling::EPHEMERAL;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What became of a job's operations.
+/// The state of a job's operations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fate {
     /// Those that are in effect: done and not undone.
@@ -32,14 +32,14 @@ pub struct Fate {
 }
 
 impl Fate {
-    /// Whether every operation was done, and none was being undone.
+    /// Returns whether every operation was done, and no undo had begun.
     pub fn is_complete(&self) -> bool {
         self.unclear.is_empty()
             && self.undoing.is_empty()
             && self.in_effect.len() + self.passed.len() == self.operations
     }
 
-    /// What is in effect, in words for an outcome.
+    /// The operations in effect, as text for an outcome.
     pub fn words(&self, preview: &Preview) -> String {
         let named = |index: &u32| {
             let target = preview
@@ -73,7 +73,7 @@ impl Fate {
     }
 }
 
-/// What one operation left.
+/// The state of one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Left {
     /// The state after is there.
@@ -156,7 +156,7 @@ pub fn fate(
     fate
 }
 
-/// What is left of one operation, by the object that is there now.
+/// The state of one operation, from the live object.
 fn left(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
     let deletes = operation.after.is_empty();
     match (&operation.expect, live) {
@@ -199,8 +199,8 @@ fn left(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
     }
 }
 
-/// Whether a value is an approved one, as far as anybody can say who does not know when the lost
-/// runner began.
+/// Returns whether a value fits the approved one. The exact start of the lost runner is not known,
+/// so a time of that runner fits any time.
 fn fits(approved: &Value, seen: &Value) -> bool {
     match (approved, seen) {
         (Value::Object(members), seen) if members.len() == 1 && members.contains_key("$host") => {

@@ -1,6 +1,6 @@
-//! What a person has to know of a previewed operation in a cluster besides its values: an
-//! autoscaler that sets the same field, a finalizer that keeps what shall go. The viewer alone
-//! looks for autoscalers: no approval is lost over one that comes later. Never refuses anything.
+//! Remarks on a previewed operation besides its values: an autoscaler that sets the same field, a
+//! finalizer that holds a deleted object. Only the viewer looks for autoscalers: an approval stays
+//! valid if an autoscaler comes later. Never refuses anything.
 
 use super::api::{Cluster, Extent};
 use super::{labels, path};
@@ -39,7 +39,7 @@ pub(super) async fn of_autoscalers(cluster: &Cluster, preview: &mut Preview) {
     }
 }
 
-/// Whether an autoscaler is of this object.
+/// Returns whether an autoscaler has this object as its target.
 fn scales(autoscaler: &Value, target: &Target) -> bool {
     let word = |key: &str| {
         autoscaler

@@ -63,13 +63,13 @@ pub fn everywhere(resource: &str) -> String {
     path::everywhere(RBAC, "v1", resource)
 }
 
-/// What a plan's job gets at its targets, by namespace.
+/// The rights of a plan's job in its target namespaces, by namespace.
 pub fn at_targets(marks: &Marks, facts: &[OperationFacts]) -> Result<Vec<Derived>, TooWide> {
     let run = marks.name.to_string();
     of_plan(facts).into_iter().map(|rights| derived(marks, rights, &run)).collect()
 }
 
-/// What it gets in its own namespace; none where the plan brings nothing up there.
+/// The rights of the job in its run namespace; `None` if the plan creates no object there.
 pub fn in_run(
     marks: &Marks,
     steps: &[Step],
@@ -145,7 +145,8 @@ fn derived(marks: &Marks, rights: NamespaceRights, name: &str) -> Result<Derived
     Ok(Derived { namespace, role, binding })
 }
 
-/// What the job's own connection may ask for: the plan's objects, and the methods of its verbs.
+/// The requests that the job's own connection may send: the objects of the plan, with the methods
+/// of its verbs.
 pub fn gate(run: &RunName, steps: &[Step], facts: &[OperationFacts]) -> Gate {
     let own = run.to_string();
     let mut gate = Gate::default();

@@ -1,5 +1,5 @@
-//! What stands around a run: its namespace, quota, limits, network policy, identities. Each is
-//! server-side applied by the provisioner, which alone owns every field. Pure; the same run gives
+//! The objects of a run: its namespace, quota, limits, network policies, identities. The
+//! provisioner applies each with server-side apply and owns every field. Pure; the same run gives
 //! the same objects.
 
 pub mod egress;
@@ -23,15 +23,15 @@ const IN_RUN: &str = "cofferdam-in-run";
 /// The ClusterRole to act as a run's `job` (`deploy/options/impersonation.yaml`).
 const AS_JOB: &str = "cofferdam-as-job";
 
-/// What one container may have at most. Admission holds the provisioner to it
+/// The limits of one container. Admission holds the provisioner to them
 /// (`deploy/10-fence-provisioner.yaml`).
 fn most_of_one() -> Value {
     json!({"cpu": "4", "memory": "4Gi", "ephemeral-storage": "2Gi"})
 }
 
-/// What a run may bring up at most; admission holds the provisioner to it too. Object counts bound
-/// what a hostile plan can leave in the store; what finalizers of others could keep (load
-/// balancers, disks) is none.
+/// The limits of a run. Admission holds the provisioner to them too. Object counts limit what a
+/// hostile plan can create. Kinds whose finalizers belong to others (load balancers, volumes) have
+/// the limit zero.
 fn hard() -> Value {
     json!({
         "pods": "20",
@@ -92,14 +92,15 @@ pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard 
     }
 }
 
-/// What the provisioner takes on in the run's namespace before it gives the job a part of it: under
-/// RBAC an identity can give only what it holds. Made only for plans that bring something up there.
+/// The rights that the provisioner takes on in the run namespace before it gives a part of them to
+/// the job: under RBAC an identity can give only rights that it has. Only for plans that create an
+/// object there.
 pub fn in_run(marks: &Marks) -> Guard {
     taken_on(marks, PROVISIONER, IN_RUN)
 }
 
-/// What the provisioner takes on in the run's namespace so that it can act as its job, where jobs
-/// act by impersonation.
+/// The rights that the provisioner takes on in the run namespace to act as its job, if jobs act by
+/// impersonation.
 pub fn as_job(marks: &Marks) -> Guard {
     taken_on(marks, "as-job", AS_JOB)
 }
@@ -130,8 +131,8 @@ pub fn token_path(run: &str) -> String {
     format!("{}/{JOB}/token", collection("", "v1", run, "serviceaccounts"))
 }
 
-/// Whether a quota is enforced: admission counts against its status, and lets everything through
-/// before that is filled in.
+/// Returns whether a quota is enforced. Admission counts against its status, and admits everything
+/// before the status is filled in.
 pub fn is_enforced(quota: &Value) -> bool {
     let hard = quota.pointer("/spec/hard");
     hard.is_some() && quota.pointer("/status/hard") == hard

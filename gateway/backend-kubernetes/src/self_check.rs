@@ -2,9 +2,9 @@
 //! credential before it does anything else. A role whose fences do not stand does not start.
 //! Changes nothing: probes are dry runs, against a namespace that `deploy/` makes for them alone.
 //!
-//! Asking what oneself may do is not enough: an access review sees RBAC, never an admission policy.
-//! And a refusal counts only in the policy's own words, since another's refusal would hide that the
-//! policy is gone. What was applied and is not yet in effect is waited for.
+//! An access review is not enough, since it sees RBAC and no admission policy. A refusal counts
+//! only in the words of the policy, since another refusal would hide that the policy is missing.
+//! The check waits for a policy that is applied and not yet in effect.
 
 mod probes;
 mod retry;
@@ -53,9 +53,9 @@ pub enum CheckError {
          give this role a token of that ServiceAccount"
     )]
     Stranger {
-        /// Who the API server says it is.
+        /// The account according to the API server.
         given: String,
-        /// Who it should be.
+        /// The account of the role.
         expected: String,
     },
     /// RBAC gives it what nothing else would take away.
@@ -72,7 +72,7 @@ pub enum CheckError {
     Open {
         /// The policy's name.
         fence: &'static str,
-        /// What was tried.
+        /// The request.
         probe: &'static str,
         /// The file of `deploy/` that has it.
         file: &'static str,
@@ -85,7 +85,7 @@ pub enum CheckError {
     Idle {
         /// The policy's name.
         fence: &'static str,
-        /// What was tried.
+        /// The request.
         probe: &'static str,
         /// The file of `deploy/` that has it.
         file: &'static str,
@@ -98,7 +98,7 @@ pub enum CheckError {
     Hidden {
         /// The policy's name.
         fence: &'static str,
-        /// What was tried.
+        /// The request.
         probe: &'static str,
         /// The refusal.
         said: String,
@@ -127,18 +127,18 @@ pub enum CheckError {
         error_text::FINALIZED
     )]
     Finalized {
-        /// What was tried.
+        /// The request.
         probe: &'static str,
         /// The refusal.
         said: String,
     },
-    /// What the role needs is refused.
+    /// The cluster rejects a request that the role needs.
     #[error(
         "{probe} was refused, and this role needs it; apply all of `deploy/`. The API server \
          said: {said}"
     )]
     Shut {
-        /// What was tried.
+        /// The request.
         probe: &'static str,
         /// The refusal.
         said: String,
@@ -148,9 +148,9 @@ pub enum CheckError {
     Unanswered(#[from] ApiError),
 }
 
-/// Holds a credential against what its identity must be refused, and must be able to do. Nothing
-/// has been changed afterwards. What was applied and is not yet in effect is waited for, 20 seconds
-/// at most; the log says so.
+/// Checks that a credential is refused what its identity must not do, and is allowed what it needs.
+/// Changes nothing. Waits at most 20 seconds for a policy that is applied and not yet in effect;
+/// the log says so.
 pub async fn check(credential: &Credential, identity: Identity) -> Result<(), CheckError> {
     check_aloud(credential, identity, |words| tracing::warn!(what = "rights", "{words}")).await
 }
@@ -231,7 +231,7 @@ async fn check_account(cluster: &Cluster, identity: Identity) -> Result<(), Chec
     }
 }
 
-/// Whether RBAC gives it a right. Only a plain answer counts.
+/// Returns whether RBAC gives a right. Only a clear response counts.
 async fn has_right(cluster: &Cluster, right: &Right) -> Result<bool, CheckError> {
     let Right { verb, group, resource, subresource, namespace, name } = right;
     let review = json!({
@@ -278,8 +278,8 @@ async fn run_probe(cluster: &Cluster, probe: &Probe) -> Result<(), CheckError> {
     }
 }
 
-/// Whether a message is this policy's refusal, installed as an object or, from 1.37 on, as a file
-/// of the API server.
+/// Returns whether a message is a refusal by this policy, installed as an object or, from 1.37 on,
+/// as a file of the API server.
 fn is_denied_by(message: &str, fence: &str) -> bool {
     message.contains(&format!("ValidatingAdmissionPolicy '{fence}'"))
         || message.contains(&format!("ValidatingAdmissionPolicy '{fence}.static.k8s.io'"))

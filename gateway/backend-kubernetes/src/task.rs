@@ -17,7 +17,7 @@ use cofferdam_core::model::operation::{Operation, Program};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What tasks run as: no binding, no token.
+/// The ServiceAccount of tasks. It has no binding and no token.
 pub const SERVICE_ACCOUNT: &str = "task";
 
 /// Where the input lies: a process's standard input can only be given by attaching to it, and a
@@ -27,8 +27,8 @@ pub const INPUT: &str = "/cofferdam/input";
 /// The one container's name.
 pub const CONTAINER: &str = "task";
 
-/// Of each, requested and limited alike, so that a node that takes a task has it: what a probe, a
-/// migration or a renderer needs.
+/// CPU of a task, as request and as limit, so that a node that accepts a task has it. Enough for a
+/// probe, a migration or a renderer.
 pub const CPU: &str = "500m";
 /// Memory, the temporary folder's included.
 pub const MEMORY: &str = "512Mi";
@@ -62,7 +62,7 @@ pub struct Task<'a> {
     pub image: &'a str,
     /// Arguments to its entry point.
     pub arguments: &'a [String],
-    /// What it reads.
+    /// The input of the task.
     pub input: &'a str,
     /// It is ended after this many, from when a node took it.
     pub seconds: u32,
@@ -75,7 +75,8 @@ pub struct Place<'a> {
     pub namespace: &'a str,
     /// Labels of everything in it.
     pub labels: &'a BTreeMap<String, String>,
-    /// Users of the container are none of the node's: where every node's runtime can.
+    /// True if the container gets its own user namespace. The runtime of every node has to support
+    /// that.
     pub user_namespace: bool,
     /// A runtime of the cluster's that isolates more than its own.
     pub runtime_class: Option<&'a str>,
@@ -112,7 +113,7 @@ fn metadata(task: &Task<'_>, place: &Place<'_>) -> Value {
     })
 }
 
-/// What holds the input; made before the Pod, and as unchangeable as it.
+/// The object with the input. Created before the Pod, and immutable like it.
 pub fn input(task: &Task<'_>, place: &Place<'_>) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(task, place), "immutable": true, "data": {"input": task.input}})
 }

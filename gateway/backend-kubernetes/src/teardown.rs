@@ -50,15 +50,15 @@ pub(super) struct Witness<'a> {
     pub readable: &'a [String],
 }
 
-/// What earlier leases of a call may have left.
+/// The leases of a call whose runs may remain.
 #[derive(Debug, Clone, Copy)]
 pub struct Traces<'a> {
     /// The call.
     pub call: &'a CallId,
     /// The lease that looks for them.
     pub fence: Fence,
-    /// Leases under which something may have been made. What their namespaces say is looked at in
-    /// any case; these also where a namespace is gone.
+    /// Earlier lease epochs whose runs may remain. Run namespaces that exist are found without this
+    /// list; rights whose namespace is gone are not.
     pub earlier: &'a [Fence],
     /// Namespaces where there may be rights.
     pub targets: &'a BTreeSet<String>,
@@ -70,7 +70,7 @@ pub enum TeardownError {
     /// The API server refuses, or cannot be asked.
     #[error("`{what}` cannot be removed: {error}")]
     Api {
-        /// What should go.
+        /// The object to remove.
         what: String,
         /// Why it does not.
         #[source]
@@ -87,11 +87,11 @@ pub enum TeardownError {
     /// It was asked to go, and is still there.
     #[error("`{what}` is still there after {seconds} s: {conditions}")]
     Stuck {
-        /// What should go.
+        /// The object to remove.
         what: String,
         /// How long it was waited for.
         seconds: u64,
-        /// What its conditions say.
+        /// The conditions of the namespace.
         conditions: String,
     },
     /// Its rights are gone from the store, and an API server still lets its job in.
@@ -99,10 +99,10 @@ pub enum TeardownError {
     Allowed {
         /// The run.
         what: String,
-        /// What it may still read.
+        /// The path that the job can still read.
         at: String,
     },
-    /// More of it than anybody can have made in good order.
+    /// More namespaces than one call can have in good order.
     #[error(
         "there are more namespaces with the labels `{0}` than a call can have; a person has to \
          look at who made them"
@@ -116,9 +116,9 @@ pub enum TeardownError {
     Foreign(String),
 }
 
-/// Removes a run's namespace, and its rights: where the namespace says there are some, and at these
-/// targets, whatever became of the namespace. Returns when all of it was observed gone; nothing
-/// there is gone already. Whether there was a namespace.
+/// Removes a run namespace and its rights: in the targets that the namespace names, and in these
+/// targets even if the namespace is gone. Returns after all of it was observed gone. Returns
+/// whether there was a run namespace.
 pub async fn remove(
     cluster: &Cluster,
     run: &str,

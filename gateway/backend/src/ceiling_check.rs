@@ -7,8 +7,8 @@ use cofferdam_core::model::operation::{Draft, Step};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::stage::plan::plan;
 
-/// Whether this role's own trust file accepts the tool, and its ceiling every operation. A refusal
-/// has the code `beyond-ceiling`.
+/// Checks that the role's own trust file accepts the tool, and the ceiling of the tool accepts
+/// every operation. A refusal has the code `beyond-ceiling`.
 pub fn check_ceiling(
     trust: &Trust,
     tool: &str,

@@ -1,5 +1,5 @@
-//! What tells a person which object goes when it is deleted. Shared by every backend; never shows
-//! what a ConfigMap holds, only its keys.
+//! The fields that show a person which object a delete removes. Shared by all backends. Shows the
+//! keys of a ConfigMap, never its values.
 
 use cofferdam_core::model::path::FieldPath;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! What a backend tells the runner about one effect: its words while it lasts, and why it did not
-//! happen, or may have. Never decides what becomes of the job.
+//! The messages of a backend about one effect: output while it lasts, and the reason why it did not
+//! happen as approved, or may have happened. Never decides the outcome of the job.
 
 use crate::refusal::Refusal;
 use cofferdam_core::model::difference::Difference;
@@ -32,8 +32,8 @@ pub enum EffectError {
     /// It was asked for, and it is not known whether it happened: a person has to look.
     #[error("whether it happened is not known: {0}")]
     Unknown(String),
-    /// It was asked for as approved, and others hold the object for longer than the job waits. What
-    /// it says is what holds it.
+    /// The effect was requested as approved, and others hold the object for longer than the job
+    /// waits. The content names the holder.
     #[error("{0}")]
     Held(Box<Going>),
     /// A file that the job needs cannot be written.
@@ -63,7 +63,7 @@ impl EffectError {
 pub struct Going {
     /// The object.
     pub target: Target,
-    /// What holds it, and since when it is going.
+    /// The finalizers that hold the object, and the time of its deletion.
     pub by: String,
     /// Its state as it was observed: as before, and going.
     pub after: BTreeMap<String, Value>,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What is filled in.
+/// The values of one job.
 #[derive(Debug, Clone)]
 pub struct Host {
     call: CallId,
@@ -16,7 +16,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Of a job.
+    /// The values of this job, which started at this time.
     pub fn new(call: CallId, started: Timestamp) -> Self {
         Self { call, started }
     }

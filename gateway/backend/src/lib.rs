@@ -184,7 +184,7 @@ pub trait Run: Send + Sync {
         approved: &PreviewedOperation,
     ) -> impl Future<Output = Result<BTreeMap<String, Value>, EffectError>> + Send;
 
-    /// Whether the object of a done operation is ready.
+    /// Reads whether the object of a done operation is ready.
     ///
     /// # Errors
     /// The object cannot be read.

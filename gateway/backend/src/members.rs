@@ -16,8 +16,8 @@ pub fn spelled(path: &[Segment]) -> String {
     })
 }
 
-/// What lies directly beneath a value: a map's entries, or the members of a list that all have a
-/// name of their own. None for a leaf; nothing for null.
+/// The values directly below a value: the entries of a map, or the members of a list if each has a
+/// `name` of its own. `None` for a leaf; empty for `null`.
 pub fn members(value: &Value) -> Option<Vec<(Segment, &Value)>> {
     match value {
         Value::Null => Some(Vec::new()),

@@ -1,4 +1,4 @@
-//! What became of a job, in the words that are recorded. Says nothing about how it is recorded.
+//! The outcome of a job, as the recorder stores it. Does not record it.
 
 use cofferdam_core::model::difference::Difference;
 use cofferdam_core::model::escape::quoted;
@@ -13,7 +13,7 @@ pub const UNWRITABLE: &str = "unwritable";
 /// An outcome with its code and one sentence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
-    /// What became of it.
+    /// The outcome itself.
     pub outcome: Outcome,
     /// Stable code.
     pub code: String,
@@ -21,7 +21,7 @@ pub struct Ending {
     pub detail: String,
     /// Files of a directory that the job edited: relative to the tree, sorted.
     pub files: Vec<String>,
-    /// What was changed elsewhere in the same objects between the decision and the effect.
+    /// Changes by others in the same objects between decision and effect.
     pub meanwhile: Vec<Difference>,
 }
 
@@ -59,8 +59,8 @@ impl Ending {
         Self { files, ..self }
     }
 
-    /// What the job needs on this machine cannot be used, and nothing was changed yet: one reading
-    /// for every such cause.
+    /// A resource of this machine cannot be used, and nothing was changed yet. One text for every
+    /// such cause.
     pub fn unable(code: &str, obstacle: &Obstacle, left: &str) -> Self {
         Self::new(Outcome::Failed, code, format!("{obstacle}; {left}"))
     }

@@ -11,7 +11,7 @@ pub struct Refusal {
     pub code: &'static str,
     /// Why, one sentence.
     pub reason: String,
-    /// What to do instead.
+    /// The remedy.
     pub remedy: String,
 }
 

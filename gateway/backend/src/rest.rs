@@ -1,5 +1,5 @@
-//! What an object has besides the fields that a plan names, so that a change elsewhere can be told
-//! with its field. Shared by both backends; pure, and never decides what a change means.
+//! The fields of an object besides those of a plan, so that a change by others can be reported with
+//! its field. Shared by both backends. Pure; never decides what a change means.
 
 use crate::members::{members, spelled};
 use cofferdam_core::model::path::{FieldPath, Segment};
@@ -7,7 +7,7 @@ use cofferdam_core::model::preview::{Origin, REST, Rest, kept};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What identifies an object is the same in every state of it.
+/// The identity of an object, which is the same in every state of it.
 const IDENTITY: [&str; 4] = ["apiVersion", "kind", "metadata.name", "metadata.namespace"];
 
 /// The rest of an object without what the server keeps for itself. `own` are the plan's own fields;

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// whole, and a change of it is told without a field.
 const REST: usize = 1024 * 1024;
 
-/// What one answer holds so far.
+/// The size of one answer so far.
 #[derive(Debug, Default)]
 pub struct ResultSize {
     shown: usize,
@@ -91,8 +91,8 @@ mod tests {
         }
     }
 
-    /// Whether the rest of each preview of one plan is kept, where the objects have this much
-    /// besides.
+    /// Returns for each preview of one plan whether its rest is kept. `bytes` are the sizes of the
+    /// rests.
     fn kept(bytes: &[usize]) -> Vec<bool> {
         let mut sum = ResultSize::default();
         let keep = |bytes: &usize| {

@@ -1,6 +1,6 @@
-//! What `cofferdam-runner` answers an operator: which cluster a kubeconfig means, whether its
-//! fences stand, and removing what was left without the gateway. Each command uses the credential
-//! it is given and no other.
+//! The commands of `cofferdam-runner` for an operator: identify a cluster, check its admission
+//! policies, remove expired runs without the gateway. Each command uses the given credential and no
+//! other.
 
 use crate::cluster;
 use anyhow::{Context as _, Result, bail};
@@ -22,7 +22,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What `--help` prints.
+/// The output of `--help`.
 pub const HELP: &str = "\
 cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam serve` starts it; \
                         by hand it answers:
@@ -199,7 +199,7 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
     })
 }
 
-/// What of a tree cannot be relied on.
+/// Prints the parts of a tree that cannot be relied on.
 fn survey(tree: &Path, json: bool) -> Result<ExitCode> {
     let root =
         Root::open(tree).with_context(|| format!("`{}` cannot be opened", tree.display()))?;

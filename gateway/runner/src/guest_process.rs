@@ -1,6 +1,6 @@
-//! What computes for the runner: a `cofferdam-guest` process each, with one socket and nothing
-//! else. Compiled artefacts are the role's own, vouched for by its MAC. Holds no Wasm engine
-//! itself, and passes no credential on.
+//! The processes that run components for the runner: each a `cofferdam-guest` with one socket and
+//! no other resource. Compiled artefacts belong to this role, and its MAC protects them. Contains
+//! no Wasm engine, and passes no credential on.
 
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::artefact::ArtefactKey;

@@ -58,8 +58,8 @@ pub enum ActError {
 }
 
 impl ActError {
-    /// What is in the way of the job; none when it is another runner's by now, or the recorder
-    /// cannot be told.
+    /// The obstacle of the job; `None` if another runner has the job by now, or the recorder cannot
+    /// be told.
     fn obstacle(&self) -> Option<Obstacle> {
         match self {
             Self::Recorder(_) | Self::Lost => None,
@@ -72,13 +72,13 @@ impl ActError {
 pub struct Runner<R, S, B> {
     /// Its socket to the recorder.
     pub recorder: Arc<R>,
-    /// What computes for it.
+    /// The guest processes.
     pub guests: Guests<S>,
     /// Its own copies of tools, executors and policy.
     pub components: Components,
     /// Its own trust file; read again for each job.
     pub trust_file: PathBuf,
-    /// What it changes.
+    /// The infrastructure that it changes.
     pub backend: B,
     /// Folder of the marks that drills leave.
     pub marks: PathBuf,
@@ -279,8 +279,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         self.finish(lease, settled, Left::Own(&run), &targets, step).await
     }
 
-    /// A job that cannot begin. What is in the way on this machine ends it, since nothing was
-    /// changed and its agent can ask again; what only the infrastructure can say is waited for.
+    /// Ends a job that cannot begin. An obstacle on this machine ends the job as failed: nothing
+    /// was changed, and its agent can call again. For an error of the infrastructure the job waits.
     async fn cannot_begin(
         &self,
         lease: &Lease<R>,
@@ -357,8 +357,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
     }
 }
 
-/// What changed elsewhere in the job's objects: between the decision and the admission, and from
-/// there to the effect.
+/// Changes by others in the objects of the job: between decision and admission, and from there to
+/// the effect.
 fn meanwhile(plan: &LeasedPlan, run: &impl Run) -> Vec<Difference> {
     let mut all = plan.meanwhile().to_vec();
     drift::add(&mut all, run.meanwhile().to_vec());

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 pub trait Recorder: Send + Sync + 'static {
     /// One request.
     fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Claimed, RoleError>> + Send;
-    /// Whether the other side is there right now.
+    /// Returns whether the other side is connected at present.
     fn connected(&self) -> bool;
 }
 
@@ -82,7 +82,7 @@ impl<R: Recorder> Lease<R> {
         self.fence
     }
 
-    /// Whether to stop before the next effect.
+    /// The reason to stop before the next effect; `None` to go on.
     pub fn stopped(&self) -> Option<Stopped> {
         match self.state.load(Ordering::Acquire) {
             HELD if self.recorder.connected() => None,

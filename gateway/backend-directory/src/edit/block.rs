@@ -7,13 +7,13 @@ use crate::read::Node;
 use saphyr_parser::ScalarStyle;
 use serde_json::Value;
 
-/// Whether a string can be a literal block: several lines, one line break at its end or none, and
-/// nothing that needs an escape or an indicator.
+/// Returns whether a string can be a literal block: several lines, at most one line break at the
+/// end, and no character that needs an escape or an indicator.
 pub(super) fn is_literal(string: &str) -> bool {
     string.contains('\n') && !string.starts_with([' ', '\t', '\n']) && is_content(string)
 }
 
-/// Whether a string can be a block with one line break at its end or none.
+/// Returns whether a string can be a block with at most one line break at its end.
 fn is_content(string: &str) -> bool {
     !string.ends_with("\n\n")
         && string != "\n"

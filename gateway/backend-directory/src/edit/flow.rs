@@ -104,7 +104,7 @@ pub(super) fn add(
     Splice::new(*end..*end, format!(",{gap}{text}"))
 }
 
-/// Whether the file has no space behind its colons: the nearest entry on the way shows it.
+/// Returns whether the file has no space after its colons, judged by the nearest entry on the way.
 fn is_tight(source: Source<'_>, way: &Walk<'_>) -> bool {
     let entries = way.nodes.iter().rev().filter_map(|node| match &node.shape {
         Shape::Map { entries, .. } => entries.last(),
@@ -140,7 +140,7 @@ fn first(source: Source<'_>, way: &Walk<'_>, name: Option<&str>, value: &Value) 
     Splice::new(node.span.start + 1..node.span.end - 1, text)
 }
 
-/// What removes one of several members of a collection.
+/// The splice that removes one of several members of a collection.
 pub(super) fn remove(source: Source<'_>, node: &Node, index: usize) -> Option<Splice> {
     let Members { starts, ends } = Members::of(node);
     let (start, end) = (*starts.get(index)?, *ends.get(index)?);

@@ -8,7 +8,7 @@ use crate::objects::Position;
 use crate::read::{Document, Format, Node, is_separator};
 use std::ops::Range;
 
-/// What removes the object at a position, where it is not the only one of its file.
+/// The splice that removes the object at a position; `None` if it is the only one of its file.
 pub(super) fn removed(source: Source<'_>, documents: &[Document], at: &Position) -> Option<Splice> {
     let document = documents.get(at.document)?;
     if at.items.is_empty() {
@@ -71,8 +71,8 @@ fn yaml(text: &str, documents: &[Document], index: usize) -> Option<Splice> {
     Splice::new(separator..end, "")
 }
 
-/// The first document goes. What is before its content stays; if that has a separator, the one
-/// behind the document goes too.
+/// The splice that removes the first document. The text before its content stays. If that text has
+/// a separator, the separator after the document goes too.
 fn first(text: &str, content: usize, end: usize, separated: bool) -> Option<Splice> {
     let rest = text.get(end..)?;
     let mut at = end;
@@ -131,7 +131,7 @@ fn before(text: &str, content: usize) -> Option<usize> {
     None
 }
 
-/// Whether a line has a comment alone, or nothing.
+/// Returns whether a line is empty or has a comment alone.
 fn is_blank(line: &str) -> bool {
     let line = line.trim_start_matches('\u{feff}').trim();
     line.is_empty() || line.starts_with('#')
@@ -144,7 +144,7 @@ fn behind(text: &str, end: usize) -> usize {
     if line.trim_end() == "..." { end + line.len() } else { end }
 }
 
-/// Whether the object at a position is gone, and all else is as it was.
+/// Returns whether the object at a position is gone, and the rest is unchanged.
 pub(super) fn is_removed(before: &[Document], after: &[Document], at: &Position) -> bool {
     let Some((last, rest)) = at.items.split_last() else {
         let others = before

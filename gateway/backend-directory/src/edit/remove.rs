@@ -6,7 +6,7 @@ use super::walk::{Step, Walk};
 use super::{Source, Splice, flow};
 use crate::read::{Node, Shape, dash};
 
-/// What removes the end of a way from its collection.
+/// The splice that removes the end of a way from its collection.
 pub(super) fn remove(source: Source<'_>, way: &Walk<'_>) -> Option<Splice> {
     let (host, step) = way.host()?;
     let (start, index, members) = match (&host.shape, step) {

@@ -14,7 +14,8 @@ pub(super) struct Layout<'a> {
     pub step: usize,
 }
 
-/// What follows a key: the part on its line, and whole lines beneath, each begun by a line end.
+/// The text after a key: the part on its line, and whole lines below, each with a line end before
+/// it.
 pub(super) struct Body {
     pub head: String,
     pub tail: String,
@@ -53,7 +54,7 @@ impl Layout<'_> {
         }
     }
 
-    /// What follows a key at `indent`; what it holds is at `inner`. A sequence may be as far left
+    /// The text after a key at `indent`, with the content at `inner`. A sequence may be as far left
     /// as its key.
     pub fn body(&self, value: &Value, indent: usize, inner: usize) -> Body {
         let deeper = inner.max(indent + 1);

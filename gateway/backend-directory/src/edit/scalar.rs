@@ -39,7 +39,7 @@ fn written(string: &str, style: ScalarStyle, flow: bool) -> String {
     }
 }
 
-/// Whether a character can be in a scalar of one line without an escape.
+/// Returns whether a character can be in a scalar of one line without an escape.
 pub(super) fn is_printable(character: char) -> bool {
     !character.is_control() && !matches!(character, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
@@ -64,8 +64,8 @@ pub(super) fn double_quoted(string: &str) -> String {
     quoted
 }
 
-/// Whether a string can be without quotes: a careful subset of YAML's rule, and no reader takes it
-/// for a number, a time or a boolean.
+/// Returns whether a string can be without quotes. A strict subset of YAML's rule: no reader takes
+/// the string for a number, a time or a boolean.
 pub(super) fn is_plain(string: &str, flow: bool) -> bool {
     let first = string
         .starts_with(|first: char| first.is_ascii_alphanumeric() || matches!(first, '/' | '_'));

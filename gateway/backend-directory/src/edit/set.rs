@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 /// Columns from a key to the keys beneath it where the file does not show its own.
 const STEP: usize = 2;
 
-/// What sets a value at the end of a way; none where that is not possible in one place.
+/// The splice that sets a value at the end of a way; `None` if one splice is not enough.
 pub(super) fn set(source: Source<'_>, way: &Walk<'_>, value: &Value) -> Option<Splice> {
     let node = *way.nodes.last()?;
     match (way.rest.split_first(), &node.shape) {
@@ -117,7 +117,7 @@ pub(super) fn colon(text: &str, key: usize, value: usize) -> Option<usize> {
     }
 }
 
-/// Whether it is a collection in block style.
+/// Returns whether a node is a collection in block style.
 pub(super) fn is_block(node: &Node) -> bool {
     matches!(node.shape, Shape::Map { flow: false, .. } | Shape::List { flow: false, .. })
 }

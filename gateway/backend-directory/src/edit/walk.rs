@@ -21,7 +21,7 @@ pub(super) struct Walk<'a> {
     pub nodes: Vec<&'a Node>,
     /// The steps between them.
     pub steps: Vec<Step<'a>>,
-    /// What is not there.
+    /// The absent segments.
     pub rest: &'a [Segment],
     /// Members of a list that may be the one that is meant, and do not say so themselves.
     unknown: Option<Unclear>,
@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
         Some(Self::found(nodes, steps))
     }
 
-    /// Whether the last node is within brackets, or is in brackets itself.
+    /// Returns whether the last node is in brackets, or has brackets itself.
     pub fn is_flow(&self) -> bool {
         self.nodes.iter().any(|node| node.is_flow())
     }

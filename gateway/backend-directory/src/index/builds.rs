@@ -1,5 +1,5 @@
-//! What is built of the files of an index: under which name each object counts, which one a file
-//! names and is built as another, and what a person has to know of a change. Never changes a file.
+//! The builds of an index's files: the name of each object in a build, the objects that a file
+//! names and a build names differently, and remarks on a change. Never changes a file.
 
 use super::{FindError, Found, Index, Name};
 use crate::kustomize::graph::{Files, Graph, Ways};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What builds the files of a tree, and what that makes of their objects.
+/// The builds of a tree's files, with the objects in them.
 #[derive(Debug, Default)]
 pub struct Builds {
     graph: Graph,
@@ -24,7 +24,7 @@ pub struct Builds {
 }
 
 impl Builds {
-    /// Of these files.
+    /// Reads the builds from these files.
     pub fn of(files: &Files) -> Self {
         Self { graph: Graph::of(files), ..Self::default() }
     }
@@ -55,12 +55,12 @@ impl Builds {
         names
     }
 
-    /// What an object is built as; none where its file says it.
+    /// The object in a build; `None` if it is as in its file.
     pub fn get(&self, path: &Path, at: usize) -> Option<&Built> {
         if self.built.is_empty() { None } else { self.built.get(&(path.to_owned(), at)) }
     }
 
-    /// What is named and is not in the tree: place and reason, for people.
+    /// The named files that the tree does not have: place and reason, for people.
     pub fn unseen(&self) -> Vec<(String, String)> {
         self.graph.unseen()
     }
@@ -75,7 +75,7 @@ impl Found<'_> {
         Target { namespace, name, ..target.clone() }
     }
 
-    /// Who gives it a namespace or a name that its file does not.
+    /// The sources of a namespace or a name that the file does not have.
     pub fn given(&self) -> &[Remark] {
         match self.built {
             Some(Built::As { given, .. }) => given,
@@ -85,8 +85,8 @@ impl Found<'_> {
 }
 
 impl Index {
-    /// What a person has to know of changes of an object: who gives it its name, and who sets the
-    /// same fields again.
+    /// Remarks on changes of an object: the source of its name, and the places that set the same
+    /// fields again.
     pub fn remarks(&self, found: &Found<'_>, target: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
         let (written, object) = (found.written(target), found.object.value());
         let subject = subject(found, &written, &object);

@@ -1,5 +1,5 @@
-//! What a preview cannot tell of an object: which files are not read and may hold a second copy of
-//! it. Never opens a file, and fails no operation.
+//! The files that are not read and may have a second copy of an object, for a preview. Never opens
+//! a file, and fails no operation.
 
 use super::gap::{LINK, phrase};
 use super::mention::{Wanted, may_hold_copy};

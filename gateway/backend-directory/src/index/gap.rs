@@ -1,5 +1,5 @@
-//! What a tree may hold beside what can be relied on: files and documents that are not read,
-//! objects that are unclear, in two places or without a namespace, and links. Never opens a link.
+//! The unreliable parts of a tree: files and documents that are not read, objects that are unclear,
+//! in two places or without a namespace, and links. Never opens a link.
 
 use super::mention::{self, Wanted};
 use super::{File, Found, Index, Name};
@@ -9,17 +9,17 @@ use cofferdam_core::model::left_out::Place;
 use cofferdam_core::model::operation::Target;
 use std::path::Path;
 
-/// Of a file that is not read: what no answer can tell.
+/// The consequence of a file that is not read.
 const COPY: &str = "a second copy of an object in it would not be seen";
 
-/// Of a link.
+/// The consequence of a link, with the remedy.
 pub(super) const LINK: &str =
     "is a link, and links are not followed; serve the folder that holds what it points to";
 
-/// Of an object without a name.
+/// The reason for an object without a name.
 const NAMELESS: &str = "has no `metadata.name` that is a text; write it there";
 
-/// Of an object without a namespace.
+/// The reason for an object without a namespace.
 pub(super) const NOWHERE: &str = "has no `metadata.namespace`; write it there";
 
 /// A reason as a part of a sentence whose subject is the place.

@@ -1,16 +1,16 @@
-//! What the lines of a document say that could not be read: which kind, namespace and name it may
-//! mean. A guess for people alone; no object is ever found by it.
+//! The kind, namespace and name that the lines of an unreadable document may mean. A guess for
+//! people alone; no object is found by it.
 
-/// What is looked for.
+/// The object to look for.
 pub(super) struct Wanted<'a> {
     pub kind: &'a str,
     pub namespace: &'a str,
-    /// Its name; any where there is none.
+    /// The name; `None` for any name.
     pub name: Option<&'a str>,
 }
 
-/// Whether a document may hold such an object, by its lines. Without a name also one whose kind or
-/// namespace its lines do not say.
+/// Returns whether a document may have such an object, by its lines. Without a name, a document
+/// whose lines show no kind or namespace may have it too.
 pub(super) fn may_hold(text: &str, wanted: &Wanted<'_>) -> bool {
     let said = Said::of(text);
     let kind = said.kinds.iter().any(|kind| {
@@ -31,9 +31,9 @@ pub(super) fn may_hold(text: &str, wanted: &Wanted<'_>) -> bool {
     }
 }
 
-/// Whether a document may hold a second copy of an object of this name: one whose name is filled in
-/// by another program, or is not to be seen, may be it too. Where its lines do not tell one value
-/// from the next, as in JSON on one line, the words alone decide.
+/// Returns whether a document may have a second copy of an object of this name. A document whose
+/// name comes from another program, or is not visible, may be a copy. If lines do not separate
+/// values, as in JSON on one line, the words alone decide.
 pub(super) fn may_hold_copy(text: &str, wanted: &Wanted<'_>) -> bool {
     let said = Said::of(text);
     let is_open = said.names.is_empty() || said.names.iter().any(|name| name.contains(['{', '$']));

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Files that lie written beside their places, by path.
 pub(super) type Stages = BTreeMap<PathBuf, Staged>;
 
-/// What cannot be done with a file of the tree.
+/// The obstacle of a file of the tree.
 pub(super) fn unplaced(path: &Path, error: &io::Error) -> Obstacle {
     obstacle(path, "cannot be replaced", error)
 }
@@ -138,7 +138,7 @@ impl Journal {
         }
     }
 
-    /// What is in the tree at a path.
+    /// The state of a path in the tree.
     pub(super) fn seen(&self, path: &Path) -> Seen {
         match self.root.read(path, FILE) {
             Ok(bytes) => Seen::Is(ObjectDigest::of(&bytes)),

@@ -1,4 +1,4 @@
-//! What a journal holds and what comes of it: plain data, without the files themselves.
+//! The content of a journal and its outcomes: plain data, without the files themselves.
 
 use crate::private_copy::ChangedFile;
 use cofferdam_backend::outcome::UNWRITABLE;
@@ -35,7 +35,7 @@ impl Line {
     }
 }
 
-/// What is in the tree at a path.
+/// The state of a path in the tree.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Gone,
@@ -45,7 +45,7 @@ pub(super) enum Seen {
     Else,
 }
 
-/// What a job wants committed.
+/// The commit of a job.
 pub struct Commit<'a> {
     /// Which job.
     pub call: &'a CallId,
@@ -79,7 +79,7 @@ pub enum CommitError {
         path: PathBuf,
         /// The other job.
         call: CallId,
-        /// What is in its way.
+        /// The obstacle, with its remedy.
         obstacle: Obstacle,
     },
     /// The tree or the journal cannot be written.
@@ -112,7 +112,7 @@ impl CommitError {
     }
 }
 
-/// What became of a job whose runner was lost.
+/// The outcome of a job whose runner was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recovered {
     /// Nothing was committed: the tree was never touched.
@@ -126,7 +126,7 @@ pub enum Recovered {
     SetAside(PathBuf),
     /// A person gave it up; its journal is kept for them.
     GivenUp {
-        /// What was in its way.
+        /// The obstacle, with its remedy.
         obstacle: Obstacle,
         /// Files that are as they should be after.
         written: Vec<PathBuf>,
@@ -141,6 +141,6 @@ pub enum Recovered {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Hindered {
     pub obstacle: Obstacle,
-    /// Whether none of its files is in place: then it can still be taken back.
+    /// True if no file of the job is in place. The commit can still be taken back.
     pub untouched: bool,
 }

@@ -1,5 +1,5 @@
-//! Objects of a tree that set the replicas of another at run time: whoever writes the count in a
-//! file is not the last to set it.
+//! Autoscalers in a tree: objects that set the replicas of another object at run time, after the
+//! count in its file.
 
 use super::view::{at, get, text, text_of};
 use crate::read::Node;
@@ -7,7 +7,7 @@ use cofferdam_core::model::operation::Target;
 use cofferdam_core::model::path::FieldPath;
 use cofferdam_core::model::preview::{Remark, RemarkKind};
 
-/// Whether a kind sets replicas: the autoscaler of Kubernetes, and KEDA's.
+/// Returns whether a kind sets replicas: the autoscaler of Kubernetes, and KEDA's.
 pub fn is_one(group: &str, kind: &str) -> bool {
     matches!(
         (group, kind),
@@ -15,7 +15,8 @@ pub fn is_one(group: &str, kind: &str) -> bool {
     )
 }
 
-/// Whether an autoscaler is of this object. KEDA leaves kind and version out for a Deployment.
+/// Returns whether an autoscaler has this object as its target. KEDA leaves kind and version out
+/// for a Deployment.
 pub fn scales(node: &Node, target: &Target) -> bool {
     let Some(scaled) = at(node, &["spec", "scaleTargetRef"]) else { return false };
     let kind = text_of(scaled, "kind").unwrap_or_else(|| "Deployment".to_owned());
@@ -28,7 +29,7 @@ pub fn scales(node: &Node, target: &Target) -> bool {
         && get(scaled, "name").and_then(text).as_deref() == Some(target.name.as_str())
 }
 
-/// What is said of a change of replicas.
+/// The remark on a change of replicas.
 pub fn remark(path: &FieldPath, (kind, name): (&str, &str), place: String) -> Remark {
     Remark::new(RemarkKind::Overridden, path.to_string()).by(format!("{kind} {name}"), place)
 }

@@ -1,5 +1,5 @@
-//! What still names a file or an object that is to go: a kustomization that names what is not there
-//! builds nothing at all any more.
+//! References to a file or an object that a delete removes. A kustomization that names an absent
+//! file builds nothing at all.
 
 use super::graph::{Files, Graph, beneath};
 use super::layer::{Layer, Patch, Reference};
@@ -67,14 +67,14 @@ fn naming(graph: &Graph, files: &Files, path: &Path) -> Vec<String> {
     named.map(|(link, _)| format!("{} (`{}`)", graph.place(link), graph.key(link))).collect()
 }
 
-/// Whether a file is the only one beneath a folder that a layer names.
+/// Returns whether a file is the only one below a folder that a layer names.
 fn is_last(files: &Files, layer: &Layer, folder: &Reference, path: &Path) -> bool {
     let Some(folder) = beneath(&layer.folder, &folder.text) else { return false };
     path.starts_with(&folder)
         && !files.keys().any(|other| other != path && other.starts_with(&folder))
 }
 
-/// What of a layer needs the object: `replicas`, and patches that name their object.
+/// The parts of a layer that need the object: `replicas`, and patches that name their object.
 fn needing(graph: &Graph, files: &Files, layer: &Layer, subject: &Subject<'_>) -> Vec<String> {
     let place = |key: &str, line| format!("{} (`{key}`)", layer.place(line));
     let replicas = layer
@@ -87,7 +87,8 @@ fn needing(graph: &Graph, files: &Files, layer: &Layer, subject: &Subject<'_>) -
     replicas.chain(patches.map(|patch| place(patch.value.key, patch.line))).collect()
 }
 
-/// Whether a patch fails without the object. One of `patches` with a target may match nothing.
+/// Returns whether a patch fails without the object. A member of `patches` with a target may match
+/// no object.
 fn needs(
     graph: &Graph,
     files: &Files,

@@ -41,13 +41,13 @@ pub struct Ways {
     pub more: bool,
 }
 
-/// What builds the files of a tree.
+/// The layers that build the files of a tree.
 #[derive(Debug, Default)]
 pub struct Graph {
     layers: Vec<Layer>,
-    /// Who names a file.
+    /// The layers that name a file.
     named: BTreeMap<PathBuf, Vec<Link>>,
-    /// Who includes a layer.
+    /// The layers that include a layer.
     above: Vec<Vec<Link>>,
     /// The components that a layer names.
     components: Vec<Vec<usize>>,
@@ -60,12 +60,12 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Of these files.
+    /// Reads the layers from these files.
     pub fn of(files: &Files) -> Self {
         link::graph(files)
     }
 
-    /// Whether nothing in the tree builds anything.
+    /// Returns whether the tree has no layer.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty() && self.unreadable.is_empty()
     }
@@ -83,7 +83,7 @@ impl Graph {
         )
     }
 
-    /// Who names a file, and for what.
+    /// The layers that name a file, and the use of each.
     pub fn naming(&self, file: &Path) -> impl Iterator<Item = (Link, Use)> {
         self.named.get(file).into_iter().flatten().map(|link| (*link, self.used(*link)))
     }
@@ -184,7 +184,7 @@ impl Graph {
             .find_map(|path| self.unreadable.get(&path).map(|unclear| (path, unclear)))
     }
 
-    /// What a layer names that is not in the tree: key, text as it is written, line.
+    /// The names in a layer that the tree does not have: key, text as written, line.
     pub fn unseen_of(
         &self,
         layer: &Layer,
@@ -227,7 +227,7 @@ impl Graph {
         Some((path.as_path(), file.documents.as_deref().ok()?))
     }
 
-    /// Whether a layer is one that a cluster's controller starts from.
+    /// Returns whether a controller of a cluster starts from this layer.
     pub fn is_controller(layer: &Layer) -> bool {
         matches!(layer.kind, LayerKind::Flux | LayerKind::Argo { .. })
     }

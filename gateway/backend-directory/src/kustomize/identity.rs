@@ -24,10 +24,10 @@ pub struct Written<'a> {
     pub name: &'a str,
 }
 
-/// What an object is in what is built.
+/// The identity of an object in a build.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Built {
-    /// What its file says.
+    /// As in its file.
     AsWritten,
     /// One other object.
     As {
@@ -35,14 +35,14 @@ pub enum Built {
         namespace: String,
         /// Its name.
         name: String,
-        /// Who gives them.
+        /// The sources of namespace and name.
         given: Vec<Remark>,
     },
     /// Several objects, or nothing that can be told.
     Several {
         /// Namespace and name of each.
         objects: Vec<(String, String)>,
-        /// Who gives them, for people.
+        /// The sources of the identities, as text for people.
         told: String,
     },
     /// No object: a patch, or a value.
@@ -60,14 +60,14 @@ pub enum Built {
 struct Build {
     namespace: String,
     name: String,
-    /// Who gives the namespace: key and place.
+    /// The source of the namespace: key and place.
     by_namespace: Option<(&'static str, String)>,
     by_name: Option<(&'static str, String)>,
     /// The layer that nothing includes.
     top: String,
 }
 
-/// What an object is in what is built, by the ways of its file.
+/// The identity of an object in a build, by the ways of its file.
 pub fn built(graph: &Graph, ways: &Ways, written: &Written<'_>) -> Built {
     if let Some((link, used)) = graph.other_use(written.path) {
         let what = if used == Use::Patch { "a patch" } else { "a value" };
@@ -146,7 +146,7 @@ impl Build {
     }
 }
 
-/// Who gives namespace and name, each once.
+/// The sources of namespace and name, each once.
 fn given(builds: &[Build], written: &Written<'_>) -> Vec<Remark> {
     let mut given = Vec::new();
     for build in builds {

@@ -1,5 +1,5 @@
-//! What one kustomization says: the files it includes, and what it changes of the objects in them.
-//! Plain data with lines; nothing is looked up here.
+//! The content of one kustomization: the files that it includes, and its changes of the objects in
+//! them. Plain data with lines; resolves no reference.
 
 use crate::read::Node;
 use serde_json::Value;
@@ -14,7 +14,7 @@ pub struct Located<T> {
     pub line: usize,
 }
 
-/// What names a folder or a file of the tree.
+/// The use of a folder or a file of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerKind {
     /// A kustomization file: paths are relative to its folder.
@@ -108,7 +108,7 @@ pub struct Patch {
     pub key: &'static str,
     /// Which objects; none where the patch names its object itself.
     pub target: Option<Selector>,
-    /// What it changes.
+    /// The changes.
     pub body: Body,
 }
 
@@ -167,11 +167,11 @@ pub struct Layer {
     pub path: PathBuf,
     /// The line of its document.
     pub line: usize,
-    /// What it is.
+    /// The kind of the layer.
     pub kind: LayerKind,
-    /// What paths are relative to.
+    /// The folder that relative paths begin at.
     pub folder: PathBuf,
-    /// What it names.
+    /// The files and folders that the layer names.
     pub references: Vec<Reference>,
     /// The namespace of all its objects.
     pub namespace: Option<Located<(&'static str, String)>>,
@@ -193,8 +193,8 @@ pub struct Layer {
     pub generated: Vec<Located<Generated>>,
     /// Replacements.
     pub replacements: Vec<Located<Replacement>>,
-    /// What is not read here and may change any object of it: its key, or why the file is not
-    /// read.
+    /// The unread parts that may change any object of the layer: a key, or the reason why the file
+    /// is not read.
     pub unread: Vec<Located<String>>,
 }
 

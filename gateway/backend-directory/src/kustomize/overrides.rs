@@ -29,7 +29,7 @@ pub struct Edit<'a> {
     pub after: &'a Value,
 }
 
-/// What a person has to know of the changes of one object.
+/// Remarks on the changes of one object.
 pub fn remarks(
     graph: &Graph,
     files: &Files,
@@ -152,7 +152,7 @@ fn generated(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Remar
     found
 }
 
-/// Whether a field lies at, above or beneath these keys.
+/// Returns whether a field is at, above or below these keys.
 fn reaches(path: &FieldPath, keys: &[&str]) -> bool {
     path.segments()
         .iter()

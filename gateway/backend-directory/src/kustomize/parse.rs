@@ -23,7 +23,7 @@ const UNKNOWN: &str = "(not read)";
 /// Keys that change objects by programs, or by files of another form.
 const UNREAD: [&str; 2] = ["transformers", "configurations"];
 
-/// Whether a path is of a kustomization file.
+/// Returns whether a path is of a kustomization file.
 pub fn is_kustomization(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| FILES.contains(&name))
 }

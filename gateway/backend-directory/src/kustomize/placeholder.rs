@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-/// The first placeholder in a text: `${TAG}`, `${REPLICAS:=3}`, `{{ .Values.tag }}`. A dollar sign
-/// that is written twice is a dollar sign: `$${HOME}` is none.
+/// The first placeholder in a text: `${TAG}`, `${REPLICAS:=3}`, `{{ .Values.tag }}`. A doubled
+/// dollar sign is an escaped one, so `$${HOME}` is not a placeholder.
 pub fn placeholder(text: &str) -> Option<&str> {
     let enclosed = |begin: &str, end: &str| {
         let from = text.find(begin)?;

@@ -24,7 +24,7 @@ pub fn deployment(name: &str, namespace: &str) -> String {
     )
 }
 
-/// What is asked of an object.
+/// A requested change of an object.
 pub fn change(namespace: &str, name: &str, path: &str, value: Value) -> Step {
     let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": namespace, "name": name});
     step(json!({"action": "patch", "target": target, "changes": [{"path": path, "value": value}]}))

@@ -1,4 +1,4 @@
-//! Values of a document by key, with their lines. A value of another form than expected is none.
+//! Values of a document by key, with their lines. A value of an unexpected form counts as absent.
 
 use crate::read::{Node, Shape};
 use serde_json::Value;
@@ -52,7 +52,7 @@ pub fn text_of(node: &Node, key: &str) -> Option<String> {
     get(node, key).and_then(text)
 }
 
-/// Whether a document is an object of this group and kind, in any version.
+/// Returns whether a document is an object of this group and kind, in any version.
 pub fn is_kind(node: &Node, group: &str, kind: &str) -> bool {
     let version = text_of(node, "apiVersion").unwrap_or_default();
     version.split_once('/').is_some_and(|(found, _)| found == group)

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a namespace's name begins with.
+/// The prefix of the name of a private copy.
 const PREFIX: &str = "cofferdam-run-";
 
 /// The name of a job's namespace under a lease.
@@ -15,8 +15,8 @@ pub fn name(call: &CallId, fence: Fence) -> String {
     format!("{PREFIX}{call}-{fence}")
 }
 
-/// Removes every namespace of this job made under an earlier lease, and names the newest there was.
-/// Without the folder of namespaces there is none.
+/// Removes every private copy of this job from an earlier lease. Returns the newest one; `None` if
+/// there was no copy or no folder of copies.
 pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> Result<Option<PathBuf>, Obstacle> {
     let unread = |error: io::Error| obstacle(runs, "cannot be read", &error);
     let own = format!("{PREFIX}{call}-");

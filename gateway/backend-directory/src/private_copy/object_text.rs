@@ -70,7 +70,7 @@ pub(super) fn values(
     values.map_err(|error| EffectError::Refused(error.to_string()))
 }
 
-/// Whether an object at this place is in the state it was approved over.
+/// Returns whether an object in this file is in the state over which it was approved.
 pub(super) fn expected(
     path: &Path,
     approved: &PreviewedOperation,

@@ -42,7 +42,7 @@ pub(super) struct Builder<'a> {
     offsets: Vec<usize>,
     stack: Vec<Open>,
     flaws: Vec<(usize, Unclear)>,
-    /// What is finished.
+    /// The finished documents.
     pub documents: Vec<Document>,
 }
 

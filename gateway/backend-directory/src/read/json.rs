@@ -26,7 +26,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Document>, Unclear> {
                 std::mem::take(&mut reader.flaws),
             )),
             Err(End::File(unclear)) => return Err(unclear),
-            // Where a value ends that is not valid, nobody can tell.
+            // The end of an invalid value is not known.
             Err(End::Document(unclear)) => {
                 documents.push(Document::broken(start..text.len(), unclear));
                 return Ok(documents);
@@ -184,7 +184,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether every reader holds this number.
+/// Returns whether every reader can represent this number exactly.
 fn is_exact(number: &Number) -> bool {
     let unsigned = number.as_i64().map(i64::unsigned_abs).or_else(|| number.as_u64());
     unsigned.map_or_else(

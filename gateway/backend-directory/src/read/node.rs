@@ -13,7 +13,7 @@ pub struct Node {
     /// Bytes in the file. Exact for scalars (of a block scalar: from its indicator to the end of
     /// its last line) and flow collections; a block collection ends at [`Node::end`].
     pub span: Range<usize>,
-    /// What it is.
+    /// The value and its form.
     pub shape: Shape,
     /// It has an anchor: other places of the document may use it.
     pub anchored: bool,
@@ -21,7 +21,7 @@ pub struct Node {
     pub borrows: bool,
 }
 
-/// What a node is.
+/// The value of a node, with its form in the text.
 #[derive(Debug, Clone)]
 pub enum Shape {
     /// A single value.
@@ -60,16 +60,16 @@ pub struct Entry {
     pub node: Node,
 }
 
-/// Of an alias.
+/// The reason for an alias.
 const ALIAS: &str = "an alias; write the value out";
 
-/// Of a merge key.
+/// The reason for a merge key.
 const MERGE: &str = "a merge key; write the keys out";
 
-/// Of an anchor.
+/// The reason for an anchor.
 const ANCHOR: &str = "an anchor; write the value out where it is used";
 
-/// Of a scalar that has more than one meaning.
+/// The reason for a scalar with more than one meaning.
 const DOUBT: &str = "a value that readers disagree about; put it in quotes or write it in decimal";
 
 impl Node {
@@ -129,7 +129,7 @@ impl Node {
         }
     }
 
-    /// Whether it is written in braces or brackets.
+    /// Returns whether the node is written in braces or brackets.
     pub fn is_flow(&self) -> bool {
         matches!(self.shape, Shape::Map { flow: true, .. } | Shape::List { flow: true, .. })
     }
@@ -145,7 +145,7 @@ impl Node {
         last.unwrap_or(self.span.end)
     }
 
-    /// Whether it says the same as another, wherever the two are.
+    /// Returns whether the node has the same value as another, wherever the two are.
     pub fn is_same(&self, other: &Self) -> bool {
         let shape = match (&self.shape, &other.shape) {
             (Shape::Scalar { value: a, .. }, Shape::Scalar { value: b, .. }) => a == b,

@@ -1,10 +1,10 @@
-//! What a scalar without quotes means: the YAML 1.2 core schema, and where other readers disagree
-//! with it. Never guesses for them.
+//! The meaning of a scalar without quotes: the YAML 1.2 core schema, and the cases in which other
+//! readers disagree with it. Never guesses.
 
 use cofferdam_core::model::json::LARGEST_INTEGER;
 use serde_json::{Number, Value};
 
-/// What a plain scalar means, and whether readers disagree about it.
+/// The value of a plain scalar. True if readers disagree about it.
 pub fn plain(text: &str) -> (Value, bool) {
     let kept = |doubtful| (Value::String(text.to_owned()), doubtful);
     match text {

@@ -1,4 +1,4 @@
-//! What an edit keeps: every byte that it does not name.
+//! The bytes that an edit keeps: all that it does not name.
 
 use super::{Desk, deployment, difference};
 use serde_json::json;

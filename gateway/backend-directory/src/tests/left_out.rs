@@ -1,5 +1,5 @@
-//! What a list and a refusal say of what they could not tell: files, links, copies, namespaces,
-//! placeholders. A list without it would read as if that was not there.
+//! The gaps that a list and a refusal report: files, links, copies, namespaces, placeholders.
+//! Without the report a list would read as if there were no gaps.
 
 use super::{Desk, deployment, link, replicas, step, target};
 use crate::index::Index;

@@ -1,5 +1,5 @@
-//! What an API server's answer means, and what none means: whether anything can have happened.
-//! Pure; asks for nothing.
+//! The meaning of a response of the API server, and of a missing one: could the request have had an
+//! effect? Pure; sends nothing.
 
 use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
@@ -8,13 +8,13 @@ use std::time::Duration;
 /// Characters of the server's words that are passed on.
 const WORDS: usize = 600;
 
-/// What the server says, with status 500, to an object that is not of its kind's form
+/// The server's text, with status 500, for an object that does not fit its kind
 /// (`structured-merge-diff`, through server-side apply).
 const UNTYPED: &str = "failed to create typed patch object";
 
-/// What the server says, with status 500, when a webhook that must be asked about a write cannot be
-/// (`apiserver/pkg/admission/plugin/webhook`). Admission comes before the store: nothing was
-/// written.
+/// The server's text, with status 500, when a webhook that must be asked about a write does not
+/// respond (`apiserver/pkg/admission/plugin/webhook`). Admission comes before the store, so nothing
+/// was written.
 const UNASKED: &str = "failed calling webhook \"";
 
 /// Why a request gave nothing.
@@ -47,39 +47,39 @@ impl ApiError {
         if let Self::Refused { status, .. } = self { Some(*status) } else { None }
     }
 
-    /// Whether it says that the object is not there.
+    /// Returns whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }
 
-    /// Whether it says that the object is another, or in another state.
+    /// Returns whether the object is another one, or in another state.
     pub fn is_conflict(&self) -> bool {
         self.status() == Some(409)
     }
 
-    /// Whether the identity may not do this.
+    /// Returns whether the server forbids the request to this identity.
     pub fn is_forbidden(&self) -> bool {
         matches!(self.status(), Some(401 | 403))
     }
 
-    /// Whether the server's authorizer gives the identity no right to this: RBAC's own words, which
-    /// admission never uses.
+    /// Returns whether RBAC gives the identity no right to this. Recognised by the words of RBAC,
+    /// which admission never uses.
     pub fn is_about_rights(&self) -> bool {
         matches!(self, Self::Refused { status: 403, message, .. } if message.contains(" is forbidden: User ") && message.contains(" cannot "))
     }
 
-    /// Whether the server does not take the identity for one: it never looked at what was asked.
+    /// Returns whether the server rejected the token. It did not look at the request.
     pub fn is_unauthorized(&self) -> bool {
         self.status() == Some(401)
     }
 
-    /// Whether the state of the store that it was asked about is not kept any more.
+    /// Returns whether the server no longer keeps the requested state of the store.
     pub fn is_expired(&self) -> bool {
         self.status() == Some(410)
     }
 
-    /// Whether the server could not ask an admission webhook about a write: in its own words, which
-    /// begin with those of its configuration.
+    /// Returns whether the server got no response from an admission webhook about a write.
+    /// Recognised by the server's own words; the configuration of the webhook has a part of them.
     pub fn is_unasked_webhook(&self) -> bool {
         self.webhook().is_some()
     }
@@ -90,13 +90,13 @@ impl ApiError {
         words.split_once(UNASKED)?.1.split('"').next().filter(|name| !name.is_empty())
     }
 
-    /// Whether it may have happened all the same.
+    /// Returns whether the request may have had an effect nevertheless.
     pub fn is_unclear(&self) -> bool {
         matches!(self, Self::Unclear(_))
     }
 }
 
-/// What the server answered.
+/// The server's response.
 pub(super) struct Answer {
     pub status: StatusCode,
     /// How long it asks to be left alone.
@@ -110,7 +110,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
-/// Whether a transport's error means that the server did not receive the request.
+/// The error of a transport: could the server have received the request?
 pub(super) fn sent(error: &kube::Error) -> ApiError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut words = Vec::new();
@@ -134,8 +134,8 @@ pub(super) fn sent(error: &kube::Error) -> ApiError {
     if refused { ApiError::Unreachable(words) } else { ApiError::Unclear(words) }
 }
 
-/// What a status other than success means: below 500 the server decided; from 500 on it may have
-/// been done all the same.
+/// The error for a status other than success. Below 500 the server decided; from 500 on the request
+/// may have had an effect.
 pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
     let read: Value = serde_json::from_slice(body).unwrap_or_default();
     let word = |key: &str| read.get(key).and_then(Value::as_str).unwrap_or_default();

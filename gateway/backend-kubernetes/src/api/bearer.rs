@@ -1,6 +1,5 @@
-//! The token that a connection asks with on behalf of a ServiceAccount: asked for when there is
-//! none, before it ends, and when the server takes it for none any more. Held in memory alone, and
-//! never shown.
+//! The token of a connection for a ServiceAccount. Requests one when there is none, before it
+//! expires, and when the server rejects it. Keeps it in memory alone, and never prints it.
 
 use super::{ApiError, Cluster, Mode, until_clear};
 use serde_json::{Value, json};
@@ -38,8 +37,8 @@ struct Held {
 type Given<'a> = Pin<Box<dyn Future<Output = Result<String, ApiError>> + Send + 'a>>;
 
 impl Bearer {
-    /// Of the ServiceAccount whose subresource `token` is there; its tokens end with the object
-    /// that they are bound to, `{apiVersion, kind, name, uid}`.
+    /// For the ServiceAccount with this subresource `token`. Its tokens end with the object that
+    /// they are bound to, `{apiVersion, kind, name, uid}`.
     pub fn new(issuer: Cluster, path: String, bound: &Value) -> Self {
         let request = json!({
             "apiVersion": "authentication.k8s.io/v1",
@@ -76,9 +75,9 @@ impl Bearer {
     }
 }
 
-/// Whether there is a token now may be unclear; that nothing was asked with it is not. And what is
-/// not there, or is another, is the ServiceAccount or what its tokens are bound to: never the
-/// object that the token was to be used on.
+/// The error of a request that was not sent, since no token was issued. An absent or different
+/// object is here the ServiceAccount or the object that its tokens are bound to, never the target
+/// of the request.
 fn unasked(error: ApiError) -> ApiError {
     match error {
         ApiError::Unclear(why) => ApiError::Unreachable(why),

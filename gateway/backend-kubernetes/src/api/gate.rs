@@ -1,11 +1,11 @@
-//! What one identity may ask for, on this side of the API server: RBAC and admission say it again
-//! on the other.
+//! The requests that one identity may send, on this side of the API server. RBAC and admission
+//! decide again on the other side.
 
 use http::Method;
 use std::collections::BTreeSet;
 
-/// What one identity may ask for: method and path, exactly. Paths that end in `/` allow everything
-/// beneath.
+/// The requests that one identity may send: exact methods and paths. A path that ends in `/` allows
+/// everything below it.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(BTreeSet<(String, String)>);
 
@@ -17,7 +17,7 @@ impl Gate {
         self
     }
 
-    /// Whether it names this request.
+    /// Returns whether the gate has this request.
     pub fn permits(&self, method: &Method, path: &str) -> bool {
         self.0.iter().any(|(verb, allowed)| {
             verb == method.as_str()

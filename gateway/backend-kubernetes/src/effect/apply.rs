@@ -157,8 +157,8 @@ fn is_unseen(error: &ApiError) -> bool {
     error.is_unauthorized() || error.is_about_rights() || error_text::is_unguarded(error)
 }
 
-/// Whether all that was written of an object was written by this manager: no other client created
-/// it at the same moment.
+/// Returns whether this manager wrote all fields of an object. If not, another client created it at
+/// the same moment.
 fn is_alone(object: &Value, manager: &str) -> bool {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     entries.is_none_or(|entries| {

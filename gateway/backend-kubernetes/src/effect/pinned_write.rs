@@ -24,8 +24,8 @@ const STALE: u32 = 50;
 /// its own is not asked without end.
 const AT_ONCE: u32 = 10;
 
-/// What the API server says of a JSON Patch whose `test` failed, and of nothing else that it knows
-/// a reason for (`apiserver/pkg/endpoints/handlers/patch.go`).
+/// The API server's text for a JSON Patch whose `test` failed; the text is used for no other known
+/// cause (`apiserver/pkg/endpoints/handlers/patch.go`).
 const FAILED_TEST: &str = "the server rejected our request due to an error in our request";
 
 /// A change.
@@ -36,11 +36,11 @@ pub(super) struct Change<'a> {
     pub write: Write<'a>,
 }
 
-/// What is written.
+/// The request of a write.
 pub(super) enum Write<'a> {
     /// These fields, as this field manager.
     Patch(&'a str, &'a [(FieldPath, Option<Value>)]),
-    /// An object, as this field manager; by its own name where there is none yet.
+    /// An object, as this field manager. If there is no object yet, the write is by name alone.
     Apply(&'a str, &'a Value),
     /// Nothing any more.
     Delete,
@@ -114,7 +114,7 @@ impl Change<'_> {
         }
     }
 
-    /// What is sent, over this state.
+    /// The body of the request, over this state.
     fn body(&self, live: Option<&Value>) -> Result<Value, EffectError> {
         match (&self.write, live) {
             (Write::Patch(_, changes), Some(live)) => json_patch::render_over(live, changes)
@@ -147,8 +147,8 @@ impl Change<'_> {
         }
     }
 
-    /// Whether a refusal says that the object is another one, or in another version, than the one
-    /// that was read.
+    /// Returns whether the server refused because the object is another one, or has another
+    /// version, than the one that was read.
     fn is_stale(&self, error: &ApiError) -> bool {
         match (&self.write, error) {
             // Over ownership, which asking again does not end.

@@ -83,7 +83,7 @@ impl Namespace {
             let state = match &found {
                 Ok(Some(pod)) => task::state(pod, &[]),
                 Ok(None) => return Err(failed(task, Reason::Deleted, "")),
-                // An outage of the API server's is none of the task's.
+                // An outage of the API server is not an error of the task.
                 Err(error) if poll.is_over() => return Err(refused(pod, error)),
                 Err(_) => TaskState::Waiting,
             };
@@ -126,7 +126,7 @@ impl Namespace {
         }
     }
 
-    /// What the task said so far, a byte more than a result may have.
+    /// The output of the task so far, with at most one byte more than a result may have.
     async fn log(&self, task: &Task<'_>) -> Result<String, ApiError> {
         let at = format!("/api/v1/namespaces/{}/pods/{}/log", self.name, task.object());
         // The job may not read logs, which have no fence of their own; the provisioner may, of Pods

@@ -1,4 +1,4 @@
-//! What a look shows of an object, without a cluster.
+//! The shown part of an object, without a cluster.
 
 use super::*;
 

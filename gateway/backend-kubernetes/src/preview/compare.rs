@@ -23,13 +23,13 @@ impl Difference {
         spelled(&self.path)
     }
 
-    /// Whether one of these paths names it: lies at it, or above it.
+    /// Returns whether one of these paths is the path of the difference, or above it.
     pub fn is_named(&self, paths: &[FieldPath]) -> bool {
         paths.iter().any(|path| self.path.starts_with(path.segments()))
     }
 
-    /// Whether it was there and is not any more. A list that is one leaf loses something where it
-    /// has fewer members than before.
+    /// Returns whether a value was there and is absent now. A list that is one leaf loses a value
+    /// if it has fewer members than before.
     pub fn removes(&self) -> bool {
         match (&self.before, &self.after) {
             (Value::Array(before), Value::Array(after)) => after.len() < before.len(),
@@ -151,7 +151,8 @@ pub fn unnamed(
     })
 }
 
-/// Whether a field added there says what code runs: a container, or what a container is told.
+/// Returns whether an added field decides which code runs: a container, or the instructions of a
+/// container.
 fn adds_code(path: &[Segment], pod_spec: &[&str]) -> bool {
     const LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
     const TOLD: [&str; 7] = ["name", "image", "command", "args", "env", "envFrom", "lifecycle"];

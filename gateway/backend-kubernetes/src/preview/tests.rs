@@ -1,4 +1,4 @@
-//! What is sent and what is told, without a cluster.
+//! The requests of a preview and its texts, without a cluster.
 
 use super::*;
 use serde_json::json;

@@ -42,7 +42,7 @@ fn web(uid: &str, replicas: i64) -> Option<Value> {
     Some(json!({"metadata": {"uid": uid, "name": "web"}, "spec": {"replicas": replicas}}))
 }
 
-/// What one operation's fate is, in words.
+/// The state of one operation, as text.
 #[track_caller]
 fn check(
     operation: PreviewedOperation,

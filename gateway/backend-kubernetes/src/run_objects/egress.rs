@@ -84,7 +84,8 @@ fn rule(to: &Egress, server: Option<IpAddr>) -> Option<Value> {
     }
 }
 
-/// The one address as a block, if it lies in a wider one. Who names just that address means it.
+/// The one address as a block, if it lies in a wider block. A plan that names just that address
+/// means it.
 fn within(block: &str, server: IpAddr) -> Option<String> {
     let one = format!("{server}/{}", if server.is_ipv4() { 32 } else { 128 });
     (block != one && Block::parse(block)?.meets(&Block::parse(&one)?)).then_some(one)

@@ -32,10 +32,10 @@ const FENCE_RUNS: &str = "14-fence-runs.yaml";
 const FENCE_WORKLOADS: &str = "15-fence-workloads.yaml";
 const FENCE_GUARDED: &str = "16-fence-guarded.yaml";
 
-/// What the API server says where a policy's parameter is missing, and the policy denies that.
+/// The API server's text if the parameter of a policy is missing, and the policy rejects that.
 const MISSING: &str = "no params found";
 
-/// What a probe must end in.
+/// The expected result of a probe.
 pub enum Answer {
     /// It is done, or would be.
     Done,
@@ -284,7 +284,7 @@ fn reaper() -> Vec<Probe> {
     ]
 }
 
-/// What the self-check's `job` tries.
+/// The probes that the self-check sends as its `job`.
 pub fn of_job() -> Vec<Probe> {
     let policy = json!({
         "apiVersion": "networking.k8s.io/v1",

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 
-/// Whether a fence is an object of the cluster.
+/// The state of an admission policy in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Applied {
     /// A policy, and a binding of it that denies.
@@ -88,7 +88,7 @@ impl<'a, T: Fn(&str)> RetryWindow<'a, T> {
     }
 }
 
-/// Whether there is a policy of this name, and a binding of it that denies.
+/// Looks for a policy of this name and a binding of it that denies.
 async fn applied(cluster: &Cluster, fence: &str) -> Result<Applied, ApiError> {
     let mut found = Vec::new();
     for resource in ["validatingadmissionpolicies", "validatingadmissionpolicybindings"] {

@@ -1,6 +1,6 @@
-//! What of a running task's log is passed on, as progress: whole lines, each once, in order. Pure:
-//! it is handed the log from its beginning, again and again, since the kubelet's own ways of going
-//! on (`sinceTime`, in whole seconds) lose lines or say them twice. Never interprets a line.
+//! The new lines of a running task's log, as progress: whole lines, each once, in order. Pure. The
+//! caller passes the log from its beginning each time, since the kubelet's `sinceTime`, in whole
+//! seconds, loses or repeats lines. Never interprets a line.
 
 use cofferdam_core::model::job::Said;
 use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, TASK_OUTPUT};
@@ -20,8 +20,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// What is new. Of more than can be said at once the newest lines are said, and how many were
-    /// not.
+    /// The new lines. If there are more than one notification takes, the newest ones, and the
+    /// number of lines that were left out.
     pub fn news(&mut self, operation: u32, log: &str) -> Vec<Said> {
         self.overfull |= log.len() > TASK_OUTPUT;
         let Some((whole, _)) = log.get(self.read..).and_then(|rest| rest.rsplit_once('\n')) else {
@@ -44,13 +44,13 @@ impl Log {
         said
     }
 
-    /// Whether looking again could give nothing more.
+    /// Returns whether another read could give no more lines.
     pub fn is_over(&self) -> bool {
         self.overfull || self.passed >= LINES
     }
 
-    /// Whether the log was seen longer than a result may be. It does not grow shorter, but a node
-    /// that has enough of it starts a new one.
+    /// Returns whether the log was once longer than a result may be. A log does not get shorter,
+    /// but a node starts a new one at its limit.
     pub fn is_overfull(&self) -> bool {
         self.overfull
     }

@@ -1,5 +1,5 @@
-//! What a task's Pod says of itself, and what the API server says when it takes none, as one word
-//! each. What clusters write is quoted, never read for more than these words.
+//! The state of a task's Pod, or the API server's refusal of the Pod, as one word. Text from the
+//! cluster is quoted, and read for these words alone.
 
 use crate::error_text::brief;
 use serde_json::Value;
@@ -48,7 +48,7 @@ pub enum TaskState {
 pub enum Reason {
     /// The registry does not give the image.
     ImageUnpullable,
-    /// What names the image is no image name.
+    /// The image has no valid name.
     ImageName,
     /// No node has room for it, or may take it.
     Unschedulable,
@@ -97,7 +97,7 @@ impl Reason {
         }
     }
 
-    /// What it means, in one sentence without an end.
+    /// The meaning, as one sentence without a full stop.
     pub fn says(self) -> &'static str {
         match self {
             Self::ImageUnpullable => "its image cannot be pulled",
@@ -128,8 +128,8 @@ impl Reason {
     }
 }
 
-/// What a Pod's state means. `events` are those about it, in any order; they only ever lend words,
-/// except for a container that waits without any.
+/// The meaning of a Pod's state. `events` are the events about it, in any order. They only add
+/// text, except for a container that waits without a reason.
 pub fn state(pod: &Value, events: &[Value]) -> TaskState {
     let status = Status(pod.get("status").unwrap_or(&Value::Null));
     match status.text("/phase") {
@@ -224,9 +224,9 @@ fn pending(status: Status<'_>, events: &[Value]) -> TaskState {
     }
 }
 
-/// What the API server's refusal to take a Pod means, of a dry run as of the write itself: quota,
-/// Pod Security, admission policies and webhooks, limits of the namespace; anything else (no right
-/// to, a namespace that is going) is no matter of the task.
+/// The meaning of the API server's refusal of a Pod, in a dry run as in the write itself: quota,
+/// Pod Security, admission policies and webhooks, limits of the namespace. Another refusal (no
+/// right, a terminating namespace) is not about the task.
 pub fn refused(message: &str) -> TaskState {
     let reason = if message.contains("exceeded quota") || message.contains("failed quota") {
         Reason::QuotaExceeded

@@ -69,11 +69,11 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Notes an executor may pass on: people read them, and each is the recorder's work.
 const NOTES: u32 = 100;
 
-/// What a run stands on.
+/// The facts and connections of one job while its executor runs.
 pub(super) struct JobContext<'a, R> {
     /// The job's lease.
     pub lease: &'a Lease<R>,
-    /// What was admitted.
+    /// The admitted plan.
     pub plan: &'a LeasedPlan,
     /// Commands that tasks may name.
     pub commands: &'a [TrustedCommand],
@@ -92,7 +92,7 @@ struct Execution<'a, R, S, B: Backend> {
     used: BTreeSet<(u32, bool)>,
     done: BTreeSet<u32>,
     undone: BTreeSet<u32>,
-    /// What others hold of those that were done: a sentence each.
+    /// The holders of done operations: a sentence each.
     held: Vec<String>,
     /// Those that happened, and not as approved.
     differing: BTreeSet<u32>,
@@ -112,7 +112,7 @@ fn count(so_far: &mut u32, most: u32, what: &str) -> Result<(), GuestError> {
     })
 }
 
-/// What a failure is called in the contract with executors.
+/// A failure by its name in the contract with executors.
 fn failed(failure: &str) -> Performed {
     Performed::Failed { failure: failure.to_owned() }
 }
@@ -268,8 +268,8 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
         Ok(Performed::Done { undo: !undo && wanted.reversible })
     }
 
-    /// The effect itself. What it says meanwhile is passed on beside it, and all of it before its
-    /// end is.
+    /// Carries out the effect. Passes its output on while it lasts, and all of it before the
+    /// effect's end.
     async fn effect(
         &mut self,
         wanted: &Step,
@@ -337,7 +337,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
     }
 }
 
-/// What ends the conversation with an executor.
+/// The end of the conversation with an executor.
 enum Trouble {
     /// The runner has to stop.
     Act(ActError),

@@ -27,7 +27,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
     }
 }
 
-/// What a sweep found, and removed.
+/// The run that a sweep found and removed.
 pub(super) fn swept<R>(namespace: Option<&str>) -> Left<'_, R> {
     namespace.map_or(Left::Nothing, Left::Found)
 }

@@ -37,7 +37,7 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-/// What the scripted guest does.
+/// The behaviour of the scripted guest.
 #[derive(Clone)]
 struct Script {
     draft: Draft,
@@ -371,7 +371,7 @@ impl World {
         look(&mut self.memory.0.lock().unwrap())
     }
 
-    /// What is left when a job is closed.
+    /// Checks the remaining files once a job is closed.
     fn check(&self, outcome: Outcome, code: &str, changed: bool) {
         let events = self.state(|state| state.events.clone());
         assert_eq!(
@@ -608,7 +608,7 @@ fn a_value_of_the_host_is_filled_in_where_it_stands() {
     assert_eq!(filled, json!({"a": "a".repeat(26), "b": [NOW], "c": {"$host": "x"}}) as Value);
 }
 
-/// What the job asks for is there already.
+/// The tree already has the requested state.
 fn as_asked() -> String {
     WEB.replace("replicas: 3 ", "replicas: 5 ").replace("a: b", "a: c")
 }
@@ -650,12 +650,12 @@ async fn a_job_that_changes_nothing_is_held_against_the_tree_at_its_commit() {
     }
 }
 
-/// `web` with a label that nobody asked for.
+/// `web` with a label that the plan does not name.
 fn labelled() -> String {
     WEB.replace("  name: web\n", "  name: web\n  labels: {a: b}\n")
 }
 
-/// When somebody else writes the file.
+/// The moment at which another process writes the file.
 #[derive(Clone, Copy)]
 enum When {
     /// Before the runner's last look.
@@ -668,7 +668,7 @@ enum When {
     Done,
 }
 
-/// What comes of a job whose file is written meanwhile; the event of its end.
+/// Runs a job whose file is written meanwhile. Returns the event of its end.
 async fn meanwhile(text: String, when: When, unchanged: bool) -> (World, String) {
     let mut world = World::new();
     if unchanged {

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a command may take on the clock beyond its own time: its process has to start, and the
-/// machine may be busy.
+/// The time that a Wasm command may take on the clock beyond its own time: its process has to
+/// start, and the machine may be busy.
 const START: Duration = Duration::from_secs(30);
 
 impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {

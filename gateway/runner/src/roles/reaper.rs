@@ -83,8 +83,8 @@ impl Reaper {
     }
 }
 
-/// Tells what a round did. What is on its way out is told when it still is a round later; those are
-/// given back.
+/// Logs the result of a round. An object that is terminating is logged if it is still there a round
+/// later. Returns those objects.
 fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
     for what in reaped.namespaces.iter().chain(&reaped.rights) {
         tracing::warn!(what, "removed what another runner had left");

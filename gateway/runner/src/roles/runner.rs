@@ -132,7 +132,7 @@ async fn work<B: cofferdam_backend::Backend>(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What an idle runner was told.
+/// The supervisor's message to an idle runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     NotYet,

@@ -128,7 +128,7 @@ pub fn beneath(folder: &Path, text: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Whether a reference is to another repository.
+/// Returns whether a reference is to another repository.
 fn is_remote(text: &str) -> bool {
     text.contains("://")
         || text.contains("?ref=")

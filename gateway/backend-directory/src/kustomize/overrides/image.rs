@@ -1,4 +1,4 @@
-//! What `images` of a layer makes of an image.
+//! The effect of a layer's `images` on an image.
 
 use super::{Edit, Subject};
 use crate::kustomize::layer::{Image, Layer};
@@ -17,7 +17,7 @@ pub fn reference(text: &str) -> (&str, Option<&str>, Option<&str>) {
     }
 }
 
-/// Whether a field is the image of a container, or holds one.
+/// Returns whether a field is the image of a container, or contains one.
 fn is_image(path: &FieldPath) -> bool {
     let containers =
         |key: &str| matches!(key, "containers" | "initContainers" | "ephemeralContainers");
@@ -30,7 +30,7 @@ fn is_image(path: &FieldPath) -> bool {
     }
 }
 
-/// What the layer makes of the image that an edit sets.
+/// The effect of the layer on the image that an edit sets.
 pub fn remarks(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Remark> {
     if !is_image(edit.path) {
         return Vec::new();

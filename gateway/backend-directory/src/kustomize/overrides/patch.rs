@@ -1,5 +1,5 @@
-//! Whether a patch sets a field again: a strategic merge patch by the field's path, operations of
-//! RFC 6902 by its pointer.
+//! Does a patch set a field again? A strategic merge patch is compared by the path of the field,
+//! operations of RFC 6902 by its pointer.
 
 use super::select::{Match, documents, is_operations, matches_selector, names};
 use super::{Edit, Subject};
@@ -25,7 +25,7 @@ const MERGED: [&str; 10] = [
     "hostAliases",
 ];
 
-/// What a patch does to a field that it reaches.
+/// The effect of a patch on a field that it reaches.
 #[derive(Debug, Clone, PartialEq)]
 enum Touch {
     /// It sets it; `null` where the value is not known or the field goes.
@@ -34,7 +34,7 @@ enum Touch {
     Maybe,
 }
 
-/// What a patch of a layer does to the edited field.
+/// The effect of a layer's patch on the edited field.
 pub fn remark(
     graph: &Graph,
     files: &Files,
@@ -126,7 +126,7 @@ fn operations(node: &Node, edit: &Edit<'_>) -> Option<Touch> {
     })
 }
 
-/// What a value that is set above a field has for the field itself; none of what lies beneath it.
+/// The value for the field itself in a value that a patch sets above it.
 fn within(value: Value, depth: usize, parts: &[Option<String>]) -> Value {
     let Some(rest) = parts.get(depth..) else { return Value::Null };
     let found = rest.iter().try_fold(&value, |value, part| match (value, part) {
@@ -163,7 +163,7 @@ fn pointers(path: &FieldPath, object: &Value) -> Vec<Option<String>> {
     parts
 }
 
-/// Whether a pointer is at, above or beneath a field.
+/// Compares a pointer with a field: at, above or below it.
 fn touch(pointer: &str, parts: &[Option<String>]) -> Match {
     let given = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
     let mut found = Match::Yes;

@@ -1,4 +1,4 @@
-//! Whether a replacement sets a field again: `fieldPaths` such as
+//! Does a replacement set a field again? Its `fieldPaths` are such as
 //! `spec.template.spec.containers.[name=web].image`.
 
 use super::select::{Match, matches_selector};
@@ -7,7 +7,7 @@ use crate::kustomize::layer::Layer;
 use cofferdam_core::model::path::Segment;
 use cofferdam_core::model::preview::{Remark, RemarkKind};
 
-/// What the replacements of a layer do to the edited field.
+/// The effect of a layer's replacements on the edited field.
 pub fn remarks(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Remark> {
     let mut found = Vec::new();
     for replacement in &layer.replacements {
@@ -32,7 +32,7 @@ pub fn remarks(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Rem
     found
 }
 
-/// Whether a replacement's path is at, above or beneath a field.
+/// Compares the path of a replacement with a field: at, above or below it.
 fn reaches(written: &str, path: &[Segment]) -> Match {
     let mut found = Match::Yes;
     for (part, segment) in parts(written).iter().zip(path) {

@@ -1,5 +1,4 @@
-//! Which objects a selector or a patch is about. What cannot be told for sure is said to be
-//! possible.
+//! The objects that a selector or a patch is about. An uncertain match counts as a possible one.
 
 use crate::kustomize::graph::{Files, Graph};
 use crate::kustomize::identity::Written;
@@ -8,7 +7,7 @@ use crate::kustomize::view::{at, get, text, text_of};
 use crate::read::{Node, Shape, read};
 use serde_json::Value;
 
-/// Whether something is about an object.
+/// The certainty that a selector or a patch is about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Match {
     /// It is not.
@@ -52,7 +51,7 @@ impl<'a> Subject<'a> {
         self.images.extend(layer.images.iter().map(|image| image.value.clone()));
     }
 
-    /// Whether it has or had this name.
+    /// Returns whether the object has or had this name.
     pub fn has_name(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
     }
@@ -65,7 +64,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Whether a selector selects an object.
+/// Compares a selector with an object.
 pub fn matches_selector(selector: &Selector, subject: &Subject<'_>) -> Match {
     let field = |pattern: &Option<String>, values: &[&str]| {
         let Some(pattern) = pattern else { return Match::Yes };
@@ -147,7 +146,7 @@ fn labelled(selector: &str, labels: Option<&Value>) -> Match {
     all.min().unwrap_or(Match::Maybe)
 }
 
-/// Whether a patch without a target names this object itself.
+/// Compares a patch without a target with an object.
 pub fn matches_patch(
     graph: &Graph,
     files: &Files,
@@ -159,7 +158,7 @@ pub fn matches_patch(
         .is_some_and(|all| all.iter().any(|node| names(node, subject)))
 }
 
-/// Whether a strategic patch is about this object.
+/// Returns whether a strategic patch is about this object.
 pub fn names(node: &Node, subject: &Subject<'_>) -> bool {
     let api = text_of(node, "apiVersion").unwrap_or_default();
     let group = api.rsplit_once('/').map_or("", |(group, _)| group);
@@ -189,7 +188,7 @@ pub fn documents(graph: &Graph, files: &Files, layer: &Layer, body: &Body) -> Op
     }
 }
 
-/// Whether a document is a list of operations (RFC 6902) rather than a strategic patch.
+/// Returns whether a document is a list of operations (RFC 6902) and not a strategic patch.
 pub fn is_operations(node: &Node) -> bool {
     matches!(&node.shape, Shape::List { items, .. } if items.iter().all(|item| get(item, "op").is_some()))
 }

@@ -1,4 +1,4 @@
-//! What counts as a difference, whose it is, and what stays as it was written.
+//! Differences, their owners, and values that stay as a plan wrote them.
 
 use super::*;
 use serde_json::json;

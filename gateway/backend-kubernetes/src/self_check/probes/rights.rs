@@ -37,8 +37,8 @@ impl fmt::Display for Right {
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// What no identity of Cofferdam has: reads, which admission never sees, and ways to more rights.
-/// RBAC alone stands before these.
+/// The rights that no identity of Cofferdam may have: reads, which admission never sees, and ways
+/// to more rights. Only RBAC protects these.
 pub fn forbidden_rights() -> Vec<Right> {
     let right = |verb, group, resource, subresource| Right {
         verb,
@@ -82,8 +82,8 @@ pub fn forbidden_rights() -> Vec<Right> {
     ]
 }
 
-/// What the provisioner has where its jobs act by impersonation
-/// (`deploy/options/impersonation.yaml`), and has not elsewhere.
+/// The rights that the provisioner has if its jobs act by impersonation
+/// (`deploy/options/impersonation.yaml`), and must not have otherwise.
 pub fn impersonation_rights() -> [Right; 2] {
     let right = |verb, group, resource, namespace, name| Right {
         verb,

@@ -37,7 +37,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
         })
     }
 
-    /// What was done and not undone, in words.
+    /// The operations that were done and not undone, as text.
     pub(super) fn left(&self) -> String {
         let effects = self.done.difference(&self.undone).chain(&self.differing);
         self.runner.backend.remaining(&effects.copied().collect())
