@@ -6,8 +6,7 @@ use super::{Breach, Page, check, finds, pages, root};
 use std::fs;
 
 /// Programs of others that pages show, and how each command is known to work.
-const OTHERS: [(&str, &str); 27] = [
-    ("cargo", "CI runs it"),
+const OTHERS: [(&str, &str); 26] = [
     ("cd", "the shell"),
     ("chmod", "POSIX"),
     ("cp", "tests/it/readme.rs"),
@@ -48,12 +47,31 @@ fn every_command_of_a_page_is_known() {
     finds(known, "a.md", &block("scripts/nothing"), 1);
     finds(known, "a.md", &block("cofferdam serve && frobnicate"), 1);
     finds(known, "a.md", &block("target/debug/cofferdam serve"), 0);
+    finds(known, "a.md", &block("cargo bench --package cofferdam-sandbox --bench sandbox"), 0);
+    finds(known, "a.md", &block("cargo bench --package cofferdam-nothing --bench sandbox"), 1);
 }
 
 fn known(page: &Page) -> Vec<Breach> {
     let faults =
         commands(&page.text).into_iter().filter_map(|(line, words)| Some((line, unknown(&words)?)));
     faults.collect()
+}
+
+/// The cause, if cargo is given a package or a benchmark that does not exist.
+fn cargo_unknown(words: &[String]) -> Option<String> {
+    let benches = || pages(&["gateway", "tests"], ".rs").into_iter().map(|page| page.path);
+    let manifests = || pages(&["gateway", "tests", "plugins"], "Cargo.toml").into_iter();
+    words.windows(2).find_map(|pair| {
+        let [option, name] = pair else { return None };
+        let exists = match option.as_str() {
+            "--bench" => benches().any(|path| path.ends_with(&format!("benches/{name}.rs"))),
+            "--package" => {
+                manifests().any(|page| page.text.contains(&format!("\nname = \"{name}\"\n")))
+            }
+            _ => true,
+        };
+        (!exists).then(|| format!("cargo knows no `{option} {name}` here"))
+    })
 }
 
 /// The cause, if a command is not known.
@@ -66,6 +84,9 @@ fn unknown(words: &[String]) -> Option<String> {
         let missing =
             rest.iter().find(|word| word.starts_with("--") && !text.contains(word.as_str()))?;
         return Some(format!("`{program}` does not know `{missing}`"));
+    }
+    if program == "cargo" {
+        return cargo_unknown(rest);
     }
     let name = program.rsplit('/').next().unwrap_or(program);
     let is_known = OURS.contains(&name) || OTHERS.iter().any(|(other, _)| *other == name);

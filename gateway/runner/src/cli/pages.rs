@@ -47,5 +47,5 @@ fn pages_show_command_lines_that_are_taken() {
             assert_eq!(unknown, None, "{page}:{line}: `{}`", words.join(" "));
         }
     }
-    assert!(checked > 8, "only {checked} commands were found in the pages");
+    assert!(checked > 5, "only {checked} commands were found in the pages");
 }
