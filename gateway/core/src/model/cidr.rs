@@ -1,54 +1,84 @@
 //! Blocks of addresses, as plans name them and network policies bound them. Compares; never says
 //! which may be reached.
 
-use std::net::IpAddr;
-
-/// Bits of an IPv4 address.
-const V4: u8 = 32;
-
-/// Bits of an IPv6 address.
-const V6: u8 = 128;
+use ipnet::IpNet;
 
 /// A block of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Block {
-    bits: u128,
-    prefix: u8,
-    /// Bits of an address of its family.
-    width: u8,
-}
+pub struct Block(IpNet);
 
 impl Block {
     /// Reads CIDR notation (RFC 4632, RFC 4291): in its one spelling, without bits beyond the
-    /// prefix. None for any other text.
+    /// prefix. Returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = text.split_once('/')?;
-        let address: IpAddr = address.parse().ok()?;
-        let prefix: u8 = prefix.parse().ok()?;
-        let (bits, width) = match address {
-            IpAddr::V4(address) => (u128::from(address.to_bits()), V4),
-            IpAddr::V6(address) => (address.to_bits(), V6),
-        };
-        let block = Self { bits, prefix, width };
-        let beyond = u32::from(width.checked_sub(prefix)?);
-        // A shift by the whole width leaves nothing.
-        let network = bits.checked_shr(beyond).unwrap_or(0).checked_shl(beyond).unwrap_or(0);
-        (network == bits && format!("{address}/{prefix}") == text).then_some(block)
+        let block: IpNet = text.parse().ok()?;
+        (block == block.trunc() && block.to_string() == text).then_some(Self(block))
     }
 
-    /// Whether it is of IPv4.
+    /// True for a block of IPv4 addresses.
     pub fn is_v4(&self) -> bool {
-        self.width == V4
+        matches!(self.0, IpNet::V4(_))
     }
 
-    /// Bits that its addresses share.
+    /// The number of bits that all addresses of the block share.
     pub fn prefix(&self) -> u8 {
-        self.prefix
+        self.0.prefix_len()
     }
 
-    /// Whether the two have an address in common.
+    /// True if the two blocks have an address in common.
     pub fn meets(&self, other: &Self) -> bool {
-        let beyond = u32::from(self.width - self.prefix.min(other.prefix).min(self.width));
-        self.width == other.width && (self.bits ^ other.bits).checked_shr(beyond).unwrap_or(0) == 0
+        self.0.contains(&other.0) || other.0.contains(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_has_one_spelling() {
+        for text in [
+            "0.0.0.0/0",
+            "10.0.0.0/8",
+            "203.0.113.7/32",
+            "::/0",
+            "2001:db8::/32",
+            "::1/128",
+            "::ffff:0.0.0.0/96",
+        ] {
+            assert!(Block::parse(text).is_some(), "{text}");
+        }
+        for text in [
+            "10.0.0.1/8",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "010.0.0.0/8",
+            " 10.0.0.0/8",
+            "10.0.0.0/8 ",
+            "10.0.0/8",
+            "10.0.0.0/255.0.0.0",
+            "2001:DB8::/32",
+            "2001:db8:0::/32",
+            "2001:db8::1/32",
+            "::/129",
+            "::%1/128",
+            "",
+        ] {
+            assert_eq!(Block::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_of_one_family_meet_where_one_contains_the_other() {
+        let meets = |one: &str, other: &str| {
+            let (one, other) = (Block::parse(one).unwrap(), Block::parse(other).unwrap());
+            assert_eq!(one.meets(&other), other.meets(&one));
+            one.meets(&other)
+        };
+        assert!(meets("10.0.0.0/8", "10.1.0.0/16") && meets("0.0.0.0/0", "203.0.113.7/32"));
+        assert!(meets("2001:db8::/32", "2001:db8:1::/48") && meets("10.0.0.0/8", "10.0.0.0/8"));
+        assert!(!meets("10.0.0.0/8", "11.0.0.0/8") && !meets("0.0.0.0/0", "::/0"));
     }
 }

@@ -1,6 +1,7 @@
 //! The names of things: one newtype per role, so that two of them cannot be swapped by mistake.
 //! Never generates randomness itself.
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -9,9 +10,9 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is not {kind}: {form}")]
 pub struct BadName {
-    /// What was given.
+    /// The name as it was given.
     pub given: String,
-    /// What it should have been.
+    /// The kind of name that is needed.
     pub kind: &'static str,
     /// The form that kind requires.
     pub form: &'static str,
@@ -58,7 +59,7 @@ impl CallId {
         }
     }
 
-    /// The text form.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -108,7 +109,7 @@ macro_rules! digests {
                 Self(Sha256::digest(bytes).into())
             }
 
-            /// The 32 bytes.
+            /// The 32 bytes of the digest.
             pub fn as_bytes(&self) -> &[u8; 32] {
                 &self.0
             }
@@ -152,45 +153,38 @@ macro_rules! digests {
 }
 
 digests! {
-    /// Of a sealed plan's canonical bytes: the same request gives the same digest, for every caller and at any time.
+    /// Digest of a sealed plan's canonical bytes: the same request gives the same digest, for every
+    /// caller and at any time.
     PlanDigest
-    /// Of a preview's canonical bytes: what approval and permit are bound to besides the plan.
+    /// Digest of a preview's canonical bytes: approval and permit are bound to it besides the plan.
     PreviewDigest
-    /// Of a component as its author built it.
+    /// Digest of a component as its author built it.
     ComponentDigest
-    /// Of a policy: its module, its data and its entry points.
+    /// Digest of a policy: its module, its data and its entry points.
     PolicyDigest
-    /// Of canonical arguments.
+    /// Digest of canonical arguments.
     ArgumentsDigest
-    /// Of an approval statement's canonical bytes.
+    /// Digest of an approval statement's canonical bytes.
     StatementDigest
-    /// Of the text an approver was shown.
+    /// Digest of the text that an approver was shown.
     ShownDigest
-    /// Of one object without status and managed fields, so that a heartbeat is no drift.
+    /// Digest of one object without status and managed fields, so that a heartbeat is no
+    /// difference.
     ObjectDigest
-    /// Of a trust file.
+    /// Digest of a trust file.
     TrustDigest
-    /// Of a bearer token; the token itself is never stored.
+    /// Digest of a bearer token; the token itself is never stored.
     TokenDigest
 }
 
-/// Lower-case hexadecimal digits of bytes.
+/// The bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(bytes)
 }
 
-/// Bytes of lower-case hexadecimal digits; none when the text is anything else.
+/// The bytes of lower-case hexadecimal digits. Returns `None` for any other text.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let lower = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    (lower && text.len().is_multiple_of(2)).then_some(())?;
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    HEXLOWER.decode(text.as_bytes()).ok()
 }
 
 fn parse_digest(text: &str) -> Result<[u8; 32], BadName> {
@@ -215,5 +209,9 @@ mod tests {
         let digest = PlanDigest::of(b"plan");
         assert_eq!(PlanDigest::parse(&digest.to_string()), Ok(digest));
         assert!(PlanDigest::parse("sha256:AB").is_err());
+        assert_eq!(unhex(&hex(&[0, 127, 255])), Some(vec![0, 127, 255]));
+        for text in ["0", "AB", "0g", "+1", " 0", "é"] {
+            assert_eq!(unhex(text), None, "{text}");
+        }
     }
 }
