@@ -28,7 +28,7 @@ use ed25519_dalek::SigningKey;
 
 /// The gateway's own knowledge: loaded at its start, the same for every call.
 pub struct World {
-    /// The loaded tools.
+    /// The tools that were loaded at the start.
     pub catalog: Catalog,
     /// The gateway's own trust file, as it was at the start.
     pub trust: Trust,

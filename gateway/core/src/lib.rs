@@ -37,7 +37,7 @@
 //! - **resume**: after people signed, every stage again: the same digests, or nothing.
 //! - **readmit**: the runner's own trust, clock, draft, preview and policy.
 //! - **run**: one table of phases, numbered steps.
-//! - **record**: one leaf for each provable event, durable before anybody learns of it.
+//! - **record**: one entry for each provable event, durable before it is told.
 //!
 //! ## Folders
 //!

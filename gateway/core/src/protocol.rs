@@ -1,4 +1,4 @@
-//! What the roles say to each other, one file per socket. A socket's type is the whole of what its
+//! The protocols between the roles, one file for each socket. The type of a socket has all that its
 //! holder may ask. Plain data; no I/O.
 
 pub mod gateway_recorder;
@@ -10,8 +10,7 @@ pub mod runner_recorder;
 
 use serde::{Deserialize, Serialize};
 
-/// What any request may be answered with instead: the other side's own words, for logs and
-/// operators.
+/// The error response to any request: the other side's own words, for logs and operators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "fault", content = "detail")]
 pub enum RoleError {

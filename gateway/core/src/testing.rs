@@ -35,7 +35,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// Monday noon.
+/// A Monday, at noon.
 pub fn noon() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
@@ -185,8 +185,22 @@ pub fn scale(namespace: &str, replicas: i64) -> Value {
     json!({"namespace": namespace, "name": "web", "replicas": replicas})
 }
 
-/// The tool: negative replicas delete, one hundred reads, beyond that it goes wrong in ways of its
-/// own.
+/// Replicas for which [`tool`] plans a delete.
+pub const DELETES: i64 = -1;
+/// Replicas for which [`tool`] plans a read.
+pub const READS: i64 = 100;
+/// Replicas for which [`tool`] plans a field that its ceiling does not have.
+pub const BEYOND_CEILING: i64 = 666;
+/// Replicas for which [`tool`] refuses the arguments.
+pub const TOOL_REFUSES: i64 = 667;
+/// Replicas for which [`tool`] takes too long.
+pub const TOOL_FAILS: i64 = 668;
+/// The namespace for which policy gives an output with an unknown member.
+pub const UNKNOWN_MEMBER: &str = "odd";
+/// The namespace for which policy gives an obligation that the host does not know.
+pub const UNKNOWN_OBLIGATION: &str = "obliged";
+
+/// The tool: a patch of the replicas, except for the numbers above.
 pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
     let arguments: Value = serde_json::from_str(arguments).unwrap();
     let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": arguments["namespace"], "name": arguments["name"]});
@@ -199,19 +213,21 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         .unwrap()))
     };
     match arguments["replicas"].as_i64().unwrap() {
-        -1 => draft(json!("sequential"), json!({"action": "delete", "target": target})),
-        100 => draft(
+        DELETES => draft(json!("sequential"), json!({"action": "delete", "target": target})),
+        READS => draft(
             Value::Null,
             json!({"action": "read", "target": target, "fields": ["spec.replicas"]}),
         ),
-        666 => draft(
+        BEYOND_CEILING => draft(
             json!("sequential"),
             json!({"action": "patch", "target": target, "changes": [{"path": "spec.paused", "value": true}]}),
         ),
-        667 => {
+        TOOL_REFUSES => {
             Ok(Err(ToolRefusal { reason: "no such number".into(), remedy: "Give another.".into() }))
         }
-        668 => Err(GuestError { code: "time".into(), detail: "the tool took too long".into() }),
+        TOOL_FAILS => {
+            Err(GuestError { code: "time".into(), detail: "the tool took too long".into() })
+        }
         replicas => draft(
             json!("sequential"),
             json!({"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": replicas}]}),
@@ -242,9 +258,9 @@ pub fn policy(input: &str) -> Result<String, GuestError> {
                 detail: "division by zero in limits.rego".into(),
             });
         }
-        "odd" => output["surprise"] = json!(true),
+        UNKNOWN_MEMBER => output["surprise"] = json!(true),
         "uncovered" => output["covers"] = json!([]),
-        "obliged" => {
+        UNKNOWN_OBLIGATION => {
             output["obligations"] = json!([{"id": "o", "type": "redact", "properties": {}}])
         }
         "still" | "asks-still" => {
@@ -266,7 +282,7 @@ pub fn policy(input: &str) -> Result<String, GuestError> {
     }
     if input["arguments"]["replicas"]
         .as_i64()
-        .is_some_and(|replicas| replicas > 20 && replicas != 100)
+        .is_some_and(|replicas| replicas > 20 && replicas != READS)
     {
         output["effect"] = json!("deny");
         output["reasons"] = reason("replicas-limit", "40 replicas are more than 20");
@@ -289,11 +305,11 @@ pub fn policy(input: &str) -> Result<String, GuestError> {
 pub struct Bench {
     /// Namespace → replicas of `web`.
     pub objects: Mutex<BTreeMap<String, i64>>,
-    /// The ledger.
+    /// The ledger entries, oldest first.
     pub entries: Mutex<Vec<Entry>>,
     /// Jobs with their state.
     pub jobs: Mutex<Vec<(StoredJob, JobView)>>,
-    /// Idempotency keys.
+    /// The idempotency keys that were used.
     pub keys: Mutex<BTreeMap<String, UsedKey>>,
     /// A person's reason against everything.
     pub rejection: Mutex<Option<String>>,
@@ -316,10 +332,12 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        let obliged = ["obliged", "still", "asks-still", "still-file", "still-more", "still-none"];
-        let namespaces = ["team-a", "prod", "asks-b", "asks-two", "asks-young", "odd", "uncovered"]
-            .into_iter()
-            .chain(obliged);
+        let obliged =
+            [UNKNOWN_OBLIGATION, "still", "asks-still", "still-file", "still-more", "still-none"];
+        let namespaces =
+            ["team-a", "prod", "asks-b", "asks-two", "asks-young", UNKNOWN_MEMBER, "uncovered"]
+                .into_iter()
+                .chain(obliged);
         let objects = namespaces.map(|name| (name.to_owned(), 3)).collect();
         Self {
             objects: Mutex::new(objects),
@@ -338,7 +356,7 @@ impl Bench {
         }
     }
 
-    /// The fault that waits for this guest.
+    /// The error that waits for this guest.
     fn fails(&self, guest: &str) -> Result<(), GuestError> {
         let mut failing = self.failing.lock().unwrap();
         match failing.pop_if(|(next, _)| *next == guest) {
@@ -452,9 +470,9 @@ impl Bench {
                 view.outcome = Some(Outcome::Succeeded);
                 view.files = vec!["team/web.yaml".to_owned()];
             }
-            Err(fault) => {
+            Err(error) => {
                 view.outcome = Some(Outcome::Refused);
-                view.detail = fault.to_string();
+                view.detail = error.to_string();
             }
         }
         view

@@ -18,8 +18,8 @@ use crate::model::escape;
 pub use again::{already_done, ended, rejected, replayed};
 pub use approver::{ShownError, in_full, needed, question, seconds, shown_digest, would_do};
 pub use call::{
-    accepted, job_reply, pending, refusal_of, refused, said, size_of_result, spoken, stands,
-    state_reply, succeeded, withdrawal,
+    accepted, describe_note, describe_notes, describe_phase, job_reply, pending, refusal_of,
+    refused, size_of_result, state_reply, succeeded, withdrawal,
 };
 pub use calls::calls;
 pub use outcome::changed;
@@ -40,7 +40,7 @@ pub(crate) fn operation(fact: &OperationFacts) -> String {
     format!("{}. {}{marks}", fact.index, named(fact))
 }
 
-/// What policy and people should know of an operation besides its object.
+/// The marks of an operation that policy and people have to know besides its object.
 pub(crate) fn marks(fact: &OperationFacts) -> Vec<&'static str> {
     [
         (fact.destructive, "destructive"),
@@ -81,7 +81,7 @@ pub(crate) fn changes(
         .collect()
 }
 
-/// The rights that follow from operations, a line each; one that says so where there are none.
+/// The rights that follow from operations, a line each; one line that says so for no rights.
 pub fn rights(facts: &[OperationFacts]) -> Vec<String> {
     let lines: Vec<String> =
         rights::render(&rights::of_plan(facts)).iter().map(|right| escape::line(right)).collect();

@@ -1,5 +1,5 @@
-//! What is known of a call so far, and its endings: recorded first, told after. Never tells what
-//! the recorder did not acknowledge.
+//! The record of a call so far, and its endings: recorded first, told after. Never tells an ending
+//! that the recorder did not acknowledge.
 
 use super::{World, unrecorded};
 use crate::journey::ports::{Host, Recorder};
@@ -103,7 +103,7 @@ impl<'a, H: Host> CallRecord<'a, H> {
         CallRecord { host: self.host, world: self.world, caller: self.caller.clone(), entry }
     }
 
-    // Endings.
+    // The endings of a call.
 
     /// Records an ending; the proof is what every reply carries.
     pub(super) async fn end(&self, ending: &str, code: &str) -> Result<Proof, Reply> {
@@ -148,7 +148,7 @@ impl<'a, H: Host> CallRecord<'a, H> {
     /// ledger the detail.
     pub(super) async fn unavailable(&self, code: &str, detail: &str, reason: &str) -> Reply {
         match self.with("fault", &json!(detail)).end("failed", code).await {
-            // An agent is told no more than that: what the fault says may be about Cofferdam's own
+            // An agent is told no more than that: what the error says may be about Cofferdam's own
             // identities. The ledger has it under this id.
             Ok(proof) => Reply::Unavailable {
                 reason: format!(
@@ -169,9 +169,9 @@ impl<'a, H: Host> CallRecord<'a, H> {
         }
     }
 
-    pub(super) async fn bad_arguments(&self, fault: ArgumentsError) -> Reply {
-        match self.with("why", &json!(fault.to_string())).end("refused", "arguments").await {
-            Ok(_) => Reply::BadArguments { path: fault.path, reason: fault.reason },
+    pub(super) async fn bad_arguments(&self, error: ArgumentsError) -> Reply {
+        match self.with("why", &json!(error.to_string())).end("refused", "arguments").await {
+            Ok(_) => Reply::BadArguments { path: error.path, reason: error.reason },
             Err(reply) => reply,
         }
     }

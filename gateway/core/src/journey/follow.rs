@@ -35,7 +35,7 @@ pub async fn job<H: Host>(
     match watch(host, principal, call, wait).await {
         Ok(view) => told(world, &view, text::state_reply(&view)),
         Err(RoleError::NotFound(_)) => ended(host, world, principal, call).await,
-        Err(fault) => absent(world, call, &fault),
+        Err(error) => absent(world, call, &error),
     }
 }
 
@@ -47,7 +47,7 @@ async fn ended<H: Host>(host: &H, world: &World, principal: &Principal, call: &C
             Reply::Success(text::ended(call, &ended, &world.trust.environment))
         }
         Ok(_) => absent(world, call, &RoleError::NotFound(String::new())),
-        Err(fault) => absent(world, call, &fault),
+        Err(error) => absent(world, call, &error),
     }
 }
 
@@ -68,7 +68,7 @@ pub async fn cancel<H: Host>(
             call,
             &RoleError::Unavailable("another answer than was asked for".to_owned()),
         ),
-        Err(fault) => absent(world, call, &fault),
+        Err(error) => absent(world, call, &error),
     }
 }
 
@@ -105,8 +105,8 @@ pub(super) async fn outcome<H: Host>(
     }
 }
 
-/// What an idempotency key led to: the outcome that the earlier call had already, else the job,
-/// which is joined.
+/// Answers a call whose idempotency key was used before: with the outcome of the earlier call, or
+/// with its unfinished job, which is joined.
 pub(super) async fn replay<H: Host>(
     host: &H,
     world: &World,
@@ -157,7 +157,7 @@ async fn watch<H: Host>(
     }
 }
 
-/// What a waiting caller was told of a job so far.
+/// The part of a job that a waiting caller was told so far.
 #[derive(Default)]
 struct Heard {
     phase: Option<Phase>,
@@ -168,11 +168,11 @@ impl Heard {
     /// Tells what is new: each phase once, each note once. The outcome is the reply's to tell.
     fn tell(&mut self, view: &JobView, progress: &ProgressSink) {
         if view.outcome.is_none() && self.phase.replace(view.phase) != Some(view.phase) {
-            progress(text::stands(view));
+            progress(text::describe_phase(view));
         }
         for note in &view.progress {
             if note.number > self.note {
-                progress(text::said(note, note.number - self.note - 1));
+                progress(text::describe_note(note, note.number - self.note - 1));
                 self.note = note.number;
             }
         }
@@ -190,11 +190,11 @@ fn told(world: &World, view: &JobView, mut reply: Reply) -> Reply {
     reply
 }
 
-fn absent(world: &World, call: &CallId, fault: &RoleError) -> Reply {
-    match fault {
+fn absent(world: &World, call: &CallId, error: &RoleError) -> Reply {
+    match error {
         RoleError::NotFound(_) | RoleError::Refused(_) => {
             let proof = Proof { call: call.clone(), plan: None, ledger: None };
-            let (why, allowed) = match fault {
+            let (why, allowed) = match error {
                 RoleError::Refused(detail) => {
                     (crate::model::escape::line(detail), "Jobs of your own that are not finished.")
                 }

@@ -32,7 +32,7 @@ pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<boo
     Ok(true)
 }
 
-/// One look. The fault is a clause for people.
+/// One look. The error is a clause for people.
 async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen, String> {
     let tool = world.catalog.get(&job.tool).filter(|tool| tool.digest() == job.tool_digest);
     let tool = tool.ok_or("its tool is not served any more")?;

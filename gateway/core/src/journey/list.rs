@@ -11,7 +11,7 @@ use crate::protocol::RoleError;
 use crate::stage::discover::Visible;
 use crate::stage::question::list_question;
 
-/// The tools this caller may see, sorted by name. A fault is an operator's matter: the caller sees
+/// The tools this caller may see, sorted by name. An error is an operator's matter: the caller sees
 /// nothing then.
 pub async fn list<H: Host>(
     host: &H,
@@ -22,7 +22,7 @@ pub async fn list<H: Host>(
     let mut listings = Vec::new();
     for tool in world.catalog.tools() {
         let visible = visible(host, world, principal, vec![tool.resource()]).await;
-        if visible.map_err(|fault| RoleError::Unavailable(fault.to_string()))?.contains(tool.name())
+        if visible.map_err(|error| RoleError::Unavailable(error.to_string()))?.contains(tool.name())
         {
             listings.push(tool.listing(environment));
         }
@@ -47,5 +47,5 @@ pub(super) async fn visible<H: Host>(
     .map_err(|denial| GuestError { code: denial.rule, detail: denial.why })?;
     let output = host.judge().evaluate(LIST_ENTRYPOINT, &question).await?;
     Visible::read(&output)
-        .map_err(|fault| GuestError { code: "output".to_owned(), detail: fault.to_string() })
+        .map_err(|error| GuestError { code: "output".to_owned(), detail: error.to_string() })
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// How often a result is held against the schema: a field becomes null, then goes, then its item.
 const PASSES: usize = 4;
 
-/// Results that the schema takes, with what had to be left out of them; or the first fault.
+/// Results that the schema takes, with what had to be left out of them; or the first error.
 pub(super) fn fitted(
     schema: &Schema,
     results: Vec<Value>,
@@ -20,7 +20,7 @@ pub(super) fn fitted(
         let mut odd: Vec<_> = schema
             .faults(&own)
             .into_iter()
-            .filter_map(|fault| Some((Odd::of(&fault.path)?, fault.reason)))
+            .filter_map(|error| Some((Odd::of(&error.path)?, error.reason)))
             .collect();
         if odd.is_empty() {
             return Err(first);
@@ -42,7 +42,7 @@ fn taken(mut own: Value) -> Vec<Value> {
     own.get_mut("results").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default()
 }
 
-/// What is not of the promised form: a field of an item, or the item.
+/// A place that is not of the promised form: a field of an item, or the whole item.
 #[derive(Debug, PartialEq, Eq)]
 struct Odd {
     result: usize,

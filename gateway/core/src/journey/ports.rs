@@ -17,25 +17,25 @@ use std::time::Duration;
 
 /// Everything the gateway's journey needs from outside, bundled so that it has one type parameter.
 pub trait Host: Send + Sync {
-    /// Runs tools.
+    /// Runs the accepted tools.
     type Planner: Planner;
-    /// Asks policy.
+    /// Evaluates the loaded policy.
     type Judge: Judge;
-    /// Looks at infrastructure.
+    /// Reads the infrastructure.
     type Viewer: Viewer;
-    /// Remembers.
+    /// Stores jobs and ledger entries.
     type Recorder: Recorder;
-    /// The tools' sandbox.
+    /// The sandbox of the tools.
     fn planner(&self) -> &Self::Planner;
-    /// The policy's sandbox.
+    /// The sandbox of the policy.
     fn judge(&self) -> &Self::Judge;
-    /// The viewer's socket.
+    /// The connection to the viewer.
     fn viewer(&self) -> &Self::Viewer;
-    /// The recorder's socket.
+    /// The connection to the recorder.
     fn recorder(&self) -> &Self::Recorder;
-    /// The clock.
+    /// The time now.
     fn now(&self) -> Timestamp;
-    /// 128 random bits.
+    /// Returns 128 random bits.
     fn random(&self) -> u128;
     /// How this caller stands now: it may have been removed since it asked.
     fn standing(&self, principal: &Principal) -> impl Future<Output = Standing> + Send;
@@ -46,7 +46,7 @@ pub trait Host: Send + Sync {
 
 /// Runs an accepted tool in a fresh sandbox.
 pub trait Planner: Send + Sync {
-    /// Arguments, as canonical JSON, to a draft. The fault is an operator's matter: a trap, a
+    /// Arguments, as canonical JSON, to a draft. The error is an operator's matter: a trap, a
     /// limit.
     fn plan(
         &self,
@@ -66,15 +66,15 @@ pub trait Judge: Send + Sync {
     ) -> impl Future<Output = Result<String, GuestError>> + Send;
 }
 
-/// Asks the viewer.
+/// Sends requests to the viewer.
 pub trait Viewer: Send + Sync {
-    /// One look.
+    /// Sends one request and waits for its response.
     fn look(&self, look: Look) -> impl Future<Output = Result<Looked, RoleError>> + Send;
 }
 
-/// Asks the recorder.
+/// Sends requests to the recorder.
 pub trait Recorder: Send + Sync {
-    /// One request.
+    /// Sends one request and waits for its response.
     fn propose(&self, propose: Propose)
     -> impl Future<Output = Result<Proposed, RoleError>> + Send;
 }
@@ -85,14 +85,14 @@ pub trait Recorder: Send + Sync {
 pub struct GuestError {
     /// Stable code, as in [`crate::protocol::role_guest::Computed::Failed`].
     pub code: String,
-    /// What and where, with the remedy.
+    /// The cause, its place, and the remedy.
     pub detail: String,
 }
 
 /// A call as the edge hands it in: parsed strictly, authenticated, not yet understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrontCall {
-    /// Who.
+    /// The authenticated caller.
     pub principal: Principal,
     /// The tool's name as given.
     pub tool: String,
@@ -112,13 +112,13 @@ pub struct FrontCall {
 /// wait; what it cannot take is lost.
 pub type ProgressSink = dyn Fn(String) + Send + Sync;
 
-/// Discards the line.
+/// A sink that drops every line.
 pub fn no_progress(_line: String) {}
 
 /// Why a token names no agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unauthenticated {
-    /// There is none, and one is needed.
+    /// The request has no token, and one is needed.
     Missing,
     /// It belongs to no agent.
     Unknown,
@@ -129,36 +129,36 @@ pub enum Unauthenticated {
 pub struct Answered {
     /// `GET`, `POST`, …; `_OTHER` where a client invented one.
     pub method: &'static str,
-    /// The path's pattern.
+    /// The pattern of the path, as in the router.
     pub route: &'static str,
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
     /// The edge's own JSON-RPC code; 0 where it refused nothing by itself.
     pub code: i64,
     /// From the head of the request to the answer.
     pub took: Duration,
-    /// Who was at the other end.
+    /// The address of the client.
     pub client: IpAddr,
 }
 
-/// Whether calls can be carried out, and what an operator should know.
+/// True if calls can be carried out, and what an operator should know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// What makes calls fail, a cause each with its remedy. Empty when they can be carried out.
+    /// The causes for which calls fail, each with its remedy. Empty when calls can be carried out.
     pub missing: Vec<String>,
-    /// What makes no call fail yet, with its effect and its remedy.
+    /// Conditions that make no call fail yet, each with its effect and its remedy.
     pub warnings: Vec<String>,
-    /// What a restart would bring into use; calls go on meanwhile as before.
+    /// Changes that are in effect after a restart; calls go on meanwhile as before.
     pub restart: Vec<String>,
     /// Jobs that cannot be finished at present, with cause and remedy; other calls go on.
     pub stuck: Vec<String>,
 }
 
-/// What the edge serves: the whole of what it may ask, implemented by the gateway role, by a small
-/// real one in the edge's own tests.
+/// Everything that the edge may ask. Implemented by the gateway role, and by a small fake in the
+/// edge's own tests.
 pub trait Front: Send + Sync + 'static {
-    /// Who a bearer token is. Without configured agents and from loopback, none is needed:
-    /// anonymous.
+    /// Returns the principal of a bearer token. Without configured agents, a client on loopback
+    /// needs no token and is anonymous.
     fn authenticate(
         &self,
         token: Option<&str>,
@@ -193,9 +193,9 @@ pub trait Front: Send + Sync + 'static {
     fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
     /// One sentence for `server/discover` and `initialize`: what this environment is.
     fn instructions(&self) -> String;
-    /// The environment's name.
+    /// The name of the environment.
     fn environment(&self) -> String;
-    /// Whether calls can be carried out: recorder, viewer and at least one runner are there; else
+    /// True if calls can be carried out: recorder, viewer and at least one runner are there; else
     /// what is missing.
     fn ready(&self) -> impl Future<Output = Readiness> + Send;
     /// Prometheus text. `active`: HTTP requests that are being answered now.

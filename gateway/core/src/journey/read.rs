@@ -27,9 +27,9 @@ const AROUND: usize = 1_024;
 pub(super) enum ReadError {
     /// The viewer refused, for the agent to read.
     Refused {
-        /// Stable code.
+        /// Stable code of the refusal.
         code: String,
-        /// One sentence.
+        /// The cause, in one sentence.
         reason: String,
         /// The remedy, in one sentence.
         remedy: String,
@@ -95,7 +95,7 @@ pub(super) async fn read_reply<H: Host>(
     };
     let (results, form) = match fitted(call.tool().output(), results, &mut left_out) {
         Ok(results) => (results, Ok(())),
-        Err(fault) => (Vec::new(), Err(fault)),
+        Err(error) => (Vec::new(), Err(error)),
     };
     let presented = text::presented(&results, sealed.facts());
     // Clients hold answers against the listed schema; a tool that promises another form keeps it.
@@ -113,9 +113,9 @@ pub(super) async fn read_reply<H: Host>(
         _ if body.len() > limit::RESULT.min(limit::TEXT.saturating_sub(around)) => {
             Some(("result-size", "the result is too large to be shown whole".to_owned()))
         }
-        Err(fault) => Some((
+        Err(error) => Some((
             "output-schema",
-            format!("the result is not of the form the tool promises: {fault}"),
+            format!("the result is not of the form the tool promises: {error}"),
         )),
         Ok(()) => None,
     };
@@ -142,7 +142,7 @@ pub(super) async fn read_reply<H: Host>(
     )))
 }
 
-/// What a verdict says, for a preview: the plan, and the decision.
+/// The plan of a verdict, and the decision in the words of a preview.
 fn decided(verdict: &Verdict) -> (&PreviewedPlan, Decided<'_>) {
     let rules = |reasons: &[Reason]| {
         reasons.iter().map(|reason| reason.id.clone()).collect::<Vec<_>>().join(", ")

@@ -30,20 +30,20 @@ use crate::tool::load::LoadedTool;
 use crate::tool::schema::ArgumentsError;
 use jiff::Timestamp;
 
-/// What became of an approved call.
+/// The end of one try to resume an approved call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumed {
     /// There was none in time.
     Nothing,
-    /// It is queued.
+    /// The call is queued.
     Permitted(CallId),
     /// It is not what was approved any more, or not allowed any more.
     Withdrawn {
-        /// The call.
+        /// The id of the call.
         call: CallId,
-        /// Stable code.
+        /// Stable code of the cause.
         code: String,
-        /// One sentence.
+        /// The cause, in one sentence.
         detail: String,
     },
 }
@@ -74,7 +74,7 @@ impl Stop {
     }
 }
 
-/// Takes the next approved call, waiting up to `wait_ms`. A fault means that nothing was decided:
+/// Takes the next approved call, waiting up to `wait_ms`. An error means that nothing was decided:
 /// call again.
 pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Resumed, RoleError> {
     let (mut job, statements) =

@@ -50,7 +50,7 @@ pub(super) async fn same<H: Host>(
     Ok(Some(job.call))
 }
 
-/// Whether every field that the job set is as the job left it, and whether every object that it
+/// True if every field that the job set is as the job left it, and whether every object that it
 /// deleted is absent, by a fresh look. Other fields do not count, as for an approval (DECISIONS.md
 /// 47 and 59): controllers write to an object right after each change, so the whole object is
 /// another one within a second, and a restart would be carried out twice.
@@ -94,8 +94,8 @@ fn done(job: &JobView, index: u32) -> Option<&OperationRecord> {
         .find(|record| record.index == index && !record.undo && record.after.is_some())
 }
 
-/// Whether the fields that were left are what is there before the same change. Of two operations on
-/// one field the later one counts.
+/// True if the fields are now as the job left them. Of two operations on one field the later one
+/// counts.
 fn holds(left: &[&OperationRecord], now: &Preview) -> bool {
     if left.len() != now.operations.len() {
         return false;

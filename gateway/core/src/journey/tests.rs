@@ -74,7 +74,7 @@ fn refusals_are_five_lines() {
         Next: Look around first, then ask again."#]],
     );
     check(
-        scale("team-a", 666),
+        scale("team-a", BEYOND_CEILING),
         expect![[r#"
         REFUSED baaaaaaaaaaaaaaaaaaaaaaaaa by beyond-ceiling in staging
         Nothing was changed.
@@ -83,7 +83,7 @@ fn refusals_are_five_lines() {
         Next: Tell your user: the tool's author or an operator has to look at it."#]],
     );
     check(
-        scale("team-a", 667),
+        scale("team-a", TOOL_REFUSES),
         expect![[r#"
         DECLINED baaaaaaaaaaaaaaaaaaaaaaaaa by deployment_scale in staging
         Nothing was changed.
@@ -92,7 +92,7 @@ fn refusals_are_five_lines() {
         Next: Ask again with other arguments."#]],
     );
     check(
-        scale("team-a", 668),
+        scale("team-a", TOOL_FAILS),
         expect![[r#"
         FAILED baaaaaaaaaaaaaaaaaaaaaaaaa by tool-time in staging
         Nothing was changed.
@@ -110,7 +110,7 @@ fn refusals_are_five_lines() {
         Next: Ask again within what is allowed, or tell your user."#]],
     );
     check(
-        scale("odd", 5),
+        scale(UNKNOWN_MEMBER, 5),
         expect![[r#"
         DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by policy-output in staging
         Nothing was changed.
@@ -128,7 +128,7 @@ fn refusals_are_five_lines() {
         Next: Ask again within what is allowed, or tell your user."#]],
     );
     check(
-        scale("obliged", 5),
+        scale(UNKNOWN_OBLIGATION, 5),
         expect![[r#"
         DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by obligation-unsupported in staging
         Nothing was changed.
@@ -147,7 +147,7 @@ fn refusals_are_five_lines() {
 #[test]
 fn looking_answers_at_once() {
     check(
-        scale("team-a", 100),
+        scale("team-a", READS),
         expect![[r#"
         LOOKED baaaaaaaaaaaaaaaaaaaaaaaaa in staging
         {"results":[{"fields":{"spec.replicas":3},"kind":"Deployment","name":"web","namespace":"team-a"}]}
@@ -405,7 +405,7 @@ fn keys_replay_the_same_and_refuse_the_rest() {
 fn what_cannot_be_recorded_is_not_done() {
     let host = Bench::new();
     *host.down.lock().unwrap() = true;
-    for arguments in [scale("team-a", 5), scale("team-a", 40), scale("team-a", 100), json!({})] {
+    for arguments in [scale("team-a", 5), scale("team-a", 40), scale("team-a", READS), json!({})] {
         assert!(matches!(called(&host, arguments), Reply::Unavailable { .. }));
     }
     assert_eq!(host.objects.lock().unwrap()["team-a"], 3);

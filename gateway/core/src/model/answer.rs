@@ -1,5 +1,5 @@
-//! What an agent is told. Made by the journey, turned into MCP or plain HTTP by the edge, and the
-//! same text in both. Never holds what only operators may read.
+//! The replies to an agent. Made by the journey, turned into MCP or plain HTTP by the edge, with
+//! the same text in both. Never has text that only operators may read.
 
 use crate::model::id::{CallId, PlanDigest};
 use crate::model::job::Found;
@@ -21,7 +21,7 @@ pub enum Reply {
     BadArguments {
         /// JSON Pointer into the arguments.
         path: String,
-        /// What is wrong there.
+        /// The error at this path.
         reason: String,
     },
     /// No such tool for this caller: `-32602` on MCP, 404 on plain HTTP.
@@ -31,7 +31,7 @@ pub enum Reply {
     },
     /// It cannot be decided or recorded: 503. Nothing was executed.
     Unavailable {
-        /// What an agent may know of it.
+        /// The cause, as far as an agent may know it.
         reason: String,
     },
 }
@@ -46,7 +46,7 @@ pub struct Success {
     pub structured: Value,
     /// Id, digest, index: what every result carries.
     pub proof: Proof,
-    /// Whether nothing is outstanding: the result, which satisfies the output schema, or a
+    /// True if nothing is outstanding: the result, which satisfies the output schema, or a
     /// preview. Not so for a call that still waits.
     pub complete: bool,
 }
@@ -60,10 +60,10 @@ pub struct Listed {
     pub structured: Value,
 }
 
-/// What every result carries.
+/// The proof in every result: call, plan and ledger entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
     /// Its plan; none when it did not come so far.
     pub plan: Option<PlanDigest>,
@@ -94,23 +94,23 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// The verb of the first line: `DENIED`, `DECLINED`, `REJECTED`, `FAILED`, `EXPIRED`, …
     pub verb: &'static str,
-    /// Id, digest, index.
+    /// The call's id, plan digest and ledger index.
     pub proof: Proof,
     /// The rule or stage that refused.
     pub rule: String,
-    /// Where.
+    /// The environment that the call was for.
     pub environment: Environment,
-    /// Whether anything was changed: the second line.
+    /// True if anything was changed: the second line.
     pub changed: Changed,
-    /// Why, one sentence.
+    /// The cause, in one sentence.
     pub why: String,
-    /// What would be allowed.
+    /// The nearest request that would be allowed.
     pub allowed: String,
-    /// What to do next.
+    /// The agent's next step.
     pub next: String,
 }
 
-/// What the second line says.
+/// The second line of a refusal: the change that is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
     /// `Nothing was changed.`
@@ -127,8 +127,8 @@ pub enum Changed {
     Resolved(Found),
 }
 
-/// What stands of a job that ended early: at least one of either, and no other operation is in
-/// effect.
+/// The state of a job that ended early: at least one of the two lists has an entry, and no other
+/// operation is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// They were done and not undone.
@@ -147,7 +147,7 @@ pub struct Effect {
 }
 
 impl Changed {
-    /// The second line.
+    /// The second line of the text.
     pub fn text(&self) -> String {
         match self {
             Self::Nothing => "Nothing was changed.".to_owned(),
@@ -194,7 +194,7 @@ impl Effect {
 }
 
 impl Refusal {
-    /// The five lines.
+    /// The five lines of the text.
     pub fn text(&self) -> String {
         format!(
             "{} {} by {} in {}\n{}\nWhy: {}\nAllowed: {}\nNext: {}",
@@ -213,15 +213,15 @@ impl Refusal {
 /// A tool as it is listed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolListing {
-    /// Name.
+    /// The name that agents call.
     pub name: String,
-    /// Title.
+    /// The title for people.
     pub title: String,
     /// Description, with the environment's name.
     pub description: String,
     /// Input schema, with the host's `purpose`.
     pub input_schema: Value,
-    /// Output schema.
+    /// The JSON Schema of the structured result.
     pub output_schema: Value,
     /// It only ever looks, by its ceiling.
     pub read_only: bool,

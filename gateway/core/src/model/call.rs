@@ -17,21 +17,21 @@ pub struct EndedCall {
     pub tool: Option<String>,
     /// The plan, where there was one.
     pub plan: Option<PlanDigest>,
-    /// When.
+    /// The time at which the call ended.
     pub time: Timestamp,
-    /// Its ledger entry.
+    /// The index of its ledger entry.
     pub ledger: u64,
 }
 
-/// A person's denial.
+/// An approver's rejection of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rejected {
-    /// Who, by the recorder's own trust file.
+    /// The approver, by the recorder's own trust file.
     pub approver: String,
     /// Why, in their words; empty without any.
     pub reason: String,
-    /// When.
+    /// The time of the rejection.
     pub at: Timestamp,
     /// Until when it counts.
     pub until: Timestamp,
@@ -41,16 +41,16 @@ pub struct Rejected {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnCall {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// The tool.
+    /// The name of the tool.
     pub tool: String,
     /// Its operations in words; none where the plan was erased.
     pub what: Vec<String>,
-    /// Where it is.
+    /// The phase of the job.
     pub phase: Phase,
-    /// What became of it.
+    /// The outcome of the job; `None` before its end.
     pub outcome: Option<Outcome>,
-    /// When it arrived.
+    /// The time at which the call arrived.
     pub asked: Timestamp,
 }

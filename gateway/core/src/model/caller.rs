@@ -1,5 +1,5 @@
-//! Who calls, when, and in which trace: established by the edge, carried by every stage and every
-//! ending so that refusals can be recorded.
+//! The caller of a request, with time and trace: established by the edge, carried by every stage
+//! and every ending so that refusals can be recorded.
 
 use crate::model::id::CallId;
 use crate::model::subject::{Subject, SubjectProperties};
@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 pub struct Principal {
     /// The agent's name, unique.
     pub name: String,
-    /// Whether it was authenticated; without configured agents a caller is anonymous, may look and
+    /// True if it was authenticated; without configured agents a caller is anonymous, may look and
     /// preview, and every change needs a person.
     pub anonymous: bool,
-    /// Its roles.
+    /// Its roles, as policy reads them.
     pub roles: Vec<String>,
     /// The person it acts for.
     pub person: Option<String>,
-    /// Everybody else in the delegation chain, outermost first.
+    /// The other members of the delegation chain, outermost first.
     pub act: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub enum Standing {
     Same,
     /// With other roles, or for another person.
     Changed,
-    /// It was removed.
+    /// The agent was removed.
     Removed,
 }
 
@@ -55,13 +55,13 @@ pub enum Standing {
 #[serde(transparent)]
 pub struct TraceParent(pub String);
 
-/// One call's caller.
+/// The caller of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Caller {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// Who.
+    /// The authenticated identity.
     pub principal: Principal,
     /// When the call arrived.
     pub time: Timestamp,

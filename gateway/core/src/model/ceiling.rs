@@ -1,5 +1,5 @@
-//! What a tool's plans may ever contain, as its author declares and an operator accepts (and may
-//! narrow). Never widened at run time.
+//! The ceiling of a tool: the most that its plans may contain. Its author declares it, an operator
+//! accepts or narrows it. Never widened at run time.
 
 use crate::model::operation::Action;
 use serde::{Deserialize, Serialize};
@@ -10,13 +10,13 @@ use serde_json::Value;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// What may be done.
+    /// The permitted action.
     pub action: Action,
     /// API group, empty for the core group.
     pub group: String,
-    /// API version.
+    /// The API version.
     pub version: String,
-    /// Kind.
+    /// The kind, such as `Deployment`.
     pub kind: String,
     /// Namespaces: exact names, prefixes with `*`, or `*`.
     pub namespaces: Vec<String>,
@@ -24,11 +24,11 @@ pub struct Grant {
     pub fields: Vec<String>,
 }
 
-/// What a tool's plans may ever contain.
+/// The most that the plans of a tool may contain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ceiling {
-    /// The lines.
+    /// The permitted operations, one for each line.
     pub grants: Vec<Grant>,
     /// Executors its plans may name.
     pub executors: Vec<String>,
@@ -38,25 +38,25 @@ pub struct Ceiling {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
-    /// What it shows.
+    /// The title: what the example shows.
     pub title: String,
-    /// The arguments.
+    /// The arguments of the example.
     pub arguments: Value,
     /// The draft, compared by meaning.
     pub draft: Value,
 }
 
-/// What a tool says it is: read once at load, pinned by the component's digest.
+/// The definition that a tool gives of itself: read once at load, pinned by the component's digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
-    /// What agents call it by.
+    /// The name that agents call.
     pub name: String,
-    /// Semantic version.
+    /// The version (Semantic Versioning).
     pub version: String,
     /// A few words for people.
     pub title: String,
-    /// What models read.
+    /// The description that models read.
     pub description: String,
     /// JSON Schema of the arguments.
     pub input_schema: Value,

@@ -10,13 +10,13 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// The object.
+    /// The object that differs.
     pub target: Target,
-    /// What of it.
+    /// The difference.
     pub what: Drifted,
 }
 
-/// What differs.
+/// One difference between the approved state and the state now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drifted {
@@ -28,31 +28,31 @@ pub enum Drifted {
     Replaced,
     /// A field has another value before the change; `null` where it is absent.
     Field {
-        /// Field path.
+        /// The path of the field.
         path: String,
         /// As it was approved over.
         approved: Value,
-        /// As it is.
+        /// The value now.
         now: Value,
-        /// Who wrote it, or where it is written.
+        /// The writer of the value, or the place where it is written.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
     },
     /// A field that the plan does not name has another value; `null` where it is absent.
     Other {
-        /// Field path.
+        /// The path of the field.
         path: String,
         /// As it was when it was approved.
         approved: Value,
-        /// As it is.
+        /// The value now.
         now: Value,
-        /// Who wrote it, or where it is written.
+        /// The writer of the value, or the place where it is written.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
     },
     /// The same change would come out otherwise; `null` where the field is absent.
     Result {
-        /// Field path.
+        /// The path of the field.
         path: String,
         /// As it was approved.
         approved: Value,

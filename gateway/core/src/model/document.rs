@@ -15,9 +15,9 @@ pub const PLAN_SCHEMA: &str = "cofferdam.plan.v1";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolName {
-    /// Its name.
+    /// The name of the tool.
     pub name: String,
-    /// Its version.
+    /// The version of the tool.
     pub version: String,
     /// Digest of its component.
     pub digest: ComponentDigest,
@@ -27,7 +27,7 @@ pub struct ToolName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutorName {
-    /// Its name.
+    /// The name of the executor.
     pub name: String,
     /// Digest of its component.
     pub digest: ComponentDigest,
@@ -40,17 +40,17 @@ pub struct ExecutorName {
 pub struct Document {
     /// Always [`PLAN_SCHEMA`].
     pub schema: String,
-    /// The tool.
+    /// The tool that made the plan.
     pub tool: ToolName,
     /// The executor; `null` for a plan that looks.
     pub executor: Option<ExecutorName>,
-    /// The arguments.
+    /// The canonical arguments.
     pub arguments: Value,
-    /// The tool's claim.
+    /// The tool's own summary.
     pub summary: String,
-    /// What shall be done.
+    /// The operations, in order.
     pub operations: Vec<Step>,
-    /// Where.
+    /// The environment that the plan is for.
     pub environment: Environment,
 }
 

@@ -66,19 +66,19 @@ pub fn shown(text: &str, most: usize) -> String {
     format!("{}…{quote}", text.chars().take(most).collect::<String>())
 }
 
-/// A fault with its causes, each said once: `cannot read the trust file: permission denied`. A
+/// An error with its causes, each said once: `cannot read the trust file: permission denied`. A
 /// cause that the text before it has is left out, as many libraries put their cause into their own
 /// text and give it as the cause again.
-pub fn chain(fault: &(dyn std::error::Error + 'static)) -> String {
-    let mut told = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(fault) = cause {
-        let said = fault.to_string();
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
         if !told.contains(said.as_str()) {
             told.push_str(": ");
             told.push_str(&said);
         }
-        cause = fault.source();
+        cause = error.source();
     }
     told
 }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_cause_is_said_once() {
         let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        let check = |fault: Nested, expect: &str| assert_eq!(chain(&fault), expect);
+        let check = |error: Nested, expect: &str| assert_eq!(chain(&error), expect);
         check(Nested::Once("a", denied()), "cannot open `a`: permission denied");
         check(
             Nested::Twice(Box::new(Nested::Once("a", denied()))),

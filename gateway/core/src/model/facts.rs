@@ -26,19 +26,18 @@ pub struct Resource {
     /// Always `tool`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The tool's name.
+    /// The name of the tool.
     pub id: String,
-    /// What the gateway knows about it.
+    /// The facts of the tool.
     pub properties: ToolFacts,
 }
 
-/// What the gateway knows about a tool, computed from its accepted ceiling, never claimed by the
-/// tool.
+/// The facts of a tool: computed from its accepted ceiling, never claimed by the tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ToolFacts {
-    /// Version.
+    /// The version of the tool.
     pub version: String,
     /// Digest of its component.
     pub digest: ComponentDigest,
@@ -51,9 +50,9 @@ pub struct ToolFacts {
     pub kinds: Vec<String>,
     /// Namespace patterns its ceiling permits.
     pub namespaces: Vec<String>,
-    /// Whether it only ever looks.
+    /// True if it only ever looks.
     pub read_only: bool,
-    /// Whether its widest plan could destroy something.
+    /// True if its widest plan could destroy something.
     pub destructive: bool,
 }
 
@@ -64,13 +63,13 @@ pub struct ToolFacts {
 pub struct OperationFacts {
     /// Its index in the plan.
     pub index: u32,
-    /// What it does.
+    /// The action of the operation.
     pub action: Action,
-    /// API group.
+    /// The API group; empty for the core group.
     pub group: String,
-    /// API version.
+    /// The API version.
     pub version: String,
-    /// Kind.
+    /// The kind, such as `Deployment`.
     pub kind: String,
     /// The kind's resource in the API: `deployments`.
     pub resource: String,
@@ -92,20 +91,19 @@ pub struct OperationFacts {
     pub executes_code: bool,
     /// Shows contents to the agent.
     pub discloses: bool,
-    /// Removes a field.
+    /// True if the change removes a field.
     pub removes_field: bool,
-    /// Has an undo.
+    /// True if the operation can be undone.
     pub reversible: bool,
 }
 
-/// What the paths of a task's facts begin with.
+/// The prefix of the paths in a task's facts.
 pub(crate) const TASK: &str = "task.";
 
-/// What the paths of ways out begin with.
+/// The prefix of the paths of egress operations.
 pub(crate) const EGRESS: &str = "egress.";
 
-/// What the paths of ways out to addresses begin with: those that lead out of the cluster's own
-/// view.
+/// The prefix of the paths of egress to addresses, which Cofferdam cannot observe.
 pub(crate) const LET_OUT: &str = "egress.addresses";
 
 /// An operation that no plan may have.
@@ -118,7 +116,7 @@ pub struct OperationError {
     pub reason: String,
 }
 
-/// What operations are, without a ceiling to hold them against: for showing a plan that was sealed
+/// The facts of operations without a ceiling to check them: for showing a plan that was sealed
 /// elsewhere.
 pub fn facts_of(operations: &[Step]) -> Result<Vec<OperationFacts>, OperationError> {
     let each = operations.iter().enumerate().map(|(index, step)| {
@@ -161,15 +159,15 @@ pub(crate) fn examine(number: u32, step: &Step) -> Result<Found, OperationError>
     .map_err(bad)
 }
 
-/// What a check found out about an operation: its object (empty name for a list, empty namespace
-/// for the ephemeral one) and the fields it reaches.
+/// The result of checking an operation: its object and the fields that it reaches. The name is
+/// empty for a list, the namespace is empty for the run's own.
 pub(crate) struct Found {
     target: Target,
     paths: Vec<FieldPath>,
 }
 
 impl Found {
-    /// Its object.
+    /// The object of the operation.
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }
@@ -190,8 +188,8 @@ impl Found {
     }
 }
 
-/// What names of the host's own objects in the ephemeral namespace begin with: a task's Pod and its
-/// input are among them.
+/// The prefix of the host's own objects in the run namespace: a task's Pod and its input are among
+/// them.
 const OURS: &str = "cofferdam-";
 
 fn not_ours(found: Found) -> Result<Found, String> {
@@ -206,7 +204,7 @@ fn not_ours(found: Found) -> Result<Found, String> {
 
 /// An operation on one named object.
 fn named(target: &Target) -> Result<Found, String> {
-    kind::check(target).map_err(|fault| fault.to_string())?;
+    kind::check(target).map_err(|error| error.to_string())?;
     Ok(Found { target: target.clone(), paths: Vec::new() })
 }
 
@@ -217,7 +215,7 @@ const TASK_SECONDS: std::ops::RangeInclusive<u32> = 1..=3_600;
 const TASK_ARGUMENTS: usize = 64;
 
 fn task(name: &str, program: &Program, input: &str, seconds: u32) -> Result<Found, String> {
-    kind::check_name(name).map_err(|fault| fault.to_string())?;
+    kind::check_name(name).map_err(|error| error.to_string())?;
     if !TASK_SECONDS.contains(&seconds) {
         return Err(format!("its time limit of {seconds} s is not within 1 to 3600"));
     }
@@ -248,16 +246,16 @@ fn task(name: &str, program: &Program, input: &str, seconds: u32) -> Result<Foun
     Ok(Found { target: pod(name), paths: Vec::new() })
 }
 
-/// What stands before the digest of an image: registry, path and perhaps a tag, of the characters
-/// these may have.
+/// True if the text is an image with a digest: registry, path and perhaps a tag, of the characters
+/// that these may have.
 fn is_image(text: &str) -> bool {
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':');
     (1..=255).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// What an operation puts into the ephemeral namespace, field by field. None for one that reaches
-/// an object elsewhere.
+/// The object that an operation puts into the run namespace, field by field. `None` for an
+/// operation on an object elsewhere.
 pub(crate) fn brought(operation: &Operation) -> Option<(Target, Vec<Change>)> {
     match operation {
         Operation::Apply { place: place @ Place::Ephemeral, object } => {

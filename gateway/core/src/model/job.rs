@@ -21,13 +21,13 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredJob {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// Who asked; owns the job.
+    /// The caller, who owns the job.
     pub principal: Principal,
-    /// The tool's name.
+    /// The name of the tool.
     pub tool: String,
-    /// Its component.
+    /// The digest of the tool's component.
     pub tool_digest: ComponentDigest,
     /// Canonical arguments, as JSON text.
     pub arguments: String,
@@ -41,13 +41,13 @@ pub struct StoredJob {
     pub preview: String,
     /// Its digest, computed by the gateway.
     pub preview_digest: PreviewDigest,
-    /// Where.
+    /// The environment that the job is for.
     pub environment: Environment,
     /// The policy that decided or asked.
     pub policy: PolicyDigest,
     /// Why it was decided so.
     pub reasons: Vec<Reason>,
-    /// Who has to sign; none where policy asked for no signature.
+    /// The approval rule; `None` where policy asked for no signature.
     pub approval: Option<ApprovalRule>,
     /// The nonce of the question to approvers: 32 hexadecimal digits.
     pub nonce: String,
@@ -63,13 +63,13 @@ pub struct StoredJob {
     pub expires: Timestamp,
 }
 
-/// What became of one operation.
+/// The record of one operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperationRecord {
     /// Its index in the plan.
     pub index: u32,
-    /// Whether this was its undo.
+    /// True if this was its undo.
     pub undo: bool,
     /// Before, redacted: field path → value.
     pub before: BTreeMap<String, Value>,
@@ -84,11 +84,11 @@ pub struct OperationRecord {
 pub struct Note {
     /// Counts the job's notes, from 1.
     pub number: u64,
-    /// What was said.
+    /// The text and its source.
     pub said: Said,
 }
 
-/// What was said, and by whom.
+/// A line of text from an executor or a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Said {
@@ -100,23 +100,23 @@ pub struct Said {
     pub skipped: u64,
 }
 
-/// What a person found out about a job whose runner could not say what became of it. The outcome
-/// itself stays what was recorded.
+/// An operator's record of the real outcome of an indeterminate job, or of a stuck one. The
+/// recorded outcome itself stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resolution {
-    /// What they found.
+    /// The real outcome.
     #[serde(rename = "as")]
     pub found: Found,
     /// How they know, in their words: at most [`crate::model::limit::PURPOSE`] characters.
     pub because: String,
     /// The operating-system user whose command it was.
     pub by: String,
-    /// When.
+    /// The time of the record.
     pub at: Timestamp,
 }
 
-/// What can be found out: the job did all it was approved for, or it did not.
+/// A real outcome: the job did all that was approved, or it did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Found {
@@ -141,9 +141,9 @@ impl fmt::Display for Found {
 #[serde(deny_unknown_fields)]
 #[error("{cause}; {remedy}")]
 pub struct Obstacle {
-    /// What cannot be done and why, with the path and the error.
+    /// The cause: the task that fails, with the path and the error.
     pub cause: String,
-    /// What to do.
+    /// The remedy, in one sentence.
     pub remedy: String,
 }
 
@@ -170,11 +170,11 @@ pub struct Stuck {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StuckJob {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// Where it is.
+    /// The phase of the job.
     pub phase: Phase,
-    /// What is in its way.
+    /// The obstacle, and the time since when it is there.
     pub stuck: Stuck,
 }
 
@@ -191,7 +191,7 @@ pub struct Planned {
     pub ephemeral: bool,
     /// It decides what code runs.
     pub executes_code: bool,
-    /// What the preview remarked, a line each.
+    /// The remarks of the preview, one for each line.
     pub remarks: Vec<String>,
 }
 
@@ -199,44 +199,43 @@ pub struct Planned {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobView {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// The tool.
+    /// The name of the tool.
     pub tool: String,
-    /// The plan.
+    /// The digest of the plan.
     pub plan: PlanDigest,
-    /// Canonical arguments' digest.
+    /// The digest of the canonical arguments.
     pub arguments: ArgumentsDigest,
-    /// Where it is.
+    /// The phase of the job.
     pub phase: Phase,
-    /// What became of it.
+    /// The outcome; `None` before the end.
     pub outcome: Option<Outcome>,
     /// The runner's or a person's words on the outcome, one sentence.
     pub detail: String,
-    /// What was changed elsewhere in the same objects between the decision and the effect.
+    /// The changes elsewhere in the same objects between decision and effect.
     pub meanwhile: Vec<Difference>,
-    /// What a person found out since, where the outcome is indeterminate; or that a person gave it
-    /// up, where it is stuck.
+    /// An operator's record of the real outcome, where the job is indeterminate or was given up.
     pub resolution: Option<Resolution>,
     /// Why it cannot be finished at present.
     pub stuck: Option<Stuck>,
     /// Files of a directory that it edited: relative to the tree, sorted. Empty until it
     /// succeeded.
     pub files: Vec<String>,
-    /// Whether a runner ever held it: what ended before was ended by the gateway, by a person or
+    /// True if a runner ever held it: what ended before was ended by the gateway, by a person or
     /// by time.
     pub claimed: bool,
-    /// What was approved, or waits for approval; none where the plan was erased.
+    /// The planned operations; empty where the plan was erased.
     pub planned: Vec<Planned>,
-    /// What was done.
+    /// The operations that were begun.
     pub operations: Vec<OperationRecord>,
     /// The newest of what its executor and its tasks said, oldest first.
     pub progress: Vec<Note>,
-    /// Who has to sign, while it waits for a person.
+    /// The approval rule, while the job waits for people.
     pub approval: Option<ApprovalRule>,
     /// The rules that decided.
     pub reasons: Vec<Reason>,
-    /// Where.
+    /// The environment that the job is for.
     pub environment: Environment,
     /// Index of the ledger entry that proves its state: of its outcome or, since then, of what a
     /// person found out; while it has no outcome, its newest.
@@ -251,7 +250,7 @@ pub struct JobView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeasedJob {
-    /// The job.
+    /// The job as it was stored.
     pub job: StoredJob,
     /// The lease's fencing token.
     pub fence: Fence,
@@ -260,7 +259,7 @@ pub struct LeasedJob {
     pub phase: Phase,
     /// The outcome, if it was recorded before the last runner was lost.
     pub outcome: Option<Outcome>,
-    /// What earlier runners recorded.
+    /// The operations that earlier runners recorded.
     pub operations: Vec<OperationRecord>,
     /// Earlier leases before it acted, oldest first: under each of them something may have been
     /// made.

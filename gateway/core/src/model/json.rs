@@ -1,5 +1,5 @@
-//! JSON at the border: read strictly, written canonically (RFC 8785). Everybody downstream receives
-//! only the canonical bytes.
+//! JSON at the border: read strictly, written canonically (RFC 8785). All later stages receive only
+//! the canonical bytes.
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,24 +33,24 @@ pub enum JsonError {
 /// UTF-8, nothing after it.
 pub fn strict(bytes: &[u8]) -> Result<Value, JsonError> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|fault| JsonError::Strict(format!("not UTF-8 at byte {}", fault.valid_up_to())))?;
+        .map_err(|error| JsonError::Strict(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict { depth: 0 }
         .deserialize(&mut reader)
-        .map_err(|fault| JsonError::Strict(fault.to_string()))?;
-    reader.end().map_err(|fault| JsonError::Strict(fault.to_string()))?;
+        .map_err(|error| JsonError::Strict(error.to_string()))?;
+    reader.end().map_err(|error| JsonError::Strict(error.to_string()))?;
     Ok(value)
 }
 
 /// Reads one JSON text strictly into a type.
 pub fn strict_into<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    serde_json::from_value(strict(bytes)?).map_err(|fault| JsonError::Shape(fault.to_string()))
+    serde_json::from_value(strict(bytes)?).map_err(|error| JsonError::Shape(error.to_string()))
 }
 
 /// Canonical JSON text of a value (RFC 8785): same meaning, same bytes.
 pub fn canonical<T: Serialize>(value: &T) -> Result<String, JsonError> {
     serde_json_canonicalizer::to_string(value)
-        .map_err(|fault| JsonError::Canonical(fault.to_string()))
+        .map_err(|error| JsonError::Canonical(error.to_string()))
 }
 
 struct Strict {
@@ -148,7 +148,7 @@ mod tests {
     fn check(input: &[u8], expect: Result<&str, &str>) {
         match (strict(input).and_then(|value| canonical(&value)), expect) {
             (Ok(text), Ok(want)) => assert_eq!(text, want),
-            (Err(fault), Err(want)) => assert!(fault.to_string().contains(want), "{fault}"),
+            (Err(error), Err(want)) => assert!(error.to_string().contains(want), "{error}"),
             (got, want) => panic!("{got:?} instead of {want:?}"),
         }
     }

@@ -9,9 +9,9 @@ use crate::model::operation::Target;
 pub struct Kind {
     /// API group, empty for the core group.
     pub group: &'static str,
-    /// API version.
+    /// The API version.
     pub version: &'static str,
-    /// Kind.
+    /// The kind, such as `Deployment`.
     pub kind: &'static str,
     /// Its resource in the API.
     pub resource: &'static str,
@@ -99,9 +99,9 @@ pub enum KindError {
          workload and configuration kinds"
     )]
     Unknown {
-        /// Kind.
+        /// The kind that was given.
         kind: String,
-        /// Group and version.
+        /// The group and version that were given.
         api: String,
     },
     /// Belongs to the whole cluster.
@@ -110,13 +110,13 @@ pub enum KindError {
     /// A group that decides what others may do.
     #[error("the API group `{0}` decides what others may do; no plan touches it")]
     Group(String),
-    /// A Secret.
+    /// The kind is Secret, which no plan may read or write.
     #[error("Secrets are never read or written by a plan; let workloads reference them by name")]
     Secret,
-    /// A ServiceAccount.
+    /// The kind is ServiceAccount, which no plan may touch.
     #[error("ServiceAccounts are identities; no plan touches them")]
     ServiceAccount,
-    /// Many at once.
+    /// The kind stands for many objects at once.
     #[error("the kind `{0}` stands for many objects at once; name each in an operation of its own")]
     List(String),
     /// A part of another object.
@@ -125,12 +125,12 @@ pub enum KindError {
     /// The cluster's or Cofferdam's own namespace.
     #[error("the namespace `{0}` is protected; no plan reaches into `kube-*` or `cofferdam-*`")]
     Protected(String),
-    /// Not a name.
+    /// The text is not a valid name.
     #[error("`{given}` is not {what}; small letters, digits and `-` are allowed")]
     Name {
-        /// What was given.
+        /// The text as it was given.
         given: String,
-        /// What it should have been.
+        /// The sort of name that is needed.
         what: &'static str,
     },
 }
@@ -173,12 +173,12 @@ pub fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
-/// Whether a kind is known to belong to the whole cluster.
+/// True if a kind is known to belong to the whole cluster.
 pub fn is_cluster_scoped(kind: &str) -> bool {
     CLUSTER_SCOPED.contains(&kind)
 }
 
-/// Whether a namespace is the cluster's or Cofferdam's own.
+/// True if a namespace is the cluster's or Cofferdam's own.
 pub fn is_protected(namespace: &str) -> bool {
     PROTECTED_PREFIXES.iter().any(|prefix| namespace.starts_with(prefix))
 }
@@ -210,7 +210,7 @@ pub fn check_name(name: &str) -> Result<(), KindError> {
     }
 }
 
-/// RFC 1123 label.
+/// True if the text is a label by RFC 1123.
 fn is_label(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = |byte: Option<u8>| byte.is_some_and(plain);
@@ -230,7 +230,7 @@ mod tests {
 
     fn check_kind(group: &str, kind: &str, expect: &str) {
         let got = find(group, "v1", kind)
-            .map_or_else(|fault| fault.to_string(), |kind| kind.resource.to_owned());
+            .map_or_else(|error| error.to_string(), |kind| kind.resource.to_owned());
         assert!(got.contains(expect), "{got}");
     }
 

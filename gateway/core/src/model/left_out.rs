@@ -1,5 +1,6 @@
-//! What a look leaves out because it cannot be relied on: how much, and where. A list without it
-//! would read as if that was not there. Bounded; never a value of what is left out.
+//! The parts that a read leaves out because they cannot be relied on: their number and their
+//! places. Without it, a list would read as if those parts did not exist. Bounded; never has a
+//! value of a part that is left out.
 
 use crate::model::escape::short;
 use serde::{Deserialize, Serialize};
@@ -14,16 +15,16 @@ const TEXT: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// The file, beneath the tree's root; empty where there is none.
+    /// The file, beneath the tree's root; empty for an object of a cluster.
     pub file: String,
-    /// Line, from 1; 0 where there is none.
+    /// The line, from 1; 0 where no line is known.
     pub line: usize,
     /// Why, with the remedy.
     pub reason: String,
 }
 
 impl Place {
-    /// Of a file.
+    /// The place of a file.
     pub fn new(file: impl Into<String>, line: usize, reason: impl Into<String>) -> Self {
         Self { file: short(file.into(), TEXT), line, reason: short(reason.into(), TEXT) }
     }
@@ -38,11 +39,11 @@ impl Place {
     }
 }
 
-/// What a look leaves out.
+/// The parts that a read leaves out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
-    /// How many places.
+    /// The number of places.
     pub count: usize,
     /// The first of them, at most [`PLACES`].
     pub places: Vec<Place>,
@@ -60,12 +61,12 @@ impl LeftOut {
         }
     }
 
-    /// Whether nothing is left out.
+    /// True if nothing is left out.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Whether it keeps to its bounds.
+    /// True if it keeps to its bounds.
     pub fn is_bounded(&self) -> bool {
         let short = |text: &str| text.chars().count() <= TEXT;
         self.places.len() <= PLACES.min(self.count)

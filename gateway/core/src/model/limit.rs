@@ -44,7 +44,7 @@ pub const TASK_INPUT: usize = DRAFT;
 /// the lines around it, it is one text.
 pub const TASK_OUTPUT: usize = TEXT - 4 * 1024;
 
-/// Bytes of what a task says besides its result, for people who look for a fault.
+/// Bytes of what a task says besides its result, for people who look for an error.
 pub const TASK_NOTE: usize = 4 * 1024;
 
 /// Characters of one note on a call's progress: a line of a terminal, twice.

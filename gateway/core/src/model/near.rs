@@ -15,7 +15,7 @@ const LONGEST: usize = 253;
 /// Kinds that run pods and are taken for each other.
 pub const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
-/// Whether this kind is one of [`WORKLOADS`].
+/// True if this kind is one of [`WORKLOADS`].
 pub fn is_workload(kind: &str) -> bool {
     WORKLOADS.contains(&kind)
 }
@@ -28,7 +28,7 @@ pub fn nearest<'a>(given: &str, there: impl IntoIterator<Item = &'a str>) -> Opt
     near.min().map(|(_, name)| name)
 }
 
-/// `` `api`, `web` and 3 more ``, in the order given, each once; empty where there is none.
+/// `` `api`, `web` and 3 more ``, in the order given, each once; empty for no names.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut once: Vec<&str> = Vec::new();
     for name in names {

@@ -1,11 +1,11 @@
-//! What a tool proposes: a draft of operations on named objects, as foreign input. Never trusted
-//! here, never carried out here.
+//! The draft of a tool: operations on named objects, as foreign input. Never trusted here, never
+//! carried out here.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
-/// What an operation does with its object.
+/// The action of an operation on its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -18,9 +18,9 @@ pub enum Action {
     Logs,
     /// Create or update one object.
     Apply,
-    /// Change named fields.
+    /// Changes the named fields.
     Patch,
-    /// Delete one object.
+    /// Deletes one object.
     Delete,
     /// Run something in the ephemeral namespace.
     Task,
@@ -29,7 +29,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether it looks and changes nothing.
+    /// True if it looks and changes nothing.
     pub fn looks(self) -> bool {
         matches!(self, Self::Read | Self::List | Self::Logs)
     }
@@ -55,20 +55,20 @@ impl fmt::Display for Action {
     }
 }
 
-/// One named object.
+/// One object, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// API group, empty for the core group.
     pub group: String,
-    /// API version.
+    /// The API version.
     pub version: String,
-    /// Kind.
+    /// The kind, such as `Deployment`.
     pub kind: String,
-    /// Namespace.
+    /// The namespace.
     pub namespace: String,
-    /// Name.
+    /// The name.
     pub name: String,
 }
 
@@ -119,17 +119,17 @@ pub struct Change {
 pub enum Place {
     /// The job's own namespace.
     Ephemeral,
-    /// This namespace.
+    /// The namespace of this name.
     Namespace(String),
 }
 
-/// What a task runs.
+/// The program of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
     /// A container image by digest.
     Image {
-        /// Reference with digest.
+        /// The image reference, with its digest.
         reference: String,
         /// Arguments to its entry point.
         arguments: Vec<String>,
@@ -138,11 +138,11 @@ pub enum Program {
     Command(String),
 }
 
-/// What the pods of the ephemeral namespace may open connections to.
+/// A destination to which the pods of the run namespace may open connections.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Egress {
-    /// Each other.
+    /// The other pods of the run.
     Siblings,
     /// The cluster's name service.
     NameService,
@@ -169,9 +169,9 @@ impl fmt::Display for Egress {
 pub struct Addresses {
     /// In CIDR notation: `203.0.113.0/24`.
     pub block: String,
-    /// By which protocol.
+    /// The transport protocol.
     pub protocol: Protocol,
-    /// On which port.
+    /// The port, from 1 to 65535.
     pub port: u16,
 }
 
@@ -179,9 +179,9 @@ pub struct Addresses {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
-    /// TCP.
+    /// The protocol TCP.
     Tcp,
-    /// UDP.
+    /// The protocol UDP.
     Udp,
 }
 
@@ -201,20 +201,20 @@ impl Protocol {
 pub enum Operation {
     /// Read named fields of one object.
     Read {
-        /// The object.
+        /// The object to read.
         target: Target,
-        /// Field paths.
+        /// The paths of the fields.
         fields: Vec<String>,
     },
     /// List objects of one kind in one namespace.
     List {
-        /// API group.
+        /// The API group; empty for the core group.
         group: String,
-        /// API version.
+        /// The API version.
         version: String,
-        /// Kind.
+        /// The kind, such as `Deployment`.
         kind: String,
-        /// Namespace.
+        /// The namespace to list.
         namespace: String,
         /// Field paths of each.
         fields: Vec<String>,
@@ -223,52 +223,52 @@ pub enum Operation {
     },
     /// Read the end of a container's log.
     Logs {
-        /// The pod.
+        /// The pod that has the logs.
         target: Target,
-        /// Its container.
+        /// The container; may be left out for a pod with one.
         container: Option<String>,
         /// At most this many lines.
         lines: u32,
     },
     /// Create or update one object.
     Apply {
-        /// Where it goes.
+        /// The namespace of the object.
         place: Place,
-        /// The object.
+        /// The whole object.
         object: Value,
     },
     /// Change named fields of one object.
     Patch {
-        /// The object.
+        /// The object to change.
         target: Target,
-        /// What changes.
+        /// The changes, each to one field.
         changes: Vec<Change>,
     },
-    /// Delete one object.
+    /// Deletes one object.
     Delete {
-        /// The object.
+        /// The object to delete.
         target: Target,
     },
     /// Run something in the ephemeral namespace.
     Task {
         /// Unique name in the plan.
         name: String,
-        /// What runs.
+        /// The program to run.
         program: Program,
-        /// Standard input.
+        /// The standard input of the program.
         input: String,
         /// Time limit in seconds.
         seconds: u32,
     },
     /// Let what runs in the ephemeral namespace open connections to one destination.
     Egress {
-        /// Where to.
+        /// The destination.
         to: Egress,
     },
 }
 
 impl Operation {
-    /// What it does.
+    /// The action of the operation.
     pub fn action(&self) -> Action {
         match self {
             Self::Read { .. } => Action::Read,
@@ -300,16 +300,16 @@ impl Operation {
 /// One operation with its place in the order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// What shall be done.
+    /// The operation itself.
     #[serde(flatten)]
     pub operation: Operation,
     /// Indexes of steps that must be finished before.
     pub after: Vec<u32>,
-    /// Whether the executor gets a handle that restores the state before.
+    /// True if the executor gets a handle that restores the state before.
     pub reversible: bool,
 }
 
-/// What a tool returns.
+/// The draft of a plan, as a tool returns it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draft {
@@ -317,7 +317,7 @@ pub struct Draft {
     pub summary: String,
     /// The executor to use; none for one that looks.
     pub executor: Option<String>,
-    /// What shall be done.
+    /// The operations, in plan order.
     pub operations: Vec<Step>,
 }
 
@@ -325,8 +325,8 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolRefusal {
-    /// What is wrong.
+    /// The cause of the refusal.
     pub reason: String,
-    /// What the caller can do.
+    /// The remedy, for the caller.
     pub remedy: String,
 }

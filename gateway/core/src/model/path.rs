@@ -37,7 +37,7 @@ pub enum Segment {
     AnyKey,
 }
 
-/// A parsed path.
+/// A parsed path of a field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FieldPath(Vec<Segment>);
@@ -57,15 +57,15 @@ pub enum PathError {
          `data[\"a.b\"]` and list members as `[name=web]`"
     )]
     Form {
-        /// The text.
+        /// The text as it was given.
         path: String,
-        /// Where.
+        /// The byte at which the error is.
         at: usize,
     },
     /// Another spelling of a path: one meaning has one digest.
     #[error("the path `{given}` is spelled another way; write `{canonical}`")]
     Spelling {
-        /// The text.
+        /// The text as it was given.
         given: String,
         /// How it is spelled.
         canonical: String,
@@ -85,19 +85,19 @@ pub enum PathError {
     /// The object has something else there.
     #[error("the path `{path}` does not fit the object: `{segment}` is not {wanted}")]
     Misfit {
-        /// The path.
+        /// The path as it was given.
         path: String,
-        /// Which segment.
+        /// The segment that does not fit.
         segment: String,
-        /// What it should have been.
+        /// The sort of value that the segment needs.
         wanted: &'static str,
     },
     /// Two list members with the same merge key.
     #[error("the path `{path}` is ambiguous: more than one member is `{segment}`")]
     Ambiguous {
-        /// The path.
+        /// The path as it was given.
         path: String,
-        /// Which segment.
+        /// The segment that does not fit.
         segment: String,
     },
     /// No such list member to change something of.
@@ -111,11 +111,11 @@ pub enum PathError {
 /// A list member that is not there, and those that are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoMember {
-    /// The path.
+    /// The path as it was given.
     path: String,
-    /// Which segment.
+    /// The segment that does not fit.
     segment: String,
-    /// What the list is called: `containers`.
+    /// The name of the list: `containers`.
     list: String,
     /// The merge key's value that was asked for.
     wanted: String,
@@ -170,17 +170,17 @@ impl FieldPath {
         &self.0
     }
 
-    /// Whether it names one field: no wildcard in it.
+    /// True if it names one field: no wildcard in it.
     pub fn is_exact(&self) -> bool {
         !self.0.iter().any(|segment| matches!(segment, Segment::AnyKey | Segment::AnyMember))
     }
 
-    /// Whether it holds `*`, which stands in ceilings alone.
+    /// True if it holds `*`, which stands in ceilings alone.
     pub fn has_any_key(&self) -> bool {
         self.0.contains(&Segment::AnyKey)
     }
 
-    /// Whether this ceiling path permits `path`: as many segments, each the same or covered by its
+    /// True if this ceiling path permits `path`: as many segments, each the same or covered by its
     /// wildcard. A path never covers what lies beneath it, so a ceiling says exactly how deep a
     /// plan may reach.
     pub fn covers(&self, path: &Self) -> bool {
@@ -194,13 +194,13 @@ impl FieldPath {
             })
     }
 
-    /// Whether one of the two lies at or beneath the other, so that changing both would be in
+    /// True if one of the two lies at or beneath the other, so that changing both would be in
     /// doubt.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| a == b)
     }
 
-    /// Whether it begins with these keys.
+    /// True if it begins with these keys.
     pub fn starts_with(&self, keys: &[&str]) -> bool {
         self.0.len() >= keys.len()
             && self

@@ -19,25 +19,25 @@ pub const PERMIT_SCHEMA: &str = "cofferdam.permit.v1";
 /// else's signature.
 const CONTEXT: &[u8] = b"cofferdam permit v1\0";
 
-/// What the gateway says.
+/// The text that the gateway signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permit {
     /// Always [`PERMIT_SCHEMA`].
     pub schema: String,
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// The plan.
+    /// The digest of the plan.
     pub plan: PlanDigest,
     /// The state it was decided over.
     pub preview: PreviewDigest,
-    /// Who asked.
+    /// The subject of the call.
     pub subject: Subject,
     /// The agent's claim why; policy may have required it.
     pub purpose: Option<String>,
-    /// Where.
+    /// The environment that the permit is for.
     pub environment: Environment,
-    /// By which policy.
+    /// The digest of the policy that decided.
     pub policy: PolicyDigest,
     /// Why: the rules that allowed it.
     pub reasons: Vec<Reason>,
@@ -62,13 +62,13 @@ pub struct SignedPermit {
 /// Why a permit is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum PermitError {
-    /// Not a permit.
+    /// The text is not a permit.
     #[error("the permit is not readable: {0}")]
     Shape(#[from] JsonError),
     /// Not the gateway's signature.
     #[error("the permit is not signed by the gateway this role trusts")]
     Signature,
-    /// An invalid key.
+    /// The gateway's key in the trust file is not a valid Ed25519 key.
     #[error("the gateway key in the trust file is not `ed25519:` and 64 hexadecimal digits")]
     Key,
 }

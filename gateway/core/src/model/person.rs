@@ -1,8 +1,8 @@
-//! Who is one person: one rule for names, used wherever a name is compared with another person's.
-//! Names come from identity providers, the trust file and policies. Two spellings of one name are
-//! never two people.
+//! The rule for the identity of a person: one rule for names, used wherever a name is compared with
+//! another person's. Names come from identity providers, the trust file and policies. Two spellings
+//! of one name are never two people.
 
-/// Whether two names may be one person's: in any case of the letters, and with or without the
+/// True if two names may be one person's: in any case of the letters, and with or without the
 /// domain. A person who cannot approve is a smaller harm than a person who approves their own
 /// request, or counts as two.
 pub fn same_person(a: &str, b: &str) -> bool {

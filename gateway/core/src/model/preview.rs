@@ -38,7 +38,7 @@ pub struct PreviewedOperation {
     pub index: u32,
     /// The object it changes.
     pub target: Target,
-    /// What the effect is approved over.
+    /// The state of the object that the effect is approved for.
     pub expect: Expect,
     /// Field path → value before; `null` where the field is absent. For a delete: the fields that
     /// describe the object.
@@ -47,9 +47,9 @@ pub struct PreviewedOperation {
     pub after: BTreeMap<String, Value>,
     /// Where it lies, for people: the file and line of an object in a directory; empty elsewhere.
     pub place: String,
-    /// What a person has to know besides: at most [`REMARKS`].
+    /// Remarks for the approver besides the values: at most [`REMARKS`].
     pub remarks: Vec<Remark>,
-    /// What else the object has: policy is not asked about it.
+    /// The rest of the object, which policy does not read.
     #[serde(default, skip_serializing_if = "Rest::is_empty")]
     #[cfg_attr(test, schemars(skip))]
     pub rest: Rest,
@@ -63,11 +63,11 @@ impl PreviewedOperation {
     }
 }
 
-/// What a plan would change.
+/// The changes of a plan, operation by operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
-    /// In plan order.
+    /// The operations, in plan order.
     pub operations: Vec<PreviewedOperation>,
 }
 
@@ -77,8 +77,8 @@ impl Preview {
         self.operations.iter().find(|shown| shown.index == index)
     }
 
-    /// Canonical JSON (RFC 8785) and its digest. Who wrote a field is left out: it is no part of
-    /// what is approved.
+    /// Canonical JSON (RFC 8785) and its digest. The writers of fields are left out: they are no
+    /// part of the approval.
     pub fn seal(&self) -> Result<(String, PreviewDigest), crate::model::json::JsonError> {
         let mut sealed = self.clone();
         sealed.operations.iter_mut().for_each(|operation| operation.rest.origins.clear());

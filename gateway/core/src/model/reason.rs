@@ -4,12 +4,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Who may read a reason.
+/// The readers of a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
-    /// The agent, too.
+    /// The agent and the operators.
     User,
     /// Operators and the ledger alone.
     Operator,
@@ -24,13 +24,13 @@ pub struct Reason {
     pub id: String,
     /// Why, in one sentence.
     pub message: String,
-    /// What would be allowed, or what to do instead.
+    /// The remedy: the nearest request that would be allowed.
     pub remedy: String,
-    /// Who may read it.
+    /// The readers of the reason.
     pub audience: Audience,
 }
 
-/// Who has to sign.
+/// The people that have to sign, and for how long they may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -61,9 +61,9 @@ pub struct Denial {
     pub rule: String,
     /// Why, for the agent.
     pub why: String,
-    /// What would be allowed, for the agent.
+    /// The nearest request that would be allowed, for the agent.
     pub allowed: String,
-    /// What to do next, where that is more than asking otherwise.
+    /// The next step, where it is more than another request.
     pub next: Option<&'static str>,
     /// Every reason, operators' included: for the ledger.
     pub reasons: Vec<Reason>,

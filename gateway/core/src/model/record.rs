@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 /// The schema name of a leaf.
 pub const LEAF_SCHEMA: &str = "cofferdam.leaf.v1";
 
-/// What an operator's command is called in [`Event::Administered`], before the command's name.
+/// The prefix of an operator's command in [`Event::Administered`].
 pub const OPERATOR: &str = "operator ";
 
-/// What happened, without its payloads.
+/// An event of the ledger, without its payloads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
@@ -32,55 +32,55 @@ pub enum Event {
     Asked,
     /// The intent: decided, durable before anyone can claim it.
     Intended,
-    /// A person signed.
+    /// An approver signed.
     Signed {
         /// Digest of the statement.
         statement: StatementDigest,
-        /// Who, by the recorder's own trust file.
+        /// The approver, by the recorder's own trust file.
         approver: String,
-        /// `approve` or `reject`.
+        /// The verdict: `approve` or `reject`.
         verdict: String,
     },
     /// A runner claimed it.
     Leased {
-        /// Under this fence.
+        /// The lease epoch.
         fence: Fence,
     },
     /// A job moved to a phase.
     Moved {
-        /// Where to.
+        /// The new phase.
         phase: Phase,
-        /// Under this fence.
+        /// The lease epoch.
         fence: Fence,
     },
     /// An operation is about to act.
     Started {
-        /// Its index.
+        /// The index of the operation.
         operation: u32,
-        /// Whether this is its undo.
+        /// True if this is its undo.
         undo: bool,
-        /// Under this fence.
+        /// The lease epoch.
         fence: Fence,
     },
     /// An operation was done.
     Done {
-        /// Its index.
+        /// The index of the operation.
         operation: u32,
-        /// Whether this was its undo.
+        /// True if this was its undo.
         undo: bool,
-        /// Under this fence.
+        /// The lease epoch.
         fence: Fence,
     },
-    /// The outcome.
+    /// The job has its outcome.
     Finished {
-        /// What became of it.
+        /// The outcome of the job.
         outcome: Outcome,
     },
     /// A person found out what became of a job whose outcome is indeterminate.
     Resolved {
-        /// What they found.
+        /// The real outcome.
         found: Found,
-        /// The operating-system user.
+        /// The operating-system user of the operator.
         by: String,
     },
     /// The namespace was observed gone.
@@ -90,8 +90,8 @@ pub enum Event {
     },
     /// The gateway, an operator command, or a role's start.
     Administered {
-        /// What: `start`, `operator show` (or another command of the operators' socket), `trust`,
-        /// `policy`, `tool`, `erase`, `heartbeat`.
+        /// The act: `start`, `operator show` (or another command of the operators' socket),
+        /// `trust`, `policy`, `tool`, `erase`, `heartbeat`.
         what: String,
         /// By whom: an operating-system user id, or a role.
         by: String,
@@ -102,7 +102,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// What happened.
+    /// The event.
     pub event: Event,
     /// The call; none for administration.
     pub call: Option<CallId>,
@@ -141,7 +141,7 @@ impl Entry {
         }
     }
 
-    /// With a payload.
+    /// The same entry with one more payload.
     #[must_use]
     pub fn with(mut self, name: &str, json: String) -> Self {
         self.payloads.insert(name.to_owned(), json);

@@ -13,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
-    /// API groups; one.
+    /// The API groups: always one.
     pub api_groups: Vec<String>,
-    /// Resources; one.
+    /// The resources: always one.
     pub resources: Vec<String>,
     /// Names; empty for any, which only lists and ceilings have.
     pub resource_names: Vec<String>,
-    /// Verbs, sorted.
+    /// The verbs, sorted.
     pub verbs: Vec<String>,
 }
 
@@ -29,14 +29,14 @@ pub struct Rule {
 pub struct NamespaceRights {
     /// The namespace; for a ceiling, its pattern.
     pub namespace: String,
-    /// The Role's rules.
+    /// The rules of the Role.
     pub rules: Vec<Rule>,
 }
 
 /// Namespace, group, resource and name (empty for any) → verbs.
 type Gathered = BTreeMap<(String, String, String, String), BTreeSet<&'static str>>;
 
-/// The rights a plan needs, undo included. What goes into the ephemeral namespace needs none here:
+/// The rights that a plan needs, undo included. An object in the run namespace needs none here:
 /// that namespace is the host's.
 pub fn of_plan(operations: &[OperationFacts]) -> Vec<NamespaceRights> {
     let mut gathered = Gathered::new();

@@ -14,7 +14,7 @@ pub enum Phase {
     Queued,
     /// A runner holds it and checks it.
     Leased,
-    /// Its namespace exists.
+    /// The run namespace or the private copy exists.
     Prepared,
     /// The permit is consumed; effects may have begun.
     Acting,
@@ -24,7 +24,7 @@ pub enum Phase {
     Closed,
 }
 
-/// What became of a job; written once, apart from the phase.
+/// The outcome of a job: written once, apart from the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -49,7 +49,7 @@ pub enum Outcome {
     Held,
 }
 
-/// What happens to a job.
+/// An event that moves a job on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -103,7 +103,7 @@ pub const ATTEMPTS: u32 = 5;
 pub struct IllegalEvent {
     /// Where the job is.
     pub phase: Phase,
-    /// What was attempted.
+    /// The event that was attempted.
     pub event: Event,
 }
 
@@ -193,7 +193,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A job's steps, numbered: what a runner does, in order. Fault drills and tests iterate over them:
+/// A job's steps, numbered: what a runner does, in order. Error drills and tests iterate over them:
 /// a runner killed right *after* any of them must leave no namespace behind after the next start,
 /// run nothing twice, and its fate must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -13,25 +13,25 @@ pub const NAMESPACE: &str = "approval@cofferdam.dev";
 /// The schema name of [`Statement`].
 pub const STATEMENT_SCHEMA: &str = "cofferdam.approval.v1";
 
-/// What the person says.
+/// The verdict of an approver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It may run.
+    /// The plan may run.
     Approve,
-    /// It must not.
+    /// The plan must not run.
     Reject,
 }
 
-/// What a person signs.
+/// The document that an approver signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// Always [`STATEMENT_SCHEMA`].
     pub schema: String,
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// Approve or reject.
+    /// The approver's verdict.
     pub verdict: Verdict,
     /// The person's reason; empty when approving without one. Shown to the agent after a
     /// rejection.
@@ -42,7 +42,7 @@ pub struct Statement {
     pub preview: PreviewDigest,
     /// Digest of the text they were shown.
     pub shown: ShownDigest,
-    /// Who asked.
+    /// The subject of the call.
     pub subject: Subject,
     /// Where it would happen.
     pub environment: Environment,

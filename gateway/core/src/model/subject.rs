@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Who asks.
+/// The subject of a policy input: the agent that calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -10,22 +10,22 @@ pub struct Subject {
     /// `agent`, or `anonymous` where no agent is configured.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The agent's name.
+    /// The name of the agent.
     pub id: String,
-    /// What the gateway knows about it.
+    /// The facts of the agent.
     pub properties: SubjectProperties,
 }
 
-/// What the gateway knows about a caller.
+/// The facts of a caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubjectProperties {
-    /// Its roles.
+    /// Its roles, as policy reads them.
     pub roles: Vec<String>,
     /// The person it acts for; `null` when unknown.
     #[serde(rename = "for")]
     pub person: Option<String>,
-    /// Everybody else in the delegation chain (RFC 8693 `act`), outermost first.
+    /// The other members of the delegation chain (RFC 8693 `act`), outermost first.
     pub act: Vec<String>,
 }

@@ -1,6 +1,7 @@
-//! The trust file, `trust.toml`: what a role believes without asking anybody. Written by `cofferdam
-//! accept`, `approver add` and `init`; read, never written, by gateway, viewer, recorder and
-//! runner, each its own copy. What one role's copy says never widens another's.
+//! The trust file, `trust.toml`: the facts that a role believes without a question to another role.
+//! Written by `cofferdam accept`, `approver add` and `init`; read, never written, by gateway,
+//! viewer, recorder and runner. Each of them has its own copy, which never widens the trust of
+//! another.
 
 use crate::model::ceiling::Ceiling;
 use crate::model::escape::line;
@@ -14,9 +15,9 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
-    /// What people call it: `staging`.
+    /// The name that people use: `staging`.
     pub name: String,
-    /// What it is: the UID of `kube-system`, or the random id `init` gave a directory.
+    /// The identity: the UID of `kube-system`, or the random id that `init` gave a directory.
     pub id: String,
 }
 
@@ -26,7 +27,7 @@ impl Environment {
         if self.is_cluster() { "cluster" } else { "folder of manifests" }
     }
 
-    /// Whether it is a cluster: its id has the form of a UID, as API servers give them and `init`
+    /// True if it is a cluster: its id has the form of a UID, as API servers give them and `init`
     /// gives no directory.
     pub fn is_cluster(&self) -> bool {
         const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
@@ -38,13 +39,13 @@ impl Environment {
     }
 }
 
-/// An accepted tool.
+/// A tool that an operator accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedTool {
-    /// Its name.
+    /// The name of the tool.
     pub name: String,
-    /// Its version.
+    /// The version of the tool.
     pub version: String,
     /// Digest of its component.
     pub digest: ComponentDigest,
@@ -52,11 +53,11 @@ pub struct TrustedTool {
     pub ceiling: Ceiling,
 }
 
-/// An accepted executor.
+/// An executor that an operator accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedExecutor {
-    /// Its name.
+    /// The name of the executor.
     pub name: String,
     /// Digest of its component.
     pub digest: ComponentDigest,
@@ -76,7 +77,7 @@ pub struct TrustedCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approver {
-    /// Who: `bob@example.com`.
+    /// The name: `bob@example.com`.
     pub name: String,
     /// The public key in OpenSSH form: `ssh-ed25519 AAAA… comment`.
     pub key: String,
@@ -105,34 +106,34 @@ impl Floor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoleKeys {
-    /// Signs permits.
+    /// The key that signs permits.
     pub gateway: String,
-    /// Signs checkpoints.
+    /// The key that signs checkpoints.
     pub recorder: String,
 }
 
-/// What one role believes.
+/// The trust of one role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
-    /// The infrastructure.
+    /// The environment of this installation.
     pub environment: Environment,
-    /// Who signs permits and checkpoints.
+    /// The keys that sign permits and checkpoints.
     pub keys: RoleKeys,
     /// Digest of the accepted policy.
     pub policy: PolicyDigest,
-    /// What always needs a person.
+    /// The operations that always need a signature.
     pub floor: Floor,
-    /// Whether the person an agent acts for may approve its calls. False unless one person alone
+    /// True if the person an agent acts for may approve its calls. False unless one person alone
     /// uses the machine.
     pub self_approval: bool,
-    /// Accepted tools.
+    /// The accepted tools.
     #[serde(default, rename = "tool")]
     pub tools: Vec<TrustedTool>,
-    /// Accepted executors.
+    /// The accepted executors.
     #[serde(default, rename = "executor")]
     pub executors: Vec<TrustedExecutor>,
-    /// Accepted commands.
+    /// The accepted Wasm commands.
     #[serde(default, rename = "command")]
     pub commands: Vec<TrustedCommand>,
     /// People who may approve.

@@ -22,10 +22,10 @@ use std::collections::BTreeSet;
 /// Why a signature is not an approval.
 #[derive(Debug, thiserror::Error)]
 pub enum ApprovalError {
-    /// Not a statement.
+    /// The text is not a statement.
     #[error("the statement is not readable: {0}")]
     Statement(#[from] JsonError),
-    /// Not a signature.
+    /// The text is not an SSH signature of this namespace.
     #[error("the signature is not an SSH signature in the namespace `{NAMESPACE}`")]
     Signature,
     /// A key that the trust file does not know.
@@ -54,7 +54,7 @@ pub enum ApprovalError {
     /// Signed over something else.
     #[error("the approval is for another {0}; a new approval is needed")]
     Other(&'static str),
-    /// Too late.
+    /// The approval came after its time.
     #[error("the approval expired at {0}; ask again")]
     Expired(Timestamp),
     /// From before statements named the time of the question.
@@ -84,27 +84,27 @@ pub enum ApprovalError {
          under exactly the name that policy uses"
     )]
     NamedOtherwise {
-        /// The enrolled name.
+        /// The name by which the approver is enrolled.
         name: String,
         /// The name in policy.
         named: String,
     },
 }
 
-/// What an approval has to be about.
+/// The question that an approval has to be about.
 #[derive(Debug, Clone)]
 pub struct Question<'a> {
-    /// The call.
+    /// The id of the call.
     pub call: &'a CallId,
-    /// The plan.
+    /// The digest of the plan.
     pub plan: PlanDigest,
-    /// The preview.
+    /// The digest of the preview.
     pub preview: PreviewDigest,
-    /// Who asked.
+    /// The subject of the call.
     pub subject: &'a Subject,
-    /// Where.
+    /// The environment of the call.
     pub environment: &'a Environment,
-    /// By which policy.
+    /// The digest of the policy.
     pub policy: PolicyDigest,
     /// The time to judge by: the caller's own clock.
     pub now: Timestamp,
@@ -120,7 +120,7 @@ pub struct VerifiedStatement {
 }
 
 impl VerifiedStatement {
-    /// Who signed.
+    /// The name of the approver.
     pub fn approver(&self) -> &str {
         &self.approver
     }
@@ -135,7 +135,7 @@ impl VerifiedStatement {
         self.seconds
     }
 
-    /// What they signed.
+    /// The statement that the approver signed.
     pub fn statement(&self) -> &Statement {
         &self.statement
     }
@@ -170,7 +170,7 @@ pub fn verify(
     Ok(VerifiedStatement { approver, issued, seconds, statement })
 }
 
-/// Whether an approval of a question of this time, up to that time, could count now. Gives the
+/// True if an approval of a question of this time, up to that time, could count now. Gives the
 /// seconds between the two, rounded up: a rule is not exceeded by a part of a second.
 pub fn check_times(
     issued: Timestamp,
@@ -194,7 +194,7 @@ pub fn check_times(
     }
 }
 
-/// Whether a signature of this enrolled person could count for a question: refused for those who
+/// True if a signature of this enrolled person could count for a question: refused for those who
 /// asked, and for those whom policy does not name.
 pub fn check_signer(
     name: &str,
@@ -226,13 +226,13 @@ fn check_named(name: &str, named: &[String]) -> Result<(), ApprovalError> {
     })
 }
 
-/// Whether policy names this person, or everybody who is enrolled.
+/// True if policy names this person, or names `*`.
 pub(crate) fn is_named(named: &[String], name: &str) -> bool {
     named.iter().any(|named| named == "*" || named == name)
 }
 
-/// Everybody who asked: the agent, its `act` chain, and the person it acts for unless the trust
-/// file lets that person approve.
+/// The parties of a call, who may not approve it: the agent, its `act` chain, and the person it
+/// works for unless the trust file lets that person approve.
 fn parties(subject: &Subject, self_approval: bool) -> Vec<&str> {
     let person = if self_approval { None } else { subject.properties.person.as_deref() };
     std::iter::once(subject.id.as_str())

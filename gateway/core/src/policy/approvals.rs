@@ -39,17 +39,17 @@ struct Times {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{approver} said no: {reason}")]
 pub struct Rejected {
-    /// Who.
+    /// The name of the approver.
     pub approver: String,
     /// Why, in their words.
     pub reason: String,
 }
 
 impl Approvals {
-    /// Counts the signatures of a job that are good by one's own trust file. What does not count is
-    /// remembered with its reason, not an error: one approver's expired key must not void
-    /// another's word. A rejection ends it. `shown` is the digest of the text that one would
-    /// show oneself.
+    /// Counts the signatures of a job that are valid by the reader's own trust file. A signature
+    /// that does not count is kept with its cause, and is no error: the expired key of one approver
+    /// must not void the signature of another. A rejection ends the count. `shown` is the digest of
+    /// the text that the reader itself would show.
     pub fn count(
         job: &StoredJob,
         shown: Option<ShownDigest>,
@@ -83,7 +83,7 @@ impl Approvals {
                     let times = Times { issued, expires, seconds: verified.seconds() };
                     found.approvers.insert(verified.approver().to_owned(), times);
                 }
-                Err(fault) => found.faults.push(fault.to_string()),
+                Err(error) => found.faults.push(error.to_string()),
             }
         }
         Ok(found)
@@ -114,7 +114,7 @@ impl Approvals {
         })
     }
 
-    /// Who signed, each person once and under one name, sorted.
+    /// The people who signed, each once and under one name, sorted.
     pub fn approvers(&self) -> Vec<String> {
         let mut names: Vec<String> = people(self.names()).into_iter().map(str::to_owned).collect();
         names.sort_unstable();
@@ -125,7 +125,7 @@ impl Approvals {
         self.approvers.keys().map(String::as_str)
     }
 
-    /// Whether enough of those whom a rule names have signed, for no longer than it says.
+    /// True if enough of those whom a rule names have signed, for no longer than it says.
     pub fn satisfy(&self, rule: &ApprovalRule) -> bool {
         let counts = |(name, times): &(&String, &Times)| {
             is_named(&rule.approvers, name) && times.seconds <= rule.expires_seconds
@@ -134,7 +134,7 @@ impl Approvals {
         u32::try_from(people(named).len()).is_ok_and(|count| count >= rule.quorum && count > 0)
     }
 
-    /// Whether they are of this plan over this state.
+    /// True if they are of this plan over this state.
     pub fn are_of(&self, plan: PlanDigest, preview: PreviewDigest) -> bool {
         self.plan == plan && self.preview == preview
     }
@@ -152,8 +152,8 @@ impl Approvals {
     }
 }
 
-/// What `approval::verify` leaves: the nonce of this question, and the text that we ourselves would
-/// have shown.
+/// Checks the rest after `approval::verify`: the nonce of this question, and the text that this
+/// role itself would have shown.
 fn same(
     verified: approval::VerifiedStatement,
     job: &StoredJob,

@@ -1,4 +1,4 @@
-//! What policy is asked: facts that the gateway established, and nothing else. `arguments` and
+//! The policy input: facts that the gateway established, and nothing else. `arguments` and
 //! `purpose` are the only words of the agent.
 
 use crate::model::facts::OperationFacts;
@@ -26,7 +26,7 @@ pub enum AskPhase {
     Preview,
 }
 
-/// The whole question.
+/// The whole input of a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -35,23 +35,23 @@ pub struct Input {
     pub schema: String,
     /// When it is asked.
     pub phase: AskPhase,
-    /// Who asks.
+    /// The agent that calls.
     pub subject: Subject,
     /// Always `tools/call`.
     pub action: ActionName,
-    /// Which tool.
+    /// The tool that is called.
     pub resource: Resource,
     /// The canonical arguments, as the agent gave them; an empty object while listing.
     pub arguments: Value,
     /// The sealed plan; `null` while listing.
     pub plan: Option<PlanFacts>,
-    /// What it would change; `null` before the preview.
+    /// The changes of the plan; `null` before the preview.
     pub preview: Option<PreviewFacts>,
     /// When, where, and what a person said.
     pub context: Context,
 }
 
-/// AuthZEN's action.
+/// The action (AuthZEN).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -65,11 +65,11 @@ pub struct ActionName {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanFacts {
-    /// Its digest.
+    /// The digest of the plan.
     pub digest: PlanDigest,
     /// The executor; `null` for a plan that looks.
     pub executor: Option<String>,
-    /// What shall be done, in plan order.
+    /// The operations, in plan order.
     pub operations: Vec<OperationFacts>,
     /// Every namespace it touches, sorted, once.
     pub namespaces: Vec<String>,
@@ -80,7 +80,7 @@ pub struct PlanFacts {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PreviewFacts {
-    /// Its digest.
+    /// The digest of the preview.
     pub digest: PreviewDigest,
     /// Per operation, before and after.
     pub operations: Vec<PreviewedOperation>,
@@ -91,7 +91,7 @@ pub struct PreviewFacts {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Context {
-    /// The infrastructure.
+    /// The environment of the call.
     pub environment: Environment,
     /// RFC 3339, UTC, whole seconds.
     pub time: String,
@@ -101,7 +101,7 @@ pub struct Context {
     pub minute: u32,
     /// The agent's own words on why; `null` when it gave none. A claim.
     pub purpose: Option<String>,
-    /// What a person signed; `null` without a signature.
+    /// The approvals that count; `null` without a signature.
     pub approval: Option<ApprovalFacts>,
     /// Digest of the policy that is asked.
     pub policy: PolicyDigest,
@@ -114,7 +114,7 @@ pub struct Context {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalFacts {
-    /// Who signed, each once, sorted.
+    /// The people who signed, each once, sorted.
     pub approvers: Vec<String>,
     /// The plan they signed.
     pub plan: PlanDigest,
@@ -131,7 +131,7 @@ pub struct ApprovalFacts {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignatureFacts {
-    /// Who signed.
+    /// The name of the approver.
     pub approver: String,
     /// When the question was asked. RFC 3339, UTC, whole seconds.
     pub issued: String,
@@ -152,10 +152,10 @@ pub struct ListInput {
     pub schema: String,
     /// Always `list`.
     pub phase: AskPhase,
-    /// Who asks.
+    /// The agent that lists tools.
     pub subject: Subject,
-    /// Every loaded tool.
+    /// The tools to list.
     pub tools: Vec<Resource>,
-    /// When and where.
+    /// The time and the place of the request.
     pub context: Context,
 }

@@ -1,4 +1,4 @@
-//! What policy may answer. Anything else it says is a denial with its own reason code.
+//! The policy output. Any other output is a denial with a reason code of its own.
 
 use crate::model::reason::ApprovalRule;
 use crate::model::reason::Reason;
@@ -8,14 +8,14 @@ use serde_json::Value;
 /// The schema name of [`Output`].
 pub const OUTPUT_SCHEMA: &str = "cofferdam.decision.v1";
 
-/// The answer.
+/// The effect of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Every operation it covers may run.
     Allow,
-    /// Nothing may run.
+    /// No operation may run.
     Deny,
     /// Nothing may run until people have signed.
     RequireApproval,
@@ -28,16 +28,16 @@ pub enum Effect {
 pub struct Output {
     /// Always [`OUTPUT_SCHEMA`].
     pub schema: String,
-    /// The answer.
+    /// The effect of the decision.
     pub effect: Effect,
     /// Indexes of the operations that an `allow` (or a `require_approval`) covers; an operation
     /// not covered denies the plan.
     pub covers: Vec<u32>,
-    /// Why.
+    /// The reasons of the decision.
     pub reasons: Vec<Reason>,
-    /// What must be done along with it; an unknown type denies.
+    /// The duties that come with the decision; an unknown type denies.
     pub obligations: Vec<Obligation>,
-    /// Who has to sign; `null` unless the effect is `require_approval`.
+    /// The approval rule; `null` unless the effect is `require_approval`.
     pub approval: Option<ApprovalRule>,
 }
 
@@ -48,10 +48,10 @@ pub struct Output {
 pub struct Obligation {
     /// Stable id of the rule.
     pub id: String,
-    /// What; see [`OBLIGATIONS`].
+    /// The type of the obligation; see [`OBLIGATIONS`].
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its properties.
+    /// The parameters of the obligation.
     pub properties: Value,
 }
 

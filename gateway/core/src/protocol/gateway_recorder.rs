@@ -16,13 +16,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What the gateway may ask of the recorder.
+/// A request of the gateway to the recorder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum Propose {
     /// Record a call that ended without a job. Answered by [`Proposed::Recorded`].
     End {
-        /// The entry.
+        /// The ledger entry.
         entry: Entry,
     },
     /// Store a job: queued when it has a permit, awaiting approval otherwise. One transaction with
@@ -30,9 +30,9 @@ pub enum Propose {
     /// [`Proposed::Joined`]: with a key when the key stands for a job; without one
     /// when [`Propose::Same`] would tell of a job other than `seen`.
     Enqueue {
-        /// The job.
+        /// The job to store.
         job: Box<StoredJob>,
-        /// Its entry.
+        /// The job's ledger entry.
         entry: Entry,
         /// The client's idempotency key.
         key: Option<IdempotencyKey>,
@@ -43,34 +43,34 @@ pub enum Propose {
     /// The newest job of this principal, plan and policy that has no outcome yet, or succeeded at
     /// most [`ALREADY_MS`] ago. Answered by [`Proposed::Same`].
     Same {
-        /// Whose.
+        /// The name of the principal.
         principal: String,
-        /// The plan.
+        /// The digest of the plan.
         plan: PlanDigest,
         /// The policy that decides at present.
         policy: PolicyDigest,
     },
-    /// What an idempotency key stands for. Answered by [`Proposed::Key`].
+    /// Asks for the call of an idempotency key. Answered by [`Proposed::Key`].
     Key {
-        /// Whose.
+        /// The name of the principal.
         principal: String,
-        /// The key.
+        /// The client's key.
         key: String,
     },
-    /// Whether a person denied this principal's same plan a short time ago. Answered by
+    /// True if a person denied this principal's same plan a short time ago. Answered by
     /// [`Proposed::Rejection`].
     Rejection {
-        /// Whose.
+        /// The name of the principal.
         principal: String,
-        /// The plan.
+        /// The digest of the plan.
         plan: PlanDigest,
     },
     /// One of the principal's own jobs. Answered by [`Proposed::Job`]; waits up to `wait_ms` for a
     /// version beyond `beyond`.
     Job {
-        /// Whose.
+        /// The name of the principal.
         principal: String,
-        /// Which.
+        /// The id of the call.
         call: CallId,
         /// Answer when its version is greater than this.
         beyond: u64,
@@ -79,7 +79,7 @@ pub enum Propose {
     },
     /// The principal's own calls that became jobs, newest first. Answered by [`Proposed::Calls`].
     Calls {
-        /// Whose.
+        /// The name of the principal.
         principal: String,
         /// Only those without an outcome.
         open: bool,
@@ -89,17 +89,17 @@ pub enum Propose {
     /// How one of the principal's own calls ended that left no job. Answered by
     /// [`Proposed::Ended`].
     Ended {
-        /// Whose.
+        /// The name of the principal.
         principal: String,
-        /// Which.
+        /// The id of the call.
         call: CallId,
     },
     /// Withdraw one of the principal's own jobs: at once while no runner has claimed it, else the
     /// runner is asked to stop. Answered by [`Proposed::Job`].
     Cancel {
-        /// Whose.
+        /// The name of the principal.
         principal: String,
-        /// Which.
+        /// The id of the call.
         call: CallId,
     },
     /// A call whose approvals are complete as far as signatures go. Answered by
@@ -114,21 +114,21 @@ pub enum Propose {
         /// Wait at most this long.
         wait_ms: u64,
     },
-    /// What that look saw. Answered by [`Proposed::Done`].
+    /// Reports the state that was read. Answered by [`Proposed::Done`].
     Seen {
-        /// Which call.
+        /// The id of the call.
         call: CallId,
-        /// What it would change at present.
+        /// The changes of the plan at present.
         seen: Seen,
     },
     /// The journey was run again and allowed: the permit, for the fenced way to the queue. Answered
     /// by [`Proposed::Recorded`].
     Permit {
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// The permit.
+        /// The permit of the call.
         permit: SignedPermit,
-        /// Its entry (`intended`).
+        /// The ledger entry (`intended`).
         entry: Entry,
         /// When the permit runs out.
         expires: Timestamp,
@@ -136,23 +136,23 @@ pub enum Propose {
     /// The journey was run again and said no, or its plan or state is another by now. Answered by
     /// [`Proposed::Recorded`].
     Withdraw {
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// One sentence.
+        /// The cause, in one sentence.
         detail: String,
-        /// Its entry.
+        /// The ledger entry of the withdrawal.
         entry: Entry,
     },
-    /// What this gateway serves. Questions that could not be carried out with it are closed, by
-    /// [`crate::stage::outdated::outdated`]. Answered by [`Proposed::Done`].
+    /// Reports what this gateway serves. Questions that could not be carried out with it are
+    /// closed, by [`crate::stage::outdated::outdated`]. Answered by [`Proposed::Done`].
     Serving {
         /// The gateway's trust file: policy, tools with their ceilings, executors, commands and
         /// approvers.
         trust: Box<Trust>,
     },
-    /// Whether a runner would carry a job out. Answered by [`Proposed::Runners`].
+    /// True if a runner would carry a job out. Answered by [`Proposed::Runners`].
     Runners,
-    /// Whether new work is taken at present, and what was repaired at the start. Answered by
+    /// True if new work is taken at present, and what was repaired at the start. Answered by
     /// [`Proposed::Health`].
     Health,
     /// The ledger's newest checkpoint. Answered by [`Proposed::Head`].
@@ -167,53 +167,53 @@ pub enum Propose {
 pub struct IdempotencyKey {
     /// The key, 1 to 128 visible ASCII characters.
     pub key: String,
-    /// The tool.
+    /// The name of the tool.
     pub tool: String,
     /// Digest of the canonical arguments it stands for.
     pub arguments: ArgumentsDigest,
 }
 
-/// What the recorder answers.
+/// A response of the recorder to the gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Proposed {
-    /// It is durable.
+    /// The entry is durable.
     Recorded(Recorded),
     /// It is the same as this job of the same principal.
     Joined {
-        /// That job's call.
+        /// The id of the joined job's call.
         call: CallId,
     },
-    /// The job that the same call led to; none when there is none.
+    /// The job that the same call led to, or `None`.
     Same {
-        /// The job.
+        /// The job as its caller sees it.
         job: Option<Box<JobView>>,
         /// Milliseconds since its end; 0 while it has none.
         ended_ms: u64,
     },
     /// How a call ended that left no job; none when there is no such call of this principal.
     Ended {
-        /// Its ending.
+        /// The ending of the call.
         ended: Option<EndedCall>,
     },
-    /// What the key stands for; none when it is free.
+    /// The first use of the key; `None` while the key is free.
     Key {
         /// The call and arguments it was first used for.
         used: Option<UsedKey>,
     },
     /// A person's denial of the same plan that still counts.
     Rejection {
-        /// Who, when and why.
+        /// The rejection, with person, time and reason.
         rejected: Option<Rejected>,
     },
     /// The job, as it is now.
     Job {
-        /// The view.
+        /// The job as its caller sees it.
         job: Box<JobView>,
     },
     /// Calls of the principal's own.
     Calls {
-        /// Newest first.
+        /// The calls, newest first.
         calls: Vec<OwnCall>,
         /// There are older ones.
         more: bool,
@@ -222,7 +222,7 @@ pub enum Proposed {
     Approved {
         /// The job; none when there was none in time.
         job: Option<Box<StoredJob>>,
-        /// The signed statements.
+        /// The statements that people signed.
         statements: Vec<SignedStatement>,
     },
     /// A waiting call to look at.
@@ -230,7 +230,7 @@ pub enum Proposed {
         /// The job; none when there was none in time.
         job: Option<Box<StoredJob>>,
     },
-    /// Whether a runner is there.
+    /// True if a runner is there.
     Runners {
         /// One holds its socket, or did a moment ago.
         there: bool,
@@ -242,7 +242,7 @@ pub enum Proposed {
         /// Why new work is refused at present: path, cause (errno where there is one) and remedy,
         /// in one sentence. None while it is taken.
         refuses: Option<String>,
-        /// What is not as it should be and refuses nothing yet, a sentence each.
+        /// Conditions that refuse nothing yet, a sentence each.
         warns: Vec<String>,
         /// Damage that was found and repaired at the start, a sentence each: the file, and where
         /// the evidence was put.
@@ -250,14 +250,14 @@ pub enum Proposed {
     },
     /// The newest checkpoint, as a signed note.
     Head {
-        /// Number of entries.
+        /// The number of ledger entries.
         size: u64,
-        /// The note's text.
+        /// The text of the checkpoint.
         checkpoint: String,
     },
     /// How many of what.
     Counts(Counts),
-    /// Noted.
+    /// The request was carried out.
     Done,
 }
 
@@ -275,13 +275,13 @@ pub struct Counts {
     pub entries: u64,
 }
 
-/// What an idempotency key was first used for.
+/// The first use of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsedKey {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// The tool.
+    /// The name of the tool.
     pub tool: String,
     /// Digest of the canonical arguments.
     pub arguments: ArgumentsDigest,

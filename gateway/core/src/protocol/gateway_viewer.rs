@@ -8,37 +8,37 @@ use crate::model::preview::{Preview, Remark};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What the gateway may ask of the viewer. Operations are a sealed plan's, in plan order.
+/// A request of the gateway to the viewer. Operations are a sealed plan's, in plan order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum Look {
-    /// What these operations would change. Answered by [`Looked::Preview`].
+    /// Asks for the changes of these operations. Answered by [`Looked::Preview`].
     Preview {
-        /// The tool's name.
+        /// The name of the tool.
         tool: String,
-        /// Its component.
+        /// The digest of the tool's component.
         digest: ComponentDigest,
-        /// The plan's operations.
+        /// The operations of the plan.
         operations: Vec<Step>,
     },
-    /// What these operations show. Answered by [`Looked::Results`].
+    /// Asks for the results of these read operations. Answered by [`Looked::Results`].
     Read {
-        /// The tool's name.
+        /// The name of the tool.
         tool: String,
-        /// Its component.
+        /// The digest of the tool's component.
         digest: ComponentDigest,
-        /// The plan's operations.
+        /// The operations of the plan.
         operations: Vec<Step>,
     },
 }
 
-/// What the viewer answers.
+/// A response of the viewer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Looked {
-    /// Before and after.
+    /// The state before and after.
     Preview {
-        /// Per operation.
+        /// The preview, operation by operation.
         preview: Preview,
     },
     /// One result per operation, in plan order. A read: `{"fields": {path: value}}`. A list:
@@ -46,17 +46,17 @@ pub enum Looked {
     /// `{"lines": ["…"], "truncated": bool}`, oldest first, truncated where lines that were asked
     /// for are left out because of their size.
     Results {
-        /// The results.
+        /// The results, in plan order.
         results: Vec<Value>,
-        /// What they leave out because it cannot be relied on.
+        /// The parts that the results leave out because they cannot be relied on.
         #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
         left_out: LeftOut,
-        /// Who gives objects a namespace or a name that their files do not: at most
-        /// [`REMARKS`](crate::model::preview::REMARKS).
+        /// The writers that give objects a namespace or a name that their files do not have: at
+        /// most [`REMARKS`](crate::model::preview::REMARKS).
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         given: Vec<Remark>,
     },
-    /// What the plan names is not there, or cannot be looked at: for the agent, with the remedy.
+    /// The object of an operation is not there, or cannot be read: for the agent, with the remedy.
     Refused {
         /// Stable reason code: `not-found`, `conflict`, `unsupported`, `beyond-ceiling`,
         /// `ambiguous`; of a tree with kustomizations besides `built-as-several`,
@@ -67,7 +67,7 @@ pub enum Looked {
         code: String,
         /// Why, in one sentence.
         reason: String,
-        /// What to do instead, in one sentence.
+        /// The remedy, in one sentence.
         remedy: String,
     },
 }

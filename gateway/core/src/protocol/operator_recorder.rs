@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What an operator command may ask.
+/// A request of an operator command to the recorder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum Operate {
@@ -34,20 +34,20 @@ pub enum Operate {
     },
     /// Hand in a person's signature, approval or rejection. Answered by [`Operated::Signed`].
     Sign {
-        /// Which call.
+        /// The id of the call.
         call: CallId,
-        /// The signed statement.
+        /// The statement and its signature.
         signed: SignedStatement,
     },
-    /// What a waiting call would change at present. Answered by [`Operated::Seen`].
+    /// Asks for the changes of a waiting call at present. Answered by [`Operated::Seen`].
     Look {
-        /// Which call.
+        /// The id of the call.
         call: CallId,
     },
     /// Where a call's job is. Answered by [`Operated::Followed`], as soon as it has an outcome or
     /// the wait is over.
     Follow {
-        /// Which call.
+        /// The id of the call.
         call: CallId,
         /// Wait at most this long.
         wait_ms: u64,
@@ -57,16 +57,16 @@ pub enum Operate {
     /// Say what became of a job whose outcome is indeterminate, or give up one that is stuck; once.
     /// Answered by [`Operated::Done`].
     Resolve {
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// What a person found.
+        /// The real outcome.
         found: Found,
         /// How they know, 1 to [`crate::model::limit::PURPOSE`] visible characters.
         because: String,
     },
     /// Erase a call's payloads; its leaves and proofs stay. Answered by [`Operated::Done`].
     Erase {
-        /// Which.
+        /// The id of the call.
         call: CallId,
     },
 }
@@ -76,9 +76,9 @@ pub enum Operate {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "seen")]
 pub enum Seen {
-    /// What it would change now.
+    /// The state was read.
     Now {
-        /// Per operation.
+        /// The preview, operation by operation.
         preview: Preview,
     },
     /// It would be refused now, or could not be looked at.
@@ -92,30 +92,31 @@ pub enum Seen {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoryEntry {
-    /// Its index.
+    /// The index of the entry.
     pub index: u64,
     /// When it was recorded.
     pub time: Timestamp,
-    /// What happened.
+    /// The event of the entry.
     pub event: Event,
-    /// Payloads by name.
+    /// The payloads, by name.
     pub payloads: BTreeMap<String, Value>,
 }
 
-/// What the supervisor sees of the installation and a confined role cannot. For operators: names
-/// and causes, never a value of a key or a token.
+/// The supervisor's report on the installation, which a confined role cannot read. For operators:
+/// names and causes, never a value of a key or a token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notice {
-    /// What a restart would bring into use, a sentence each. Empty where a restart would fail.
+    /// Changes that are in effect after a restart, a sentence each. Empty where a restart would
+    /// fail.
     pub restart: Vec<String>,
-    /// What makes calls fail: path, cause and remedy, a sentence each.
+    /// The causes for which calls fail: path, cause and remedy, a sentence each.
     pub faults: Vec<String>,
-    /// What makes no call fail yet, with its effect and its remedy, a sentence each.
+    /// Conditions that make no call fail yet, with effect and remedy, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// What the recorder answers.
+/// A response of the recorder to an operator command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Operated {
@@ -124,9 +125,9 @@ pub enum Operated {
         /// With whose they are; each without its operations, which its story has.
         jobs: Vec<OwnedJob>,
     },
-    /// One call, whole.
+    /// All that the ledger has of one call.
     Story {
-        /// The call.
+        /// The id of the call.
         call: CallId,
         /// The job, where there was one.
         job: Option<Box<StoredJob>>,
@@ -137,27 +138,27 @@ pub enum Operated {
     },
     /// The signature was taken.
     Signed {
-        /// Who signed, by the recorder's own trust file.
+        /// The approver, by the recorder's own trust file.
         approver: String,
         /// How many more are needed; 0 once the call went on, or was rejected.
         missing: u32,
     },
-    /// What was seen.
+    /// The state that was read.
     Seen(Seen),
-    /// Where it is.
+    /// The state of one job.
     Followed {
-        /// Its phase.
+        /// The phase of the job.
         phase: Phase,
-        /// What became of it.
+        /// The outcome; `None` before the end.
         outcome: Option<Outcome>,
         /// The words on the outcome, one sentence.
         detail: String,
-        /// What was changed elsewhere in the same objects between the decision and the effect.
+        /// The changes elsewhere in the same objects between decision and effect.
         meanwhile: Vec<Difference>,
     },
-    /// How things are.
+    /// The state of the installation.
     Status {
-        /// Jobs by phase.
+        /// The number of jobs in each phase.
         phases: BTreeMap<Phase, u64>,
         /// Entries in the ledger.
         entries: u64,
@@ -167,18 +168,18 @@ pub enum Operated {
         disk: Option<Disk>,
         /// Why new work is refused at present: path, cause and remedy, in one sentence.
         refuses: Option<String>,
-        /// What is not as it should be and refuses nothing yet, a sentence each.
+        /// Conditions that refuse nothing yet, a sentence each.
         warns: Vec<String>,
         /// Damage that was found and repaired at the start, a sentence each.
         repaired: Vec<String>,
-        /// What the supervisor told.
+        /// The report of the supervisor.
         supervisor: Box<Notice>,
         /// Roles that hold a socket right now, by name.
         roles: BTreeMap<String, u32>,
         /// Jobs that cannot be finished at present, oldest first; a bounded number of them.
         stuck: Vec<StuckJob>,
     },
-    /// Done.
+    /// The request was carried out.
     Done,
 }
 
@@ -196,14 +197,14 @@ pub struct Disk {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnedJob {
-    /// The agent.
+    /// The name of the agent.
     pub principal: String,
     /// The person it acts for.
     pub person: Option<String>,
-    /// When it came.
+    /// The time at which the call came.
     pub created: Timestamp,
     /// The summary the tool gave, quoted.
     pub summary: String,
-    /// The job.
+    /// The job as people see it.
     pub job: JobView,
 }

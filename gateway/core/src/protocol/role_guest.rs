@@ -7,7 +7,7 @@ use crate::model::escape;
 use crate::model::operation::{Draft, ToolRefusal};
 use serde::{Deserialize, Serialize};
 
-/// What a component is, for compiling and loading it.
+/// The kind of a component, for compiling and loading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuestKind {
@@ -29,7 +29,7 @@ pub enum Compute {
     /// Check and compile. Body: the Wasm. Answered by [`Computed::Artefact`], its body the
     /// artefact.
     Compile {
-        /// What it is.
+        /// The kind of the component.
         kind: GuestKind,
     },
     /// Check and compile a policy for trials: its instructions are counted, and its tests may
@@ -49,7 +49,7 @@ pub enum Compute {
     Define,
     /// Run a tool. Body: the artefact. Answered by [`Computed::Planned`] or [`Computed::Declined`].
     Plan {
-        /// Canonical arguments.
+        /// The canonical arguments.
         arguments: String,
     },
     /// Ask a policy. Body: the artefact. Answered by [`Computed::Decided`].
@@ -66,7 +66,7 @@ pub enum Compute {
     Try {
         /// The policy's data document, as JSON text.
         data: String,
-        /// What it is asked.
+        /// The inputs of the policy.
         trials: Vec<Trial>,
     },
     /// Run an executor. Body: the artefact. Then any number of [`Computed::Perform`],
@@ -99,19 +99,19 @@ pub struct Trial {
     pub entrypoint: String,
     /// The question, as JSON text; `None` leaves `input` undefined.
     pub input: Option<String>,
-    /// Whether it is a test: it may then take longer than a decision, and what it prints is kept.
+    /// True if it is a test: it may then take longer than a decision, and what it prints is kept.
     pub test: bool,
 }
 
-/// What one trial of a policy gave and cost.
+/// The result and the cost of one trial of a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tried {
-    /// The result set's one result, as JSON text, unread; `None` where there is a fault.
+    /// The result set's one result, as JSON text, unread; `None` where there is an error.
     pub answer: Option<String>,
-    /// Why there is none: code and detail of [`Computed::Failed`].
+    /// The cause of a missing output: code and detail of [`Computed::Failed`].
     pub fault: Option<(String, String)>,
-    /// What a test printed, text by text.
+    /// The texts that a test printed, in order.
     pub printed: Vec<String>,
     /// Instructions of Wasm that a question took, the same on every machine; 0 for a test.
     pub instructions: u64,
@@ -125,7 +125,7 @@ pub struct Tried {
 pub struct Handle {
     /// Index of the operation.
     pub index: u32,
-    /// What must be done before it.
+    /// The indexes of the operations that must be done before this one.
     pub after: Vec<u32>,
 }
 
@@ -133,12 +133,12 @@ pub struct Handle {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "performed", deny_unknown_fields)]
 pub enum Performed {
-    /// It happened.
+    /// The effect happened.
     Done {
-        /// Whether an undo handle comes with it.
+        /// True if an undo handle comes with it.
         undo: bool,
     },
-    /// It did not.
+    /// The effect did not happen.
     Failed {
         /// `out-of-order`, `conflict`, `refused` or `stopped`.
         failure: String,
@@ -162,12 +162,12 @@ pub enum Observed {
     Ready,
     /// It is on its way.
     Progressing {
-        /// What is missing.
+        /// The note on the missing effect.
         note: String,
     },
     /// It will not become ready by waiting.
     Failed {
-        /// Why.
+        /// The cause, quoted.
         note: String,
     },
 }
@@ -190,7 +190,7 @@ fn note(condition: &str) -> String {
     escape::short(escape::line(condition), OBSERVED_NOTE)
 }
 
-/// What a guest process answers.
+/// A response of a guest process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Computed {
@@ -199,47 +199,47 @@ pub enum Computed {
         /// Engine version and configuration it is good for.
         engine: String,
     },
-    /// What the component is for; the artefact is the body.
+    /// The kind of the component; the artefact is the body.
     Examined {
-        /// What it is.
+        /// The kind of the component.
         kind: GuestKind,
         /// The names of the interfaces that it imports, sorted.
         imports: Vec<String>,
         /// The names of what it exports besides its world's interface, sorted: never called.
         unused: Vec<String>,
     },
-    /// The policy loads.
+    /// The policy was loaded.
     Judging {
-        /// What it can be asked.
+        /// The entry points of the policy.
         entrypoints: Vec<String>,
     },
-    /// The definition.
+    /// The definition of the tool.
     Defined {
         /// As the tool says it.
         definition: Box<Definition>,
     },
-    /// The draft.
+    /// The draft of the tool.
     Planned {
         /// As the tool says it.
         draft: Draft,
     },
     /// The tool makes no plan of these arguments.
     Declined {
-        /// Its words.
+        /// The refusal in the tool's words.
         refusal: ToolRefusal,
     },
     /// The policy was tried out; what came of it is the body.
     Tried,
     /// The policy's result set's one result, as JSON text, unread.
     Decided {
-        /// JSON text.
+        /// The output as JSON text.
         output: String,
     },
     /// The executor performs a handle.
     Perform {
         /// Index of the operation.
         index: u32,
-        /// Whether it is the undo handle.
+        /// True if it is the undo handle.
         undo: bool,
     },
     /// The executor asks whether the object of an operation that is done, and not undone, is ready.
@@ -249,12 +249,12 @@ pub enum Computed {
         /// How long it waits for that at most, in milliseconds: 0 to [`OBSERVE_MS`].
         wait_ms: u64,
     },
-    /// The executor's words.
+    /// A progress note of the executor.
     Progress {
         /// At most 200 characters.
         note: String,
     },
-    /// The executor returned.
+    /// The executor returned a result.
     Finished {
         /// Where and why it stopped; none when it did everything.
         stop: Option<Stop>,
@@ -289,7 +289,7 @@ pub enum Computed {
 pub struct Stop {
     /// Index of the operation.
     pub index: u32,
-    /// Its words, quoted.
+    /// The note in the executor's words, quoted.
     pub note: String,
 }
 

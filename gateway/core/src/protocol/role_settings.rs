@@ -1,6 +1,6 @@
-//! What each role is told when it starts: the first packet on its control socket. Paths and
-//! numbers, never a secret; a role reads its own keys from the files named here before it confines
-//! itself. Times are in milliseconds.
+//! The settings of each role: the first packet on its control socket. Paths and numbers, never a
+//! secret; a role reads its own keys from the files named here before it confines itself. Times are
+//! in milliseconds.
 
 use crate::model::run::JobStep;
 use crate::model::trust::Environment;
@@ -17,13 +17,13 @@ pub struct Voice {
     pub json: bool,
 }
 
-/// What the gateway is told.
+/// The settings of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewaySettings {
-    /// Log lines.
+    /// The settings of its log.
     pub voice: Voice,
-    /// The infrastructure.
+    /// The environment of this installation.
     pub environment: Environment,
     /// Its own copy of the trust file.
     pub trust_file: PathBuf,
@@ -35,7 +35,7 @@ pub struct GatewaySettings {
     pub tools: PathBuf,
     /// Folder of executors, a `NAME.wasm` each.
     pub executors: PathBuf,
-    /// The policy's module.
+    /// The file of the policy's module.
     pub policy_module: PathBuf,
     /// The policy's data document.
     pub policy_data: PathBuf,
@@ -47,7 +47,7 @@ pub struct GatewaySettings {
     pub artefacts: PathBuf,
     /// The binary `cofferdam-guest`, which compiles.
     pub guest: PathBuf,
-    /// Whether callers without a token may be served while no agent is configured.
+    /// True if callers without a token may be served while no agent is configured.
     pub anonymous: bool,
     /// The address it is reached at, for `Host` and for texts.
     pub listen: String,
@@ -61,13 +61,13 @@ pub struct GatewaySettings {
     pub otlp: Option<String>,
 }
 
-/// What the recorder is told.
+/// The settings of the recorder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecorderSettings {
-    /// Log lines.
+    /// The settings of its log.
     pub voice: Voice,
-    /// The infrastructure.
+    /// The environment of this installation.
     pub environment: Environment,
     /// Its own copy of the trust file; read again when it changes.
     pub trust_file: PathBuf,
@@ -89,10 +89,10 @@ pub struct RecorderSettings {
 pub enum Infrastructure {
     /// A tree of manifests.
     Directory {
-        /// Its root.
+        /// The root of the tree.
         tree: PathBuf,
     },
-    /// A cluster.
+    /// A Kubernetes cluster.
     Kubernetes {
         /// The kubeconfig of this role's own identity.
         kubeconfig: PathBuf,
@@ -123,37 +123,37 @@ impl JobIdentity {
         }
     }
 
-    /// Reads it back.
+    /// Reads the text form back.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Token, Self::Impersonation].into_iter().find(|known| known.word() == word)
     }
 }
 
-/// What the viewer is told.
+/// The settings of the viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewerSettings {
-    /// Log lines.
+    /// The settings of its log.
     pub voice: Voice,
-    /// The infrastructure.
+    /// The environment of this installation.
     pub environment: Environment,
     /// Its own copy of the trust file; read again when it changes.
     pub trust_file: PathBuf,
-    /// What it looks at.
+    /// The infrastructure that the viewer reads.
     pub infrastructure: Infrastructure,
 }
 
-/// What a runner is told.
+/// The settings of a runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunnerSettings {
-    /// Log lines.
+    /// The settings of its log.
     pub voice: Voice,
-    /// The infrastructure.
+    /// The environment of this installation.
     pub environment: Environment,
     /// Its own copy of the trust file; read again for each job.
     pub trust_file: PathBuf,
-    /// What it changes.
+    /// The infrastructure that the runner changes.
     pub infrastructure: Infrastructure,
     /// Folder of the jobs' private copies, of a directory; and of the marks of drills.
     pub runs: PathBuf,
@@ -165,7 +165,7 @@ pub struct RunnerSettings {
     pub executors: PathBuf,
     /// Folder of commands of tasks, a `NAME.wasm` each.
     pub commands: PathBuf,
-    /// The policy's module.
+    /// The file of the policy's module.
     pub policy_module: PathBuf,
     /// The policy's data document.
     pub policy_data: PathBuf,
@@ -173,7 +173,7 @@ pub struct RunnerSettings {
     pub artefact_key: PathBuf,
     /// Folder of its compiled artefacts.
     pub artefacts: PathBuf,
-    /// The binary `cofferdam-guest`.
+    /// The path of `cofferdam-guest`.
     pub guest: PathBuf,
     /// How a job acts at a cluster's API server; without meaning for a directory.
     pub job_identity: JobIdentity,
@@ -184,26 +184,26 @@ pub struct RunnerSettings {
     pub drill: Option<JobStep>,
 }
 
-/// What the reaper is told.
+/// The settings of the reaper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReaperSettings {
-    /// Log lines.
+    /// The settings of its log.
     pub voice: Voice,
-    /// The infrastructure.
+    /// The environment of this installation.
     pub environment: Environment,
     /// The kubeconfig of the reaper's own identity.
     pub kubeconfig: PathBuf,
 }
 
-/// What `cofferdam-runner` is told: which of its three roles it has.
+/// The settings of `cofferdam-runner`: one of its three roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "role")]
 #[expect(clippy::large_enum_variant, reason = "made and read once, at a role's start")]
 pub enum ActorSettings {
-    /// It looks.
+    /// The viewer, which reads.
     Viewer(ViewerSettings),
-    /// It acts.
+    /// The runner, which changes.
     Runner(RunnerSettings),
     /// It removes what other runners left in a cluster.
     Reaper(ReaperSettings),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a runner may ask of the recorder.
+/// A request of a runner to the recorder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum Claim {
@@ -21,36 +21,36 @@ pub enum Claim {
     },
     /// Keep the lease. Answered by [`Claimed::Lease`].
     Heartbeat {
-        /// Which job.
+        /// The id of the job's call.
         call: CallId,
-        /// Under which fence.
+        /// The lease epoch.
         fence: Fence,
     },
     /// Move the job. Answered by [`Claimed::Recorded`] once durable.
     Move {
-        /// Which job.
+        /// The id of the job's call.
         call: CallId,
-        /// Under which fence.
+        /// The lease epoch.
         fence: Fence,
-        /// What happened.
+        /// The event of the job.
         event: RunnerEvent,
     },
     /// Let go of a job that cannot go on at present; it is offered again after a pause. Answered by
     /// [`Claimed::Released`].
     LetGo {
-        /// Which job.
+        /// The id of the job's call.
         call: CallId,
-        /// Under which fence.
+        /// The lease epoch.
         fence: Fence,
-        /// What is in its way.
+        /// The obstacle of the job.
         obstacle: Obstacle,
     },
     /// Words of the executor or of tasks to callers that wait; not a ledger entry. Answered by
     /// [`Claimed::Lease`].
     Progress {
-        /// Which job.
+        /// The id of the job's call.
         call: CallId,
-        /// Under which fence.
+        /// The lease epoch.
         fence: Fence,
         /// At most [`crate::model::limit::NOTES_AT_ONCE`], each of at most
         /// [`crate::model::limit::NOTE`] characters.
@@ -58,13 +58,13 @@ pub enum Claim {
     },
 }
 
-/// What a runner reports.
+/// An event that a runner reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event", deny_unknown_fields)]
 pub enum RunnerEvent {
-    /// The namespace exists.
+    /// The run namespace, or the private copy, exists.
     Prepared {
-        /// Its name.
+        /// The name of the namespace.
         namespace: String,
         /// Its UID; for a directory, the private copy's random id.
         uid: String,
@@ -73,35 +73,35 @@ pub enum RunnerEvent {
     Acting,
     /// An operation is about to act.
     Started {
-        /// Its index.
+        /// The index of the operation.
         operation: u32,
-        /// Whether this is its undo.
+        /// True if this is its undo.
         undo: bool,
-        /// Before, redacted.
+        /// The fields before, redacted.
         before: BTreeMap<String, Value>,
     },
     /// An operation was done.
     Done {
-        /// Its index.
+        /// The index of the operation.
         operation: u32,
-        /// Whether this was its undo.
+        /// True if this was its undo.
         undo: bool,
-        /// After, redacted.
+        /// The fields after, redacted.
         after: BTreeMap<String, Value>,
     },
     /// Effects are over; also when the runner's own checks refused the job, or recovery found out
     /// what became of it.
     Finished {
-        /// What became of it.
+        /// The outcome of the job.
         outcome: Outcome,
         /// Stable code: `done`, `operation-failed`, `permit-signature`, `permit-expired`,
         /// `plan-differs`, `approval-missing`, …
         code: String,
-        /// One sentence.
+        /// The cause, in one sentence.
         detail: String,
         /// Files of a directory that it edited: relative to the tree, sorted.
         files: Vec<String>,
-        /// What was changed elsewhere in the same objects between the decision and the effect.
+        /// The changes elsewhere in the same objects between decision and effect.
         meanwhile: Vec<Difference>,
     },
     /// The namespace was observed gone, or never was.
@@ -111,22 +111,22 @@ pub enum RunnerEvent {
     },
 }
 
-/// What the recorder answers.
+/// A response of the recorder to a runner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Claimed {
     /// A job under a lease; none when there was none in time.
     Leased {
-        /// The job.
+        /// The job and its lease, or `None`.
         job: Option<Box<LeasedJob>>,
     },
-    /// The lease stands.
+    /// The lease is still in effect.
     Lease {
         /// The job was cancelled: stop before the next effect.
         cancelled: bool,
     },
     /// The lease is over.
     Released,
-    /// It is durable.
+    /// The event is durable.
     Recorded(Recorded),
 }

@@ -1,5 +1,5 @@
-//! Whether a question can be answered at all: enough enrolled people may sign it. A question that
-//! cannot is a denial at once, with the remedy. Never weighs what policy said.
+//! Checks that a question can be answered at all: enough enrolled people may sign it. A question
+//! that cannot is a denial at once, with the remedy. Never weighs the decision of policy.
 
 use super::judge::Verdict;
 use crate::model::escape::line;
@@ -10,7 +10,7 @@ use crate::policy::approval::eligible;
 /// The reason code of the denial.
 const RULE: &str = "approval-impossible";
 
-/// The remedy.
+/// The remedy of the denial.
 const NEXT: &str = "An operator enrols an approver: `cofferdam approver add`, then starts \
                     `cofferdam serve` again.";
 

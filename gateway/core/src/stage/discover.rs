@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 #[must_use]
 pub struct RawCall {
-    /// Who, when, in which trace.
+    /// The caller, with time and trace.
     pub caller: Caller,
     /// The tool's name as given.
     pub tool: String,
@@ -43,7 +43,7 @@ impl FoundCall {
         (self.caller, self.tool, self.arguments)
     }
 
-    /// The tool.
+    /// The tool of the call.
     pub fn tool(&self) -> &LoadedTool {
         &self.tool
     }
@@ -66,10 +66,10 @@ impl Visible {
         }
         json::strict_into::<Vec<String>>(output.as_bytes())
             .map(|names| Self(names.into_iter().collect()))
-            .map_err(|fault| VisibleError(fault.to_string()))
+            .map_err(|error| VisibleError(error.to_string()))
     }
 
-    /// Whether a tool is among them.
+    /// True if a tool is among them.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains(name)
     }

@@ -1,4 +1,4 @@
-//! What changed between the state that was approved and the state now, in words for people. Decides
+//! The differences between the approved state and the state now, in words for people. Decides
 //! nothing: two previews are the same when their digests are.
 
 use crate::model::difference::Difference;
@@ -17,11 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 const KEPT: usize = 64;
 
 impl Difference {
-    /// Whether it is outside what an approval of this plan is over: the object's UID, the plan's
+    /// True if it is outside what an approval of this plan is over: the object's UID, the plan's
     /// own fields and, for a delete, the whole object.
     fn is_outside(&self, now: &PreviewedOperation) -> bool {
-        // Of a delete nothing is there afterwards. A file that is not read stops no call about
-        // another.
+        // After a delete the object is absent. A file that is not read stops no call about another
+        // file.
         if self.is_of_another_file() {
             return true;
         }
@@ -29,7 +29,7 @@ impl Difference {
             && !now.after.is_empty()
     }
 
-    /// Whether it says of the object only that a file beside it is not read.
+    /// True if it says of the object only that a file beside it is not read.
     pub fn is_of_another_file(&self) -> bool {
         matches!(&self.what, Drifted::Remarked(remark) if remark.kind == RemarkKind::Unread)
     }
@@ -43,7 +43,7 @@ impl Difference {
     }
 }
 
-/// What differs of one operation, by what that means.
+/// The differences of one operation, by their effect on an approval.
 #[derive(Debug, Default, PartialEq)]
 pub struct Compared {
     /// It is not what was approved any more.
@@ -52,8 +52,8 @@ pub struct Compared {
     pub outside: Vec<Difference>,
 }
 
-/// Compares a fresh look with what was approved. What an approval is over has to be the same;
-/// answers what of the same objects was changed elsewhere. The error is a sentence.
+/// Compares a new preview with the approved one. The approved parts have to be the same. Returns
+/// the changes elsewhere in the same objects. The error is a sentence.
 pub fn agree(
     approved: &str,
     digest: PreviewDigest,
@@ -138,8 +138,8 @@ fn of_operation(approved: &PreviewedOperation, now: &PreviewedOperation) -> Vec<
         let kept = approved.rest.fields.as_ref().zip(now.rest.fields.as_ref());
         let rest = kept.map(|(approved, now)| differing(approved, now)).unwrap_or_default();
         if now.after.is_empty() && !rest.is_empty() {
-            // Of a delete every field is in the rest, by its own path; what describes the object
-            // says the same once more.
+            // Every field of a deleted object is in the rest, by its own path; the fields that
+            // describe the object would repeat it.
             found.clear();
         }
         if found.is_empty() && rest.is_empty() {

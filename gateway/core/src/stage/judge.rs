@@ -52,21 +52,21 @@ pub struct ApprovalNeeded {
     rule: ApprovalRule,
 }
 
-/// What policy says of a plan alone.
+/// The result of the precheck, over the plan alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Precheck {
     /// The rules that let it through so far.
     pub reasons: Vec<Reason>,
 }
 
-/// What became of a plan.
+/// The verdict over a plan and its preview.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It may run.
+    /// The plan may run.
     Approved(ApprovedPlan),
     /// People have to sign.
     Needed(ApprovalNeeded),
-    /// It may not.
+    /// The plan may not run.
     Denied(PreviewedPlan, Denial),
 }
 
@@ -158,7 +158,7 @@ fn weigh(
         // circles.
         (Some(rule), Some(approvals)) => {
             let why = match approvals.shortcoming(&rule) {
-                Some(fault) => fault,
+                Some(error) => error,
                 None => format!(
                     "{} of {} signatures are there of people whom policy names",
                     approvals.approvers().len(),
@@ -196,7 +196,7 @@ pub fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
         return Err(malformed("the answer is too long"));
     }
     let output: Output =
-        json::strict_into(output.as_bytes()).map_err(|fault| malformed(&fault.to_string()))?;
+        json::strict_into(output.as_bytes()).map_err(|error| malformed(&error.to_string()))?;
     if output.schema != OUTPUT_SCHEMA {
         return Err(malformed("the answer is of another schema"));
     }
@@ -265,8 +265,8 @@ fn covered(covers: &[u32], facts: &[OperationFacts]) -> Result<(), Denial> {
     }
 }
 
-/// A denial in the words that an agent may read; where there are none for it, it learns no more
-/// than that.
+/// A denial in words that an agent may read. Without such words, the agent learns that policy
+/// denies, and no more.
 fn denied(reasons: Vec<Reason>) -> Denial {
     let said = reasons.iter().find(|reason| reason.audience == Audience::User);
     let words = |text: &str, otherwise: &str| {
@@ -334,12 +334,12 @@ impl ApprovedPlan {
         &self.asking
     }
 
-    /// The call.
+    /// The id of the call.
     pub fn call(&self) -> &CallId {
         &self.asking.call
     }
 
-    /// Why.
+    /// The reasons of the decision.
     pub fn reasons(&self) -> &[Reason] {
         &self.reasons
     }
@@ -356,12 +356,12 @@ impl ApprovedPlan {
             .map(|changed| format!("{changed}; {UNCHANGED}"))
     }
 
-    /// Whether policy obliges to stop over any change elsewhere in an object.
+    /// True if policy obliges to stop over any change elsewhere in an object.
     pub fn unchanged(&self) -> bool {
         self.unchanged
     }
 
-    /// Until when.
+    /// The time at which the permit expires.
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
@@ -400,12 +400,12 @@ impl ApprovalNeeded {
         &self.asking
     }
 
-    /// Why.
+    /// The reasons of the decision.
     pub fn reasons(&self) -> &[Reason] {
         &self.reasons
     }
 
-    /// Who has to sign.
+    /// The approval rule of the question.
     pub fn rule(&self) -> &ApprovalRule {
         &self.rule
     }

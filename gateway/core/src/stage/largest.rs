@@ -35,22 +35,22 @@ pub struct Largest {
     pub entrypoint: &'static str,
     /// The question, as canonical JSON text of at most [`limit::POLICY_INPUT`] bytes.
     pub question: String,
-    /// What it is, for people: `a plan of 64 operations with 2048 changes`.
+    /// A description for people: `a plan of 64 operations with 2048 changes`.
     pub words: String,
 }
 
-/// What a question has besides the plan.
+/// The parts of a policy input besides the plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker<'a> {
-    /// Who asks.
+    /// The subject of the input.
     pub subject: &'a Subject,
-    /// When and where.
+    /// The time and the place.
     pub context: &'a Context,
     /// Namespaces that the policy knows by name; operations go there where the ceiling permits it.
     pub namespaces: &'a [String],
 }
 
-/// What fills the values of a plan's changes.
+/// The value of each change in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// As many changes as there can be, each with a short value.

@@ -1,5 +1,5 @@
-//! Whether a question to people can still be carried out with what is served now. Compares a stored
-//! job with one trust file; never decides over the plan again, and never looks at a permit.
+//! Checks that a question to people can still be carried out with what is served now. Compares a
+//! stored job with one trust file; never decides over the plan again, and never reads a permit.
 
 use crate::model::document::Document;
 use crate::model::escape::line;
@@ -11,8 +11,8 @@ use crate::stage::plan::PlanError;
 use crate::stage::seal;
 use crate::stage::seal::SealedPlan;
 
-/// What was replaced, narrowed or removed since the question was asked, as one sentence. None while
-/// an approval of the question can be carried out.
+/// The part that was replaced, narrowed or removed since the question was asked, as one sentence.
+/// `None` while an approval of the question can be carried out.
 pub fn outdated(job: &StoredJob, trust: &Trust) -> Option<String> {
     const AFTER: &str = "after a person was asked";
     if job.environment != trust.environment {
@@ -61,22 +61,22 @@ pub fn outdated(job: &StoredJob, trust: &Trust) -> Option<String> {
     match sealed(document, tool, trust) {
         Ok(sealed) if sealed.digest() == job.plan_digest => {}
         Ok(_) => return Some(format!("the plan was sealed in another form {AFTER}")),
-        Err(fault @ (PlanError::Beyond { .. } | PlanError::ExecutorBeyond(_))) => {
+        Err(error @ (PlanError::Beyond { .. } | PlanError::ExecutorBeyond(_))) => {
             return Some(format!(
                 "the ceiling of the tool was narrowed {AFTER}: {}",
-                line(&fault.to_string())
+                line(&error.to_string())
             ));
         }
-        Err(fault @ PlanError::CommandUnknown { .. }) => {
+        Err(error @ PlanError::CommandUnknown { .. }) => {
             return Some(format!(
                 "the command was replaced or removed {AFTER}: {}",
-                line(&fault.to_string())
+                line(&error.to_string())
             ));
         }
-        Err(fault) => {
+        Err(error) => {
             return Some(format!(
                 "the plan is refused by what is served now: {}",
-                line(&fault.to_string())
+                line(&error.to_string())
             ));
         }
     }

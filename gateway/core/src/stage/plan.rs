@@ -27,13 +27,13 @@ pub struct Plan {
     facts: Vec<OperationFacts>,
 }
 
-/// What plans may name besides objects. From one's own trust file: the gateway's at the front, the
-/// runner's in the runner.
+/// The executors and Wasm commands that plans may name. From the reader's own trust file: the
+/// gateway's at the front, the runner's in the runner.
 #[derive(Debug, Clone, Copy)]
 pub struct Accepted<'a> {
-    /// What carries plans out.
+    /// The accepted executors.
     pub executors: &'a [TrustedExecutor],
-    /// What tasks run.
+    /// The accepted Wasm commands.
     pub commands: &'a [TrustedCommand],
 }
 
@@ -59,14 +59,14 @@ pub fn plan<'a>(
     let Accepted { executors, commands } = accepted.into();
     let Draft { summary, executor, operations } = draft;
     let size = json::canonical(&operations)
-        .map_err(|fault| PlanError::Canonical(fault.to_string()))?
+        .map_err(|error| PlanError::Canonical(error.to_string()))?
         .len();
     if size > limit::DRAFT || operations.len() > limit::OPERATIONS {
         return Err(PlanError::Size { operations: operations.len(), bytes: size });
     }
     check_summary(&summary)?;
     let bound =
-        Bound::parse(&tool.ceiling).map_err(|fault| PlanError::Ceiling(fault.to_string()))?;
+        Bound::parse(&tool.ceiling).map_err(|error| PlanError::Ceiling(error.to_string()))?;
     let changes = operations.iter().any(|step| !step.operation.action().looks());
     if changes && operations.iter().any(|step| step.operation.action().looks()) {
         return Err(PlanError::Mixed);
@@ -96,17 +96,17 @@ impl Plan {
         &self.summary
     }
 
-    /// What shall be done.
+    /// The operations, in plan order.
     pub fn operations(&self) -> &[Step] {
         &self.operations
     }
 
-    /// What the host found each operation to be, in the same order.
+    /// The facts of each operation, in the same order.
     pub fn facts(&self) -> &[OperationFacts] {
         &self.facts
     }
 
-    /// Whether it changes anything.
+    /// True if it changes anything.
     pub fn changes(&self) -> bool {
         self.executor.is_some()
     }

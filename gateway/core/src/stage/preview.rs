@@ -1,6 +1,6 @@
-//! What a plan would change, shown without touching anything. Of what exists nothing is computed
-//! here: the viewer looks, this says what it may answer; what goes into the ephemeral namespace
-//! follows from the plan.
+//! The changes of a plan, shown before any effect. The viewer reads the objects that exist; this
+//! file checks that its response is of the plan. The preview of the run namespace follows from the
+//! plan.
 
 mod ephemeral;
 
@@ -77,12 +77,12 @@ pub fn preview(sealed: SealedPlan, preview: Preview) -> Result<PreviewedPlan, Fo
             }
         }
     }
-    let (text, digest) = preview.seal().map_err(|fault| ForeignPreview(fault.to_string()))?;
+    let (text, digest) = preview.seal().map_err(|error| ForeignPreview(error.to_string()))?;
     Ok(PreviewedPlan { sealed, preview, text, digest })
 }
 
 impl PreviewedPlan {
-    /// The plan.
+    /// The sealed plan.
     pub fn sealed(&self) -> &SealedPlan {
         &self.sealed
     }
@@ -105,7 +105,7 @@ impl PreviewedPlan {
         self.sealed
     }
 
-    /// What it would change.
+    /// The preview of the plan.
     pub fn preview(&self) -> &Preview {
         &self.preview
     }
@@ -115,7 +115,7 @@ impl PreviewedPlan {
         &self.text
     }
 
-    /// The preview's digest.
+    /// The digest of the preview.
     pub fn digest(&self) -> PreviewDigest {
         self.digest
     }

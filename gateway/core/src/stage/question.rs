@@ -30,20 +30,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What stays the same while one call is decided.
+/// The values that stay the same while one call is decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asking {
-    /// The call.
+    /// The id of the call.
     pub call: CallId,
-    /// Who asks.
+    /// The subject of the call.
     pub subject: Subject,
     /// The agent's claim why.
     pub purpose: Option<String>,
-    /// The arguments.
+    /// The canonical arguments.
     pub arguments: Value,
     /// Where: one's own environment.
     pub environment: Environment,
-    /// One's own policy.
+    /// The digest of the reader's own policy.
     pub policy: PolicyDigest,
 }
 
@@ -148,7 +148,7 @@ pub fn context(
 
 fn text<T: Serialize>(question: &T) -> Result<String, Denial> {
     let text = json::canonical(&json!(question))
-        .map_err(|fault| Denial::of("policy-input", fault.to_string()))?;
+        .map_err(|error| Denial::of("policy-input", error.to_string()))?;
     if text.len() > limit::POLICY_INPUT {
         let why = format!(
             "the question to policy has {} bytes; at most {} are asked",

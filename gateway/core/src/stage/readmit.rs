@@ -37,7 +37,7 @@ pub struct Inadmissible {
     /// `executor-unknown`, `command-unknown`, `arguments-malformed`, `plan-refused`,
     /// `plan-differs`, `world-differs`, `approval-missing`, `rejected`, `policy-denies`.
     pub code: &'static str,
-    /// One sentence.
+    /// The cause, in one sentence.
     pub detail: String,
 }
 
@@ -95,7 +95,7 @@ pub fn open(job: StoredJob, trust: &Trust, now: Timestamp) -> Result<Opened<'_>,
         job.permit.as_ref().ok_or_else(|| no("permit-missing", "the job has no permit"))?;
     let permit = signed
         .open(&trust.keys.gateway)
-        .map_err(|fault| no("permit-signature", fault.to_string()))?;
+        .map_err(|error| no("permit-signature", error.to_string()))?;
     if permit.schema != crate::model::permit::PERMIT_SCHEMA {
         return Err(no("permit-signature", "the permit is of another schema"));
     }
@@ -138,7 +138,7 @@ pub fn open(job: StoredJob, trust: &Trust, now: Timestamp) -> Result<Opened<'_>,
         ));
     }
     let arguments = json::strict(job.arguments.as_bytes())
-        .map_err(|fault| no("arguments-malformed", fault.to_string()))?;
+        .map_err(|error| no("arguments-malformed", error.to_string()))?;
     if json::canonical(&arguments).ok().as_deref() != Some(job.arguments.as_str()) {
         return Err(no(
             "arguments-malformed",
@@ -176,12 +176,12 @@ impl<'a> Opened<'a> {
         self.tool
     }
 
-    /// What it is given: canonical JSON text.
+    /// The arguments as canonical JSON text.
     pub fn arguments(&self) -> &str {
         &self.job.arguments
     }
 
-    /// The call.
+    /// The id of the call.
     pub fn call(&self) -> &CallId {
         &self.job.call
     }
@@ -190,12 +190,12 @@ impl<'a> Opened<'a> {
     pub fn derive(self, draft: Draft) -> Result<Derived<'a>, Inadmissible> {
         let sealed =
             seal::seal(draft, self.tool, self.trust, &self.arguments, &self.trust.environment)
-                .map_err(|fault| {
-                    let code = match fault.code() {
+                .map_err(|error| {
+                    let code = match error.code() {
                         known @ ("executor-unknown" | "command-unknown") => known,
                         _ => "plan-refused",
                     };
-                    no(code, fault.to_string())
+                    no(code, error.to_string())
                 })?;
         if sealed.digest() != self.permit.plan {
             return Err(no(
@@ -226,7 +226,7 @@ impl<'a> Derived<'a> {
         let Self { opened: Opened { job, permit, trust, arguments, .. }, sealed } = self;
         check_time(&permit, now)?;
         let plan = preview::preview(sealed, preview)
-            .map_err(|fault| no("world-differs", fault.to_string()))?;
+            .map_err(|error| no("world-differs", error.to_string()))?;
         let (plan, meanwhile) = plan
             .agreed(&job.preview, permit.preview)
             .map_err(|what| no("world-differs", format!("{what}; ask again")))?;
@@ -242,10 +242,10 @@ impl<'a> Derived<'a> {
         if let (Some(rule), Some(approvals)) = (&job.approval, &approvals)
             && !approvals.satisfy(rule)
         {
-            let fault = approvals.shortcoming(rule);
+            let error = approvals.shortcoming(rule);
             return Err(no(
                 "approval-missing",
-                fault.unwrap_or_else(|| {
+                error.unwrap_or_else(|| {
                     "the signatures are not those that were asked for".to_owned()
                 }),
             ));
@@ -306,33 +306,33 @@ impl LeasedPlan {
         &self.plan
     }
 
-    /// The sealed plan.
+    /// The sealed plan of the job.
     pub fn sealed(&self) -> &SealedPlan {
         self.plan.sealed()
     }
 
-    /// What was permitted over.
+    /// The preview that was permitted.
     pub fn preview(&self) -> &Preview {
         self.plan.preview()
     }
 
-    /// What of the same objects was changed since the decision, outside of what that is over: for
-    /// the outcome.
+    /// The changes of the same objects since the decision, outside the permitted parts: for the
+    /// outcome.
     pub fn meanwhile(&self) -> &[Difference] {
         &self.meanwhile
     }
 
-    /// Whether policy obliges to stop over any change elsewhere in an object, up to the effect.
+    /// True if policy obliges to stop over any change elsewhere in an object, up to the effect.
     pub fn unchanged(&self) -> bool {
         self.unchanged
     }
 
-    /// The call.
+    /// The id of the call.
     pub fn call(&self) -> &CallId {
         &self.permit.call
     }
 
-    /// The plan's digest.
+    /// The digest of the plan.
     pub fn digest(&self) -> PlanDigest {
         self.permit.plan
     }
@@ -342,7 +342,7 @@ impl LeasedPlan {
         &self.permit
     }
 
-    /// Whether it may still begin; asked again right before the permit is consumed.
+    /// True if it may still begin; asked again right before the permit is consumed.
     pub fn is_current(&self, now: Timestamp) -> bool {
         now < self.permit.expires
     }

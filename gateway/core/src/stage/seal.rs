@@ -24,7 +24,7 @@ pub struct SealedPlan {
     digest: PlanDigest,
 }
 
-/// Seals a plan.
+/// Seals a plan: canonical bytes and their digest.
 pub fn hash(
     plan: Plan,
     arguments: &Value,
@@ -47,7 +47,7 @@ pub fn hash(
         environment: environment.clone(),
     };
     let text =
-        json::canonical(&document).map_err(|fault| PlanError::Canonical(fault.to_string()))?;
+        json::canonical(&document).map_err(|error| PlanError::Canonical(error.to_string()))?;
     let digest = PlanDigest::of(text.as_bytes());
     Ok(SealedPlan { plan, text, digest })
 }
@@ -65,27 +65,27 @@ pub fn seal<'a>(
 }
 
 impl SealedPlan {
-    /// Its digest.
+    /// The digest of the plan.
     pub fn digest(&self) -> PlanDigest {
         self.digest
     }
 
-    /// Its canonical JSON.
+    /// The plan as canonical JSON.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What was sealed.
+    /// The plan that was sealed.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// What shall be done.
+    /// The operations, in plan order.
     pub fn operations(&self) -> &[Step] {
         self.plan.operations()
     }
 
-    /// What the host found each operation to be.
+    /// The facts of each operation, in the same order.
     pub fn facts(&self) -> &[OperationFacts] {
         self.plan.facts()
     }

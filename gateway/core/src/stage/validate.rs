@@ -1,6 +1,6 @@
-//! Validate: arguments are held against the tool's schema and become canonical bytes. Everybody
-//! downstream sees only those. Never follows a reference out of a schema, and never runs a pattern
-//! that could take more than linear time.
+//! Validate: arguments are checked against the tool's schema and become canonical bytes. All later
+//! stages see only those. Never follows a reference out of a schema, and never runs a pattern that
+//! could take more than linear time.
 
 use crate::model::escape;
 use crate::tool::schema::ArgumentsError;
@@ -45,7 +45,7 @@ pub(crate) fn again(
     purpose: Option<String>,
 ) -> Result<ValidCall, ArgumentsError> {
     let arguments = json::strict(stored.as_bytes())
-        .map_err(|fault| ArgumentsError::at("", fault.to_string()))?;
+        .map_err(|error| ArgumentsError::at("", error.to_string()))?;
     let (canonical, digest) = canonical(&tool, &arguments)?;
     Ok(ValidCall { caller, tool, arguments, canonical, digest, purpose })
 }
@@ -55,7 +55,7 @@ fn canonical(
     arguments: &Value,
 ) -> Result<(String, ArgumentsDigest), ArgumentsError> {
     let text =
-        json::canonical(arguments).map_err(|fault| ArgumentsError::at("", fault.to_string()))?;
+        json::canonical(arguments).map_err(|error| ArgumentsError::at("", error.to_string()))?;
     if text.len() > limit::ARGUMENTS {
         return Err(ArgumentsError::at(
             "",
@@ -64,7 +64,7 @@ fn canonical(
     }
     tool.input()
         .check(arguments)
-        .map_err(|fault| fault.if_optional(tool.input().value(), arguments))?;
+        .map_err(|error| error.if_optional(tool.input().value(), arguments))?;
     let digest = ArgumentsDigest::of(text.as_bytes());
     Ok((text, digest))
 }
@@ -89,17 +89,17 @@ fn purpose(value: Value) -> Result<Option<String>, ArgumentsError> {
 }
 
 impl ValidCall {
-    /// Who calls.
+    /// The caller of the call.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// The tool.
+    /// The tool of the call.
     pub fn tool(&self) -> &LoadedTool {
         &self.tool
     }
 
-    /// The arguments.
+    /// The validated arguments.
     pub fn arguments(&self) -> &Value {
         &self.arguments
     }
@@ -109,7 +109,7 @@ impl ValidCall {
         &self.canonical
     }
 
-    /// Their digest.
+    /// The digest of the canonical arguments.
     pub fn digest(&self) -> ArgumentsDigest {
         self.digest
     }
@@ -134,10 +134,10 @@ mod tests {
         });
         let schema = crate::tool::schema::Schema::of_input(&schema).unwrap();
         let check = |arguments: Value, remedy: &str| {
-            let fault =
+            let error =
                 schema.check(&arguments).unwrap_err().if_optional(schema.value(), &arguments);
             assert_eq!(
-                fault.reason.split_once("; ").map_or("", |(_, remedy)| remedy),
+                error.reason.split_once("; ").map_or("", |(_, remedy)| remedy),
                 remedy,
                 "{arguments}"
             );

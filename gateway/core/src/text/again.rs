@@ -14,7 +14,7 @@ use crate::model::time::whole_seconds;
 use crate::model::trust::Environment;
 use serde_json::json;
 
-/// What was compared before a call is answered as already done, and what was not.
+/// The scope of the comparison before a call is answered as already done.
 const COMPARED: &str = "The fields that it set are as it left them, and what it deleted is \
                         absent; other fields were not compared.";
 

@@ -1,5 +1,5 @@
-//! What an approver reads, and whose digest they sign. Made from the stored job alone, by the
-//! approver's own command, the gateway and the runner alike. Nothing that changes after the
+//! The text that an approver reads, and whose digest they sign. Made from the stored job alone, by
+//! the approver's own command, the gateway and the runner alike. Nothing that changes after the
 //! question was asked (signatures, permit, the state now) is in it.
 
 mod lines;
@@ -32,9 +32,9 @@ pub enum ShownError {
     /// The plan or the preview is not readable.
     #[error("the job's {what} is not readable: {detail}")]
     Unreadable {
-        /// `plan` or `preview`.
+        /// The broken document: `plan` or `preview`.
         what: &'static str,
-        /// Why.
+        /// The cause, in one sentence.
         detail: String,
     },
     /// A digest that is not of what it stands beside.
@@ -47,14 +47,14 @@ pub enum ShownError {
 pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownError> {
     let unreadable = |what, detail: String| ShownError::Unreadable { what, detail };
     let (document, plan_digest) =
-        Document::read(&job.plan).map_err(|fault| unreadable("plan", fault.to_string()))?;
+        Document::read(&job.plan).map_err(|error| unreadable("plan", error.to_string()))?;
     if plan_digest != job.plan_digest {
         return Err(ShownError::Digest("plan digest"));
     }
     let preview: Preview = json::strict_into(job.preview.as_bytes())
-        .map_err(|fault| unreadable("preview", fault.to_string()))?;
+        .map_err(|error| unreadable("preview", error.to_string()))?;
     let (canonical, preview_digest) =
-        preview.seal().map_err(|fault| unreadable("preview", fault.to_string()))?;
+        preview.seal().map_err(|error| unreadable("preview", error.to_string()))?;
     if preview_digest != job.preview_digest || canonical != job.preview {
         return Err(ShownError::Digest("preview digest"));
     }
@@ -65,7 +65,7 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownError> {
         return Err(ShownError::Digest("tool or environment"));
     }
     let facts = facts::facts_of(&document.operations)
-        .map_err(|fault| unreadable("plan", fault.to_string()))?;
+        .map_err(|error| unreadable("plan", error.to_string()))?;
 
     let mut lines = vec![
         "Cofferdam asks for a person's signature.".to_owned(),
@@ -124,8 +124,8 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownError> {
     Ok((text, digest))
 }
 
-/// What a job would do: a line for each operation, its place and its changes beneath it, long
-/// values shortened. None of a job that cannot be read.
+/// The operations of a job: a line for each with its place, and its changes beneath it, long values
+/// shortened. `None` for a job that cannot be read.
 pub fn would_do(job: &StoredJob) -> Option<Vec<String>> {
     told(job, Extent::SIGNED)
 }
@@ -150,9 +150,9 @@ fn told(job: &StoredJob, extent: Extent) -> Option<Vec<String>> {
     ))
 }
 
-/// What the agent, the tool and the gateway say. Policy's reasons are among them: they come with
-/// the job, and this text is made without a policy. The rule that has to be satisfied is held
-/// against their own policy by gateway and runner.
+/// The words of agent, tool and gateway. The reasons of policy are among them: they come with the
+/// job, and this text is made without a policy. Gateway and runner check the approval rule against
+/// their own policy.
 fn words_of_others(job: &StoredJob, document: &Document) -> Vec<String> {
     let purpose = job.purpose.as_deref().map_or_else(|| "(none given)".to_owned(), legible_quoted);
     let mut lines = vec![

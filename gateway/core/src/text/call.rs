@@ -1,4 +1,5 @@
-//! What an agent reads: all that a model needs is in the text, because clients drop the rest.
+//! The text that an agent reads: all that a model needs is in the text, because clients drop the
+//! rest.
 
 use super::outcome::{changed, unsuccessful};
 use super::told::{Fact, Operation, State, Told};
@@ -13,7 +14,7 @@ use crate::model::trust::Environment;
 use crate::text::difference;
 use serde_json::{Value, json};
 
-/// What to do next when the plan itself has to be another.
+/// The next step where the plan itself has to be another.
 const NEXT_OTHER: &str = "Ask again within what is allowed, or tell your user.";
 
 /// A refusal before there was a job.
@@ -82,8 +83,7 @@ fn withdrawn(job: &JobView) -> Option<Reply> {
     })
 }
 
-/// What became of a withdrawal, as the agent reads it: withdrawn, on its way to a stop, or too
-/// late.
+/// The reply to a withdrawal: withdrawn, on its way to a stop, or too late.
 pub fn withdrawal(job: &JobView) -> Reply {
     let Some(outcome) = job.outcome else {
         let told = on_its_way(job).words(
@@ -123,7 +123,7 @@ pub fn succeeded(job: &JobView) -> Success {
     done(job, State::Done).success()
 }
 
-/// What was done, under this head.
+/// The operations that were done, under this head.
 pub(super) fn done(job: &JobView, state: State) -> Told {
     let done: Vec<_> = job.operations.iter().filter(|record| !record.undo).collect();
     let planned = |index| job.planned.iter().find(|planned| planned.index == index);
@@ -187,7 +187,7 @@ fn on_its_way(job: &JobView) -> Told {
     } else {
         "`job_get` with this id, or the same call again, joins it.".to_owned()
     };
-    told.with(Fact::Lines("progress", None, spoken(job)))
+    told.with(Fact::Lines("progress", None, describe_notes(job)))
         .words("next", "Next", next)
         .with(Fact::Also("phase", json!(job.phase)))
         .with(Fact::Also("outcome", Value::Null))
@@ -205,7 +205,7 @@ fn needed(job: &JobView) -> Fact {
 }
 
 /// Where a job is that has no outcome yet, in one line: for a caller while its call is held.
-pub fn stands(job: &JobView) -> String {
+pub fn describe_phase(job: &JobView) -> String {
     let verb = if job.phase == Phase::AwaitingApproval { "WAITING" } else { "RUNNING" };
     format!("{verb} {} in {}. {}", job.call, line(&job.environment.name), state(job))
 }
@@ -235,7 +235,7 @@ fn cannot(obstacle: &Obstacle) -> String {
 }
 
 /// One note, quoted. `missed`: notes before it that the reader was not told.
-pub fn said(note: &Note, missed: u64) -> String {
+pub fn describe_note(note: &Note, missed: u64) -> String {
     let Said { operation, text, skipped } = &note.said;
     let who = operation.map_or_else(
         || "The executor says".to_owned(),
@@ -249,13 +249,13 @@ pub fn said(note: &Note, missed: u64) -> String {
     format!("{who}{missing}: {}", crate::model::escape::quoted(text))
 }
 
-/// What is kept of a job's notes, a line each.
-pub fn spoken(job: &JobView) -> Vec<String> {
+/// The stored progress notes of a job, a line each.
+pub fn describe_notes(job: &JobView) -> Vec<String> {
     let before = job.progress.first().map_or(0, |note| note.number.saturating_sub(1));
     job.progress
         .iter()
         .zip(std::iter::once(before).chain(std::iter::repeat(0)))
-        .map(|(note, missed)| said(note, missed))
+        .map(|(note, missed)| describe_note(note, missed))
         .collect()
 }
 

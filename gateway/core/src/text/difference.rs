@@ -50,7 +50,7 @@ fn shown(value: &Value) -> String {
     escape::shown(&value.to_string(), VALUE)
 }
 
-/// Differences as one sentence; none where there are none to name.
+/// Differences as one sentence; `None` for no differences.
 pub fn sentence(all: &[Difference]) -> Option<String> {
     let told: Vec<_> = all.iter().take(TOLD).map(ToString::to_string).collect();
     let more = match all.len().saturating_sub(TOLD) {

@@ -8,11 +8,11 @@ use crate::model::job::{Found, JobView, OperationRecord, Planned, Resolution};
 use crate::model::run::Outcome;
 use std::collections::BTreeMap;
 
-/// What is allowed where nothing stands in the way. A key stands for its first call for ever.
+/// The remedy where no obstacle is known. A key belongs to its first call for ever.
 const AGAIN: &str =
     "The same call again, with another idempotency key or none: it is checked and decided again.";
 
-/// What is allowed where the cause is told.
+/// The remedy where the cause is told.
 const ONCE_GONE: &str = "The same call again once that cause is gone, with another idempotency \
                          key or none: it is checked and decided again.";
 
@@ -114,7 +114,7 @@ fn resolved(job: &JobView, resolution: &Resolution) -> Refusal {
     }
 }
 
-/// What of a job stands that ended otherwise than by success: the second line.
+/// The effects of a job that ended otherwise than by success: the second line.
 pub fn changed(job: &JobView, outcome: Outcome) -> Changed {
     if job.environment.is_cluster() {
         in_cluster(job, outcome)
@@ -137,10 +137,10 @@ fn in_directory(records: &[OperationRecord], outcome: Outcome) -> Changed {
     }
 }
 
-/// Every effect is visible at once: what was done and not undone stands, however the job ended.
-/// What was begun and has no end is known not to have happened unless the runner says that it
-/// cannot know. What an operation did in the ephemeral namespace goes with it, and is no effect;
-/// what ran there and was let out of it may have changed what it reached.
+/// Every effect is visible at once: an operation that was done and not undone is in effect, however
+/// the job ended. An operation that was begun and has no end did not happen, unless the runner says
+/// that it cannot know. Objects in the run namespace go away with it and are no effect; a program
+/// that ran there with egress may have changed what it reached.
 fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
     let records = &job.operations;
     let planned = |index: u32| job.planned.iter().find(|planned| planned.index == index);
@@ -177,7 +177,7 @@ fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
     }
 }
 
-/// Whether something ran in the ephemeral namespace after a way out of it had been opened, to
+/// True if something ran in the ephemeral namespace after a way out of it had been opened, to
 /// addresses that Cofferdam cannot look at.
 fn was_let_out<'a>(
     records: &[OperationRecord],

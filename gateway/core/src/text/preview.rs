@@ -1,5 +1,5 @@
-//! What an agent reads of a call that changes nothing: the results of a look, or plan, difference,
-//! rights and decision of a preview.
+//! The text that an agent reads of a call that changes nothing: the results of a read, or plan,
+//! difference, rights and decision of a preview.
 
 use super::call::{sentence, signers};
 use super::told::{Fact, Operation, State, Told};
@@ -13,7 +13,7 @@ use crate::model::reason::ApprovalRule;
 use crate::model::trust::Environment;
 use serde_json::{Value, json};
 
-/// What a look showed; a tool that only answers says it in its summary.
+/// The reply with the results of a read; a tool that only answers has its answer in the summary.
 pub fn looked(
     results: Vec<Value>,
     (left_out, given): (&LeftOut, Vec<String>),
@@ -36,17 +36,17 @@ pub fn looked(
     }
 }
 
-/// What policy says of a call that is only shown.
+/// The decision over a call that is only shown.
 pub struct Decided<'a> {
     /// `allow`, `require_approval` or `deny`.
     pub decision: &'static str,
-    /// The rules.
+    /// The rules that decided.
     pub rule: String,
     /// How it is told: `allowed by role-deployer`.
     pub words: String,
     /// Why, where it is not allowed at once.
     pub reason: Option<(&'a str, &'a str)>,
-    /// Who has to sign, where people have to.
+    /// The approval rule, where people have to sign.
     pub approval: Option<&'a ApprovalRule>,
 }
 
@@ -55,7 +55,7 @@ pub struct Decided<'a> {
 pub struct ShownPlan<'a> {
     /// The tool's claim about it.
     pub summary: &'a str,
-    /// Whether it changes anything.
+    /// True if it changes anything.
     pub changes: bool,
     /// Its operations, in order.
     pub facts: &'a [OperationFacts],

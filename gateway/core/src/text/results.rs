@@ -1,6 +1,6 @@
-//! What a look showed, as an agent reads it: each result says of what it is, and fields of the same
-//! list members stand together, member by member, rather than in arrays side by side. Never leaves
-//! a value out.
+//! The results of a read, as an agent reads them: each result names its operation, and fields of
+//! the same list member are together, member by member, not in parallel arrays. Never leaves a
+//! value out.
 
 use crate::model::facts::OperationFacts;
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
-//! What an agent is told of a call that was not refused: a list of facts. Text and structure are
-//! both made from it, because hosts hand a model only one of the two: Claude Code and Codex the
-//! structure, others the text. Never says in one what it does not say in the other.
+//! The reply to a call that was not refused: a list of facts. Text and structure are both made from
+//! it, because hosts hand a model only one of the two: Claude Code and Codex the structure, others
+//! the text. Never says in one what it does not say in the other.
 
 use super::value;
 use crate::model::answer::{Proof, Success};
@@ -53,7 +53,7 @@ impl State {
         }
     }
 
-    /// Whether nothing more comes of the call by itself.
+    /// True if nothing more comes of the call by itself.
     fn complete(&self) -> bool {
         !matches!(self, Self::Waiting | Self::Running | Self::Accepted)
     }
@@ -70,11 +70,11 @@ pub(crate) struct Operation {
     pub marks: Vec<&'static str>,
     /// Where the object is: `team-a/web.yaml:7`; empty where that says nothing.
     pub place: String,
-    /// Fields before.
+    /// The fields before the change.
     pub before: BTreeMap<String, Value>,
     /// Fields after; none where the runner was lost before it could say.
     pub after: Option<BTreeMap<String, Value>>,
-    /// What has to be known besides, a line each.
+    /// Remarks that have to be known, a line each.
     pub remarks: Vec<String>,
 }
 
@@ -83,41 +83,41 @@ pub(crate) struct Operation {
 pub(crate) enum Fact {
     /// A sentence: its name in the structure, its label in the text (none where empty), its words.
     Words(&'static str, &'static str, String),
-    /// Who has to sign, and until when.
+    /// The people that have to sign, and until when.
     Needed { who: String, until: Option<String> },
-    /// What has been done, in the order of the plan.
+    /// The operations that were done, in plan order.
     Done(Vec<Operation>),
-    /// What would be done.
+    /// The operations that would be done.
     Would(Vec<Operation>),
-    /// What policy says: its word, the rules, and how it is told.
+    /// The decision of policy: its effect, the rules, and their words.
     Decided { decision: &'static str, rule: String, words: String },
     /// Files of the tree that were edited.
     Edited(Vec<String>),
     /// Lines under a name, with a title where there is one.
     Lines(&'static str, Option<&'static str>, Vec<String>),
-    /// What a look showed.
+    /// The results of a read.
     Results(Vec<Value>),
-    /// What a look left out, because nothing there is certain.
+    /// The parts that a read left out because they cannot be relied on.
     LeftOut(LeftOut),
     /// For programs alone: an older name of something that another fact says.
     Also(&'static str, Value),
 }
 
-/// Of an effect that its runner could not record any more, and that the next one found there.
+/// Said of an effect that its runner could not record, and that the next runner found.
 const UNRECORDED: &str =
     "found done, as it was approved; its runner was lost before it could say so";
 
 /// Where a task's result is in the state after it.
 const RESULT: &str = "result";
 
-/// What a tree's change is not: the agent must not tell its user that anything runs otherwise by
-/// now.
+/// The limits of a change to a tree: the agent must not tell its user that a program runs otherwise
+/// by now.
 const NOT_YET: &str = "not committed, not rolled out";
 
-/// Of a call that was found done.
+/// Said of a call that was found done.
 const NOTHING_NOW: &str = "nothing was done now";
 
-/// Of a call whose idempotency key stands for an earlier one.
+/// Said of a call whose idempotency key belongs to an earlier call.
 const BY_KEY: &str = "by the earlier call with this idempotency key";
 
 /// All that an agent is told.
@@ -135,14 +135,14 @@ impl Told {
         Self { state, proof, environment: line(&environment.name), facts: Vec::new() }
     }
 
-    /// One more fact.
+    /// Adds one fact to the reply.
     #[must_use]
     pub fn with(mut self, fact: Fact) -> Self {
         self.facts.push(fact);
         self
     }
 
-    /// One more sentence; an empty one is none.
+    /// Adds one sentence; an empty one is left out.
     #[must_use]
     pub fn words(self, name: &'static str, label: &'static str, words: impl Into<String>) -> Self {
         let words = words.into();
@@ -323,8 +323,8 @@ impl Operation {
         let mut lines = vec![Line { weight: Weight::Name, text: self.named(), instead }];
         match &self.after {
             Some(after) => {
-                // What a task was given is the agent's own; said again, a large input would take
-                // the place of the result.
+                // A task's input is the agent's own; repeated, a large input would take the place
+                // of the result.
                 let found =
                     after.iter().filter(|(path, _)| !path.starts_with(TASK) && *path != RESULT);
                 let found = found.map(|(path, value)| (path.clone(), value.clone())).collect();
@@ -368,14 +368,14 @@ impl Operation {
     }
 }
 
-/// What is left out first when all of it would be too long.
+/// The order in which parts are left out when the text would be too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
     /// A value that the agent named or can look at.
     Value,
-    /// What an operation is called besides its number.
+    /// The name of an operation besides its number.
     Name,
-    /// What is nowhere else: results of tasks, and what is found again by.
+    /// Parts that are nowhere else: results of tasks, and the names to find them again.
     Needed,
 }
 

@@ -1,6 +1,6 @@
-//! Whether an environment can ever carry out what a ceiling permits. A folder of manifests has no
-//! API server and no node: it has objects that are read, listed, patched and deleted, and runs
-//! accepted Wasm commands. Never decides over a call: policy does, over the tools that are left.
+//! Checks that an environment can carry out a ceiling at all. A folder of manifests has no API
+//! server and no node: it has objects that are read, listed, patched and deleted, and runs accepted
+//! Wasm commands. Never decides over a call: policy does, over the tools that are left.
 
 use crate::model::ceiling::Ceiling;
 use crate::model::ceiling::Grant;
@@ -10,12 +10,12 @@ use crate::model::trust::Trust;
 /// Kinds that only a running cluster has objects of: no manifest is one.
 const CLUSTERS_OWN: [&str; 1] = ["Event"];
 
-/// Whether at least one plan under this ceiling can be carried out here.
+/// True if at least one plan under this ceiling can be carried out here.
 pub fn able(ceiling: &Ceiling, trust: &Trust) -> bool {
     if trust.environment.is_cluster() || ceiling.grants.is_empty() {
         return true;
     }
-    // What runs is beside the point where the same plans change or show objects.
+    // A task does not count where the same plans change or show objects.
     let (runs, objects): (Vec<_>, Vec<_>) = ceiling
         .grants
         .iter()

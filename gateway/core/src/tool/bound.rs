@@ -22,22 +22,22 @@ pub enum CeilingError {
     #[error("the ceiling has too many {0}; a reviewer has to be able to read it")]
     TooMany(&'static str),
     /// A kind that no plan may name.
-    #[error("line {line} of the ceiling: {fault}")]
+    #[error("line {line} of the ceiling: {error}")]
     Kind {
         /// Which line, from 0.
         line: usize,
-        /// Why.
+        /// The cause, from the kind table.
         #[source]
-        fault: KindError,
+        error: KindError,
     },
-    /// An invalid path.
-    #[error("line {line} of the ceiling: {fault}")]
+    /// The path of a field is not valid.
+    #[error("line {line} of the ceiling: {error}")]
     Path {
         /// Which line, from 0.
         line: usize,
-        /// Why.
+        /// The cause, from the path's parser.
         #[source]
-        fault: PathError,
+        error: PathError,
     },
     /// A namespace that is neither a name, nor a prefix with `*`, nor `*`.
     #[error(
@@ -47,27 +47,27 @@ pub enum CeilingError {
     Namespace {
         /// Which line, from 0.
         line: usize,
-        /// What was given.
+        /// The text as it was given.
         given: String,
     },
-    /// Fields where there are none, or none where there must be some.
+    /// A line has fields where its action takes none, or lacks them where it needs some.
     #[error("line {line} of the ceiling: `{action}` needs {needs}")]
     Fields {
         /// Which line, from 0.
         line: usize,
-        /// The action.
+        /// The action of the line.
         action: Action,
-        /// What it needs.
+        /// The fields that the action needs.
         needs: &'static str,
     },
 }
 
-/// A namespace pattern.
+/// A pattern for namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Namespaces {
     /// Every namespace that is not protected.
     Any,
-    /// Those beginning so.
+    /// The namespaces with this prefix.
     Prefix(String),
     /// This one; empty for the ephemeral one.
     Exact(String),
@@ -90,7 +90,7 @@ impl Namespaces {
         }
     }
 
-    /// Whether this pattern permits a namespace.
+    /// True if this pattern permits a namespace.
     fn permits(&self, namespace: &str) -> bool {
         match self {
             Self::Any => namespace != EPHEMERAL,
@@ -99,7 +99,7 @@ impl Namespaces {
         }
     }
 
-    /// Whether this pattern permits all that the other does.
+    /// True if this pattern permits all that the other does.
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (pattern, Self::Exact(name)) => pattern.permits(name),
@@ -110,7 +110,7 @@ impl Namespaces {
     }
 }
 
-/// One line, read.
+/// One parsed line of a ceiling.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) grant: Grant,
@@ -131,7 +131,7 @@ impl Line {
     }
 }
 
-/// A ceiling, read.
+/// A parsed ceiling.
 #[derive(Debug, Clone)]
 pub struct Bound {
     pub(super) lines: Vec<Line>,
@@ -139,7 +139,7 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Reads a ceiling.
+    /// Parses a ceiling, line by line.
     pub fn parse(ceiling: &Ceiling) -> Result<Self, CeilingError> {
         if ceiling.grants.len() > GRANTS || ceiling.executors.len() > ENTRIES {
             return Err(CeilingError::TooMany("lines"));
@@ -149,23 +149,23 @@ impl Bound {
         Ok(Self { lines: lines?, executors: ceiling.executors.clone() })
     }
 
-    /// Whether any line reaches this namespace.
+    /// True if any line reaches this namespace.
     pub fn reaches(&self, namespace: &str) -> bool {
         self.lines.iter().any(|line| line.reaches(namespace))
     }
 
-    /// Whether any line is for this kind in this namespace.
+    /// True if any line is for this kind in this namespace.
     pub fn names(&self, kind: &str, namespace: &str) -> bool {
         self.lines.iter().any(|line| line.grant.kind == kind && line.reaches(namespace))
     }
 
-    /// Whether plans may name this executor.
+    /// True if plans may name this executor.
     pub fn permits_executor(&self, name: &str) -> bool {
         self.executors.iter().any(|executor| executor == name)
     }
 
-    /// What no line permits of an operation, as the line that is missing; none when all of it is
-    /// permitted. `namespace` is [`EPHEMERAL`] for the job's own.
+    /// The part of an operation that no line permits, as the missing line; `None` when all of it is
+    /// permitted. `namespace` is [`EPHEMERAL`] for the run's own.
     pub fn missing(
         &self,
         action: Action,
@@ -196,7 +196,7 @@ fn read(line: usize, grant: &Grant) -> Result<Line, CeilingError> {
         return Err(CeilingError::TooMany("namespaces or fields in one line"));
     }
     kind::find(&grant.group, &grant.version, &grant.kind)
-        .map_err(|fault| CeilingError::Kind { line, fault })?;
+        .map_err(|error| CeilingError::Kind { line, error })?;
     let needs = match grant.action {
         Action::Delete | Action::Task | Action::Logs if !grant.fields.is_empty() => {
             Some("no fields")
@@ -216,7 +216,7 @@ fn read(line: usize, grant: &Grant) -> Result<Line, CeilingError> {
     let fields: Result<Vec<_>, _> = grant
         .fields
         .iter()
-        .map(|text| FieldPath::parse(text).map_err(|fault| CeilingError::Path { line, fault }))
+        .map(|text| FieldPath::parse(text).map_err(|error| CeilingError::Path { line, error }))
         .collect();
     let namespaces: Result<Vec<_>, _> = grant
         .namespaces

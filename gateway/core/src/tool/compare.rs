@@ -20,11 +20,11 @@ pub enum Width {
 /// The comparison, with the lines that differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
-    /// How it stands.
+    /// The new width, against the old one.
     pub width: Width,
-    /// What is permitted now and was not.
+    /// The lines that are permitted now and were not.
     pub added: Vec<String>,
-    /// What was permitted and is no more.
+    /// The lines that were permitted and are no more.
     pub removed: Vec<String>,
 }
 
@@ -54,8 +54,8 @@ pub fn compare(accepted: &Ceiling, new: &Ceiling) -> Result<Comparison, CeilingE
     Ok(Comparison { width, added, removed })
 }
 
-/// What `these` permit that no single line of `those` does. Namespace and field are taken together:
-/// a line that permits the field elsewhere does not permit it here.
+/// The lines of `these` that no single line of `those` permits. Namespace and field are taken
+/// together: a line that permits the field elsewhere does not permit it here.
 fn beyond(these: &Bound, those: &Bound) -> Vec<String> {
     let mut lines = Vec::new();
     for line in &these.lines {

@@ -1,5 +1,5 @@
-//! What follows from a ceiling: the facts policy and agents are told of a tool, computed by the
-//! host, never claimed by the tool.
+//! The facts of a tool that follow from its ceiling, for policy and agents: computed by the host,
+//! never claimed by the tool.
 
 use crate::model::ceiling::Ceiling;
 use crate::model::facts::{Resource, ToolFacts};
@@ -26,19 +26,19 @@ pub fn resource(tool: &TrustedTool) -> Resource {
     Resource { kind: "tool".to_owned(), id: tool.name.clone(), properties: facts(tool) }
 }
 
-/// Whether plans under this ceiling only ever look.
+/// True if plans under this ceiling only ever look.
 pub fn read_only(ceiling: &Ceiling) -> bool {
     ceiling.grants.iter().all(|grant| grant.action.looks())
 }
 
-/// Whether a plan under this ceiling could remove what undoing it would not bring back: an object
+/// True if a plan under this ceiling could remove what undoing it would not bring back: an object
 /// with its identity and all it owned. A changed or removed field is in the record with its value
 /// before, and `removes_field` says of each operation whether it does that.
 pub fn destructive(ceiling: &Ceiling) -> bool {
     ceiling.grants.iter().any(|grant| grant.action == Action::Delete)
 }
 
-/// Whether the same call again has no further effect, as far as a ceiling can tell: a patch may
+/// True if the same call again has no further effect, as far as a ceiling can tell: a patch may
 /// carry a time that the runner fills in.
 pub fn idempotent(ceiling: &Ceiling) -> bool {
     ceiling.grants.iter().all(|grant| grant.action.looks() || grant.action == Action::Delete)

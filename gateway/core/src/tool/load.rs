@@ -25,7 +25,7 @@ const EXAMPLES: usize = 32;
 /// Why a tool is not loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// Not accepted.
+    /// The tool was not accepted.
     #[error(
         "the tool `{0}` is not in the trust file; an operator accepts it with `cofferdam accept \
          FILE`"
@@ -37,9 +37,9 @@ pub enum LoadError {
          `cofferdam inspect FILE`, then accept it again"
     )]
     Differs {
-        /// Its name.
+        /// The name of the tool.
         name: String,
-        /// What differs.
+        /// The part that differs.
         what: &'static str,
     },
     /// The trust file gives it more than it declares.
@@ -48,47 +48,47 @@ pub enum LoadError {
          trust file"
     )]
     Wider {
-        /// Its name.
+        /// The name of the tool.
         name: String,
-        /// The lines.
+        /// The lines that were not accepted.
         added: String,
     },
     /// An invalid name, version, title or description.
     #[error("the tool's {what} is not {wanted}")]
     Text {
-        /// Which.
+        /// The sort of version.
         what: &'static str,
-        /// What it should be.
+        /// The version that is needed.
         wanted: String,
     },
-    /// An invalid ceiling.
-    #[error("the tool `{name}`: {fault}")]
+    /// The ceiling of the tool is not valid.
+    #[error("the tool `{name}`: {error}")]
     Ceiling {
-        /// Its name.
+        /// The name of the tool.
         name: String,
-        /// Why.
+        /// The cause, with the line.
         #[source]
-        fault: CeilingError,
+        error: CeilingError,
     },
-    /// An invalid schema.
-    #[error("the tool `{name}`, {which} schema: {fault}")]
+    /// A schema of the tool is not valid.
+    #[error("the tool `{name}`, {which} schema: {error}")]
     Schema {
-        /// Its name.
+        /// The name of the tool.
         name: String,
-        /// `input` or `output`.
+        /// The schema: `input` or `output`.
         which: &'static str,
-        /// Why.
+        /// The cause, in one sentence.
         #[source]
-        fault: SchemaError,
+        error: SchemaError,
     },
     /// An example that does not hold.
     #[error("the tool `{name}`, example `{title}`: {reason}")]
     Example {
-        /// Its name.
+        /// The name of the tool.
         name: String,
-        /// The example's title.
+        /// The title of the example.
         title: String,
-        /// Why.
+        /// The cause, in one sentence.
         reason: String,
     },
     /// Two tools of one name.
@@ -125,31 +125,31 @@ impl LoadedTool {
         }
         let (input, output) = check_definition(&definition)?;
         let compared = compare::compare(&definition.ceiling, &trusted.ceiling)
-            .map_err(|fault| LoadError::Ceiling { name: name.clone(), fault })?;
+            .map_err(|error| LoadError::Ceiling { name: name.clone(), error })?;
         if compared.width == Width::Wider {
             return Err(LoadError::Wider { name, added: compared.added.join("; ") });
         }
         let listed = Schema::of_output(&schema::listed(output.value()));
-        let listed = listed.map_err(|fault| LoadError::Schema { name, which: "output", fault })?;
+        let listed = listed.map_err(|error| LoadError::Schema { name, which: "output", error })?;
         Ok(Self { definition, trusted: trusted.clone(), input, output, listed })
     }
 
-    /// Its name.
+    /// The name of the tool.
     pub fn name(&self) -> &str {
         &self.trusted.name
     }
 
-    /// Its component.
+    /// The digest of its component.
     pub fn digest(&self) -> ComponentDigest {
         self.trusted.digest
     }
 
-    /// What was accepted of it.
+    /// The entry of the tool in the trust file.
     pub fn trusted(&self) -> &TrustedTool {
         &self.trusted
     }
 
-    /// What it says it is.
+    /// The definition that the tool gives of itself.
     pub fn definition(&self) -> &Definition {
         &self.definition
     }
@@ -201,14 +201,14 @@ pub fn check_definition(definition: &Definition) -> Result<(Schema, Schema), Loa
     texts(definition)?;
     let name = || definition.name.clone();
     Bound::parse(&definition.ceiling)
-        .map_err(|fault| LoadError::Ceiling { name: name(), fault })?;
-    let input = Schema::of_input(&definition.input_schema).map_err(|fault| LoadError::Schema {
+        .map_err(|error| LoadError::Ceiling { name: name(), error })?;
+    let input = Schema::of_input(&definition.input_schema).map_err(|error| LoadError::Schema {
         name: name(),
         which: "input",
-        fault,
+        error,
     })?;
     let output = Schema::of_output(&definition.output_schema)
-        .map_err(|fault| LoadError::Schema { name: name(), which: "output", fault })?;
+        .map_err(|error| LoadError::Schema { name: name(), which: "output", error })?;
     if definition.examples.is_empty() || definition.examples.len() > EXAMPLES {
         let wanted = format!("1 to {EXAMPLES}: they are what reviewers read first");
         return Err(LoadError::Text { what: "number of examples", wanted });
@@ -222,9 +222,9 @@ pub fn check_definition(definition: &Definition) -> Result<(Schema, Schema), Loa
         if escape::unseen(&example.title).is_some() {
             return Err(bad("its title has characters that cannot be seen".to_owned()));
         }
-        input.check(&example.arguments).map_err(|fault| bad(format!("arguments {fault}")))?;
+        input.check(&example.arguments).map_err(|error| bad(format!("arguments {error}")))?;
         serde_json::from_value::<Draft>(example.draft.clone())
-            .map_err(|fault| bad(format!("its draft is not readable: {fault}")))?;
+            .map_err(|error| bad(format!("its draft is not readable: {error}")))?;
     }
     Ok((input, output))
 }

@@ -24,10 +24,10 @@ pub const SCHEMA: usize = 32 * 1024;
 /// number.
 const PATTERN: usize = 1 << 20;
 
-/// The one dialect.
+/// The one dialect that is taken.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// A compiled schema.
+/// A schema, compiled for checks.
 #[derive(Debug)]
 pub struct Schema {
     value: Value,
@@ -37,13 +37,13 @@ pub struct Schema {
 /// Why a schema is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// Too large.
+    /// The schema is too large.
     #[error("the schema has {0} bytes; at most {SCHEMA} are accepted")]
     Size(usize),
     /// Arguments and results are objects.
     #[error("the schema's root needs `\"type\": \"object\"`")]
     Root,
-    /// Another dialect.
+    /// The schema names another dialect.
     #[error("the schema names the dialect `{0}`; leave `$schema` out or write `{DIALECT}`")]
     Dialect(String),
     /// A reference outside itself.
@@ -61,7 +61,7 @@ pub enum SchemaError {
          combinators out"
     )]
     Applied,
-    /// A secret argument.
+    /// An argument would be a secret.
     #[error(
         "the schema marks an argument `writeOnly`; secrets cannot be sealed to the runner yet, so \
          leave it out and reference a Secret by name"
@@ -70,7 +70,7 @@ pub enum SchemaError {
     /// The host's own argument.
     #[error("the schema names `{PURPOSE}`; that argument is the host's, give yours another name")]
     Purpose,
-    /// Not a schema.
+    /// The text is not a JSON Schema.
     #[error("the schema does not compile: {0}")]
     Compile(String),
 }
@@ -88,7 +88,7 @@ impl Schema {
 
     fn compile(value: &Value) -> Result<Self, SchemaError> {
         let size =
-            json::canonical(value).map_err(|fault| SchemaError::Compile(fault.to_string()))?.len();
+            json::canonical(value).map_err(|error| SchemaError::Compile(error.to_string()))?.len();
         if size > SCHEMA {
             return Err(SchemaError::Size(size));
         }
@@ -101,7 +101,7 @@ impl Schema {
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN))
             .offline()
             .build(value)
-            .map_err(|fault| SchemaError::Compile(fault.to_string()))?;
+            .map_err(|error| SchemaError::Compile(error.to_string()))?;
         Ok(Self { value: value.clone(), validator })
     }
 
@@ -130,25 +130,25 @@ impl Schema {
         value
     }
 
-    /// Holds a value against it; the fault is the first one.
+    /// Holds a value against it; the error is the first one.
     pub fn check(&self, value: &Value) -> Result<(), ArgumentsError> {
-        self.validator.validate(value).map_err(|fault| self.fault(&fault))
+        self.validator.validate(value).map_err(|error| self.error(&error))
     }
 
-    /// Every fault of a value.
+    /// Every error of a value.
     pub(crate) fn faults(&self, value: &Value) -> Vec<ArgumentsError> {
-        self.validator.iter_errors(value).map(|fault| self.fault(&fault)).collect()
+        self.validator.iter_errors(value).map(|error| self.error(&error)).collect()
     }
 
-    fn fault(&self, fault: &jsonschema::ValidationError<'_>) -> ArgumentsError {
+    fn error(&self, error: &jsonschema::ValidationError<'_>) -> ArgumentsError {
         ArgumentsError {
-            path: fault.instance_path().to_string(),
-            reason: words::reason(fault, &self.value),
+            path: error.instance_path().to_string(),
+            reason: words::reason(error, &self.value),
         }
     }
 }
 
-/// Whether the root, or anything that is applied to the root, speaks of `purpose`.
+/// True if the root, or anything that is applied to the root, speaks of `purpose`.
 fn names_purpose(schema: &Value) -> bool {
     let property = ["properties", "dependentSchemas", "dependentRequired"]
         .iter()
@@ -196,7 +196,7 @@ mod tests {
 
     fn check(schema: Value, expect: &str) {
         let got = Schema::of_input(&schema)
-            .map_or_else(|fault| fault.to_string(), |_| "compiled".to_owned());
+            .map_or_else(|error| error.to_string(), |_| "compiled".to_owned());
         assert!(got.contains(expect), "{got}");
     }
 

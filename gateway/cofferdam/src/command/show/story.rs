@@ -17,7 +17,7 @@ use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
 use cofferdam_core::model::subject::Subject;
 use cofferdam_core::protocol::operator_recorder::StoryEntry;
 use cofferdam_core::text::difference;
-use cofferdam_core::text::{changed, named, needed, rights, seconds, spoken, would_do};
+use cofferdam_core::text::{changed, named, needed, rights, seconds, describe_notes, would_do};
 use serde_json::Value;
 
 /// Everything that the recorder knows of a call.
@@ -223,7 +223,7 @@ fn done(story: &Story<'_>) -> Vec<String> {
     }
     // For a successful job, only the result is shown.
     if view.outcome != Some(Outcome::Succeeded) {
-        lines.extend(spoken(view));
+        lines.extend(describe_notes(view));
     }
     if let Some(outcome) = view.outcome {
         let detail = if view.detail.is_empty() {

@@ -250,8 +250,8 @@ fn a_new_key_is_a_new_call_and_the_same_key_the_first_outcome() {
 #[test]
 fn a_delete_that_was_done_is_told_and_a_question_is_joined() {
     let host = Bench::new();
-    let waiting = called(&host, scale("team-a", -1), None);
-    assert_eq!(called(&host, scale("team-a", -1), None), waiting);
+    let waiting = called(&host, scale("team-a", DELETES), None);
+    assert_eq!(called(&host, scale("team-a", DELETES), None), waiting);
     let asked = host.jobs.lock().unwrap()[0].0.clone();
     let signed = host.sign(&asked, "bob", Verdict::Approve);
     host.jobs.lock().unwrap()[0].0.statements.push(signed);
@@ -265,11 +265,11 @@ fn a_delete_that_was_done_is_told_and_a_question_is_joined() {
         "{}",
         text(&followed)
     );
-    let again = text(&called(&host, scale("team-a", -1), None));
+    let again = text(&called(&host, scale("team-a", DELETES), None));
     assert!(again.starts_with("ALREADY DONE as baa"), "{again}");
     host.meddle("team-a", 3);
     assert!(
-        text(&called(&host, scale("team-a", -1), None)).starts_with("WAITING"),
+        text(&called(&host, scale("team-a", DELETES), None)).starts_with("WAITING"),
         "it was made again"
     );
 }

@@ -74,12 +74,12 @@ fn script(c: char) -> Option<Script> {
     })
 }
 
-/// Whether it belongs to a word.
+/// True if it belongs to a word.
 fn in_word(c: char) -> bool {
     !is_unseen(c) && (c.is_alphanumeric() || (!c.is_ascii() && script(c).is_some()))
 }
 
-/// Whether a word is what it seems: letters of one script, and not of look-alikes alone.
+/// True if a word is what it seems: letters of one script, and not of look-alikes alone.
 fn is_honest(word: &str) -> bool {
     if word.is_ascii() {
         return true;
@@ -89,7 +89,7 @@ fn is_honest(word: &str) -> bool {
     of.is_some() && letters().all(|c| script(c) == of) && !letters().all(|c| lookalike(c).is_some())
 }
 
-/// Whether a sign that is no letter and not of ASCII is shown as it is: neither an arrow nor a
+/// True if a sign that is no letter and not of ASCII is shown as it is: neither an arrow nor a
 /// quotation mark, which could pose as ours, nor a form of a sign of ASCII.
 fn is_plain_sign(before: Option<char>, c: char, after: Option<char>) -> bool {
     // A dash in a name could be taken for a hyphen.
@@ -165,7 +165,8 @@ pub fn legible_json(value: &Value) -> String {
     }
 }
 
-/// What the characters are that a legible text has as `\u{…}`, each once, in the order of the text.
+/// The legend of a legible text: the name of each character that it shows as `\u{…}`, each once, in
+/// the order of the text.
 pub fn legend(legible: &str) -> Vec<String> {
     let mut found: Vec<char> = Vec::new();
     let mut rest = legible;

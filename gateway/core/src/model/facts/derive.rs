@@ -1,5 +1,5 @@
-//! What the host finds an operation to be: computed from the operation and the pinned kind table,
-//! never claimed by a tool.
+//! The facts of an operation: computed from the operation and the pinned kind table, never claimed
+//! by a tool.
 
 use crate::model::ceiling::EPHEMERAL;
 use crate::model::facts::OperationFacts;
@@ -59,8 +59,8 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
     }
 }
 
-/// What a task runs and what it is given, as changes: policy judges an image by the same rules,
-/// whether a task or a Deployment runs it.
+/// The program and the input of a task, as changes: policy judges an image by the same rules, in a
+/// task and in a Deployment.
 pub(super) fn runs(program: &Program, input: &str, seconds: u32) -> Vec<Change> {
     let change = |path: &str, value: Value| Change { path: path.to_owned(), value: Some(value) };
     let mut changes = match program {
@@ -79,7 +79,7 @@ pub(super) fn runs(program: &Program, input: &str, seconds: u32) -> Vec<Change> 
     changes
 }
 
-/// Whether an operation decides what code runs, by its kind's pod spec and the fields that it
+/// True if an operation decides what code runs, by its kind's pod spec and the fields that it
 /// writes.
 pub fn executes_code(action: Action, pod_spec: &[&str], paths: &[FieldPath]) -> bool {
     match action {
@@ -90,7 +90,7 @@ pub fn executes_code(action: Action, pod_spec: &[&str], paths: &[FieldPath]) -> 
     }
 }
 
-/// Whether writing this field can decide what code runs, for a kind whose pod spec lies there.
+/// True if writing this field can decide what code runs, for a kind whose pod spec lies there.
 pub(crate) fn overwrites_code(pod_spec: &[&str], path: &FieldPath) -> bool {
     if pod_spec.is_empty() {
         return false;

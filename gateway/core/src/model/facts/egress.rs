@@ -36,7 +36,7 @@ const OPEN_V6: [&str; 2] = ["2000::/3", "fc00::/7"];
 /// Single IPv6 addresses of clouds that give out metadata or credentials.
 const CLOSED_V6: [&str; 2] = ["fd00:ec2::254/128", "fd20:ce::254/128"];
 
-/// Checks a destination.
+/// Checks the destination of an egress operation.
 pub(super) fn check(to: &Egress) -> Result<Found, String> {
     if let Egress::Addresses(Addresses { block, port, .. }) = to {
         open(block)?;
@@ -44,7 +44,7 @@ pub(super) fn check(to: &Egress) -> Result<Found, String> {
             return Err("its port is 0; a port is 1 to 65535".to_owned());
         }
     }
-    let path = FieldPath::parse(&path(to)).map_err(|fault| fault.to_string())?;
+    let path = FieldPath::parse(&path(to)).map_err(|error| error.to_string())?;
     Ok(Found { target: target(to), paths: vec![path] })
 }
 
@@ -59,7 +59,7 @@ pub(super) fn target(to: &Egress) -> Target {
     }
 }
 
-/// What policy and people see of it.
+/// The change that policy and people see of the destination.
 pub(super) fn opens(to: &Egress) -> Change {
     let value = match to {
         Egress::Siblings | Egress::NameService => Value::Bool(true),
@@ -70,7 +70,7 @@ pub(super) fn opens(to: &Egress) -> Change {
     Change { path: path(to), value: Some(value) }
 }
 
-/// What ceilings and policies name it by.
+/// The path by which ceilings and policies name the destination.
 fn path(to: &Egress) -> String {
     match to {
         Egress::Siblings | Egress::NameService => format!("{EGRESS}{to}"),
@@ -78,7 +78,7 @@ fn path(to: &Egress) -> String {
     }
 }
 
-/// Whether a run may be let through to a block.
+/// True if a run may be let through to a block.
 fn open(text: &str) -> Result<(), String> {
     let shown = crate::model::escape::line(text);
     let block = Block::parse(text).ok_or_else(|| {

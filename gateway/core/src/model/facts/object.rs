@@ -10,12 +10,12 @@ use crate::model::path::{FieldPath, Segment};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// What the runner fills in.
+/// The member of a value that the runner replaces.
 const HOST: &str = "$host";
 /// The values it knows.
 const HOST_VALUES: [&str; 2] = ["call_id", "started_at"];
-/// What may be written beneath `metadata`: the rest is identity, ownership, or the API server's
-/// own.
+/// The members of `metadata` that a plan may write. The others are identity, ownership, or the API
+/// server's own.
 const METADATA: [&str; 2] = ["annotations", "labels"];
 
 /// Addresses outside the cluster that a Service draws to itself, from every node: other people's
@@ -29,7 +29,7 @@ pub(super) fn patch(changes: &[Change]) -> Result<Vec<FieldPath>, String> {
     }
     let mut paths: Vec<FieldPath> = Vec::with_capacity(changes.len());
     for change in changes {
-        let path = FieldPath::parse(&change.path).map_err(|fault| fault.to_string())?;
+        let path = FieldPath::parse(&change.path).map_err(|error| error.to_string())?;
         if !path.is_exact() {
             return Err(format!("the path `{path}` names more than one field"));
         }
@@ -57,7 +57,7 @@ fn foreign() -> String {
     format!("the field `spec.{FOREIGN}` draws traffic of others to a Service, which no plan does")
 }
 
-/// Whether a field may be written at all.
+/// True if a field may be written at all.
 fn writable(path: &FieldPath) -> Result<(), String> {
     let refuse = || {
         Err(format!("the field `{path}` is identity, ownership or status, which no plan writes"))
@@ -82,7 +82,7 @@ fn writable(path: &FieldPath) -> Result<(), String> {
     }
 }
 
-/// Whether a value may be written: no nulls, which mean different things to different APIs, and
+/// True if a value may be written: no nulls, which mean different things to different APIs, and
 /// only the host's values that there are.
 fn written(value: &Value, path: &FieldPath) -> Result<(), String> {
     match value {
@@ -115,10 +115,10 @@ pub(super) fn apply(place: &Place, object: &Value) -> Result<Found, String> {
     };
     let (api, kind_name) = (text("apiVersion")?, text("kind")?);
     let (group, version) = api.split_once('/').unwrap_or(("", api));
-    let known = kind::find(group, version, kind_name).map_err(|fault| fault.to_string())?;
+    let known = kind::find(group, version, kind_name).map_err(|error| error.to_string())?;
     let namespace = namespace_of(place);
     if namespace != EPHEMERAL {
-        kind::check_namespace(namespace).map_err(|fault| fault.to_string())?;
+        kind::check_namespace(namespace).map_err(|error| error.to_string())?;
     } else if matches!(place, Place::Namespace(_)) {
         return Err("its namespace is empty".to_owned());
     }
@@ -180,7 +180,7 @@ fn check_metadata(metadata: &Map<String, Value>, namespace: &str) -> Result<Stri
     }
     let name =
         metadata.get("name").and_then(Value::as_str).ok_or("its object has no `metadata.name`")?;
-    kind::check_name(name).map_err(|fault| fault.to_string())?;
+    kind::check_name(name).map_err(|error| error.to_string())?;
     Ok(name.to_owned())
 }
 
@@ -214,13 +214,13 @@ fn leaf<'a>(
     value: &'a Value,
     leaves: &mut Vec<(FieldPath, &'a Value)>,
 ) -> Result<(), String> {
-    let path = FieldPath::of(at.to_vec()).map_err(|fault| fault.to_string())?;
+    let path = FieldPath::of(at.to_vec()).map_err(|error| error.to_string())?;
     written(value, &path)?;
     leaves.push((path, value));
     Ok(())
 }
 
-/// What a list's members are called, where a path can find each by its name: one volume mounted
+/// The names of a list's members, where a path can find each by its name. A volume that is mounted
 /// twice has one name twice.
 fn names(items: &[Value]) -> Option<Vec<&str>> {
     let names: Vec<_> =

@@ -20,7 +20,7 @@ pub(super) fn fields(texts: &[String]) -> Result<Vec<FieldPath>, String> {
     }
     let paths: Result<Vec<_>, _> = texts
         .iter()
-        .map(|text| FieldPath::parse(text).map_err(|fault| fault.to_string()))
+        .map(|text| FieldPath::parse(text).map_err(|error| error.to_string()))
         .collect();
     let paths = paths?;
     if let Some(any) = paths.iter().find(|path| path.has_any_key()) {
@@ -44,9 +44,9 @@ pub(super) fn list(
     limit: u32,
 ) -> Result<Found, String> {
     let (group, version, kind_name) = api;
-    let fault = |fault: kind::KindError| fault.to_string();
-    let known = kind::find(group, version, kind_name).map_err(fault)?;
-    kind::check_namespace(namespace).map_err(fault)?;
+    let error = |error: kind::KindError| error.to_string();
+    let known = kind::find(group, version, kind_name).map_err(error)?;
+    kind::check_namespace(namespace).map_err(error)?;
     if !LIST.contains(&limit) {
         return Err(format!("its limit of {limit} is not within 1 to 500"));
     }
@@ -66,7 +66,7 @@ pub(super) fn logs(found: Found, container: Option<&str>, lines: u32) -> Result<
         return Err("logs are a Pod's".to_owned());
     }
     if let Some(name) = container {
-        kind::check_name(name).map_err(|fault| fault.to_string())?;
+        kind::check_name(name).map_err(|error| error.to_string())?;
     }
     if LINES.contains(&lines) {
         Ok(found)

@@ -167,16 +167,16 @@ proptest! {
 fn a_member_that_is_not_there_is_told_with_those_that_are() {
     let mut object =
         json!({"spec": {"containers": [{"name": "web"}, {"name": "metrics"}], "ports": []}});
-    let mut fault = |path: &str| {
+    let mut error = |path: &str| {
         FieldPath::parse(path).unwrap().set(&mut object, Some(json!("x"))).unwrap_err().about("web")
     };
     assert_eq!(
-        fault("spec.containers[name=app].image"),
+        error("spec.containers[name=app].image"),
         "web has no container `app`; it has `web` and `metrics`"
     );
-    assert_eq!(fault("spec.ports[containerPort=80].name"), "web has no port `80`; it has none");
+    assert_eq!(error("spec.ports[containerPort=80].name"), "web has no port `80`; it has none");
     assert_eq!(
-        fault("spec.initContainers[name=app].image"),
+        error("spec.initContainers[name=app].image"),
         "web has no initContainer `app`; it has none"
     );
 }

@@ -42,7 +42,7 @@ impl FieldPath {
     }
 
     /// Changes the value there, or removes it with none. Missing maps on the way are made; a
-    /// missing list member is a fault, except that a path ending in a member appends that
+    /// missing list member is an error, except that a path ending in a member appends that
     /// member. Removing what is not there changes nothing.
     pub fn set(&self, object: &mut Value, value: Option<Value>) -> Result<(), PathError> {
         if !self.is_exact() {

@@ -1,7 +1,6 @@
-//! What a person has to know of a previewed operation besides its values: that another file of the
-//! tree or another object of the cluster has the last word, or that a value is filled in by another
-//! program. The viewer says which
-//! and where; the words are made in `shown/remarks.rs`. Never a sentence of the viewer's own.
+//! Remarks on a previewed operation besides its values: another file of the tree or another object
+//! of the cluster decides a field, or another program fills in a value. The viewer names the remark
+//! and its place; `text/remarks.rs` makes the words. Never a sentence of the viewer's own.
 
 use crate::model::escape;
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ pub const REMARKS: usize = 16;
 /// Characters of each text in a remark: a path in a tree and a line, or an image reference.
 pub const REMARK: usize = 512;
 
-/// What is remarked.
+/// The sort of a remark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -29,7 +28,7 @@ pub enum RemarkKind {
     Overridden,
     /// `by` at `place` changes a part of `field`: `value` comes out.
     Altered,
-    /// What `by` at `place` names is not read here, and may set `field` again.
+    /// The file that `by` at `place` names is not read here, and may set `field` again.
     Unseen,
     /// The kustomization at `place` does not include the object's file: the change has no effect
     /// there.
@@ -51,7 +50,7 @@ pub enum RemarkKind {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Remark {
-    /// What is remarked.
+    /// The sort of the remark.
     pub kind: RemarkKind,
     /// Field path of the object.
     pub field: String,
@@ -59,12 +58,12 @@ pub struct Remark {
     pub by: String,
     /// The other file and its line.
     pub place: String,
-    /// A value that belongs to it; `null` where there is none.
+    /// A value that belongs to the remark, or `null`.
     pub value: Value,
 }
 
 impl Remark {
-    /// Of a kind, about a field.
+    /// A remark of this sort about a field.
     pub fn new(kind: RemarkKind, field: impl Into<String>) -> Self {
         Self {
             kind,
@@ -81,13 +80,13 @@ impl Remark {
         Self { by: by.into(), place: place.into(), ..self }
     }
 
-    /// With a value.
+    /// The same remark with a value.
     #[must_use]
     pub fn with(self, value: Value) -> Self {
         Self { value, ..self }
     }
 
-    /// Whether it keeps to the bounds.
+    /// True if it keeps to the bounds.
     fn is_bounded(&self) -> bool {
         let value = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
         [&self.field, &self.by, &self.place, &value]
@@ -95,7 +94,7 @@ impl Remark {
             .all(|text| text.chars().count() <= REMARK)
     }
 
-    /// Whether it says the same; a line of a file may be another.
+    /// True if it says the same; a line of a file may be another.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let file = |place: &str| {
             place.rsplit_once(':').map_or_else(|| place.to_owned(), |(file, _)| file.to_owned())
@@ -110,14 +109,14 @@ impl Remark {
     }
 }
 
-/// Whether remarks keep to their bounds, in number and length.
+/// True if remarks keep to their bounds, in number and length.
 pub fn are_bounded(remarks: &[Remark]) -> bool {
     remarks.len() <= REMARKS && remarks.iter().all(Remark::is_bounded)
 }
 
 /// Remarks within their number: the least important are left out and counted.
 pub fn bounded(mut remarks: Vec<Remark>) -> Vec<Remark> {
-    // What counts others stands behind those.
+    // A remark that counts others comes after those.
     remarks.sort_by(|a, b| {
         (a.kind, &a.field, a.place.is_empty(), &a.place).cmp(&(
             b.kind,

@@ -1,5 +1,6 @@
-//! What an object has besides the fields that a plan names: kept beside a preview, so that a change
-//! elsewhere can be told with field and values. Never asked of policy, and never shown by itself.
+//! The rest of an object, besides the fields that a plan names: kept beside a preview, so that a
+//! change elsewhere can be named with field and values. Policy never reads it, and it is never
+//! shown by itself.
 
 use crate::model::escape::line;
 use crate::model::id::ObjectDigest;
@@ -21,7 +22,7 @@ const HEAD: usize = 32;
 /// Hexadecimal digits of that digest: enough to tell two values of one field apart.
 const DIGITS: usize = 12;
 
-/// Who wrote a field last, or where it is written.
+/// The last writer of a field, or the place where it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -53,7 +54,7 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// Whether nothing is kept.
+    /// True if nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.fields.is_none() && self.origins.is_empty()
     }

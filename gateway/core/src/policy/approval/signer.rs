@@ -7,7 +7,7 @@ use crate::model::escape::line;
 use crate::model::trust::Approver;
 use ssh_key::{Algorithm, PublicKey, SshSig};
 
-/// What a security key appends to its signature: one byte of flags and four of a counter
+/// The bytes that a security key appends to its signature: one of flags and four of a counter
 /// (PROTOCOL.u2f).
 const TRAILER: usize = 5;
 

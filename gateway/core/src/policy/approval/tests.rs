@@ -1,5 +1,5 @@
-//! What a signature is about: each thing that is signed is compared on its own, and a signature for
-//! another one counts for nothing.
+//! The subject of a signature: each signed value is compared on its own, and a signature over
+//! another value does not count.
 
 use super::*;
 use crate::journey::ports::no_progress;
@@ -22,7 +22,7 @@ fn waiting() -> StoredJob {
     host.jobs.lock().unwrap()[0].0.clone()
 }
 
-/// What the signature of bob is worth for this job, where his statement differs in one thing.
+/// The result of bob's signature for this job, where his statement differs in one value.
 fn judged(change: impl Fn(&mut Statement)) -> Result<String, String> {
     let job = waiting();
     let signed = resigned(&Bench::new().sign(&job, "bob", Verdict::Approve), "bob", change);
@@ -37,7 +37,7 @@ fn judged(change: impl Fn(&mut Statement)) -> Result<String, String> {
         now: noon(),
     };
     verify(&signed, &question, &trust()).map(|verified| verified.approver().to_owned()).map_err(
-        |fault| match fault {
+        |error| match error {
             ApprovalError::Other(what) => what.to_owned(),
             other => format!("{other:?}"),
         },
@@ -74,12 +74,12 @@ fn policy_names_people_exactly_and_a_near_name_is_told() {
     assert!(named(&["carl", "*"]).is_ok());
     assert!(matches!(named(&["carl"]), Err(ApprovalError::NotNamed(_))));
     for spelling in ["Bob", "bob@example.com"] {
-        let fault = named(&["carl", spelling]).unwrap_err();
+        let error = named(&["carl", spelling]).unwrap_err();
         assert!(
-            fault.to_string().starts_with(&format!(
+            error.to_string().starts_with(&format!(
                 "policy names `{spelling}`, and this key is enrolled for `bob`"
             )),
-            "{fault}"
+            "{error}"
         );
     }
 }
@@ -87,22 +87,22 @@ fn policy_names_people_exactly_and_a_near_name_is_told() {
 #[test]
 fn an_approval_has_a_bounded_time() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
-    let fault =
+    let error =
         |change: &dyn Fn(&mut Statement)| judged(change).err().unwrap_or_else(|| "good".to_owned());
     let week = i64::try_from(limit::APPROVAL_SECONDS_MOST).unwrap();
     let after = |seconds| noon() + jiff::SignedDuration::from_secs(seconds);
-    assert_eq!(fault(&|said| said.expires = after(week)), "good");
-    assert_eq!(fault(&|said| said.expires = after(week + 1)), format!("Long({})", week + 1));
+    assert_eq!(error(&|said| said.expires = after(week)), "good");
+    assert_eq!(error(&|said| said.expires = after(week + 1)), format!("Long({})", week + 1));
     assert_eq!(
-        fault(&|said| said.expires = after(week) + jiff::SignedDuration::from_millis(1)),
+        error(&|said| said.expires = after(week) + jiff::SignedDuration::from_millis(1)),
         format!("Long({})", week + 1)
     );
-    assert!(fault(&|said| said.expires = at("9999-01-01T00:00:00Z")).starts_with("Long("));
-    assert!(fault(&|said| said.issued = Some(at("2020-01-01T00:00:00Z"))).starts_with("Long("));
-    assert!(fault(&|said| said.expires = noon()).starts_with("Expired("));
-    assert_eq!(fault(&|said| said.issued = Some(after(limit::CLOCK_SECONDS))), "good");
+    assert!(error(&|said| said.expires = at("9999-01-01T00:00:00Z")).starts_with("Long("));
+    assert!(error(&|said| said.issued = Some(at("2020-01-01T00:00:00Z"))).starts_with("Long("));
+    assert!(error(&|said| said.expires = noon()).starts_with("Expired("));
+    assert_eq!(error(&|said| said.issued = Some(after(limit::CLOCK_SECONDS))), "good");
     assert!(
-        fault(&|said| said.issued = Some(after(limit::CLOCK_SECONDS + 1))).starts_with("Early(")
+        error(&|said| said.issued = Some(after(limit::CLOCK_SECONDS + 1))).starts_with("Early(")
     );
 }
 

@@ -43,7 +43,7 @@ fn compared(approved: &Preview, now: &Preview) -> Result<Option<String>, String>
     agree(&text, digest, now).map(|outside| sentence(&outside))
 }
 
-/// What stops the job, or what is named besides.
+/// Checks the difference that stops the job, or the one that is named in its outcome.
 fn check(now: &Preview, expect: Result<Option<&str>, &str>) {
     let approved = preview("u", "s", &json!(3), &json!(5), "");
     assert_eq!(

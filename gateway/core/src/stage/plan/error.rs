@@ -10,21 +10,21 @@ pub enum PlanError {
          judge"
     )]
     Size {
-        /// How many operations.
+        /// The number of operations.
         operations: usize,
-        /// How many bytes.
+        /// The number of bytes.
         bytes: usize,
     },
-    /// No canonical form.
+    /// The draft has no canonical form.
     #[error("the draft has no canonical form: {0}")]
     Canonical(String),
-    /// An invalid summary.
+    /// The summary of the draft is not valid.
     #[error("the draft's summary {0}")]
     Summary(String),
     /// The accepted ceiling cannot be read.
     #[error("the accepted ceiling is not readable: {0}")]
     Ceiling(String),
-    /// Looks and changes.
+    /// The draft has both reads and changes.
     #[error("the draft looks and changes; a plan does one of the two")]
     Mixed,
     /// Changes without an executor.
@@ -45,17 +45,17 @@ pub enum PlanError {
     /// An operation that the ceiling does not permit.
     #[error("operation {index} is beyond the tool's ceiling, which lacks the line: {line}")]
     Beyond {
-        /// Its index.
+        /// The index of the operation.
         index: u32,
-        /// The missing line.
+        /// The line that the ceiling lacks.
         line: String,
     },
     /// A command that was not accepted.
     #[error("operation {index} runs the command `{digest}`, which no operator has accepted")]
     CommandUnknown {
-        /// Its index.
+        /// The index of the operation.
         index: u32,
-        /// The command's digest.
+        /// The digest of the Wasm command.
         digest: String,
     },
     /// Two operations on one object.
@@ -63,13 +63,13 @@ pub enum PlanError {
     Twice {
         /// The later one's index.
         index: u32,
-        /// The object.
+        /// The object of the operations.
         target: String,
     },
 }
 
 impl PlanError {
-    /// Stable code.
+    /// The stable code of the error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Beyond { .. } | Self::ExecutorBeyond(_) => "beyond-ceiling",
@@ -80,7 +80,7 @@ impl PlanError {
         }
     }
 
-    /// What would have been allowed, in one sentence.
+    /// The nearest plan that would have been allowed, in one sentence.
     pub fn allowed(&self) -> &'static str {
         match self {
             Self::Beyond { .. } | Self::ExecutorBeyond(_) => {

@@ -23,7 +23,7 @@ fn grant(action: Action, group: &str, kind: &str, namespaces: &[&str], fields: &
     }
 }
 
-/// What the tool may write of a whole Deployment.
+/// The fields of a whole Deployment that the tool may write.
 const APPLIED: &[&str] = &[
     "spec.replicas",
     "spec.template.spec.containers[*].name",
@@ -117,7 +117,7 @@ pub(crate) fn sealed(operations: Vec<Value>) -> Result<SealedPlan, PlanError> {
 
 fn check(operations: Vec<Value>, expect: &str) {
     let got = sealed(operations)
-        .map_or_else(|fault| format!("{}: {fault}", fault.code()), |_| "sealed".to_owned());
+        .map_or_else(|error| format!("{}: {error}", error.code()), |_| "sealed".to_owned());
     assert!(got.contains(expect), "{got}");
 }
 
@@ -401,7 +401,7 @@ fn executors_and_summaries_are_checked() {
         let mut changed = draft(vec![scale("team-a", 5)]);
         change(&mut changed);
         seal(changed, &tool(), &executors(), &json!({}), &environment())
-            .map_or_else(|fault| fault.to_string(), |_| "sealed".to_owned())
+            .map_or_else(|error| error.to_string(), |_| "sealed".to_owned())
     };
     assert!(with(&|draft| draft.executor = None).contains("names no executor"));
     assert!(
@@ -505,7 +505,7 @@ fn a_members_name_is_no_part_of_the_path_language() {
         let operation = step(json!({"action": "apply", "place": "ephemeral", "object": object}));
         seal(draft(vec![operation]), tool, &executors(), &json!({}), &environment())
             .map(drop)
-            .map_err(|fault| fault.to_string())
+            .map_err(|error| error.to_string())
     };
     let odd = [
         "x].resources[\"limits\"",

@@ -1,6 +1,6 @@
-//! The preview of what goes into the ephemeral namespace. That namespace does not exist yet and
-//! nothing is there before, so no look is needed: the plan alone says it, and every role comes to
-//! the same preview. Never shows more of a value than a person reads.
+//! The preview of the objects in the run namespace. That namespace does not exist yet, so nothing
+//! is read: the plan alone gives the preview, and every role makes the same one. Never shows more
+//! of a value than a person reads.
 
 use crate::model::facts;
 use crate::model::id::ObjectDigest;
@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 /// digest; the plan holds it in full.
 pub const SHOWN: usize = 1024;
 
-/// What an operation puts into the ephemeral namespace: an applied object's fields, or what a task
-/// is, by the names policy knows them by. None for an operation that reaches an object elsewhere,
-/// which has to be looked at; none for an object that no sealed plan could hold.
+/// The objects that an operation puts into the run namespace: the fields of an applied object, or a
+/// task, by the names that policy knows. `None` for an operation on an object elsewhere, which has
+/// to be read, and for an object that no sealed plan could have.
 pub fn ephemeral(operation: &Operation, index: u32) -> Option<PreviewedOperation> {
     let (target, written) = facts::brought(operation)?;
     let after = written
@@ -36,7 +36,7 @@ pub fn ephemeral(operation: &Operation, index: u32) -> Option<PreviewedOperation
     })
 }
 
-/// Whether an operation left an object that its own job wrote and may look at. A task is over when
+/// True if an operation left an object that its own job wrote and may look at. A task is over when
 /// it is done, and a way out is the host's to open.
 pub fn is_object(shown: &PreviewedOperation) -> bool {
     !shown.after.keys().any(|path| path.starts_with(facts::TASK) || path.starts_with(facts::EGRESS))

@@ -74,7 +74,7 @@ fn a_refusal_names_what_drifted() {
         detail,
         "`spec.replicas` of Deployment web in namespace team-a was 3 and is 4; ask again"
     );
-    // What came with the job is told only when it is what was decided over.
+    // A change that came with the job is told only where it is about the decided state.
     let (bench, mut job) = queued("team-a");
     bench.meddle("team-a", 4);
     job.preview = job.preview.replace("3", "7");
@@ -248,7 +248,7 @@ fn policy_itself_may_bound_how_old_an_approval_is() {
         job.permit = Some(permit(&job, now).sign(&gateway_key()).unwrap());
         bench
             .admit(job, &trust(), now)
-            .map_or_else(|fault| (fault.code, fault.detail), |_| ("admitted", String::new()))
+            .map_or_else(|error| (error.code, error.detail), |_| ("admitted", String::new()))
     };
     assert_eq!(decided("2026-11-23T12:05:00Z").0, "admitted");
     let (code, detail) = decided("2026-11-23T12:05:01Z");

@@ -1,6 +1,6 @@
-//! What changes of a field: on one line where both values are short and plain, else by lines, those
-//! that go and those that come. Each line of a value is quoted, so that none can pose as a line of
-//! ours. The same values give the same lines everywhere: an approver's digest is over them.
+//! The lines of a changed field: one line where both values are short and plain, else removed lines
+//! and added lines. Each line of a value is quoted, so that it cannot pose as a line of ours. The
+//! same values give the same lines everywhere: an approver's digest is over them.
 
 use super::row::Row;
 use crate::model::escape::{legible, legible_json, legible_quoted};
@@ -30,9 +30,10 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// What is signed: a screen or two for an operation, so that a person reads all of it.
+    /// The extent of the text that is signed: a screen or two for an operation, so that a person
+    /// reads all of it.
     pub(super) const SIGNED: Self = Self { line: 160, field: 40, operation: 200 };
-    /// Everything.
+    /// The extent without any shortening.
     pub(super) const FULL: Self =
         Self { line: usize::MAX, field: usize::MAX, operation: usize::MAX };
 }
@@ -75,7 +76,7 @@ pub(super) fn value(value: &Value, extent: Extent) -> Vec<String> {
 /// A value as lines.
 struct Form {
     rows: Vec<Row>,
-    /// Of a text, whether it has a line break, and whether it has none at its end.
+    /// For a text: it has a line break, and it has none at its end.
     text: Option<(bool, bool)>,
 }
 

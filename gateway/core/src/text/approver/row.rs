@@ -23,7 +23,7 @@ impl Row {
         Self { text, quoted: false }
     }
 
-    /// Whole.
+    /// The whole row, without shortening.
     pub(super) fn whole(&self) -> String {
         self.part(&self.text)
     }
@@ -103,7 +103,7 @@ fn split(text: &str, characters: usize) -> (&str, &str) {
     let at = text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
     let head = text.get(..at).unwrap_or(text);
     let open = head.rfind('\\').map(|slash| {
-        // Of a run of backslashes each second one belongs to the one before it.
+        // In a run of backslashes each second one belongs to the one before it.
         let run =
             head.get(..=slash).unwrap_or_default().chars().rev().take_while(|c| *c == '\\').count();
         (slash, run % 2 == 1)
@@ -115,7 +115,7 @@ fn split(text: &str, characters: usize) -> (&str, &str) {
     text.split_at_checked(at).unwrap_or((text, ""))
 }
 
-/// Whether what begins with a backslash holds that escape to its end.
+/// True if what begins with a backslash holds that escape to its end.
 fn is_whole(escape: &str) -> bool {
     if escape.starts_with("\\u{") {
         escape.contains('}')

@@ -54,7 +54,7 @@ pub(super) fn steps(
     lines
 }
 
-/// What has to be done before it.
+/// The operations that have to be done before this one.
 fn after(step: &Step) -> Option<String> {
     let before: Vec<String> = step.after.iter().map(u32::to_string).collect();
     (!before.is_empty()).then(|| format!("after {}", before.join(", ")))
@@ -68,8 +68,8 @@ fn previewed(step: &Step, shown: &PreviewedOperation, extent: Extent) -> Vec<Str
     place.into_iter().chain(changes(&shown.before, &after, &notes, extent)).chain(remarks).collect()
 }
 
-/// Values that a preview has by size and digest, as the plan has them, with a note on each. What
-/// the plan does not have by this digest stays as it is.
+/// Replaces values that a preview has by size and digest with the plan's own, with a note on each.
+/// A value whose digest is not in the plan stays as it is.
 fn unfolded(
     step: &Step,
     after: &BTreeMap<String, Value>,

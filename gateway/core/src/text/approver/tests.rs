@@ -1,4 +1,5 @@
-//! What an approver reads: nothing of others poses as ours, and nothing is left out unsaid.
+//! The text for an approver: the words of others cannot pose as ours, and each part that is left
+//! out is named.
 
 use super::*;
 use crate::journey::ports::no_progress;

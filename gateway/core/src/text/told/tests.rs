@@ -14,7 +14,7 @@ use crate::model::left_out::{LeftOut, Place};
 use crate::model::reason::{ApprovalRule, Audience, Reason};
 use crate::model::run::{Outcome, Phase};
 use crate::model::statement::Verdict;
-use crate::testing::{Bench, agent, environment, noon, now_or_never, raw, scale, some_view, world};
+use crate::testing::*;
 use proptest::prelude::{Strategy as _, any, prop};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ const FRAME: [&str; 33] = [
 /// Characters of a fact that could be within any word.
 const SHORT: usize = 4;
 
-/// What is in the structure, as the text would say it.
+/// Collects the values of the structure, in the words of the text.
 fn facts(value: &Value, into: &mut Vec<String>) {
     into.push(super::value(Some(value)));
     match value {
@@ -75,7 +75,7 @@ fn facts(value: &Value, into: &mut Vec<String>) {
     }
 }
 
-/// What of a text is in no member of the structure.
+/// Returns the parts of a text that are in no member of the structure.
 fn missing(text: &str, structured: &Value) -> Vec<String> {
     let mut known = Vec::new();
     facts(structured, &mut known);
@@ -157,12 +157,12 @@ fn whole_journeys_say_the_same_in_both() {
     };
     for (arguments, mode) in [
         (scale("team-a", 5), Mode::Call),
-        (scale("team-a", 100), Mode::Call),
+        (scale("team-a", READS), Mode::Call),
         (scale("asks-b", 5), Mode::Call),
-        (scale("team-a", -1), Mode::Preview),
+        (scale("team-a", DELETES), Mode::Preview),
         (scale("asks-b", 7), Mode::Preview),
         (scale("team-a", 7), Mode::Preview),
-        (scale("team-a", 100), Mode::Preview),
+        (scale("team-a", READS), Mode::Preview),
     ] {
         check_reply(&call(arguments, mode));
     }
@@ -263,7 +263,7 @@ fn generated_answers_say_the_same_in_both() {
 
 type Fields = BTreeMap<String, Value>;
 
-/// Whether the runner was lost, before and after; what it is called; and where it is.
+/// True if the runner was lost, before and after; what it is called; and where it is.
 type Step = ((bool, Fields, Fields), String, String);
 
 fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView {

@@ -114,11 +114,11 @@ impl<'a> Path<'a> {
 
 /// A member of a value, as schemas tell members apart.
 enum Member<'a> {
-    /// Of an object, by a name that a schema names.
+    /// A member of an object, by a name that a schema names.
     Named(&'a str),
-    /// Of an object, by another name.
+    /// A member of an object, by another name.
     Other,
-    /// Of an array, at this place.
+    /// The member of an array, at this place.
     Item(usize),
 }
 
@@ -184,7 +184,7 @@ fn same_value<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
     one.chain(lists).chain(maps).chain(referred).collect()
 }
 
-/// What a reference within the schema means: a JSON Pointer, or an anchor.
+/// The target of a reference within the schema: a JSON Pointer, or an anchor.
 fn target<'a>(root: &'a Value, to: &str) -> Option<&'a Value> {
     if to.is_empty() || to.starts_with('/') {
         return root.pointer(to);
@@ -209,7 +209,7 @@ mod tests {
 
     fn check(schema: Value, expect: &str) {
         let got = Schema::of_output(&schema)
-            .map_or_else(|fault| fault.to_string(), |_| "compiled".to_owned());
+            .map_or_else(|error| error.to_string(), |_| "compiled".to_owned());
         assert!(got.contains(expect), "{schema}: {got}");
     }
 

@@ -1,7 +1,7 @@
-//! What hosts of models are known to refuse in a tool's schemas, though JSON Schema permits it. A
-//! combinator at the root of the arguments is a fault: it costs an agent every tool of the list,
-//! not this one alone. The rest are warnings. Asked by `build`, `inspect`, `init` and `accept`; a
-//! gateway goes on serving what was accepted before.
+//! Checks for parts of a tool's schemas that hosts of models are known to refuse, though JSON
+//! Schema permits them. A combinator at the root of the arguments is an error: it costs an agent
+//! every tool of the list, not this one alone. The rest are warnings. Run by `build`, `inspect`,
+//! `init` and `accept`; a gateway goes on serving a tool that was accepted before.
 
 use crate::model::ceiling::Definition;
 use serde::Serialize;
@@ -54,13 +54,13 @@ pub struct RootCombinator(&'static str);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Which {
-    /// Of its arguments.
+    /// The schema of the arguments.
     Input,
-    /// Of its result.
+    /// The schema of the result.
     Output,
 }
 
-/// What some hosts refuse.
+/// A part that some hosts refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Oddity {
@@ -79,16 +79,16 @@ pub enum Oddity {
 /// One place of a schema that some hosts refuse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// Which schema.
+    /// The schema that has the part.
     pub schema: Which,
     /// JSON Pointer into it; empty for its root.
     pub at: String,
-    /// What stands there.
+    /// The part that hosts refuse.
     pub what: Oddity,
 }
 
 impl Oddity {
-    /// What it is, the hosts that are known to refuse it, and the remedy.
+    /// The name of the part, the hosts that are known to refuse it, and the remedy.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Dialect => (
@@ -227,9 +227,9 @@ mod tests {
                     "{found:?}"
                 );
             }
-            (Err(fault), Err(keyword)) => assert!(
-                fault.to_string().contains(&format!("has `{keyword}` at its root")),
-                "{fault}"
+            (Err(error), Err(keyword)) => assert!(
+                error.to_string().contains(&format!("has `{keyword}` at its root")),
+                "{error}"
             ),
             (found, expect) => panic!("{found:?} instead of {expect:?}"),
         }

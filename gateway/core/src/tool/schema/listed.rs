@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-/// What may stand at the root of a schema that is open once nothing is required there.
+/// The keywords that may be at the root of a schema that is open once nothing is required there.
 const PLAIN: [&str; 7] =
     ["type", "properties", "title", "description", "$defs", "definitions", "examples"];
 

@@ -1,23 +1,23 @@
-//! What is wrong with an argument, in words that say which and what to do. Never longer than a
-//! line, and never repeats a large value.
+//! Errors of arguments, in words that name the argument and the remedy. Never longer than a line,
+//! and never repeats a large value.
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
-/// Characters of a fault that an agent is shown: jsonschema repeats the offending value in it.
+/// Characters of an error that an agent is shown: jsonschema repeats the offending value in it.
 const REASON: usize = 300;
 
-/// One sentence.
-pub(super) fn reason(fault: &ValidationError<'_>, schema: &Value) -> String {
-    let said = match fault.kind() {
+/// The cause and the remedy, in one sentence.
+pub(super) fn reason(error: &ValidationError<'_>, schema: &Value) -> String {
+    let said = match error.kind() {
         ValidationErrorKind::Required { property: Value::String(name) } => {
             format!("`{name}` is missing")
         }
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            unknown(unexpected, &fault.instance_path().to_string(), schema)
+            unknown(unexpected, &error.instance_path().to_string(), schema)
         }
-        _ => fault.to_string(),
+        _ => error.to_string(),
     };
     crate::model::escape::line(&shorten(said))
 }
@@ -61,8 +61,8 @@ mod tests {
         });
         let schema = Schema::of_input(&schema).unwrap();
         let check = |arguments: Value, path: &str, reason: &str| {
-            let fault = schema.check(&arguments).unwrap_err();
-            assert_eq!((fault.path.as_str(), fault.reason.as_str()), (path, reason));
+            let error = schema.check(&arguments).unwrap_err();
+            assert_eq!((error.path.as_str(), error.reason.as_str()), (path, reason));
         };
         let with = |more: Value| {
             let mut arguments = json!({"namespace": "a", "name": "b"});

@@ -99,7 +99,7 @@ fn signature_of(key: &PrivateKey, message: &[u8]) -> ssh_key::Signature {
     key.try_sign(message).unwrap()
 }
 
-/// What a signature of bob is worth, whose enrolled key is of this kind.
+/// The result of bob's signature, with an enrolled key of this kind.
 fn judged(kind: &str, flags: u8, label: &str) -> Result<VerifiedStatement, ApprovalError> {
     let host = Bench::new();
     let mode = crate::journey::Mode::Call;
