@@ -401,7 +401,7 @@ fn the_id_of_a_look_a_preview_and_a_denial_says_what_it_was() {
     let denied = installation.call(&token, "deployment_scale", &scale(40));
     let id = |body: &Value| said(body).split_whitespace().nth(1).unwrap().to_owned();
     for (answer, what) in [
-        (&look, "A look by `workloads_list`"),
+        (&look, "A read by `workloads_list`"),
         (&preview, "A preview of"),
         (&denied, "denied by `replicas-limit`"),
     ] {

@@ -57,7 +57,7 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     assert_eq!((status, changed), (200, json!("resolved as succeeded")));
     assert!(
         text.starts_with(&format!(
-            "RESOLVED {call} by an operator in shop\nA person looked since: all of it was done.\n"
+            "RESOLVED {call} by an operator in shop\nAn operator resolved it: all of it was done.\n"
         )),
         "{text}"
     );

@@ -1,6 +1,6 @@
-//! The journey of a call, in order: discover → validate → plan → seal → precheck → read, or
-//! preview → judge → enqueue or ask people → wait. Each ending is recorded before it is told. Never
-//! acts itself: effects are behind [`ports::Host`].
+//! The journey of a call, in order: discover → validate → plan → seal → precheck → read, or preview
+//! → judge → enqueue or ask people → wait. Each ending is recorded before the caller learns it.
+//! Never acts itself: effects are behind [`ports::Host`].
 
 mod call_record;
 mod follow;

@@ -2,8 +2,8 @@
 //!
 //! Depends on no runtime: nothing here opens a file, a socket or a sandbox. The rule of a stage is
 //! here; its effect is in the crate that the table names. [`journey::ask`] runs the stages from
-//! `discover` to `enqueue` in the gateway; their order is in `journey/stages.rs` alone. The runner runs [`stage::readmit`] and trusts no other
-//! role.
+//! `discover` to `enqueue` in the gateway; their order is in `journey/stages.rs` alone. The runner
+//! runs [`stage::readmit`] and trusts no other role.
 //!
 //! ## Life of a call
 //!

@@ -1,5 +1,5 @@
-//! The stages of a call. Each consumes the value of the stage before it, and none can be skipped.
-//! Runs no tool and evaluates no policy: that happens behind `journey::ports`.
+//! The stages of a call. Each consumes the value of the stage before it, so that no stage can be
+//! skipped. Runs no tool and evaluates no policy: that happens behind `journey::ports`.
 
 // In the order of a call.
 pub mod discover;

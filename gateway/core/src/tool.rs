@@ -1,5 +1,5 @@
 //! Tools: their definition, schemas and accepted ceiling, and the catalog of those that are loaded.
-//! Runs none of them.
+//! Never runs a tool.
 
 mod able;
 pub mod bound;

@@ -1,5 +1,5 @@
-//! The record of a call so far, and its endings: recorded first, told after. Never tells an ending
-//! that the recorder did not acknowledge.
+//! The record of a call so far, and its endings. An ending is recorded first; the caller learns it
+//! after the recorder acknowledged it.
 
 use super::{World, unrecorded};
 use crate::journey::ports::{Host, Recorder};
@@ -105,7 +105,7 @@ impl<'a, H: Host> CallRecord<'a, H> {
 
     // The endings of a call.
 
-    /// Records an ending; the proof is what every reply carries.
+    /// Records an ending. Returns the proof for the reply.
     pub(super) async fn end(&self, ending: &str, code: &str) -> Result<Proof, Reply> {
         let event = Event::Ended { ending: ending.to_owned(), code: code.to_owned() };
         let entry = Entry { event, ..self.entry.clone() };
@@ -119,7 +119,7 @@ impl<'a, H: Host> CallRecord<'a, H> {
         }
     }
 
-    /// A refusal before there was a job.
+    /// Records a refusal before there was a job, and replies with it.
     pub(super) async fn refuse(
         &self,
         kind: RefusalKind,
@@ -136,7 +136,7 @@ impl<'a, H: Host> CallRecord<'a, H> {
         }
     }
 
-    /// A denial: by policy, the floor, or the host's own rules about them.
+    /// Records a denial by policy, the floor, or the host itself, and replies with it.
     pub(super) async fn deny(&self, denial: Denial) -> Reply {
         match self.with("reasons", &json!(denial.reasons)).end("denied", &denial.rule).await {
             Ok(proof) => text::refusal_of(&denial, proof, &self.world.trust.environment),
@@ -144,12 +144,12 @@ impl<'a, H: Host> CallRecord<'a, H> {
         }
     }
 
-    /// It cannot be decided. Recorded where that is possible; the agent learns the short words, the
-    /// ledger the detail.
+    /// Records that the call cannot be decided, where that is possible. The agent gets `reason`,
+    /// the ledger gets `detail`.
     pub(super) async fn unavailable(&self, code: &str, detail: &str, reason: &str) -> Reply {
         match self.with("fault", &json!(detail)).end("failed", code).await {
-            // An agent is told no more than that: what the error says may be about Cofferdam's own
-            // identities. The ledger has it under this id.
+            // The agent gets the short reason alone: the error may name Cofferdam's own identities.
+            // The ledger has the error under this id.
             Ok(proof) => Reply::Unavailable {
                 reason: format!(
                     "{reason}; try again later, or tell your user the call's id, {}",
@@ -161,7 +161,7 @@ impl<'a, H: Host> CallRecord<'a, H> {
     }
 
     pub(super) async fn unknown_tool(&self, name: &str) -> Reply {
-        // A name of any length may have been asked for; the ledger keeps what could be one.
+        // The name may be of any length; the ledger keeps the length of a possible name.
         let named: String = name.chars().take(64).collect();
         match self.with("asked", &json!(named)).end("refused", "unknown-tool").await {
             Ok(_) => Reply::UnknownTool { name: name.to_owned() },

@@ -1,5 +1,5 @@
-//! Following a job: holding an answer until effects are finished, never until teardown; and the
-//! caller's own look at, and withdrawal of, a job.
+//! Following a job: a reply is held until the effects are finished, never until teardown. Also the
+//! caller's own requests to read and to withdraw a job.
 
 use super::World;
 use crate::journey::ports::{Host, ProgressSink, Recorder};
@@ -13,18 +13,19 @@ use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
 use crate::text;
 
-/// How long an answer is held, and who hears meanwhile.
+/// How long a reply is held, and the sink for progress meanwhile.
 #[derive(Clone, Copy)]
 pub struct Wait<'a> {
     /// At most this many milliseconds.
     pub ms: u64,
     /// The same while a person decides.
     pub person_ms: u64,
-    /// Hears how the job goes on.
+    /// The sink for the progress of the job.
     pub progress: &'a ProgressSink,
 }
 
-/// One of the caller's own jobs; held for it to finish, and told about meanwhile.
+/// Replies with one of the caller's own jobs. The reply is held for the job to finish; progress is
+/// sent meanwhile.
 pub async fn job<H: Host>(
     host: &H,
     world: &World,
@@ -39,7 +40,8 @@ pub async fn job<H: Host>(
     }
 }
 
-/// A call of the caller's own that left no job; another's is as if it were not there.
+/// Replies with a call of the caller that has no job. A call of another principal does not exist
+/// here.
 async fn ended<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
     let ask = Propose::Ended { principal: principal.name.clone(), call: call.clone() };
     match host.recorder().propose(ask).await {
@@ -63,11 +65,9 @@ pub async fn cancel<H: Host>(
     match host.recorder().propose(propose).await {
         Ok(Proposed::Job { job, .. }) => text::withdrawal(&job),
         Err(RoleError::NotFound(_)) => ended(host, world, principal, call).await,
-        Ok(_) => absent(
-            world,
-            call,
-            &RoleError::Unavailable("another answer than was asked for".to_owned()),
-        ),
+        Ok(_) => {
+            absent(world, call, &RoleError::Unavailable("a response to another request".to_owned()))
+        }
         Err(error) => absent(world, call, &error),
     }
 }
@@ -121,7 +121,7 @@ pub(super) async fn replay<H: Host>(
     }
 }
 
-/// Waits for an outcome; for a person no longer than is said for people.
+/// Waits for an outcome; while a person decides, at most `person_ms`.
 async fn watch<H: Host>(
     host: &H,
     principal: &Principal,
@@ -138,7 +138,7 @@ async fn watch<H: Host>(
         let view = match host.recorder().propose(propose).await? {
             Proposed::Job { job, .. } => *job,
             _ => {
-                return Err(RoleError::Unavailable("another answer than was asked for".to_owned()));
+                return Err(RoleError::Unavailable("a response to another request".to_owned()));
             }
         };
         if ms > 0 {
@@ -165,7 +165,7 @@ struct Heard {
 }
 
 impl Heard {
-    /// Tells what is new: each phase once, each note once. The outcome is the reply's to tell.
+    /// Sends the news: each phase once, each note once. The outcome is left to the reply.
     fn tell(&mut self, view: &JobView, progress: &ProgressSink) {
         if view.outcome.is_none() && self.phase.replace(view.phase) != Some(view.phase) {
             progress(text::describe_phase(view));
@@ -179,10 +179,10 @@ impl Heard {
     }
 }
 
-/// A reply about a job, held against what its tool promises.
+/// A reply about a job. It is complete only if the result has the form that the tool promises.
 fn told(world: &World, view: &JobView, mut reply: Reply) -> Reply {
     if let (Reply::Success(success), Some(tool)) = (&mut reply, world.catalog.get(&view.tool)) {
-        // A result that is not what the tool promises is still told, but not as the tool's own.
+        // A result of another form is still shown, but not as the tool's own.
         let promised = view.outcome != Some(Outcome::Succeeded)
             || tool.output().check(&success.structured).is_ok();
         success.complete = success.complete && promised;

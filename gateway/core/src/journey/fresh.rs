@@ -1,6 +1,6 @@
-//! Before a person signs: a fresh look at what the waiting call would change. Looks only at what
-//! the tool plans of the stored arguments, never at what the recorder says that it planned. Decides
-//! nothing, records nothing.
+//! Before a person signs: reads again the changes that the waiting call would make. Reads only
+//! objects that the tool plans from the stored arguments; the recorder's copy of the plan is not
+//! trusted. Decides nothing, records nothing.
 
 use super::World;
 use super::read::{ReadError, read_preview};
@@ -12,18 +12,19 @@ use crate::protocol::gateway_recorder::{Propose, Proposed};
 use crate::protocol::operator_recorder::Seen;
 use crate::stage::{preview, seal};
 
-/// Takes the next call that a person is about to sign, waiting up to `wait_ms`, and looks at its
-/// objects. Answers whether there was one.
+/// Takes the next call that a person is about to sign, waiting up to `wait_ms`, and reads its
+/// objects. Returns whether there was one.
 ///
 /// # Errors
-/// The recorder cannot be asked or told.
+///
+/// The recorder did not respond.
 pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<bool, RoleError> {
     let job = match host.recorder().propose(Propose::NextLook { wait_ms }).await? {
         Proposed::ToLook { job: Some(job) } => job,
         Proposed::ToLook { job: None } => return Ok(false),
         _ => {
             return Err(RoleError::Unavailable(
-                "the recorder gave another answer than was asked for".to_owned(),
+                "the recorder gave a response to another request".to_owned(),
             ));
         }
     };
@@ -32,7 +33,7 @@ pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<boo
     Ok(true)
 }
 
-/// One look. The error is a clause for people.
+/// Reads the objects of one call. The error is a clause for people.
 async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen, String> {
     let tool = world.catalog.get(&job.tool).filter(|tool| tool.digest() == job.tool_digest);
     let tool = tool.ok_or("its tool is not served any more")?;
@@ -57,10 +58,10 @@ async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen,
         }
         Err(ReadError::Refused { reason, .. }) => Err(reason),
         Err(ReadError::OtherResponse) => {
-            Err("the viewer gave another answer than was asked for".to_owned())
+            Err("the viewer gave a response to another request".to_owned())
         }
         Err(ReadError::Unavailable(error)) => {
-            Err(format!("the infrastructure cannot be looked at: {error}"))
+            Err(format!("the infrastructure cannot be read: {error}"))
         }
     }
 }

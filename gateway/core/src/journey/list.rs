@@ -11,7 +11,7 @@ use crate::protocol::RoleError;
 use crate::stage::discover::Visible;
 use crate::stage::question::list_question;
 
-/// The tools this caller may see, sorted by name. An error is an operator's matter: the caller sees
+/// The tools this caller may see, sorted by name. With an error the caller sees
 /// nothing then.
 pub async fn list<H: Host>(
     host: &H,
@@ -30,7 +30,7 @@ pub async fn list<H: Host>(
     Ok(listings)
 }
 
-/// Asks which of these tools a caller may see.
+/// Asks policy for the tools among these that the caller may see.
 pub(super) async fn visible<H: Host>(
     host: &H,
     world: &World,

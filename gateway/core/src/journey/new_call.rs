@@ -23,7 +23,7 @@ use crate::tool::schema::ArgumentsError;
 use jiff::Timestamp;
 use serde_json::json;
 
-/// Tries to decide a call while the same call is carried out again and again.
+/// How often a call is decided again because the same call was carried out meanwhile.
 const ROUNDS: usize = 3;
 
 /// Runs one call to its reply. While its job is waited for, `progress` gets a line for each step.
@@ -61,8 +61,7 @@ async fn run<H: Host>(
     }
 }
 
-/// Leads a plan that changes something to the job that carries it out: a new one, or the one of the
-/// same earlier call.
+/// Leads a change to the job that carries it out: a new job, or the job of the same earlier call.
 async fn change<H: Host>(
     record: &mut CallRecord<'_, H>,
     Planned { call, asking, mut sealed, .. }: Planned,

@@ -1,14 +1,15 @@
-//! One odd value never fails a list: a field that is not of the form the tool promises is shown as
-//! absent, and named. Never changes a result that is of that form, nor one that is no list.
+//! One wrong value never fails a list: a field that is not of the form the tool promises is shown
+//! as absent, and named. Never changes a result that is of that form, nor one that is no list.
 
 use crate::model::left_out::{LeftOut, Place};
 use crate::tool::schema::{ArgumentsError, Schema};
 use serde_json::{Value, json};
 
-/// How often a result is held against the schema: a field becomes null, then goes, then its item.
+/// How often a result is checked against the schema: a field becomes null, then it is removed, then
+/// its item.
 const PASSES: usize = 4;
 
-/// Results that the schema takes, with what had to be left out of them; or the first error.
+/// Results that the schema accepts, without the values that had to be left out; or the first error.
 pub(super) fn fitted(
     schema: &Schema,
     results: Vec<Value>,
@@ -25,7 +26,7 @@ pub(super) fn fitted(
         if odd.is_empty() {
             return Err(first);
         }
-        // From behind, so that an item that goes moves no other that is named.
+        // From the last to the first, so that a removed item does not move another named one.
         odd.sort_by(|(a, _), (b, _)| {
             (b.result, b.item, &b.field).cmp(&(a.result, a.item, &a.field))
         });

@@ -1,4 +1,4 @@
-//! The joints: the few traits behind which effects live. Generic, wired in the binaries; chosen by
+//! The ports: the few traits behind which effects are. Generic, wired in the binaries; chosen by
 //! type, never by configuration at run time.
 
 use crate::model::answer::{Reply, ToolListing};
@@ -15,7 +15,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Everything the gateway's journey needs from outside, bundled so that it has one type parameter.
+/// All ports of the gateway's journey, in one trait so that the journey has one type parameter.
 pub trait Host: Send + Sync {
     /// Runs the accepted tools.
     type Planner: Planner;
@@ -37,7 +37,7 @@ pub trait Host: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Returns 128 random bits.
     fn random(&self) -> u128;
-    /// How this caller stands now: it may have been removed since it asked.
+    /// Returns the state of this caller now: the agent may have been removed since it asked.
     fn standing(&self, principal: &Principal) -> impl Future<Output = Standing> + Send;
     /// The approvers by the trust file as it is now: one may have been removed since the start. An
     /// error when it cannot be read, which decides nothing.
@@ -46,7 +46,7 @@ pub trait Host: Send + Sync {
 
 /// Runs an accepted tool in a fresh sandbox.
 pub trait Planner: Send + Sync {
-    /// Arguments, as canonical JSON, to a draft. The error is an operator's matter: a trap, a
+    /// Makes a draft of arguments in canonical JSON. The error is for operators: a trap or a
     /// limit.
     fn plan(
         &self,
@@ -55,9 +55,9 @@ pub trait Planner: Send + Sync {
     ) -> impl Future<Output = Result<Result<Draft, ToolRefusal>, GuestError>> + Send;
 }
 
-/// Asks the loaded policy in a fresh sandbox.
+/// Evaluates the loaded policy in a fresh sandbox.
 pub trait Judge: Send + Sync {
-    /// One entry point over one input, both as JSON text; answers the result set's one result as
+    /// Evaluates one entry point over an input in JSON text. Returns the one result of the set as
     /// JSON text.
     fn evaluate(
         &self,
@@ -79,7 +79,7 @@ pub trait Recorder: Send + Sync {
     -> impl Future<Output = Result<Proposed, RoleError>> + Send;
 }
 
-/// Why a guest gave nothing: for operators and the ledger; an agent learns only the code.
+/// A guest that gave no result: for operators and the ledger. An agent learns only the code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.replace('-', " "))]
 pub struct GuestError {
@@ -102,25 +102,25 @@ pub struct FrontCall {
     pub key: Option<String>,
     /// The client's trace context.
     pub trace: Option<TraceParent>,
-    /// Hold the answer at most this many milliseconds.
+    /// Hold the reply at most this many milliseconds.
     pub wait_ms: u64,
-    /// The same while a person decides; never longer than `wait_ms`.
+    /// The same in milliseconds, while a person decides; never longer than `wait_ms`.
     pub person_ms: u64,
 }
 
-/// Hears how a held call goes on, a line at a time; words of others in it are quoted. Must not
-/// wait; what it cannot take is lost.
+/// The sink for the progress of a held call, a line at a time. Words of others in it are quoted.
+/// Must not wait; what it cannot take is lost.
 pub type ProgressSink = dyn Fn(String) + Send + Sync;
 
 /// A sink that drops every line.
 pub fn no_progress(_line: String) {}
 
-/// Why a token names no agent.
+/// A request whose token is not an agent's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unauthenticated {
     /// The request has no token, and one is needed.
     Missing,
-    /// It belongs to no agent.
+    /// The token belongs to no agent.
     Unknown,
 }
 
@@ -135,7 +135,7 @@ pub struct Answered {
     pub status: u16,
     /// The edge's own JSON-RPC code; 0 where it refused nothing by itself.
     pub code: i64,
-    /// From the head of the request to the answer.
+    /// The time from the head of the request to the response.
     pub took: Duration,
     /// The address of the client.
     pub client: IpAddr,
@@ -168,12 +168,12 @@ pub trait Front: Send + Sync + 'static {
         &self,
         principal: &Principal,
     ) -> impl Future<Output = Result<Vec<ToolListing>, RoleError>> + Send;
-    /// A tool call. While it is held, `progress` is told how it goes on.
+    /// Carries out a tool call. While the reply is held, `progress` gets a line for each step.
     fn call(&self, call: FrontCall, progress: &ProgressSink) -> impl Future<Output = Reply> + Send;
     /// The same call, shown and decided, recorded, never queued.
     fn preview(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
-    /// One of the caller's own jobs; held up to `wait_ms` for it to finish, and `progress` is told
-    /// meanwhile how it goes on.
+    /// Replies with one of the caller's own jobs. The reply is held up to `wait_ms` for the job to
+    /// finish; `progress` gets a line for each step meanwhile.
     fn job(
         &self,
         principal: &Principal,
@@ -191,7 +191,7 @@ pub trait Front: Send + Sync + 'static {
     ) -> impl Future<Output = Reply> + Send;
     /// Withdraws one of the caller's own jobs.
     fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
-    /// One sentence for `server/discover` and `initialize`: what this environment is.
+    /// One sentence for `server/discover` and `initialize`: the environment in words.
     fn instructions(&self) -> String;
     /// The name of the environment.
     fn environment(&self) -> String;

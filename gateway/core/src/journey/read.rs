@@ -1,5 +1,5 @@
-//! The part of the journey that looks: a plan's preview, and the result of a plan that only looks.
-//! Never looks itself: the viewer does.
+//! The part of the journey that reads: the preview of a change, and the result of a plan that only
+//! reads. The viewer reads the infrastructure; this file asks it.
 
 use super::call_record::CallRecord;
 use super::output_fit::fitted;
@@ -20,10 +20,10 @@ use crate::text;
 use crate::text::{Decided, ShownPlan};
 use serde_json::json;
 
-/// Bytes of a text around the results of a look: its first and last lines.
+/// Bytes of the text around the results of a read: its first and last lines.
 const AROUND: usize = 1_024;
 
-/// Why the viewer gave no state.
+/// A read without a result.
 pub(super) enum ReadError {
     /// The viewer refused, for the agent to read.
     Refused {
@@ -36,7 +36,7 @@ pub(super) enum ReadError {
     },
     /// The viewer gave a response to another request.
     OtherResponse,
-    /// The viewer cannot be asked, or cannot read now.
+    /// The viewer does not respond, or cannot read now.
     Unavailable(RoleError),
 }
 
@@ -67,7 +67,7 @@ pub(super) fn preview_request(sealed: &SealedPlan, operations: Vec<Step>) -> Loo
     Look::Preview { tool: tool.name.clone(), digest: tool.digest, operations }
 }
 
-/// A plan that looks, done and answered at once: no job, no executor, no namespace.
+/// Carries out a plan that only reads, and replies at once: no job, no executor, no run namespace.
 pub(super) async fn read_reply<H: Host>(
     record: &CallRecord<'_, H>,
     call: &ValidCall,
@@ -98,7 +98,7 @@ pub(super) async fn read_reply<H: Host>(
         Err(error) => (Vec::new(), Err(error)),
     };
     let presented = text::presented(&results, sealed.facts());
-    // Clients hold answers against the listed schema; a tool that promises another form keeps it.
+    // Clients check results with the listed schema; a tool that promises another form keeps it.
     let results = if call.tool().listed().check(&json!({ "results": presented })).is_ok() {
         presented
     } else {
@@ -120,11 +120,11 @@ pub(super) async fn read_reply<H: Host>(
         Ok(()) => None,
     };
     if let Some((code, why)) = unfit {
-        let words = (why.as_str(), "A narrower look.", "Ask for less at once, or tell your user.");
+        let words = (why.as_str(), "A narrower read.", "Ask for less at once, or tell your user.");
         return Err(record.refuse(RefusalKind::Declined, "FAILED", "failed", code, words).await);
     }
     let ending = if sealed.operations().is_empty() { "answered" } else { "looked" };
-    // The result itself is not kept: it is the infrastructure's, and a ledger is no copy of it.
+    // The result itself is not recorded: the ledger is not a copy of the infrastructure.
     let proof = record
         .with(
             "result_digest",
@@ -192,15 +192,15 @@ fn decided(verdict: &Verdict) -> (&PreviewedPlan, Decided<'_>) {
 impl<H: Host> CallRecord<'_, H> {
     /// The reply to a call whose state could not be read.
     pub(super) async fn unread(&self, error: ReadError) -> Reply {
-        let reason = "the infrastructure cannot be looked at";
+        let reason = "the infrastructure cannot be read";
         match error {
             ReadError::Refused { code, reason, remedy } => {
                 let words =
-                    (reason.as_str(), remedy.as_str(), "Look around first, then ask again.");
+                    (reason.as_str(), remedy.as_str(), "Read the objects first, then ask again.");
                 self.refuse(RefusalKind::Declined, "DECLINED", "refused", &code, words).await
             }
             ReadError::OtherResponse => {
-                self.unavailable("viewer", "another answer than was asked for", reason).await
+                self.unavailable("viewer", "a response to another request", reason).await
             }
             ReadError::Unavailable(error) => {
                 self.unavailable("viewer", &error.to_string(), reason).await
@@ -208,15 +208,15 @@ impl<H: Host> CallRecord<'_, H> {
         }
     }
 
-    /// A preview, told and recorded.
+    /// Records a preview, and replies with it.
     pub(super) async fn preview_reply(&self, verdict: Verdict) -> Reply {
         let (plan, decided) = decided(&verdict);
         self.tell_preview(plan.sealed(), Some(plan.preview()), decided).await
     }
 
-    /// A preview of a plan that looks: there is nothing to change.
+    /// Records the preview of a plan that only reads: there is nothing to change.
     pub(super) async fn preview_of_read(&self, sealed: &SealedPlan) -> Reply {
-        let words = "allowed; it only looks".to_owned();
+        let words = "allowed; it only reads".to_owned();
         self.tell_preview(
             sealed,
             None,

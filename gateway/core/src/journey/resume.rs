@@ -1,6 +1,6 @@
 //! After people have signed: the journey again, from the stored arguments, as if nothing had been
 //! decided yet. Only when it gives the same plan over the same state, and policy and floor are
-//! satisfied by the signatures, is a permit signed. Never trusts what it stored.
+//! satisfied by the signatures, is a permit signed. Never trusts the stored plan.
 
 use super::World;
 use super::call_record::CallRecord;
@@ -33,11 +33,11 @@ use jiff::Timestamp;
 /// The end of one try to resume an approved call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumed {
-    /// There was none in time.
+    /// No approved call came in time.
     Nothing,
     /// The call is queued.
     Permitted(CallId),
-    /// It is not what was approved any more, or not allowed any more.
+    /// The call differs from the approved one by now, or is not allowed any more.
     Withdrawn {
         /// The id of the call.
         call: CallId,
@@ -48,13 +48,13 @@ pub enum Resumed {
     },
 }
 
-/// Why an approved call is not carried out.
+/// The cause for which an approved call is not carried out.
 struct Withdrawal {
     code: String,
     detail: String,
 }
 
-/// Either ends the approved call, or leaves it for another try.
+/// Ends the approved call, or keeps it for another try.
 enum Stop {
     Withdraw(Withdrawal),
     Later(RoleError),
@@ -83,7 +83,7 @@ pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Re
             Proposed::Approved { job: None, .. } => return Ok(Resumed::Nothing),
             _ => {
                 return Err(RoleError::Unavailable(
-                    "the recorder gave another answer than was asked for".to_owned(),
+                    "the recorder gave a response to another request".to_owned(),
                 ));
             }
         };
@@ -110,7 +110,7 @@ pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Re
     match host.recorder().propose(propose).await? {
         Proposed::Recorded(_) => Ok(resumed),
         _ => Err(RoleError::Unavailable(
-            "the recorder gave another answer than was asked for".to_owned(),
+            "the recorder gave a response to another request".to_owned(),
         )),
     }
 }
@@ -167,8 +167,8 @@ async fn permit<H: Host>(
     }
 }
 
-/// The checks of an approved call: tool, plan and preview are those that people approved, and enough
-/// of their signatures count.
+/// The checks of an approved call: tool, plan and preview are those that people approved, and
+/// enough of their signatures count.
 struct ApprovedCall<'a> {
     job: &'a StoredJob,
     approvals: Option<Approvals>,
@@ -271,7 +271,7 @@ impl From<Ended<Stop>> for Stop {
             Ended::Denied(denial) => Self::denied(denial),
             Ended::Unread(ReadError::Refused { code, reason, .. }) => Self::withdraw(&code, reason),
             Ended::Unread(ReadError::OtherResponse) => Self::Later(RoleError::Unavailable(
-                "the viewer gave another answer than was asked for".to_owned(),
+                "the viewer gave a response to another request".to_owned(),
             )),
             Ended::Unread(ReadError::Unavailable(error)) => Self::Later(error),
             Ended::ForeignPreview(error) => Self::withdraw("world-differs", error.to_string()),

@@ -1,6 +1,6 @@
-//! A call without a key that was made before. It joins its unfinished job. Shortly after a success
-//! it is answered ALREADY DONE, if a fresh look finds the objects as that job left them. Never
-//! joins another principal's job.
+//! A second call without a key. It joins the unfinished job of the first call. Shortly after a
+//! success the reply is ALREADY DONE, if the objects still are as that job left them. Never joins
+//! another principal's job.
 
 use super::call_record::CallRecord;
 use super::read::preview_request;
@@ -19,9 +19,9 @@ use crate::text;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Looks for the job that the same call led to; where that is its answer, the answer ends the call.
-/// Otherwise tells the job that was done a moment ago and left the objects otherwise than they are
-/// now.
+/// Finds the job of the same earlier call. If that job is the reply to this call, the reply ends
+/// the call. Otherwise returns the id of a job that succeeded a moment ago and whose objects
+/// changed since.
 pub(super) async fn same<H: Host>(
     record: &CallRecord<'_, H>,
     sealed: &SealedPlan,
@@ -50,10 +50,10 @@ pub(super) async fn same<H: Host>(
     Ok(Some(job.call))
 }
 
-/// True if every field that the job set is as the job left it, and whether every object that it
-/// deleted is absent, by a fresh look. Other fields do not count, as for an approval (DECISIONS.md
-/// 47 and 59): controllers write to an object right after each change, so the whole object is
-/// another one within a second, and a restart would be carried out twice.
+/// True if every field that the job set is as the job left it, and every object that it deleted is
+/// absent. The objects are read again for this. Other fields do not count, as for an approval
+/// (DECISIONS.md 47 and 59): controllers write to an object right after each change, so the whole
+/// object differs within a second, and a restart would be carried out twice.
 async fn as_left<H: Host>(
     record: &CallRecord<'_, H>,
     sealed: &SealedPlan,

@@ -1,6 +1,6 @@
 //! The order of the stages, written once, for a new call and for an approved one: list, discover,
-//! validate, plan, seal, precheck; then preview, question, judge. Never records how a call ends:
-//! [`Ended`] says it, and each sort of call has its own words for it.
+//! validate, plan, seal, precheck; then preview, question, judge. Never records how a call ends: it
+//! returns an [`Ended`], and each sort of call has its own reply to that.
 
 use super::call_record::CallRecord;
 use super::list;

@@ -71,7 +71,7 @@ fn refusals_are_five_lines() {
         Nothing was changed.
         Why: There is no Deployment web in namespace nowhere.
         Allowed: List the workloads.
-        Next: Look around first, then ask again."#]],
+        Next: Read the objects first, then ask again."#]],
     );
     check(
         scale("team-a", BEYOND_CEILING),
@@ -496,8 +496,8 @@ fn a_job_that_did_not_succeed_says_what_is_known_of_it() {
     expect![[r#"
         REJECTED baaaaaaaaaaaaaaaaaaaaaaaaa by an approver in staging
         Nothing was changed.
-        Why: Bob said no: not today."#]]
-    .assert_eq(&lines(Outcome::Rejected, "bob said no: not today"));
+        Why: Bob rejected it: not today."#]]
+    .assert_eq(&lines(Outcome::Rejected, "bob rejected it: not today"));
     expect![[r#"
         EXPIRED baaaaaaaaaaaaaaaaaaaaaaaaa by its deadline in staging
         Nothing was changed.

@@ -10,12 +10,12 @@ use serde_json::Value;
 /// rest.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// It was done, looked up, answered, or is on its way; `structured` is final when `complete`.
+    /// The call was done, answered, or is on its way; `structured` is final when `complete`.
     Success(Success),
     /// The caller's own calls.
     Listed(Listed),
-    /// It was refused, declined or failed: `isError` on MCP; the HTTP status is for plain HTTP
-    /// clients.
+    /// The call was refused, declined or failed: `isError` on MCP; the HTTP status is for plain
+    /// HTTP clients.
     Refused(Refusal),
     /// The arguments do not satisfy the schema: `isError` on MCP, 422 on plain HTTP.
     BadArguments {
@@ -26,17 +26,17 @@ pub enum Reply {
     },
     /// No such tool for this caller: `-32602` on MCP, 404 on plain HTTP.
     UnknownTool {
-        /// As it was asked for.
+        /// The name as it was asked for.
         name: String,
     },
-    /// It cannot be decided or recorded: 503. Nothing was executed.
+    /// The call cannot be decided or recorded: HTTP 503. Nothing was executed.
     Unavailable {
         /// The cause, as far as an agent may know it.
         reason: String,
     },
 }
 
-/// A call that went well.
+/// The result of a call that was not refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Success {
     /// All a model needs, at most [`crate::model::limit::TEXT`] bytes.
@@ -65,16 +65,16 @@ pub struct Listed {
 pub struct Proof {
     /// The id of the call.
     pub call: CallId,
-    /// Its plan; none when it did not come so far.
+    /// The plan digest; `None` for a call that ended before its plan.
     pub plan: Option<PlanDigest>,
-    /// Its newest ledger entry; none when nothing was recorded.
+    /// Its newest ledger entry; `None` when nothing was recorded.
     pub ledger: Option<u64>,
 }
 
-/// Which HTTP status a refusal has for plain HTTP clients.
+/// The HTTP status of a refusal for plain HTTP clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// Policy, floor or a person said no: 403.
+    /// Policy, the floor or a person denied the call: HTTP 403.
     Denied,
     /// The infrastructure is not as the plan needs it, the tool declined, or a draft was beyond its
     /// ceiling: 422.
@@ -90,7 +90,7 @@ pub enum RefusalKind {
 /// A refusal: five lines, golden-tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Which HTTP status it has.
+    /// The sort of the refusal, which decides its HTTP status.
     pub kind: RefusalKind,
     /// The verb of the first line: `DENIED`, `DECLINED`, `REJECTED`, `FAILED`, `EXPIRED`, …
     pub verb: &'static str,
@@ -119,11 +119,11 @@ pub enum Changed {
     Undone,
     /// All of it was done before.
     All,
-    /// Some operations stand, or it is not known whether they do.
+    /// Some operations are in effect, or may be.
     Partly(Box<Standing>),
     /// `It is not known whether anything was changed.`
     Unknown,
-    /// It was not known, and a person looked since.
+    /// The outcome was not known, and an operator resolved it.
     Resolved(Found),
 }
 
@@ -131,18 +131,18 @@ pub enum Changed {
 /// operation is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// They were done and not undone.
+    /// Operations that were done and not undone.
     pub in_effect: Vec<Effect>,
-    /// They were begun, and what became of them is not known.
+    /// Operations that were begun and whose end is not known.
     pub unknown: Vec<Effect>,
 }
 
-/// One operation, as it is named to an agent.
+/// One operation, as an agent reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
     /// Its index in the plan.
     pub index: u32,
-    /// `patch Deployment web in namespace team-a`; none where the plan is not at hand.
+    /// `patch Deployment web in namespace team-a`; `None` where the plan is not at hand.
     pub words: Option<String>,
 }
 
@@ -156,10 +156,10 @@ impl Changed {
             Self::Unknown => "It is not known whether anything was changed.".to_owned(),
             Self::Partly(standing) => standing.text(),
             Self::Resolved(Found::Succeeded) => {
-                "A person looked since: all of it was done.".to_owned()
+                "An operator resolved it: all of it was done.".to_owned()
             }
             Self::Resolved(Found::Failed) => {
-                "A person looked since: not all of it was done.".to_owned()
+                "An operator resolved it: not all of it was done.".to_owned()
             }
         }
     }
@@ -173,7 +173,7 @@ impl Standing {
             .then(|| format!("In effect, not undone: {}.", told(&self.in_effect)));
         let open = (!self.unknown.is_empty())
             .then(|| format!("Not known whether in effect: {}.", told(&self.unknown)));
-        // Without the plan, one that went into the ephemeral namespace cannot be told apart.
+        // Without the plan, the gateway cannot tell which operation was in the run namespace.
         let named = self.in_effect.iter().chain(&self.unknown).all(|effect| effect.words.is_some());
         let rest = if named {
             "Nothing else is."
@@ -223,10 +223,10 @@ pub struct ToolListing {
     pub input_schema: Value,
     /// The JSON Schema of the structured result.
     pub output_schema: Value,
-    /// It only ever looks, by its ceiling.
+    /// True if the tool only reads, by its ceiling.
     pub read_only: bool,
-    /// Its widest plan could destroy something, by its ceiling.
+    /// True if the widest plan of the tool could destroy an object or a value, by its ceiling.
     pub destructive: bool,
-    /// The same call again has no further effect, by its ceiling.
+    /// True if the same call again has no further effect, by its ceiling.
     pub idempotent: bool,
 }

@@ -8,7 +8,7 @@ use sha2::Sha256;
 /// A role's key for its own artefacts.
 pub struct ArtefactKey([u8; 32]);
 
-/// Length of the MAC that stands before the artefact.
+/// Bytes of the MAC before the artefact.
 const MAC: usize = 32;
 
 /// An artefact that is not this role's, or not of this component, engine and configuration.

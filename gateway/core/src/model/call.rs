@@ -1,11 +1,11 @@
-//! Calls as the recorder tells of them to their own caller.
+//! Calls as the recorder shows them to their own caller.
 
 use super::id::{CallId, PlanDigest};
 use super::run::{Outcome, Phase};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How a call ended that left no job.
+/// The ending of a call without a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndedCall {
@@ -13,7 +13,7 @@ pub struct EndedCall {
     pub ending: String,
     /// The rule or reason code.
     pub code: String,
-    /// The tool; none where no tool was found.
+    /// The tool; `None` where no tool was found.
     pub tool: Option<String>,
     /// The plan, where there was one.
     pub plan: Option<PlanDigest>,
@@ -29,11 +29,11 @@ pub struct EndedCall {
 pub struct Rejected {
     /// The approver, by the recorder's own trust file.
     pub approver: String,
-    /// Why, in their words; empty without any.
+    /// The reason in the words of the approver; may be empty.
     pub reason: String,
     /// The time of the rejection.
     pub at: Timestamp,
-    /// Until when it counts.
+    /// The time until which the rejection is in effect.
     pub until: Timestamp,
 }
 
@@ -45,7 +45,7 @@ pub struct OwnCall {
     pub call: CallId,
     /// The name of the tool.
     pub tool: String,
-    /// Its operations in words; none where the plan was erased.
+    /// Its operations in words; `None` where the plan was erased.
     pub what: Vec<String>,
     /// The phase of the job.
     pub phase: Phase,

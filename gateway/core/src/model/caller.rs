@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Principal {
     /// The agent's name, unique.
     pub name: String,
-    /// True if it was authenticated; without configured agents a caller is anonymous, may look and
-    /// preview, and every change needs a person.
+    /// True if the caller was authenticated. Without configured agents a caller is anonymous: it
+    /// may read and preview, and every change needs a person.
     pub anonymous: bool,
     /// Its roles, as policy reads them.
     pub roles: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// As policy sees it.
+    /// The subject of the policy input.
     pub fn subject(&self) -> Subject {
         Subject {
             kind: if self.anonymous { "anonymous" } else { "agent" }.to_owned(),
@@ -38,12 +38,12 @@ impl Principal {
     }
 }
 
-/// How the caller of a call that waited stands now.
+/// The state now of a caller whose call waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// As it did when it asked.
+    /// The agent is unchanged since the call.
     Same,
-    /// With other roles, or for another person.
+    /// The agent has other roles, or works for another person.
     Changed,
     /// The agent was removed.
     Removed,
@@ -63,7 +63,7 @@ pub struct Caller {
     pub call: CallId,
     /// The authenticated identity.
     pub principal: Principal,
-    /// When the call arrived.
+    /// The time at which the call arrived.
     pub time: Timestamp,
     /// The span that later stages are children of.
     pub trace: Option<TraceParent>,

@@ -68,5 +68,5 @@ pub struct Definition {
     pub examples: Vec<Example>,
 }
 
-/// Stands among a line's namespaces for the job's own ephemeral namespace.
+/// The entry among the namespaces of a line for the job's own ephemeral namespace.
 pub const EPHEMERAL: &str = "";

@@ -20,9 +20,9 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drifted {
-    /// It was not there, and is now.
+    /// The object appeared since the approval.
     Appeared,
-    /// It was there, and is not any more.
+    /// The object is gone since the approval.
     Gone,
     /// Another object has its name now.
     Replaced,
@@ -30,7 +30,7 @@ pub enum Drifted {
     Field {
         /// The path of the field.
         path: String,
-        /// As it was approved over.
+        /// The value at the approval.
         approved: Value,
         /// The value now.
         now: Value,
@@ -42,7 +42,7 @@ pub enum Drifted {
     Other {
         /// The path of the field.
         path: String,
-        /// As it was when it was approved.
+        /// The value at the approval.
         approved: Value,
         /// The value now.
         now: Value,
@@ -50,18 +50,18 @@ pub enum Drifted {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
     },
-    /// The same change would come out otherwise; `null` where the field is absent.
+    /// The same change would have another result; `null` where the field is absent.
     Result {
         /// The path of the field.
         path: String,
-        /// As it was approved.
+        /// The result at the approval.
         approved: Value,
-        /// As it would come out now.
+        /// The result now.
         now: Value,
     },
     /// Another part of the object than the plan names, in an object with too many fields to keep
     /// each.
     Elsewhere,
-    /// Another file of the tree says of the change what it did not say.
+    /// The preview has a new remark, on another file of the tree or another object.
     Remarked(Remark),
 }

@@ -1,5 +1,5 @@
-//! The document of a sealed plan: what its digest is of, as it is stored and shown. Proves nothing:
-//! only `stage::seal` makes a sealed plan.
+//! The document of a sealed plan: the digest is over it, and it is stored and shown. Proves
+//! nothing: only `stage::seal` makes a sealed plan.
 
 use super::id::{ComponentDigest, PlanDigest};
 use super::json::{self, JsonError};
@@ -33,8 +33,8 @@ pub struct ExecutorName {
     pub digest: ComponentDigest,
 }
 
-/// A sealed plan's document: what the digest is of. Reading one back proves nothing; only deriving
-/// it again does.
+/// The document that the digest of a sealed plan is over. Reading one back proves nothing; only
+/// deriving it again does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
@@ -42,7 +42,7 @@ pub struct Document {
     pub schema: String,
     /// The tool that made the plan.
     pub tool: ToolName,
-    /// The executor; `null` for a plan that looks.
+    /// The executor; `null` for a plan that only reads.
     pub executor: Option<ExecutorName>,
     /// The canonical arguments.
     pub arguments: Value,

@@ -18,7 +18,7 @@ use super::{kind, limit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Which tool is asked for.
+/// The tool that is called.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -50,13 +50,13 @@ pub struct ToolFacts {
     pub kinds: Vec<String>,
     /// Namespace patterns its ceiling permits.
     pub namespaces: Vec<String>,
-    /// True if it only ever looks.
+    /// True if the tool only reads.
     pub read_only: bool,
-    /// True if its widest plan could destroy something.
+    /// True if the widest plan of the tool could destroy an object or a value.
     pub destructive: bool,
 }
 
-/// One operation as policy sees it: what it names, and what the host found it to be.
+/// The facts of one operation, as policy reads them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -85,11 +85,11 @@ pub struct OperationFacts {
     /// destination: `egress.siblings`, `egress.name-service`, or
     /// `egress.addresses["203.0.113.0/24 tcp 443"]` with `{block, protocol, port}` as its value.
     pub changes: Vec<Change>,
-    /// Removes something that cannot be brought back by undoing this operation alone.
+    /// True if undoing this operation would not bring back everything that it removes.
     pub destructive: bool,
-    /// Decides what code runs: images, commands, tasks.
+    /// True if the operation decides which code runs: images, commands, tasks.
     pub executes_code: bool,
-    /// Shows contents to the agent.
+    /// True if the operation shows contents to the agent.
     pub discloses: bool,
     /// True if the change removes a field.
     pub removes_field: bool,
@@ -126,7 +126,7 @@ pub fn facts_of(operations: &[Step]) -> Result<Vec<OperationFacts>, OperationErr
     each.collect()
 }
 
-/// Checks what no ceiling could permit.
+/// Refuses an operation that no ceiling could permit.
 pub(crate) fn examine(number: u32, step: &Step) -> Result<Found, OperationError> {
     let bad = |reason: String| OperationError { index: number, reason };
     let mut seen = BTreeSet::new();
@@ -177,7 +177,7 @@ impl Found {
         &self.paths
     }
 
-    /// As policy and people know it.
+    /// The facts for policy and people.
     pub(crate) fn facts(self, index: u32, step: &Step) -> OperationFacts {
         derive::derive(index, step, self.target, &self.paths)
     }

@@ -1,4 +1,4 @@
-//! The names of things: one newtype per role, so that two of them cannot be swapped by mistake.
+//! Ids and digests: one newtype for each, so that two of them cannot be swapped by mistake.
 //! Never generates randomness itself.
 
 use data_encoding::HEXLOWER;
@@ -84,7 +84,8 @@ impl fmt::Display for CallId {
     }
 }
 
-/// A fencing token: grows at every claim of a job, and every write of a runner names it.
+/// The lease epoch of a job, a fencing token: it grows at every claim, and every write of a runner
+/// names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fence(pub u64);

@@ -1,5 +1,5 @@
 //! A job as it is stored and handed on: plain data that no role trusts. A runner makes a
-//! `LeasedPlan` of it only through `decide::readmit`.
+//! `LeasedPlan` of it only through `stage::readmit`.
 
 use crate::model::caller::{Principal, TraceParent};
 use crate::model::difference::Difference;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Everything a call left for those who come after: the same from the question to the last retry.
+/// The stored job of a call: the same from the question to the last retry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredJob {
@@ -31,7 +31,7 @@ pub struct StoredJob {
     pub tool_digest: ComponentDigest,
     /// Canonical arguments, as JSON text.
     pub arguments: String,
-    /// The agent's claim why.
+    /// The purpose that the agent gave.
     pub purpose: Option<String>,
     /// The sealed plan, as canonical JSON text.
     pub plan: String,
@@ -45,7 +45,7 @@ pub struct StoredJob {
     pub environment: Environment,
     /// The policy that decided or asked.
     pub policy: PolicyDigest,
-    /// Why it was decided so.
+    /// The reasons of the decision.
     pub reasons: Vec<Reason>,
     /// The approval rule; `None` where policy asked for no signature.
     pub approval: Option<ApprovalRule>,
@@ -53,13 +53,13 @@ pub struct StoredJob {
     pub nonce: String,
     /// Signed statements so far, approvals and rejections.
     pub statements: Vec<SignedStatement>,
-    /// The permit; none while a person is asked.
+    /// The permit; `None` while a person is asked.
     pub permit: Option<SignedPermit>,
     /// The span that later stages are children of.
     pub trace: Option<TraceParent>,
-    /// When the call arrived.
+    /// The time at which the call arrived.
     pub created: Timestamp,
-    /// When the question or the permit runs out.
+    /// The time at which the question or the permit expires.
     pub expires: Timestamp,
 }
 
@@ -73,7 +73,7 @@ pub struct OperationRecord {
     pub undo: bool,
     /// Before, redacted: field path → value.
     pub before: BTreeMap<String, Value>,
-    /// After, redacted; none until it is done.
+    /// After, redacted; `None` until it is done.
     pub after: Option<BTreeMap<String, Value>>,
 }
 
@@ -92,7 +92,7 @@ pub struct Note {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Said {
-    /// Index of the operation whose task said it; none for the executor's own words.
+    /// Index of the operation whose task said it; `None` for the executor's own words.
     pub operation: Option<u32>,
     /// At most [`crate::model::limit::NOTE`] characters.
     pub text: String,
@@ -108,9 +108,10 @@ pub struct Resolution {
     /// The real outcome.
     #[serde(rename = "as")]
     pub found: Found,
-    /// How they know, in their words: at most [`crate::model::limit::PURPOSE`] characters.
+    /// The evidence, in the words of the operator: at most [`crate::model::limit::PURPOSE`]
+    /// characters.
     pub because: String,
-    /// The operating-system user whose command it was.
+    /// The operating-system user of the command.
     pub by: String,
     /// The time of the record.
     pub at: Timestamp,
@@ -122,7 +123,7 @@ pub struct Resolution {
 pub enum Found {
     /// Every operation is in effect.
     Succeeded,
-    /// Not every operation is.
+    /// At least one operation is not in effect.
     Failed,
 }
 
@@ -148,7 +149,7 @@ pub struct Obstacle {
 }
 
 impl Obstacle {
-    /// With a cause and a remedy.
+    /// An obstacle with its cause and its remedy.
     pub fn new(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { cause: cause.into(), remedy: remedy.into() }
     }
@@ -158,11 +159,11 @@ impl Obstacle {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stuck {
-    /// As the newest try found it.
+    /// The obstacle of the newest try.
     pub obstacle: Obstacle,
-    /// When it was met first.
+    /// The time of the first try that met it.
     pub since: Timestamp,
-    /// How often it was met.
+    /// The number of tries that met it.
     pub tries: u32,
 }
 
@@ -187,9 +188,9 @@ pub struct Planned {
     pub index: u32,
     /// `patch Deployment web in namespace team-a`.
     pub words: String,
-    /// It reaches the job's own namespace alone.
+    /// True if the operation reaches the run namespace alone.
     pub ephemeral: bool,
-    /// It decides what code runs.
+    /// True if the operation decides which code runs.
     pub executes_code: bool,
     /// The remarks of the preview, one for each line.
     pub remarks: Vec<String>,
@@ -211,13 +212,13 @@ pub struct JobView {
     pub phase: Phase,
     /// The outcome; `None` before the end.
     pub outcome: Option<Outcome>,
-    /// The runner's or a person's words on the outcome, one sentence.
+    /// The outcome in one sentence, in the words of the runner or of a person.
     pub detail: String,
     /// The changes elsewhere in the same objects between decision and effect.
     pub meanwhile: Vec<Difference>,
     /// An operator's record of the real outcome, where the job is indeterminate or was given up.
     pub resolution: Option<Resolution>,
-    /// Why it cannot be finished at present.
+    /// The obstacle that keeps the job from its end at present.
     pub stuck: Option<Stuck>,
     /// Files of a directory that it edited: relative to the tree, sorted. Empty until it
     /// succeeded.
@@ -240,7 +241,7 @@ pub struct JobView {
     /// Index of the ledger entry that proves its state: of its outcome or, since then, of what a
     /// person found out; while it has no outcome, its newest.
     pub ledger: u64,
-    /// When the question or the permit runs out.
+    /// The time at which the question or the permit expires.
     pub expires: Timestamp,
     /// Grows with every change: what a waiting reader compares.
     pub version: u64,
@@ -261,8 +262,7 @@ pub struct LeasedJob {
     pub outcome: Option<Outcome>,
     /// The operations that earlier runners recorded.
     pub operations: Vec<OperationRecord>,
-    /// Earlier leases before it acted, oldest first: under each of them something may have been
-    /// made.
+    /// Earlier leases before the job acted, oldest first: each of them may have created objects.
     pub earlier: Vec<Fence>,
     /// A person gave it up because it is stuck: the runner tries once more, and else says what is
     /// half done.

@@ -15,16 +15,17 @@ pub const DEPTH: usize = 64;
 /// and two texts would be one plan.
 pub const LARGEST_INTEGER: u64 = (1 << 53) - 1;
 
-/// Why bytes are not JSON that two readers would read alike.
+/// Bytes that two readers would not read as the same JSON.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// Not JSON, a key twice, too deep, or a number out of range; serde_json says which and where.
+    /// The bytes are not JSON, have a key twice, are too deep, or have a number out of range; the
+    /// text of serde_json has the place.
     #[error("{0}")]
     Strict(String),
-    /// Valid JSON of another shape.
+    /// The JSON is valid and has another form.
     #[error("{0}")]
     Shape(String),
-    /// A value that has no canonical form.
+    /// The value has no canonical form.
     #[error("the value has no canonical form: {0}")]
     Canonical(String),
 }

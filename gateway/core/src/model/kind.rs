@@ -15,7 +15,7 @@ pub struct Kind {
     pub kind: &'static str,
     /// Its resource in the API.
     pub resource: &'static str,
-    /// Where its pod spec lies, for kinds that say what code runs; empty for the others.
+    /// The path of its pod spec, for kinds that decide which code runs; empty for the others.
     pub pod_spec: &'static [&'static str],
 }
 
@@ -90,10 +90,10 @@ const CLUSTER_SCOPED: [&str; 11] = [
 /// Beginnings of namespaces that are the cluster's or Cofferdam's own.
 const PROTECTED_PREFIXES: [&str; 2] = ["kube-", "cofferdam-"];
 
-/// Why an object cannot be named in a plan.
+/// An object that no plan may name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KindError {
-    /// Not in the table.
+    /// The kind is not in the table.
     #[error(
         "the kind `{kind}` of `{api}` is not one Cofferdam knows; plans name built-in namespaced \
          workload and configuration kinds"
@@ -104,10 +104,10 @@ pub enum KindError {
         /// The group and version that were given.
         api: String,
     },
-    /// Belongs to the whole cluster.
+    /// The kind belongs to the whole cluster.
     #[error("the kind `{0}` belongs to the whole cluster; plans name namespaced objects only")]
     ClusterScoped(String),
-    /// A group that decides what others may do.
+    /// The API group decides the rights of others.
     #[error("the API group `{0}` decides what others may do; no plan touches it")]
     Group(String),
     /// The kind is Secret, which no plan may read or write.
@@ -116,13 +116,13 @@ pub enum KindError {
     /// The kind is ServiceAccount, which no plan may touch.
     #[error("ServiceAccounts are identities; no plan touches them")]
     ServiceAccount,
-    /// The kind stands for many objects at once.
+    /// The kind names many objects at once.
     #[error("the kind `{0}` stands for many objects at once; name each in an operation of its own")]
     List(String),
-    /// A part of another object.
+    /// The kind is a subresource of another object.
     #[error("`{0}` is a subresource; name the object and its fields instead")]
     Subresource(String),
-    /// The cluster's or Cofferdam's own namespace.
+    /// The namespace is the cluster's or Cofferdam's own.
     #[error("the namespace `{0}` is protected; no plan reaches into `kube-*` or `cofferdam-*`")]
     Protected(String),
     /// The text is not a valid name.
@@ -135,7 +135,7 @@ pub enum KindError {
     },
 }
 
-/// Finds a kind, or says why no plan may name it.
+/// Finds a kind. The error names the cause for which no plan may name it.
 pub fn find(group: &str, version: &str, kind: &str) -> Result<&'static Kind, KindError> {
     let core = group.is_empty();
     if kind.contains('/') || group.contains('/') {

@@ -5,13 +5,14 @@
 use crate::model::escape::short;
 use serde::{Deserialize, Serialize};
 
-/// Places that one answer names: what a person looks through. The rest is counted.
+/// The number of places that one result names, at most, so that a person can read them. The rest is
+/// counted.
 pub const PLACES: usize = 20;
 
 /// Characters of one reason, and of one path.
 const TEXT: usize = 300;
 
-/// A place, and why what is there is left out.
+/// A place, and the reason for which the part there is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
@@ -19,7 +20,7 @@ pub struct Place {
     pub file: String,
     /// The line, from 1; 0 where no line is known.
     pub line: usize,
-    /// Why, with the remedy.
+    /// The cause, with the remedy.
     pub reason: String,
 }
 
@@ -29,7 +30,7 @@ impl Place {
         Self { file: short(file.into(), TEXT), line, reason: short(reason.into(), TEXT) }
     }
 
-    /// For people: `` `web.yaml:7` has no `metadata.namespace` ``.
+    /// The place in words: `` `web.yaml:7` has no `metadata.namespace` ``.
     pub fn words(&self) -> String {
         match (self.file.as_str(), self.line) {
             ("", _) => self.reason.clone(),

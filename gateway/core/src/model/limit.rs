@@ -14,7 +14,7 @@ pub const OPERATIONS: usize = 64;
 /// Changes in one patch.
 pub const CHANGES: usize = 32;
 
-/// Bytes of a draft: what a tool may return, all told.
+/// Bytes of a draft: everything that a tool may return.
 pub const DRAFT: usize = 256 * 1024;
 
 /// Characters of a plan's summary: one sentence on an approver's screen.
@@ -33,7 +33,7 @@ pub const POLICY_OUTPUT: usize = 256 * 1024;
 /// Bytes of text in a reply: what fits a model's context without crowding it.
 pub const TEXT: usize = 64 * 1024;
 
-/// Bytes of one result of a look.
+/// Bytes of one result of a read.
 pub const RESULT: usize = 256 * 1024;
 
 /// Bytes of a task's input: a ConfigMap holds it, and an approver can be shown its digest and size;
@@ -44,7 +44,7 @@ pub const TASK_INPUT: usize = DRAFT;
 /// the lines around it, it is one text.
 pub const TASK_OUTPUT: usize = TEXT - 4 * 1024;
 
-/// Bytes of what a task says besides its result, for people who look for an error.
+/// Bytes of a task's output besides its result, for people who search for an error.
 pub const TASK_NOTE: usize = 4 * 1024;
 
 /// Characters of one note on a call's progress: a line of a terminal, twice.
@@ -79,11 +79,11 @@ pub const CALLS_USUAL: u32 = 20;
 /// is still the one decided over.
 pub const PERMIT_SECONDS: i64 = 600;
 
-/// How long a rejection stands against the same plan of the same agent, in seconds.
+/// How long a rejection is in effect against the same plan of the same agent, in seconds.
 pub const REJECTION_SECONDS: i64 = 3_600;
 
-/// How long a question that only the floor asks stands, in seconds: a working hour, so that a
-/// colleague can be found.
+/// How long a question of the floor alone is open, in seconds: a working hour, so that a colleague
+/// can be found.
 pub const APPROVAL_SECONDS: u64 = 3_600;
 
 /// How far two machines' clocks may be apart, in seconds: what unattended NTP keeps, with room to
@@ -93,7 +93,7 @@ pub const CLOCK_SECONDS: i64 = 30;
 /// The longest a question may wait, in seconds: a week, after which its reason is forgotten.
 pub const APPROVAL_SECONDS_MOST: u64 = 7 * 24 * 3_600;
 
-/// How long after a job's success the same call without a key is told of it instead of being
-/// carried out again, in milliseconds: a client or a model that repeats a call whose answer it lost
-/// does so within a minute.
+/// How long after a job's success the same call without a key gets that success as its reply and is
+/// not carried out again, in milliseconds. A client or a model that repeats a call whose reply was
+/// lost does so within a minute.
 pub const ALREADY_MS: u64 = 60_000;

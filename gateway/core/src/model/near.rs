@@ -1,4 +1,4 @@
-//! Near misses: which of the names that are there was meant by one that is not. Only ever given
+//! Near misses: the existing name that was probably meant by a missing one. Only ever given
 //! names that its reader may see; never guesses what to do, only says what there is.
 
 /// Edits by which a name that was meant may differ: a letter twice, one left out, two swapped
@@ -49,7 +49,7 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// Single-character edits from one to the other; none where there are more than `most`.
+/// Single-character edits from one to the other; `None` where there are more than `most`.
 fn edits(one: &str, other: &str, most: usize) -> Option<usize> {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     if one.len().max(other.len()) > LONGEST || one.len().abs_diff(other.len()) > most {

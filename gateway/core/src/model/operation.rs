@@ -10,31 +10,31 @@ use std::fmt;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// Read named fields of one object.
+    /// Reads named fields of one object.
     Read,
-    /// List objects of one kind.
+    /// Lists objects of one kind.
     List,
-    /// Read the end of a log.
+    /// Reads the end of a log.
     Logs,
-    /// Create or update one object.
+    /// Creates or updates one object.
     Apply,
     /// Changes the named fields.
     Patch,
     /// Deletes one object.
     Delete,
-    /// Run something in the ephemeral namespace.
+    /// Runs a program in the run namespace.
     Task,
-    /// Let what runs in the ephemeral namespace open connections.
+    /// Lets the pods of the run namespace open connections.
     Egress,
 }
 
 impl Action {
-    /// True if it looks and changes nothing.
+    /// True for an action that reads and changes nothing.
     pub fn looks(self) -> bool {
         matches!(self, Self::Read | Self::List | Self::Logs)
     }
 
-    /// The word used in ceilings, policies and texts.
+    /// The word for ceilings, policies and texts.
     pub fn word(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -109,7 +109,7 @@ impl fmt::Display for Within<'_> {
 pub struct Change {
     /// Field path, list members by merge key.
     pub path: String,
-    /// The new value; none (`null`) removes the field.
+    /// The new value; `null` removes the field.
     pub value: Option<Value>,
 }
 
@@ -186,7 +186,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The word used in paths and texts.
+    /// The word for paths and texts.
     pub fn word(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -195,18 +195,18 @@ impl Protocol {
     }
 }
 
-/// One effect, or one look.
+/// One operation: a read, or a change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Operation {
-    /// Read named fields of one object.
+    /// Reads named fields of one object.
     Read {
         /// The object to read.
         target: Target,
         /// The paths of the fields.
         fields: Vec<String>,
     },
-    /// List objects of one kind in one namespace.
+    /// Lists objects of one kind in one namespace.
     List {
         /// The API group; empty for the core group.
         group: String,
@@ -218,26 +218,26 @@ pub enum Operation {
         namespace: String,
         /// Field paths of each.
         fields: Vec<String>,
-        /// At most this many.
+        /// The number of objects, at most.
         limit: u32,
     },
-    /// Read the end of a container's log.
+    /// Reads the end of a container's log.
     Logs {
         /// The pod that has the logs.
         target: Target,
         /// The container; may be left out for a pod with one.
         container: Option<String>,
-        /// At most this many lines.
+        /// The number of lines, at most.
         lines: u32,
     },
-    /// Create or update one object.
+    /// Creates or updates one object.
     Apply {
         /// The namespace of the object.
         place: Place,
         /// The whole object.
         object: Value,
     },
-    /// Change named fields of one object.
+    /// Changes named fields of one object.
     Patch {
         /// The object to change.
         target: Target,
@@ -249,7 +249,7 @@ pub enum Operation {
         /// The object to delete.
         target: Target,
     },
-    /// Run something in the ephemeral namespace.
+    /// Runs a program in the run namespace.
     Task {
         /// Unique name in the plan.
         name: String,
@@ -260,7 +260,7 @@ pub enum Operation {
         /// Time limit in seconds.
         seconds: u32,
     },
-    /// Let what runs in the ephemeral namespace open connections to one destination.
+    /// Lets the pods of the run namespace open connections to one destination.
     Egress {
         /// The destination.
         to: Egress,
@@ -315,13 +315,13 @@ pub struct Step {
 pub struct Draft {
     /// One sentence, the tool's claim.
     pub summary: String,
-    /// The executor to use; none for one that looks.
+    /// The executor to use; `None` for a plan that only reads.
     pub executor: Option<String>,
     /// The operations, in plan order.
     pub operations: Vec<Step>,
 }
 
-/// Why a tool makes no plan of its arguments: the tool's own words, shown quoted.
+/// The refusal of a tool, in its own words, which are quoted wherever they are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolRefusal {

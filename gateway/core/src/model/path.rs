@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
-/// Bytes of a path's text: the longest annotation key has 317 characters, and the deepest useful
-/// path stands well below the rest.
+/// Bytes of a path's text, at most. The longest annotation key has 317 characters, and the deepest
+/// path in use is far shorter than the rest.
 pub const PATH: usize = 512;
 
 /// Segments of a path.
@@ -31,7 +31,7 @@ pub enum Segment {
         /// Its value: `web`.
         value: String,
     },
-    /// Every member of a list: `[*]`. In ceilings, and in the fields a look shows.
+    /// Every member of a list: `[*]`. In ceilings, and in the fields that a read shows.
     AnyMember,
     /// Any key of a map: `*`. In ceilings alone.
     AnyKey,
@@ -42,16 +42,16 @@ pub enum Segment {
 #[serde(try_from = "String", into = "String")]
 pub struct FieldPath(Vec<Segment>);
 
-/// Why a text is no path, or a path does not fit an object.
+/// A text that is not a path, or a path that does not fit an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Empty, too long, or too deep.
+    /// The text is empty, too long, or too deep.
     #[error(
         "the path `{0}` is empty or too long; a path has 1 to {SEGMENTS} segments and at most \
          {PATH} bytes"
     )]
     Size(String),
-    /// Not of the form.
+    /// The text does not have the form of a path.
     #[error(
         "the path `{path}` is not readable at byte {at}; write keys as `spec.replicas`, \
          `data[\"a.b\"]` and list members as `[name=web]`"
@@ -67,7 +67,7 @@ pub enum PathError {
     Spelling {
         /// The text as it was given.
         given: String,
-        /// How it is spelled.
+        /// The one spelling of the path.
         canonical: String,
     },
     /// A step that has no spelling.
@@ -82,7 +82,7 @@ pub enum PathError {
          the fields a look shows"
     )]
     Wildcard(String),
-    /// The object has something else there.
+    /// The object has a value of another sort there.
     #[error("the path `{path}` does not fit the object: `{segment}` is not {wanted}")]
     Misfit {
         /// The path as it was given.
@@ -100,15 +100,15 @@ pub enum PathError {
         /// The segment that does not fit.
         segment: String,
     },
-    /// No such list member to change something of.
+    /// The list has no member of this name.
     #[error("the path `{}` finds no member `{}`; the list has {}", .0.path, .0.segment, those(&.0.there))]
     NoMember(Box<NoMember>),
-    /// It would rename the member it finds by that name.
+    /// The change would rename the member that the path names.
     #[error("the path `{0}` would change the merge key it finds the member by")]
     MergeKey(String),
 }
 
-/// A list member that is not there, and those that are.
+/// A missing list member, with the members that the list has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoMember {
     /// The path as it was given.
@@ -119,7 +119,7 @@ pub struct NoMember {
     list: String,
     /// The merge key's value that was asked for.
     wanted: String,
-    /// Those that are there.
+    /// The members of the list.
     there: Vec<String>,
 }
 
@@ -175,7 +175,7 @@ impl FieldPath {
         !self.0.iter().any(|segment| matches!(segment, Segment::AnyKey | Segment::AnyMember))
     }
 
-    /// True if it holds `*`, which stands in ceilings alone.
+    /// True if the path has a `*`, which only ceilings may have.
     pub fn has_any_key(&self) -> bool {
         self.0.contains(&Segment::AnyKey)
     }

@@ -1,6 +1,6 @@
-//! The permit: the gateway's signed word that this plan over this state was allowed, why, and until
-//! when. Signed with Ed25519 over canonical JSON. Alone it makes nothing happen: the runner checks
-//! it, and everything else, again. Carries the reason; logs and metrics are made from it.
+//! The permit: the gateway's signed statement that this plan over this state was allowed, why, and
+//! until when. Signed with Ed25519 over canonical JSON. Alone it makes nothing happen: the runner
+//! checks it, and everything else, again. Carries the reason; logs and metrics are made from it.
 
 use crate::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, hex, unhex};
 use crate::model::json;
@@ -29,23 +29,23 @@ pub struct Permit {
     pub call: CallId,
     /// The digest of the plan.
     pub plan: PlanDigest,
-    /// The state it was decided over.
+    /// The digest of the preview that was decided.
     pub preview: PreviewDigest,
     /// The subject of the call.
     pub subject: Subject,
-    /// The agent's claim why; policy may have required it.
+    /// The purpose that the agent gave; policy may have required it.
     pub purpose: Option<String>,
     /// The environment that the permit is for.
     pub environment: Environment,
     /// The digest of the policy that decided.
     pub policy: PolicyDigest,
-    /// Why: the rules that allowed it.
+    /// The rules that allowed the plan.
     pub reasons: Vec<Reason>,
-    /// The approvals' signers; empty where policy needed none.
+    /// The approvers who signed; empty where policy needed no signature.
     pub approvers: Vec<String>,
-    /// When it was decided.
+    /// The time of the decision.
     pub issued: Timestamp,
-    /// After this no runner acts on it.
+    /// The time after which no runner acts on the permit.
     pub expires: Timestamp,
 }
 
@@ -59,13 +59,13 @@ pub struct SignedPermit {
     pub signature: String,
 }
 
-/// Why a permit is invalid.
+/// An invalid permit.
 #[derive(Debug, thiserror::Error)]
 pub enum PermitError {
     /// The text is not a permit.
     #[error("the permit is not readable: {0}")]
     Shape(#[from] JsonError),
-    /// Not the gateway's signature.
+    /// The signature is not by the trusted gateway.
     #[error("the permit is not signed by the gateway this role trusts")]
     Signature,
     /// The gateway's key in the trust file is not a valid Ed25519 key.
@@ -74,7 +74,7 @@ pub enum PermitError {
 }
 
 impl Permit {
-    /// Signs it. The gateway's alone.
+    /// Signs the permit with the key of the gateway.
     pub fn sign(&self, key: &SigningKey) -> Result<SignedPermit, JsonError> {
         let permit = json::canonical(self)?;
         let signature = key.sign(&[CONTEXT, permit.as_bytes()].concat());
@@ -83,7 +83,7 @@ impl Permit {
 }
 
 impl SignedPermit {
-    /// Checks the signature with a key of one's own trust file and reads the permit.
+    /// Checks the signature with a key of the reader's own trust file and reads the permit.
     pub fn open(&self, gateway: &str) -> Result<Permit, PermitError> {
         let key = verifying_key(gateway).ok_or(PermitError::Key)?;
         let signature = unhex(&self.signature)

@@ -11,8 +11,8 @@ pub fn same_person(a: &str, b: &str) -> bool {
         || (a.contains('@') != b.contains('@') && local(a).eq_ignore_ascii_case(&local(b)))
 }
 
-/// One name for each person among these, in the order given; names with a domain come first,
-/// because they tell people apart that a bare name does not.
+/// One name for each person among these, in the order given. Names with a domain come first,
+/// because they distinguish people whom a bare name does not.
 pub fn people<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut names: Vec<&str> = names.into_iter().collect();
     names.sort_by_key(|name| !name.contains('@'));

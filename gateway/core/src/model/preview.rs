@@ -1,4 +1,4 @@
-//! The preview of a plan as data: before, after and remarks of each operation. Looks at nothing:
+//! The preview of a plan as data: before, after and remarks of each operation. Reads no object:
 //! the viewer makes it, `stage::preview` joins it with its plan.
 
 mod remark;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The state an effect was approved over; a different world stops the job.
+/// The state that an effect was approved for; another state stops the job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -45,7 +45,7 @@ pub struct PreviewedOperation {
     pub before: BTreeMap<String, Value>,
     /// Field path → value after; `null` where it will be absent. Empty for a delete.
     pub after: BTreeMap<String, Value>,
-    /// Where it lies, for people: the file and line of an object in a directory; empty elsewhere.
+    /// The place, for people: the file and line of an object in a directory; empty elsewhere.
     pub place: String,
     /// Remarks for the approver besides the values: at most [`REMARKS`].
     pub remarks: Vec<Remark>,
@@ -56,7 +56,7 @@ pub struct PreviewedOperation {
 }
 
 impl PreviewedOperation {
-    /// As policy sees it.
+    /// The operation without its rest, as policy reads it.
     #[must_use]
     pub fn without_rest(&self) -> Self {
         Self { rest: Rest::default(), ..self.clone() }

@@ -39,12 +39,12 @@ pub struct ApprovalRule {
     pub quorum: u32,
     /// Names that the trust file knows, or `*` for any enrolled approver.
     pub approvers: Vec<String>,
-    /// How long the question stands.
+    /// How long the question is open, in seconds.
     pub expires_seconds: u64,
 }
 
 impl ApprovalRule {
-    /// When a question that came at this time runs out; none beyond the last time there is.
+    /// When a question that came at this time runs out; `None` beyond the last time there is.
     pub fn ends(&self, asked: Timestamp) -> Option<Timestamp> {
         asked
             .checked_add(SignedDuration::from_secs(
@@ -57,7 +57,7 @@ impl ApprovalRule {
 /// A plan that may not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// Stable id of the rule that said no.
+    /// Stable id of the rule that denied.
     pub rule: String,
     /// Why, for the agent.
     pub why: String,
@@ -67,7 +67,7 @@ pub struct Denial {
     pub next: Option<&'static str>,
     /// Every reason, operators' included: for the ledger.
     pub reasons: Vec<Reason>,
-    /// A person said no, and not policy.
+    /// True if a person rejected it, and not policy.
     pub rejected: bool,
 }
 

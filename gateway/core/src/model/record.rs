@@ -1,5 +1,5 @@
-//! The ledger's entries: one leaf per thing that must be provable later. A leaf is canonical JSON
-//! with keyed commitments, so that payloads can be erased without breaking a proof. Never holds a
+//! The ledger entries: one for each event that must be provable later. An entry is canonical JSON
+//! with keyed commitments, so that payloads can be erased without breaking a proof. Never has a
 //! secret, an argument or an object's content in clear.
 
 use crate::model::id::{
@@ -11,7 +11,7 @@ use crate::model::run::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The schema name of a leaf.
+/// The schema name of a ledger entry.
 pub const LEAF_SCHEMA: &str = "cofferdam.leaf.v1";
 
 /// The prefix of an operator's command in [`Event::Administered`].
@@ -21,7 +21,7 @@ pub const OPERATOR: &str = "operator ";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
-    /// A call ended without a job: an answer, a look, a denial or a failure.
+    /// A call ended without a job: with an answer, a read, a denial or a failure.
     Ended {
         /// `answered`, `looked`, `previewed`, `denied`, `refused`, `failed`.
         ending: String,
@@ -76,16 +76,16 @@ pub enum Event {
         /// The outcome of the job.
         outcome: Outcome,
     },
-    /// A person found out what became of a job whose outcome is indeterminate.
+    /// An operator resolved an indeterminate job.
     Resolved {
         /// The real outcome.
         found: Found,
         /// The operating-system user of the operator.
         by: String,
     },
-    /// The namespace was observed gone.
+    /// The run namespace was observed to be deleted.
     Closed {
-        /// The namespace; empty when none was made.
+        /// The run namespace; empty if it was never created.
         namespace: String,
     },
     /// The gateway, an operator command, or a role's start.
@@ -104,11 +104,11 @@ pub enum Event {
 pub struct Entry {
     /// The event.
     pub event: Event,
-    /// The call; none for administration.
+    /// The call; `None` for administration.
     pub call: Option<CallId>,
     /// The agent's name; empty for administration.
     pub principal: String,
-    /// The tool's name and component; none where no tool was found.
+    /// The tool's name and component; `None` where no tool was found.
     pub tool: Option<(String, ComponentDigest)>,
     /// The plan, once sealed.
     pub plan: Option<PlanDigest>,
@@ -118,14 +118,14 @@ pub struct Entry {
     pub policy: Option<PolicyDigest>,
     /// The trust file, for administration.
     pub trust: Option<TrustDigest>,
-    /// Trace id, 32 hexadecimal digits; empty when none.
+    /// Trace id, 32 hexadecimal digits; empty without a trace.
     pub trace: String,
-    /// Payloads by name, as JSON text: stored apart, committed to in the leaf, erasable.
+    /// Payloads by name, as JSON text: stored apart, committed to in the entry, erasable.
     pub payloads: BTreeMap<String, String>,
 }
 
 impl Entry {
-    /// An entry that says only what happened and to which call.
+    /// An entry with event and call alone.
     pub fn of(event: Event, call: Option<CallId>, principal: &str) -> Self {
         Self {
             event,
@@ -149,7 +149,7 @@ impl Entry {
     }
 }
 
-/// Where an entry stands: what every result carries.
+/// The place of an entry in the ledger: part of every result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recorded {

@@ -36,7 +36,7 @@ pub struct NamespaceRights {
 /// Namespace, group, resource and name (empty for any) → verbs.
 type Gathered = BTreeMap<(String, String, String, String), BTreeSet<&'static str>>;
 
-/// The rights that a plan needs, undo included. An object in the run namespace needs none here:
+/// The rights that a plan needs, undo included. An object in the run namespace needs no right here:
 /// that namespace is the host's.
 pub fn of_plan(operations: &[OperationFacts]) -> Vec<NamespaceRights> {
     let mut gathered = Gathered::new();

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where a job is.
+/// The phase of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -20,7 +20,7 @@ pub enum Phase {
     Acting,
     /// Its namespace is being removed.
     TearingDown,
-    /// The namespace was observed gone, or never existed. Final.
+    /// The run namespace was observed to be deleted, or never existed. Final.
     Closed,
 }
 
@@ -30,11 +30,11 @@ pub enum Phase {
 pub enum Outcome {
     /// Every operation was done as approved.
     Succeeded,
-    /// An operation failed; what the plan did not finish was not done.
+    /// An operation failed; the operations after it were not done.
     Failed,
-    /// A runner's own check said no.
+    /// A check of the runner refused the job.
     Refused,
-    /// A person said no.
+    /// An approver rejected the job.
     Rejected,
     /// It was not decided, or not run, in time.
     Expired,
@@ -42,7 +42,7 @@ pub enum Outcome {
     Cancelled,
     /// Runners were lost too often.
     Dead,
-    /// An effect may or may not have happened; a person has to look.
+    /// An effect may or may not have happened; an operator has to look at the infrastructure.
     Indeterminate,
     /// Every operation was asked for as approved, and an object that has to go is still held by
     /// others.
@@ -61,13 +61,13 @@ pub enum Event {
     Prepare,
     /// The permit is consumed.
     Act,
-    /// Effects are over, well or not; or the runner's checks said no.
+    /// The effects are over; or the runner's checks refused the job.
     Finish,
     /// The lease ran out, or the runner went away.
     Lose,
     /// Its agent, a person or time ended it before it was claimed.
     Withdraw,
-    /// The namespace was observed gone.
+    /// The run namespace was observed to be deleted.
     Gone,
 }
 
@@ -94,23 +94,24 @@ pub const EVENTS: [Event; 8] = [
     Event::Gone,
 ];
 
-/// A job that loses its runner this often before acting is dead: something about it kills runners.
+/// Lost runners before the job acted, at most. After that many the job is dead, because it seems to
+/// kill its runners.
 pub const ATTEMPTS: u32 = 5;
 
 /// An event a phase does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a job that is {phase} cannot take the event `{event:?}`")]
 pub struct IllegalEvent {
-    /// Where the job is.
+    /// The phase of the job.
     pub phase: Phase,
     /// The event that was attempted.
     pub event: Event,
 }
 
 impl Phase {
-    /// The next phase. `Lose` before acting tears down and requeues, since a namespace may exist
-    /// that was never recorded: the runner of the next lease removes it first. `Lose` while
-    /// acting or tearing down keeps the phase: a fresh runner under a higher fence recovers.
+    /// The next phase. `Lose` before acting tears down and requeues, because an unrecorded
+    /// namespace may exist: the runner of the next lease removes it first. `Lose` while acting or
+    /// tearing down keeps the phase: a new runner with a higher lease epoch recovers.
     pub fn next(self, event: Event) -> Result<Self, IllegalEvent> {
         match (self, event) {
             (Self::AwaitingApproval, Event::Approve) => Ok(Self::Queued),
@@ -127,7 +128,7 @@ impl Phase {
         }
     }
 
-    /// The word stores and texts use.
+    /// The word for stores and texts.
     pub fn word(self) -> &'static str {
         match self {
             Self::AwaitingApproval => "awaiting_approval",
@@ -166,7 +167,7 @@ pub const OUTCOMES: [Outcome; 9] = [
 ];
 
 impl Outcome {
-    /// The word stores and texts use.
+    /// The word for stores and texts.
     pub fn word(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
@@ -193,9 +194,9 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A job's steps, numbered: what a runner does, in order. Error drills and tests iterate over them:
-/// a runner killed right *after* any of them must leave no namespace behind after the next start,
-/// run nothing twice, and its fate must be told.
+/// The numbered steps of a job, in a runner's order. Error drills and tests iterate over them. If a
+/// runner is killed right *after* any of them, then after the next start no namespace is left, no
+/// effect ran twice, and the outcome is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobStep {

@@ -36,26 +36,26 @@ pub struct Statement {
     /// The person's reason; empty when approving without one. Shown to the agent after a
     /// rejection.
     pub reason: String,
-    /// Digest of the plan they were shown.
+    /// Digest of the plan that the approver was shown.
     pub plan: PlanDigest,
-    /// Digest of the preview they were shown.
+    /// Digest of the preview that the approver was shown.
     pub preview: PreviewDigest,
-    /// Digest of the text they were shown.
+    /// Digest of the text that the approver was shown.
     pub shown: ShownDigest,
     /// The subject of the call.
     pub subject: Subject,
-    /// Where it would happen.
+    /// The environment of the call.
     pub environment: Environment,
     /// The policy that asked for a person.
     pub policy: PolicyDigest,
     /// 128 random bits in hexadecimal, chosen by the recorder for this question.
     pub nonce: String,
-    /// When it was asked, as the person was shown. Absent in statements of versions that did not
-    /// bound an approval's time; those do not count any more.
+    /// The time of the question, as the approver was shown. Absent in statements of versions that
+    /// did not bound an approval's time; those do not count any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Timestamp>,
-    /// After this the signature is worth nothing. At most [`limit::APPROVAL_SECONDS_MOST`] after
-    /// `issued`, and at most as long as policy's own rule says.
+    /// The time after which the signature does not count. At most [`limit::APPROVAL_SECONDS_MOST`]
+    /// after `issued`, and at most as long as policy's own rule says.
     pub expires: Timestamp,
 }
 

@@ -22,7 +22,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// In a word, for agents and people.
+    /// The kind of infrastructure in one word, for agents and people.
     pub fn kind(&self) -> &'static str {
         if self.is_cluster() { "cluster" } else { "folder of manifests" }
     }
@@ -94,8 +94,8 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// The floor a new trust file starts with: deletes, tasks, and what looks like production or
-    /// the cluster's own.
+    /// The floor of a new trust file: deletes, tasks, and namespaces whose names suggest production
+    /// or the cluster itself.
     pub fn conservative() -> Self {
         let namespaces = ["default", "production", "prod", "prod-*"].map(str::to_owned).to_vec();
         Self { actions: vec![Action::Delete, Action::Task], namespaces }
@@ -144,13 +144,13 @@ pub struct Trust {
 /// A trust file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// Not TOML of this shape.
+    /// The text is not TOML of this form.
     #[error("the trust file is damaged")]
     Shape(#[from] toml::de::Error),
-    /// The same name twice.
+    /// A name is in the file twice.
     #[error("the trust file names `{0}` twice; remove one of the two entries")]
     Twice(String),
-    /// One approver in two spellings.
+    /// One approver is in the file in two spellings.
     #[error(
         "the trust file enrols `{0}` and `{1}`, which count as one person; remove one with \
          `cofferdam approver remove NAME`, and enrol each key of one person under exactly the \

@@ -19,7 +19,7 @@ use crate::model::trust::{Environment, Trust};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// Why a signature is not an approval.
+/// A signature that is not an approval.
 #[derive(Debug, thiserror::Error)]
 pub enum ApprovalError {
     /// The text is not a statement.
@@ -28,13 +28,13 @@ pub enum ApprovalError {
     /// The text is not an SSH signature of this namespace.
     #[error("the signature is not an SSH signature in the namespace `{NAMESPACE}`")]
     Signature,
-    /// A key that the trust file does not know.
+    /// The trust file does not have the key.
     #[error(
         "the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME \
          --key FILE`"
     )]
     Unknown,
-    /// A signature that gives itself another kind than the enrolled key has.
+    /// The signature names another kind of key than the enrolled one.
     #[error(
         "the signature calls itself `{signature}`, and the enrolled key is of the kind `{key}`; \
          sign again with the enrolled key"
@@ -45,40 +45,40 @@ pub enum ApprovalError {
         /// The kind of the enrolled key.
         key: String,
     },
-    /// A security key that was not touched.
+    /// The owner of the security key did not touch it.
     #[error(
         "the security key was not touched; sign again and touch it (a key that was made with `-O \
          no-touch-required` cannot approve)"
     )]
     Untouched,
-    /// Signed over something else.
+    /// The signature is over another value.
     #[error("the approval is for another {0}; a new approval is needed")]
     Other(&'static str),
     /// The approval came after its time.
     #[error("the approval expired at {0}; ask again")]
     Expired(Timestamp),
-    /// From before statements named the time of the question.
+    /// The statement is of a version without the time of the question.
     #[error(
         "the approval does not say when it was asked for: an older version of Cofferdam signed \
          it; ask again"
     )]
     Undated,
-    /// Asked at a time that is still to come.
+    /// The time of the question is still to come.
     #[error(
         "the approval is for a question of {0}, which is still to come; compare the clocks of the \
          machines"
     )]
     Early(Timestamp),
-    /// For longer than any approval is.
+    /// The approval is for longer than any may be.
     #[error("the approval is for {0} seconds, and at most {most} are allowed; ask again", most = limit::APPROVAL_SECONDS_MOST)]
     Long(u64),
-    /// One of those who asked.
+    /// The approver is a party of the call.
     #[error("`{0}` asked for this and cannot approve it; another enrolled person has to")]
     Party(String),
-    /// Not one whom policy names.
+    /// Policy does not name the approver.
     #[error("policy does not name `{0}` as an approver of this")]
     NotNamed(String),
-    /// One whom policy names in another spelling.
+    /// Policy names the approver in another spelling.
     #[error(
         "policy names `{named}`, and this key is enrolled for `{name}`; an operator enrols it \
          under exactly the name that policy uses"
@@ -110,7 +110,7 @@ pub struct Question<'a> {
     pub now: Timestamp,
 }
 
-/// A signature that was checked: by whom, and what it says. Made here alone.
+/// A checked signature, with its approver and statement. Made here alone.
 #[derive(Debug)]
 pub struct VerifiedStatement {
     approver: String,
@@ -125,12 +125,12 @@ impl VerifiedStatement {
         &self.approver
     }
 
-    /// When the question was asked, as the person was shown.
+    /// The time of the question, as the approver was shown.
     pub fn issued(&self) -> Timestamp {
         self.issued
     }
 
-    /// For how many seconds it is, from the question on.
+    /// The seconds from the question to the end of the approval.
     pub fn seconds(&self) -> u64 {
         self.seconds
     }
@@ -141,7 +141,8 @@ impl VerifiedStatement {
     }
 }
 
-/// Checks one signature against one's own trust file and one's own idea of what was asked.
+/// Checks one signature against the reader's own trust file and the reader's own copy of the
+/// question.
 pub fn verify(
     signed: &SignedStatement,
     question: &Question<'_>,
@@ -211,8 +212,8 @@ fn check_party(name: &str, subject: &Subject, trust: &Trust) -> Result<(), Appro
     if asked { Err(ApprovalError::Party(name.to_owned())) } else { Ok(()) }
 }
 
-/// Policy names people exactly: what is wide where it excludes a person would be loose where it
-/// admits one.
+/// Policy names people exactly: a rule that is wide when it excludes a person would be loose when
+/// it admits one.
 fn check_named(name: &str, named: &[String]) -> Result<(), ApprovalError> {
     if is_named(named, name) {
         return Ok(());

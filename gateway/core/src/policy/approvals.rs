@@ -1,5 +1,5 @@
-//! Approvals of one call: which signatures count, by one's own trust file, clock and rendering of
-//! what was shown. Never counts a person twice.
+//! Approvals of one call: the signatures that count, by the reader's own trust file, clock and text
+//! of the question. Never counts a person twice.
 
 use super::approval;
 use super::input::{ApprovalFacts, SignatureFacts};
@@ -27,21 +27,21 @@ pub struct Approvals {
 /// The times of one approval.
 #[derive(Debug, Clone, Copy)]
 struct Times {
-    /// When the question was asked.
+    /// The time of the question.
     issued: Timestamp,
-    /// When the approval ends.
+    /// The time at which the approval ends.
     expires: Timestamp,
-    /// From the one to the other, rounded up.
+    /// Seconds from `issued` to `expires`, rounded up.
     seconds: u64,
 }
 
-/// A person said no.
+/// An approver rejected the plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{approver} said no: {reason}")]
+#[error("{approver} rejected it: {reason}")]
 pub struct Rejected {
     /// The name of the approver.
     pub approver: String,
-    /// Why, in their words.
+    /// The reason in the words of the approver.
     pub reason: String,
 }
 
@@ -89,8 +89,8 @@ impl Approvals {
         Ok(found)
     }
 
-    /// As policy sees them; none when no signature counts, so that a policy which only asks whether
-    /// there is an approval is not fooled.
+    /// The approvals for the policy input; `None` when no signature counts, so that a policy which
+    /// only asks whether there is an approval is not fooled.
     pub fn facts(&self) -> Option<ApprovalFacts> {
         let facts = || {
             let approvers = self.approvers();
@@ -139,7 +139,7 @@ impl Approvals {
         self.plan == plan && self.preview == preview
     }
 
-    /// Why a signature did not count for this rule, where there is one that did not.
+    /// The cause for which a signature did not count for this rule; `None` where each counted.
     pub fn shortcoming(&self, rule: &ApprovalRule) -> Option<String> {
         let long = || self.approvers.iter().find(|(_, times)| times.seconds > rule.expires_seconds);
         let told = |(name, times): (&String, &Times)| {

@@ -1,5 +1,5 @@
-//! A policy's one name: a digest over its module, its data and its entry points, so that nothing
-//! that decides can change unseen.
+//! The digest of a policy: over its module, its data and its entry points, so that no part
+//! of the decision can change without another digest.
 
 use crate::model::id::{PolicyDigest, hex};
 use crate::model::json;
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 /// The entry point that decides one call.
 pub const CALL_ENTRYPOINT: &str = "cofferdam/call/decision";
 
-/// The entry point that says which tools a caller may see.
+/// The entry point for the tools that a caller may see.
 pub const LIST_ENTRYPOINT: &str = "cofferdam/list/visible";
 
 /// Digest of a policy: canonical JSON over the module's SHA-256, the data document's canonical

@@ -13,16 +13,18 @@ use serde_json::Value;
 /// The schema name of [`Input`].
 pub const INPUT_SCHEMA: &str = "cofferdam.authz.v1";
 
-/// When policy is asked.
+/// The phase in which policy is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AskPhase {
-    /// May the caller see this tool; over the ceiling's facts, with empty arguments and no plan.
+    /// A listing: may the caller see this tool? Over the ceiling's facts, with empty arguments and
+    /// no plan.
     List,
-    /// Over the plan alone: denied on sight never reaches the infrastructure.
+    /// The precheck, over the plan alone: a plan that is denied here never reaches the
+    /// infrastructure.
     Plan,
-    /// Over the plan and what it would change.
+    /// The decision, over the plan and its preview.
     Preview,
 }
 
@@ -33,7 +35,7 @@ pub enum AskPhase {
 pub struct Input {
     /// Always [`INPUT_SCHEMA`].
     pub schema: String,
-    /// When it is asked.
+    /// The phase of the call.
     pub phase: AskPhase,
     /// The agent that calls.
     pub subject: Subject,
@@ -47,7 +49,7 @@ pub struct Input {
     pub plan: Option<PlanFacts>,
     /// The changes of the plan; `null` before the preview.
     pub preview: Option<PreviewFacts>,
-    /// When, where, and what a person said.
+    /// The time, the environment, the purpose and the approvals.
     pub context: Context,
 }
 
@@ -60,33 +62,33 @@ pub struct ActionName {
     pub name: String,
 }
 
-/// The sealed plan as policy sees it.
+/// The sealed plan, as policy reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanFacts {
     /// The digest of the plan.
     pub digest: PlanDigest,
-    /// The executor; `null` for a plan that looks.
+    /// The executor; `null` for a plan that only reads.
     pub executor: Option<String>,
     /// The operations, in plan order.
     pub operations: Vec<OperationFacts>,
-    /// Every namespace it touches, sorted, once.
+    /// The namespaces of the operations, each once, sorted.
     pub namespaces: Vec<String>,
 }
 
-/// The preview as policy sees it.
+/// The preview, as policy reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PreviewFacts {
     /// The digest of the preview.
     pub digest: PreviewDigest,
-    /// Per operation, before and after.
+    /// The state before and after, for each operation.
     pub operations: Vec<PreviewedOperation>,
 }
 
-/// When, where, and what a person said.
+/// The time, the environment, the purpose and the approvals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -99,7 +101,7 @@ pub struct Context {
     pub weekday: String,
     /// Minutes since midnight, UTC: 0 to 1439.
     pub minute: u32,
-    /// The agent's own words on why; `null` when it gave none. A claim.
+    /// The agent's own words about why it calls; `null` if it gave none. A claim.
     pub purpose: Option<String>,
     /// The approvals that count; `null` without a signature.
     pub approval: Option<ApprovalFacts>,
@@ -120,8 +122,8 @@ pub struct ApprovalFacts {
     pub plan: PlanDigest,
     /// The preview they signed.
     pub preview: PreviewDigest,
-    /// How long each approval is, and how old: one member for each of `approvers`, in the same
-    /// order. The host always gives it. A question of an earlier version has none.
+    /// The lifetime and the age of each approval: one member for each of `approvers`, in the same
+    /// order. The host always gives it. A question of an earlier version does not have it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<SignatureFacts>,
 }
@@ -133,9 +135,9 @@ pub struct ApprovalFacts {
 pub struct SignatureFacts {
     /// The name of the approver.
     pub approver: String,
-    /// When the question was asked. RFC 3339, UTC, whole seconds.
+    /// The time of the question. RFC 3339, UTC, whole seconds.
     pub issued: String,
-    /// When the approval ends. RFC 3339, UTC, whole seconds.
+    /// The time at which the approval ends. RFC 3339, UTC, whole seconds.
     pub expires: String,
     /// Seconds from `issued` to `expires`, rounded up: at most a week.
     pub seconds: u64,
@@ -143,7 +145,7 @@ pub struct SignatureFacts {
     pub age_seconds: u64,
 }
 
-/// The question asked once for a whole listing: which of these tools may this caller see.
+/// The input for a whole listing: which of these tools may this caller see?
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -13,15 +13,15 @@ pub const OUTPUT_SCHEMA: &str = "cofferdam.decision.v1";
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// Every operation it covers may run.
+    /// Every covered operation may run.
     Allow,
     /// No operation may run.
     Deny,
-    /// Nothing may run until people have signed.
+    /// No operation may run until people have signed.
     RequireApproval,
 }
 
-/// The whole answer of the entry point `cofferdam/call/decision`.
+/// The whole output of the entry point `cofferdam/call/decision`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -41,7 +41,7 @@ pub struct Output {
     pub approval: Option<ApprovalRule>,
 }
 
-/// Something that must be done along with a decision.
+/// A duty that comes with a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! `policies/schema/`: JSON Schemas of what policy is asked and may answer, made from the types so
+//! `policies/schema/`: JSON Schemas of the policy input and output, made from the types so
 //! that an author's typo fails in `opa check --schema`. Never written by hand: `UPDATE_EXPECT=1
 //! cargo test -p cofferdam-core policy::schema` writes them.
 

@@ -27,8 +27,8 @@ pub enum Propose {
     },
     /// Store a job: queued when it has a permit, awaiting approval otherwise. One transaction with
     /// its entry (`intended` or `asked`). Answered by [`Proposed::Recorded`], or by
-    /// [`Proposed::Joined`]: with a key when the key stands for a job; without one
-    /// when [`Propose::Same`] would tell of a job other than `seen`.
+    /// [`Proposed::Joined`]: with a key when the key belongs to a job; without one when
+    /// [`Propose::Same`] would return a job other than `seen`.
     Enqueue {
         /// The job to store.
         job: Box<StoredJob>,
@@ -36,8 +36,8 @@ pub enum Propose {
         entry: Entry,
         /// The client's idempotency key.
         key: Option<IdempotencyKey>,
-        /// A job that did the same a moment ago, where the objects were looked at since and are
-        /// not as it left them.
+        /// A job that did the same a moment ago. Its objects were read since, and are not as the
+        /// job left them.
         seen: Option<CallId>,
     },
     /// The newest job of this principal, plan and policy that has no outcome yet, or succeeded at
@@ -108,7 +108,7 @@ pub enum Propose {
         /// Wait at most this long.
         wait_ms: u64,
     },
-    /// A waiting call that a person is about to sign, to look at its objects afresh. Answered by
+    /// Take a waiting call that a person is about to sign, to read its objects again. Answered by
     /// [`Proposed::ToLook`]; waits up to `wait_ms`.
     NextLook {
         /// Wait at most this long.
@@ -121,7 +121,7 @@ pub enum Propose {
         /// The changes of the plan at present.
         seen: Seen,
     },
-    /// The journey was run again and allowed: the permit, for the fenced way to the queue. Answered
+    /// The journey was run again and allowed: the permit that moves the job to the queue. Answered
     /// by [`Proposed::Recorded`].
     Permit {
         /// The id of the call.
@@ -133,7 +133,7 @@ pub enum Propose {
         /// When the permit runs out.
         expires: Timestamp,
     },
-    /// The journey was run again and said no, or its plan or state is another by now. Answered by
+    /// The journey was run again and denied, or its plan or state differs now. Answered by
     /// [`Proposed::Recorded`].
     Withdraw {
         /// The id of the call.
@@ -169,7 +169,7 @@ pub struct IdempotencyKey {
     pub key: String,
     /// The name of the tool.
     pub tool: String,
-    /// Digest of the canonical arguments it stands for.
+    /// The digest of the canonical arguments of the first call.
     pub arguments: ArgumentsDigest,
 }
 
@@ -188,10 +188,10 @@ pub enum Proposed {
     Same {
         /// The job as its caller sees it.
         job: Option<Box<JobView>>,
-        /// Milliseconds since its end; 0 while it has none.
+        /// Milliseconds since the end of the job; 0 before the end.
         ended_ms: u64,
     },
-    /// How a call ended that left no job; none when there is no such call of this principal.
+    /// How a call ended that left no job; `None` when there is no such call of this principal.
     Ended {
         /// The ending of the call.
         ended: Option<EndedCall>,
@@ -220,14 +220,14 @@ pub enum Proposed {
     },
     /// An approved call, with everything needed to run the journey again.
     Approved {
-        /// The job; none when there was none in time.
+        /// The job; `None` when no call came in time.
         job: Option<Box<StoredJob>>,
         /// The statements that people signed.
         statements: Vec<SignedStatement>,
     },
-    /// A waiting call to look at.
+    /// A waiting call whose objects are to be read.
     ToLook {
-        /// The job; none when there was none in time.
+        /// The job; `None` when no call came in time.
         job: Option<Box<StoredJob>>,
     },
     /// True if a runner is there.
@@ -240,7 +240,7 @@ pub enum Proposed {
     /// How the store and the ledger are.
     Health {
         /// Why new work is refused at present: path, cause (errno where there is one) and remedy,
-        /// in one sentence. None while it is taken.
+        /// in one sentence. `None` while it is taken.
         refuses: Option<String>,
         /// Conditions that refuse nothing yet, a sentence each.
         warns: Vec<String>,

@@ -1,5 +1,5 @@
-//! Gateway → viewer: look at what a sealed plan names. The viewer has its own trust file and looks
-//! no further than the tool's ceiling there.
+//! Gateway → viewer: reads the objects that a sealed plan names. The viewer has its own trust file,
+//! and reads nothing beyond the tool's ceiling there.
 
 use crate::model::id::ComponentDigest;
 use crate::model::left_out::LeftOut;

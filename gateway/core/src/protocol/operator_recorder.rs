@@ -1,5 +1,5 @@
-//! Operator command → recorder, over a socket that checks who is at the other end. A use that
-//! changes something or reads payloads is a ledger entry. Never carries a key.
+//! Operator command → recorder, over a socket that checks the operating-system user. A request that
+//! changes the store or reads payloads becomes a ledger entry. Never carries a key.
 
 use crate::model::difference::Difference;
 use crate::model::id::CallId;
@@ -64,15 +64,15 @@ pub enum Operate {
         /// How they know, 1 to [`crate::model::limit::PURPOSE`] visible characters.
         because: String,
     },
-    /// Erase a call's payloads; its leaves and proofs stay. Answered by [`Operated::Done`].
+    /// Erase the payloads of a call; its ledger entries and proofs stay. Answered by
+    /// [`Operated::Done`].
     Erase {
         /// The id of the call.
         call: CallId,
     },
 }
 
-/// A fresh look at what a waiting call would change. For the eyes of a person alone: nothing is
-/// decided by it.
+/// The changes that a waiting call would make now. For a person to read; no decision depends on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "seen")]
 pub enum Seen {
@@ -81,7 +81,7 @@ pub enum Seen {
         /// The preview, operation by operation.
         preview: Preview,
     },
-    /// It would be refused now, or could not be looked at.
+    /// The call would be refused now, or its objects could not be read.
     Not {
         /// Why, in a clause.
         why: String,
@@ -164,7 +164,7 @@ pub enum Operated {
         entries: u64,
         /// The newest checkpoint's text.
         checkpoint: String,
-        /// The disk under the store; none when it cannot be asked.
+        /// The disk under the store; `None` when it cannot be asked.
         disk: Option<Disk>,
         /// Why new work is refused at present: path, cause and remedy, in one sentence.
         refuses: Option<String>,

@@ -22,7 +22,7 @@ pub enum GuestKind {
     Command,
 }
 
-/// The one thing a guest process is asked. The frame's body is named per variant.
+/// The one request to a guest process. The body of the frame is named for each variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum Compute {
@@ -36,7 +36,7 @@ pub enum Compute {
     /// print. Body: the Wasm. Answered as [`Compute::Compile`]; only [`Compute::Try`] takes the
     /// artefact.
     CompileTrial,
-    /// Say what a component is for, by what it exports; check and compile it. Body: the Wasm.
+    /// Find out the kind of a component, by its exports; check and compile it. Body: the Wasm.
     /// Answered by [`Computed::Examined`], its body the artefact.
     Examine,
     /// Load a policy with its data document, as a gateway does. Body: the artefact. Answered by
@@ -58,7 +58,7 @@ pub enum Compute {
         entrypoint: String,
         /// The policy's data document, as JSON text.
         data: String,
-        /// The question, as JSON text.
+        /// The policy input, as JSON text.
         input: String,
     },
     /// Try a policy out before it is accepted. Body: the artefact. Answered by [`Computed::Tried`],
@@ -76,16 +76,16 @@ pub enum Compute {
     Execute {
         /// The handles, in plan order.
         handles: Vec<Handle>,
-        /// Guest time is over after this many milliseconds of its own.
+        /// The time limit of the guest, in milliseconds of its own time.
         guest_ms: u64,
     },
     /// Run a command. Body: the artefact. Answered by [`Computed::Ran`], whatever its exit code.
     Run {
         /// Its one argument: the task's name.
         name: String,
-        /// Its standard input, at most [`crate::model::limit::TASK_INPUT`] bytes.
+        /// The standard input, at most [`crate::model::limit::TASK_INPUT`] bytes.
         input: String,
-        /// Guest time is over after this many milliseconds of its own.
+        /// The time limit of the guest, in milliseconds of its own time.
         guest_ms: u64,
     },
 }
@@ -97,7 +97,7 @@ pub struct Trial {
     /// An entry point: one of a decision, or a test rule of a module that was built with its
     /// tests.
     pub entrypoint: String,
-    /// The question, as JSON text; `None` leaves `input` undefined.
+    /// The policy input as JSON text; `None` makes `input` undefined.
     pub input: Option<String>,
     /// True if it is a test: it may then take longer than a decision, and what it prints is kept.
     pub test: bool,
@@ -119,7 +119,7 @@ pub struct Tried {
     pub memory: u64,
 }
 
-/// One handle an executor is given.
+/// One handle of an executor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Handle {
@@ -158,14 +158,14 @@ pub const OBSERVED_NOTE: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "observed", deny_unknown_fields)]
 pub enum Observed {
-    /// It is what was approved, and works.
+    /// The object is as approved, and works.
     Ready,
-    /// It is on its way.
+    /// The object is not ready yet.
     Progressing {
         /// The note on the missing effect.
         note: String,
     },
-    /// It will not become ready by waiting.
+    /// The object will not become ready by waiting.
     Failed {
         /// The cause, quoted.
         note: String,
@@ -215,12 +215,12 @@ pub enum Computed {
     },
     /// The definition of the tool.
     Defined {
-        /// As the tool says it.
+        /// The words of the tool, unchecked.
         definition: Box<Definition>,
     },
     /// The draft of the tool.
     Planned {
-        /// As the tool says it.
+        /// The words of the tool, unchecked.
         draft: Draft,
     },
     /// The tool makes no plan of these arguments.
@@ -228,7 +228,7 @@ pub enum Computed {
         /// The refusal in the tool's words.
         refusal: ToolRefusal,
     },
-    /// The policy was tried out; what came of it is the body.
+    /// The trials of the policy are done; the body has their results.
     Tried,
     /// The policy's result set's one result, as JSON text, unread.
     Decided {
@@ -256,7 +256,7 @@ pub enum Computed {
     },
     /// The executor returned a result.
     Finished {
-        /// Where and why it stopped; none when it did everything.
+        /// The place and the cause of a stop; `None` when every operation was done.
         stop: Option<Stop>,
     },
     /// The command ended by itself.
@@ -269,7 +269,7 @@ pub enum Computed {
         /// Its exit code; any other than 0 is a task that failed.
         code: i32,
     },
-    /// It could not be done: a trap, a limit, an import, a bad module.
+    /// The guest failed: a trap, a limit, an import, a bad module.
     Failed {
         /// Stable code: `import`, `malformed`, `too-large`, `unsupported` (this host cannot run
         /// such a one), `time`, `memory`, `stack`, `output`, `handles`, `host-calls`, `trap`,
@@ -278,12 +278,12 @@ pub enum Computed {
         /// compile again), `busy` (ask again shortly), `engine` (this
         /// machine).
         code: String,
-        /// For operators: what and where, with the remedy.
+        /// For operators: the cause and its place, with the remedy.
         detail: String,
     },
 }
 
-/// Where an executor stopped.
+/// The stop of an executor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {

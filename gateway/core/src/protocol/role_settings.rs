@@ -7,13 +7,13 @@ use crate::model::trust::Environment;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How a role speaks to people and telemetry.
+/// The settings of a role's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Voice {
-    /// Which log lines: a level, or directives as `tracing` has them.
+    /// The log lines to write: a level, or directives as `tracing` has them.
     pub level: String,
-    /// One JSON object a line instead of text for people.
+    /// True for one JSON object a line instead of text for people.
     pub json: bool,
 }
 
@@ -29,7 +29,7 @@ pub struct GatewaySettings {
     pub trust_file: PathBuf,
     /// The agents and their tokens' digests; read again when it changes.
     pub agents_file: PathBuf,
-    /// The home: only the room of its disk is looked at.
+    /// The home, to read the free space of its disk.
     pub disk: PathBuf,
     /// Folder of tools, a `NAME.wasm` each.
     pub tools: PathBuf,
@@ -55,9 +55,9 @@ pub struct GatewaySettings {
     pub origins: Vec<String>,
     /// Values of `Host` that are answered besides the address.
     pub hosts: Vec<String>,
-    /// How long a call is held.
+    /// How long a call is held, in milliseconds.
     pub wait_ms: u64,
-    /// Base URL of an OTLP/HTTP collector; none sends nothing.
+    /// Base URL of an OTLP/HTTP collector; with `None` nothing is exported.
     pub otlp: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub struct RecorderSettings {
     pub lease_seconds: u64,
 }
 
-/// Where plans look and act, as one role reaches it.
+/// The infrastructure that plans read and change, as one role reaches it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "backend", deny_unknown_fields)]
 pub enum Infrastructure {
@@ -107,15 +107,15 @@ pub enum Infrastructure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobIdentity {
-    /// By a token that is asked for, and that ends with the run.
+    /// By a token of its own, which expires with the run.
     Token,
-    /// By the provisioner's connection, which says at each request whom it acts as. Needs
-    /// `deploy/options/impersonation.yaml`.
+    /// By impersonation: the provisioner's connection names the ServiceAccount in each request.
+    /// Needs `deploy/options/impersonation.yaml`.
     Impersonation,
 }
 
 impl JobIdentity {
-    /// As configuration and commands spell it.
+    /// The word for configuration and commands.
     pub fn word(self) -> &'static str {
         match self {
             Self::Token => "token",
@@ -177,8 +177,8 @@ pub struct RunnerSettings {
     pub guest: PathBuf,
     /// How a job acts at a cluster's API server; without meaning for a directory.
     pub job_identity: JobIdentity,
-    /// How long ago a runner of this installation, with the same credential, passed the check of
-    /// the admission policies, in milliseconds. `None` if none has.
+    /// Milliseconds since the self-check of a runner with the same credential passed in this
+    /// installation. `None` if no runner passed it.
     pub checked_ms: Option<u64>,
     /// A drill: the runner kills itself right after this step of a job's first run.
     pub drill: Option<JobStep>,
@@ -205,6 +205,6 @@ pub enum ActorSettings {
     Viewer(ViewerSettings),
     /// The runner, which changes.
     Runner(RunnerSettings),
-    /// It removes what other runners left in a cluster.
+    /// The reaper, which removes objects that other runners left in a cluster.
     Reaper(ReaperSettings),
 }

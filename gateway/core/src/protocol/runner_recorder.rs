@@ -1,5 +1,5 @@
-//! Runner → recorder: claim one job, keep the lease, move it by fenced events. Never reads another
-//! job, never writes the ledger directly.
+//! Runner → recorder: claim one job, keep the lease, move the job by events that name the lease
+//! epoch. Never reads another job, never writes the ledger directly.
 
 use crate::model::difference::Difference;
 use crate::model::id::{CallId, Fence};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub enum Claim {
     /// Claim the oldest claimable job. Answered by [`Claimed::Leased`]; waits up to `wait_ms`.
     Next {
-        /// Wait at most this long.
+        /// Wait at most this many milliseconds.
         wait_ms: u64,
     },
     /// Keep the lease. Answered by [`Claimed::Lease`].
@@ -104,9 +104,9 @@ pub enum RunnerEvent {
         /// The changes elsewhere in the same objects between decision and effect.
         meanwhile: Vec<Difference>,
     },
-    /// The namespace was observed gone, or never was.
+    /// The namespace was observed to be deleted, or never existed.
     Gone {
-        /// Its name; empty when none was made.
+        /// The name of the namespace; empty if it was never created.
         namespace: String,
     },
 }
@@ -115,7 +115,7 @@ pub enum RunnerEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Claimed {
-    /// A job under a lease; none when there was none in time.
+    /// A job under a lease; `None` when no job came in time.
     Leased {
         /// The job and its lease, or `None`.
         job: Option<Box<LeasedJob>>,

@@ -14,7 +14,7 @@ const RULE: &str = "approval-impossible";
 const NEXT: &str = "An operator enrols an approver: `cofferdam approver add`, then starts \
                     `cofferdam serve` again.";
 
-/// Names that are told.
+/// The number of names in the denial, at most.
 const TOLD: usize = 5;
 
 /// The same verdict, or a denial where fewer people than the quorum may sign.

@@ -1,6 +1,6 @@
-//! Discover: the tool is known, pinned, and visible to this caller; else it does not exist for it.
-//! A tool hidden from a caller is never instantiated for it. Never asks policy itself: it reads
-//! what the list decision said.
+//! Discover: the tool is known, pinned, and visible to this caller; else the tool does not exist
+//! for the caller. A tool hidden from a caller is never instantiated for it. Never asks policy
+//! itself: it reads the output of the list decision.
 
 use crate::tool::catalog::Catalog;
 use crate::tool::load::LoadedTool;
@@ -23,7 +23,7 @@ pub struct RawCall {
     pub arguments: Value,
     /// The client's idempotency key.
     pub key: Option<String>,
-    /// Hold the answer at most this many milliseconds.
+    /// Hold the reply at most this many milliseconds.
     pub wait_ms: u64,
     /// The same while a person decides.
     pub person_ms: u64,
@@ -55,7 +55,7 @@ pub struct Visible(BTreeSet<String>);
 
 /// An invalid list decision; nothing is visible then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the policy's list answer is not an array of tool names: {0}")]
+#[error("the policy's list output is not an array of tool names: {0}")]
 pub struct VisibleError(String);
 
 impl Visible {
@@ -75,7 +75,7 @@ impl Visible {
     }
 }
 
-/// Finds the tool; none when there is no such tool for this caller, whichever the reason.
+/// Finds the tool; `None` when the caller sees no tool of this name.
 pub fn discover(call: RawCall, catalog: &Catalog, visible: &Visible) -> Option<FoundCall> {
     let tool = catalog.get(&call.tool).filter(|tool| visible.contains(tool.name()))?;
     Some(FoundCall { caller: call.caller, tool: Arc::clone(tool), arguments: call.arguments })

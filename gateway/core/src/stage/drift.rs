@@ -34,7 +34,7 @@ impl Difference {
         matches!(&self.what, Drifted::Remarked(remark) if remark.kind == RemarkKind::Unread)
     }
 
-    /// The field, where it is one.
+    /// The path of the field; `None` for a difference that is not of a field.
     fn path(&self) -> Option<&str> {
         match &self.what {
             Drifted::Field { path, .. } | Drifted::Other { path, .. } => Some(path),
@@ -46,9 +46,9 @@ impl Difference {
 /// The differences of one operation, by their effect on an approval.
 #[derive(Debug, Default, PartialEq)]
 pub struct Compared {
-    /// It is not what was approved any more.
+    /// Differences within the approval: the call is not the approved one any more.
     pub inside: Vec<Difference>,
-    /// It is what was approved, and something else of the object changed.
+    /// Differences outside the approval: another part of the object changed.
     pub outside: Vec<Difference>,
 }
 
@@ -88,8 +88,8 @@ pub fn compare(approved: &PreviewedOperation, now: &PreviewedOperation) -> Compa
     Compared { inside, outside }
 }
 
-/// Adds what was found later: of a field that changed twice, the value that was approved and the
-/// newest one are told.
+/// Adds differences that were found later. For a field that changed twice, the approved value and
+/// the newest one are kept.
 pub fn add(known: &mut Vec<Difference>, later: Vec<Difference>) {
     for mut new in later {
         let same = |old: &Difference| {
@@ -111,7 +111,7 @@ pub fn add(known: &mut Vec<Difference>, later: Vec<Difference>) {
     }
 }
 
-/// Every difference of one operation. Nothing where the two are the same.
+/// Every difference of one operation; empty where the two are the same.
 fn of_operation(approved: &PreviewedOperation, now: &PreviewedOperation) -> Vec<Difference> {
     let difference = |what| Difference { target: now.target.clone(), what };
     match (&approved.expect, &now.expect) {

@@ -1,6 +1,6 @@
 //! Enqueue: an approved plan becomes a durable job, and a question to people a durable question.
-//! Intent before effect: what leaves here goes to the recorder with its ledger entry, in one
-//! transaction. Never makes a permit without an [`ApprovedPlan`].
+//! Intent before effect: the job goes to the recorder with its ledger entry, in one transaction.
+//! Never makes a permit without an [`ApprovedPlan`].
 
 use crate::model::caller::Caller;
 use crate::model::id::CallId;
@@ -70,7 +70,7 @@ pub fn ask_people(
     base: Entry,
 ) -> Result<AskedPlan, JsonError> {
     let reasons = needed.reasons().to_vec();
-    // Counted from the call on, as the text that is signed tells it.
+    // Counted from the call on, as the signed text has it.
     let expires = needed.expires(call.caller().time);
     let mut job =
         stored(needed.plan(), needed.asking(), call.caller(), call.canonical(), reasons, expires);
@@ -147,7 +147,7 @@ fn with_payloads(
 }
 
 impl QueuedPlan {
-    /// For the recorder, and what remains to tell the caller.
+    /// The request to the recorder, and the plan for the caller's reply.
     pub fn into_propose(
         self,
         key: Option<IdempotencyKey>,
@@ -158,7 +158,7 @@ impl QueuedPlan {
 }
 
 impl AskedPlan {
-    /// For the recorder, and what remains to tell the caller.
+    /// The request to the recorder, and the plan for the caller's reply.
     pub fn into_propose(
         self,
         key: Option<IdempotencyKey>,

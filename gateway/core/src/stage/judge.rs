@@ -1,29 +1,27 @@
-//! The rule of the decision: what policy's answer means to the host, failing closed, and the floor
+//! The rule of the decision: the effect of the policy output, failing closed, and the floor
 //! that no policy lowers. The only place where an [`ApprovedPlan`] is made. Never evaluates Rego
 //! itself.
 
+mod floor;
+mod output;
+
+pub use output::{Read, read};
+
 use crate::model::difference::Difference;
-use crate::model::facts::OperationFacts;
 use crate::model::id::CallId;
-use crate::model::json;
 use crate::model::limit;
 use crate::model::permit::{PERMIT_SCHEMA, Permit};
 use crate::model::reason::ApprovalRule;
-use crate::model::reason::Audience;
 use crate::model::reason::Denial;
 use crate::model::reason::Reason;
 use crate::model::trust::Floor;
 use crate::policy::approvals::Approvals;
 use crate::policy::output::Effect;
-use crate::policy::output::OUTPUT_SCHEMA;
-use crate::policy::output::Output;
 use crate::stage::preview::PreviewedPlan;
 use crate::stage::question::Asking;
 use crate::stage::seal::SealedPlan;
 use crate::text::difference::sentence;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// The end of a sentence about the change that stops a job.
 const UNCHANGED: &str = "policy obliges to stop over any change of the object; ask again";
@@ -55,7 +53,7 @@ pub struct ApprovalNeeded {
 /// The result of the precheck, over the plan alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Precheck {
-    /// The rules that let it through so far.
+    /// The rules that permit the plan so far.
     pub reasons: Vec<Reason>,
 }
 
@@ -70,8 +68,8 @@ pub enum Verdict {
     Denied(PreviewedPlan, Denial),
 }
 
-/// Judges a plan on sight: denied here, it never reaches the infrastructure. For a plan that looks
-/// or answers, this is the decision.
+/// Judges a plan before its preview: a plan that is denied here never reaches the infrastructure.
+/// For a plan that reads or answers, this is the decision.
 pub fn precheck(output: &str, sealed: &SealedPlan) -> Result<Precheck, Denial> {
     let read = read(output, sealed.facts())?;
     if !sealed.plan().changes() && read.effect == Effect::RequireApproval {
@@ -84,7 +82,7 @@ pub fn precheck(output: &str, sealed: &SealedPlan) -> Result<Precheck, Denial> {
     Ok(Precheck { reasons: read.reasons })
 }
 
-/// Judges a plan over what it would change.
+/// Judges a plan over its preview.
 pub fn judge(
     output: &str,
     plan: PreviewedPlan,
@@ -136,8 +134,8 @@ fn weigh(
         ));
     }
     let wanted = read.approval.take();
-    let floor = reached(facts, floor, &asking.subject.kind);
-    // INVARIANT: whichever asks, policy or the floor, has to be satisfied by signatures; policy's
+    let floor = floor::reached(facts, floor, &asking.subject.kind);
+    // INVARIANT: a demand of policy or of the floor has to be satisfied by signatures; policy's
     // `allow` never lowers the floor.
     let floor_rule = floor.as_ref().map(|_| ApprovalRule {
         quorum: 1,
@@ -154,7 +152,7 @@ fn weigh(
         (Some(rule), Some(approvals)) if approvals.satisfy(&rule) => {
             Ok(Weighed::Allow { reasons, seconds, unchanged })
         }
-        // A second question about what was already signed is a denial: people are not asked in
+        // A second question about the same plan is a denial: people are not asked in
         // circles.
         (Some(rule), Some(approvals)) => {
             let why = match approvals.shortcoming(&rule) {
@@ -170,154 +168,6 @@ fn weigh(
     }
 }
 
-/// An output that was read, with its limits intersected.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Read {
-    /// Never [`Effect::Deny`]: that is a [`Denial`].
-    pub effect: Effect,
-    /// Why.
-    pub reasons: Vec<Reason>,
-    /// Who has to sign; there if, and only if, the effect is [`Effect::RequireApproval`].
-    pub approval: Option<ApprovalRule>,
-    /// Seconds of a permit, from 1 to [`limit::PERMIT_SECONDS`].
-    pub seconds: i64,
-    /// Any change of an object stops the job.
-    pub unchanged: bool,
-}
-
-/// Reads an answer over the operations of a plan.
-///
-/// # Errors
-/// The answer has another form, is not about exactly these operations, obliges to something unknown,
-/// or denies.
-pub fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
-    let malformed = |detail: &str| Denial::of_policy("policy-output", detail);
-    if output.len() > limit::POLICY_OUTPUT {
-        return Err(malformed("the answer is too long"));
-    }
-    let output: Output =
-        json::strict_into(output.as_bytes()).map_err(|error| malformed(&error.to_string()))?;
-    if output.schema != OUTPUT_SCHEMA {
-        return Err(malformed("the answer is of another schema"));
-    }
-    if output.effect == Effect::Deny {
-        return Err(denied(output.reasons));
-    }
-    covered(&output.covers, facts)?;
-    match (output.effect, &output.approval) {
-        (Effect::RequireApproval, Some(rule)) => {
-            let stands = (1..=limit::APPROVAL_SECONDS_MOST).contains(&rule.expires_seconds);
-            if rule.quorum == 0 || rule.approvers.is_empty() || !stands {
-                return Err(malformed(
-                    "the approval rule names no quorum, no approvers, or no time within a week",
-                ));
-            }
-        }
-        (Effect::RequireApproval, None) => {
-            return Err(malformed("the answer asks for people without a rule"));
-        }
-        (_, Some(_)) => return Err(malformed("the answer allows and has an approval rule")),
-        (_, None) => {}
-    }
-    let (mut seconds, mut unchanged) = (limit::PERMIT_SECONDS, false);
-    for obligation in &output.obligations {
-        let members = obligation.properties.as_object().filter(|members| members.len() == 1);
-        let given = |name: &str| members.and_then(|members| members.get(name));
-        let (ttl, scope) =
-            (given("seconds").and_then(Value::as_i64), given("scope").and_then(Value::as_str));
-        match (obligation.kind.as_str(), ttl, scope) {
-            // The tighter wins; no obligation widens.
-            ("ttl", Some(ttl), _) if ttl >= 1 => seconds = seconds.min(ttl),
-            ("unchanged", _, Some("object")) => unchanged = true,
-            _ => {
-                let why = format!(
-                    "policy obliges to `{}`, which this host cannot carry out",
-                    crate::model::escape::line(&obligation.kind)
-                );
-                return Err(Denial::of("obligation-unsupported", why));
-            }
-        }
-    }
-    Ok(Read {
-        effect: output.effect,
-        reasons: output.reasons,
-        approval: output.approval,
-        seconds,
-        unchanged,
-    })
-}
-
-/// Every operation has to be covered, and nothing that is not there.
-fn covered(covers: &[u32], facts: &[OperationFacts]) -> Result<(), Denial> {
-    let covers: BTreeSet<_> = covers.iter().copied().collect();
-    if let Some(odd) = covers.iter().find(|index| !facts.iter().any(|fact| fact.index == **index)) {
-        return Err(Denial::of_policy(
-            "policy-output",
-            &format!("the answer covers operation {odd}, which there is not"),
-        ));
-    }
-    match facts.iter().find(|fact| !covers.contains(&fact.index)) {
-        None => Ok(()),
-        Some(fact) => Err(Denial::of(
-            "not-covered",
-            format!("no rule covers operation {}: {}", fact.index, crate::text::named(fact)),
-        )),
-    }
-}
-
-/// A denial in words that an agent may read. Without such words, the agent learns that policy
-/// denies, and no more.
-fn denied(reasons: Vec<Reason>) -> Denial {
-    let said = reasons.iter().find(|reason| reason.audience == Audience::User);
-    let words = |text: &str, otherwise: &str| {
-        if text.is_empty() { otherwise.to_owned() } else { crate::model::escape::line(text) }
-    };
-    let (rule, why, allowed) = match said {
-        Some(reason) => (reason.id.clone(), reason.message.clone(), reason.remedy.clone()),
-        None => ("policy".to_owned(), String::new(), String::new()),
-    };
-    Denial {
-        rule: words(&rule, "policy"),
-        why: words(&why, "policy denies this and gives no reason that you may read"),
-        allowed: words(&allowed, "nothing like this, as far as you may know"),
-        next: None,
-        reasons,
-        rejected: false,
-    }
-}
-
-/// Why the floor needs a person, whatever policy says.
-fn reached(facts: &[OperationFacts], floor: &Floor, subject_kind: &str) -> Option<Reason> {
-    let mut changes = facts.iter().filter(|fact| !fact.action.looks()).peekable();
-    changes.peek()?;
-    let reason = |message: String| Reason {
-        id: "floor".to_owned(),
-        message,
-        remedy: "a person with an enrolled key has to approve it".to_owned(),
-        audience: Audience::User,
-    };
-    // Anything but a known agent counts as anonymous.
-    if subject_kind != "agent" {
-        return Some(reason("the caller has no token, so every change needs approval".to_owned()));
-    }
-    changes.find_map(|fact| {
-        let place = floor.namespaces.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => fact.namespace.starts_with(prefix),
-            None => *pattern == fact.namespace,
-        });
-        if floor.actions.contains(&fact.action) {
-            Some(reason(format!("the trust file wants a person for every {}", fact.action)))
-        } else {
-            place.then(|| {
-                reason(format!(
-                    "the trust file wants a person for every change in {}",
-                    fact.namespace
-                ))
-            })
-        }
-    })
-}
-
 fn later(now: Timestamp, seconds: i64) -> Timestamp {
     // Out of range only beyond the year 9999: expired at once is the safe side.
     now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
@@ -329,7 +179,7 @@ impl ApprovedPlan {
         &self.plan
     }
 
-    /// For whom and what.
+    /// The values that stay the same while the call is decided.
     pub fn asking(&self) -> &Asking {
         &self.asking
     }
@@ -344,7 +194,7 @@ impl ApprovedPlan {
         &self.reasons
     }
 
-    /// Why this change of an object stops the job; none where policy lets it pass.
+    /// The reason for which a change of an object stops the job; `None` where policy lets it pass.
     pub(crate) fn stopped_by(&self, meanwhile: &[Difference]) -> Option<String> {
         let of_object: Vec<_> = meanwhile
             .iter()
@@ -366,7 +216,7 @@ impl ApprovedPlan {
         self.expires
     }
 
-    /// The permit's words, to be signed.
+    /// The permit, to be signed.
     pub fn permit(&self) -> Permit {
         Permit {
             schema: PERMIT_SCHEMA.to_owned(),
@@ -395,7 +245,7 @@ impl ApprovalNeeded {
         &self.plan
     }
 
-    /// For whom and what.
+    /// The values that stay the same while the call is decided.
     pub fn asking(&self) -> &Asking {
         &self.asking
     }
@@ -410,40 +260,12 @@ impl ApprovalNeeded {
         &self.rule
     }
 
-    /// Until when the question stands that came at this time.
+    /// The time at which a question that came at `asked` closes.
     pub fn expires(&self, asked: Timestamp) -> Timestamp {
         self.rule.ends(asked).unwrap_or(asked)
     }
 
     pub(crate) fn into_plan(self) -> PreviewedPlan {
         self.plan
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stage::plan::tests::{scale, sealed, step};
-    use serde_json::json;
-
-    #[test]
-    fn a_denial_names_the_place_of_each_operation() {
-        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
-        for (operation, place) in [
-            (scale("team-a", 5), "patch Deployment web in namespace team-a"),
-            (
-                step(json!({"action": "apply", "place": "ephemeral", "object": object})),
-                "apply ConfigMap c in the ephemeral namespace",
-            ),
-            (
-                step(json!({"action": "egress", "to": "siblings"})),
-                "egress to siblings from the ephemeral namespace",
-            ),
-        ] {
-            let plan = sealed(vec![operation]).unwrap();
-            let denial = covered(&[], plan.facts()).unwrap_err();
-            assert!(format!("{denial:?}").contains(&format!("operation 0: {place}")), "{denial:?}");
-            assert!(covered(&[0], plan.facts()).is_ok());
-        }
     }
 }

@@ -73,9 +73,9 @@ const ACTIONS: [Action; 8] = [
     Action::Logs,
 ];
 
-/// The largest questions about these tools, for one caller: for each action the plan with the most
-/// changes or fields; of all plans that change something the largest preview, the longest texts and
-/// the longest lists; and the list of the tool with the most lines.
+/// The largest policy inputs about these tools, for one caller: for each action the plan with the
+/// most changes or fields; of all plans that change an object the largest preview, the longest
+/// texts and the longest lists; and the list of the tool with the most lines.
 pub fn largest(tools: &[TrustedTool], asker: Asker<'_>) -> Vec<Largest> {
     let changing: Vec<Action> = ACTIONS.into_iter().filter(|action| !action.looks()).collect();
     let alone = ACTIONS.iter().map(|action| (std::slice::from_ref(action), Shape::Many, false));
@@ -105,8 +105,8 @@ const OPERATION_FRAME: usize = 320;
 /// The same in a preview, which has the path and the value twice.
 const PREVIEWED_FRAME: usize = 640;
 
-/// As many operations of these actions as a plan may have, each with as many changes as fit; none
-/// where the ceiling has none.
+/// As many operations of these actions as a plan may have, each with as many changes as fit; `None`
+/// where the ceiling permits no operation of them.
 fn operations(
     tool: &TrustedTool,
     actions: &[Action],
@@ -188,7 +188,7 @@ fn runs_code(grant: &Grant, path: &str) -> bool {
     executes_code(grant.action, pod, FieldPath::parse(path).ok().as_slice())
 }
 
-/// The change of one round: none where the ceiling or the plan permits no further one.
+/// The change of one round: `None` where the ceiling or the plan permits no further one.
 fn change(grant: &Grant, round: usize, value: &mut impl FnMut() -> Value) -> Option<Change> {
     let path = match grant.action {
         Action::Patch if round < limit::CHANGES => field(&grant.fields, round)?,

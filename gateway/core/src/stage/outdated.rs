@@ -39,7 +39,7 @@ pub fn outdated(job: &StoredJob, trust: &Trust) -> Option<String> {
             ));
         }
     };
-    // A plan that cannot be read is for an operator who looks at the store.
+    // A plan that cannot be read is for an operator to inspect in the store.
     let (document, _) = Document::read(&job.plan).ok()?;
     if let Some(asked) = &document.executor {
         match trust.executor(&asked.name) {

@@ -1,6 +1,6 @@
-//! Plan: the tool's draft, parsed like any foreign input and held against the ceiling its operator
-//! accepted. Refuses before policy is asked; never repairs a draft, and never decides whether it
-//! may run.
+//! Plan: the tool's draft, parsed like any foreign input and checked against the ceiling that its
+//! operator accepted. Refuses before policy is asked; never repairs a draft, and never decides
+//! whether it may run.
 
 mod error;
 
@@ -16,7 +16,7 @@ use crate::model::{json, limit};
 use crate::tool::bound::Bound;
 use std::collections::BTreeSet;
 
-/// A draft that its ceiling permits, with what the host found each operation to be.
+/// A draft that its ceiling permits, with the facts of each operation.
 #[derive(Debug)]
 #[must_use]
 pub struct Plan {
@@ -50,7 +50,7 @@ impl<'a> From<&'a Vec<TrustedExecutor>> for Accepted<'a> {
     }
 }
 
-/// Checks a draft. `tool` and what is accepted are from one's own trust file.
+/// Checks a draft. `tool` and `accepted` are from the reader's own trust file.
 pub fn plan<'a>(
     draft: Draft,
     tool: &TrustedTool,
@@ -86,7 +86,7 @@ impl Plan {
         &self.tool
     }
 
-    /// The executor; none for a plan that looks.
+    /// The executor; `None` for a plan that only reads.
     pub fn executor(&self) -> Option<&TrustedExecutor> {
         self.executor.as_ref()
     }
@@ -149,7 +149,7 @@ fn choose(
     }
 }
 
-/// Checks one step, holds it against the ceiling, and finds out what it is.
+/// Checks one step against the ceiling, and derives its facts.
 fn check(index: usize, step: &Step, bound: &Bound) -> Result<OperationFacts, PlanError> {
     let number = u32::try_from(index).unwrap_or(u32::MAX);
     let found = examine(number, step)?;
@@ -163,7 +163,7 @@ fn check(index: usize, step: &Step, bound: &Bound) -> Result<OperationFacts, Pla
     Ok(found.facts(number, step))
 }
 
-/// No two operations change the same object: what the second does would depend on the first, and
+/// Refuses two changes of one object: the effect of the second would depend on the first, and
 /// that was not approved.
 fn once(facts: &[OperationFacts]) -> Result<(), PlanError> {
     let mut targets = BTreeSet::new();

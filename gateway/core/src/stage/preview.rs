@@ -15,7 +15,7 @@ use crate::model::operation::Action;
 use crate::stage::seal::SealedPlan;
 use std::collections::BTreeSet;
 
-/// A sealed plan with what it would change. Made here alone, consumed by the decision.
+/// A sealed plan with its preview. Made here alone, consumed by the decision.
 #[derive(Debug)]
 #[must_use]
 pub struct PreviewedPlan {
@@ -25,7 +25,7 @@ pub struct PreviewedPlan {
     digest: PreviewDigest,
 }
 
-/// A preview that is not this plan's: the viewer is wrong or lies.
+/// The preview is of another plan: the viewer is wrong or lies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the preview is not of this plan: {0}")]
 pub struct ForeignPreview(String);
@@ -87,10 +87,10 @@ impl PreviewedPlan {
         &self.sealed
     }
 
-    /// The same, over a fresh look, in place of what was approved: it keeps the approved text and
-    /// digest, and each effect is held against the state that was seen now. Refused with a
-    /// sentence where what an approval is over differs; answers what else of the same objects
-    /// changed.
+    /// Replaces the preview with the approved text and digest, if the preview that was read now
+    /// agrees with it. Each effect is checked against the state that was read now. Returns the
+    /// other changes of the same objects. The error is a sentence about the approved part that
+    /// differs.
     pub(crate) fn agreed(
         self,
         approved: &str,
@@ -100,7 +100,7 @@ impl PreviewedPlan {
         Ok((Self { text: approved.to_owned(), digest, ..self }, meanwhile))
     }
 
-    /// The plan alone again, to be looked at once more.
+    /// The plan alone, for another preview.
     pub(crate) fn into_sealed(self) -> SealedPlan {
         self.sealed
     }

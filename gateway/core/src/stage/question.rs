@@ -1,6 +1,6 @@
-//! The questions that policy is asked, as JSON text: every key present, facts the host established,
-//! never cut to fit. The gateway and the runner build them with the same functions, each from what
-//! it knows itself.
+//! The policy inputs, as JSON text: every key present, facts the host established,
+//! never cut to fit. The gateway and the runner build them with the same functions, each from
+//! its own knowledge.
 
 use crate::model::facts::Resource;
 use crate::model::id::{CallId, PolicyDigest};
@@ -37,17 +37,17 @@ pub struct Asking {
     pub call: CallId,
     /// The subject of the call.
     pub subject: Subject,
-    /// The agent's claim why.
+    /// The purpose that the agent gave.
     pub purpose: Option<String>,
     /// The canonical arguments.
     pub arguments: Value,
-    /// Where: one's own environment.
+    /// The reader's own environment.
     pub environment: Environment,
     /// The digest of the reader's own policy.
     pub policy: PolicyDigest,
 }
 
-/// The question over the plan alone.
+/// The policy input over the plan alone.
 pub fn precheck_question(
     asking: &Asking,
     sealed: &SealedPlan,
@@ -56,7 +56,7 @@ pub fn precheck_question(
     text(&input(asking, AskPhase::Plan, sealed, None, None, now))
 }
 
-/// The question over the plan and what it would change, with approvals where there are some.
+/// The policy input over the plan and its preview, with the approvals that count.
 pub fn question(
     asking: &Asking,
     plan: &PreviewedPlan,
@@ -76,7 +76,7 @@ pub fn question(
     ))
 }
 
-/// The question over a listing.
+/// The policy input over a listing.
 pub fn list_question(
     subject: Subject,
     tools: Vec<Resource>,
@@ -122,8 +122,8 @@ fn input(
     }
 }
 
-/// When and where a question is asked; `purpose` is the agent's claim, `approval` what people
-/// signed.
+/// The time and the place of a policy input; `purpose` is the agent's claim, `approval` the
+/// signatures of people.
 pub fn context(
     environment: &Environment,
     policy: PolicyDigest,

@@ -1,10 +1,10 @@
-//! The runner's own admission: everything the gateway decided, checked again by a role that trusts
-//! no other. Pure: the runner derives the draft, the preview and the policy's answer with its own
-//! means and hands them in, in this order:
+//! The runner's own admission: the runner checks everything again that the gateway decided, and
+//! trusts no other role. Pure: the runner derives the draft, the preview and the policy's output
+//! with its own means and hands them in, in this order:
 //!
-//! [`open`] (permit, trust, environment, time) → [`Opened::derive`] (the same plan from one's own
-//! copy of the tool) → [`Derived::question`] (the same state, the approvals, the question to one's
-//! own policy) → [`Question::admit`] → [`LeasedPlan`].
+//! [`open`] (permit, trust, environment, time) → [`Opened::derive`] (the same plan from the
+//! runner's own copy of the tool) → [`Derived::question`] (the same state, the approvals, the input
+//! to the runner's own policy) → [`Question::admit`] → [`LeasedPlan`].
 //!
 //! Never accepts a digest, a fact or a decision that came with the job.
 
@@ -28,7 +28,7 @@ use crate::stage::{preview, seal};
 use crate::text;
 use jiff::Timestamp;
 
-/// Why a runner does not touch anything.
+/// The refusal of a job by its runner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Inadmissible {
@@ -45,7 +45,7 @@ fn no(code: &'static str, detail: impl Into<String>) -> Inadmissible {
     Inadmissible { code, detail: detail.into() }
 }
 
-/// A job whose permit is good and about this role's own environment, policy and tool.
+/// A job with a valid permit for this role's own environment, policy and tool.
 #[derive(Debug)]
 #[must_use]
 pub struct Opened<'a> {
@@ -64,7 +64,7 @@ pub struct Derived<'a> {
     sealed: SealedPlan,
 }
 
-/// A job whose state is the permitted one, with the question to one's own policy.
+/// A job whose state is the permitted one, with the question to the runner's own policy.
 #[derive(Debug)]
 #[must_use]
 pub struct Question<'a> {
@@ -89,7 +89,7 @@ pub struct LeasedPlan {
     unchanged: bool,
 }
 
-/// Checks the permit by one's own trust file and clock.
+/// Checks the permit by the reader's own trust file and clock.
 pub fn open(job: StoredJob, trust: &Trust, now: Timestamp) -> Result<Opened<'_>, Inadmissible> {
     let signed =
         job.permit.as_ref().ok_or_else(|| no("permit-missing", "the job has no permit"))?;
@@ -155,7 +155,7 @@ fn check_time(permit: &Permit, now: Timestamp) -> Result<(), Inadmissible> {
             format!("the permit expired at {}", whole_seconds(permit.expires)),
         ));
     }
-    // Issued after our now, or for longer than any permit is: a clock or a gateway is wrong.
+    // Issued after this clock, or for longer than any permit: a clock or a gateway is wrong.
     let longest = permit.issued.as_second().saturating_add(crate::model::limit::PERMIT_SECONDS);
     if permit.expires.as_second() > longest
         || permit.issued.as_second()
@@ -171,7 +171,7 @@ fn check_time(permit: &Permit, now: Timestamp) -> Result<(), Inadmissible> {
 }
 
 impl<'a> Opened<'a> {
-    /// The tool to run again: one's own.
+    /// The tool to run again: the runner's own.
     pub fn tool(&self) -> &TrustedTool {
         self.tool
     }
@@ -186,7 +186,7 @@ impl<'a> Opened<'a> {
         &self.job.call
     }
 
-    /// Seals one's own draft; the digest has to be the permitted one.
+    /// Seals the runner's own draft; the digest has to be the permitted one.
     pub fn derive(self, draft: Draft) -> Result<Derived<'a>, Inadmissible> {
         let sealed =
             seal::seal(draft, self.tool, self.trust, &self.arguments, &self.trust.environment)
@@ -215,13 +215,13 @@ impl<'a> Opened<'a> {
 }
 
 impl<'a> Derived<'a> {
-    /// The plan, to look at what it would change now.
+    /// The plan, to read its changes now.
     pub fn sealed(&self) -> &SealedPlan {
         &self.sealed
     }
 
-    /// Takes one's own preview, which has to be the permitted one, counts the approvals, and makes
-    /// the question to one's own policy.
+    /// Takes the runner's own preview, which has to be the permitted one, counts the approvals, and
+    /// makes the question to the runner's own policy.
     pub fn question(self, preview: Preview, now: Timestamp) -> Result<Question<'a>, Inadmissible> {
         let Self { opened: Opened { job, permit, trust, arguments, .. }, sealed } = self;
         check_time(&permit, now)?;
@@ -238,7 +238,8 @@ impl<'a> Derived<'a> {
             (true, Ok(_)) => None,
             (false, Ok(approvals)) => Some(approvals),
         };
-        // The rule that came with the job only ever narrows: one's own policy is asked besides.
+        // The rule that came with the job only ever narrows: the runner's own policy is asked
+        // besides.
         if let (Some(rule), Some(approvals)) = (&job.approval, &approvals)
             && !approvals.satisfy(rule)
         {
@@ -264,13 +265,13 @@ impl<'a> Derived<'a> {
 }
 
 impl Question<'_> {
-    /// The question for the entry point [`super::CALL_ENTRYPOINT`] of one's own policy.
+    /// The question for the entry point [`super::CALL_ENTRYPOINT`] of the runner's own policy.
     pub fn input(&self) -> &str {
         &self.input
     }
 
-    /// Concludes: what one's own policy answered has to allow it, with the approvals that count
-    /// here.
+    /// Concludes: the output of the runner's own policy has to allow the plan, with the approvals
+    /// that count here.
     pub fn admit(self, output: &str) -> Result<LeasedPlan, Inadmissible> {
         let Self { permit, trust, plan, meanwhile, asking, approvals, now, .. } = self;
         match judge(output, plan, asking, &trust.floor, approvals.as_ref(), now) {

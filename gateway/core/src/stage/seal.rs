@@ -1,6 +1,6 @@
-//! Hash: a plan becomes canonical bytes and a digest. No time and no identity in it: the same
-//! request gives the same digest, for every caller and whenever, so that anyone may derive it again
-//! to check.
+//! Seal: a plan becomes canonical bytes and a digest. No time and no identity in it: the same
+//! request gives the same digest, for every caller and at any time, so that anyone may derive it
+//! again to check.
 
 use crate::model::document::Document;
 use crate::model::document::ExecutorName;
@@ -52,8 +52,8 @@ pub fn hash(
     Ok(SealedPlan { plan, text, digest })
 }
 
-/// From a tool's draft to the sealed plan, with nothing but one's own trust file: what a runner
-/// does, and anyone who checks.
+/// From a tool's draft to the sealed plan, with only the reader's own trust file: for a runner
+/// and for anyone who checks.
 pub fn seal<'a>(
     draft: Draft,
     tool: &TrustedTool,

@@ -26,7 +26,7 @@ pub struct ValidCall {
     purpose: Option<String>,
 }
 
-/// Takes the purpose out, holds the rest against the schema, makes it canonical.
+/// Takes the purpose out, checks the rest with the schema, and makes it canonical.
 pub fn validate(call: FoundCall) -> Result<ValidCall, ArgumentsError> {
     let (caller, tool, mut arguments) = call.into_parts();
     let members = arguments
@@ -37,7 +37,7 @@ pub fn validate(call: FoundCall) -> Result<ValidCall, ArgumentsError> {
     Ok(ValidCall { caller, tool, arguments, canonical, digest, purpose })
 }
 
-/// Arguments that were accepted once and were stored canonically, held against the schema again.
+/// Checks arguments again that were accepted once and were stored canonically.
 pub(crate) fn again(
     caller: Caller,
     tool: Arc<LoadedTool>,
@@ -114,7 +114,7 @@ impl ValidCall {
         self.digest
     }
 
-    /// The agent's words on why.
+    /// The purpose that the agent gave.
     pub fn purpose(&self) -> Option<&str> {
         self.purpose.as_deref()
     }

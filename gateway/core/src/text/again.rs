@@ -1,5 +1,5 @@
-//! Answers to repeated calls and questions: a change that was just made, a call without a job, a
-//! change that a person denied. Never tells of another principal's call.
+//! Replies to repeated calls and questions: a change that was just made, a call without a job, a
+//! change that a person rejected. Never shows another principal's call.
 
 use super::call::done;
 use super::told::{Fact, State, Told};
@@ -59,7 +59,7 @@ pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Suc
         .map_or_else(|| "an unknown tool".to_owned(), |tool| format!("`{}`", line(tool)));
     let code = line(&ended.code);
     let what = match ended.ending.as_str() {
-        "looked" | "answered" => format!("A look by {tool}, answered at once."),
+        "looked" | "answered" => format!("A read by {tool}, answered at once."),
         "previewed" => format!("A preview of {tool}; the decision would have been `{code}`."),
         "denied" => format!("A call of {tool}, denied by `{code}`."),
         "refused" => format!("A call of {tool}, refused by `{code}`."),
@@ -136,7 +136,7 @@ mod tests {
             Ledger: 7"#]]
         .assert_eq(&told("denied", "replicas-limit"));
         for (ending, words) in [
-            ("looked", "A look by `deployment_scale`"),
+            ("looked", "A read by `deployment_scale`"),
             ("previewed", "A preview of"),
             ("failed", "that failed: `c`"),
         ] {

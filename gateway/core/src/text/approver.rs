@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use lines::Extent;
 use serde_json::Value;
 
-/// Lines of a screen: in a longer text the operations are told once more at its end, where the
-/// person is asked to sign.
+/// Lines of a screen. A longer text repeats the operations at its end, where the person is asked to
+/// sign.
 const SCREEN: usize = 40;
 
 /// Characters of arguments on one line.
@@ -37,7 +37,7 @@ pub enum ShownError {
         /// The cause, in one sentence.
         detail: String,
     },
-    /// A digest that is not of what it stands beside.
+    /// A stored digest is not the digest of its document.
     #[error("the job's {0} is not the digest of its contents: the stored job was changed")]
     Digest(&'static str),
 }
@@ -189,7 +189,7 @@ pub fn needed(rule: &ApprovalRule) -> String {
     }
 }
 
-/// The digest of the question's text; none where it cannot be shown.
+/// The digest of the question's text; `None` where it cannot be shown.
 pub fn shown_digest(job: &StoredJob) -> Option<ShownDigest> {
     question(job).ok().map(|(_, digest)| digest)
 }

@@ -62,7 +62,8 @@ pub fn job_reply(job: &JobView) -> Reply {
     }
 }
 
-/// The same for an agent that only looks: a call that was withdrawn in time is no error then.
+/// The same for an agent that only reads the job: a call that was withdrawn in time is no error
+/// then.
 pub fn state_reply(job: &JobView) -> Reply {
     withdrawn(job).unwrap_or_else(|| job_reply(job))
 }
@@ -234,7 +235,7 @@ fn cannot(obstacle: &Obstacle) -> String {
     format!("It cannot be finished at present: {told}. It goes on by itself then; tell your user.")
 }
 
-/// One note, quoted. `missed`: notes before it that the reader was not told.
+/// One note, quoted. `missed` is the number of earlier notes that the reader did not get.
 pub fn describe_note(note: &Note, missed: u64) -> String {
     let Said { operation, text, skipped } = &note.said;
     let who = operation.map_or_else(

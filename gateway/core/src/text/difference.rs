@@ -60,7 +60,7 @@ pub fn sentence(all: &[Difference]) -> Option<String> {
     (!told.is_empty()).then(|| told.join("; ") + &more)
 }
 
-/// Differences that are told: enough to see what happened, few enough for one line.
+/// Differences that are listed, at most: enough to see what happened, few enough for one line.
 const TOLD: usize = 3;
 
 /// Characters of a value that are shown: as many as are kept of it.

@@ -1,4 +1,5 @@
-//! A job that ended otherwise than by success, as its agent reads it: above all, what of it stands.
+//! The reply to a job that ended otherwise than by success: above all, the operations that are in
+//! effect.
 
 use super::call::{proof, sentence};
 use crate::model::answer::{Changed, Effect, Refusal, RefusalKind, Standing};
@@ -12,11 +13,11 @@ use std::collections::BTreeMap;
 const AGAIN: &str =
     "The same call again, with another idempotency key or none: it is checked and decided again.";
 
-/// The remedy where the cause is told.
+/// The remedy where the reply has the cause.
 const ONCE_GONE: &str = "The same call again once that cause is gone, with another idempotency \
                          key or none: it is checked and decided again.";
 
-/// The refusal that tells it.
+/// The refusal for such a job.
 pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
     let (kind, verb, next) = match outcome {
         Outcome::Succeeded | Outcome::Failed => {
@@ -67,7 +68,7 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
         Outcome::Refused if !job.claimed => {
             ("the gateway", "it could not be carried out as it was approved")
         }
-        Outcome::Rejected => ("an approver", "a person said no"),
+        Outcome::Rejected => ("an approver", "a person rejected it"),
         Outcome::Expired => {
             ("its deadline", "it was not approved in time, or no runner took it in time")
         }
@@ -95,7 +96,7 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
     }
 }
 
-/// An unknown outcome that a person has looked into.
+/// The refusal for an indeterminate outcome that an operator resolved.
 fn resolved(job: &JobView, resolution: &Resolution) -> Refusal {
     let next = match resolution.found {
         Found::Succeeded => "Go on; do not repeat it.",
@@ -149,7 +150,7 @@ fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
     let words = |index| planned(index).map(|planned| line(&planned.words));
     let effect =
         |record: &OperationRecord| Effect { index: record.index, words: words(record.index) };
-    // An undo that was begun leaves its operation open.
+    // An undo that was begun keeps its operation open.
     let open = |record: &OperationRecord| {
         record.after.is_none()
             || records
@@ -177,8 +178,8 @@ fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
     }
 }
 
-/// True if something ran in the ephemeral namespace after a way out of it had been opened, to
-/// addresses that Cofferdam cannot look at.
+/// True if a program ran in the run namespace after egress to addresses was opened, which Cofferdam
+/// cannot observe.
 fn was_let_out<'a>(
     records: &[OperationRecord],
     planned: impl Fn(u32) -> Option<&'a Planned>,
@@ -424,7 +425,11 @@ mod tests {
                  approved."
             ],
         );
-        check(Rejected, false, expect!["REJECTED by an approver in lab\nWhy: A person said no."]);
+        check(
+            Rejected,
+            false,
+            expect!["REJECTED by an approver in lab\nWhy: A person rejected it."],
+        );
         check(
             Expired,
             false,
@@ -462,14 +467,14 @@ mod tests {
         };
         expect![[r#"
             RESOLVED abcdefghijklmnopqrstuvwxyz by an operator in lab
-            A person looked since: all of it was done.
+            An operator resolved it: all of it was done.
             Why: They say: "web has 5 replicas\nDONE"
             Allowed: The same call again, with another idempotency key or none: it is checked and decided again.
             Next: Go on; do not repeat it."#]]
         .assert_eq(&text(Found::Succeeded));
         expect![[r#"
             RESOLVED abcdefghijklmnopqrstuvwxyz by an operator in lab
-            A person looked since: not all of it was done.
+            An operator resolved it: not all of it was done.
             Why: They say: "web has 5 replicas\nDONE"
             Allowed: The same call again, with another idempotency key or none: it is checked and decided again.
             Next: Look at the infrastructure, then ask again if it is still wanted."#]]

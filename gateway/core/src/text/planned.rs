@@ -15,7 +15,7 @@ impl Planned {
         Self { index, words, ephemeral, executes_code: fact.executes_code, remarks: Vec::new() }
     }
 
-    /// Every operation of a stored job; none where its plan is not readable.
+    /// Every operation of a stored job; `None` where its plan is not readable.
     pub fn all(job: &StoredJob) -> Vec<Self> {
         let preview = json::strict_into::<Preview>(job.preview.as_bytes()).ok();
         let remarks = |index: u32| {

@@ -42,7 +42,7 @@ pub struct Decided<'a> {
     pub decision: &'static str,
     /// The rules that decided.
     pub rule: String,
-    /// How it is told: `allowed by role-deployer`.
+    /// The decision in words: `allowed by role-deployer`.
     pub words: String,
     /// Why, where it is not allowed at once.
     pub reason: Option<(&'a str, &'a str)>,
@@ -84,7 +84,7 @@ pub fn shown_only(
                 .unwrap_or_default(),
         }
     });
-    // A look runs as the viewer: no job and no Role is made for it.
+    // A read runs as the viewer: no job and no Role is made for it.
     let title = if plan.changes { "Rights" } else { "Rights (the viewer's; no job gets any)" };
     let summary = crate::model::escape::quoted(plan.summary);
     let (why, allowed) =

@@ -40,7 +40,7 @@ fn one(result: &Value, fact: Option<&OperationFacts>) -> Value {
 }
 
 /// `containers[*].name` and `containers[*].image` become `containers`: a list of members that each
-/// have both. A field that stands alone, or does not fit the others of its list, stays as it is.
+/// have both. A single field, or one that does not fit the others of its list, stays as it is.
 fn by_member(fields: &Map<String, Value>) -> Map<String, Value> {
     let split = |path: &str| {
         path.split_once("[*].").map(|(list, field)| (list.to_owned(), field.to_owned()))
@@ -67,7 +67,7 @@ fn by_member(fields: &Map<String, Value>) -> Map<String, Value> {
     shown
 }
 
-/// The members, or null where the object has no such list; none where the fields are not of one
+/// The members, or null where the object has no such list; `None` where the fields are not of one
 /// list.
 fn members(together: &[(String, &Value)]) -> Option<Value> {
     if together.iter().all(|(_, value)| value.is_null()) {

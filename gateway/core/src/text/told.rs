@@ -2,15 +2,17 @@
 //! it, because hosts hand a model only one of the two: Claude Code and Codex the structure, others
 //! the text. Never says in one what it does not say in the other.
 
-use super::value;
+mod line;
+mod operation;
+
+pub(crate) use operation::Operation;
+
 use crate::model::answer::{Proof, Success};
-use crate::model::escape::line;
-use crate::model::facts::TASK;
+use crate::model::escape;
 use crate::model::left_out::{LeftOut, Place};
-use crate::model::limit;
 use crate::model::trust::Environment;
+use line::{Line, whole};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// Where a call is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(crate) enum State {
     Replayed,
     /// It ended at once, and left no job.
     Ended,
-    /// It only looked, and this is what it saw.
+    /// The call only read, and has its results.
     Looked,
     /// It was shown and decided, and not done.
     Preview,
@@ -59,29 +61,10 @@ impl State {
     }
 }
 
-/// One operation, as it would be or was done.
-#[derive(Debug)]
-pub(crate) struct Operation {
-    /// Its index in the plan.
-    pub index: u32,
-    /// `patch Deployment web in namespace team-a`; none where the plan was erased.
-    pub what: Option<String>,
-    /// `destructive`, `decides what code runs`.
-    pub marks: Vec<&'static str>,
-    /// Where the object is: `team-a/web.yaml:7`; empty where that says nothing.
-    pub place: String,
-    /// The fields before the change.
-    pub before: BTreeMap<String, Value>,
-    /// Fields after; none where the runner was lost before it could say.
-    pub after: Option<BTreeMap<String, Value>>,
-    /// Remarks that have to be known, a line each.
-    pub remarks: Vec<String>,
-}
-
-/// One thing that an agent is told.
+/// One fact of a reply.
 #[derive(Debug)]
 pub(crate) enum Fact {
-    /// A sentence: its name in the structure, its label in the text (none where empty), its words.
+    /// A sentence: its name in the structure, its label in the text (may be empty), its words.
     Words(&'static str, &'static str, String),
     /// The people that have to sign, and until when.
     Needed { who: String, until: Option<String> },
@@ -99,16 +82,9 @@ pub(crate) enum Fact {
     Results(Vec<Value>),
     /// The parts that a read left out because they cannot be relied on.
     LeftOut(LeftOut),
-    /// For programs alone: an older name of something that another fact says.
+    /// An older name of a fact, for programs alone.
     Also(&'static str, Value),
 }
-
-/// Said of an effect that its runner could not record, and that the next runner found.
-const UNRECORDED: &str =
-    "found done, as it was approved; its runner was lost before it could say so";
-
-/// Where a task's result is in the state after it.
-const RESULT: &str = "result";
 
 /// The limits of a change to a tree: the agent must not tell its user that a program runs otherwise
 /// by now.
@@ -120,7 +96,7 @@ const NOTHING_NOW: &str = "nothing was done now";
 /// Said of a call whose idempotency key belongs to an earlier call.
 const BY_KEY: &str = "by the earlier call with this idempotency key";
 
-/// All that an agent is told.
+/// A reply to an agent, as facts.
 #[derive(Debug)]
 pub(crate) struct Told {
     state: State,
@@ -130,9 +106,9 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Begins with what every answer says.
+    /// A reply with state, proof and environment, and no facts yet.
     pub fn new(state: State, proof: Proof, environment: &Environment) -> Self {
-        Self { state, proof, environment: line(&environment.name), facts: Vec::new() }
+        Self { state, proof, environment: escape::line(&environment.name), facts: Vec::new() }
     }
 
     /// Adds one fact to the reply.
@@ -149,7 +125,7 @@ impl Told {
         if words.is_empty() { self } else { self.with(Fact::Words(name, label, words)) }
     }
 
-    /// As the journey answers.
+    /// The reply as the journey returns it.
     pub fn success(self) -> Success {
         Success {
             text: self.text(),
@@ -275,148 +251,13 @@ fn left_out_lines(left_out: &LeftOut) -> Vec<Line> {
         (file, 0) => format!("{file}: {}", place.reason),
         (file, at) => format!("{file}:{at}: {}", place.reason),
     };
-    let places = left_out.places.iter().map(|place| format!("  {}", line(&words(place))));
+    let places = left_out.places.iter().map(|place| format!("  {}", escape::line(&words(place))));
     [title].into_iter().chain(places).map(Line::needed).collect()
 }
 
 /// `edited team-a/web.yaml; not committed, not rolled out`.
 fn edited(files: &[String]) -> String {
     format!("edited {}; {NOT_YET}", files.join(", "))
-}
-
-impl Operation {
-    fn value(&self) -> Value {
-        let mut value = json!({"index": self.index, "before": self.before, "after": self.after});
-        if let Some(object) = value.as_object_mut() {
-            object.extend(self.what.as_ref().map(|what| ("what".to_owned(), json!(what))));
-            if !self.marks.is_empty() {
-                object.insert("marks".to_owned(), json!(self.marks));
-            }
-            if !self.place.is_empty() {
-                object.insert("place".to_owned(), json!(self.place));
-            }
-            if !self.remarks.is_empty() {
-                object.insert("remarks".to_owned(), json!(self.remarks));
-            }
-            if self.after.is_none() {
-                object.insert("note".to_owned(), json!(UNRECORDED));
-            }
-        }
-        value
-    }
-
-    fn named(&self) -> String {
-        self.what.clone().unwrap_or_else(|| self.number())
-    }
-
-    fn number(&self) -> String {
-        format!("operation {}", self.index)
-    }
-
-    fn noted<'a>(&'a self, indent: &'a str) -> impl Iterator<Item = Line> + 'a {
-        self.remarks.iter().map(move |words| Line::needed(format!("{indent}note: {words}")))
-    }
-
-    fn done(&self) -> Vec<Line> {
-        let result = self.after.as_ref().and_then(|after| after.get(RESULT));
-        let instead = result.map(|_| self.number());
-        let mut lines = vec![Line { weight: Weight::Name, text: self.named(), instead }];
-        match &self.after {
-            Some(after) => {
-                // A task's input is the agent's own; repeated, a large input would take the place
-                // of the result.
-                let found =
-                    after.iter().filter(|(path, _)| !path.starts_with(TASK) && *path != RESULT);
-                let found = found.map(|(path, value)| (path.clone(), value.clone())).collect();
-                lines.extend(
-                    super::changes(&self.before, &found)
-                        .into_iter()
-                        .map(|text| Line::value(format!("  {text}"))),
-                );
-            }
-            None => lines.push(Line::value(format!("  {UNRECORDED}"))),
-        }
-        lines.extend(self.noted("  "));
-        lines.extend(
-            result.map(|result| Line::needed(format!("  {RESULT}: {}", value(Some(result))))),
-        );
-        lines
-    }
-
-    fn would(&self) -> Vec<Line> {
-        let marks = if self.marks.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", self.marks.join(", "))
-        };
-        let mut lines = vec![Line {
-            weight: Weight::Name,
-            text: format!("  {}. {}{marks}", self.index, self.named()),
-            instead: None,
-        }];
-        if !self.place.is_empty() {
-            lines.push(Line::value(format!("     at {}", self.place)));
-        }
-        let after = self.after.clone().unwrap_or_default();
-        lines.extend(
-            super::changes(&self.before, &after)
-                .into_iter()
-                .map(|text| Line::value(format!("     {text}"))),
-        );
-        lines.extend(self.noted("     "));
-        lines
-    }
-}
-
-/// The order in which parts are left out when the text would be too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Weight {
-    /// A value that the agent named or can look at.
-    Value,
-    /// The name of an operation besides its number.
-    Name,
-    /// Parts that are nowhere else: results of tasks, and the names to find them again.
-    Needed,
-}
-
-/// A line, and what stands in its place when it is left out.
-struct Line {
-    weight: Weight,
-    text: String,
-    instead: Option<String>,
-}
-
-impl Line {
-    fn needed(text: String) -> Self {
-        Self { weight: Weight::Needed, text, instead: None }
-    }
-
-    fn value(text: String) -> Self {
-        Self { weight: Weight::Value, text, instead: None }
-    }
-}
-
-/// A text within the limit: what does not fit is left out whole, the least needed first, and never
-/// cut in the middle.
-fn whole(lines: &[Line]) -> String {
-    const LEFT_OUT: &str = "What is not shown here is too long; `cofferdam show` has it.";
-    let heaviest = |weight| {
-        let kept = lines.iter().filter_map(|line| {
-            if line.weight >= weight { Some(line.text.as_str()) } else { line.instead.as_deref() }
-        });
-        kept.chain((weight > Weight::Value).then_some(LEFT_OUT)).collect::<Vec<_>>().join("\n")
-    };
-    let texts = [Weight::Value, Weight::Name, Weight::Needed].into_iter().map(heaviest);
-    texts.into_iter().find(|text| text.len() <= limit::TEXT).unwrap_or_else(|| {
-        // A runner that keeps to its limits does not come here.
-        lines
-            .iter()
-            .map(|line| line.text.as_str())
-            .take(1)
-            .chain([LEFT_OUT])
-            .collect::<Vec<_>>()
-            .join("\n")
-    })
 }
 
 #[cfg(test)]

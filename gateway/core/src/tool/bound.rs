@@ -15,16 +15,16 @@ pub const GRANTS: usize = 64;
 /// Field paths or namespaces of one line.
 pub const ENTRIES: usize = 64;
 
-/// Why a ceiling cannot be held against anything.
+/// A ceiling that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CeilingError {
-    /// Too much of something.
+    /// The ceiling has too many parts of one sort.
     #[error("the ceiling has too many {0}; a reviewer has to be able to read it")]
     TooMany(&'static str),
-    /// A kind that no plan may name.
+    /// No plan may name the kind.
     #[error("line {line} of the ceiling: {error}")]
     Kind {
-        /// Which line, from 0.
+        /// The number of the line, from 0.
         line: usize,
         /// The cause, from the kind table.
         #[source]
@@ -33,19 +33,19 @@ pub enum CeilingError {
     /// The path of a field is not valid.
     #[error("line {line} of the ceiling: {error}")]
     Path {
-        /// Which line, from 0.
+        /// The number of the line, from 0.
         line: usize,
         /// The cause, from the path's parser.
         #[source]
         error: PathError,
     },
-    /// A namespace that is neither a name, nor a prefix with `*`, nor `*`.
+    /// The namespace is neither a name, nor a prefix with `*`, nor `*`.
     #[error(
         "line {line} of the ceiling: `{given}` is not a namespace, a prefix followed by `*`, or \
          `*`; and none of them protected"
     )]
     Namespace {
-        /// Which line, from 0.
+        /// The number of the line, from 0.
         line: usize,
         /// The text as it was given.
         given: String,
@@ -53,7 +53,7 @@ pub enum CeilingError {
     /// A line has fields where its action takes none, or lacks them where it needs some.
     #[error("line {line} of the ceiling: `{action}` needs {needs}")]
     Fields {
-        /// Which line, from 0.
+        /// The number of the line, from 0.
         line: usize,
         /// The action of the line.
         action: Action,
@@ -69,7 +69,7 @@ pub(super) enum Namespaces {
     Any,
     /// The namespaces with this prefix.
     Prefix(String),
-    /// This one; empty for the ephemeral one.
+    /// The namespace of this name; empty for the run's own.
     Exact(String),
 }
 

@@ -1,19 +1,19 @@
-//! One ceiling against another: what an operator is asked to accept again. Never guesses: what is
-//! not provably covered counts as wider.
+//! One ceiling against another, for an operator who accepts a tool again. Never guesses: a line
+//! that is not provably covered counts as wider.
 
 use super::bound::{Bound, CeilingError, Line, Namespaces};
 use crate::model::ceiling::Ceiling;
 use crate::model::kind;
 use crate::model::path::FieldPath;
 
-/// How a new ceiling stands to the one that was accepted.
+/// The width of a new ceiling against the accepted one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
-    /// It permits less, and nothing more.
+    /// The new ceiling permits less, and nothing more.
     Narrower,
-    /// It permits the same.
+    /// The new ceiling permits the same.
     Same,
-    /// It permits something that was not accepted.
+    /// The new ceiling permits operations that were not accepted.
     Wider,
 }
 
@@ -28,7 +28,7 @@ pub struct Comparison {
     pub removed: Vec<String>,
 }
 
-/// Compares `new` with what was accepted.
+/// Compares `new` with the accepted ceiling.
 pub fn compare(accepted: &Ceiling, new: &Ceiling) -> Result<Comparison, CeilingError> {
     let (old_bound, new_bound) = (Bound::parse(accepted)?, Bound::parse(new)?);
     let mut added = beyond(&new_bound, &old_bound);

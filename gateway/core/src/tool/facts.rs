@@ -26,7 +26,7 @@ pub fn resource(tool: &TrustedTool) -> Resource {
     Resource { kind: "tool".to_owned(), id: tool.name.clone(), properties: facts(tool) }
 }
 
-/// True if plans under this ceiling only ever look.
+/// True if plans under this ceiling only read.
 pub fn read_only(ceiling: &Ceiling) -> bool {
     ceiling.grants.iter().all(|grant| grant.action.looks())
 }

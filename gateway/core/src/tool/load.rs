@@ -1,5 +1,5 @@
-//! A tool as it is loaded: its definition checked, its schemas compiled, its ceiling held against
-//! what the operator accepted. Never loads one that the trust file does not name by digest.
+//! A tool as it is loaded: its definition checked, its schemas compiled, its ceiling checked
+//! against the accepted one. Never loads a tool that the trust file does not name by digest.
 
 use crate::model::answer::ToolListing;
 use crate::model::ceiling::Definition;
@@ -22,7 +22,7 @@ const NAME: usize = 64;
 /// Examples of a tool: more than a reviewer reads, and each runs at every load.
 const EXAMPLES: usize = 32;
 
-/// Why a tool is not loaded.
+/// A tool that is not loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     /// The tool was not accepted.
@@ -31,7 +31,7 @@ pub enum LoadError {
          FILE`"
     )]
     Unaccepted(String),
-    /// Another component, version or name than was accepted.
+    /// The component, version or name is not the accepted one.
     #[error(
         "the tool `{name}` is not the one that was accepted: its {what} differs; look with \
          `cofferdam inspect FILE`, then accept it again"
@@ -42,7 +42,7 @@ pub enum LoadError {
         /// The part that differs.
         what: &'static str,
     },
-    /// The trust file gives it more than it declares.
+    /// The trust file permits more than the tool declares.
     #[error(
         "the accepted ceiling of `{name}` is wider than it declares: {added}; narrow it in the \
          trust file"
@@ -53,7 +53,7 @@ pub enum LoadError {
         /// The lines that were not accepted.
         added: String,
     },
-    /// An invalid name, version, title or description.
+    /// The name, version, title or description is not valid.
     #[error("the tool's {what} is not {wanted}")]
     Text {
         /// The sort of version.
@@ -81,7 +81,7 @@ pub enum LoadError {
         #[source]
         error: SchemaError,
     },
-    /// An example that does not hold.
+    /// The tool gives another draft than the example has.
     #[error("the tool `{name}`, example `{title}`: {reason}")]
     Example {
         /// The name of the tool.
@@ -91,7 +91,7 @@ pub enum LoadError {
         /// The cause, in one sentence.
         reason: String,
     },
-    /// Two tools of one name.
+    /// Two tools have one name.
     #[error("two tools are called `{0}`; remove one")]
     Twice(String),
 }
@@ -107,7 +107,7 @@ pub struct LoadedTool {
 }
 
 impl LoadedTool {
-    /// Checks a definition against what the trust file accepted of this component.
+    /// Checks a definition against the component's entry in the trust file.
     pub fn load(
         definition: Definition,
         digest: ComponentDigest,
@@ -169,12 +169,12 @@ impl LoadedTool {
         &self.listed
     }
 
-    /// As policy sees it.
+    /// The tool as policy reads it.
     pub fn resource(&self) -> Resource {
         facts::resource(&self.trusted)
     }
 
-    /// As agents see it.
+    /// The tool as agents read it.
     pub fn listing(&self, environment: &Environment) -> ToolListing {
         let accepted = &self.trusted.ceiling;
         ToolListing {

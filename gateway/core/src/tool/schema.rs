@@ -13,7 +13,7 @@ use crate::model::json;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Value, json};
 
-/// The member of the arguments that is the host's: the agent's words on why, outside schema and
+/// The member of the arguments that is the host's: the agent's purpose, outside schema and
 /// digest.
 pub const PURPOSE: &str = "purpose";
 
@@ -34,28 +34,28 @@ pub struct Schema {
     validator: Validator,
 }
 
-/// Why a schema is not accepted.
+/// A schema that is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
     /// The schema is too large.
     #[error("the schema has {0} bytes; at most {SCHEMA} are accepted")]
     Size(usize),
-    /// Arguments and results are objects.
+    /// The root of the schema is not an object.
     #[error("the schema's root needs `\"type\": \"object\"`")]
     Root,
     /// The schema names another dialect.
     #[error("the schema names the dialect `{0}`; leave `$schema` out or write `{DIALECT}`")]
     Dialect(String),
-    /// A reference outside itself.
+    /// The schema has a reference to another document.
     #[error("the schema refers to `{0}`; references stay within the schema and begin with `#`")]
     Reference(String),
-    /// A reader would follow it for ever.
+    /// A check would follow the schema for ever.
     #[error(
         "the schema applies itself to the same value; a reference to itself belongs below \
          `properties` or `items`"
     )]
     Cycle,
-    /// A reader would follow it for too long.
+    /// A check would follow the schema for too long.
     #[error(
         "the schema holds one value against more schemas than any reader has time for; take \
          combinators out"
@@ -67,7 +67,7 @@ pub enum SchemaError {
          leave it out and reference a Secret by name"
     )]
     WriteOnly,
-    /// The host's own argument.
+    /// The schema names the host's own argument.
     #[error("the schema names `{PURPOSE}`; that argument is the host's, give yours another name")]
     Purpose,
     /// The text is not a JSON Schema.
@@ -130,7 +130,7 @@ impl Schema {
         value
     }
 
-    /// Holds a value against it; the error is the first one.
+    /// Checks a value with the schema. The error is the first one.
     pub fn check(&self, value: &Value) -> Result<(), ArgumentsError> {
         self.validator.validate(value).map_err(|error| self.error(&error))
     }
@@ -167,8 +167,8 @@ fn names_purpose(schema: &Value) -> bool {
     property || required || in_one || lists.flatten().any(names_purpose)
 }
 
-/// Walks every member: a keyword is looked for even where it is only a property's name, which does
-/// no harm.
+/// Walks every member: a keyword counts even where it is only the name of a property, which does no
+/// harm.
 fn inspect(value: &Value) -> Result<(), SchemaError> {
     match value {
         Value::Object(members) => members.iter().try_for_each(|(key, member)| {

@@ -17,7 +17,7 @@ use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
 use cofferdam_core::model::subject::Subject;
 use cofferdam_core::protocol::operator_recorder::StoryEntry;
 use cofferdam_core::text::difference;
-use cofferdam_core::text::{changed, named, needed, rights, seconds, describe_notes, would_do};
+use cofferdam_core::text::{changed, describe_notes, named, needed, rights, seconds, would_do};
 use serde_json::Value;
 
 /// Everything that the recorder knows of a call.

@@ -1,13 +1,15 @@
-//! Texts of others as a person signs over them: each character is what it seems, or is written as
-//! `\u{…}`. Never leaves a character out, and never shows two texts alike.
+//! Texts of others that a person signs: each character is shown as it is, or written as `\u{…}`
+//! where it could be taken for another. Never leaves a character out, and never shows two texts
+//! alike.
 
 use super::is_unseen;
 use serde_json::Value;
 
-/// Explanations of characters, at most: a text with more of them is no text to sign by its looks.
+/// The number of explained characters, at most. A text with more of them cannot be judged by
+/// reading it.
 const EXPLAINED: usize = 20;
 
-/// Letters of other scripts that look like a letter of `a-z` or `A-Z`, with that letter.
+/// Letters of other scripts that can be taken for a letter of `a-z` or `A-Z`, with that letter.
 const LOOKALIKES: [(&str, &str); 4] = [
     ("аеорсухіјѕһԁԛԝӏѵАВЕКМНОРСТУХІЈЅ", "aeopcyxijshdqwlvABEKMHOPCTYXIJS"),
     ("οανριυκγΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "oavpiukyABEZHIKMNOPTYX"),
@@ -39,14 +41,14 @@ enum Script {
     EastAsian,
 }
 
-/// The script of a letter; none of a letter that is never shown as it is: it runs from right to
+/// The script of a letter; `None` of a letter that is never shown as it is: it runs from right to
 /// left, is a form of another letter, or is rare.
 fn script(c: char) -> Option<Script> {
     if c.is_numeric() && !c.is_ascii() {
         return None;
     }
     Some(match c {
-        // Without those that lost their dot, or look like another letter.
+        // Without letters that lost their dot, or can be taken for another letter.
         '\u{131}' | '\u{138}' | '\u{149}' | '\u{17f}' => return None,
         'a'..='z'
         | 'A'..='Z'
@@ -79,7 +81,8 @@ fn in_word(c: char) -> bool {
     !is_unseen(c) && (c.is_alphanumeric() || (!c.is_ascii() && script(c).is_some()))
 }
 
-/// True if a word is what it seems: letters of one script, and not of look-alikes alone.
+/// True if a word can be read as it is: letters of one script, and not only letters that can be
+/// taken for others.
 fn is_honest(word: &str) -> bool {
     if word.is_ascii() {
         return true;

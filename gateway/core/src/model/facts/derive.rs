@@ -8,8 +8,8 @@ use crate::model::operation::{Action, Change, Operation, Program, Step, Target};
 use crate::model::path::{FieldPath, Segment};
 use serde_json::Value;
 
-/// Members of a pod spec that say where and how long something runs, not what: everything else
-/// counts as code, for the image is not the only way to choose it (command, environment, volumes,
+/// Members of a pod spec about the place and the duration of a run. Every other member counts as
+/// code, because the image is not the only way to choose the code (command, environment, volumes,
 /// init containers, …).
 const NO_CODE: [&str; 6] = [
     "nodeSelector",
@@ -20,8 +20,8 @@ const NO_CODE: [&str; 6] = [
     "terminationGracePeriodSeconds",
 ];
 
-/// Finds out what an operation is. `target` has an empty name for a list and an empty namespace for
-/// the ephemeral one.
+/// Derives the facts of an operation. `target` has an empty name for a list and an empty namespace
+/// for the ephemeral one.
 pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> OperationFacts {
     let action = step.operation.action();
     let known = kind::find(&target.group, &target.version, &target.kind).ok();
@@ -42,8 +42,8 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
         index,
         action,
         resource: known.map(|kind| kind.resource.to_owned()).unwrap_or_default(),
-        // An object in the ephemeral namespace is gone with it; a delete elsewhere takes identity
-        // and dependants along.
+        // The run namespace is deleted with the object in it; a delete elsewhere takes identity and
+        // dependants along.
         destructive: action == Action::Delete && target.namespace != EPHEMERAL,
         executes_code: executes_code(action, pod_spec, paths),
         discloses: action.looks(),

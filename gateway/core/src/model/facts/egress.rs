@@ -30,7 +30,7 @@ const CLOSED_V4: [&str; 8] = [
 ];
 
 /// IPv6 blocks that a run may reach parts of: global unicast and unique local (RFC 4291, RFC 4193).
-/// Loopback, link-local, multicast and the blocks that stand for IPv4 addresses lie outside.
+/// Loopback, link-local, multicast and the blocks that represent IPv4 addresses are outside.
 const OPEN_V6: [&str; 2] = ["2000::/3", "fc00::/7"];
 
 /// Single IPv6 addresses of clouds that give out metadata or credentials.
@@ -48,7 +48,7 @@ pub(super) fn check(to: &Egress) -> Result<Found, String> {
     Ok(Found { target: target(to), paths: vec![path] })
 }
 
-/// It is a network policy of the run, named by its destination.
+/// The target of an egress operation: a network policy of the run, named by its destination.
 pub(super) fn target(to: &Egress) -> Target {
     Target {
         group: "networking.k8s.io".to_owned(),

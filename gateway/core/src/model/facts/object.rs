@@ -184,8 +184,8 @@ fn check_metadata(metadata: &Map<String, Value>, namespace: &str) -> Result<Stri
     Ok(name.to_owned())
 }
 
-/// The paths of an object's leaves. Members of a list are named by `name` where each has one of its
-/// own; any other list is one leaf.
+/// The paths of an object's values. Members of a list are named by `name` where each has its own;
+/// any other list is one value.
 fn collect<'a>(
     at: &[Segment],
     value: &'a Value,
@@ -229,8 +229,8 @@ fn names(items: &[Value]) -> Option<Vec<&str>> {
     (once && !names.is_empty()).then_some(names)
 }
 
-/// The values at an object's leaves, as changes: what policy judges is what is written, whichever
-/// way a tool asks for it.
+/// The values of an object, as changes: policy judges the written values, in whichever form the
+/// tool gives them.
 pub(super) fn leaves(object: &Value, paths: &[FieldPath]) -> Vec<Change> {
     // `apply` made these paths of this object, and saw that each finds its value.
     paths

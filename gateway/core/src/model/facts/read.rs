@@ -1,4 +1,4 @@
-//! Checks of operations that look. Never lets a whole object out: fields are named one by one.
+//! Checks of read operations. Never lets a whole object out: fields are named one by one.
 
 use super::Found;
 use crate::model::kind;
@@ -6,14 +6,14 @@ use crate::model::operation::Target;
 use crate::model::path::FieldPath;
 use std::collections::BTreeSet;
 
-/// Fields of one look.
+/// The number of fields in one read, at most.
 const FIELDS: usize = 64;
 /// Objects of one list, as `tool.wit` says.
 const LIST: std::ops::RangeInclusive<u32> = 1..=500;
 /// Lines of one log, as `tool.wit` says.
 const LINES: std::ops::RangeInclusive<u32> = 1..=1_000;
 
-/// Parses the fields of a look.
+/// Parses the field paths of a read.
 pub(super) fn fields(texts: &[String]) -> Result<Vec<FieldPath>, String> {
     if texts.is_empty() || texts.len() > FIELDS {
         return Err(format!("it names {} fields instead of 1 to {FIELDS}", texts.len()));

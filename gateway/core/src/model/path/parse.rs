@@ -2,7 +2,7 @@
 
 use super::{PATH, PathError, SEGMENTS, Segment};
 
-/// True if a key stands without quotes: a letter or `_`, then letters, digits, `_` and `-`.
+/// True if a key needs no quotes: a letter or `_`, then letters, digits, `_` and `-`.
 pub(super) fn is_plain(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && key.chars().all(|other| other.is_ascii_alphanumeric() || matches!(other, '_' | '-'))

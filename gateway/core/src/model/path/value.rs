@@ -5,7 +5,7 @@ use super::{FieldPath, NoMember, PathError, Segment};
 use serde_json::{Map, Value};
 
 impl FieldPath {
-    /// The value there; none when absent. `[*]` gives an array of what each member has there,
+    /// The value there; `None` when absent. `[*]` gives an array of what each member has there,
     /// `null` where a member lacks it.
     pub fn get(&self, object: &Value) -> Result<Option<Value>, PathError> {
         self.look(&self.0, object)
@@ -41,9 +41,9 @@ impl FieldPath {
         }
     }
 
-    /// Changes the value there, or removes it with none. Missing maps on the way are made; a
-    /// missing list member is an error, except that a path ending in a member appends that
-    /// member. Removing what is not there changes nothing.
+    /// Sets the value at the path, or removes it if `value` is `None`. Missing maps on the way are
+    /// made. A missing list member is an error, except that a path that ends in a member appends
+    /// that member. A removal of an absent value changes nothing.
     pub fn set(&self, object: &mut Value, value: Option<Value>) -> Result<(), PathError> {
         if !self.is_exact() {
             return Err(PathError::Wildcard(self.to_string()));
@@ -127,7 +127,7 @@ impl FieldPath {
         }
     }
 
-    /// Where the one member stands.
+    /// The index of the one member with this name.
     fn position(
         &self,
         members: &[Value],

@@ -39,7 +39,7 @@ pub enum RemarkKind {
     Shared,
     /// In a cluster the autoscaler `by` sets `field` of the object, within the range of `value`.
     Scaled,
-    /// In a cluster the finalizer `value` keeps the object when it is told to go.
+    /// In a cluster the finalizer `value` keeps the object after its deletion was requested.
     Finalized,
     /// `value` further remarks are not shown.
     More,

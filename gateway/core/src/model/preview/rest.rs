@@ -9,8 +9,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Fields that are kept of one object. A larger object is compared as a whole: a change of it is
-/// told without a field.
+/// Fields that are kept of one object, at most. A larger object is compared as a whole: a change of
+/// it is reported without a field.
 pub const REST: usize = 512;
 
 /// Characters of a value that is kept as it is: what a person reads in one line.
@@ -19,14 +19,14 @@ const WHOLE: usize = 80;
 /// Characters that are kept of a longer value, before its size and digest.
 const HEAD: usize = 32;
 
-/// Hexadecimal digits of that digest: enough to tell two values of one field apart.
+/// Hexadecimal digits of that digest: enough to distinguish two values of one field.
 const DIGITS: usize = 12;
 
 /// The last writer of a field, or the place where it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The field manager in a cluster, in its own words.
+    /// The field manager in a cluster, by the name that it gave.
     Manager(String),
     /// File and line in a tree: `shop/web.yaml:12`.
     Line(String),
@@ -45,8 +45,8 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rest {
-    /// Field path → value; a long value by its beginning, size and digest. None for an object with
-    /// more than [`REST`] fields, and without a look.
+    /// Field path → value; a long value by its beginning, size and digest. `None` for an object
+    /// with more than [`REST`] fields, and for one that was not read.
     pub fields: Option<BTreeMap<String, Value>>,
     /// Field path → origin, for the plan's own fields too. No part of what is approved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -1,4 +1,4 @@
-//! Whose key made a signature. The enrolled key decides how a signature is checked, and never the
+//! The signer of a signature. The enrolled key decides how a signature is checked, and never the
 //! kind that the signature gives itself. A signature of a security key counts only with the touch
 //! of its owner.
 
@@ -19,7 +19,7 @@ pub(super) fn signer(
     signed: &SignedStatement,
     approvers: &[Approver],
 ) -> Result<String, ApprovalError> {
-    // `from_pem` accepts text before the armour; a signature file has none.
+    // `from_pem` accepts text before the armour; a signature file has no such text.
     if !signed.signature.starts_with("-----BEGIN SSH SIGNATURE-----") {
         return Err(ApprovalError::Signature);
     }

@@ -1,10 +1,10 @@
-//! Why a draft is no plan. Each is the tool's doing, never the agent's, and says so with a remedy.
+//! Errors of drafts. Each is caused by the tool, never by the agent, and has a remedy.
 
 use crate::model::facts::OperationError;
-/// Why a draft is no plan.
+/// A draft that is not a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// Too many operations, or too many bytes.
+    /// The draft has too many operations, or too many bytes.
     #[error(
         "the draft has {operations} operations and {bytes} bytes, which is more than a person can \
          judge"
@@ -25,24 +25,24 @@ pub enum PlanError {
     #[error("the accepted ceiling is not readable: {0}")]
     Ceiling(String),
     /// The draft has both reads and changes.
-    #[error("the draft looks and changes; a plan does one of the two")]
+    #[error("the draft has both reads and changes; a plan has one of the two")]
     Mixed,
-    /// Changes without an executor.
+    /// The draft has changes and no executor.
     #[error("the draft changes something but names no executor")]
     NoExecutor,
-    /// Looks with an executor.
-    #[error("the draft only looks but names an executor")]
+    /// The draft only reads, and has an executor.
+    #[error("the draft only reads, but names an executor")]
     NeedlessExecutor,
-    /// An executor its ceiling does not name.
+    /// The ceiling of the tool does not name the executor.
     #[error("the draft names the executor `{0}`, which is not in the tool's ceiling")]
     ExecutorBeyond(String),
-    /// An executor that was not accepted.
+    /// No operator accepted the executor.
     #[error("the draft names the executor `{0}`, which no operator has accepted")]
     ExecutorUnknown(String),
-    /// An operation that no plan may have.
+    /// No plan may have the operation.
     #[error(transparent)]
     Operation(#[from] OperationError),
-    /// An operation that the ceiling does not permit.
+    /// The ceiling does not permit the operation.
     #[error("operation {index} is beyond the tool's ceiling, which lacks the line: {line}")]
     Beyond {
         /// The index of the operation.
@@ -50,7 +50,7 @@ pub enum PlanError {
         /// The line that the ceiling lacks.
         line: String,
     },
-    /// A command that was not accepted.
+    /// No operator accepted the Wasm command.
     #[error("operation {index} runs the command `{digest}`, which no operator has accepted")]
     CommandUnknown {
         /// The index of the operation.
@@ -58,10 +58,10 @@ pub enum PlanError {
         /// The digest of the Wasm command.
         digest: String,
     },
-    /// Two operations on one object.
+    /// Two operations change one object.
     #[error("operation {index} names {target}, which another operation changes, too")]
     Twice {
-        /// The later one's index.
+        /// The index of the later operation.
         index: u32,
         /// The object of the operations.
         target: String,

@@ -176,7 +176,7 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
     check(vec![scale("team-a", 5), scale("team-a", 6)], "another operation changes, too");
     let list = json!({"action": "list", "group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "fields": ["metadata.name"], "limit": 10});
     check(vec![step(list.clone())], "sealed");
-    check(vec![scale("team-a", 5), step(list.clone())], "looks and changes");
+    check(vec![scale("team-a", 5), step(list.clone())], "both reads and changes");
     let mut many = list;
     many["limit"] = json!(501);
     check(vec![step(many)], "not within 1 to 500");

@@ -36,8 +36,8 @@ pub fn ephemeral(operation: &Operation, index: u32) -> Option<PreviewedOperation
     })
 }
 
-/// True if an operation left an object that its own job wrote and may look at. A task is over when
-/// it is done, and a way out is the host's to open.
+/// True if an operation left an object that its own job wrote and may read. A task is over when it
+/// is done, and egress is the host's to open.
 pub fn is_object(shown: &PreviewedOperation) -> bool {
     !shown.after.keys().any(|path| path.starts_with(facts::TASK) || path.starts_with(facts::EGRESS))
 }

@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// end goes, and comes.
 const PAIRS: usize = 1 << 20;
 
-/// Characters of a value that stands beside another on one line.
+/// Characters of a value beside another on one line, at most.
 const SHORT: usize = 60;
 
-/// Characters of a JSON value on one line, and of a value that stands beside none.
+/// Characters of a JSON value on one line, and of a value alone on its line, at most.
 const WIDE: usize = 100;
 
-/// How much is told of what changes.
+/// How much of a change is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     /// Characters of one line of a value.

@@ -62,7 +62,7 @@ const SHORT: usize = 4;
 
 /// Collects the values of the structure, in the words of the text.
 fn facts(value: &Value, into: &mut Vec<String>) {
-    into.push(super::value(Some(value)));
+    into.push(crate::text::value(Some(value)));
     match value {
         Value::String(text) => into.push(text.clone()),
         Value::Array(items) => items.iter().for_each(|item| facts(item, into)),

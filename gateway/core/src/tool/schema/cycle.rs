@@ -7,7 +7,7 @@ use super::SchemaError;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// Schemas that one value may be held against: the largest shipped schema has some twenty.
+/// Schemas that apply to one value, at most: the largest shipped schema has some twenty.
 const APPLIED: usize = 10_000;
 
 /// Levels of values below the root: strict JSON has no more.
@@ -17,7 +17,7 @@ const LEVELS: usize = crate::model::json::DEPTH;
 /// takes.
 const EFFORT: u64 = 4_000_000;
 
-/// Schemas that were looked at: false while that goes on.
+/// Schemas that were visited: false while the visit goes on.
 type Seen = HashMap<*const Value, bool>;
 
 /// Refuses a schema that a reader would follow for ever, or for too long.
@@ -112,7 +112,7 @@ impl<'a> Path<'a> {
     }
 }
 
-/// A member of a value, as schemas tell members apart.
+/// A member of a value, as schemas distinguish members.
 enum Member<'a> {
     /// A member of an object, by a name that a schema names.
     Named(&'a str),
@@ -122,7 +122,7 @@ enum Member<'a> {
     Item(usize),
 }
 
-/// The members that these schemas tell apart, and one that they do not name.
+/// The members that these schemas distinguish, and one that they do not name.
 fn members<'a>(schemas: &[&'a Value]) -> Vec<Member<'a>> {
     let named = schemas
         .iter()

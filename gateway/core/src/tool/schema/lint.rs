@@ -50,7 +50,7 @@ const WARNINGS: usize = 64;
 )]
 pub struct RootCombinator(&'static str);
 
-/// Which schema of a tool.
+/// One of the two schemas of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Which {
@@ -68,7 +68,7 @@ pub enum Oddity {
     Dialect,
     /// `type` is a list.
     TypeList,
-    /// `true` or `false` stands where a schema could.
+    /// `true` or `false` in place of a schema.
     Boolean,
     /// `enum` without a `type`.
     EnumWithoutType,
@@ -130,10 +130,11 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Reads both schemas of a tool as hosts of models do. Gives what some of them refuse.
+/// Reads both schemas of a tool as hosts of models do. Returns the parts that some of them refuse.
 ///
 /// # Errors
-/// A combinator at the root of the input schema.
+///
+/// A combinator is at the root of the input schema.
 pub fn lint(definition: &Definition) -> Result<Vec<Warning>, RootCombinator> {
     let root = definition.input_schema.as_object();
     if let Some(keyword) =

@@ -1,6 +1,6 @@
-//! A tool's output schema as it is listed: open for what the host adds to every answer, and free of
-//! what some hosts refuse a whole list of tools for. Never changes what a tool's own result is held
-//! against.
+//! A tool's output schema as it is listed: open for the members that the host adds to every result,
+//! and free of parts for which some hosts refuse a whole list of tools. Never changes the schema
+//! that a tool's own result is checked with.
 
 use serde_json::Value;
 
@@ -13,8 +13,8 @@ pub fn listed(own: &Value) -> Value {
     let mut schema = opened(own);
     if let Some(root) = schema.as_object_mut() {
         root.remove("$schema");
-        // A call that waits has none of the result's members yet. A root with more in it than
-        // members is opened when it is listed.
+        // A call that waits has no member of the result yet. A root with more in it than members is
+        // opened when it is listed.
         if root.keys().all(|key| key == "required" || PLAIN.contains(&key.as_str())) {
             root.remove("required");
         }
