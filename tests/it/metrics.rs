@@ -1,5 +1,5 @@
-//! Every metric that is declared is emitted by a run of the product, with the true words; and the
-//! log has a line for each thing an operator is called for. Without any value withheld.
+//! A run of the product emits every declared metric, with its true values, and the log has a line for
+//! each event that needs an operator. No value is withheld.
 
 use crate::author::javascript;
 use crate::cluster::until;
@@ -57,7 +57,7 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     assert_eq!(asked.status, 202, "{:#}", asked.body);
     let call = installation.waiting();
     until("the question to be counted", || {
-        samples(&installation).contains(&"cofferdam_waiting_questions 1".to_owned()).then_some(())
+        samples(&installation).contains(&"cofferdam_questions_waiting 1".to_owned()).then_some(())
     });
     installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
     assert_eq!(installation.closed(&call)["view"]["outcome"], "succeeded");
@@ -83,6 +83,23 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&garbage.stdout), "400");
+
+    // A client that names two revisions in one request.
+    let mixed = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "mixed", "version": "1"},
+    }}});
+    let status = Command::new("curl")
+        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}"])
+        .args(["-H", &format!("Authorization: Bearer {token}")])
+        .args(["-H", "Content-Type: application/json"])
+        .args(["-H", "Accept: application/json, text/event-stream"])
+        .args(["-H", "MCP-Protocol-Version: 2025-11-25", "-d", &mixed.to_string()])
+        .arg(format!("http://{}/mcp", installation.address()))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&status.stdout), "400");
 
     // A tool that never comes to an end, and a policy that comes to none for this caller.
     let endless = installation.call(
@@ -132,14 +149,16 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     };
     has("cofferdam_decisions_total{effect=\"require_approval\",rule=\"");
     has("cofferdam_decisions_total{effect=\"allow\",rule=\"");
-    has("cofferdam_jobs_total{outcome=\"succeeded\"} 2");
+    has("cofferdam_jobs_closed_total{outcome=\"succeeded\"} 2");
     has("cofferdam_approvals_total{answer=\"approve\"} 1");
     has("cofferdam_refused_work_total{cause=\"unavailable\"}");
     has("cofferdam_unauthenticated_total 1");
-    has("cofferdam_waiting_questions 0");
-    has("cofferdam_tool_faults_total{tool=\"");
-    has("cofferdam_policy_faults_total{code=\"");
+    has("cofferdam_questions_waiting 0");
+    has("cofferdam_tool_errors_total{tool=\"");
+    has("cofferdam_policy_errors_total{code=\"");
     has("cofferdam_role_starts_total{role=\"runner\"}");
+    has("cofferdam_edge_mixed_revisions_total{client=\"mixed\"} 1");
+    has("cofferdam_edge_refusals_total{http_route=\"/v1/tools\",code=\"");
     has("cofferdam_ready 1");
     assert!(
         !samples(&installation).iter().any(|sample| sample.contains("rule=\"\"")),

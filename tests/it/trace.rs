@@ -82,6 +82,11 @@ fn whole(seen: &[(String, String, String, String)], wanted: &[&str]) -> bool {
         && seen.iter().all(|(_, _, _, parent)| parent == AGENT || ids.contains(parent.as_str()))
 }
 
+/// Returns whether the bodies so far have this metric, as OTLP writes it.
+fn has_metric(bodies: &str, name: &str) -> bool {
+    bodies.contains("resourceMetrics") && bodies.contains(&format!("\"name\":\"{name}\""))
+}
+
 #[test]
 fn one_trace_goes_from_the_agent_to_the_teardown() {
     let (address, received) = collector();
@@ -112,10 +117,10 @@ fn one_trace_goes_from_the_agent_to_the_teardown() {
 
     let wanted = ["plan", "decide", "preview", "enqueue", "admit", "act", "tear down"];
     let (mut seen, mut all, began) = (Vec::new(), String::new(), Instant::now());
-    while !whole(&seen, &wanted) {
+    while !whole(&seen, &wanted) || !has_metric(&all, "cofferdam.decisions") {
         assert!(
             began.elapsed() < TIME_LIMIT,
-            "the trace is not whole: {seen:#?}\n{}",
+            "the trace is not whole, or the metrics did not arrive: {seen:#?}\n{}",
             installation.log()
         );
         if let Ok(body) = received.recv_timeout(Duration::from_secs(1)) {
@@ -129,7 +134,7 @@ fn one_trace_goes_from_the_agent_to_the_teardown() {
         "{services:?}"
     );
     for secret in [token.as_str(), "canary-of-the-purpose"] {
-        assert!(!all.contains(secret), "a span carries `{secret}`");
+        assert!(!all.contains(secret), "a span or a metric carries `{secret}`");
     }
     let metrics = installation.http("GET", "/metrics", "", None).body.to_string();
     for name in [

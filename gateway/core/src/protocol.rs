@@ -7,6 +7,7 @@ pub mod operator_recorder;
 pub mod role_guest;
 pub mod role_settings;
 pub mod runner_recorder;
+pub mod telemetry_names;
 
 use serde::{Deserialize, Serialize};
 

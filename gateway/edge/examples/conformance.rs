@@ -184,7 +184,11 @@ impl Front for Fixtures {
 
     fn answered(&self, _: &Answered) {}
 
-    async fn metrics(&self, _active: u32) -> String {
+    fn active(&self, _: u32) {}
+
+    fn mixed_revisions(&self, _: &str) {}
+
+    async fn metrics(&self) -> String {
         String::new()
     }
 }

@@ -3,14 +3,15 @@
 
 use crate::auth::{challenged, no_oauth};
 use crate::deny::Deny;
-use crate::edge::{Active, Edge};
+use crate::edge::Edge;
 use crate::path::{Route, require_method};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
 use crate::settings::KEEP_MARGIN;
-use crate::span_names::{self, http_span};
+use crate::span_names::http_span;
 use crate::{cors, render};
 use cofferdam_core::journey::ports::{Answered, Front};
+use cofferdam_core::protocol::telemetry_names;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
@@ -32,7 +33,7 @@ impl<F: Front> Edge<F> {
         let (parts, body) = request.into_parts();
         let (route, name) = Route::of(parts.uri.path());
         let (method, began) = (verb(&parts.method), Instant::now());
-        let _active = Active::begin(&self.active);
+        let _active = self.metrics.begin_request(&*self.front);
         let span = http_span(method, route.name());
         let crowded = (seat.crowded && !route.is_probe()).then_some(Deny::Crowded);
         let answer = async {
@@ -43,7 +44,6 @@ impl<F: Front> Edge<F> {
         };
         let answer = answer.instrument(span.clone()).await;
         let deny = answer.extensions().get::<Deny>();
-        self.count.add(route, answer.status(), deny);
         self.front.answered(&Answered {
             method,
             route: route.name(),
@@ -52,9 +52,9 @@ impl<F: Front> Edge<F> {
             took: began.elapsed(),
             client: seat.client,
         });
-        span.record(span_names::HTTP_STATUS, answer.status().as_u16());
+        span.record(telemetry_names::HTTP_RESPONSE_STATUS_CODE, answer.status().as_u16());
         if answer.status().is_server_error() {
-            span.record(span_names::ERROR_TYPE, answer.status().as_str());
+            span.record(telemetry_names::ERROR_TYPE, answer.status().as_str());
         }
         let mut answer = self.kept(&parts, answer);
         answer.body_mut().hold(busy);

@@ -22,6 +22,7 @@ use crate::{body, header};
 use cofferdam_core::journey::ports::{Front, FrontCall};
 use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::caller::Principal;
+use cofferdam_core::protocol::telemetry_names;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
@@ -108,7 +109,7 @@ impl<F: Front> Edge<F> {
         let RequestRevision { era, revision } = match revision::of_request(headers, &message) {
             Ok(spoken) => spoken,
             Err(deny) => {
-                self.count.refused_client(&deny, &message);
+                self.metrics.count_mixed_revisions(&*self.front, &deny, &message);
                 return Err(deny);
             }
         };
@@ -281,7 +282,7 @@ impl Responder {
         record_refusal(span, result.as_ref().err());
         let mut result = result?;
         if result.get("isError") == Some(&Value::Bool(true)) {
-            span.record(span_names::ERROR_TYPE, "tool_error");
+            span.record(telemetry_names::ERROR_TYPE, "tool_error");
         }
         if self.era == Era::Modern {
             result.insert("resultType".into(), json!("complete"));

@@ -10,7 +10,6 @@ use hyper::StatusCode;
 use hyper::header::ACCEPT;
 use hyper::http::request::Parts;
 use serde_json::json;
-use std::sync::atomic::Ordering;
 
 impl<F: Front> Edge<F> {
     /// `GET /`: where one is, and where to go.
@@ -81,8 +80,7 @@ impl<F: Front> Edge<F> {
         if !is_local(seat.client) {
             return Err(Deny::NotLocal);
         }
-        let mut text = self.front.metrics(self.active.load(Ordering::Relaxed)).await;
-        text.push_str(&self.count.prometheus());
+        let text = self.front.metrics().await;
         Ok(respond::with(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
     }
 }

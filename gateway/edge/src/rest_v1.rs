@@ -17,6 +17,7 @@ use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::json;
 use cofferdam_core::model::limit::{CALLS, CALLS_USUAL, PERSON_MS, WAIT_MS};
+use cofferdam_core::protocol::telemetry_names;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -96,7 +97,7 @@ impl<F: Front> Edge<F> {
         let answer = reply.and_then(render::plain);
         record_refusal(&span, answer.as_ref().err());
         if answer.as_ref().is_ok_and(|answer| !answer.status().is_success()) {
-            span.record(span_names::ERROR_TYPE, "tool_error");
+            span.record(telemetry_names::ERROR_TYPE, "tool_error");
         }
         answer
     }

@@ -7,7 +7,7 @@ use crate::calls::Calls;
 use crate::edge::Edge;
 use crate::heads::{Heads, Verdicts};
 use crate::host_origin::HostOrigin;
-use crate::metrics::Count;
+use crate::metrics::Metrics;
 use crate::seats::{Seats, Sitting};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
 use crate::shares::Shares;
@@ -21,7 +21,6 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -59,8 +58,8 @@ pub async fn serve<F: Front>(
     let shares = Shares::new(settings.calls_each);
     let drain_time = settings.drain_time;
     let host_origin = HostOrigin::new(&settings.hosts, &settings.origins);
-    let (count, active) = (Count::default(), AtomicU32::new(0));
-    let edge = Arc::new(Edge { front, host_origin, settings, calls, shares, open, count, active });
+    let metrics = Metrics::default();
+    let edge = Arc::new(Edge { front, host_origin, settings, calls, shares, open, metrics });
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {

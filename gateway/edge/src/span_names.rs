@@ -1,42 +1,16 @@
-//! The names of spans and attributes the edge emits, in one place: OpenTelemetry's conventions for
-//! HTTP, MCP and GenAI, which still move. Arguments and results are never attributes.
+//! The spans that the edge opens: one for each HTTP request, and one for each MCP request. Names come
+//! from the one list of telemetry names. Arguments and results are never attributes.
 
 use crate::deny::Deny;
 use cofferdam_core::model::caller::TraceParent;
+use cofferdam_core::protocol::telemetry_names::{
+    ERROR_TYPE, GEN_AI_OPERATION_NAME, GEN_AI_TOOL_NAME, HTTP_REQUEST_METHOD,
+    HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, JSONRPC_REQUEST_ID, MCP_METHOD_NAME,
+    MCP_PROTOCOL_VERSION, NETWORK_PROTOCOL_NAME, NETWORK_TRANSPORT, RPC_RESPONSE_STATUS_CODE,
+    SPAN_KIND, SPAN_NAME, TRACEPARENT,
+};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
-
-/// The span's name as exported; tracing itself wants a constant.
-pub const SPAN_NAME: &str = "otel.name";
-/// `server` for both spans.
-pub const SPAN_KIND: &str = "otel.kind";
-/// `GET`, `POST`, `DELETE`.
-pub const HTTP_METHOD: &str = "http.request.method";
-/// One of the edge's routes.
-pub const HTTP_ROUTE: &str = "http.route";
-/// Of the answer.
-pub const HTTP_STATUS: &str = "http.response.status_code";
-/// `tools/call` and so on.
-pub const MCP_METHOD: &str = "mcp.method.name";
-/// Revision.
-pub const MCP_VERSION: &str = "mcp.protocol.version";
-/// The request's id as text.
-pub const RPC_ID: &str = "jsonrpc.request.id";
-/// JSON-RPC error code, where one is answered.
-pub const RPC_STATUS: &str = "rpc.response.status_code";
-/// The tool.
-pub const TOOL: &str = "gen_ai.tool.name";
-/// `execute_tool`, for tool calls.
-pub const OPERATION: &str = "gen_ai.operation.name";
-/// Why it failed: a code, or `tool_error`. Marks the span as failed.
-pub const ERROR_TYPE: &str = "error.type";
-/// `tcp`.
-pub const TRANSPORT: &str = "network.transport";
-/// `http`.
-pub const PROTOCOL: &str = "network.protocol.name";
-/// The client's own trace context: the telemetry layer makes the span a child of it, and exports
-/// the field no further.
-pub const TRACEPARENT: &str = "traceparent";
 
 /// The span of one HTTP request: `POST /mcp`.
 pub fn http_span(method: &str, route: &str) -> Span {
@@ -44,9 +18,9 @@ pub fn http_span(method: &str, route: &str) -> Span {
         "http",
         { SPAN_NAME } = format!("{method} {route}"),
         { SPAN_KIND } = "server",
-        { HTTP_METHOD } = method,
+        { HTTP_REQUEST_METHOD } = method,
         { HTTP_ROUTE } = route,
-        { HTTP_STATUS } = Empty,
+        { HTTP_RESPONSE_STATUS_CODE } = Empty,
         { ERROR_TYPE } = Empty,
     )
 }
@@ -74,15 +48,15 @@ pub fn call_span(call: Call<'_>) -> Span {
         "mcp",
         { SPAN_NAME } = name,
         { SPAN_KIND } = "server",
-        { MCP_METHOD } = call.method,
-        { MCP_VERSION } = call.version,
-        { RPC_ID } = call.id,
-        { TOOL } = call.tool,
-        { OPERATION } = call.tool.map(|_| "execute_tool"),
-        { TRANSPORT } = "tcp",
-        { PROTOCOL } = "http",
+        { MCP_METHOD_NAME } = call.method,
+        { MCP_PROTOCOL_VERSION } = call.version,
+        { JSONRPC_REQUEST_ID } = call.id,
+        { GEN_AI_TOOL_NAME } = call.tool,
+        { GEN_AI_OPERATION_NAME } = call.tool.map(|_| "execute_tool"),
+        { NETWORK_TRANSPORT } = "tcp",
+        { NETWORK_PROTOCOL_NAME } = "http",
         { TRACEPARENT } = call.trace.map(|trace| trace.0.as_str()),
-        { RPC_STATUS } = Empty,
+        { RPC_RESPONSE_STATUS_CODE } = Empty,
         { ERROR_TYPE } = Empty,
     )
 }
@@ -91,7 +65,7 @@ pub fn call_span(call: Call<'_>) -> Span {
 pub fn record_refusal(span: &Span, deny: Option<&Deny>) {
     let Some(deny) = deny else { return };
     let code = deny.row().code.to_string();
-    span.record(RPC_STATUS, code.as_str());
+    span.record(RPC_RESPONSE_STATUS_CODE, code.as_str());
     if deny.is_error() {
         span.record(ERROR_TYPE, code.as_str());
     }

@@ -3,6 +3,7 @@
 //! the operating system's randomness for telemetry.
 
 use crate::log_format::LineFormat;
+use crate::metrics::ROLE_STARTS;
 use crate::outlet::{Intake, Outlet};
 use crate::setup::{Setup, SetupError, Sources, install};
 use crate::signal::{Batch, Role};
@@ -23,7 +24,7 @@ pub fn start(role: Role, voice: &Voice) -> Result<(Outlet, Intake), SetupError> 
     let (outlet, intake) = Outlet::open();
     let format = if voice.json { LineFormat::Json } else { LineFormat::People };
     let sources = Sources { now: Arc::new(SystemTime::now), random: Arc::new(random) };
-    outlet.count("cofferdam_role_starts_total", &[("role", role.word())], 1);
+    outlet.count(ROLE_STARTS, &[("role", role.word())], 1);
     install(Setup { role, format, filter: voice.level.clone(), sources }, outlet.clone())?;
     Ok((outlet, intake))
 }

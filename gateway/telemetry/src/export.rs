@@ -1,154 +1,188 @@
-//! The gateway's way out: takes what every role collected, checks it again, keeps the metrics and
-//! sends the spans to an OTLP collector, each role as its own service. A collector that is away
-//! costs spans, never a call.
+//! The exporter of the gateway: takes the telemetry of every role, checks it again, keeps the metrics
+//! and sends spans and metrics to an OTLP collector. Each role is a service of its own. A collector
+//! that is away costs telemetry and never a call.
 
-use crate::metrics::Registry;
+use crate::metrics::{EXPORT_FAILURES, Metric, TELEMETRY_DROPPED};
 use crate::otlp_http::OtlpClient;
+use crate::prometheus;
+use crate::registry::Registry;
 use crate::signal::{Batch, Field, MetricRecord, Role, Signal, SpanKind, SpanRecord};
 use cofferdam_core::model::id::unhex;
+use cofferdam_core::protocol::telemetry_names::ERROR_TYPE;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_otlp::{
+    MetricExporter, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter as _;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
-/// Spans that may wait for the collector, of all roles.
+/// The most spans that wait for the collector, of all roles together.
 const WAITING: usize = 8_192;
 
-/// Spans of one request to the collector.
+/// The most spans of one request to the collector.
 const BATCH: usize = 512;
 
-/// Why nothing can be exported.
+/// The time limit of one request to the collector.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The time between two exports of metrics: as often as Prometheus usually reads them.
+pub const METRICS_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Errors of making an exporter.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// Not an address of a collector.
+    /// The configured address is not `http://host:port`.
     #[error(
         "the collector's address `{given}` cannot be used; give `http://host:port`, where an OTLP \
          receiver listens for HTTP"
     )]
     Endpoint {
-        /// What was given.
+        /// The configured address.
         given: String,
     },
-    /// The exporter could not be made.
-    #[error("the exporter for spans could not be made")]
+    /// The library did not accept the settings of the exporter.
+    #[error("the OTLP exporter could not be made")]
     Build(#[from] opentelemetry_otlp::ExporterBuildError),
 }
 
-/// All of what the gateway exports.
+/// Spans that wait for the collector, and the metrics of all roles.
 #[derive(Debug)]
 pub struct Exporter {
-    endpoint: Option<String>,
+    // The collector's address, `http://host:port`.
+    collector: Option<String>,
+    metrics: Option<MetricExporter>,
     environment: String,
     registry: Registry,
     waiting: Mutex<BTreeMap<Role, Vec<SpanData>>>,
-    news: Notify,
+    arrived: Notify,
 }
 
 impl Exporter {
-    /// With a collector's address, `http://host:port`, or none: then spans end here, metrics do not.
-    pub fn new(endpoint: Option<&str>, environment: &str) -> Result<Self, ExportError> {
-        let endpoint = endpoint.map(|given| given.trim_end_matches('/'));
-        if let Some(given) = endpoint {
+    /// Creates an exporter. `collector` is `http://host:port`. Without one, spans end here, and
+    /// metrics are Prometheus text only.
+    ///
+    /// # Errors
+    /// The address has another form, or the library refuses the settings.
+    pub fn new(collector: Option<&str>, environment: &str) -> Result<Self, ExportError> {
+        let collector = collector.map(|given| given.trim_end_matches('/'));
+        if let Some(given) = collector {
             let host = given.strip_prefix("http://").unwrap_or_default();
             if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) {
                 return Err(ExportError::Endpoint { given: given.to_owned() });
             }
         }
         Ok(Self {
-            endpoint: endpoint.map(|host| format!("{host}/v1/traces")),
+            collector: collector.map(str::to_owned),
+            metrics: collector.map(metric_exporter).transpose()?,
             environment: environment.to_owned(),
-            registry: Registry::default(),
+            registry: Registry::new(resource(environment, Role::Gateway)),
             waiting: Mutex::default(),
-            news: Notify::new(),
+            arrived: Notify::new(),
         })
     }
 
-    /// Takes a batch from the socket of this role, or the gateway's own. What is not valid is
-    /// dropped and counted.
+    /// Returns whether a collector is configured.
+    pub fn has_collector(&self) -> bool {
+        self.collector.is_some()
+    }
+
+    /// Takes a batch from the socket of this role, or from the gateway itself. Drops and counts
+    /// signals that are not valid.
     pub fn take(&self, role: Role, batch: Batch) {
         let mut dropped = batch.dropped;
         for signal in batch.signals {
             let taken = match signal {
-                Signal::Metric(record) => self.registry.take(&record),
+                Signal::Metric(record) => self.registry.add(&record),
                 Signal::Span(record) => self.wait(role, record),
             };
             dropped += u64::from(!taken);
         }
         // Counts below 2^53 are exact.
-        self.count(
-            "cofferdam_telemetry_dropped_total",
-            role,
-            u32::try_from(dropped).unwrap_or(u32::MAX),
-        );
-        self.news.notify_one();
+        self.count(TELEMETRY_DROPPED, role, u32::try_from(dropped).unwrap_or(u32::MAX));
+        self.arrived.notify_one();
     }
 
-    /// The gateway's own change of a metric, without a detour over a socket.
-    pub fn add(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let _declared = self.registry.take(&record(name, labels, value));
+    /// Adds to a counter of the gateway, or observes a value in a histogram.
+    pub fn add(&self, metric: Metric, labels: &[(&str, &str)], value: f64) {
+        let _declared = self.registry.add(&MetricRecord::new(metric, labels, value));
     }
 
-    /// A value that is known as a whole: a gauge, or a counter that is kept elsewhere.
-    pub fn set(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let _declared = self.registry.set(&record(name, labels, value));
+    /// Sets a gauge, or raises a counter whose total is kept elsewhere to that total.
+    pub fn set(&self, metric: Metric, labels: &[(&str, &str)], value: f64) {
+        let _declared = self.registry.set(&MetricRecord::new(metric, labels, value));
     }
 
-    /// Prometheus text.
-    pub fn metrics(&self) -> String {
-        self.registry.text()
+    /// All metrics as Prometheus text.
+    pub fn prometheus(&self) -> String {
+        prometheus::text(&self.registry.collect())
     }
 
-    /// Sends what waits, as long as it is polled; returns only on an exporter that cannot be made.
+    /// Sends spans as they arrive, for as long as it is polled.
+    ///
+    /// # Errors
+    /// The exporter of a role could not be made.
     pub async fn run(&self) -> Result<(), ExportError> {
         let mut services = BTreeMap::new();
         loop {
-            self.news.notified().await;
-            self.flush(&mut services).await?;
+            self.arrived.notified().await;
+            self.send_spans(&mut services).await?;
         }
     }
 
-    /// Sends what waits now: for an orderly end.
+    /// Sends the spans that wait now and the present metrics, at an orderly end.
+    ///
+    /// # Errors
+    /// The exporter of a role could not be made.
     pub async fn finish(&self) -> Result<(), ExportError> {
-        self.flush(&mut BTreeMap::new()).await
+        self.send_spans(&mut BTreeMap::new()).await?;
+        self.send_metrics().await;
+        Ok(())
     }
 
-    async fn flush(&self, services: &mut BTreeMap<Role, SpanExporter>) -> Result<(), ExportError> {
+    /// Sends the present metrics, if a collector is configured. A failure is counted.
+    pub async fn send_metrics(&self) {
+        let Some(exporter) = &self.metrics else { return };
+        if exporter.export(&self.registry.collect()).await.is_err() {
+            self.count(EXPORT_FAILURES, Role::Gateway, 1);
+        }
+    }
+
+    async fn send_spans(
+        &self,
+        services: &mut BTreeMap<Role, SpanExporter>,
+    ) -> Result<(), ExportError> {
         while let Some((role, spans)) = self.next() {
-            let Some(endpoint) = &self.endpoint else { continue };
+            let Some(collector) = &self.collector else { continue };
             let service = match services.entry(role) {
                 std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::btree_map::Entry::Vacant(new) => {
-                    new.insert(self.service(endpoint, role)?)
+                    new.insert(self.span_exporter(collector, role)?)
                 }
             };
             if service.export(spans).await.is_err() {
-                self.count("cofferdam_telemetry_export_failures_total", role, 1);
+                self.count(EXPORT_FAILURES, role, 1);
             }
         }
         Ok(())
     }
 
-    fn service(&self, endpoint: &str, role: Role) -> Result<SpanExporter, ExportError> {
-        let mut service = SpanExporter::builder()
+    fn span_exporter(&self, collector: &str, role: Role) -> Result<SpanExporter, ExportError> {
+        let mut exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(OtlpClient)
             .with_protocol(Protocol::HttpJson)
-            .with_endpoint(endpoint)
-            .with_timeout(Duration::from_secs(5))
+            .with_endpoint(format!("{collector}/v1/traces"))
+            .with_timeout(EXPORT_TIMEOUT)
             .build()?;
-        // An empty builder: no detector may read this process's environment.
-        let resource = Resource::builder_empty()
-            .with_service_name(format!("cofferdam-{}", role.word()))
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .with_attribute(KeyValue::new("deployment.environment.name", self.environment.clone()))
-            .build();
-        service.set_resource(&resource);
-        Ok(service)
+        exporter.set_resource(&resource(&self.environment, role));
+        Ok(exporter)
     }
 
     fn wait(&self, role: Role, mut record: SpanRecord) -> bool {
@@ -169,22 +203,20 @@ impl Exporter {
         Some((*role, some))
     }
 
-    fn count(&self, name: &str, role: Role, by: u32) {
-        // A count of none is told too: a series that appears with its first fault is seen by no
-        // alert.
-        let labels = BTreeMap::from([("role".to_owned(), role.word().to_owned())]);
-        self.registry.take(&MetricRecord { name: name.to_owned(), labels, value: f64::from(by) });
+    fn count(&self, metric: Metric, role: Role, by: u32) {
+        // A zero is counted too: an alert does not see a series that begins with its first error.
+        self.add(metric, &[("role", role.word())], f64::from(by));
     }
 }
 
-/// A record as the SDK has it; none where an id is not one.
+/// Converts a record to the form of the SDK. Returns `None` for an invalid id.
 fn converted(record: SpanRecord) -> Option<SpanData> {
     let place = record.context()?;
     let parent = match &record.parent {
         Some(text) => unhex(text)?.try_into().ok()?,
         None => [0; 8],
     };
-    let error = match record.attributes.get(crate::name::ERROR_TYPE) {
+    let error = match record.attributes.get(ERROR_TYPE) {
         Some(Field::Text(code)) => Some(code.clone()),
         _ => None,
     };
@@ -229,8 +261,23 @@ fn at(nanoseconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(nanoseconds)
 }
 
-fn record(name: &str, labels: &[(&str, &str)], value: f64) -> MetricRecord {
-    let labels =
-        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    MetricRecord { name: name.to_owned(), labels, value }
+fn metric_exporter(collector: &str) -> Result<MetricExporter, ExportError> {
+    Ok(MetricExporter::builder()
+        .with_http()
+        .with_http_client(OtlpClient)
+        .with_protocol(Protocol::HttpJson)
+        .with_endpoint(format!("{collector}/v1/metrics"))
+        .with_timeout(EXPORT_TIMEOUT)
+        .with_temporality(Temporality::Cumulative)
+        .build()?)
+}
+
+/// The description of a role in exports. The builder is empty: no detector may read the environment
+/// of this process.
+fn resource(environment: &str, role: Role) -> Resource {
+    Resource::builder_empty()
+        .with_service_name(format!("cofferdam-{}", role.word()))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new("deployment.environment.name", environment.to_owned()))
+        .build()
 }

@@ -3,12 +3,12 @@
 //! others only those on the list are kept. Never blocks.
 
 use crate::context::TraceContext;
-use crate::name;
 use crate::outlet::Outlet;
 use crate::setup::Sources;
 use crate::signal::{Field, Signal, SpanKind, SpanRecord, short};
 use cofferdam_core::model::caller::TraceParent;
 use cofferdam_core::model::id::hex;
+use cofferdam_core::protocol::telemetry_names;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::UNIX_EPOCH;
@@ -111,15 +111,17 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
 impl Seen {
     fn text(&mut self, field: &str, value: &str) {
         match field {
-            "traceparent" => self.parent = TraceContext::parse(&TraceParent(value.to_owned())),
-            "otel.kind" => self.kind = SpanKind::parse(value),
-            "otel.name" => self.name = Some(short(value)),
+            telemetry_names::TRACEPARENT => {
+                self.parent = TraceContext::parse(&TraceParent(value.to_owned()))
+            }
+            telemetry_names::SPAN_KIND => self.kind = SpanKind::parse(value),
+            telemetry_names::SPAN_NAME => self.name = Some(short(value)),
             _ => self.keep(field, || Field::Text(short(value))),
         }
     }
 
     fn keep(&mut self, field: &str, value: impl FnOnce() -> Field) {
-        if name::exported(field) {
+        if telemetry_names::is_exported(field) {
             self.attributes.insert(field.to_owned(), value());
         }
     }
@@ -132,8 +134,13 @@ impl Visit for Seen {
 
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
         // Formatting costs, and a value that is not kept need not be read at all.
-        if name::exported(field.name())
-            || matches!(field.name(), "traceparent" | "otel.kind" | "otel.name")
+        if telemetry_names::is_exported(field.name())
+            || matches!(
+                field.name(),
+                telemetry_names::TRACEPARENT
+                    | telemetry_names::SPAN_KIND
+                    | telemetry_names::SPAN_NAME
+            )
         {
             self.text(field.name(), &format!("{value:?}"));
         }

@@ -1,33 +1,35 @@
-//! # What Cofferdam emits: one trace per call, metrics, and log lines for people
+//! # Telemetry of Cofferdam: one trace for each call, metrics, and log lines for people
 //!
-//! Proof is the ledger's business; what is here may be lost, and never holds up a call. A role
-//! other than the gateway has no way out: it collects spans and metrics and hands them, as plain
-//! JSON frames over a write-only socket, to the gateway, which checks and exports them.
-//! No secret leaves: only attributes and labels on the lists in [`name`] are kept, in the role and
-//! again in the gateway.
+//! Proof is the task of the ledger. Telemetry may be lost, and never holds up a call. Only the gateway
+//! exports: every other role collects spans and metrics and sends them as JSON frames over a
+//! write-only socket to the gateway, which checks and exports them. No secret leaves a process: each
+//! role, and then the gateway, keeps only the attributes, labels and fields on the lists of
+//! [`cofferdam_core::protocol::telemetry_names`] and [`metrics`].
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `name.rs` | names of the MCP and GenAI conventions and our own; what may be exported |
 //! | `context.rs` | W3C trace context: ids, `traceparent` |
-//! | `signal.rs` | a finished span or a metric's change, as it travels between roles |
-//! | `outlet.rs` | the bounded, never blocking way from the code of a role to its socket |
+//! | `signal.rs` | a finished span or a change of a metric, as roles send it |
+//! | `outlet.rs` | the bounded queue from the code of a role to its socket; it never blocks |
 //! | `layer.rs` | `tracing` spans become signals |
 //! | `log_format.rs` | `tracing` events become log lines |
-//! | `setup.rs` | both, put together for a role |
-//! | `bootstrap.rs` | the same for a whole process, and the socket between two roles |
-//! | `metrics.rs` | every metric there is, and Prometheus text |
-//! | `export.rs`, `otlp_http.rs` | spans of all roles to an OTLP collector, over HTTP |
+//! | `setup.rs` | the subscriber of a role: spans and log lines |
+//! | `bootstrap.rs` | the subscriber of a process, and the socket between a role and the gateway |
+//! | `metrics.rs` | the list of all metrics |
+//! | `registry.rs` | the values of all metrics, in the OpenTelemetry SDK |
+//! | `prometheus.rs` | all metrics as Prometheus text |
+//! | `export.rs`, `otlp_http.rs` | spans and metrics to an OTLP collector, over HTTP |
 
 pub mod bootstrap;
 mod context;
 mod export;
 mod layer;
 mod log_format;
-mod metrics;
-pub mod name;
+pub mod metrics;
 mod otlp_http;
 mod outlet;
+mod prometheus;
+mod registry;
 mod setup;
 mod signal;
 
@@ -35,9 +37,8 @@ mod signal;
 #[doc(hidden)]
 pub use bootstrap as voice;
 pub use context::{TraceContext, current};
-pub use export::{ExportError, Exporter};
+pub use export::{ExportError, Exporter, METRICS_INTERVAL};
 pub use log_format::LineFormat;
-pub use metrics::{METRICS, Metric, MetricKind, Registry};
 pub use otlp_http::{Collector, CollectorError, collector};
 pub use outlet::{Intake, Outlet};
 pub use setup::{Setup, SetupError, Sources, dispatch, install};

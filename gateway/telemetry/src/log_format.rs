@@ -2,9 +2,9 @@
 //! the list shows that it was withheld (a library's is left out), never its value; control
 //! characters never reach a terminal.
 
-use crate::name;
 use crate::setup::Sources;
 use crate::signal::{Role, short};
+use cofferdam_core::protocol::telemetry_names;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -124,7 +124,7 @@ impl Said {
     }
 
     fn keep(&mut self, field: &str, value: &dyn Fn() -> Value) {
-        if name::logged(field) {
+        if telemetry_names::is_logged(field) {
             self.fields.insert(field.to_owned(), value());
         } else if self.own {
             self.fields.insert(field.to_owned(), "[withheld]".into());

@@ -1,6 +1,7 @@
 //! The way out of a role: bounded, and full means dropped and counted. Never blocks the code that
 //! is observed, and never grows.
 
+use crate::metrics::Metric;
 use crate::signal::{Batch, MetricRecord, Signal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,24 +49,22 @@ impl Outlet {
     }
 
     /// Adds `by` to a counter.
-    pub fn count(&self, name: &str, labels: &[(&str, &str)], by: u32) {
-        self.metric(name, labels, f64::from(by));
+    pub fn count(&self, metric: Metric, labels: &[(&str, &str)], by: u32) {
+        self.change(metric, labels, f64::from(by));
     }
 
     /// Observes a duration.
-    pub fn observe(&self, name: &str, labels: &[(&str, &str)], took: Duration) {
-        self.metric(name, labels, took.as_secs_f64());
+    pub fn observe(&self, metric: Metric, labels: &[(&str, &str)], took: Duration) {
+        self.change(metric, labels, took.as_secs_f64());
     }
 
     /// Sets a gauge.
-    pub fn level(&self, name: &str, labels: &[(&str, &str)], value: u32) {
-        self.metric(name, labels, f64::from(value));
+    pub fn level(&self, metric: Metric, labels: &[(&str, &str)], value: u32) {
+        self.change(metric, labels, f64::from(value));
     }
 
-    fn metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels =
-            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        self.put(Signal::Metric(MetricRecord { name: name.to_owned(), labels, value }));
+    fn change(&self, metric: Metric, labels: &[(&str, &str)], value: f64) {
+        self.put(Signal::Metric(MetricRecord::new(metric, labels, value)));
     }
 }
 
@@ -94,7 +93,7 @@ mod tests {
     async fn a_full_way_drops_counts_and_never_blocks() {
         let (outlet, mut intake) = Outlet::open();
         for _ in 0..WAITING + 7 {
-            outlet.count("cofferdam_malformed_total", &[], 1);
+            outlet.count(crate::metrics::UNAUTHENTICATED, &[], 1);
         }
         drop(outlet);
         let first = intake.batch().await.unwrap();

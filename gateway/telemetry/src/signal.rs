@@ -3,7 +3,8 @@
 //! checks names and sizes again.
 
 use crate::context::TraceContext;
-use crate::name;
+use crate::metrics::Metric;
+use cofferdam_core::protocol::telemetry_names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -126,7 +127,7 @@ pub struct SpanRecord {
     pub attributes: BTreeMap<String, Field>,
 }
 
-/// A change of one metric; see [`crate::METRICS`] for those there are.
+/// A change of one metric; see [`crate::metrics::METRICS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricRecord {
@@ -139,6 +140,15 @@ pub struct MetricRecord {
     pub value: f64,
 }
 
+impl MetricRecord {
+    /// A change of a declared metric.
+    pub fn new(metric: Metric, labels: &[(&str, &str)], value: f64) -> Self {
+        let labels =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Self { name: metric.name.to_owned(), labels, value }
+    }
+}
+
 impl SpanRecord {
     /// Its ids, where they are valid.
     pub fn context(&self) -> Option<TraceContext> {
@@ -147,7 +157,7 @@ impl SpanRecord {
 
     /// Leaves only what may be exported, no longer than it may be.
     pub fn clean(&mut self) {
-        self.attributes.retain(|key, _| name::exported(key));
+        self.attributes.retain(|key, _| telemetry_names::is_exported(key));
         for value in self.attributes.values_mut() {
             if let Field::Text(text) = value {
                 *text = short(text);
@@ -157,8 +167,8 @@ impl SpanRecord {
     }
 }
 
-/// The first [`name::VALUE`] characters, without control characters: telemetry may be cut, unlike
+/// The first [`telemetry_names::VALUE_LENGTH`] characters, without control characters: telemetry may be cut, unlike
 /// anything that is decided over.
 pub(crate) fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(name::VALUE).collect()
+    text.chars().filter(|c| !c.is_control()).take(telemetry_names::VALUE_LENGTH).collect()
 }

@@ -7,6 +7,7 @@
 )]
 
 use cofferdam_core::model::caller::TraceParent;
+use cofferdam_telemetry::metrics::{DECISIONS, DISK_FREE, ROLE_STARTS, STAGE_DURATION};
 use cofferdam_telemetry::{
     Batch, Exporter, LineFormat, Outlet, Role, Setup, Signal, Sources, current, dispatch,
 };
@@ -91,10 +92,11 @@ async fn role<T>(
     };
     let (outlet, mut intake) = Outlet::open();
     let writer = lines.clone();
+    let setup_role = role;
     let setup = Setup { role, format, filter: "info".to_owned(), sources };
     let subscriber = dispatch(setup, outlet.clone(), move || writer.clone()).unwrap();
     let result = tracing::dispatcher::with_default(&subscriber, work);
-    outlet.count("cofferdam_jobs_total", &[("outcome", "succeeded")], 1);
+    outlet.count(ROLE_STARTS, &[("role", setup_role.word())], 1);
     drop((outlet, subscriber));
     let batch = intake.batch().await.unwrap();
     let text = serde_json::to_string(&batch).unwrap();
@@ -169,12 +171,13 @@ async fn one_trace_from_the_client_through_two_roles_and_no_secret() {
     exporter.finish().await.unwrap();
 
     let kept = kept.lock().unwrap();
-    assert!(
-        kept.iter().all(|(head, _)| head.starts_with("POST /v1/traces HTTP/1.1\r\n")
-            && head.contains("application/json")),
-        "{kept:?}"
-    );
-    let spans: Vec<_> = kept.iter().flat_map(|(_, body)| spans(body)).collect();
+    assert!(kept.iter().all(|(head, _)| head.contains("application/json")), "{kept:?}");
+    let posted = |path: &str| {
+        let line = format!("POST {path} HTTP/1.1\r\n");
+        kept.iter().filter(move |(head, _)| head.starts_with(&line)).map(|(_, body)| body)
+    };
+    assert_eq!(posted("/v1/traces").count() + posted("/v1/metrics").count(), kept.len());
+    let spans: Vec<_> = posted("/v1/traces").flat_map(spans).collect();
     let one = |name: &str| {
         spans
             .iter()
@@ -197,14 +200,51 @@ async fn one_trace_from_the_client_through_two_roles_and_no_secret() {
     assert_eq!(teardown.2["parentSpanId"], run.2["spanId"]);
     assert_eq!(call.2["status"]["message"], "timeout");
 
-    let everything = format!("{kept:?}{}{}", lines.text(), exporter.metrics());
+    let everything = format!("{kept:?}{}{}", lines.text(), exporter.prometheus());
     assert!(!everything.contains(CANARY), "{everything}");
-    assert!(everything.contains("cofferdam_jobs_total{outcome=\"succeeded\"} 2"), "{everything}");
+    assert!(everything.contains("cofferdam_role_starts_total{role=\"runner\"} 1"), "{everything}");
     assert!(
         lines.text().contains(" gateway  INFO  decided code=allowed token=[withheld]\n"),
         "{}",
         lines.text()
     );
+}
+
+#[tokio::test]
+async fn a_collector_gets_the_metrics_that_prometheus_reads() {
+    let (address, kept) = collector("200 OK").await;
+    let exporter = Exporter::new(Some(&address), "staging").unwrap();
+    exporter.add(DECISIONS, &[("effect", "deny"), ("rule", "replicas-limit")], 2.0);
+    exporter.set(DISK_FREE, &[], 4096.0);
+    exporter.add(STAGE_DURATION, &[("stage", "plan")], 0.0003);
+    exporter.send_metrics().await;
+
+    let kept = kept.lock().unwrap();
+    let (head, body) = &kept[0];
+    assert!(head.starts_with("POST /v1/metrics HTTP/1.1\r\n"), "{head}");
+    let resource = &body["resourceMetrics"][0];
+    assert!(resource["resource"].to_string().contains("cofferdam-gateway"), "{resource}");
+    let metrics = resource["scopeMetrics"][0]["metrics"].as_array().unwrap();
+    let one = |name: &str| {
+        let found = metrics.iter().find(|metric| metric["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {metrics:#?}"))
+    };
+    let decisions = one("cofferdam.decisions");
+    assert_eq!(decisions["sum"]["isMonotonic"], true, "{decisions}");
+    assert_eq!(decisions["sum"]["dataPoints"][0]["asDouble"], 2.0, "{decisions}");
+    assert!(decisions.to_string().contains("replicas-limit"), "{decisions}");
+    assert_eq!(one("cofferdam.disk.free")["gauge"]["dataPoints"][0]["asDouble"], 4096.0);
+    assert_eq!(one("cofferdam.disk.free")["unit"], "By");
+    assert_eq!(one("cofferdam.stage")["histogram"]["dataPoints"][0]["sum"], 0.0003);
+
+    let text = exporter.prometheus();
+    for line in [
+        "cofferdam_decisions_total{effect=\"deny\",rule=\"replicas-limit\"} 2",
+        "cofferdam_disk_free_bytes 4096",
+        "cofferdam_stage_seconds_sum{stage=\"plan\"} 0.0003",
+    ] {
+        assert!(text.lines().any(|own| own == line), "no line `{line}` in\n{text}");
+    }
 }
 
 #[tokio::test]
@@ -224,15 +264,15 @@ async fn a_hostile_role_cannot_add_attributes_or_pass_for_another() {
     assert_eq!(spans[0].0, "cofferdam-runner");
     assert!(!format!("{kept:?}").contains(CANARY));
     assert!(
-        exporter.metrics().contains("cofferdam_telemetry_dropped_total{role=\"runner\"} 5\n"),
+        exporter.prometheus().contains("cofferdam_telemetry_dropped_total{role=\"runner\"} 5\n"),
         "{}",
-        exporter.metrics()
+        exporter.prometheus()
     );
     assert!(serde_json::from_str::<Batch>(&foreign.replace("dropped", "role")).is_err());
 }
 
 #[tokio::test]
-async fn a_collector_that_refuses_or_is_away_costs_spans_and_is_counted() {
+async fn a_collector_that_refuses_or_is_away_costs_telemetry_and_is_counted() {
     let lines = Written::default();
     let (_, batch) = role(Role::Gateway, LineFormat::People, 1, &lines, gateway_work).await;
     let (address, _kept) = collector("400 Bad Request").await;
@@ -242,10 +282,10 @@ async fn a_collector_that_refuses_or_is_away_costs_spans_and_is_counted() {
         exporter.finish().await.unwrap();
         assert!(
             exporter
-                .metrics()
-                .contains("cofferdam_telemetry_export_failures_total{role=\"gateway\"} 1\n"),
+                .prometheus()
+                .contains("cofferdam_telemetry_export_failures_total{role=\"gateway\"} 2\n"),
             "{}",
-            exporter.metrics()
+            exporter.prometheus()
         );
     }
     let none = Exporter::new(None, "staging").unwrap();

@@ -5,7 +5,7 @@ use super::{Breach, Page, check, finds, page, pages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where both lists are.
-const LISTS: &str = "gateway/telemetry/src/name.rs";
+const LISTS: &str = "gateway/core/src/protocol/telemetry_names.rs";
 
 /// Macros that write a line of the log.
 const LINES: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];

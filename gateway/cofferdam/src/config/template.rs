@@ -42,7 +42,7 @@ seats = 2
 lease_seconds = 30
 
 [telemetry]
-# An OTLP/HTTP collector to send traces to. Metrics are not sent: they are Prometheus text at /metrics, with or without it.
+# An OTLP/HTTP collector that gets traces and metrics (JSON). Prometheus reads the same metrics at /metrics.
 # otlp = "http://127.0.0.1:4318"
 # "text" for people, "json" for machines.
 log_format = "text"

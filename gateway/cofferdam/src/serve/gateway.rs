@@ -156,6 +156,7 @@ async fn serve(
     let mut serving = None;
     let resuming = tokio::spawn(front::resume(Arc::clone(&gateway)));
     let looking = tokio::spawn(front::look(Arc::clone(&gateway)));
+    let measuring = tokio::spawn(front::send_metrics(Arc::clone(&gateway)));
     loop {
         let next = tokio::select! {
             handed = handed.recv() => handed,
@@ -226,12 +227,13 @@ async fn serve(
     }
     resuming.abort();
     looking.abort();
+    measuring.abort();
     // The last spans are collected half a second after they ended.
     tokio::time::sleep(voice::LINGER).await;
     collecting.abort();
     exporting.abort();
     if let Err(error) = exporter.finish().await {
-        tracing::warn!(what = "spans", %error, "the last spans were not taken");
+        tracing::warn!(what = "spans", %error, "the last spans were not sent");
     }
     Ok(())
 }

@@ -198,8 +198,13 @@ pub trait Front: Send + Sync + 'static {
     /// True if calls can be carried out: recorder, viewer and at least one runner are there; else
     /// what is missing.
     fn ready(&self) -> impl Future<Output = Readiness> + Send;
-    /// Prometheus text. `active`: HTTP requests that are being answered now.
-    fn metrics(&self, active: u32) -> impl Future<Output = String> + Send;
+    /// All metrics as Prometheus text.
+    fn metrics(&self) -> impl Future<Output = String> + Send;
+    /// Takes the number of HTTP requests in progress, at each change.
+    fn active(&self, requests: u32);
+    /// Counts a request that was refused because its header and its body name two MCP revisions.
+    /// `client` is a clean and bounded label.
+    fn mixed_revisions(&self, client: &str);
     /// A request was answered: for metrics, and for the log where it was refused for want of a
     /// token.
     fn answered(&self, answered: &Answered);

@@ -418,15 +418,12 @@ async fn pages() {
     server.send(&Request::call("scale", json!({})).with("Host", "evil.example.com")).await;
     server.send(&Request::modern("tools/run", json!({}))).await;
     expect![[r##"
-        # TYPE cofferdam_calls_total counter
-        cofferdam_calls_total 0
-        # HELP cofferdam_edge_answers_total HTTP answers by route, status and the edge's own JSON-RPC error code.
-        # TYPE cofferdam_edge_answers_total counter
-        cofferdam_edge_answers_total{route="/mcp",status="404",code="-32601"} 1
-        cofferdam_edge_answers_total{route="/mcp",status="421",code="-32600"} 1
-        cofferdam_edge_answers_total{route="/",status="200",code="0"} 1
-        cofferdam_edge_answers_total{route="/healthz",status="200",code="0"} 1
-        cofferdam_edge_answers_total{route="/readyz",status="200",code="0"} 1
+        active: 1
+        answered GET / 200 0: 1
+        answered GET /healthz 200 0: 1
+        answered GET /readyz 200 0: 1
+        answered POST /mcp 404 -32601: 1
+        answered POST /mcp 421 -32600: 1
     "##]]
     .assert_eq(&server.send(&Request::new("GET", "/metrics")).await.text());
 }

@@ -13,6 +13,7 @@ use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_testkit::build::principal;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -34,8 +35,18 @@ pub struct FakeFront {
     pub finished: AtomicU32,
     /// Held calls may go on.
     pub let_go: tokio::sync::Notify,
+    /// HTTP requests in progress.
+    pub active: AtomicU32,
+    /// Events that the edge reported, with the number of each.
+    pub counts: Mutex<BTreeMap<String, u32>>,
     /// The last call, as it was handed in.
     pub last: Mutex<Option<FrontCall>>,
+}
+
+impl Small {
+    fn count(&self, event: String) {
+        *self.counts.lock().unwrap().entry(event).or_default() += 1;
+    }
 }
 
 pub fn id() -> CallId {
@@ -200,9 +211,23 @@ impl Front for FakeFront {
         Readiness { missing, ..Readiness::default() }
     }
 
-    fn answered(&self, _: &Answered) {}
+    fn answered(&self, answered: &Answered) {
+        let Answered { method, route, status, code, .. } = answered;
+        self.count(format!("answered {method} {route} {status} {code}"));
+    }
 
-    async fn metrics(&self, _active: u32) -> String {
-        "# TYPE cofferdam_calls_total counter\ncofferdam_calls_total 0\n".into()
+    fn active(&self, requests: u32) {
+        self.active.store(requests, Ordering::SeqCst);
+    }
+
+    fn mixed_revisions(&self, client: &str) {
+        self.count(format!("mixed revisions by {client}"));
+    }
+
+    async fn metrics(&self) -> String {
+        let active = self.active.load(Ordering::SeqCst);
+        let counts = self.counts.lock().unwrap();
+        let lines = counts.iter().map(|(event, count)| format!("{event}: {count}\n"));
+        format!("active: {active}\n") + &lines.collect::<String>()
     }
 }

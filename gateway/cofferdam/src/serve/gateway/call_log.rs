@@ -7,7 +7,7 @@ use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
-use cofferdam_telemetry::Outlet;
+use cofferdam_telemetry::{Outlet, metrics};
 use std::time::Instant;
 
 /// The log lines of calls, with a rate limit for each kind.
@@ -39,7 +39,7 @@ impl CallLog {
                 Propose::Enqueue { .. } | Propose::End { .. } | Propose::Permit { .. },
                 Err(error),
             ) => {
-                outlet.count("cofferdam_refused_work_total", &[("cause", cause(error))], 1);
+                outlet.count(metrics::REFUSED_WORK, &[("cause", cause(error))], 1);
                 if let Some(kept_back) = self.refused.pass(Instant::now()) {
                     tracing::warn!(what = "new work", why = %error, kept_back, "new work is refused");
                 }
@@ -51,7 +51,7 @@ impl CallLog {
     fn enqueued(&self, outlet: &Outlet, job: &StoredJob) {
         let rule = job.reasons.first().map_or("", |reason| reason.id.as_str());
         let effect = if job.permit.is_some() { "allow" } else { "require_approval" };
-        outlet.count("cofferdam_decisions_total", &[("effect", effect), ("rule", rule)], 1);
+        outlet.count(metrics::DECISIONS, &[("effect", effect), ("rule", rule)], 1);
         if job.permit.is_none()
             && let Some(kept_back) = self.asked.pass(Instant::now())
         {
@@ -72,7 +72,7 @@ impl CallLog {
             // A preview has no decision to count.
             _ => return,
         };
-        outlet.count("cofferdam_decisions_total", &[("effect", effect), ("rule", rule)], 1);
+        outlet.count(metrics::DECISIONS, &[("effect", effect), ("rule", rule)], 1);
         if effect == "deny"
             && let Some(kept_back) = self.denied.pass(Instant::now())
         {

@@ -26,7 +26,7 @@ use cofferdam_core::tool::load::LoadedTool;
 use cofferdam_process::peer::Client;
 use cofferdam_sandbox::policies::Policies;
 use cofferdam_sandbox::tools::Tools;
-use cofferdam_telemetry::{Exporter, Outlet, current};
+use cofferdam_telemetry::{Exporter, METRICS_INTERVAL, Outlet, current};
 use ed25519_dalek::SigningKey;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -237,13 +237,34 @@ impl Front for Gateway {
         Readiness { missing, warnings, restart, stuck }
     }
 
-    async fn metrics(&self, active: u32) -> String {
-        self.count(active).await;
-        self.exporter.metrics()
+    async fn metrics(&self) -> String {
+        self.count().await;
+        self.exporter.prometheus()
+    }
+
+    fn active(&self, requests: u32) {
+        self.count_active(requests);
+    }
+
+    fn mixed_revisions(&self, client: &str) {
+        self.count_mixed_revisions(client);
     }
 
     fn answered(&self, answered: &Answered) {
         self.count_answered(answered);
+    }
+}
+
+/// Sends all metrics to the collector at each interval, if a collector is configured.
+pub async fn send_metrics(gateway: Arc<Gateway>) {
+    if !gateway.exporter.has_collector() {
+        return;
+    }
+    let mut ticks = tokio::time::interval(METRICS_INTERVAL);
+    loop {
+        ticks.tick().await;
+        gateway.count().await;
+        gateway.exporter.send_metrics().await;
     }
 }
 

@@ -1,80 +1,89 @@
-//! The gauges and counters of a metrics request: from the store, the disk and the notice of the
-//! supervisor.
+//! The metrics of the gateway: gauges and totals that are read before each export, from the store,
+//! the disk and the notice of the supervisor, and the counts of HTTP requests.
 
 use super::front::Gateway;
 use cofferdam_core::journey::ports::{Answered, Front as _};
 use cofferdam_core::model::run::{OUTCOMES, PHASES, Phase};
 use cofferdam_core::protocol::gateway_recorder::{Counts, Propose, Proposed};
+use cofferdam_core::protocol::telemetry_names::{
+    HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE,
+};
 use cofferdam_process::access::space;
+use cofferdam_telemetry::metrics;
 
 impl Gateway {
-    /// Sets every gauge and counter.
-    pub async fn count(&self, active: u32) {
+    /// Sets every gauge and total that is kept elsewhere.
+    pub async fn count(&self) {
         let exporter = &self.exporter;
-        exporter.set("http_server_active_requests", &[], f64::from(active));
         if let Ok(Proposed::Counts(counts)) = self.recorder().call(&Propose::Counts).await {
             self.count_store(&counts);
         }
         if let Ok(space) = space(&self.disk) {
-            exporter.set("cofferdam_disk_free_bytes", &[], number(space.free));
-            exporter.set("cofferdam_disk_reserve_bytes", &[], number(space.reserve));
+            exporter.set(metrics::DISK_FREE, &[], number(space.free));
+            exporter.set(metrics::DISK_RESERVE, &[], number(space.reserve));
         }
         let ready = self.ready().await;
-        exporter.set("cofferdam_ready", &[], f64::from(u8::from(ready.missing.is_empty())));
+        exporter.set(metrics::READY, &[], f64::from(u8::from(ready.missing.is_empty())));
         exporter.set(
-            "cofferdam_stuck_jobs",
+            metrics::STUCK_JOBS,
             &[],
             number(u64::try_from(ready.stuck.len()).unwrap_or(u64::MAX)),
         );
-        exporter.set(
-            "cofferdam_restart_needed",
-            &[],
-            f64::from(u8::from(!ready.restart.is_empty())),
-        );
+        exporter.set(metrics::RESTART_NEEDED, &[], f64::from(u8::from(!ready.restart.is_empty())));
     }
 
     fn count_store(&self, counts: &Counts) {
         let exporter = &self.exporter;
-        exporter.set("cofferdam_ledger_entries", &[], number(counts.entries));
+        exporter.set(metrics::LEDGER_ENTRIES, &[], number(counts.entries));
         for phase in PHASES.into_iter().filter(|phase| *phase != Phase::Closed) {
             let jobs = counts.phases.get(&phase).copied().unwrap_or(0);
-            exporter.set("cofferdam_jobs", &[("phase", phase.word())], number(jobs));
+            exporter.set(metrics::OPEN_JOBS, &[("phase", phase.word())], number(jobs));
             if phase == Phase::AwaitingApproval {
-                exporter.set("cofferdam_waiting_questions", &[], number(jobs));
+                exporter.set(metrics::WAITING_QUESTIONS, &[], number(jobs));
             }
         }
         for outcome in OUTCOMES {
             let jobs = counts.outcomes.get(&outcome).copied().unwrap_or(0);
-            exporter.set("cofferdam_jobs_total", &[("outcome", outcome.word())], number(jobs));
+            exporter.set(metrics::CLOSED_JOBS, &[("outcome", outcome.word())], number(jobs));
         }
         for answer in ["approve", "reject"] {
             let signed = counts.answers.get(answer).copied().unwrap_or(0);
-            exporter.set("cofferdam_approvals_total", &[("answer", answer)], number(signed));
+            exporter.set(metrics::APPROVALS, &[("answer", answer)], number(signed));
         }
     }
 
-    /// Counts one request with its status.
+    /// Sets the number of HTTP requests in progress.
+    pub fn count_active(&self, requests: u32) {
+        self.exporter.set(metrics::HTTP_ACTIVE_REQUESTS, &[], f64::from(requests));
+    }
+
+    /// Counts one request that named two MCP revisions.
+    pub fn count_mixed_revisions(&self, client: &str) {
+        self.exporter.add(metrics::MIXED_REVISIONS, &[("client", client)], 1.0);
+    }
+
+    /// Counts one answered request.
     pub fn count_answered(&self, answered: &Answered) {
         let (status, code) = (answered.status.to_string(), answered.code.to_string());
         let labels = [
-            ("http_request_method", answered.method),
-            ("http_route", answered.route),
-            ("http_response_status_code", status.as_str()),
+            (HTTP_REQUEST_METHOD, answered.method),
+            (HTTP_ROUTE, answered.route),
+            (HTTP_RESPONSE_STATUS_CODE, status.as_str()),
         ];
-        self.exporter.add(
-            "http_server_request_duration_seconds",
-            &labels,
-            answered.took.as_secs_f64(),
-        );
+        self.exporter.add(metrics::HTTP_REQUEST_DURATION, &labels, answered.took.as_secs_f64());
+        if answered.code != 0 {
+            let labels = [(HTTP_ROUTE, answered.route), ("code", code.as_str())];
+            self.exporter.add(metrics::HTTP_REFUSALS, &labels, 1.0);
+        }
         match answered.status {
             401 => {
-                self.exporter.add("cofferdam_unauthenticated_total", &[], 1.0);
+                self.exporter.add(metrics::UNAUTHENTICATED, &[], 1.0);
                 self.world.roles.heard().unauthenticated(answered);
             }
             // Malformed requests. An unknown path, method or host, and an overload, are counted
             // elsewhere.
             400 | 406 | 408 | 413 | 415 | 422 | 431 if answered.code != 0 => {
-                self.exporter.add("cofferdam_malformed_total", &[("reason", &code)], 1.0);
+                self.exporter.add(metrics::MALFORMED, &[("reason", &code)], 1.0);
             }
             _ => {}
         }

@@ -10,9 +10,10 @@ use cofferdam_core::model::operation::{Draft, ToolRefusal};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::telemetry_names::{ERROR_TYPE, GEN_AI_TOOL_NAME, MCP_METHOD_NAME};
 use cofferdam_sandbox::policies::Policies;
 use cofferdam_sandbox::tools::Tools;
-use cofferdam_telemetry::Outlet;
+use cofferdam_telemetry::{Outlet, metrics};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
@@ -45,7 +46,7 @@ impl<T> Observed<T> {
         let began = Instant::now();
         let done =
             work.instrument(info_span!("stage", otel.name = stage, cofferdam.stage = stage)).await;
-        self.outlet.observe("cofferdam_stage_seconds", &[("stage", stage)], began.elapsed());
+        self.outlet.observe(metrics::STAGE_DURATION, &[("stage", stage)], began.elapsed());
         done
     }
 }
@@ -59,7 +60,7 @@ impl Planner for Observed<Tools> {
         let planned = self.stage("plan", self.inner.plan(tool, arguments)).await;
         if let Err(error) = &planned {
             self.outlet.count(
-                "cofferdam_tool_faults_total",
+                metrics::TOOL_ERRORS,
                 &[("tool", &tool.short()), ("code", &error.code)],
                 1,
             );
@@ -77,13 +78,9 @@ impl Judge for Observed<Policies> {
         };
         let began = Instant::now();
         let decided = self.stage(stage, self.inner.evaluate(entrypoint, input)).await;
-        self.outlet.observe(
-            "cofferdam_policy_evaluation_seconds",
-            &[("phase", stage)],
-            began.elapsed(),
-        );
+        self.outlet.observe(metrics::POLICY_EVALUATION, &[("phase", stage)], began.elapsed());
         if let Err(error) = &decided {
-            self.outlet.count("cofferdam_policy_faults_total", &[("code", &error.code)], 1);
+            self.outlet.count(metrics::POLICY_ERRORS, &[("code", &error.code)], 1);
         }
         decided
     }
@@ -127,7 +124,6 @@ pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
         Reply::UnknownTool { .. } => return,
         Reply::Unavailable { .. } => "-32603",
     };
-    let labels =
-        [("mcp_method_name", "tools/call"), ("gen_ai_tool_name", tool), ("error_type", error)];
-    outlet.observe("mcp_server_operation_duration_seconds", &labels, began.elapsed());
+    let labels = [(MCP_METHOD_NAME, "tools/call"), (GEN_AI_TOOL_NAME, tool), (ERROR_TYPE, error)];
+    outlet.observe(metrics::MCP_OPERATION_DURATION, &labels, began.elapsed());
 }
