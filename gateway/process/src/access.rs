@@ -1,28 +1,30 @@
-//! Room of a file system, and whether a folder can be listed, asked without doing anything. Never
-//! writes. Whether files could be replaced is in `writable.rs`.
+//! The free room of a file system, and the right to list a folder. Writes nothing. The checks for
+//! writable files are in `writable.rs`.
 
 use crate::rooted_fs::room;
 use rustix::fs::{Access, access, statvfs};
 use std::io;
 use std::path::Path;
 
-/// Whether this folder can be listed and entered.
+/// Checks that this process can list and enter a folder.
 pub fn can_list(folder: &Path) -> io::Result<()> {
     Ok(access(folder, Access::READ_OK | Access::EXEC_OK)?)
 }
 
-/// Room of a file system.
+/// The room of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// Bytes that this process could still write.
+    /// Free bytes that this process may still write.
     pub free: u64,
-    /// Bytes below which no new work is taken: a tenth of the file system, or of its first 20 GiB.
+    /// The recorder takes no new work below this number of free bytes: a tenth of the file system,
+    /// or of its first 20 GiB.
     pub reserve: u64,
-    /// Files that could still be made; none where the file system does not count them.
+    /// The number of files that can still be created, or `None` if the file system does not count
+    /// them.
     pub files: Option<u64>,
 }
 
-/// Room of the file system that this path is on.
+/// Returns the room of the file system that has this path.
 pub fn space(path: &Path) -> io::Result<Space> {
     let (free, reserve) = room(path)?;
     let facts = statvfs(path)?;

@@ -1,13 +1,12 @@
-//! What the kernel keeps from a role: Landlock for files and TCP ports, seccomp for system calls,
-//! resource limits for all. Applied while the process has one thread. Where the kernel lacks a part
-//! of Landlock the role still starts, says so once, and `doctor` repeats it.
-//!
-//! | file | what |
+//! The confinement of a role by the kernel: Landlock for files and TCP ports, seccomp for system
+//! calls, and resource limits. It is applied while the process has one thread. If the kernel lacks
+//! a part of Landlock, the role starts all the same and logs it once, and `doctor` repeats it.
+//! | file | content |
 //! |---|---|
-//! | `sockets.rs` | new sockets, and what no process may ever do |
+//! | `sockets.rs` | new sockets, and the calls that no process may ever make |
 //! | `calls.rs` | the system calls that each role keeps |
 //! | `guest.rs` | the system calls that a guest keeps |
-//! | `filter.rs` | how a filter is made and applied |
+//! | `filter.rs` | how a filter is built and applied |
 
 mod calls;
 mod filter;
@@ -30,61 +29,61 @@ use rustix::process::{
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The newest Landlock interface this was written against; older kernels enforce what they have.
+/// The newest Landlock interface in use. Older kernels enforce the part that they support.
 const LANDLOCK: ABI = ABI::V6;
 
-/// How far the kernel went.
+/// The extent to which the kernel confines the process to its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confined {
-    /// Everything that was asked for.
+    /// The kernel enforces every rule.
     Fully,
-    /// What this kernel has.
+    /// The kernel enforces the rules that it supports.
     Partly,
-    /// Nothing: the kernel has no Landlock.
+    /// The kernel has no Landlock, and enforces no rule.
     Not,
 }
 
-/// A confinement that could not be applied.
+/// Errors of applying a confinement.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
-    /// Landlock refused.
+    /// The kernel refused the Landlock rules.
     #[error("cannot confine this process to its files")]
     Landlock(#[from] landlock::RulesetError),
-    /// A path that must exist does not.
+    /// A path of the rules does not exist. Create it, or correct the configuration.
     #[error("cannot confine this process to `{path}`; it must exist")]
     Path {
-        /// Which.
+        /// The path that does not exist.
         path: String,
-        /// Why.
+        /// The error of opening the path.
         source: landlock::PathFdError,
     },
-    /// Seccomp refused.
+    /// The kernel refused the seccomp filter.
     #[error("cannot restrict this process's system calls: {0}")]
     Seccomp(String),
-    /// A limit was refused.
+    /// The kernel refused a resource limit.
     #[error("cannot limit this process's resources")]
     Limit(#[from] rustix::io::Errno),
 }
 
-/// Files a role may touch; everything else is denied.
+/// The files and ports that a role may use. Everything else is denied.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Files<'a> {
-    /// Readable, with everything beneath.
+    /// Paths that the role may read, with everything beneath.
     pub read: &'a [&'a Path],
-    /// Readable and writable, with everything beneath.
+    /// Paths that the role may read and write, with everything beneath.
     pub write: &'a [&'a Path],
-    /// Executable (and readable).
+    /// Paths that the role may execute and read.
     pub execute: &'a [&'a Path],
-    /// TCP ports of servers that it may connect to. It may bind none.
+    /// TCP ports of servers that the role may connect to. It may bind no port.
     pub connect: &'a [u16],
 }
 
-/// Confines this thread, and every thread and process it starts later, to these files and TCP
-/// ports. Signals and abstract sockets beyond it are denied too.
-///
+/// Confines this thread, and every thread and process that it starts later, to these files and TCP
+/// ports. Also denies signals to processes outside of the confinement, and abstract sockets of
+/// others.
 /// # Errors
-/// A path is not there, or the kernel refuses a rule that it knows.
+/// A path does not exist, or the kernel refuses a rule that it supports.
 pub fn files(files: Files<'_>) -> Result<Confined, ConfineError> {
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -119,13 +118,13 @@ fn allow(
 ) -> Result<RulesetCreated, ConfineError> {
     let descriptor = PathFd::new(path)
         .map_err(|source| ConfineError::Path { path: path.display().to_string(), source })?;
-    // Rights that make no sense on a plain file are refused by the kernel as an inconsistent rule.
+    // The kernel refuses directory rights on a plain file as an inconsistent rule.
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };
     Ok(created.add_rule(PathBeneath::new(descriptor, access))?)
 }
 
-/// Whether this kernel's Landlock knows TCP ports (Linux 6.7). On an older one a role that connects
-/// to a server may connect to any, which it says when it starts.
+/// Returns whether the Landlock of this kernel knows TCP ports (Linux 6.7). On an older kernel a
+/// role that connects to a server may connect to any port; the role logs this at its start.
 pub fn knows_ports() -> bool {
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
@@ -133,34 +132,33 @@ pub fn knows_ports() -> bool {
     rules.and_then(Ruleset::create).is_ok()
 }
 
-/// What every process of a role does first: nothing of its memory, which holds keys, reaches a core
-/// file or another process of the same user.
-///
+/// Keeps the memory of this process, which has keys, out of core files and away from other
+/// processes of the same user. Every role calls this first.
 /// # Errors
 /// The kernel refuses.
 pub fn baseline() -> Result<(), ConfineError> {
-    // Where `core_pattern` is a pipe the kernel asks no limit, only whether the process may be
-    // dumped.
+    // If `core_pattern` is a pipe, the kernel ignores the limit and asks only whether the process
+    // may be dumped.
     limit(Resource::Core, 0)?;
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// The user this process runs as.
+/// Returns the user id of this process.
 pub fn user() -> u32 {
     rustix::process::getuid().as_raw()
 }
 
-/// Limits of a guest process: bytes of address space, seconds of processor time.
+/// Limits a guest process: address space in bytes, processor time in seconds.
 pub fn guest_limits(address_space: u64, seconds: u64) -> Result<(), ConfineError> {
     baseline()?;
     limit(Resource::As, address_space)?;
     limit(Resource::Cpu, seconds)?;
-    // One socket, its duplicate, and what the runtime holds; a guest never opens anything.
+    // One socket, its duplicate, and the descriptors of the runtime. A guest opens no file.
     limit(Resource::Nofile, 64)
 }
 
-/// Lets this process open so many descriptors at once, as far as its hard limit allows. Many
-/// machines start with 1,024.
+/// Lets this process have `count` descriptors open, within its hard limit. Many machines start with
+/// 1,024.
 pub fn descriptors(count: u64) -> Result<(), ConfineError> {
     let now = getrlimit(Resource::Nofile);
     let most = now.maximum.map_or(count, |most| most.min(count));

@@ -1,6 +1,7 @@
-//! Settings, sockets and orders, handed to a role by its supervisor over the one socket it starts
-//! with. The socket a process is handed is what it may ask for; nothing else connects roles.
-//! Messages are packets (`SOCK_SEQPACKET`), so that a descriptor belongs to exactly one of them.
+//! Settings, sockets and orders that a supervisor passes to a role over the one socket that the
+//! role starts with. A process may ask for no more than its sockets allow; nothing else connects
+//! roles. Messages are packets (`SOCK_SEQPACKET`), so that a descriptor belongs to exactly one
+//! message.
 
 use crate::confine::Confined;
 use cofferdam_core::model::id::CallId;
@@ -15,21 +16,21 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use tokio::sync::mpsc;
 
-/// Bytes of one packet: settings are the largest, and far smaller.
+/// Most bytes of a packet. Settings are the largest packets, and far smaller.
 const PACKET: usize = 128 * 1024;
 
-/// Bytes of a fault that are told whole; escaped as JSON they are at most six times as many, and
-/// fit a packet.
+/// Most bytes of an error report. Escaped as JSON, a report has at most six times as many, and fits
+/// a packet.
 const FAILURE: usize = 16 * 1024;
 
-/// Sockets a role has not taken yet.
+/// Most sockets that a role has not taken yet.
 const BACKLOG: usize = 64;
 
-/// The supervisor's end, until [`crate::tether::Tether`] takes it.
+/// The supervisor's end of the socket, until [`crate::tether::Tether`] takes it.
 #[derive(Debug)]
 pub struct Control(pub(crate) OwnedFd);
 
-/// A descriptor with the name the role knows it by.
+/// A descriptor with its name, which the role knows.
 #[derive(Debug)]
 pub struct Given {
     /// `recorder`, `gateway`, `viewer`, `runner`, `telemetry`, `listener`, …
@@ -39,71 +40,72 @@ pub struct Given {
 }
 
 impl Given {
-    /// The descriptor as what all but listeners are.
+    /// Converts the descriptor to a stream. Every descriptor except a listener is one.
     pub fn into_stream(self) -> UnixStream {
         UnixStream::from(self.descriptor)
     }
 }
 
-/// What a supervisor tells a role, in a packet without a descriptor.
+/// An order of a supervisor to a role, in a packet without a descriptor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Show that you are alive: answered by [`Report::Pong`], from a thread that does nothing else.
+    /// Show that the process is alive. [`Report::Pong`] answers, from a thread with no other task.
     Ping,
-    /// Begin nothing new, and finish what is under way.
+    /// Begin no new work, and finish the work in progress.
     Drain,
-    /// Know this: JSON that the role understands. The newest takes the place of the one before.
+    /// Take this notice: JSON in a form that the role knows. It replaces the notice before it.
     Know(String),
 }
 
-/// What a role takes from its supervisor.
+/// A message from the supervisor, as the role takes it.
 #[derive(Debug)]
 pub enum Handed {
-    /// A socket.
+    /// A new socket.
     Socket(Given),
-    /// Begin nothing new, and finish what is under way.
+    /// The order to begin no new work, and to finish the work in progress.
     Drain,
-    /// What the supervisor sees and the role cannot, in JSON.
+    /// A notice of the supervisor, in JSON: facts that the role cannot see itself.
     Told(String),
 }
 
-/// What a role says to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the rest
+/// A message of a role to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the others
 /// later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Report {
-    /// It loaded everything and serves from now on.
+    /// The role is loaded and serves from now on.
     Ready {
-        /// How far the kernel confines it.
+        /// The extent of its confinement by the kernel.
         confined: Confined,
-        /// Whether it held its credential against the cluster's fences itself, and they stood.
+        /// True if the role itself ran the self-check against the admission policies, and passed.
         checked: bool,
     },
-    /// It cannot start: what is wrong, with the remedy. Starting it again would not help.
+    /// The role cannot start. The text is cause and remedy; another start would fail again.
     Failed(String),
-    /// It lives.
+    /// The answer to [`Order::Ping`].
     Pong,
-    /// Of a runner: its job's outcome is recorded, and it only cleans up. Another may start in its
-    /// place.
+    /// From a runner: the outcome of its job is recorded, and only cleanup remains. Another runner
+    /// may start.
     Leaving,
-    /// Of a gateway: callers without a token are refused from now on, because an agent was
+    /// From a gateway: it refuses callers without a token from now on, because an agent was
     /// configured.
     Closed,
-    /// Of a gateway that drains: no call is in progress any more.
+    /// From a gateway that drains: no call is in progress.
     Idle,
-    /// Of a gateway that ends: so many connections were cut off before they were answered.
+    /// From a gateway that ends: this number of connections was cut off before the response.
     Cut(usize),
-    /// Of a recorder that ends: unfinished jobs; the next start takes them up.
+    /// From a recorder that ends: some jobs are not finished. The next start takes them up.
     Left {
-        /// The first of them.
+        /// The first of these jobs.
         calls: Vec<CallId>,
-        /// How many there are beside these.
+        /// The number of further jobs.
         more: u64,
     },
 }
 
-/// Makes a control socket: the supervisor's end, and the end a role starts with on descriptor 0.
+/// Creates a control socket: the supervisor's end, and the end that a role starts with on
+/// descriptor 0.
 pub fn pair() -> io::Result<(Control, OwnedFd)> {
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
@@ -111,7 +113,7 @@ pub fn pair() -> io::Result<(Control, OwnedFd)> {
 }
 
 impl Control {
-    /// Sends the role's settings, its first packet.
+    /// Sends the settings of the role, as the first packet.
     pub fn settings(&self, settings: &impl Serialize) -> io::Result<()> {
         let packet = serde_json::to_vec(settings)?;
         if packet.len() > PACKET {
@@ -129,8 +131,8 @@ impl Control {
         Ok(())
     }
 
-    /// Waits for the role's report; none when it ended without one. Blocks: call it from a thread
-    /// that may wait.
+    /// Waits for a report of the role. Returns `None` if the role ended without one. Blocks the
+    /// thread.
     pub fn report(&self) -> io::Result<Option<Report>> {
         match packet(&self.0, RecvFlags::empty())? {
             Some((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -138,12 +140,12 @@ impl Control {
         }
     }
 
-    /// Hands over a descriptor under a name. Blocks while the role takes nothing.
+    /// Passes a descriptor under a name. Blocks while the role takes nothing.
     pub fn give(&self, name: &str, stream: &impl AsFd) -> io::Result<()> {
         give(&self.0, name, stream, SendFlags::empty())
     }
 
-    /// Gives an order. Blocks while the role takes nothing.
+    /// Sends an order. Blocks while the role takes nothing.
     pub fn order(&self, order: Order) -> io::Result<()> {
         say(&self.0, &order, SendFlags::empty())
     }
@@ -180,7 +182,7 @@ pub(crate) fn say(
     Ok(())
 }
 
-/// The role's end.
+/// The role's end of the socket.
 #[derive(Debug)]
 pub struct Inherited(OwnedFd);
 
@@ -190,12 +192,12 @@ impl Inherited {
         Self(socket)
     }
 
-    /// The socket on descriptor 0.
+    /// Takes the socket on descriptor 0.
     pub fn from_stdin() -> io::Result<Self> {
         Ok(Self(io::stdin().as_fd().try_clone_to_owned()?))
     }
 
-    /// Waits for the settings.
+    /// Waits for the settings, the first packet.
     pub fn settings<T: DeserializeOwned>(&self) -> io::Result<T> {
         match packet(&self.0, RecvFlags::empty())? {
             Some((bytes, None)) => Ok(serde_json::from_slice(&bytes)?),
@@ -206,7 +208,8 @@ impl Inherited {
         }
     }
 
-    /// Waits for the next socket or order; none when the supervisor is gone. Answers a ping itself.
+    /// Waits for the next socket or order. Returns `None` when the supervisor is gone. Answers a
+    /// ping itself.
     pub fn next(&self) -> io::Result<Option<Handed>> {
         loop {
             match packet(&self.0, RecvFlags::empty())? {
@@ -225,9 +228,9 @@ impl Inherited {
         }
     }
 
-    /// Sockets and orders as they come, from a thread of its own, which answers pings too: it shows
-    /// that the process runs, however busy its other threads are. The channel closes when the
-    /// supervisor is gone, and with it the role should end.
+    /// Starts a thread that receives sockets and orders, and answers pings: the answer shows that
+    /// the process runs, however busy its other threads are. The channel closes when the supervisor
+    /// is gone; the role should end then.
     pub fn handed(self: std::sync::Arc<Self>) -> mpsc::Receiver<Handed> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         std::thread::spawn(move || {
@@ -240,8 +243,8 @@ impl Inherited {
         receiver
     }
 
-    /// Reports to the supervisor, after the settings. Of a long fault only the beginning is told: a
-    /// packet is carried whole or not at all.
+    /// Sends a report to the supervisor, after the settings. Cuts a long error: a packet is sent
+    /// whole or not at all.
     pub fn report(&self, report: &Report) -> io::Result<()> {
         match report {
             Report::Failed(why) if why.len() > FAILURE => {
@@ -253,7 +256,7 @@ impl Inherited {
     }
 }
 
-/// What a role said, if it said something now; none when its end is closed.
+/// Returns a report that is ready to be read, or `None` if the role closed its end.
 pub(crate) fn heard(socket: &impl AsFd) -> io::Result<Option<Report>> {
     match packet(socket, RecvFlags::DONTWAIT)? {
         Some((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes)?)),

@@ -1,45 +1,44 @@
-//! How a message lies on a socket: two big-endian 32-bit lengths, then a JSON header, then raw
-//! bytes. Never reads or writes more than its limits.
+//! The form of a message on a socket: two big-endian 32-bit lengths, a JSON header, then raw bytes.
+//! Never reads or writes more than its limits.
 
 use std::io::{self, Read, Write};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Bytes of a header: a stored job with plan, preview and arguments is the largest.
+/// Most bytes of a header. The largest is a stored job with plan, preview and arguments.
 pub const HEADER: usize = 8 * 1024 * 1024;
 
-/// Bytes of a body: a compiled artefact is the largest.
+/// Most bytes of a body. The largest is a compiled artefact.
 pub const BODY: usize = 64 * 1024 * 1024;
 
-/// One message.
+/// One message on a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// JSON.
+    /// The header, in JSON.
     pub header: Vec<u8>,
-    /// Raw bytes, usually none.
+    /// The raw bytes; most messages have none.
     pub body: Vec<u8>,
 }
 
-/// A message that no socket between roles carries.
+/// The message is larger than a socket between roles carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it has {bytes} bytes, at most {limit} are carried")]
 pub struct TooLarge {
-    /// Bytes of the part that is too large.
+    /// The size of the part that is too large.
     pub bytes: usize,
-    /// Bytes that such a part may have.
+    /// The most bytes of this part.
     pub limit: usize,
 }
 
 impl Frame {
-    /// A message without raw bytes.
+    /// Creates a message without raw bytes.
     pub fn of(header: Vec<u8>) -> Self {
         Self { header, body: Vec::new() }
     }
 
-    /// Whether a socket carries it. To be asked before it is queued beside others: a message that
-    /// is too large is a fault of its own request, never of the socket.
-    ///
+    /// Checks that a socket carries this message. Call it before the message is queued: a message
+    /// that is too large must fail its own request, and never the socket.
     /// # Errors
-    /// Which limit it exceeds.
+    /// The message exceeds a limit.
     pub fn check(&self) -> Result<(), TooLarge> {
         for (bytes, limit) in [(self.header.len(), HEADER), (self.body.len(), BODY)] {
             if bytes > limit {
@@ -76,7 +75,7 @@ fn lengths(prefix: [u8; 8]) -> io::Result<(usize, usize)> {
     Ok((header, body))
 }
 
-/// Reads one frame; none when the other side closed between two frames.
+/// Reads one frame. Returns `None` if the other side closed between two frames.
 pub fn read(source: &mut impl Read) -> io::Result<Option<Frame>> {
     let mut prefix = [0; 8];
     let mut filled = 0;
@@ -96,7 +95,7 @@ pub fn read(source: &mut impl Read) -> io::Result<Option<Frame>> {
     Ok(Some(frame))
 }
 
-/// Writes one frame.
+/// Writes one frame and flushes.
 pub fn write(sink: &mut impl Write, frame: &Frame) -> io::Result<()> {
     sink.write_all(&frame.prefix()?)?;
     sink.write_all(&frame.header)?;
@@ -104,8 +103,8 @@ pub fn write(sink: &mut impl Write, frame: &Frame) -> io::Result<()> {
     sink.flush()
 }
 
-/// Reads one frame; none when the other side closed between two frames. Not safe to cancel
-/// half-way: give it a task of its own.
+/// Reads one frame. Returns `None` if the other side closed between two frames. Cancelling it loses
+/// bytes: give it a task of its own.
 pub async fn read_async(source: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
     let mut prefix = [0; 8];
     let mut filled = 0;

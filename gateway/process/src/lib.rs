@@ -1,21 +1,20 @@
-//! Roles as processes: what they inherit, how they talk, and what the kernel keeps from them. The
-//! only crate that names rustix, libc, landlock and seccomp. Knows no stage of the journey and
-//! decides nothing.
-//!
-//! | file | what |
+//! Roles as processes: start, inherited descriptors, messages between roles, and confinement by the
+//! kernel. The only crate that names rustix, libc, landlock and seccompiler. Knows no stage of the
+//! journey and decides nothing.
+//! | file | content |
 //! |---|---|
-//! | `frame.rs` | how a message lies on a socket |
-//! | `rpc.rs` | requests and answers over frames |
-//! | `control.rs` | settings and sockets, handed to a role by its supervisor |
-//! | `tether.rs` | the supervisor's hold on a role: it waits for no role |
-//! | `signal.rs` | signals that a role does not obey |
-//! | `notify.rs` | what a service manager is told |
-//! | `spawn.rs` | starting a role with one socket and nothing else |
+//! | `frame.rs` | the form of a message on a socket |
+//! | `rpc.rs` | requests and responses over frames |
+//! | `control.rs` | settings, sockets and orders from the supervisor to a role |
+//! | `tether.rs` | the supervisor's queue for one role; it never waits for the role |
+//! | `signal.rs` | the signals that a role ignores |
+//! | `notify.rs` | notifications to a service manager |
+//! | `spawn.rs` | the start of a role with one socket and nothing else |
 //! | `confine.rs` | Landlock, seccomp and resource limits |
-//! | `secret.rs` | a key as a file holds it |
-//! | `access.rs` | room of a file system, and whether a folder can be listed |
+//! | `secret.rs` | a key in a file |
+//! | `access.rs` | the room of a file system, and the right to list a folder |
 //! | `rooted_fs.rs` | files beneath one root, never through a link |
-//! | `writable.rs` | whether files could be replaced, and what to do when not |
+//! | `writable.rs` | checks that files can be replaced, and the remedy if not |
 
 pub mod access;
 pub mod confine;

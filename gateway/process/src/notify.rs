@@ -1,6 +1,6 @@
-//! What a service manager is told about this process: datagrams to the socket that `NOTIFY_SOCKET`
-//! names, as `sd_notify(3)` describes them. Only the supervisor speaks; roles start without an
-//! environment. Never waits, and hears nothing back.
+//! Notifications to a service manager: datagrams to the socket that `NOTIFY_SOCKET` names, as
+//! `sd_notify(3)` describes them. Only the supervisor sends them; roles start without an
+//! environment. Never waits, and receives nothing.
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -12,10 +12,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-/// How long a manager that is busy is waited for: it reads what many services tell.
+/// The longest wait for a busy manager, which reads the messages of many services.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// A service manager that listens.
+/// The service manager of this process.
 #[derive(Debug)]
 pub struct Manager {
     socket: OwnedFd,
@@ -24,9 +24,8 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// The one that this environment names; none where nothing does. `own` is this process: a
-    /// watchdog that is meant for another is none.
-    ///
+    /// Returns the manager that this environment names, or `None` if it names none. `own` is the id
+    /// of this process: a watchdog for another process is ignored.
     /// # Errors
     /// The variable names neither an absolute path nor an abstract socket (`@name`).
     pub fn named(
@@ -53,19 +52,19 @@ impl Manager {
         Ok(Some(Self { socket, address, watchdog: watchdog.map(Duration::from_micros) }))
     }
 
-    /// How long the manager waits for a sign of life before it ends this process; none where it
-    /// does not wait for one.
+    /// Returns the time after which the manager ends this process without a sign of life, or `None`
+    /// if it never does.
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
-    /// Tells a state: `READY=1`, `STATUS=…`; several on lines of their own. Waits a second at most
-    /// for a manager that is busy; one that is away must not hold up its service.
+    /// Sends a state: `READY=1`, `STATUS=…`; several states have a line each. Waits for at most one
+    /// second for a busy manager. A manager that is away must not delay its service.
     pub fn tell(&self, state: &str) {
         let _lost = sendto(&self.socket, state.as_bytes(), SendFlags::NOSIGNAL, &self.address);
     }
 
-    /// Tells that this process is alive; waits for nothing.
+    /// Sends a sign of life, without a wait.
     pub fn live(&self) {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let _lost = sendto(&self.socket, b"WATCHDOG=1", flags, &self.address);

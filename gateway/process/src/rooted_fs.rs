@@ -1,6 +1,6 @@
-//! Files beneath one root: opened with `openat2`, never through a link, never outside, regular
-//! files only. The kernel resolves the path, so there is no moment between a check and its use.
-//! Never follows `..`.
+//! Files beneath one root. They are opened with `openat2`: never through a link, never outside of
+//! the root, regular files only. The kernel resolves the path, so there is no time between a check
+//! and its use. Never follows `..`.
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fstat,
@@ -13,54 +13,54 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-/// A directory, held open.
+/// A root directory that is held open.
 #[derive(Debug)]
 pub struct Root {
     directory: OwnedFd,
 }
 
-/// What an entry of a directory is.
+/// The type of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
     File,
-    /// A directory.
+    /// A directory of its own.
     Directory,
-    /// A symbolic link: never followed.
+    /// A symbolic link, which is never followed.
     Link,
-    /// Anything else: never opened.
+    /// Any other type, which is never opened.
     Other,
 }
 
 /// One entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
+    /// The name in the directory.
     pub name: OsString,
-    /// What it is.
+    /// The type of the entry.
     pub kind: Kind,
 }
 
-/// Whether a file of this name may hold manifests.
+/// Returns whether a file of this name may hold manifests.
 pub fn is_manifest(name: &str) -> bool {
     [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending))
         || name == "Kustomization"
 }
 
-/// How names are resolved: beneath the root, through no link of any sort, across no mount made
-/// meanwhile.
+/// The rules for names: beneath the root, through no link of any type, across no mount that was
+/// made later.
 const RESOLVE: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 impl Root {
-    /// Opens a directory; the path to it may go through links, what lies beneath may not.
+    /// Opens a directory. The path to it may go through links; paths beneath it may not.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(Self { directory: rustix::fs::openat(CWD, path, flags, Mode::empty())? })
     }
 
-    /// Entries of a directory, sorted by name, without `.` and `..`. An empty path is the root
-    /// itself.
+    /// Returns the entries of a directory, sorted by name, without `.` and `..`. The empty path is
+    /// the root.
     pub fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let directory = self.at(here(path), OFlags::DIRECTORY | OFlags::RDONLY)?;
         let mut entries = Vec::new();
@@ -95,7 +95,7 @@ impl Root {
         }
     }
 
-    /// Where a symbolic link points, as it is written. It is not followed.
+    /// Returns the target of a symbolic link, as it is written, without following it.
     pub fn target(&self, path: &Path) -> io::Result<PathBuf> {
         let (parent, name) = split(path)?;
         let directory = self.at(here(parent), OFlags::DIRECTORY | OFlags::RDONLY)?;
@@ -103,9 +103,10 @@ impl Root {
         Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
-    /// A regular file's bytes; larger ones are refused with [`io::ErrorKind::FileTooLarge`].
+    /// Reads a regular file. Refuses a file larger than `limit` bytes with
+    /// [`io::ErrorKind::FileTooLarge`].
     pub fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        // Without O_NONBLOCK opening a pipe would wait for its writer.
+        // Without `O_NONBLOCK`, opening a pipe would wait for its writer.
         let file = File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK)?);
         let size = regular(&file)?;
         if size > limit {
@@ -119,15 +120,15 @@ impl Root {
         Ok(bytes)
     }
 
-    /// Replaces a regular file, or makes it, by writing a new one beside it and renaming: never
-    /// half of one. Mode and place stay; both are synced. `suffix` makes the temporary name; it
-    /// is removed when anything fails.
+    /// Replaces or creates a regular file: writes a new file beside it, syncs, and renames. The
+    /// file is never half written, and keeps its mode. `suffix` makes the temporary name, which is
+    /// removed after an error.
     pub fn replace(&self, path: &Path, bytes: &[u8], suffix: &str) -> io::Result<()> {
         self.stage(path, bytes, suffix)?.place()
     }
 
-    /// The first half of [`Root::replace`]: the new file lies beside the old one, synced, under a
-    /// temporary name; it goes when this is dropped.
+    /// Does the first half of [`Root::replace`]: writes and syncs the new file beside the old one,
+    /// under a temporary name. Dropping the result removes the new file.
     pub fn stage(&self, path: &Path, bytes: &[u8], suffix: &str) -> io::Result<Staged> {
         let (parent, name) = split(path)?;
         let directory = self.folder(parent)?;
@@ -150,10 +151,10 @@ impl Root {
             RESOLVE,
         )?;
         let mut file = File::from(made);
-        // From here on it is removed whatever happens, until it is placed.
+        // From here on the temporary file is removed, unless it is placed.
         let staged = Staged { directory, temporary, name: name.to_owned(), placed: false };
-        // The umask trims the mode of what is made; what was there keeps its own, and what is new
-        // gets what the umask leaves.
+        // The umask trims the mode of a created file. A replaced file keeps its mode; a new file
+        // gets the mode that the umask allows.
         if let Some(mode) = old_mode {
             fchmod(&file, mode)?;
         }
@@ -171,14 +172,15 @@ impl Root {
         Ok(fsync(&directory)?)
     }
 
-    /// Holds an exclusive lock on this directory until the guard is dropped; waits for others.
+    /// Takes an exclusive lock on this directory until the guard is dropped. Waits for other
+    /// holders.
     pub fn lock(&self) -> io::Result<Lock> {
         let descriptor = self.at(Path::new("."), OFlags::DIRECTORY | OFlags::RDONLY)?;
         flock(&descriptor, FlockOperation::LockExclusive)?;
         Ok(Lock { _descriptor: descriptor })
     }
 
-    /// A folder beneath it, held open; an empty path is the root itself.
+    /// Opens a folder beneath the root. The empty path is the root.
     pub(crate) fn folder(&self, path: &Path) -> io::Result<OwnedFd> {
         self.at(here(path), OFlags::DIRECTORY | OFlags::RDONLY)
     }
@@ -194,7 +196,7 @@ impl Root {
     }
 }
 
-/// A new file that lies beside the one it is to replace.
+/// A new file beside the file that it is to replace.
 #[derive(Debug)]
 #[must_use]
 pub struct Staged {
@@ -205,7 +207,7 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Puts it in its place by one rename, and syncs the directory.
+    /// Renames the new file to its final name, and syncs the directory.
     pub fn place(mut self) -> io::Result<()> {
         renameat(&self.directory, &self.temporary, &self.directory, &self.name)?;
         self.placed = true;
@@ -221,7 +223,7 @@ impl Drop for Staged {
     }
 }
 
-/// An exclusive lock, released when dropped or when its process dies.
+/// An exclusive lock. It ends when it is dropped or when its process dies.
 #[derive(Debug)]
 pub struct Lock {
     _descriptor: OwnedFd,
@@ -250,22 +252,22 @@ fn regular(file: &File) -> io::Result<u64> {
     }
 }
 
-/// A disk larger than this counts as this large: what must stay free is for outcomes and teardown
-/// of what runs, which a larger disk does not make larger.
+/// The size above which a disk counts as this size. The reserve is for outcomes and teardown of
+/// running jobs, and a larger disk does not make these larger.
 const LARGE_DISK: u64 = 20 << 30;
 
-/// The share of a disk that has to stay free: a tenth.
+/// The reserve is the size of the disk divided by this: a tenth.
 const RESERVE: u64 = 10;
 
-/// Bytes of a file system that this process may still write, and bytes of it that have to stay
-/// free: a tenth, of a large disk a tenth of its first 20 GiB.
+/// Returns the free bytes of a file system that this process may write, and the bytes of its
+/// reserve: a tenth, or a tenth of the first 20 GiB.
 pub fn room(path: &Path) -> io::Result<(u64, u64)> {
     let facts = rustix::fs::statvfs(path)?;
     let total = facts.f_blocks.saturating_mul(facts.f_frsize);
     Ok((facts.f_bavail.saturating_mul(facts.f_frsize), total.min(LARGE_DISK) / RESERVE))
 }
 
-/// A path made absolute through every link, for comparing places before anything starts.
+/// Returns the absolute path, with every link resolved, to compare places before the start.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize()
 }
@@ -310,7 +312,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("a.yaml");
         std::fs::write(&file, "a: 1\n").unwrap();
-        // The first two are what every usual umask (022, 027, 077) takes something from.
+        // Every usual umask (022, 027, 077) takes rights from the first two modes.
         for mode in [0o666, 0o777, 0o640, 0o600] {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
             Root::open(place.path()).unwrap().replace(Path::new("a.yaml"), b"a: 2\n", "t").unwrap();

@@ -1,9 +1,9 @@
-//! Requests and answers over frames: many at once from the asking side, each answered by its id. A
-//! request or an answer that is too large or cannot be read fails its own id, and the socket lives
-//! on. A socket on which the other side says what has no id is broken: it is closed, and the role
-//! has to end, so that the supervisor connects it again. A lost connection fails what is under way,
-//! and a fresh socket may take its place. Never retries: whether a request may be repeated is the
-//! asker's business.
+//! Requests and responses over frames. The client sends many requests at once; each response has
+//! the id of its request. A request or response that is too large or cannot be read fails its own
+//! id, and the socket remains. A message without an id breaks the socket: the socket is closed and
+//! the role has to end, so that the supervisor connects it again. A lost connection fails the
+//! requests in progress, and a new socket may replace it. Never retries: the caller decides whether
+//! to repeat a request.
 
 use crate::frame::{self, Frame, TooLarge};
 use cofferdam_core::protocol::RoleError;
@@ -20,14 +20,14 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-/// Requests of one peer handled at once; more wait their turn on the socket.
+/// The most requests of one peer that are handled at once. Others wait on the socket.
 const AT_ONCE: usize = 1024;
 
-/// How long a request waits for a peer that is being restarted before it fails closed.
+/// The longest wait for a peer that restarts. Then the request fails.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long an answer may take: the longest long poll is 60 s, and half of it more is for a peer
-/// under load. A peer that hangs must not hold its asker for ever.
+/// The time limit of a response: the longest long poll of 60 s, and half as much for a peer under
+/// load. A peer that hangs must not hold its caller for ever.
 const LIMIT: Duration = Duration::from_secs(90);
 
 #[derive(Serialize)]
@@ -42,7 +42,7 @@ struct Asked<Q> {
     ask: Q,
 }
 
-/// What is left of a message that cannot be read.
+/// The id of a message whose other content cannot be read.
 #[derive(Deserialize)]
 struct Addressed {
     id: u64,
@@ -74,7 +74,7 @@ impl<A> Clone for Connection<A> {
     }
 }
 
-/// The asking side.
+/// The side that sends requests.
 pub struct Client<Q, A> {
     connection: watch::Sender<Option<Connection<A>>>,
     broken: watch::Sender<Option<String>>,
@@ -96,17 +96,17 @@ impl<Q, A> Default for Client<Q, A> {
 }
 
 impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q, A> {
-    /// Not connected yet.
+    /// Creates a client without a connection.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Not connected yet; waits this long for an answer.
+    /// Creates a client without a connection, with this time limit of a response.
     pub fn within(limit: Duration) -> Self {
         Self { limit, ..Self::default() }
     }
 
-    /// Takes a socket, in place of an earlier one. Must be called within the runtime.
+    /// Takes a socket, in place of an earlier one. Call it within the runtime.
     pub fn connect(&self, stream: StdStream) -> io::Result<()> {
         stream.set_nonblocking(true)?;
         let (mut source, sink) = UnixStream::from_std(stream)?.into_split();
@@ -124,37 +124,35 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
                 () = pump(sink, outgoing) => {}
                 _ = reader => {}
             }
-            // The channel is closed by now, so nothing can be added any more; dropping the senders
-            // fails every request under way.
+            // The channel is closed now, so no entry can be added. Dropping the senders fails every
+            // request in progress.
             under_way.lock().unwrap_or_else(PoisonError::into_inner).clear();
         });
         self.connection.send_replace(Some(Connection { sink: frames, waiting }));
         Ok(())
     }
 
-    /// Whether a socket is there right now.
+    /// Returns whether the client has a connection now.
     pub fn connected(&self) -> bool {
         self.connection.borrow().as_ref().is_some_and(|connection| !connection.sink.is_closed())
     }
 
-    /// Waits until a socket breaks: the other side said what answers no request. Says what that
-    /// was. A socket that closes is not broken.
+    /// Waits until a socket breaks, because the other side sent a message that answers no request.
+    /// Returns the cause. A socket that closes is not broken.
     pub async fn broken(&self) -> String {
         let mut broken = self.broken.subscribe();
         match broken.wait_for(Option::is_some).await {
             Ok(why) => why.clone().unwrap_or_default(),
-            // This holds the sender.
+            // The client holds the sender, so this case does not occur.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Asks and waits for the answer. A connection that is lost meanwhile, or an answer that does
-    /// not come in time, is [`RoleError::Unavailable`]: the request may or may not have been
-    /// carried out.
-    ///
+    /// Sends a request and waits for its response. A lost connection or a late response is
+    /// [`RoleError::Unavailable`]: the request may or may not have been carried out.
     /// # Errors
-    /// The other side's fault; [`RoleError::TooLarge`] where request or answer is larger than a
-    /// message may be.
+    /// The error of the other side, or [`RoleError::TooLarge`] if request or response exceeds the
+    /// limit.
     pub async fn call(&self, ask: &Q) -> Result<A, RoleError> {
         let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let header = serde_json::to_vec(&Ask { id, ask })
@@ -174,7 +172,7 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
         };
         let (asker, answer) = oneshot::channel();
         connection.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, asker);
-        // However the wait ends, also when it is given up, no caller waits under this id any more.
+        // Removes the id whenever the wait ends, also when the caller gives up.
         let _entry = Entry { waiting: &connection.waiting, id };
         let answered = async {
             if connection.sink.send(frame).await.is_err() {
@@ -192,7 +190,7 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
     }
 }
 
-/// One request under way; it is forgotten when this is dropped.
+/// One request in progress. Dropping it forgets the id.
 struct Entry<'a, A> {
     waiting: &'a Waiting<A>,
     id: u64,
@@ -204,8 +202,7 @@ impl<A> Drop for Entry<'_, A> {
     }
 }
 
-/// Hands each answer to its asker, until the other side is gone.
-///
+/// Passes each response to its caller, until the other side is gone.
 /// # Errors
 /// The socket is broken.
 async fn hear<A: DeserializeOwned>(
@@ -232,7 +229,7 @@ async fn hear<A: DeserializeOwned>(
     Ok(())
 }
 
-/// The next message; none once the other side is gone, in the middle of a message too.
+/// Returns the next message, or `None` if the other side is gone, even in the middle of a message.
 async fn next(source: &mut OwnedReadHalf) -> io::Result<Option<Frame>> {
     match frame::read_async(source).await {
         Err(fault) if fault.kind() != io::ErrorKind::InvalidData => Ok(None),
@@ -240,7 +237,7 @@ async fn next(source: &mut OwnedReadHalf) -> io::Result<Option<Frame>> {
     }
 }
 
-/// Whose message it is, where nothing else of it can be read.
+/// Returns the id of a message whose other content cannot be read.
 fn addressed(frame: &Frame, fault: &serde_json::Error) -> io::Result<u64> {
     let addressed: Result<Addressed, _> = serde_json::from_slice(&frame.header);
     let unclear = |_| {
@@ -264,7 +261,7 @@ async fn pump(mut sink: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Frame>) {
     }
 }
 
-/// An answer as it is sent; a fault in its place where it cannot be.
+/// Encodes a response, or an error in its place if the response cannot be sent.
 fn answered<A: Serialize>(id: u64, result: Result<A, RoleError>) -> Option<Frame> {
     let (ok, fault) = match result {
         Ok(ok) => (Some(ok), None),
@@ -280,11 +277,10 @@ fn answered<A: Serialize>(id: u64, result: Result<A, RoleError>) -> Option<Frame
     serde_json::to_vec(&Answer { id, ok: None::<()>, fault: Some(fault) }).ok().map(Frame::of)
 }
 
-/// The answering side: handles requests until the other side is gone, each in a task of its own;
-/// what is still under way then is dropped. Must be called within the runtime.
-///
+/// Handles the requests of the other side until it is gone, each in a task of its own. Requests in
+/// progress are dropped then. Call it within the runtime.
 /// # Errors
-/// The socket is broken: the other side said what is no request.
+/// The socket is broken: the other side sent a message that is not a request.
 pub async fn serve<Q, A, H, F>(stream: StdStream, handler: H) -> io::Result<()>
 where
     Q: DeserializeOwned + Send + 'static,
@@ -296,10 +292,9 @@ where
     serve_stream(UnixStream::from_std(stream)?, handler).await
 }
 
-/// As [`serve`], over a socket that was accepted.
-///
+/// Serves as [`serve`] does, over an accepted socket.
 /// # Errors
-/// As [`serve`].
+/// The same as of [`serve`].
 pub async fn serve_stream<Q, A, H, F>(stream: UnixStream, handler: H) -> io::Result<()>
 where
     Q: DeserializeOwned + Send + 'static,
@@ -334,7 +329,7 @@ where
     }
 }
 
-/// Queues an answer, and then gives its place to the next request.
+/// Queues a response, then frees the place for the next request.
 async fn send(frames: &mpsc::Sender<Frame>, answer: Option<Frame>, place: OwnedSemaphorePermit) {
     if let Some(answer) = answer {
         let _gone = frames.send(answer).await;

@@ -1,18 +1,18 @@
-//! A key as a file holds it: 64 hexadecimal digits, readable by its owner alone. Never writes one,
-//! and never says what is in it.
+//! A key in a file: 64 hexadecimal digits, readable by its owner alone. Never writes a key, and
+//! never prints its content.
 
 use cofferdam_core::model::id::unhex;
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// The end of each error: its remedy.
+/// The last words of each error: its remedy.
 pub const REMEDY: &str = "; restore it from a backup";
 
-/// Reads one.
-///
+/// Reads a key.
 /// # Errors
-/// Names the file and the cause, and ends with [`REMEDY`].
+/// The file cannot be read, others can read it, or its content is not a key. The text names file
+/// and cause, and ends with [`REMEDY`].
 pub fn read(path: &Path) -> Result<[u8; 32]> {
     let text = fs::read_to_string(path).map_err(|error| {
         Error::new(

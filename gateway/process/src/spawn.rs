@@ -1,5 +1,5 @@
-//! Starting a role: one socket on descriptor 0, an empty environment, the root as working
-//! directory, and nothing else inherited but standard error for its log lines. Never passes a
+//! The start of a role: one socket on descriptor 0, an empty environment, the root as working
+//! directory. A role inherits nothing else but standard error, for its log lines. Never passes a
 //! secret on the command line.
 
 use std::io;
@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// What becomes of a role's standard error.
+/// The destination of a role's standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Words {
-    /// Its log lines go where the supervisor's go.
+    /// The same destination as the supervisor's.
     Heard,
-    /// It is discarded: guests.
+    /// Discarded; for guests.
     Unheard,
 }
 
@@ -26,7 +26,7 @@ pub fn spawn(
     command(program, arguments, socket, words).spawn()
 }
 
-/// The same, not started yet: for a runtime that reaps its own children.
+/// Prepares the command without a start, for a runtime that waits for its own children.
 pub fn command(program: &Path, arguments: &[&str], socket: OwnedFd, words: Words) -> Command {
     let mut command = Command::new(program);
     command
@@ -42,10 +42,9 @@ pub fn command(program: &Path, arguments: &[&str], socket: OwnedFd, words: Words
     command
 }
 
-/// Ends this process as `kill -9` does: no destructor, no flush, no goodbye. What a drill
-/// rehearses.
+/// Ends this process as `kill -9` does, without destructors and without a flush. Drills use it.
 pub fn kill_self() {
-    // A process may always signal itself; were it not so, ending the plain way is the nearest.
+    // A process may always signal itself. If it could not, an abort is the nearest.
     if rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
         .is_err()
     {

@@ -1,6 +1,5 @@
-//! The supervisor's hold on one role. What it hands over waits here while the role takes nothing,
-//! so that a role that hangs holds up no other. Never blocks, and never decides what a silence
-//! means.
+//! The supervisor's queue for one role. Sockets and orders wait here while the role takes nothing,
+//! so that a role that hangs delays no other role. Never blocks, and never interprets a silence.
 
 use crate::control::{self, Control, Order, Report};
 use rustix::net::{SendFlags, Shutdown, shutdown};
@@ -11,23 +10,23 @@ use std::os::unix::net::UnixStream;
 use tokio::io::Interest;
 use tokio::net::UnixStream as Socket;
 
-/// What waits to be handed over.
+/// A message that waits for the role.
 #[derive(Debug)]
 pub enum Parcel {
-    /// A socket, under the name that the role knows it by.
+    /// A socket, with the name that the role knows.
     Socket(&'static str, OwnedFd),
-    /// An order.
+    /// An order to the role.
     Order(Order),
 }
 
 impl Parcel {
-    /// One end of a pair.
+    /// Wraps one end of a pair of streams.
     pub fn stream(name: &'static str, stream: UnixStream) -> Self {
         Self::Socket(name, stream.into())
     }
 }
 
-/// A hold on a role; dropped, it tells the role to end.
+/// The connection to a role. Dropping it tells the role to end.
 #[derive(Debug)]
 pub struct Tether {
     socket: Socket,
@@ -35,28 +34,28 @@ pub struct Tether {
 }
 
 impl Tether {
-    /// Takes the control socket over. Must be called within the runtime.
+    /// Takes over the control socket. Call it within the runtime.
     pub fn new(control: Control) -> io::Result<Self> {
-        // Packets are read and written by `control`; this type only says when.
+        // `control` reads and writes the packets; this type decides the time.
         let socket = UnixStream::from(control.0);
         socket.set_nonblocking(true)?;
         Ok(Self { socket: Socket::from_std(socket)?, waiting: VecDeque::new() })
     }
 
-    /// Puts a parcel behind those that wait.
+    /// Appends a message to the queue.
     pub fn put(&mut self, parcel: Parcel) {
         self.waiting.push_back(parcel);
     }
 
-    /// Tells the role to end; what waits is not handed over any more. It may still report.
+    /// Tells the role to end, and discards the queue. The role may still report.
     pub fn end(&mut self) {
         self.waiting.clear();
-        // A role that is gone needs no telling.
+        // A role that is gone needs no order.
         let _gone = shutdown(&self.socket, Shutdown::Write);
     }
 
-    /// Hands over what waits, until the role says something. None when its end is closed. Dropping
-    /// this loses nothing.
+    /// Sends the queue until the role reports. Returns `None` if the role closed its end.
+    /// Cancelling it loses nothing.
     pub async fn hear(&mut self) -> io::Result<Option<Report>> {
         loop {
             tokio::select! {
@@ -73,7 +72,7 @@ impl Tether {
                     match self.socket.try_io(Interest::WRITABLE, || send(&self.socket, first)) {
                         Ok(()) => drop(self.waiting.pop_front()),
                         Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
-                        // Its end is closed: what it said before can still be read.
+                        // The role closed its end; its earlier reports can still be read.
                         Err(_) => self.waiting.clear(),
                     }
                 }
@@ -81,7 +80,7 @@ impl Tether {
         }
     }
 
-    /// What the role had said and was not heard yet: for a role that has ended.
+    /// Returns the reports of an ended role that were not read yet.
     pub fn rest(&self) -> Vec<Report> {
         let mut rest = Vec::new();
         while let Ok(Some(report)) = control::heard(&self.socket) {

@@ -1,6 +1,6 @@
-//! Whether a file could be written in its folder, asked of the kernel without writing anything; and
-//! what an operator does about each error. Never changes a file. What the kernel does not tell
-//! beforehand (a security module, a network file system) still shows when it is written.
+//! Checks that files can be written in their folder, without a write, and the remedy for each
+//! error. Never changes a file. The kernel does not reveal every obstacle beforehand (a security
+//! module, a network file system); those show at the write.
 
 use crate::rooted_fs::{Kind, Root, is_manifest, split};
 use cofferdam_core::model::job::Obstacle;
@@ -12,24 +12,25 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// Folders within folders that [`tree`] looks into.
+/// The most levels of folders that [`tree`] visits.
 const DEPTH: usize = 32;
 
-/// Files and folders that [`tree`] looks at: as many manifests as a tree may have, and their
+/// The most files and folders that [`tree`] visits: as many manifests as a tree may have, and their
 /// folders.
 const ENTRIES: usize = 20_000;
 
-/// What cannot be done with a path, in words: `what` goes on from the path (`cannot be replaced`).
+/// Describes an error for a person. `what` continues the sentence after the path (`cannot be
+/// replaced`).
 pub fn obstacle(path: &Path, what: &str, fault: &io::Error) -> Obstacle {
     Obstacle::new(format!("`{}` {what}: {fault}", path.display()), remedy(fault))
 }
 
-/// A path that cannot be read, in words.
+/// Describes a path that cannot be read, for a person.
 pub fn unreadable(path: &Path, fault: &io::Error) -> Obstacle {
     Obstacle::new(format!("`{}` cannot be read: {fault}", path.display()), remedy_of_reading(fault))
 }
 
-/// What an operator does about an error of the file system.
+/// The remedy for an error of the file system.
 pub fn remedy(fault: &io::Error) -> String {
     let user = rustix::process::geteuid().as_raw();
     match fault.raw_os_error().map(Errno::from_raw_os_error) {
@@ -55,7 +56,7 @@ pub fn remedy(fault: &io::Error) -> String {
     }
 }
 
-/// What an operator does about an error of reading: the right that is missing is another one.
+/// The remedy for an error of reading, which needs another right.
 pub fn remedy_of_reading(fault: &io::Error) -> String {
     let user = rustix::process::geteuid().as_raw();
     match fault.raw_os_error().map(Errno::from_raw_os_error) {
@@ -67,8 +68,8 @@ pub fn remedy_of_reading(fault: &io::Error) -> String {
     }
 }
 
-/// Whether a regular file beneath a root could be replaced or removed by this process. Paths in the
-/// answer are as given, beneath the root.
+/// Checks that this process could replace or remove a regular file beneath a root. Paths in the
+/// result are relative to the root, as given.
 pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     let fail = |fault: io::Error| obstacle(path, "cannot be replaced", &fault);
     let (parent, name) = split(path).map_err(fail)?;
@@ -84,7 +85,7 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     })?;
     let seen = match look(&folder, Path::new(name)) {
         Ok(seen) => seen,
-        // Nothing is there to stand in the way.
+        // A missing file is no obstacle.
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(fault) => return Err(fail(fault)),
     };
@@ -120,10 +121,10 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     }
 }
 
-/// The bit of a folder in which only its owner replaces what is another's.
+/// The sticky bit of a folder: only the owner of a file may replace it there.
 const STICKY: u32 = 0o1000;
 
-/// Whether files could be made in a folder by this process; for `doctor` and for starts.
+/// Checks that this process could create files in a folder; for `doctor` and for starts.
 pub fn folder(path: &Path) -> Result<(), Obstacle> {
     let fail = |fault: io::Error| obstacle(path, "cannot be written", &fault);
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
@@ -134,8 +135,8 @@ pub fn folder(path: &Path) -> Result<(), Obstacle> {
         .map_err(|(cause, remedy)| Obstacle::new(cause, remedy))
 }
 
-/// What of a tree of manifests this process could not replace, at most so many places; for
-/// `doctor`. Looks at folders and at `.yaml`, `.yml` and `.json` files, dot-paths skipped, as a job
+/// Returns at most `most` places of a tree of manifests that this process could not replace; for
+/// `doctor`. Visits folders and `.yaml`, `.yml` and `.json` files, and skips dot-paths, as a job
 /// does.
 pub fn tree(path: &Path, most: usize) -> Vec<Obstacle> {
     let mut found = Vec::new();
@@ -187,7 +188,7 @@ fn look(folder: &OwnedFd, name: &Path) -> io::Result<Statx> {
     Ok(statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?)
 }
 
-/// Cause and remedy, where a folder takes no new names or gives none up.
+/// Cause and remedy if a folder accepts no new name, or no removal of one.
 fn check_folder(folder: &OwnedFd, own: &Statx, place: &str) -> Result<(), (String, String)> {
     for (mark, letter, words) in [
         (StatxAttributes::IMMUTABLE, 'i', "immutable"),
@@ -254,7 +255,7 @@ mod tests {
 
     #[test]
     fn procfs_takes_nothing_and_says_so() {
-        // A file system that no process may make files in, of any user.
+        // No process of any user may create files in this file system.
         let said = fs::create_dir("/proc/cofferdam").unwrap_err();
         assert!(!remedy(&said).is_empty());
     }

@@ -1,6 +1,6 @@
-//! What the kernel does with a process that was confined: a call of no role kills it, so that its
-//! supervisor hears of it, and nothing of it can be dumped. Each role is a process of its own, for
-//! the confinement does not end. Every row of every filter is in `src/confine/tests.rs`.
+//! The kernel's treatment of a confined process: a call of no role kills the process, so that its
+//! supervisor learns of it, and its memory cannot be dumped. Each role is a process of its own,
+//! because the confinement does not end. Every row of every filter is in `src/confine/tests.rs`.
 
 #![cfg(test)]
 
@@ -10,7 +10,7 @@ use cofferdam_process::confine::{
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
-/// Names the role that the test binary plays.
+/// The variable that names the role of the test binary.
 const ROLE: &str = "CALLS_ROLE";
 
 /// `SIGSYS`.
@@ -30,11 +30,11 @@ fn child() {
         "reaper" => calls(Calls::Reaper),
         "compiles" => compile_calls(),
         "guest" => guest_calls(),
-        // Its first filter alone: what it denies fails.
+        // The first filter alone: a denied call fails.
         _ => Ok(()),
     }
     .unwrap();
-    // There is no such folder: a process that is not denied it is told so.
+    // There is no such folder, and a process that may call `chroot` gets that error.
     let denied = rustix::process::chroot("/nowhere/at/all") == Err(rustix::io::Errno::PERM);
     std::process::exit(if denied { 7 } else { 8 });
 }

@@ -1,6 +1,6 @@
-//! What a role that was told to make no sockets can still do: shown by a process of its own, for
-//! the confinement does not end. Each row is a call that succeeds, or fails for another reason,
-//! before the filter.
+//! The sockets that a role without new sockets can still use. A process of its own shows it,
+//! because the confinement does not end. Each row is a call that succeeds without the filter, or
+//! fails for another reason.
 
 #![cfg(test)]
 #![expect(clippy::disallowed_types, reason = "shows that a datagram socket is denied")]
@@ -13,12 +13,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
-/// Names the role that the test binary plays, and the path of a socket that listens.
+/// The variable that names the role of the test binary, and the path of a socket that listens.
 const ROLE: &str = "SOCKETS_ROLE";
 const PATH: &str = "SOCKETS_PATH";
 
-/// Not a test of its own: what the child does. Without the variable it is the parent's pass over
-/// the file.
+/// Not a test of its own: the work of the child. Without the variable the test does nothing.
 #[test]
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
@@ -41,7 +40,7 @@ fn child() {
     say("connect", UnixStream::connect(&path).err());
     say("listen", UnixListener::bind(format!("{path}.2")).err());
     say("udp", UdpSocket::bind("127.0.0.1:0").err());
-    // Port 1 has no listener: a connection that is not denied is refused.
+    // Port 1 has no listener: an allowed connection is refused.
     say("tcp", TcpStream::connect("127.0.0.1:1").err());
     say("pair", UnixStream::pair().err());
     let datagram =
@@ -84,7 +83,7 @@ fn child() {
     given.shutdown(std::net::Shutdown::Write).unwrap();
 }
 
-/// What a process that the child starts does.
+/// The work of a process that the child starts.
 #[test]
 fn grandchild() {
     let Ok(path) = std::env::var("SOCKETS_GRANDCHILD") else { return };
@@ -94,8 +93,8 @@ fn grandchild() {
     );
 }
 
-/// Plays a role, and compares: `expect` says what is not denied by `EPERM`, and how it fails
-/// instead.
+/// Plays a role, and compares. `expect` lists the calls that do not fail with `EPERM`, and their
+/// other errors.
 fn check(role: &str, expect: &[(&str, Option<i32>)]) {
     const CALLS: [&str; 22] = [
         "connect",
@@ -173,10 +172,10 @@ fn a_role_with_a_collector_reaches_the_network_and_no_path() {
     );
 }
 
-/// Names the port that a child may connect to.
+/// The variable that names the port that a child may connect to.
 const PORT: &str = "SOCKETS_PORT";
 
-/// Not a test of its own: a role that Landlock leaves one port.
+/// Not a test of its own: a role with one port in its Landlock rules.
 #[test]
 fn connects_to_one_port() {
     let Some(ports) = std::env::var(PORT).ok() else { return };

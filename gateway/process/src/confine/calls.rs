@@ -1,32 +1,32 @@
-//! Which system calls each role keeps: the last of its filters. The lists were made from traces of
-//! whole journeys (`strace -f` over the tests of both backends), and widened by calls that do the
-//! same on another kernel or with another C library. Any other call kills the role by `SIGSYS`, and
-//! the supervisor says so: a call that only fails is told to the attacker alone. Calls that are
-//! newer than the lists are told as missing instead, so that a newer C library uses older ones.
+//! The system calls that each role keeps: the last filter of a role. The lists come from traces of
+//! whole journeys (`strace -f` over the tests of both backends), and from the equivalent calls of
+//! other kernels and C libraries. Any other call kills the role with `SIGSYS`, and the supervisor
+//! reports it: the error of a call that only fails would reach the attacker alone. Calls newer than
+//! the lists fail as missing, so that a newer C library uses older ones.
 
 use super::ConfineError;
 use super::filter::{self, Rules, argument, pointer, rule};
 use seccompiler::BpfProgram;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
 
-/// What a role does, as far as the kernel can tell.
+/// The role of a process, as far as the kernel can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Calls {
-    /// The gateway: takes connections, and runs tools and policies in its own process. `true`: it
-    /// connects to a collector.
+    /// The gateway: accepts connections, and runs tools and policies in its own process. `true` if
+    /// it connects to a collector.
     Gateway(bool),
-    /// The recorder: takes operators' connections, and writes the store.
+    /// The recorder: accepts connections of operators, and writes the store.
     Recorder,
-    /// The viewer. `true`: it connects to an API server.
+    /// The viewer. `true` if it connects to an API server.
     Viewer(bool),
-    /// A runner: writes, and starts guests. `true`: it connects to an API server.
+    /// A runner: writes files, and starts guests. `true` if it connects to an API server.
     Runner(bool),
     /// The reaper, which connects to an API server.
     Reaper,
 }
 
-/// Every role: memory, threads, time, signals to itself, waiting, and the sockets and files that it
-/// holds or may open.
+/// Calls of every role: memory, threads, time, signals to itself, waiting, and the sockets and
+/// files that it may use.
 const EVERY: &[i64] = &[
     // Memory. `mseal` and `map_shadow_stack`, which newer C libraries use, are in `NEWER`.
     libc::SYS_mmap,
@@ -40,7 +40,7 @@ const EVERY: &[i64] = &[
     libc::SYS_munlock,
     libc::SYS_mincore,
     libc::SYS_msync,
-    // Threads.
+    // Calls for threads.
     libc::SYS_futex,
     libc::SYS_set_robust_list,
     libc::SYS_get_robust_list,
@@ -56,7 +56,7 @@ const EVERY: &[i64] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_restart_syscall,
-    // Time and chance.
+    // Calls for time and randomness.
     libc::SYS_clock_gettime,
     libc::SYS_clock_getres,
     libc::SYS_clock_nanosleep,
@@ -64,13 +64,13 @@ const EVERY: &[i64] = &[
     libc::SYS_gettimeofday,
     libc::SYS_times,
     libc::SYS_getrandom,
-    // Signals.
+    // Calls for signals of the process.
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
     libc::SYS_rt_sigpending,
     libc::SYS_sigaltstack,
-    // Itself.
+    // Facts about the process itself.
     libc::SYS_getpid,
     libc::SYS_getppid,
     libc::SYS_gettid,
@@ -88,7 +88,7 @@ const EVERY: &[i64] = &[
     libc::SYS_sysinfo,
     libc::SYS_umask,
     libc::SYS_getcwd,
-    // Waiting.
+    // Calls for waiting.
     libc::SYS_epoll_create1,
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
@@ -97,7 +97,7 @@ const EVERY: &[i64] = &[
     libc::SYS_ppoll,
     libc::SYS_pselect6,
     libc::SYS_pipe2,
-    // What it holds.
+    // Calls on open descriptors.
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_readv,
@@ -126,7 +126,7 @@ const EVERY: &[i64] = &[
     libc::SYS_getsockname,
     libc::SYS_getpeername,
     libc::SYS_socketpair,
-    // Files, as far as Landlock lets it.
+    // Files, within the Landlock rules.
     libc::SYS_openat,
     libc::SYS_openat2,
     libc::SYS_newfstatat,
@@ -145,7 +145,7 @@ const EVERY: &[i64] = &[
     libc::SYS_memfd_create,
 ];
 
-/// The older forms of the same, which x86-64 alone still has.
+/// The older forms of these calls, which x86-64 alone has.
 #[cfg(target_arch = "x86_64")]
 const EVERY_HERE: &[i64] = &[
     libc::SYS_arch_prctl,
@@ -167,23 +167,23 @@ const EVERY_HERE: &[i64] = &[
     libc::SYS_getrlimit,
 ];
 
-/// This architecture never had them.
+/// This architecture has no older forms.
 #[cfg(not(target_arch = "x86_64"))]
 const EVERY_HERE: &[i64] = &[];
 
 /// `map_shadow_stack`, `futex_wake`, `futex_wait`, `futex_requeue`, `mseal`, `futex_waitv`, by
-/// number, the same on every architecture: newer C libraries use them for memory and threads of the
-/// process itself.
+/// number, which is the same on every architecture. Newer C libraries use them for memory and
+/// threads of the process itself.
 const NEWER: &[i64] = &[453, 454, 455, 456, 462, 449];
 
-/// Roles that take connections on a socket that they were handed.
+/// Roles that accept connections on an inherited socket.
 const ACCEPTS: &[i64] = &[libc::SYS_accept4, libc::SYS_accept];
 
-/// Roles that connect to a server. The filter of `sockets.rs` says which sockets, and Landlock to
-/// which port.
+/// Roles that connect to a server. The filter of `sockets.rs` limits the sockets, and Landlock the
+/// ports.
 const CONNECTS: &[i64] = &[libc::SYS_socket, libc::SYS_connect];
 
-/// Roles that change files, as far as Landlock lets them. No links, devices or extended attributes.
+/// Roles that change files, within the Landlock rules. No links, devices or extended attributes.
 const WRITES: &[i64] = &[
     libc::SYS_mkdirat,
     libc::SYS_unlinkat,
@@ -203,7 +203,7 @@ const WRITES: &[i64] = &[
     libc::SYS_splice,
 ];
 
-/// The older forms of the same, which x86-64 alone still has.
+/// The older forms of these calls, which x86-64 alone has.
 #[cfg(target_arch = "x86_64")]
 const WRITES_HERE: &[i64] = &[
     libc::SYS_mkdir,
@@ -217,11 +217,12 @@ const WRITES_HERE: &[i64] = &[
     libc::SYS_sync_file_range,
 ];
 
-/// This architecture never had them.
+/// This architecture has no older forms.
 #[cfg(not(target_arch = "x86_64"))]
 const WRITES_HERE: &[i64] = &[];
 
-/// A role that starts guests, and what a guest does before its own filters: it inherits this one.
+/// A role that starts guests. A guest inherits this filter, so the list has its calls before its
+/// own filters.
 const STARTS: &[i64] = &[
     libc::SYS_execve,
     libc::SYS_wait4,
@@ -239,11 +240,11 @@ const STARTS: &[i64] = &[
     libc::SYS_landlock_restrict_self,
 ];
 
-/// The older forms of the same, which x86-64 alone still has.
+/// The older forms of these calls, which x86-64 alone has.
 #[cfg(target_arch = "x86_64")]
 const STARTS_HERE: &[i64] = &[libc::SYS_vfork, libc::SYS_fork];
 
-/// This architecture never had them.
+/// This architecture has no older forms.
 #[cfg(not(target_arch = "x86_64"))]
 const STARTS_HERE: &[i64] = &[];
 
@@ -256,18 +257,17 @@ pub(super) const THREAD: u64 = 0x0001_0000;
 /// (`linux/prctl.h`).
 const PRCTL: [u64; 10] = [3, 15, 16, 21, 23, 38, 39, 42, 56, 0x5356_4d41];
 
-/// `PR_SET_DUMPABLE`, which may only be taken away.
+/// `PR_SET_DUMPABLE`, which may only be switched off.
 const DUMPABLE: u64 = 4;
 
-/// Leaves this thread, and every thread and process it starts later, the calls of its role.
-///
+/// Limits this thread, and every thread and process that it starts later, to the calls of its role.
 /// # Errors
 /// The kernel takes no filter.
 pub fn calls(role: Calls) -> Result<(), ConfineError> {
     filter::apply(&of(role)?)
 }
 
-/// The last filter of a role.
+/// Builds the last filter of a role.
 pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineError> {
     let mut lists = vec![EVERY, EVERY_HERE, NEWER];
     let (accepts, connects, writes, starts) = match role {
@@ -283,7 +283,7 @@ pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineError> {
     lists.extend(starts.then_some([STARTS, STARTS_HERE]).into_iter().flatten());
     let mut rules: Rules =
         lists.into_iter().flatten().map(|number| (*number, Vec::new())).collect();
-    // Limits of its own, never of another process.
+    // Its own limits, never those of another process.
     rules.insert(libc::SYS_prlimit64, vec![rule([argument(0, Eq, 0)?])?]);
     let mut harmless = PRCTL
         .iter()

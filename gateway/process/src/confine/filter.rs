@@ -1,5 +1,5 @@
-//! A filter of system calls as the kernel runs it: how every filter begins, and how it is applied.
-//! Names no role.
+//! A filter of system calls in the form of the kernel: the instructions that start every filter,
+//! and its application. Names no role.
 
 use super::ConfineError;
 use seccompiler::{
@@ -8,31 +8,31 @@ use seccompiler::{
 };
 use std::collections::BTreeMap;
 
-/// Rules by the number of a call. No rule: the call fits always.
+/// Rules by the number of a call. A call with an empty list of rules always matches.
 pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// `EPERM` (`asm-generic/errno-base.h`): it is denied.
+/// `EPERM` (`asm-generic/errno-base.h`): the call is denied.
 const EPERM: u32 = 1;
 
 /// `ENOSYS` (`asm-generic/errno.h`): this kernel has no such call. A C library then uses an older
 /// one.
 const ENOSYS: u32 = 38;
 
-/// The newest number that was known when the lists were written (Linux 6.19, `listns`). A newer C
-/// library asks for newer calls, and is told that there are none, as by an older kernel.
+/// The newest known number when the lists were written (Linux 6.19, `listns`). A newer C library
+/// tries newer calls, and gets the answer of an older kernel: no such call.
 const NEWEST: u32 = 470;
 
-/// The x32 calls of x86-64: the same calls under other numbers, which no list names.
+/// The x32 calls of x86-64: the same calls under other numbers, which are on no list.
 #[cfg(target_arch = "x86_64")]
 const X32: u32 = 0x4000_0000;
 
-/// What becomes of a call that a filter does not let through.
+/// The effect of a filter on a denied call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Denied {
-    /// It fails with `EPERM`: libraries try it and do without it.
+    /// The call fails with `EPERM`. Libraries try such calls and go on without them.
     Fails,
-    /// It kills the process by `SIGSYS`: no honest role makes it, so the supervisor has to hear of
-    /// it.
+    /// The call kills the process with `SIGSYS`. No honest role makes it, so the supervisor has to
+    /// learn of it.
     Kills,
 }
 
@@ -45,13 +45,14 @@ impl Denied {
     }
 }
 
-/// Lets through what fits no rule.
+/// Allows every call that matches no rule.
 pub(super) fn all_but(rules: Rules) -> Result<BpfProgram, ConfineError> {
     let rest = compiled(rules, SeccompAction::Allow, Denied::Fails.action())?;
     Ok([beginning(Denied::Fails), clone3(), rest].concat())
 }
 
-/// Lets through what fits a rule. What a C library does without is told as missing, all else kills.
+/// Allows only calls that match a rule. A call that a C library can do without fails as missing;
+/// any other call kills.
 pub(super) fn only(rules: Rules) -> Result<BpfProgram, ConfineError> {
     let rest = compiled(rules, Denied::Kills.action(), SeccompAction::Allow)?;
     Ok([beginning(Denied::Kills), newer(), clone3(), rest].concat())
@@ -63,7 +64,7 @@ fn compiled(
     fits: SeccompAction,
 ) -> Result<BpfProgram, ConfineError> {
     let architecture = std::env::consts::ARCH.try_into().map_err(|error| fault(&error))?;
-    // It begins with a check of the architecture: a call of another one kills.
+    // The library starts the filter with a check of the architecture: a call of another one kills.
     let filter =
         SeccompFilter::new(rules, other, fits, architecture).map_err(|error| fault(&error))?;
     filter.try_into().map_err(|error| fault(&error))
@@ -83,7 +84,7 @@ fn fault(fault: &dyn std::fmt::Display) -> ConfineError {
     ConfineError::Seccomp(fault.to_string())
 }
 
-/// A rule that fits if all these conditions hold.
+/// A rule that matches if all these conditions hold.
 pub(super) fn rule(
     conditions: impl IntoIterator<Item = SeccompCondition>,
 ) -> Result<SeccompRule, ConfineError> {
@@ -100,7 +101,7 @@ pub(super) fn argument(
         .map_err(|error| fault(&error))
 }
 
-/// A condition on a whole argument: pointers.
+/// A condition on a whole argument, for pointers.
 pub(super) fn pointer(
     index: u8,
     operator: SeccompCmpOp,
@@ -118,14 +119,14 @@ const IF_ABOVE: u16 = 0x25;
 const IF_AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
-/// Where the number of the call lies in what a filter sees (`struct seccomp_data`).
+/// The offset of the call's number in the data that a filter sees (`struct seccomp_data`).
 const NUMBER: u32 = 0;
 
 fn does(code: u16, k: u32) -> sock_filter {
     sock_filter { code, jt: 0, jf: 0, k }
 }
 
-/// Where the test holds the next instruction follows, otherwise the one after it.
+/// A test: if it holds, the next instruction follows, otherwise the one after that.
 fn tests(code: u16, k: u32) -> sock_filter {
     sock_filter { code, jt: 0, jf: 1, k }
 }
@@ -142,13 +143,13 @@ fn beginning(_: Denied) -> BpfProgram {
     Vec::new()
 }
 
-/// Tells calls that are newer than the lists as missing.
+/// Reports calls newer than the lists as missing.
 fn newer() -> BpfProgram {
     vec![does(LOAD, NUMBER), tests(IF_ABOVE, NEWEST), missing()]
 }
 
-/// Tells `clone3` as missing, whose flags a filter cannot see: a C library then uses `clone`, whose
-/// flags it can.
+/// Reports `clone3` as missing, because a filter cannot see its flags. A C library then uses
+/// `clone`, whose flags a filter can see.
 fn clone3() -> BpfProgram {
     // The number is the same on both architectures.
     const CLONE3: u32 = 435;

@@ -1,5 +1,5 @@
-//! Which system calls a guest keeps: some while it compiles, fewer while foreign code runs. Any
-//! other kills it.
+//! The system calls of a guest: some while it compiles, fewer while foreign code runs. Any other
+//! call kills the guest.
 
 use super::ConfineError;
 use super::calls::THREAD;
@@ -7,7 +7,7 @@ use super::filter::{self, Rules, argument, rule};
 use seccompiler::BpfProgram;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
 
-/// Memory, its one socket, time, and ending.
+/// Calls for memory, the one socket, time, and the end.
 const EVERY: &[i64] = &[
     libc::SYS_munmap,
     libc::SYS_madvise,
@@ -41,17 +41,17 @@ const EVERY: &[i64] = &[
     libc::SYS_restart_syscall,
 ];
 
-/// The older forms of the same, which x86-64 alone still has.
+/// The older forms of these calls, which x86-64 alone has.
 #[cfg(target_arch = "x86_64")]
 const EVERY_HERE: &[i64] = &[libc::SYS_epoll_wait, libc::SYS_poll];
 
-/// This architecture never had them.
+/// This architecture has no older forms.
 #[cfg(not(target_arch = "x86_64"))]
 const EVERY_HERE: &[i64] = &[];
 
-/// What compiling needs besides: machine code is memory that becomes executable, a component's
-/// first memory is a file in memory, and what comes behind confines the guest further and counts
-/// its time on a thread.
+/// Further calls for compiling: machine code is memory that becomes executable, the first memory of
+/// a component is a file in memory, and later steps confine the guest further and count its time on
+/// a thread.
 const COMPILES: &[i64] = &[
     libc::SYS_mmap,
     libc::SYS_mprotect,
@@ -76,8 +76,7 @@ const COMPILES: &[i64] = &[
 /// `PROT_EXEC` (`bits/mman-linux.h`), the same on both architectures.
 const PROT_EXEC: u64 = 4;
 
-/// Leaves this thread the calls that compiling needs, and every thread it starts later.
-///
+/// Limits this thread, and every thread that it starts later, to the calls for compiling.
 /// # Errors
 /// The kernel takes no filter.
 pub fn compile_calls() -> Result<(), ConfineError> {
@@ -94,9 +93,8 @@ pub(super) fn compiling() -> Result<BpfProgram, ConfineError> {
     filter::only(rules)
 }
 
-/// Leaves every thread of this process the calls a guest needs; any other kills it. Artefacts must
-/// be loaded and threads be running by now: memory can no longer be made executable.
-///
+/// Limits every thread of this process to the calls of a guest; any other call kills it. Load
+/// artefacts and start threads before: memory cannot become executable afterwards.
 /// # Errors
 /// The kernel takes no filter.
 pub fn guest_calls() -> Result<(), ConfineError> {

@@ -1,22 +1,22 @@
-//! What new sockets a process may still make, and what it may never do, whatever its role: the
-//! first of its filters. A call that it denies fails with `EPERM`. What a role may do besides is in
-//! `calls.rs`.
+//! The new sockets that a process may create, and the calls that no role may ever make: the first
+//! filter of a process. A denied call fails with `EPERM`. `calls.rs` limits the other calls of a
+//! role.
 
 use super::ConfineError;
 use super::filter::{self, Rules, argument, pointer, rule};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
 use seccompiler::{BpfProgram, SeccompRule};
 
-/// What new sockets a role may still make. Connected pairs are always allowed: both ends are the
-/// role's own, and a guest gets one.
+/// The new sockets that a role may create. Connected pairs are always allowed: the role owns both
+/// ends, and a guest gets one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NewSockets {
-    /// None at all: it talks over what it was handed.
+    /// No socket: the role uses the sockets that it was given.
     None,
-    /// TCP alone: for a server that is named by its address.
+    /// TCP alone, for a server that is named by its address.
     Tcp,
-    /// TCP and UDP: for a server whose name has to be looked up. Landlock says which TCP ports; UDP
-    /// it does not know.
+    /// TCP and UDP, for a server whose name has to be looked up. Landlock limits TCP ports, but not
+    /// UDP.
     Internet,
 }
 
@@ -31,15 +31,15 @@ const SEQUENCED: u64 = 5;
 const TYPES: std::ops::RangeInclusive<u64> = 0..=15;
 const TYPE: u64 = 0xf;
 
-/// Protocols: the family's usual one, TCP, UDP (`netinet/in.h`). Others, such as MPTCP, connect
-/// past Landlock's rules.
+/// Protocols: the default of the family, TCP, UDP (`netinet/in.h`). Others, such as MPTCP, connect
+/// past the rules of Landlock.
 const PROTOCOLS: [u64; 3] = [0, 6, 17];
 
-/// `MSG_FASTOPEN`: it connects while it sends, past Landlock's rules.
+/// `MSG_FASTOPEN`: it connects while it sends, past the rules of Landlock.
 const FAST_OPEN: u64 = 0x2000_0000;
 
-/// `TIOCSTI`, `TIOCCONS`, `TIOCLINUX`, `TIOCSETD` (`asm-generic/ioctls.h`): typing into the
-/// terminal that standard error leads to.
+/// `TIOCSTI`, `TIOCCONS`, `TIOCLINUX`, `TIOCSETD` (`asm-generic/ioctls.h`): input to the terminal
+/// of standard error.
 const TERMINAL: [u64; 4] = [0x5412, 0x541d, 0x541c, 0x5423];
 
 /// `CLONE_NEWNS`, `…NEWCGROUP`, `…NEWUTS`, `…NEWIPC`, `…NEWUSER`, `…NEWPID`, `…NEWNET`
@@ -47,10 +47,10 @@ const TERMINAL: [u64; 4] = [0x5412, 0x541d, 0x541c, 0x5423];
 const NAMESPACES: [u64; 7] =
     [0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
 
-/// Calls that reach other processes, make calls past a filter, change what the kernel is, or make
-/// other namespaces and mounts. No role needs one of them.
+/// Calls that reach other processes, make calls past a filter, change the kernel, or create
+/// namespaces and mounts. No role needs them.
 const NEVER: &[i64] = &[
-    // Other processes.
+    // Calls on other processes.
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -60,7 +60,7 @@ const NEVER: &[i64] = &[
     libc::SYS_kcmp,
     libc::SYS_migrate_pages,
     libc::SYS_move_pages,
-    // Calls past the filter, and tools of attacks on the kernel.
+    // Calls past the filter, and calls that attacks on the kernel use.
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -69,11 +69,11 @@ const NEVER: &[i64] = &[
     libc::SYS_userfaultfd,
     libc::SYS_personality,
     libc::SYS_vmsplice,
-    // Keys that a session of the user holds.
+    // Keys of a session of the user.
     libc::SYS_keyctl,
     libc::SYS_add_key,
     libc::SYS_request_key,
-    // Namespaces and mounts.
+    // Calls for namespaces and mounts.
     libc::SYS_unshare,
     libc::SYS_setns,
     libc::SYS_mount,
@@ -90,7 +90,7 @@ const NEVER: &[i64] = &[
     libc::SYS_name_to_handle_at,
     libc::SYS_open_by_handle_at,
     libc::SYS_fanotify_init,
-    // The machine.
+    // Calls on the whole machine.
     libc::SYS_kexec_load,
     libc::SYS_kexec_file_load,
     libc::SYS_init_module,
@@ -110,27 +110,26 @@ const NEVER: &[i64] = &[
     libc::SYS_setdomainname,
 ];
 
-/// The same, of x86-64 alone.
+/// Such calls of x86-64 alone.
 #[cfg(target_arch = "x86_64")]
 const NEVER_HERE: &[i64] =
     &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt, libc::SYS_uselib, libc::SYS__sysctl];
 
-/// The same, of this architecture alone.
+/// Such calls of this architecture alone.
 #[cfg(not(target_arch = "x86_64"))]
 const NEVER_HERE: &[i64] = &[];
 
-/// Keeps this thread, and every thread and process it starts later, from making sockets of its own:
-/// Landlock does not ask who connects to a Unix path (the operators' socket, a container engine's,
-/// a key agent's), or who sends to one. Sockets that it holds already work on. A call that is
-/// denied fails with `EPERM`.
-///
+/// Denies new sockets to this thread, and to every thread and process that it starts later.
+/// Landlock does not limit connections to Unix paths (the operators' socket, the socket of a
+/// container engine or a key agent), nor datagrams to them. Open sockets go on working. A denied
+/// call fails with `EPERM`.
 /// # Errors
 /// The kernel takes no filter.
 pub fn new_sockets(allowed: NewSockets) -> Result<(), ConfineError> {
     filter::apply(&first(allowed)?)
 }
 
-/// The first filter of a process.
+/// Builds the first filter of a process.
 pub(super) fn first(allowed: NewSockets) -> Result<BpfProgram, ConfineError> {
     let mut rules: Rules =
         NEVER.iter().chain(NEVER_HERE).map(|number| (*number, Vec::new())).collect();
@@ -144,8 +143,8 @@ pub(super) fn first(allowed: NewSockets) -> Result<BpfProgram, ConfineError> {
             drop(rules.insert(libc::SYS_socket, internet(&[STREAM, DATAGRAM])?))
         }
     }
-    // A datagram socket takes an address with each message, so there must be none, however it was
-    // made.
+    // A datagram socket takes an address with each message. So there must be no datagram socket,
+    // however it was made.
     let mut pairs = vec![rule([argument(0, Ne, UNIX)?])?];
     pairs.extend(types_but(&[STREAM, SEQUENCED])?);
     rules.insert(libc::SYS_socketpair, pairs);
@@ -160,7 +159,7 @@ pub(super) fn first(allowed: NewSockets) -> Result<BpfProgram, ConfineError> {
     filter::all_but(rules)
 }
 
-/// What is denied where only TCP and UDP of these types are allowed.
+/// The denied calls if only TCP and UDP sockets of these types are allowed.
 fn internet(allowed: &[u64]) -> Result<Vec<SeccompRule>, ConfineError> {
     let mut denied = types_but(allowed)?;
     denied.push(rule(each(INTERNET, |family| argument(0, Ne, family))?)?);

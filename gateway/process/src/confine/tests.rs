@@ -1,21 +1,21 @@
-//! What each filter says of a system call: the filters as they are given to the kernel, run here
-//! over calls as the kernel describes them. That the kernel does the same is shown by
-//! `tests/calls.rs` and `tests/sockets.rs`.
+//! The answer of each filter to each system call. The tests run the filters that the kernel gets,
+//! over calls in the form of the kernel. `tests/calls.rs` and `tests/sockets.rs` show that the
+//! kernel answers the same.
 
 use super::sockets::{NewSockets, first};
 use super::{Calls, calls, guest};
 use seccompiler::sock_filter;
 
-/// It is let through.
+/// The call is allowed.
 const DONE: u32 = 0x7fff_0000;
-/// It kills the process by `SIGSYS`.
+/// The call kills the process with `SIGSYS`.
 const KILLED: u32 = 0x8000_0000;
-/// It fails with `EPERM`.
+/// The call fails with `EPERM`.
 const DENIED: u32 = 0x0005_0001;
-/// It fails with `ENOSYS`.
+/// The call fails with `ENOSYS`.
 const MISSING: u32 = 0x0005_0026;
 
-/// How the kernel names the calling convention (`linux/audit.h`).
+/// The kernel's number of the calling convention (`linux/audit.h`).
 #[cfg(target_arch = "x86_64")]
 const OWN: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
@@ -65,7 +65,7 @@ fn filter(role: &str) -> Vec<sock_filter> {
     .unwrap()
 }
 
-/// What a filter says of one call.
+/// Checks the answer of a filter to one call.
 fn check(role: &str, number: i64, arguments: &[i64], expect: u32) {
     let said = run(&filter(role), OWN, number.try_into().unwrap(), arguments);
     assert_eq!(said, expect, "{role}: call {number} {arguments:?}: {said:#x}, not {expect:#x}");
@@ -75,8 +75,8 @@ fn check(role: &str, number: i64, arguments: &[i64], expect: u32) {
 const ROLES: [&str; 8] =
     ["gateway", "gateway+", "recorder", "viewer", "viewer+", "runner", "runner+", "reaper"];
 
-/// What no role may do: other processes, other memory, namespaces, mounts, keys, the kernel, the
-/// machine.
+/// Calls that no role may make: other processes, other memory, namespaces, mounts, keys, the
+/// kernel, the machine.
 const NEVER: &[(i64, &[i64])] = &[
     (libc::SYS_ptrace, &[0]),
     (libc::SYS_process_vm_readv, &[1]),
@@ -136,7 +136,7 @@ fn the_first_filter_of_every_process_denies_what_no_role_may_do() {
 #[test]
 fn no_role_does_what_no_role_may_do_and_none_goes_on_after_it() {
     for (number, arguments) in NEVER {
-        // Namespaces are the first filter's matter: a runner starts processes.
+        // The first filter denies namespaces: a runner starts processes.
         for role in
             ROLES.iter().filter(|role| *number != libc::SYS_clone || !role.starts_with("runner"))
         {
@@ -162,7 +162,7 @@ fn a_role_keeps_what_it_needs_and_nothing_of_the_others() {
         (libc::SYS_kill, &[0x7fff_ffff], &["runner", "runner+"]),
         (libc::SYS_tgkill, &[1, 1], &["runner", "runner+"]),
         (libc::SYS_wait4, &[-1, 0, 1], &["runner", "runner+"]),
-        // A process that is no thread; `PR_SET_DUMPABLE` back to 1; a limit of another process.
+        // A new process; `PR_SET_DUMPABLE` back to 1; a limit of another process.
         (libc::SYS_clone, &[0x4000], &["runner", "runner+"]),
         (libc::SYS_prctl, &[4, 1], &[]),
         (libc::SYS_prctl, &[4, 0], &ROLES),

@@ -1,4 +1,4 @@
-//! Sockets that are lost, that carry nonsense, and messages that are too large.
+//! Sockets that are lost or carry nonsense, and messages that are too large.
 
 use super::*;
 
@@ -88,7 +88,7 @@ async fn a_request_that_is_too_large_is_a_fault_of_its_own() {
 async fn a_request_or_an_answer_of_another_shape_fails_its_own_id() {
     let (a, b) = StdStream::pair().unwrap();
     tokio::spawn(serve(b, |ask: u32| async move {
-        // Of two shapes: the client takes numbers alone.
+        // The answers have two forms: the client takes numbers alone.
         Ok::<_, RoleError>(if ask == 0 {
             serde_json::json!("none")
         } else {
