@@ -1,8 +1,7 @@
-//! Who calls: the bearer token of every single request, and what a client without one is told.
+//! Authentication: the bearer token of every request, and the response to a client without one.
 //! Tokens are read from the `Authorization` header alone and are never logged, echoed or kept.
-//!
-//! Tokens are those of `cofferdam agents`. There is no authorization server, so no metadata points
-//! to one; a client that looks for one is told so in OAuth's own form.
+//! Tokens come from `cofferdam agents`. There is no authorization server, so no metadata points to
+//! one. A client that looks for one gets an error in the form of OAuth.
 
 use crate::deny::Deny;
 use crate::edge::Edge;
@@ -17,17 +16,17 @@ use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 use std::net::IpAddr;
 
-/// What a client that would sign in by OAuth is told.
+/// The text for a client that tries to sign in by OAuth.
 const NO_OAUTH: &str = "Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; \
                         `cofferdam agents add NAME` makes a token, `cofferdam agents list` lists \
                         the agents that have one";
 
 impl<F: Front> Edge<F> {
-    /// Who this request's token names. An anonymous caller is let in from this machine only,
-    /// whatever address the server listens on.
+    /// Returns the principal of the request's token. An anonymous caller is admitted from this
+    /// machine only, whatever address the server listens on.
     pub async fn principal(&self, headers: &HeaderMap, seat: &Seat) -> Result<Principal, Deny> {
         let principal =
-            self.front.authenticate(bearer(headers)?).await.map_err(|fault| match fault {
+            self.front.authenticate(bearer(headers)?).await.map_err(|error| match error {
                 Unauthenticated::Missing => Deny::TokenMissing,
                 Unauthenticated::Unknown => Deny::TokenUnknown,
             })?;
@@ -37,10 +36,10 @@ impl<F: Front> Edge<F> {
     }
 }
 
-/// Adds the challenge to a 401 (RFC 6750 §3). It names no metadata: that would lead nowhere.
+/// Adds the challenge to a 401 (RFC 6750 §3). It names no metadata, because there is none.
 pub fn challenged(answer: Answer, deny: &Deny) -> Answer {
     let error = match deny {
-        // A request without a token has made no fault to name.
+        // A request without a token has no error to name.
         Deny::TokenMissing => "",
         Deny::TokenForm => "error=\"invalid_request\", ",
         Deny::TokenUnknown => "error=\"invalid_token\", ",
@@ -50,10 +49,10 @@ pub fn challenged(answer: Answer, deny: &Deny) -> Answer {
     respond::add(answer, WWW_AUTHENTICATE, &challenge)
 }
 
-/// The answer to a client that looks for an authorization server, or that would register or sign
-/// in: an error in OAuth's form (RFC 6749 §5.2), which clients show.
+/// The response to a client that looks for an authorization server, registers or signs in: an error
+/// in the form of OAuth (RFC 6749 §5.2), which clients show.
 pub fn no_oauth(document: bool) -> Answer {
-    // Without a document, clients go on to the next place, and to registration at the end.
+    // Without a document, clients try the next place, and at last registration.
     let status = if document { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
     respond::json(status, &json!({"error": "invalid_request", "error_description": NO_OAUTH}))
 }
@@ -63,8 +62,8 @@ fn admitted(principal: Principal, client: IpAddr) -> Result<Principal, Deny> {
     if principal.anonymous && !is_local(client) { Err(Deny::TokenMissing) } else { Ok(principal) }
 }
 
-/// The token, if the header is there. What is not of the form of one (RFC 6750 §2.1) was put
-/// together wrongly: without the scheme, with another, or with a variable left unfilled.
+/// Returns the token, or `None` without the header. A value in another form (RFC 6750 §2.1) is an
+/// error: the scheme is missing or wrong, or a variable was not filled in.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Deny> {
     let Some(value) = single(headers, "authorization")? else { return Ok(None) };
     let (scheme, token) = value.split_once(' ').ok_or(Deny::TokenForm)?;

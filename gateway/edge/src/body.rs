@@ -1,5 +1,5 @@
-//! Reading a request's body: JSON by its own word, uncompressed, bounded in bytes and in time.
-//! Never parsed here.
+//! Reading the body of a request: declared as JSON, not compressed, limited in bytes and in time.
+//! Parses nothing.
 
 use crate::deny::Deny;
 use crate::header::{agreed, excerpt};
@@ -9,11 +9,11 @@ use hyper::HeaderMap;
 use hyper::body::{Body as _, Bytes, Incoming};
 use std::time::Duration;
 
-/// Bytes of a refused request's body that are read for its id alone: an envelope and small
+/// The most bytes of a refused request's body that are read for its id: an envelope and small
 /// arguments.
 const REFUSED: usize = 64 * 1024;
 
-/// What the headers say of the body, checked before one byte of it is read.
+/// Checks the headers of the body before its first byte is read.
 pub fn announced(headers: &HeaderMap, body: &Incoming) -> Result<(), Deny> {
     let encodings = headers
         .get_all("content-encoding")
@@ -28,8 +28,8 @@ pub fn announced(headers: &HeaderMap, body: &Incoming) -> Result<(), Deny> {
     if !is_json(media) {
         return Err(Deny::ContentType(excerpt(media)));
     }
-    // The length that HTTP frames the body by; more than one `Content-Length`, or one beside
-    // chunks, never gets here: hyper refuses it.
+    // The length that HTTP frames the body by. Hyper refuses more than one `Content-Length`, and
+    // one beside chunks.
     if over(body, limit::BODY) {
         return Err(Deny::TooLarge);
     }
@@ -40,7 +40,7 @@ fn over(body: &Incoming, most: usize) -> bool {
     body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX)
 }
 
-/// `identity` is no encoding; some clients write the charset there, which is the only one there is.
+/// `identity` means no encoding. Some clients write the charset here; the only charset is UTF-8.
 fn is_plain(encoding: &str) -> bool {
     ["", "identity", "utf-8", "utf8"].iter().any(|plain| encoding.eq_ignore_ascii_case(plain))
 }
@@ -59,8 +59,8 @@ fn is_json(media: &str) -> bool {
     json && parts.all(utf8)
 }
 
-/// The body of a request that is refused already, for the id to answer to; none where it is large,
-/// slow or broken.
+/// Reads the body of a refused request, for its id. Returns `None` for a body that is large, slow
+/// or broken.
 pub async fn refused(body: Incoming, time: Duration) -> Option<Bytes> {
     if over(&body, REFUSED) {
         return None;
@@ -69,17 +69,17 @@ pub async fn refused(body: Incoming, time: Duration) -> Option<Bytes> {
     read.ok()?.ok().map(http_body_util::Collected::to_bytes)
 }
 
-/// One byte order mark before the text says that it is UTF-8, and is no part of it.
+/// Removes one byte order mark, which only says that the text is UTF-8.
 pub fn unmarked(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// Reads all of it, within [`limit::BODY`] and within `time`.
+/// Reads the whole body, within [`limit::BODY`] bytes and within `time`.
 pub async fn read(body: Incoming, time: Duration) -> Result<Bytes, Deny> {
     match tokio::time::timeout(time, Limited::new(body, limit::BODY).collect()).await {
         Err(_) => Err(Deny::Slow),
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(fault)) if fault.is::<LengthLimitError>() => Err(Deny::TooLarge),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Deny::TooLarge),
         Ok(Err(_)) => Err(Deny::BrokenOff),
     }
 }

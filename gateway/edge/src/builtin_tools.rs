@@ -1,5 +1,5 @@
-//! The four tools that stand beside the operator's: they show, follow and withdraw calls. They
-//! touch no infrastructure and are not components; a component by one of these names is not served.
+//! The four built-in tools beside the operator's: they show, follow and withdraw calls. They touch
+//! no infrastructure and are not components. A component with one of these names is not served.
 
 use crate::mcp::call::Called;
 use crate::submit::Submission;
@@ -14,12 +14,12 @@ const JOB_GET: &str = "job_get";
 const JOB_CANCEL: &str = "job_cancel";
 const CALLS_LIST: &str = "calls_list";
 
-/// Whether the edge serves this name itself; such a tool must not be accepted.
+/// Returns whether the edge itself serves this name. A tool with such a name must not be accepted.
 pub fn is_builtin_tool(name: &str) -> bool {
     matches!(name, PREVIEW | JOB_GET | JOB_CANCEL | CALLS_LIST)
 }
 
-/// As they are listed, with the environment's name as in every description.
+/// The built-in tools as lists show them, with the environment's name in every description.
 pub fn listings(environment: &str) -> [ToolListing; 4] {
     let id = json!({"type": "string", "pattern": "^[a-z2-7]{26}$", "description": "The call's id, as every result names it."});
     let tool =
@@ -29,7 +29,7 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
                 title: title.to_owned(),
                 description,
                 input_schema,
-                // Whatever it answers is an object; what is in it is named there.
+                // The result is always an object; its descriptions name the members.
                 output_schema: json!({"type": "object"}),
                 read_only,
                 destructive: false,
@@ -108,7 +108,7 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
     ]
 }
 
-/// Arguments of a companion that do not fit its schema.
+/// The error of arguments that do not fit the schema of a built-in tool.
 #[derive(Debug)]
 pub struct Unfit {
     path: String,
@@ -121,7 +121,7 @@ impl From<Unfit> for Reply {
     }
 }
 
-/// What a call of this name asks for: a companion's meaning, or the tool's own call.
+/// Returns the meaning of a call: the request of a built-in tool, or the call of another tool.
 pub fn understood(called: Called) -> Result<Submission, Unfit> {
     let Called { call, .. } = called;
     match call.tool.as_str() {
@@ -166,7 +166,8 @@ fn preview(call: FrontCall) -> Result<Submission, Unfit> {
     Ok(Submission::Preview(FrontCall { tool, arguments: inner, ..call }))
 }
 
-/// A companion's arguments, taken out one by one; what is left at the end is unknown.
+/// The arguments of a built-in tool, taken out one by one. An argument that remains at the end is
+/// unknown.
 struct Arguments(Map<String, Value>);
 
 impl Arguments {
@@ -216,7 +217,8 @@ impl Arguments {
     }
 }
 
-/// Seconds a client would wait, in milliseconds; none when it is more than an answer is held.
+/// Converts a wait from seconds to milliseconds. Returns `None` if it is longer than a response may
+/// be held.
 pub fn wait_ms(seconds: Option<u64>) -> Option<u64> {
     seconds.and_then(|seconds| seconds.checked_mul(1_000)).filter(|wait| *wait <= WAIT_MS)
 }

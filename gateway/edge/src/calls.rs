@@ -1,11 +1,11 @@
-//! Calls in progress: bounded in number, and refused once the server drains. Knows nothing of what
-//! a call does.
+//! Calls in progress: limited in number, and refused while the server drains. Knows nothing of the
+//! work of a call.
 
 use crate::deny::Deny;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// The calls of one server. Cheap to clone; all clones count together.
+/// The calls of one server. Cheap to clone; all clones share the counts.
 #[derive(Debug, Clone)]
 pub struct Calls {
     most: usize,
@@ -15,13 +15,13 @@ pub struct Calls {
 
 #[derive(Debug, Default)]
 struct Count {
-    /// All of them.
+    /// All calls in progress.
     all: usize,
-    /// Those that began something, rather than ask about it.
+    /// Calls that began work, rather than ask about a call.
     begun: usize,
 }
 
-/// A call in progress, until it is dropped.
+/// A call in progress. Dropping it ends the call.
 #[derive(Debug)]
 pub(crate) struct Place {
     begins: bool,
@@ -29,13 +29,13 @@ pub(crate) struct Place {
 }
 
 impl Calls {
-    /// At most so many at once.
+    /// Allows at most `most` calls at once.
     pub fn new(most: usize) -> Self {
         Self { most, count: Arc::default(), draining: Arc::default() }
     }
 
-    /// A place for a call. One that `begins` something is refused while the server drains; what
-    /// became of earlier ones is still told.
+    /// Takes a place for a call. While the server drains, a call that `begins` work is refused;
+    /// questions about earlier calls are still answered.
     pub(crate) fn enter(&self, begins: bool) -> Result<Place, Deny> {
         let free = self.count.send_if_modified(|count| {
             let free = count.all < self.most;
@@ -47,29 +47,29 @@ impl Calls {
             return Err(Deny::Busy);
         }
         let place = Place { begins, count: Arc::clone(&self.count) };
-        // Looked at after it was counted: `idle` waits for every call that passed before.
+        // The count comes first: `idle` waits for every call that passed this check before.
         if begins && self.is_draining() { Err(Deny::Stopping) } else { Ok(place) }
     }
 
-    /// Refuses new calls from now on, for good.
+    /// Refuses new calls from now on.
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }
 
-    /// Whether new calls are refused.
+    /// Returns whether new calls are refused.
     pub fn is_draining(&self) -> bool {
         *self.draining.borrow()
     }
 
-    /// Becomes true when the server begins to drain: what holds a call may watch it.
+    /// A channel that becomes true when the server begins to drain, for the holders of long calls.
     pub fn draining(&self) -> watch::Receiver<bool> {
         self.draining.subscribe()
     }
 
-    /// Waits until no call is in progress that began something.
+    /// Waits until no call that began work is in progress.
     pub async fn idle(&self) {
         let mut count = self.count.subscribe();
-        // The sender is this value's own.
+        // This value holds the sender, so the wait never fails.
         let _open = count.wait_for(|count| count.begun == 0).await;
     }
 }

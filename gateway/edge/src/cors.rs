@@ -1,6 +1,6 @@
-//! Pages of allowed origins (Fetch standard, "CORS protocol"): what a browser is told before it
-//! lets such a page send its request and read our answer. Says nothing to pages of other origins,
-//! and never allows credentials that a browser would add by itself.
+//! Pages of allowed origins (Fetch standard, "CORS protocol"): the headers with which a browser
+//! lets such a page send its request and read the response. Pages of other origins get none.
+//! Credentials that a browser would add by itself are never allowed.
 
 use crate::respond::{self, Answer};
 use hyper::header::{
@@ -13,15 +13,15 @@ const HEADERS: &str = "accept, authorization, content-type, idempotency-key, las
                        mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, traceparent, \
                        tracestate";
 
-/// Headers of our answers that a page may read besides those that every page may.
+/// Response headers that a page may read, besides those that every page may read.
 const EXPOSED: &str = "allow, retry-after, www-authenticate, mcp-protocol-version, mcp-session-id";
 
-/// Seconds for which a browser may keep the answer to a preflight: an origin that was taken out of
-/// the configuration is refused at its next request all the same.
+/// Seconds for which a browser may keep the response to a preflight. After an origin was removed
+/// from the configuration, its next request is refused all the same.
 const MAX_AGE: &str = "600";
 
-/// The answer to OPTIONS: what this path takes, and for a page of an allowed origin what it may
-/// send. Needs no token: a browser sends none with it.
+/// The response to OPTIONS: the methods of this path, and the headers that a page of an allowed
+/// origin may send. Needs no token: a browser sends none with it.
 pub fn options(methods: &str, page: bool) -> Answer {
     let methods = format!("{methods}, OPTIONS");
     let answer = respond::add(respond::empty(), ALLOW, &methods);
@@ -33,7 +33,7 @@ pub fn options(methods: &str, page: bool) -> Answer {
     respond::add(answer, ACCESS_CONTROL_MAX_AGE, MAX_AGE)
 }
 
-/// Lets the page of this origin, which is an allowed one, read the answer.
+/// Lets a page of this allowed origin read the response.
 pub fn shared(answer: Answer, origin: &str) -> Answer {
     let answer = respond::add(answer, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     let answer = respond::add(answer, ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);

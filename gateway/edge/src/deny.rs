@@ -1,21 +1,21 @@
-//! The denial table: whatever the edge refuses by itself, before or instead of an answer of the
-//! Front, with what it is on the wire. One row each, for MCP and for plain HTTP. Refusals by
-//! policy, people or tools are not here: they are results (`wire.rs`).
+//! The denial table: each refusal of the edge itself, before or instead of a reply of the Front,
+//! with its form on the wire. One row each, for MCP and for plain HTTP. Refusals by policy, people
+//! or tools are not in the table: they are results (`render.rs`).
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-/// Revisions this server speaks, newest first.
+/// The MCP revisions of this server, newest first.
 pub const REVISIONS: [&str; 4] = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"];
 
-/// The same in a sentence.
+/// The revisions as words of a sentence.
 pub fn revisions() -> String {
     let [newest, rest @ .., oldest] = REVISIONS;
     let rest: String = rest.iter().map(|revision| format!(", {revision}")).collect();
     format!("{newest}{rest} and {oldest}")
 }
 
-/// The host to add to the configuration, where the refused one can be one.
+/// The remedy for a refused host: the entry to add to the configuration, if there is one.
 fn remedy(key: Option<&String>) -> String {
     match key {
         Some(key) => {
@@ -25,7 +25,7 @@ fn remedy(key: Option<&String>) -> String {
     }
 }
 
-/// JSON-RPC's own codes, and those the MCP revision 2026-07-28 adds.
+/// The codes of JSON-RPC itself, and the codes that MCP revision 2026-07-28 adds.
 mod code {
     pub const PARSE: i64 = -32_700;
     pub const REQUEST: i64 = -32_600;
@@ -39,82 +39,83 @@ mod code {
 /// A refusal of the edge itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Deny {
-    /// The head can be read in two ways, or in none.
+    /// The request head is malformed, or can be read in two ways.
     #[error("malformed request head: {0}")]
     Head(String),
-    /// The head did not come in time.
+    /// The request head was not complete in time.
     #[error("the request's head did not arrive in time")]
     SlowHead,
-    /// The head is too large.
+    /// The request head has too many bytes or lines.
     #[error(
         "the request's head has more than {} bytes or more than {} headers; send fewer",
         crate::settings::HEAD_BYTES,
         crate::settings::HEADERS
     )]
     HeadTooLarge,
-    /// The request was meant for another host, or a page got here by DNS rebinding.
+    /// The request names another host. The client uses a wrong address, or a page used DNS
+    /// rebinding.
     #[error("this server does not answer for host `{host}`; {}", remedy(key.as_ref()))]
     Host {
-        /// As it was sent.
+        /// The host of the request, as it was sent.
         host: String,
-        /// The entry of `hosts` that would let it in.
+        /// The entry of `hosts` that would allow it.
         key: Option<String>,
     },
-    /// A page of another origin.
+    /// The request comes from a page of an origin that is not configured.
     #[error(
         "pages of origin `{0}` may not call this server; if they should, add \"{0}\" to `origins` \
          in `cofferdam.toml` and start it again"
     )]
     Origin(String),
-    /// For loopback peers only.
+    /// The peer is not on this machine.
     #[error("only clients on this machine may read this")]
     NotLocal,
-    /// Nothing is served there.
+    /// The path is unknown.
     #[error("nothing is served at this path; `GET /` names what is")]
     Path,
-    /// What stands for a call's id is none.
+    /// The id in a path does not have the form of a call's id.
     #[error(
         "no such call: `{0}`; a call's id has 26 characters of a-z and 2-7, and `GET /v1/calls` \
          lists your calls"
     )]
     Call(String),
-    /// The same near the MCP endpoint.
+    /// The path is unknown, and near the MCP endpoint.
     #[error("nothing is served at this path; MCP is served at `POST /mcp`")]
     NotMcp,
-    /// The transport of revision 2024-11-05.
+    /// The client uses the transport of revision 2024-11-05.
     #[error(
         "the transport HTTP+SSE of revision 2024-11-05 is not served; use a client that speaks \
          Streamable HTTP (revision 2025-03-26 or newer), at `POST /mcp`"
     )]
     OldTransport,
-    /// Another HTTP method is needed.
+    /// The path does not take this HTTP method.
     #[error("this path takes {0} only")]
     Verb(&'static str),
-    /// A query string where none belongs.
+    /// The path takes no query string.
     #[error("this path takes no query string; tokens belong in the `Authorization` header")]
     Query,
-    /// The query string is not `wait`.
+    /// The query string is not a valid `wait`.
     #[error(
         "the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens \
          belong in the `Authorization` header"
     )]
     Wait,
-    /// The query string is neither `open` nor `limit`.
+    /// The query string is not a valid `open` or `limit`.
     #[error(
         "the query string may hold `open=true` and `limit=`, a whole number from 1 to {}, once \
          each; tokens belong in the `Authorization` header",
         cofferdam_core::model::limit::CALLS
     )]
     Which,
-    /// A header that cannot be read one way only.
-    #[error("the header `{name}` {fault}")]
+    /// A header has an invalid or ambiguous value.
+    #[error("the header `{name}` {error}")]
     BadHeader {
-        /// Its name.
+        /// The name of the header.
         name: &'static str,
-        /// What is wrong with it, and what to send.
-        fault: String,
+        /// The error, and the remedy.
+        error: String,
     },
-    /// The body is not said to be JSON.
+    /// The media type of the body is not JSON.
     #[error(
         "the body must be JSON in UTF-8, and `Content-Type` is `{0}`; send `Content-Type: \
          application/json`"
@@ -125,7 +126,7 @@ pub enum Deny {
         "the body must be sent as it is, and `Content-Encoding` is `{0}`; leave this header out"
     )]
     Encoding(String),
-    /// The client does not take what we send.
+    /// The client does not accept the media type of the response.
     #[error(
         "answers are JSON, and `Accept` is `{0}`; send `Accept: application/json, \
          text/event-stream`"
@@ -134,98 +135,98 @@ pub enum Deny {
     /// The body is too large.
     #[error("the body is larger than {} bytes", cofferdam_core::model::limit::BODY)]
     TooLarge,
-    /// The body did not come in time.
+    /// The body was not complete in time.
     #[error("the body did not arrive in time")]
     Slow,
-    /// The body broke off.
+    /// The connection ended before the body did.
     #[error("the body broke off before its end")]
     BrokenOff,
-    /// No token, and one is needed.
+    /// The request has no token, and needs one.
     #[error(
         "a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
     )]
     TokenMissing,
-    /// The header is there, and is not `Bearer` and a token.
+    /// The `Authorization` header is not `Bearer` with a token.
     #[error(
         "the `Authorization` header must be the word `Bearer`, a space and the token: \
          `Authorization: Bearer TOKEN`"
     )]
     TokenForm,
-    /// The token of no agent.
+    /// The token belongs to no agent.
     #[error("the token is not valid; `cofferdam agents list` lists the agents that have one")]
     TokenUnknown,
-    /// Not JSON that two readers would read alike.
+    /// The body is not strict JSON: two readers could read it differently.
     #[error("not strict JSON: {0}")]
     NotJson(String),
-    /// JSON, but no request or notification.
+    /// The body is JSON, but not a request or notification.
     #[error("not a JSON-RPC request: {0}")]
     NotRpc(&'static str),
     /// Header and body differ, or a required header is missing or malformed.
     #[error("header mismatch: {0}")]
     Header(String),
-    /// Header and body name two revisions.
+    /// Header and body name different revisions.
     #[error(
         "header mismatch: `MCP-Protocol-Version` is `{header}` and `_meta` in the body says \
          `{body}`; name the same revision in both"
     )]
     Mixed {
-        /// In the header.
+        /// The revision in the header.
         header: String,
-        /// In the body.
+        /// The revision in the body.
         body: String,
     },
-    /// A revision this server does not speak.
+    /// The server does not have this revision.
     #[error(
         "unsupported protocol version `{requested}`: this server speaks {}; use a client of one \
          of these",
         revisions()
     )]
     Version {
-        /// The one asked for.
+        /// The revision of the request.
         requested: String,
     },
-    /// A request without what every request must have.
+    /// The request lacks a member that every request must have.
     #[error("invalid params: {0}")]
     Meta(&'static str),
-    /// No such method.
+    /// The method is unknown.
     #[error("method not found: `{0}`")]
     Method(String),
-    /// The same before revision 2026-07-28, where a 404 means that a session ended.
+    /// The method is unknown, before revision 2026-07-28: there, a 404 means that a session ended.
     #[error("method not found: `{0}`")]
     LegacyMethod(String),
-    /// A request of the right form whose parameters are not.
+    /// The parameters of the request are not valid.
     #[error("invalid params: {0}")]
     Params(String),
-    /// No such tool for this caller.
+    /// The caller has no tool of this name.
     #[error("unknown tool: `{0}`")]
     UnknownTool(String),
-    /// As many calls as there may be are in progress.
+    /// The most calls at once are in progress.
     #[error("busy: too many calls are in progress; nothing was executed; try again in a second")]
     Busy,
-    /// This caller uses its whole share.
+    /// This caller has used its whole share.
     #[error(
         "busy: this agent has {most} {what} in progress; nothing was executed; try again in a \
          second"
     )]
     Share {
-        /// How many it may have.
+        /// The most of these for one caller.
         most: usize,
-        /// Of what.
+        /// The kind of work: calls or lists.
         what: &'static str,
     },
-    /// All connections work.
+    /// All connections are busy.
     #[error("busy: all connections are in use; nothing was executed; try again in a second")]
     Crowded,
-    /// The server drains: what began before is finished, nothing new begins.
+    /// The server drains: it finishes earlier work and begins none.
     #[error("stopping: no new call is taken; nothing was executed; try again in a few seconds")]
     Stopping,
-    /// It cannot be decided or recorded.
+    /// The call cannot be decided or recorded.
     #[error("cannot decide or cannot record: {0}; nothing was executed")]
     Unavailable(String),
     /// The Front did not answer within its own limit.
     #[error("no answer in time; the call goes on: ask for the same again to join it")]
     Unanswered,
-    /// The Front failed in the middle of a call.
+    /// The Front failed during a call.
     #[error(
         "the gateway failed during this call, and it is not known how far it came; ask for the \
          same again to learn it"
@@ -233,20 +234,20 @@ pub enum Deny {
     Broken,
 }
 
-/// How a refusal looks on the wire.
+/// The form of a refusal on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// HTTP status on the MCP endpoint.
     pub mcp: StatusCode,
-    /// JSON-RPC error code there.
+    /// JSON-RPC error code on the MCP endpoint.
     pub code: i64,
     /// HTTP status under `/v1` and on pages.
     pub plain: StatusCode,
 }
 
 impl Deny {
-    /// Its row of the table. Where MCP prescribes no status for an error, it is 200: official
-    /// clients show the model nothing else.
+    /// Returns the row of the table. If MCP prescribes no status for an error, the status is 200:
+    /// official clients show the model no other.
     pub fn row(&self) -> Row {
         use StatusCode as S;
         let same = |status, code| Row { mcp: status, code, plain: status };
@@ -290,7 +291,7 @@ impl Deny {
         }
     }
 
-    /// The `data` of the JSON-RPC error, where the revision prescribes one.
+    /// The `data` of the JSON-RPC error, if the revision prescribes one.
     pub fn data(&self) -> Option<Value> {
         match self {
             Self::Version { requested } => {
@@ -300,8 +301,8 @@ impl Deny {
         }
     }
 
-    /// Whether telemetry counts it as an error: by the MCP conventions, the four codes for bad
-    /// requests are no errors.
+    /// Returns whether telemetry counts the refusal as an error. By the MCP conventions, the four
+    /// codes for bad requests are not errors.
     pub fn is_error(&self) -> bool {
         !matches!(self.row().code, code::PARSE | code::REQUEST | code::METHOD | code::PARAMS)
     }

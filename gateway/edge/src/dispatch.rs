@@ -21,8 +21,7 @@ use std::time::Instant;
 use tracing::Instrument as _;
 
 impl<F: Front> Edge<F> {
-    /// Answers one request, whatever it is. `verdict` is why its head was not read, where it was
-    /// not.
+    /// Answers one request. `verdict` is the cause if its head was refused.
     pub async fn handle(
         &self,
         request: Request<Incoming>,
@@ -61,10 +60,10 @@ impl<F: Front> Edge<F> {
         answer
     }
 
-    /// Says how long the connection is kept, where it is. After chunks it is closed: `heads.rs`
-    /// does not follow them to the next head.
+    /// Adds the time for which the connection is kept, if it is kept. After a chunked request the
+    /// connection is closed, because `heads.rs` does not follow chunks to the next head.
     fn kept(&self, parts: &Parts, answer: Answer) -> Answer {
-        // One that is kept while the server drains would have to be cut later.
+        // A kept connection would have to be cut off later.
         if parts.headers.contains_key(TRANSFER_ENCODING) || self.calls.is_draining() {
             return respond::add(answer, CONNECTION, "close");
         }
@@ -80,7 +79,8 @@ impl<F: Front> Edge<F> {
         respond::add(answer, HeaderName::from_static("keep-alive"), &format!("timeout={seconds}"))
     }
 
-    /// Behind the gate: a page of an allowed origin may read whatever is answered.
+    /// Handles a request after the check of host and origin. A page of an allowed origin may read
+    /// every response.
     async fn guarded(
         &self,
         parts: &Parts,
@@ -143,7 +143,7 @@ impl<F: Front> Edge<F> {
         answer.unwrap_or_else(|deny| challenged(render::plain_error(&deny), &deny))
     }
 
-    /// Pages take any query: monitors add one, and no page reads it.
+    /// Pages ignore any query: monitors add one.
     async fn page(&self, parts: &Parts, route: Route, seat: &Seat) -> Result<Answer, Deny> {
         require_method(parts, &Method::GET, "GET, HEAD")?;
         match route {
@@ -155,7 +155,7 @@ impl<F: Front> Edge<F> {
     }
 }
 
-/// A method's name for telemetry; clients may invent any.
+/// The name of a method for telemetry. Clients may invent methods.
 fn verb(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Everything a request needs.
+/// The state that all requests share.
 #[derive(Debug)]
 pub struct Edge<F> {
     /// The port to the journey.
@@ -19,9 +19,9 @@ pub struct Edge<F> {
     pub settings: EdgeSettings,
     /// The check of `Host` and `Origin`.
     pub host_origin: HostOrigin,
-    /// Calls in progress.
+    /// The limit of calls in progress.
     pub calls: Calls,
-    /// The calls in progress of each caller.
+    /// The share of each caller.
     pub shares: Shares,
     /// A copy is in every call in progress: the stop waits until all are dropped.
     pub open: mpsc::Sender<Infallible>,

@@ -1,51 +1,51 @@
-//! Whether the bytes of a request's head can be read in one way only, and how its body is framed
-//! (RFC 9112). Pure: reads no socket, and says nothing of what the request asks for.
+//! The check that a request head can be read in one way only, and the framing of its body (RFC
+//! 9112). Pure: reads no socket, and ignores the meaning of the request.
 
 use crate::deny::Deny;
 use crate::header::excerpt;
 use crate::settings::{HEAD_BYTES, HEADERS};
 
-/// What is known of the bytes so far.
+/// The verdict on the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Judged {
-    /// More is needed; the bytes before `seen` need not be looked at again.
+    /// The head is not complete. The bytes before `seen` need no second check.
     Incomplete {
-        /// Bytes whose line ends are right.
+        /// The number of bytes with correct line ends.
         seen: usize,
     },
-    /// A head of this length, end included.
+    /// The head is complete.
     Whole {
-        /// In bytes.
+        /// The length in bytes, with the end of the head.
         length: usize,
-        /// What follows.
+        /// The framing of the body.
         framing: Framing,
     },
-    /// It is not read.
+    /// The head is refused.
     Refused(Deny),
 }
 
-/// How what follows a head is framed.
+/// The framing of the body after a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// By so many bytes.
+    /// A body of this number of bytes.
     Length(u64),
-    /// By chunks.
+    /// A chunked body.
     Chunks,
 }
 
-/// Ends a head, with the line before it.
+/// The end of a head, with the end of its last line.
 const END: &[u8] = b"\r\n\r\n";
 
 /// The first byte of a TLS record that opens a connection.
 const TLS: u8 = 0x16;
 
-fn refused(fault: impl Into<String>) -> Judged {
-    Judged::Refused(Deny::Head(fault.into()))
+fn refused(error: impl Into<String>) -> Judged {
+    Judged::Refused(Deny::Head(error.into()))
 }
 
-/// Judges the bytes held so far, of which `seen` were found right before.
+/// Checks the bytes so far. The first `seen` bytes passed an earlier check.
 pub fn judge(bytes: &[u8], seen: usize) -> Judged {
-    // An empty line before a request is passed over (§2.2).
+    // An empty line before a request is skipped (§2.2).
     let start = bytes.chunks(2).take_while(|pair| *pair == b"\r\n").count() * 2;
     match bytes.get(start) {
         None | Some(b'\r' | b'\n') => {}
@@ -67,7 +67,7 @@ pub fn judge(bytes: &[u8], seen: usize) -> Judged {
             (true, false) => return refused("it holds a CR without LF; end each line with CR LF"),
             _ => before = *byte,
         }
-        // What follows the end is no head.
+        // The bytes after the end are not part of the head.
         if *byte == b'\n' && bytes.get(start..=at).is_some_and(|head| head.ends_with(END)) {
             end = Some(at + 1);
             break;
@@ -98,7 +98,7 @@ fn whole(bytes: &[u8], start: usize, length: usize) -> Judged {
         }
         let (name, value) = match field(line) {
             Ok(field) => field,
-            Err(fault) => return Judged::Refused(Deny::Head(fault)),
+            Err(error) => return Judged::Refused(Deny::Head(error)),
         };
         if name.eq_ignore_ascii_case("content-length") {
             lengths.push(value);
@@ -108,11 +108,11 @@ fn whole(bytes: &[u8], start: usize, length: usize) -> Judged {
     }
     match framing(&lengths, &codings, old) {
         Ok(framing) => Judged::Whole { length, framing },
-        Err(fault) => Judged::Refused(Deny::Head(fault)),
+        Err(error) => Judged::Refused(Deny::Head(error)),
     }
 }
 
-/// Name and value of a line.
+/// Splits a line into name and value.
 fn field(line: &[u8]) -> Result<(&str, String), String> {
     let shown = || {
         excerpt(&String::from_utf8_lossy(
@@ -144,7 +144,7 @@ fn field(line: &[u8]) -> Result<(&str, String), String> {
     Ok((name, String::from_utf8_lossy(value).trim_matches([' ', '\t']).to_owned()))
 }
 
-/// How the body is framed: by one length, by chunks, or not at all.
+/// The framing of the body: a length, chunks, or no body.
 fn framing(lengths: &[String], codings: &[String], old: bool) -> Result<Framing, String> {
     let length = lengths.first();
     if let (Some(length), Some(other)) =
@@ -157,9 +157,9 @@ fn framing(lengths: &[String], codings: &[String], old: bool) -> Result<Framing,
     }
     if let (Some(length), Some(coding)) = (length, codings.first()) {
         let (length, coding) = (excerpt(length), excerpt(coding));
-        let fault =
+        let error =
             format!("it has both `Content-Length: {length}` and `Transfer-Encoding: {coding}`");
-        return Err(format!("{fault}; leave one of them out"));
+        return Err(format!("{error}; leave one of them out"));
     }
     match (length, codings) {
         (None, []) => Ok(Framing::Length(0)),
@@ -174,24 +174,24 @@ fn framing(lengths: &[String], codings: &[String], old: bool) -> Result<Framing,
         (None, _) => Err("`Transfer-Encoding` is there twice; send it once, as `chunked`".into()),
         (Some(length), _) => {
             let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
-            let fault = || {
+            let error = || {
                 format!(
                     "`Content-Length` is `{}`; send the body's bytes as one whole number",
                     excerpt(length)
                 )
             };
-            length.parse().ok().filter(|_| digits).map(Framing::Length).ok_or_else(fault)
+            length.parse().ok().filter(|_| digits).map(Framing::Length).ok_or_else(error)
         }
     }
 }
 
-/// A byte of a method's or a header's name (RFC 9110 §5.6.2).
+/// Returns whether a byte may be in the name of a method or header (RFC 9110 §5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// The head that goes on in place of a refused one: its request is answered in the form that the
-/// client expects there, and is never carried out.
+/// The head that replaces a refused one. Its request is answered in the form that the client
+/// expects, and is never carried out.
 pub fn in_place_of(bytes: &[u8]) -> &'static [u8] {
     const RPC: &[u8] =
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -211,7 +211,7 @@ mod tests {
             Judged::Incomplete { .. } => "incomplete".into(),
             Judged::Refused(deny) => format!("{} {deny}", deny.row().mcp.as_u16()),
         };
-        // Byte by byte it is the same.
+        // The result must be the same byte by byte.
         let mut seen = 0;
         for end in 0..=bytes.len() {
             match judge(&bytes[..end], seen) {

@@ -1,7 +1,7 @@
-//! A socket that hands on a request's head only when it is whole and can be read in one way. Hyper
-//! reads liberally: it takes heads whose lines end with LF alone, and answers others without a
-//! word. Here such a head is kept back, a harmless one goes on in its place, and its request is
-//! answered with the reason. What follows a head goes on as it is; nothing of it is looked at.
+//! A socket that passes on a request head only when it is complete and can be read in one way.
+//! Hyper is liberal: it accepts heads whose lines end with LF alone, and answers other errors
+//! without a text. This socket holds such a head back, passes on a harmless one in its place, and
+//! its request is answered with the cause. Bodies pass unchanged and unread.
 
 use crate::deny::Deny;
 use crate::head::{self, Framing, Judged};
@@ -15,18 +15,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Bytes taken from the socket at once.
+/// Most bytes of one read from the socket.
 const CHUNK: usize = 8 * 1024;
 
-/// Bytes that are read and dropped after the last answer. A socket that is closed over unread bytes
-/// is reset, and the client loses the answer; a body of twice the limit passes.
+/// Most bytes that are read and dropped after the last response. Closing a socket with unread bytes
+/// resets it, and the client loses the response; a body of twice the limit passes.
 const LINGER_BYTES: usize = 512 * 1024;
 
-/// How long that may take.
+/// Longest time for reading and dropping these bytes.
 const LINGER_TIME: Duration = Duration::from_millis(1_500);
 
-/// What was found about each head that was handed on, in their order: hyper serves one after the
-/// other, so each request takes the next one.
+/// The verdicts on the heads that were passed on, in their order. Hyper serves one request after
+/// the other, so each request takes the next verdict.
 #[derive(Debug, Clone, Default)]
 pub struct Verdicts(Arc<Mutex<VecDeque<Option<Deny>>>>);
 
@@ -35,7 +35,7 @@ impl Verdicts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(verdict);
     }
 
-    /// The next request's. A request of which nothing was found out is refused.
+    /// Takes the verdict of the next request. A request without a verdict is refused.
     pub fn next(&self) -> Option<Deny> {
         let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         next.unwrap_or_else(|| {
@@ -46,37 +46,38 @@ impl Verdicts {
     }
 }
 
-/// Where in the stream the next byte lies.
+/// The place of the next byte in the stream.
 #[derive(Debug)]
 enum Place {
-    /// In a head, of which so many bytes were looked at.
+    /// In a head, of which `seen` bytes passed the check.
     Head { seen: usize },
-    /// In a body with so many bytes left.
+    /// In a body with `left` further bytes.
     Body { left: u64 },
-    /// In chunks. No further head is read: the answer closes the connection.
+    /// In chunks. No further head is read: the response closes the connection.
     Chunks,
     /// Behind a refused head: nothing more is read as HTTP.
     End,
 }
 
-/// A socket in front of hyper.
+/// The socket between the network and hyper.
 #[derive(Debug)]
 pub struct Heads<S> {
     inner: S,
     verdicts: Verdicts,
     time: Duration,
     place: Place,
-    /// Taken from the socket and not handed on.
+    /// Bytes from the socket that were not passed on.
     held: Vec<u8>,
-    /// Bytes of `held` that may go on.
+    /// The number of bytes of `held` that may be passed on.
     free: usize,
-    /// Runs while a head is incomplete; before the first one from the beginning.
+    /// Runs while a head is incomplete, and on a new connection from the start.
     waiting: Option<Pin<Box<Sleep>>>,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl<S> Heads<S> {
-    /// Wraps one. A head may take `time` from its first byte, the first one from now.
+    /// Wraps a socket. A head may take `time` from its first byte; the first head may take `time`
+    /// from now.
     pub fn new(inner: S, time: Duration, verdicts: Verdicts) -> Self {
         let waiting = Some(Box::pin(sleep(time)));
         Self {
@@ -91,7 +92,7 @@ impl<S> Heads<S> {
         }
     }
 
-    /// Hands on what may go on.
+    /// Passes on the bytes that may pass.
     fn give(&mut self, buffer: &mut ReadBuf<'_>) {
         let count = self.free.min(buffer.remaining()).min(self.held.len());
         let given: Vec<u8> = self.held.drain(..count).collect();
@@ -99,7 +100,7 @@ impl<S> Heads<S> {
         self.free = self.free.saturating_sub(count);
     }
 
-    /// Looks at what is held; true when something may go on.
+    /// Checks the held bytes. Returns true if some may be passed on.
     fn judge(&mut self) -> bool {
         match self.place {
             Place::Head { seen } => match head::judge(&self.held, seen) {
@@ -146,7 +147,7 @@ impl<S> Heads<S> {
         self.verdicts.add(Some(deny));
     }
 
-    /// Whether a head's time is over; starts it where a head has begun.
+    /// Returns whether the time of a head is over. Starts the time at the first byte of a head.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         if !matches!(self.place, Place::Head { .. }) {
             return false;
@@ -159,7 +160,7 @@ impl<S> Heads<S> {
 }
 
 impl<S: AsyncRead + Unpin> Heads<S> {
-    /// Takes what the socket has; none when it has ended.
+    /// Reads from the socket. Returns `None` at its end.
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<()>>> {
         let mut chunk = [0; CHUNK];
         let mut read = ReadBuf::new(&mut chunk);
@@ -188,7 +189,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
                 Poll::Ready(Ok(Some(()))) => {}
                 Poll::Ready(ended) => return Poll::Ready(ended.map(drop)),
                 Poll::Pending if !this.is_late(cx) => return Poll::Pending,
-                // Nothing came at all: there is no request to answer.
+                // No byte arrived, so there is no request to answer.
                 Poll::Pending if this.held.is_empty() => return Poll::Ready(Ok(())),
                 Poll::Pending => this.refuse(Deny::SlowHead),
             }
@@ -197,7 +198,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Heads<S> {
-    /// Reads and drops what the client still sends, so that it can read the last answer.
+    /// Reads and drops further bytes of the client, so that it can read the last response.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (time, left) =
             self.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER_TIME)), LINGER_BYTES));
@@ -251,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Heads<S> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
         }
-        // Between two requests there is nothing unread.
+        // Between two requests there are no unread bytes.
         let between = matches!(self.place, Place::Head { .. }) && self.held.is_empty();
         if between { Poll::Ready(Ok(())) } else { self.poll_linger(cx).map(Ok) }
     }

@@ -1,12 +1,12 @@
 //! A host and a port, as `Host`, `Origin` and the configuration write them. Each spelling is read
-//! in one way or not at all; nothing is looked up.
+//! in one way or not at all. Looks up no name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Ports that a client leaves out: of `http` and of `https`.
+/// The ports that a client leaves out, of `http` and of `https`.
 const DEFAULT_PORTS: [u16; 2] = [80, 443];
 
-/// A host, and the port where one is named.
+/// A host with an optional port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     name: Name,
@@ -15,14 +15,15 @@ pub struct Place {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
-    /// An address: an IPv4 address in IPv6 form is that IPv4 address.
+    /// An address. An IPv4 address in IPv6 form is that IPv4 address.
     Address(IpAddr),
-    /// A name: lower case, without the dot of the root at its end.
+    /// A name in lower case, without the dot of the root at its end.
     Dns(String),
 }
 
 impl Place {
-    /// Reads `name`, `name:port`, `name:` and the same with an address; none for another form.
+    /// Reads `name`, `name:port`, `name:` and the same with an address. Returns `None` for another
+    /// form.
     pub fn read(text: &str) -> Option<Self> {
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -39,7 +40,7 @@ impl Place {
         Some(Self { name, port: read_port(port)? })
     }
 
-    /// Whether this is the machine itself, in any spelling.
+    /// Returns whether this is the machine itself, in any spelling.
     pub fn is_loopback(&self) -> bool {
         match &self.name {
             Name::Address(address) => address.is_loopback(),
@@ -47,8 +48,8 @@ impl Place {
         }
     }
 
-    /// Whether a configured place means this one: the same host, and the same port where the
-    /// configuration names one. A client may leave a scheme's own port out.
+    /// Returns whether this configured place includes the asked one: the same host, and the same
+    /// port if the configuration has one. A client may leave out the default port of a scheme.
     pub fn covers(&self, asked: &Self) -> bool {
         let port = match (self.port, asked.port) {
             (None, _) => true,
@@ -58,13 +59,13 @@ impl Place {
         port && self.name == asked.name
     }
 
-    /// The same with this port where none is named.
+    /// Adds this port if there is none.
     #[must_use]
     pub fn or_port(self, port: u16) -> Self {
         Self { port: self.port.or(Some(port)), ..self }
     }
 
-    /// The host as `hosts` in the configuration wants it, without a port.
+    /// The host in the form of `hosts` in the configuration, without a port.
     pub fn key(&self) -> String {
         match &self.name {
             Name::Address(IpAddr::V6(address)) => format!("[{address}]"),
@@ -81,19 +82,20 @@ impl Name {
         if name.is_empty() || !name.bytes().all(letter) || name.split('.').any(str::is_empty) {
             return None;
         }
-        // As in the URL standard: a name whose last part is a number is an IPv4 address or a fault.
+        // As in the URL standard, a name whose last part is a number is an IPv4 address or an
+        // error.
         let last = name.rsplit('.').next().unwrap_or_default();
         let number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
         if number { ipv4(&name).map(Self::Address) } else { Some(Self::Dns(name)) }
     }
 }
 
-/// `127.0.0.1`, `127.1`, `2130706433`, `0x7f.1`: as browsers and the C library read them. A part
-/// with a zero before it is octal to some and decimal to others, so it is not read.
+/// Reads `127.0.0.1`, `127.1`, `2130706433` and `0x7f.1`, as browsers and the C library do. A part
+/// with a leading zero is octal to some readers and decimal to others, so it is not read.
 fn ipv4(text: &str) -> Option<IpAddr> {
     let parts: Vec<u32> = text.split('.').map(part).collect::<Option<_>>()?;
     let (last, before) = parts.split_last()?;
-    // The last part fills all bytes that the parts before it leave.
+    // The last part fills the bytes that the other parts do not.
     let left = u32::try_from(4_usize.checked_sub(before.len())?).ok()?;
     if u64::from(*last) >= 1_u64.checked_shl(8 * left)? {
         return None;
@@ -117,7 +119,7 @@ fn part(text: &str) -> Option<u32> {
     }
 }
 
-/// What follows a name: nothing, `:`, or `:` and digits. Nothing else is a port.
+/// Reads the rest after a name: nothing, `:`, or `:` and digits. No other form is a port.
 fn read_port(text: &str) -> Option<Option<u16>> {
     let Some(digits) = text.strip_prefix(':') else { return text.is_empty().then_some(None) };
     if digits.is_empty() {

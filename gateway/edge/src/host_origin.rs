@@ -1,5 +1,5 @@
-//! Who may knock: the host a request is for, and the origin of the page it comes from. Against DNS
-//! rebinding and foreign pages. Never a substitute for tokens.
+//! The check of the host and of the page's origin of a request, against DNS rebinding and foreign
+//! pages. Never a substitute for tokens.
 
 use crate::deny::Deny;
 use crate::header::{excerpt, single};
@@ -9,14 +9,14 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use std::net::IpAddr;
 
-/// The configured hosts and origins, read once.
+/// The configured hosts and origins, parsed once.
 #[derive(Debug, Default)]
 pub struct HostOrigin {
     hosts: Vec<Place>,
     origins: Vec<Origin>,
 }
 
-/// Where a page comes from. An origin that is not of the web is compared as it is written.
+/// The origin of a page. An origin outside of the web is compared as text.
 #[derive(Debug, PartialEq, Eq)]
 enum Origin {
     Web { secure: bool, place: Place },
@@ -24,7 +24,8 @@ enum Origin {
 }
 
 impl HostOrigin {
-    /// Reads `hosts` and `origins` of the settings. What cannot be read lets no request in.
+    /// Parses `hosts` and `origins` of the settings. An entry that cannot be parsed allows no
+    /// request.
     pub fn new(hosts: &[String], origins: &[String]) -> Self {
         let place = |host: &String| {
             let place = Place::read(host);
@@ -45,10 +46,10 @@ impl HostOrigin {
         }
     }
 
-    /// The request must be for a host we answer for: loopback, or configured.
+    /// Checks that the request is for a host of this server: loopback, or configured.
     pub fn host(&self, parts: &Parts) -> Result<(), Deny> {
-        let fault = "is missing; name the host that this server is reached by";
-        let missing = || Deny::BadHeader { name: "host", fault: fault.into() };
+        let error = "is missing; name the host that this server is reached by";
+        let missing = || Deny::BadHeader { name: "host", error: error.into() };
         let header = single(&parts.headers, "host")?.ok_or_else(missing)?;
         let named = parts.uri.authority().map(Authority::as_str);
         std::iter::once(header).chain(named).try_for_each(|host| self.answers_for(host))
@@ -64,7 +65,7 @@ impl HostOrigin {
         Err(Deny::Host { host: excerpt(host), key: Some(excerpt(&place.key())) })
     }
 
-    /// A page that calls must be one of ours: its origin. Programs send none.
+    /// Checks that the page of a request has an allowed origin. Programs send no origin.
     pub fn origin<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>, Deny> {
         let Some(text) = single(headers, "origin")? else { return Ok(None) };
         let origin = Origin::read(text);
@@ -90,7 +91,7 @@ impl Origin {
     }
 }
 
-/// Whether a peer is on this machine, an IPv4 address in IPv6 form included.
+/// Returns whether a peer is on this machine. An IPv4 address in IPv6 form counts as IPv4.
 pub fn is_local(client: IpAddr) -> bool {
     client.to_canonical().is_loopback()
 }

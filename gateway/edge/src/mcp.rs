@@ -1,7 +1,7 @@
-//! `POST /mcp`: one request or notification, one answer: JSON, or for a held call whose client
-//! asked for progress the request's own event stream. Four revisions on one endpoint, in two ways
-//! of speaking; each request says by itself which. Keeps no session; what an agent has to come back
-//! for has an id of its own.
+//! `POST /mcp`: one request or notification, one response. The response is JSON, or the request's
+//! own event stream for a held call whose client asked for progress. One endpoint serves four
+//! revisions in two forms; each request names its own. Keeps no session: a call that an agent
+//! returns to has an id.
 
 pub mod call;
 pub mod list;
@@ -33,16 +33,17 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tracing::Span;
 
-/// How long a client may keep a list, in milliseconds: policy and roles change, but not while a
-/// model thinks.
+/// Time for which a client may keep a list, in milliseconds. Policy and roles change, but not while
+/// a model thinks.
 const LIST_TTL_MS: u64 = 30_000;
 
-/// How long it may keep what this server is: it changes with a restart.
+/// Time for which a client may keep the description of this server, in milliseconds. It changes
+/// with a restart.
 const DISCOVER_TTL_MS: u64 = 300_000;
 
 impl<F: Front> Edge<F> {
     /// Answers one request to the endpoint. There is no stream to GET and no session to DELETE:
-    /// 405, which clients of every revision understand.
+    /// both get 405, which clients of every revision understand.
     pub async fn mcp(&self, parts: &Parts, body: Incoming, seat: &Seat) -> Answer {
         let outcome = match self.admitted(parts, &body, seat).await {
             Ok(principal) => self.message(&parts.headers, body, principal).await,
@@ -51,7 +52,7 @@ impl<F: Front> Edge<F> {
         outcome.unwrap_or_else(|Malformed { id, deny }| render::rpc_error(&deny, id.as_ref()))
     }
 
-    /// Refuses a request whose body was not read yet, to the id in that body.
+    /// Refuses a request whose body was not read yet. The response has the id in that body.
     pub async fn rpc_refused(&self, parts: &Parts, body: Incoming, deny: &Deny) -> Answer {
         let id = if parts.method == Method::POST {
             body::refused(body, self.settings.body_time)
@@ -63,7 +64,7 @@ impl<F: Front> Edge<F> {
         challenged(render::rpc_error(deny, id.as_ref()), deny)
     }
 
-    /// Who calls, once everything is right that can be seen without the body.
+    /// Returns the caller, after every check that needs no body.
     async fn admitted(
         &self,
         parts: &Parts,
@@ -135,8 +136,8 @@ impl<F: Front> Edge<F> {
         responder.answer(result, &span)
     }
 
-    /// `tools/call`: held until its reply, or answered by a stream as soon as there is something to
-    /// tell to a client that asked for it.
+    /// Serves `tools/call`. The response is held until the reply. A client that asked for progress
+    /// gets a stream as soon as there is progress.
     async fn call(
         &self,
         headers: &HeaderMap,
@@ -150,7 +151,7 @@ impl<F: Front> Edge<F> {
             Err(deny) => return responder.answer(Err(deny), &span),
         };
         let ask = match asked(headers, responder.era, principal, message) {
-            // A client that hears progress waits as long as a call is held; another may give up
+            // A client with progress waits as long as a call is held; another client may give up
             // after 5 s.
             Ok(Ok(Submission::Call(call))) if token.is_some() => {
                 Submission::Call(FrontCall { person_ms: call.wait_ms, ..call })
@@ -207,7 +208,7 @@ impl<F: Front> Edge<F> {
         result
     }
 
-    /// The legacy handshake.
+    /// Answers the legacy handshake.
     fn initialize(&self, params: &Map<String, Value>) -> Result<Map<String, Value>, Deny> {
         let Some(offered) = params.get("protocolVersion").and_then(Value::as_str) else {
             return Err(Deny::Params("`protocolVersion` must be a string".into()));
@@ -225,7 +226,7 @@ impl<F: Front> Edge<F> {
     }
 }
 
-/// What a call of this request asks for.
+/// Returns the submission of this `tools/call`.
 fn asked(
     headers: &HeaderMap,
     era: Era,
@@ -244,7 +245,7 @@ fn form(era: Era) -> Form {
     if era == Era::Modern { Form::Modern } else { Form::Legacy }
 }
 
-/// How one request is answered.
+/// The form of the response to one request.
 pub struct Responder {
     era: Era,
     id: Value,
@@ -252,7 +253,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// A call's reply as the answer to its request.
+    /// Renders the reply of a call as the response to its request.
     fn reply(&self, reply: Result<Reply, Deny>, span: &Span) -> Result<Answer, Deny> {
         self.answer(reply.and_then(|reply| render::tool_result(reply, form(self.era))), span)
     }
@@ -265,15 +266,16 @@ impl Responder {
         Ok(respond::json(StatusCode::OK, &self.finished(result, span)?))
     }
 
-    /// The same where the status has long been sent: a refusal is a message like any other.
+    /// Renders the reply as a message of a stream, whose status was sent before: a refusal is a
+    /// message like any other.
     fn response(&self, reply: Result<Reply, Deny>, span: &Span) -> Value {
         let result = reply.and_then(|reply| render::tool_result(reply, form(self.era)));
         self.finished(result, span)
             .unwrap_or_else(|deny| render::rpc_error_body(&deny, Some(&self.id)))
     }
 
-    /// The response, with what every result of the modern revision says besides; how it went is the
-    /// span's.
+    /// Builds the response, with the members that every result of the modern revision has. Records
+    /// the result in the span.
     fn finished(
         &self,
         result: Result<Map<String, Value>, Deny>,
@@ -295,14 +297,14 @@ impl Responder {
     }
 }
 
-/// Lists vary by caller, so only the caller's own cache may keep them.
+/// Marks a result as private to the caller's cache: lists differ between callers.
 fn cacheable(result: &mut Map<String, Value>, ttl_ms: u64) {
     result.insert("ttlMs".into(), json!(ttl_ms));
     result.insert("cacheScope".into(), json!("private"));
 }
 
-/// Notifications are taken and need nothing done: there is no session to mark as initialized, and a
-/// call that was started is not cancelled.
+/// Accepts a notification. Nothing follows: there is no session to mark as initialized, and a
+/// running call is not cancelled.
 fn notification(headers: &HeaderMap, message: &Message) -> Result<Answer, Deny> {
     if !message.method.starts_with("notifications/") {
         return Err(Deny::NotRpc("`id` is missing, and this method is no notification"));
@@ -311,8 +313,8 @@ fn notification(headers: &HeaderMap, message: &Message) -> Result<Answer, Deny> 
     Ok(respond::accepted())
 }
 
-/// A query is passed over, since proxies and people add one; a token in it is not, since it would
-/// be in logs by now.
+/// Ignores a query, since proxies and people add one. Refuses a token in it, which would be in logs
+/// by now.
 fn no_token(parts: &Parts) -> Result<(), Deny> {
     const TOKENS: [&str; 6] =
         ["access_token", "token", "api_key", "apikey", "key", "authorization"];
@@ -322,8 +324,7 @@ fn no_token(parts: &Parts) -> Result<(), Deny> {
     if names.any(|name| TOKENS.contains(&name.as_str())) { Err(Deny::Query) } else { Ok(()) }
 }
 
-/// The client must be ready for JSON. It need not be ready for event streams: such a client is told
-/// no progress.
+/// Checks that the client accepts JSON. A client that accepts no event streams gets no progress.
 fn accepts_json(headers: &HeaderMap) -> Result<(), Deny> {
     match headers.get("accept") {
         Some(said) if !accepts(headers, "application/json") => {
@@ -333,7 +334,7 @@ fn accepts_json(headers: &HeaderMap) -> Result<(), Deny> {
     }
 }
 
-/// Whether the client says that it takes this media type.
+/// Returns whether the client accepts this media type.
 fn accepts(headers: &HeaderMap, media: &str) -> bool {
     let any = media.split_once('/').map(|(kind, _)| format!("{kind}/*")).unwrap_or_default();
     let takes = |range: &str| {
@@ -352,7 +353,7 @@ fn accepts(headers: &HeaderMap, media: &str) -> bool {
         .any(takes)
 }
 
-/// A method's name for telemetry: one of ours, or a word that stands for the rest.
+/// The name of a method for telemetry: a method of this server, or one word for all others.
 fn known(method: &str) -> &str {
     match method {
         "server/discover" | "initialize" | "ping" | "tools/list" | "tools/call" => method,

@@ -1,4 +1,4 @@
-//! Pages for people, probes and Prometheus. None of them tells anything about calls.
+//! Pages for people, probes and Prometheus. They reveal nothing about calls.
 
 use crate::deny::{Deny, revisions};
 use crate::edge::Edge;
@@ -12,7 +12,7 @@ use hyper::http::request::Parts;
 use serde_json::json;
 
 impl<F: Front> Edge<F> {
-    /// `GET /`: where one is, and where to go.
+    /// `GET /`: the name of this installation, and its paths.
     pub fn home(&self) -> Answer {
         respond::text(
             StatusCode::OK,
@@ -35,8 +35,8 @@ impl<F: Front> Edge<F> {
         )
     }
 
-    /// `GET /readyz`: 200 while calls can be carried out. Causes name files, so only this machine
-    /// is told them.
+    /// `GET /readyz`: 200 while calls can be carried out. The causes name files, so only clients on
+    /// this machine get them.
     pub async fn ready(&self, parts: &Parts, seat: &Seat) -> Answer {
         if self.calls.is_draining() {
             let (status, word) = (StatusCode::SERVICE_UNAVAILABLE, "stopping");
@@ -49,7 +49,7 @@ impl<F: Front> Edge<F> {
         let Readiness { missing, warnings, restart, stuck } = self.front.ready().await;
         let status =
             if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        // A page whose name was resolves to this machine is local too, and must learn nothing.
+        // A page whose host name resolves to this machine is local too, and must get no causes.
         let told = is_local(seat.client) && self.host_origin.host(parts).is_ok();
         if wants_json(parts) {
             let mut body = json!({"ready": missing.is_empty()});
@@ -85,7 +85,7 @@ impl<F: Front> Edge<F> {
     }
 }
 
-/// Whether a probe asks for JSON: what it accepts names it.
+/// Returns whether a probe asks for JSON with its `Accept` header.
 fn wants_json(parts: &Parts) -> bool {
     let accepted = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.into_iter().any(|value| value.contains("application/json"))

@@ -5,12 +5,12 @@ use crate::deny::Deny;
 use hyper::Method;
 use hyper::http::request::Parts;
 
-/// What is served, by the path's pattern.
+/// The routes of the edge, by the pattern of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Route {
-    /// MCP.
+    /// The MCP endpoint.
     Mcp,
-    /// Listing over plain HTTP.
+    /// The list of tools, over plain HTTP.
     Tools,
     /// A call over plain HTTP.
     Tool,
@@ -20,23 +20,23 @@ pub enum Route {
     Job,
     /// The caller's own calls over plain HTTP.
     Calls,
-    /// Where clients look for documents of an authorization server.
+    /// The places where clients look for documents of an authorization server.
     OauthDocument,
-    /// Where clients would register and sign in.
+    /// The places where clients register and sign in.
     Oauth,
-    /// For people.
+    /// The page for people.
     Home,
-    /// Lives.
+    /// The probe for life.
     Health,
-    /// Can work.
+    /// The probe for readiness.
     Ready,
-    /// Prometheus.
+    /// The page for Prometheus.
     Metrics,
     /// The transport before Streamable HTTP.
     OldTransport,
-    /// Nothing, where a client of MCP looked.
+    /// An unknown path that a client of MCP asked for.
     NotMcp,
-    /// Nothing.
+    /// Any other unknown path.
     Nowhere,
 }
 
@@ -45,7 +45,7 @@ const OAUTH_DOCUMENTS: [&str; 3] =
     ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
 
 impl Route {
-    /// The path's pattern, as telemetry names it.
+    /// The pattern of the path, as telemetry names it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mcp => "/mcp",
@@ -66,8 +66,8 @@ impl Route {
         }
     }
 
-    /// The route of a path, and the name or id in it. One slash at the end is passed over. Nothing
-    /// is percent-decoded: no name of ours needs it.
+    /// Returns the route of a path, and the name or id in it. Ignores one slash at the end. Decodes
+    /// no percent sign: no name of Cofferdam needs it.
     pub fn of(path: &str) -> (Self, &str) {
         let path = path.strip_suffix('/').unwrap_or(path);
         match path {
@@ -92,7 +92,8 @@ impl Route {
         }
     }
 
-    /// What a client looks for that found nothing: it is told in its own protocol's form.
+    /// The route of an unknown path. The error is in the form of the protocol that the client seems
+    /// to use.
     fn beside(path: &str) -> Self {
         let path = path.trim_matches('/').to_ascii_lowercase();
         let known = path.split('/').skip_while(|part| *part != ".well-known").nth(1);
@@ -108,7 +109,7 @@ impl Route {
         }
     }
 
-    /// The methods it takes, besides OPTIONS and, where it takes GET, HEAD.
+    /// The methods of the route, besides OPTIONS, and HEAD where there is GET.
     pub fn methods(self) -> &'static str {
         match self {
             Self::Mcp | Self::Tool | Self::Preview | Self::NotMcp | Self::OldTransport => "POST",
@@ -124,12 +125,13 @@ impl Route {
         }
     }
 
-    /// Whether its clients speak JSON-RPC.
+    /// Returns whether the clients of this route expect JSON-RPC.
     pub fn is_rpc(self) -> bool {
         matches!(self, Self::Mcp | Self::NotMcp | Self::OldTransport)
     }
 
-    /// Probes reach a server under whatever address it has, and learn nothing.
+    /// Returns whether this is a probe. Probes may use any host name of the server, and get no
+    /// details.
     pub fn is_probe(self) -> bool {
         matches!(self, Self::Health | Self::Ready)
     }
@@ -142,7 +144,7 @@ pub fn require_method(parts: &Parts, method: &Method, allowed: &'static str) -> 
     if parts.method == method || head { Ok(()) } else { Err(Deny::Verb(allowed)) }
 }
 
-/// Refuses a query string where none belongs. Above all, tokens do not belong there.
+/// Refuses a query string on a path that takes none. Tokens in particular do not belong there.
 pub fn require_no_query(parts: &Parts) -> Result<(), Deny> {
     match parts.uri.query() {
         None | Some("") => Ok(()),

@@ -1,5 +1,6 @@
-//! What the Front answered, as MCP and as plain HTTP. Made in one place so that both say the same;
-//! adds no words of its own except where the Front has none: arguments that do not fit.
+//! Replies of the Front in the form of MCP and of plain HTTP. One file renders both, so that their
+//! content is the same. Adds no text, except for arguments that do not fit, where the Front has
+//! none.
 
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
@@ -10,24 +11,25 @@ use cofferdam_core::model::job::Found;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
-/// Key under which every result of a call carries id, plan digest and ledger index in `_meta`.
+/// The key of `_meta` with id, plan digest and ledger index, in every result of a call.
 pub const CALL_META: &str = "cofferdam.dev/call";
 
-/// The member of `structuredContent` that holds what is known of a call that still waits.
+/// The member of `structuredContent` with the facts of a call that still waits.
 pub const PENDING: &str = "pending";
 
-/// For whom something is written.
+/// The form of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// MCP since 2026-07-28: structured content is any JSON.
     Modern,
-    /// MCP before: structured content is an object or absent, and so is its schema.
+    /// MCP before 2026-07-28: structured content and its schema are objects or absent.
     Legacy,
     /// Plain HTTP: a call that still waits has a status of its own.
     Plain,
 }
 
-/// A reply as the result of `tools/call`; what is no tool result is a refusal of the edge.
+/// Renders a reply as the result of `tools/call`. A reply that is not a tool result is a refusal of
+/// the edge.
 pub fn tool_result(reply: Reply, form: Form) -> Result<Map<String, Value>, Deny> {
     let (text, structured, proof, is_error) = match reply {
         Reply::Success(Success { text, structured, proof, complete }) => {
@@ -53,7 +55,7 @@ pub fn tool_result(reply: Reply, form: Form) -> Result<Map<String, Value>, Deny>
     Ok(result)
 }
 
-/// A reply as a plain HTTP answer.
+/// Renders a reply as a plain HTTP response.
 pub fn plain(reply: Reply) -> Result<Answer, Deny> {
     match reply {
         Reply::Success(Success { text, structured, proof, complete }) => {
@@ -76,13 +78,13 @@ pub fn plain(reply: Reply) -> Result<Answer, Deny> {
     }
 }
 
-/// A refusal of the edge as a JSON-RPC error response.
+/// Renders a refusal of the edge as a JSON-RPC error response.
 pub fn rpc_error(deny: &Deny, id: Option<&Value>) -> Answer {
     refused(respond::json(deny.row().mcp, &rpc_error_body(deny, id)), deny)
 }
 
-/// The body of one. Its `id` is null where none was read: some official clients lose an error
-/// without this member.
+/// The body of a JSON-RPC error response. Its `id` is null if none was read: some official clients
+/// lose an error without this member.
 pub fn rpc_error_body(deny: &Deny, id: Option<&Value>) -> Value {
     let mut error = json!({"code": deny.row().code, "message": deny.to_string()});
     if let (Some(data), Some(error)) = (deny.data(), error.as_object_mut()) {
@@ -96,14 +98,14 @@ pub fn plain_error(deny: &Deny) -> Answer {
     refused(respond::json(deny.row().plain, &json!({"error": {"text": deny.to_string()}})), deny)
 }
 
-/// Marks the answer with what was refused, for counters and spans.
+/// Marks the response with its refusal, for counters and spans.
 fn refused(answer: Answer, deny: &Deny) -> Answer {
     let mut answer = respond::refusing(answer, deny);
     answer.extensions_mut().insert(deny.clone());
     answer
 }
 
-/// A tool as it is listed.
+/// Renders a tool as lists show it.
 pub fn listing(tool: &ToolListing, form: Form) -> Value {
     let mut listed = json!({
         "name": tool.name,
@@ -126,10 +128,10 @@ pub fn listing(tool: &ToolListing, form: Form) -> Value {
     listed
 }
 
-/// What a client may go by. A hint that says what MCP takes for granted is left out: models pay for
-/// each byte of a list. What only looks destroys nothing and may be repeated.
+/// The hints for clients. A hint with the default value of MCP is left out, because models pay for
+/// each byte of a list. A read-only tool destroys nothing and may be repeated.
 fn annotations(tool: &ToolListing) -> Value {
-    // Every tool works on the one environment, never beyond it.
+    // Every tool works in the one environment, never outside of it.
     let mut hints = json!({"openWorldHint": false});
     let told = [
         ("readOnlyHint", tool.read_only, tool.read_only),
@@ -146,13 +148,13 @@ fn annotations(tool: &ToolListing) -> Value {
     hints
 }
 
-/// Keywords of a schema that admits further members, so that a call that waits needs no alternative
-/// of its own.
+/// The keywords of a schema that allows further members. With them a waiting call needs no
+/// alternative of its own.
 const OPEN: [&str; 6] = ["type", "properties", "title", "description", "$defs", "definitions"];
 
-/// The tool's output schema, which also admits what a call that waits returns: official clients
-/// hold every result that is no error against the schema they were given. Definitions stay at the
-/// root, where references look for them.
+/// The output schema of a tool, which also allows the result of a waiting call: official clients
+/// check every successful result against the schema. Definitions stay at the root, where references
+/// point.
 fn output_schema(own: &Value) -> Value {
     let mut own = own.as_object().cloned().unwrap_or_default();
     if own.keys().all(|key| OPEN.contains(&key.as_str())) {
@@ -218,7 +220,7 @@ fn refusal_value(refusal: &Refusal) -> Value {
     value
 }
 
-/// What a caller is told of arguments that do not fit; `path` is a JSON Pointer.
+/// The text for arguments that do not fit. `path` is a JSON Pointer.
 pub fn bad_arguments(path: &str, reason: &str) -> String {
     let place = path
         .strip_prefix('/')
@@ -240,12 +242,13 @@ fn status_of(kind: RefusalKind) -> StatusCode {
     }
 }
 
-/// Replies that are errors of the protocol rather than results.
+/// Converts a reply that is an error of the protocol rather than a result.
 fn deny_of(reply: Reply) -> Deny {
     match reply {
         Reply::UnknownTool { name } => Deny::UnknownTool(crate::header::excerpt(&name)),
         Reply::Unavailable { reason } => Deny::Unavailable(reason),
-        // The callers above took these; if one forgets, the answer is a failure, never a success.
+        // The callers above handle these. If one does not, the response is an error, never a
+        // success.
         Reply::Success(_) | Reply::Listed(_) | Reply::Refused(_) | Reply::BadArguments { .. } => {
             Deny::Broken
         }

@@ -1,4 +1,4 @@
-//! Building HTTP responses: the headers that every one carries. Knows nothing of what is in them.
+//! HTTP responses and the headers that every response has. Knows nothing of their content.
 
 use crate::deny::Deny;
 use crate::seats::Busy;
@@ -15,20 +15,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
-/// What goes out.
+/// A response of the edge.
 pub type Answer = Response<AnswerBody>;
 
-/// A body that is there, or that comes event by event.
+/// A body that is complete, or that comes event by event.
 pub struct AnswerBody {
     content: Content,
-    /// The connection works until this was sent.
+    /// The connection is busy until this body was sent.
     busy: Option<Busy>,
 }
 
 enum Content {
-    /// Known from the start.
+    /// A body that is complete from the start.
     Whole(Full<Bytes>),
-    /// Ends when its sender is dropped.
+    /// A stream that ends when its sender is dropped.
     Events(mpsc::Receiver<Bytes>),
 }
 
@@ -37,7 +37,7 @@ impl AnswerBody {
         Self { content: Content::Whole(Full::new(body)), busy: None }
     }
 
-    /// Keeps this until the body was sent.
+    /// Keeps the connection busy until the body was sent.
     pub fn hold(&mut self, busy: Busy) {
         self.busy = Some(busy);
     }
@@ -74,7 +74,7 @@ impl Body for AnswerBody {
     }
 }
 
-/// A response with a body of this type.
+/// Creates a response with a body of this media type.
 pub fn with(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Answer {
     answer(status, media, AnswerBody::whole(body.into()))
 }
@@ -84,40 +84,41 @@ fn answer(status: StatusCode, media: &'static str, body: AnswerBody) -> Answer {
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
-    // Answers belong to one caller: no proxy may keep them, and no browser may take them for a
+    // A response belongs to one caller: no proxy may keep it, and no browser may treat it as a
     // page.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
 }
 
-/// A JSON response.
+/// Creates a JSON response.
 pub fn json(status: StatusCode, value: &Value) -> Answer {
     with(status, "application/json", value.to_string())
 }
 
-/// An event stream (WHATWG HTML, server-sent events): each item is one or more whole events.
+/// Creates an event stream (WHATWG HTML, server-sent events). Each item is one or more whole
+/// events.
 pub fn events(events: mpsc::Receiver<Bytes>) -> Answer {
     let answer = answer(
         StatusCode::OK,
         "text/event-stream",
         AnswerBody { content: Content::Events(events), busy: None },
     );
-    // Known to proxies that would hold events back until the stream ends.
+    // Some proxies know this header; without it they hold events back until the stream ends.
     add(answer, HeaderName::from_static("x-accel-buffering"), "no")
 }
 
-/// A text response.
+/// Creates a text response.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     with(status, "text/plain; charset=utf-8", body)
 }
 
-/// 202 without a body: a notification was taken.
+/// Creates a 202 without a body: a notification was accepted.
 pub fn accepted() -> Answer {
     bodiless(StatusCode::ACCEPTED)
 }
 
-/// 204: there is nothing to say.
+/// Creates a 204, a response without content.
 pub fn empty() -> Answer {
     bodiless(StatusCode::NO_CONTENT)
 }
@@ -128,7 +129,7 @@ fn bodiless(status: StatusCode) -> Answer {
     answer
 }
 
-/// Adds a header whose value is made at run time.
+/// Adds a header with a value from run time.
 pub fn add(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
@@ -144,7 +145,7 @@ pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
         Deny::Crowded => add(add(answer, RETRY_AFTER, "1"), CONNECTION, "close"),
         // A restart takes some seconds.
         Deny::Stopping => add(answer, RETRY_AFTER, "5"),
-        // What is left of such a body must not be read as the next request.
+        // The rest of such a body must not be read as the next request.
         Deny::Slow | Deny::TooLarge | Deny::BrokenOff => add(answer, CONNECTION, "close"),
         _ => answer,
     }

@@ -1,5 +1,5 @@
-//! The same calls as plain HTTP, for scripts and people with `curl`. Differs from MCP in form only:
-//! same Front, same texts, same refusals.
+//! The same calls as plain HTTP, for scripts and people with `curl`. Only the form differs from
+//! MCP: Front, texts and refusals are the same.
 
 use crate::deny::Deny;
 use crate::edge::Edge;
@@ -27,7 +27,7 @@ const KEY_HEADER: &str = "idempotency-key";
 const KEY_NAME: &str = "Idempotency-Key";
 
 impl<F: Front> Edge<F> {
-    /// `GET /v1/tools`: every tool this caller may see, as MCP lists them, on one page.
+    /// `GET /v1/tools`: every tool that this caller may see, as MCP lists them, on one page.
     pub async fn v1_tools(&self, parts: &Parts, seat: &Seat) -> Result<Answer, Deny> {
         require_method(parts, &Method::GET, "GET, HEAD")?;
         require_no_query(parts)?;
@@ -65,7 +65,7 @@ impl<F: Front> Edge<F> {
         let trace = single(&parts.headers, "traceparent")?.and_then(call::trace);
         let bytes = body::read(body, self.settings.body_time).await?;
         let arguments = json::strict(body::unmarked(&bytes))
-            .map_err(|fault| Deny::NotJson(message::bounded(&fault.to_string())))?;
+            .map_err(|error| Deny::NotJson(message::bounded(&error.to_string())))?;
         if !arguments.is_object() {
             return Err(Deny::Params("the body must be the arguments, a JSON object".into()));
         }
@@ -154,7 +154,7 @@ fn cancelling(principal: Principal, call: CallId) -> Submission {
     Submission::Cancel { principal, call }
 }
 
-/// `?open=true` and `?limit=number`, in any order.
+/// Reads `?open=true` and `?limit=number`, in any order.
 fn which(parts: &Parts) -> Result<(bool, u32), Deny> {
     let (mut open, mut limit) = (None, None);
     for member in
@@ -179,7 +179,7 @@ fn which(parts: &Parts) -> Result<(bool, u32), Deny> {
     Ok((open.unwrap_or(false), limit.unwrap_or(CALLS_USUAL)))
 }
 
-/// `?wait=seconds`, in milliseconds.
+/// Reads `?wait=seconds`, and returns milliseconds.
 fn wait(parts: &Parts) -> Result<Option<u64>, Deny> {
     match parts.uri.query() {
         None | Some("") => Ok(None),

@@ -1,6 +1,7 @@
-//! Who may hold a connection. Until it has sent a request with a valid token, a connection counts
-//! against its peer's share, and gives way when others come; so one that only sits there shuts out
-//! no other. Past the limit a few more are taken, for probes alone. Decides nothing about requests.
+//! The seats: the limit of connections, and the choice of the connection that gives way. Until a
+//! connection has sent a request with a valid token, it counts against the share of its peer, and
+//! gives way to new connections, so an idle connection shuts out no other. Past the limit, a few
+//! more seats are for probes alone. Decides nothing about requests.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,29 +10,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// One peer's share of all connections, as a divisor: peers that only sit there fill a part each.
+/// The share of one peer is all connections divided by this. It bounds the connections of a peer
+/// that never authenticates.
 const SHARE: usize = 4;
 
-/// Connections past the limit, for probes: several monitors, each with a few tries at once.
+/// Seats past the limit, for probes: several monitors, each with a few tries at once.
 pub const RESERVE: usize = 32;
 
-/// A connection's place.
+/// The seat of one connection.
 #[derive(Debug)]
 pub struct Seat {
     /// The client's address.
     pub client: IpAddr,
-    /// It came when no other could give way: only probes are answered.
+    /// True if no other connection could give way: only probes are answered.
     pub crowded: bool,
     proven: AtomicBool,
     busy: AtomicUsize,
-    /// When it was last used, by a clock that counts connections and answers.
+    /// The time of the last use, on a clock that counts connections and responses.
     used: AtomicU64,
     asked: AtomicBool,
     leave: Notify,
     seats: Arc<Seats>,
 }
 
-/// All places taken, by number: the oldest comes first.
+/// All taken seats, by number. The oldest is the first.
 #[derive(Debug)]
 pub struct Seats {
     limit: usize,
@@ -39,25 +41,26 @@ pub struct Seats {
     taken: Mutex<BTreeMap<u64, Arc<Seat>>>,
 }
 
-/// A place that is taken until this is dropped.
+/// A seat that is taken until this is dropped.
 #[derive(Debug)]
 pub struct Sitting {
     number: u64,
     seat: Arc<Seat>,
 }
 
-/// A request under way, until this is dropped: its connection does not give way.
+/// A request in progress, until this is dropped. Its connection does not give way.
 #[derive(Debug)]
 pub struct Busy(Arc<Seat>);
 
 impl Seats {
-    /// So many connections at once.
+    /// Creates `limit` seats.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, clock: AtomicU64::new(0), taken: Mutex::default() })
     }
 
-    /// A place for a new connection; another one is asked to leave where there are too many. None
-    /// when the reserve is taken too: then the oldest of the reserve makes room for the next one.
+    /// Takes a seat for a new connection, and asks another connection to leave if all are taken.
+    /// Returns `None` if the reserve is taken too: then the oldest connection of the reserve leaves
+    /// for the next one.
     pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<Sitting> {
         let client = client.to_canonical();
         let mut taken = self.lock();
@@ -76,7 +79,8 @@ impl Seats {
         let number = self.clock.fetch_add(1, SeqCst);
         let seat = Arc::new(Seat {
             client,
-            // One that was asked to leave is gone in a moment; until then this one is answered too.
+            // A connection that was asked to leave goes in a moment. Until then the new connection
+            // is answered too.
             crowded: full && leaver.is_none(),
             proven: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
@@ -89,7 +93,7 @@ impl Seats {
         Some(Sitting { number, seat })
     }
 
-    /// The oldest connection of a peer that holds its whole share unproven.
+    /// The oldest connection of a peer whose unproven connections fill its share.
     fn of_share(&self, taken: &BTreeMap<u64, Arc<Seat>>, client: IpAddr) -> Option<Arc<Seat>> {
         let own = || {
             taken
@@ -117,7 +121,7 @@ fn leaver(taken: &BTreeMap<u64, Arc<Seat>>) -> Option<Arc<Seat>> {
     unproven.or_else(|| idle().min_by_key(|seat| seat.used.load(SeqCst))).cloned()
 }
 
-/// Whom an address stands for: an IPv6 network of 64 bits is one machine's.
+/// The network of an address: 64 bits of an IPv6 address belong to one machine.
 fn network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
@@ -126,17 +130,17 @@ fn network(client: IpAddr) -> IpAddr {
 }
 
 impl Seat {
-    /// A request with a valid token came.
+    /// Records a request with a valid token.
     pub fn prove(&self) {
         self.proven.store(true, SeqCst);
     }
 
-    /// Whether it may be closed at once, whatever it is doing.
+    /// Returns whether the connection may be closed at once, even during a request.
     fn may_be_cut(&self) -> bool {
         !self.proven.load(SeqCst) && !self.asked.load(SeqCst)
     }
 
-    /// Whether it makes room by that for more than a probe.
+    /// Returns whether its end makes room for more than a probe.
     fn gives_way(&self) -> bool {
         self.may_be_cut() && !self.crowded
     }
@@ -146,13 +150,13 @@ impl Seat {
         self.leave.notify_one();
     }
 
-    /// Ends when this connection is asked to leave; true when it may be closed at once.
+    /// Waits until this connection is asked to leave. Returns true if it may be closed at once.
     pub async fn asked_to_leave(&self) -> bool {
         self.leave.notified().await;
         !self.proven.load(SeqCst)
     }
 
-    /// A request begins.
+    /// Records the start of a request.
     pub fn busy(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, SeqCst);
         Busy(Arc::clone(self))

@@ -1,7 +1,7 @@
-//! Listening, connections and the stop. Every connection is bounded in number, head, time and
-//! idleness. A server that drains still accepts, refuses new calls, and ends each connection with
-//! its answer; after the stop those that are idle close, and those that work may finish until the
-//! drain time is over.
+//! The listener, its connections and the stop. Every connection is limited in number, request head,
+//! time and idle time. A server that drains accepts connections, refuses new calls, and closes each
+//! connection after its response. After the stop, idle connections close, and the others may finish
+//! until the drain time is over.
 
 use crate::calls::Calls;
 use crate::edge::Edge;
@@ -26,25 +26,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// After a failed accept (most often: no descriptor is free) trying at once would only spin.
+/// The pause after a failed accept. The usual cause is that no descriptor is free, and an immediate
+/// retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection that is open at the stop may still begin a request: one that was on its
-/// way is answered, not cut.
+/// The time in which an open connection may still begin a request after the stop: a request on its
+/// way is answered, not cut off.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
-/// How the stop went.
+/// The result of the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Drained {
-    /// Every connection and every call came to its end by itself.
+    /// True if every connection and every call ended by itself.
     pub clean: bool,
-    /// Connections that were cut off. Their calls, if any, went on and are in the ledger.
+    /// Connections that were cut off. Their calls go on and are in the ledger.
     pub cut: usize,
 }
 
-/// Serves `front` on `listener` until `stop`, then lets connections end. `calls` may be told to
-/// drain before. Never fails: what goes wrong with one connection ends that connection.
+/// Serves `front` on `listener` until `stop`, then lets connections end. `calls` may drain before.
+/// Never fails: an error of one connection ends that connection.
 pub async fn serve<F: Front>(
     listener: TcpListener,
     front: Arc<F>,
@@ -74,7 +75,7 @@ pub async fn serve<F: Front>(
             }
         }
     }
-    // Clients that connected before the listener closes are answered; the kernel refuses later
+    // Clients that connected before the listener closes are answered. The kernel refuses later
     // ones.
     edge.calls.drain();
     for (stream, client) in waiting(listener) {
@@ -86,7 +87,7 @@ pub async fn serve<F: Front>(
     drop(stopping);
     let drained = tokio::time::timeout(drain_time, async {
         while connections.join_next().await.is_some() {}
-        // Calls whose client is gone: `recv` ends when the last of them dropped its sender.
+        // Calls of clients that are gone: `recv` ends when the last call has dropped its sender.
         let _none = closed.recv().await;
     });
     let clean = drained.await.is_ok();
@@ -95,20 +96,21 @@ pub async fn serve<F: Front>(
     Drained { clean, cut }
 }
 
-/// The next connection.
+/// Returns the next connection.
 async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, client)) => return (stream, client.ip()),
-            Err(fault) => {
-                tracing::warn!(what = "connection", error = %fault, "a connection could not be accepted");
+            Err(error) => {
+                tracing::warn!(what = "connection", %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Connections that the kernel took and this process did not yet. Closes the listener.
+/// Returns the connections that the kernel has accepted and this process has not. Closes the
+/// listener.
 fn waiting(listener: TcpListener) -> Vec<(TcpStream, IpAddr)> {
     let mut taken = Vec::new();
     let Ok(listener) = listener.into_std() else { return taken };
@@ -128,7 +130,7 @@ async fn connection<F: Front>(
     seat: Sitting,
     mut stopped: watch::Receiver<()>,
 ) {
-    // Answers are small and single: waiting to fill a packet only costs time.
+    // Responses are small and single: waiting for a full packet only costs time.
     let _best_effort = stream.set_nodelay(true);
     let verdicts = Verdicts::default();
     let heads = Heads::new(stream, edge.settings.head_time, verdicts.clone());
@@ -145,7 +147,7 @@ async fn connection<F: Front>(
     let mut serving = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
-        // The sender says nothing; it is dropped at the stop.
+        // The sender sends nothing; it is dropped at the stop.
         _ = stopped.changed() => match tokio::time::timeout(LAST_WORD, serving.as_mut()).await {
             Ok(ended) => ended,
             Err(_) => {
@@ -153,7 +155,7 @@ async fn connection<F: Front>(
                 serving.await
             }
         },
-        // Others need its place. One that has proven nothing is cut off.
+        // Others need the seat. An unproven connection is cut off.
         unproven = seat.asked_to_leave() => {
             if unproven {
                 return;
@@ -162,8 +164,8 @@ async fn connection<F: Front>(
             serving.await
         }
     };
-    if let Err(fault) = ended {
-        tracing::debug!(error = %fault, "a connection ended early");
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
     }
     drop(seat);
 }

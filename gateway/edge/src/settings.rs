@@ -1,72 +1,72 @@
-//! What the edge is told at start, and the limits it starts with. Never read from the environment;
-//! no limit has a silent default.
+//! The settings of the edge, and its default limits. Never read from the environment; each limit is
+//! a named constant.
 
 use std::time::Duration;
 
-/// How long a client may take for a request's head, from its first byte; on a new connection from
-/// the beginning.
+/// Time limit of a request head, from its first byte; on a new connection, from the start.
 pub const HEAD_TIME: Duration = Duration::from_secs(30);
 
-/// How long a kept connection may be idle: longer than the pools of common clients keep one (90 s
-/// in Go and in `reqwest`), so that the client closes first and loses no request to our closing.
+/// Longest idle time of a kept connection. It is longer than in the pools of common clients (90 s
+/// in Go and in `reqwest`), so that the client closes first and loses no request.
 pub const IDLE_TIME: Duration = Duration::from_secs(120);
 
-/// So much less is told in `Keep-Alive`: a request that is on its way meanwhile still arrives.
+/// The `Keep-Alive` header announces an idle time that is shorter by this: a request on its way
+/// still arrives.
 pub const KEEP_MARGIN: Duration = Duration::from_secs(10);
 
-/// How long a client may take for a request's body: 256 KiB in ten seconds is 26 KB/s.
+/// Time limit of a request body: 256 KiB in ten seconds are 26 KB/s.
 pub const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// How long a client may leave our answer unread: ten seconds without one accepted byte is a dead
-/// or hostile reader.
+/// Time limit of a write without one accepted byte: after ten seconds the reader is dead or
+/// hostile.
 pub const WRITE_TIME: Duration = Duration::from_secs(10);
 
-/// How long calls may go on after the stop: the longest hold and a little more.
+/// Time limit of calls after the stop: the longest hold and a margin.
 pub const DRAIN_TIME: Duration = Duration::from_secs(50);
 
-/// Connections at once: with a body each they need 256 MiB at the very worst. Some more are taken
-/// for probes.
+/// Most connections at once: with a body each they need at most 256 MiB. Some more are for probes.
 pub const CONNECTIONS: usize = 1_024;
 
-/// Calls at once, held ones included, whether or not their client is still there.
+/// Most calls at once, held calls included, even if their client is gone.
 pub const CALLS: usize = 512;
 
-/// Calls of one caller at once: four callers that use all of theirs fill the rest.
+/// Most calls of one caller at once. Four callers that use all of theirs fill the limit.
 pub const CALLS_EACH: usize = CALLS / 4;
 
-/// Header lines of a request: official clients send fewer than twenty.
+/// Most header lines of a request. Official clients send fewer than twenty.
 pub const HEADERS: usize = 64;
 
-/// Bytes of a request's head: a bearer token, a name and what proxies add.
+/// Most bytes of a request head: a bearer token, a name and the headers of proxies.
 pub const HEAD_BYTES: usize = 16 * 1024;
 
-/// What the edge is told at start.
+/// The settings of the edge at its start.
 #[derive(Debug, Clone)]
 pub struct EdgeSettings {
-    /// Hosts it answers for besides loopback, `name` (any port) or `name:port`.
+    /// Hosts besides loopback, as `name` (any port) or `name:port`.
     pub hosts: Vec<String>,
-    /// Origins of pages that may call it besides loopback ones, exactly as browsers send them: `https://agents.example.com`.
+    /// Origins of pages that may call the server besides loopback ones, exactly as browsers send
+    /// them: `https://agents.example.com`.
     pub origins: Vec<String>,
-    /// How long a client may take for a request's head.
+    /// Time limit of a request head.
     pub head_time: Duration,
-    /// How long a kept connection may be idle.
+    /// Longest idle time of a kept connection.
     pub idle_time: Duration,
-    /// How long a client may take for a request's body.
+    /// Time limit of a request body.
     pub body_time: Duration,
-    /// How long a client may leave an answer unread.
+    /// Time limit of a write without progress.
     pub write_time: Duration,
-    /// How long calls may go on after the stop.
+    /// Time limit of calls after the stop.
     pub drain_time: Duration,
-    /// Connections at once; with more, others give way.
+    /// Most connections at once. With more, others give way.
     pub connections: usize,
-    /// Calls at once, as [`crate::Calls`] is made with; more are refused as busy.
+    /// Most calls at once, for [`crate::Calls`]. Further calls are refused as busy.
     pub calls: usize,
-    /// Calls of one caller at once.
+    /// Most calls of one caller at once.
     pub calls_each: usize,
 }
 
 impl EdgeSettings {
-    /// Settings with the limits above, for loopback clients only.
+    /// The limits above, for clients on loopback only.
     pub fn local() -> Self {
         Self {
             hosts: Vec::new(),

@@ -1,7 +1,6 @@
-//! How much of the gateway one caller may use at once. Listing tools is work for the processor, so
-//! a caller's lists wait for each other; its calls mostly wait for people, so they are only
-//! counted. Holds names of authenticated callers alone, so their number is bounded by
-//! `agents.toml`.
+//! The share of one caller. A list of tools costs processor time, so the lists of a caller wait for
+//! each other. Calls mostly wait for people, so they are only counted. Holds names of authenticated
+//! callers alone; `agents.toml` bounds their number.
 
 use crate::deny::Deny;
 use cofferdam_core::model::caller::Principal;
@@ -10,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Lists of one caller that are made at once: of two cores, one is left for others.
+/// Most lists of one caller that are computed at once: of two cores, one is free for others.
 pub const LISTING: usize = 1;
 
-/// Lists of one caller at once, waiting ones included: a fleet of clients with one token that all
-/// start at once is served, one after the other.
+/// Most lists of one caller at once, waiting lists included. Many clients with one token that start
+/// at once are served one after the other.
 pub const LISTS: usize = 32;
 
 /// Shares by caller.
@@ -24,7 +23,7 @@ pub struct Shares {
     of: Mutex<BTreeMap<String, Arc<Share>>>,
 }
 
-/// What one caller uses.
+/// The use of one caller.
 #[derive(Debug)]
 struct Share {
     listing: Arc<Semaphore>,
@@ -32,7 +31,7 @@ struct Share {
     calls: AtomicUsize,
 }
 
-/// One of a caller's share, until this is dropped.
+/// A part of a caller's share, until this is dropped.
 #[derive(Debug)]
 pub struct Used {
     share: Arc<Share>,
@@ -47,12 +46,12 @@ enum Kind {
 }
 
 impl Shares {
-    /// So many calls at once for one caller.
+    /// Allows `calls` calls at once for each caller.
     pub fn new(calls: usize) -> Self {
         Self { calls, of: Mutex::default() }
     }
 
-    /// A list for this caller; waits for its other lists.
+    /// Takes a part for a list of this caller, and waits for its other lists.
     pub async fn list(&self, principal: &Principal) -> Result<Used, Deny> {
         let mut used = self.counted(principal, Kind::List, LISTS)?;
         // The semaphore is never closed.
@@ -60,7 +59,7 @@ impl Shares {
         Ok(used)
     }
 
-    /// A call of this caller.
+    /// Takes a part for a call of this caller.
     pub fn call(&self, principal: &Principal) -> Result<Used, Deny> {
         self.counted(principal, Kind::Call, self.calls)
     }
@@ -77,7 +76,7 @@ impl Shares {
         let share = Arc::clone(of.entry(principal.name.clone()).or_insert_with(new));
         drop(of);
         let used = Used { share, kind, _listing: None };
-        // Counted first, so that two at once cannot both be the last.
+        // The count comes first, so that two callers at once cannot both be the last.
         if used.count().fetch_add(1, SeqCst) < most {
             Ok(used)
         } else {

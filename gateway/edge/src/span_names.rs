@@ -25,16 +25,16 @@ pub fn http_span(method: &str, route: &str) -> Span {
     )
 }
 
-/// What is known of one MCP request (or its plain-HTTP twin) when its span opens.
+/// The facts of one MCP request, or of the same request over plain HTTP, at the start of its span.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// `tools/call`.
+    /// The JSON-RPC method, such as `tools/call`.
     pub method: &'a str,
-    /// Tool, where there is one.
+    /// The tool, if the request names one.
     pub tool: Option<&'a str>,
-    /// Revision; none for plain HTTP.
+    /// The MCP revision; `None` for plain HTTP.
     pub version: Option<&'a str>,
-    /// The request's id as text; none for plain HTTP.
+    /// The request's id as text; `None` for plain HTTP.
     pub id: Option<&'a str>,
     /// The client's trace context.
     pub trace: Option<&'a TraceParent>,
@@ -61,7 +61,7 @@ pub fn call_span(call: Call<'_>) -> Span {
     )
 }
 
-/// Writes a refusal's code on a call's span.
+/// Records the code of a refusal in the span of a call.
 pub fn record_refusal(span: &Span, deny: Option<&Deny>) {
     let Some(deny) = deny else { return };
     let code = deny.row().code.to_string();

@@ -1,6 +1,6 @@
-//! The one place that hands the Front something that may change the world. A call that was started
-//! is never cancelled by its client going away: it runs in its own task, and its proof is in the
-//! ledger whether or not anybody reads the answer.
+//! Submission: the one place that passes a request which may change the infrastructure to the
+//! Front. A client that goes away never cancels its call: the call runs in its own task, and its
+//! proof is in the ledger even if the response is lost.
 
 use crate::deny::Deny;
 use crate::edge::Edge;
@@ -15,40 +15,40 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{Instrument as _, Span};
 
-/// Beyond the longest hold: time for planning, preview and policy. With it, an answer still comes
+/// Time beyond the longest hold, for planning, preview and policy. With it, a response still comes
 /// before clients give up at 60 s.
 const MARGIN: Duration = Duration::from_secs(12);
 
-/// What a client may ask of the Front besides lists.
+/// A request to the Front, other than a list.
 #[derive(Debug)]
 pub enum Submission {
     /// A tool call.
     Call(FrontCall),
-    /// The same, only shown.
+    /// A preview of a tool call.
     Preview(FrontCall),
-    /// A job of the caller's own.
+    /// A question about a job of the caller.
     Job {
-        /// Whose.
+        /// The caller, who owns the job.
         principal: Principal,
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// Held so long, in milliseconds.
+        /// The longest hold of the response, in milliseconds.
         wait_ms: u64,
     },
-    /// The caller's own calls.
+    /// A list of the caller's own calls.
     Calls {
-        /// Whose.
+        /// The caller, who owns the calls.
         principal: Principal,
-        /// Only those without an outcome.
+        /// True for calls without an outcome only.
         open: bool,
-        /// At most so many.
+        /// The most calls in the list.
         limit: u32,
     },
-    /// Withdraws one.
+    /// A withdrawal of a call.
     Cancel {
-        /// Whose.
+        /// The caller, who owns the call.
         principal: Principal,
-        /// Which.
+        /// The id of the call.
         call: CallId,
     },
 }
@@ -64,17 +64,17 @@ impl Submission {
     }
 }
 
-/// A call under way. Dropping it ends the wait and not the call.
+/// A call in progress. Dropping it ends the wait and not the call.
 pub type Held = Pin<Box<dyn Future<Output = Result<Reply, Deny>> + Send>>;
 
 impl<F: Front> Edge<F> {
-    /// Asks, and waits for the reply.
+    /// Submits a request and waits for the reply.
     pub async fn submit(&self, ask: Submission, span: Span) -> Result<Reply, Deny> {
         self.begin(ask, span, Box::new(no_progress))?.await
     }
 
-    /// Asks, in a task of its own; at most `calls` of them at once, and of one caller its share,
-    /// abandoned ones included. `progress` ends with the call.
+    /// Submits a request in a task of its own, within the limit of all calls and the share of the
+    /// caller. Abandoned calls count until they end. The call drops `progress` at its end.
     pub fn begin(
         &self,
         ask: Submission,

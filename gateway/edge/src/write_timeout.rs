@@ -1,6 +1,6 @@
-//! A socket that gives up on a reader who takes nothing. Hyper bounds how long a request takes to
-//! arrive, not how long an answer waits to be read; without this, clients that never read would
-//! hold their connections for good.
+//! A socket that closes if its reader takes nothing. Hyper limits the time of a request, but not
+//! the time of an unread response; without this, clients that never read would keep their
+//! connections for ever.
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::future::Future as _;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
-/// An I/O object whose writes may wait at most so long without progress.
+/// An I/O object whose writes fail after a time without progress.
 #[derive(Debug)]
 pub struct WriteTimeout<I> {
     inner: I,
@@ -19,7 +19,7 @@ pub struct WriteTimeout<I> {
 }
 
 impl<I> WriteTimeout<I> {
-    /// Wraps one.
+    /// Wraps an I/O object. A write without progress fails after `time`.
     pub fn new(inner: I, time: Duration) -> Self {
         Self { inner, time, waiting: None }
     }

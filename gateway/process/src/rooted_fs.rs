@@ -138,8 +138,8 @@ impl Root {
                 regular(&old)?;
                 Some(Mode::from_raw_mode(fstat(&old)?.st_mode & 0o777))
             }
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
-            Err(fault) => return Err(fault),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
         };
         let temporary = Path::new(".").join(format!(".{}.{suffix}", name.to_string_lossy()));
         let mode = old_mode.unwrap_or(Mode::from_raw_mode(0o644));

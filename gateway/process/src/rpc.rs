@@ -54,7 +54,7 @@ struct Answer<A> {
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     ok: Option<A>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    fault: Option<RoleError>,
+    error: Option<RoleError>,
 }
 
 fn none<A>() -> Option<A> {
@@ -114,8 +114,8 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
         let waiting: Waiting<A> = Waiting::default();
         let (answers, broken) = (Arc::clone(&waiting), self.broken.clone());
         let reader = tokio::spawn(async move {
-            if let Err(fault) = hear(&mut source, &answers).await {
-                broken.send_replace(Some(fault.to_string()));
+            if let Err(error) = hear(&mut source, &answers).await {
+                broken.send_replace(Some(error.to_string()));
             }
         });
         let under_way = Arc::clone(&waiting);
@@ -156,7 +156,7 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
     pub async fn call(&self, ask: &Q) -> Result<A, RoleError> {
         let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let header = serde_json::to_vec(&Ask { id, ask })
-            .map_err(|fault| RoleError::Unavailable(fault.to_string()))?;
+            .map_err(|error| RoleError::Unavailable(error.to_string()))?;
         let frame = Frame::of(header);
         frame.check().map_err(|large| too_large("the request", large))?;
         let lost = || {
@@ -211,14 +211,14 @@ async fn hear<A: DeserializeOwned>(
 ) -> io::Result<()> {
     while let Some(frame) = next(source).await? {
         let (id, result) = match serde_json::from_slice::<Answer<A>>(&frame.header) {
-            Ok(Answer { id, ok: Some(ok), fault: None }) => (id, Ok(ok)),
-            Ok(Answer { id, fault: Some(fault), .. }) => (id, Err(fault)),
-            Ok(Answer { id, ok: None, fault: None }) => {
+            Ok(Answer { id, ok: Some(ok), error: None }) => (id, Ok(ok)),
+            Ok(Answer { id, error: Some(error), .. }) => (id, Err(error)),
+            Ok(Answer { id, ok: None, error: None }) => {
                 (id, Err(RoleError::Unavailable("an empty answer".to_owned())))
             }
-            Err(fault) => (
-                addressed(&frame, &fault)?,
-                Err(RoleError::Unavailable(format!("the answer cannot be read: {fault}"))),
+            Err(error) => (
+                addressed(&frame, &error)?,
+                Err(RoleError::Unavailable(format!("the answer cannot be read: {error}"))),
             ),
         };
         let asker = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
@@ -232,18 +232,18 @@ async fn hear<A: DeserializeOwned>(
 /// Returns the next message, or `None` if the other side is gone, even in the middle of a message.
 async fn next(source: &mut OwnedReadHalf) -> io::Result<Option<Frame>> {
     match frame::read_async(source).await {
-        Err(fault) if fault.kind() != io::ErrorKind::InvalidData => Ok(None),
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => Ok(None),
         read => read,
     }
 }
 
 /// Returns the id of a message whose other content cannot be read.
-fn addressed(frame: &Frame, fault: &serde_json::Error) -> io::Result<u64> {
+fn addressed(frame: &Frame, error: &serde_json::Error) -> io::Result<u64> {
     let addressed: Result<Addressed, _> = serde_json::from_slice(&frame.header);
     let unclear = |_| {
         io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("a message that names no request: {fault}"),
+            format!("a message that names no request: {error}"),
         )
     };
     addressed.map(|addressed| addressed.id).map_err(unclear)
@@ -263,18 +263,18 @@ async fn pump(mut sink: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Frame>) {
 
 /// Encodes a response, or an error in its place if the response cannot be sent.
 fn answered<A: Serialize>(id: u64, result: Result<A, RoleError>) -> Option<Frame> {
-    let (ok, fault) = match result {
+    let (ok, error) = match result {
         Ok(ok) => (Some(ok), None),
-        Err(fault) => (None, Some(fault)),
+        Err(error) => (None, Some(error)),
     };
-    let fault = match serde_json::to_vec(&Answer { id, ok, fault }).map(Frame::of) {
+    let error = match serde_json::to_vec(&Answer { id, ok, error }).map(Frame::of) {
         Ok(frame) => match frame.check() {
             Ok(()) => return Some(frame),
             Err(large) => too_large("the answer", large),
         },
-        Err(fault) => RoleError::Unavailable(format!("the answer cannot be written: {fault}")),
+        Err(error) => RoleError::Unavailable(format!("the answer cannot be written: {error}")),
     };
-    serde_json::to_vec(&Answer { id, ok: None::<()>, fault: Some(fault) }).ok().map(Frame::of)
+    serde_json::to_vec(&Answer { id, ok: None::<()>, error: Some(error) }).ok().map(Frame::of)
 }
 
 /// Handles the requests of the other side until it is gone, each in a task of its own. Requests in
@@ -318,9 +318,9 @@ where
                 under_way
                     .spawn(async move { send(&frames, answered(id, work.await), place).await });
             }
-            Err(fault) => {
-                let id = addressed(&frame, &fault)?;
-                let refused = RoleError::Refused(format!("the request cannot be read: {fault}"));
+            Err(error) => {
+                let id = addressed(&frame, &error)?;
+                let refused = RoleError::Refused(format!("the request cannot be read: {error}"));
                 under_way.spawn(async move {
                     send(&frames, answered::<()>(id, Err(refused)), place).await
                 });

@@ -44,7 +44,7 @@ mod tests {
             fs::write(&path, &text).unwrap();
             match read(&path) {
                 Ok(key) => assert!(expect && key == [7; 32]),
-                Err(fault) => assert!(!expect && !fault.to_string().contains(&text), "{fault}"),
+                Err(error) => assert!(!expect && !error.to_string().contains(&text), "{error}"),
             }
         }
     }

@@ -62,7 +62,7 @@ impl Tether {
                 ready = self.socket.readable() => {
                     ready?;
                     match self.socket.try_io(Interest::READABLE, || control::heard(&self.socket)) {
-                        Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         heard => return heard,
                     }
                 }
@@ -71,7 +71,7 @@ impl Tether {
                     let Some(first) = self.waiting.front() else { continue };
                     match self.socket.try_io(Interest::WRITABLE, || send(&self.socket, first)) {
                         Ok(()) => drop(self.waiting.pop_front()),
-                        Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         // The role closed its end; its earlier reports can still be read.
                         Err(_) => self.waiting.clear(),
                     }

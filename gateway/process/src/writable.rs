@@ -21,19 +21,19 @@ const ENTRIES: usize = 20_000;
 
 /// Describes an error for a person. `what` continues the sentence after the path (`cannot be
 /// replaced`).
-pub fn obstacle(path: &Path, what: &str, fault: &io::Error) -> Obstacle {
-    Obstacle::new(format!("`{}` {what}: {fault}", path.display()), remedy(fault))
+pub fn obstacle(path: &Path, what: &str, error: &io::Error) -> Obstacle {
+    Obstacle::new(format!("`{}` {what}: {error}", path.display()), remedy(error))
 }
 
 /// Describes a path that cannot be read, for a person.
-pub fn unreadable(path: &Path, fault: &io::Error) -> Obstacle {
-    Obstacle::new(format!("`{}` cannot be read: {fault}", path.display()), remedy_of_reading(fault))
+pub fn unreadable(path: &Path, error: &io::Error) -> Obstacle {
+    Obstacle::new(format!("`{}` cannot be read: {error}", path.display()), remedy_of_reading(error))
 }
 
 /// The remedy for an error of the file system.
-pub fn remedy(fault: &io::Error) -> String {
+pub fn remedy(error: &io::Error) -> String {
     let user = rustix::process::geteuid().as_raw();
-    match fault.raw_os_error().map(Errno::from_raw_os_error) {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::ROFS) => "its file system is mounted read-only; mount it writable".to_owned(),
         Some(Errno::NOSPC | Errno::DQUOT) => "free some space there".to_owned(),
         Some(Errno::ACCESS) => {
@@ -57,21 +57,21 @@ pub fn remedy(fault: &io::Error) -> String {
 }
 
 /// The remedy for an error of reading, which needs another right.
-pub fn remedy_of_reading(fault: &io::Error) -> String {
+pub fn remedy_of_reading(error: &io::Error) -> String {
     let user = rustix::process::geteuid().as_raw();
-    match fault.raw_os_error().map(Errno::from_raw_os_error) {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::ACCESS | Errno::PERM) => {
             format!("give user {user}, who runs Cofferdam, the right to read it")
         }
         Some(Errno::UCLEAN | Errno::BADMSG) => remedy(&Errno::IO.into()),
-        _ => remedy(fault),
+        _ => remedy(error),
     }
 }
 
 /// Checks that this process could replace or remove a regular file beneath a root. Paths in the
 /// result are relative to the root, as given.
 pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
-    let fail = |fault: io::Error| obstacle(path, "cannot be replaced", &fault);
+    let fail = |error: io::Error| obstacle(path, "cannot be replaced", &error);
     let (parent, name) = split(path).map_err(fail)?;
     let folder = root.folder(parent).map_err(fail)?;
     let own = look(&folder, Path::new(".")).map_err(fail)?;
@@ -86,8 +86,8 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     let seen = match look(&folder, Path::new(name)) {
         Ok(seen) => seen,
         // A missing file is no obstacle.
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(fault) => return Err(fail(fault)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(fail(error)),
     };
     let path = path.display();
     let marked = |mark: &str, letter: char| {
@@ -110,9 +110,9 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
         );
         Err(Obstacle::new(cause, "unmount it, or mount its folder instead"))
     } else if sticky && user != 0 && ![seen.stx_uid, own.stx_uid].contains(&user) {
-        let fault = io::Error::from(Errno::PERM);
+        let error = io::Error::from(Errno::PERM);
         let cause = format!(
-            "`{path}` cannot be replaced: {fault}: {place} is sticky and the file is user {}'s",
+            "`{path}` cannot be replaced: {error}: {place} is sticky and the file is user {}'s",
             seen.stx_uid
         );
         Err(Obstacle::new(cause, format!("give the file to user {user}, who runs Cofferdam")))
@@ -126,10 +126,10 @@ const STICKY: u32 = 0o1000;
 
 /// Checks that this process could create files in a folder; for `doctor` and for starts.
 pub fn folder(path: &Path) -> Result<(), Obstacle> {
-    let fail = |fault: io::Error| obstacle(path, "cannot be written", &fault);
+    let fail = |error: io::Error| obstacle(path, "cannot be written", &error);
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let folder =
-        openat(rustix::fs::CWD, path, flags, Mode::empty()).map_err(|fault| fail(fault.into()))?;
+        openat(rustix::fs::CWD, path, flags, Mode::empty()).map_err(|error| fail(error.into()))?;
     let own = look(&folder, Path::new(".")).map_err(fail)?;
     check_folder(&folder, &own, &format!("`{}`", path.display()))
         .map_err(|(cause, remedy)| Obstacle::new(cause, remedy))
@@ -148,7 +148,7 @@ pub fn tree(path: &Path, most: usize) -> Vec<Obstacle> {
             let mut left = ENTRIES;
             walk(&root, Path::new(""), 0, (most, &mut left), &mut found);
         }
-        Err(fault) => found.push(obstacle(path, "cannot be opened", &fault)),
+        Err(error) => found.push(obstacle(path, "cannot be opened", &error)),
     }
     found.truncate(most);
     found
@@ -163,7 +163,7 @@ fn walk(
 ) {
     let entries = match root.entries(place) {
         Ok(entries) => entries,
-        Err(fault) => return found.push(obstacle(place, "cannot be read", &fault)),
+        Err(error) => return found.push(obstacle(place, "cannot be read", &error)),
     };
     for entry in entries {
         *left = left.saturating_sub(1);
@@ -199,9 +199,9 @@ fn check_folder(folder: &OwnedFd, own: &Statx, place: &str) -> Result<(), (Strin
             return Err((cause, format!("run `chattr -{letter}` on that folder")));
         }
     }
-    accessat(folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()).map_err(|fault| {
-        let fault = io::Error::from(fault);
-        (format!("{place} cannot be written: {fault}"), remedy(&fault))
+    accessat(folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()).map_err(|error| {
+        let error = io::Error::from(error);
+        (format!("{place} cannot be written: {error}"), remedy(&error))
     })
 }
 

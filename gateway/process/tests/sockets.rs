@@ -34,8 +34,8 @@ fn child() {
     })
     .unwrap();
     let mut said = Vec::new();
-    let mut say = |what: &str, fault: Option<std::io::Error>| {
-        said.push(format!("{what} {:?}", fault.and_then(|fault| fault.raw_os_error())))
+    let mut say = |what: &str, error: Option<std::io::Error>| {
+        said.push(format!("{what} {:?}", error.and_then(|error| error.raw_os_error())))
     };
     say("connect", UnixStream::connect(&path).err());
     say("listen", UnixListener::bind(format!("{path}.2")).err());
@@ -76,7 +76,7 @@ fn child() {
         .env_remove(ROLE)
         .env("SOCKETS_GRANDCHILD", &path)
         .output();
-    say("start", nested.as_ref().err().map(|fault| std::io::Error::from(fault.kind())));
+    say("start", nested.as_ref().err().map(|error| std::io::Error::from(error.kind())));
     let nested = String::from_utf8(nested.unwrap().stdout).unwrap();
     said.push(nested.lines().find_map(|line| line.split_once("inherited: ")).unwrap().1.to_owned());
     given.write_all(said.join("\n").as_bytes()).unwrap();
@@ -89,7 +89,7 @@ fn grandchild() {
     let Ok(path) = std::env::var("SOCKETS_GRANDCHILD") else { return };
     println!(
         "\ninherited: connect {:?}",
-        UnixStream::connect(path).err().and_then(|fault| fault.raw_os_error())
+        UnixStream::connect(path).err().and_then(|error| error.raw_os_error())
     );
 }
 
@@ -141,9 +141,9 @@ fn check(role: &str, expect: &[(&str, Option<i32>)]) {
         String::from_utf8_lossy(&output.stderr)
     );
     let rows = CALLS.map(|call| {
-        let fault =
-            expect.iter().find(|(name, _)| *name == call).map_or(Some(1), |(_, fault)| *fault);
-        format!("{call} {fault:?}")
+        let error =
+            expect.iter().find(|(name, _)| *name == call).map_or(Some(1), |(_, error)| *error);
+        format!("{call} {error:?}")
     });
     assert_eq!(said, rows.join("\n"), "{role}");
 }
@@ -186,7 +186,7 @@ fn connects_to_one_port() {
         ..Default::default()
     })
     .unwrap();
-    let code = |fault: std::io::Error| fault.raw_os_error();
+    let code = |error: std::io::Error| error.raw_os_error();
     assert_eq!(TcpStream::connect(("127.0.0.1", allowed)).map(drop).map_err(code), Ok(()));
     assert_eq!(TcpStream::connect(("127.0.0.1", other)).map(drop).map_err(code), Err(Some(13)));
     assert_eq!(TcpListener::bind("127.0.0.1:0").map(drop).map_err(code), Err(Some(13)));

@@ -1,9 +1,8 @@
-//! What a fresh sandbox costs against a reused one, and which arrangement of engines two threads
-//! want. `cargo bench -p cofferdam-sandbox`.
-//!
-//! `COFFERDAM_COMPONENTS` names a folder with `deployment_scale.wasm`, `COFFERDAM_POLICY` one that
-//! `scripts/build-policy` made of `policies/example`; without them the smallest guests of the tests
-//! stand in, which shows the sandbox alone.
+//! The cost of a fresh sandbox against a reused one, and the best arrangement of engines for two
+//! threads. `cargo bench -p cofferdam-sandbox`.
+//! `COFFERDAM_COMPONENTS` names a folder with `deployment_scale.wasm`, and `COFFERDAM_POLICY` a
+//! folder that `scripts/build-policy` made of `policies/example`. Without them the bench uses the
+//! smallest guests of the tests, which show the sandbox alone.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +26,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store};
 
-/// Arguments that `deployment_scale` plans from; the small guest does not read them.
+/// Arguments that `deployment_scale` plans from. The small guest does not read them.
 const ARGUMENTS: &str = r#"{"name":"web","namespace":"team-a","replicas":3}"#;
 
 fn given(variable: &str, file: &str) -> Option<Vec<u8>> {
@@ -57,8 +56,7 @@ fn tools(c: &mut Criterion) {
     group.bench_function("fresh sandbox and plan", |bench| {
         bench.iter(|| black_box(fresh.plan(ARGUMENTS).unwrap()))
     });
-    // Its values stay as the engine lifts them; the conversion to the core's types is in the fresh
-    // call only.
+    // Values stay as the engine lifts them. Only the fresh call converts them to types of the core.
     let reused_engine = engine(GuestKind::Tool).unwrap();
     ticker.add(&reused_engine);
     group.bench_function("reused instance, not isolated", |bench| {
@@ -72,8 +70,8 @@ fn tools(c: &mut Criterion) {
             let plan = instance.get_func(&mut store, plan).unwrap();
             (store, plan)
         };
-        // A guest never frees, so an instance lasts for some calls only; starting it again is not
-        // measured.
+        // A guest never frees memory, so an instance lasts for some calls only. Its new start is
+        // not measured.
         bench.iter_custom(|times| {
             let mut spent = Duration::ZERO;
             let mut left = times;
@@ -129,7 +127,7 @@ fn tools(c: &mut Criterion) {
 
 fn policies(c: &mut Criterion) {
     let read = |file| given("COFFERDAM_POLICY", file);
-    // A hand-made policy is no measure of a real one, and has no way to be used twice.
+    // A hand-made policy does not measure a real one, and cannot be used twice.
     let Some(wasm) = read("policy.wasm") else {
         println!("policy: skipped; COFFERDAM_POLICY names the folder of a built policy");
         return;

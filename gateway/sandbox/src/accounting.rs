@@ -1,26 +1,26 @@
-//! One guest's account: what it may use and what it used. A store is made for one call and dropped
-//! after it, whatever happened.
+//! The account of one guest: its limits and its use. A store is made for one call and dropped after
+//! it, whatever happens.
 
 use crate::error::{Code, SandboxError};
 use crate::limit;
 use crate::ticker::Alive;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 
-/// What one guest may use, and what it has used. Totals, not per memory: twelve memories are no way
-/// around a limit of one.
+/// The limits of one guest, and its use. The limits are totals: twelve memories together get no
+/// more than one.
 #[derive(Debug)]
 pub(crate) struct Account {
     memory: usize,
     memory_limit: usize,
     elements: usize,
-    /// A growth was refused; what the guest made of it decides whether the call fails.
+    /// True if a growth was refused. The reaction of the guest decides whether the call fails.
     pub(crate) refused: bool,
-    /// Ticks it may spend.
+    /// Most ticks of guest time.
     pub(crate) ticks: u32,
     spent: u32,
-    /// What a policy printed, where its test asks for it; `None` throws it away.
+    /// The output of a policy, if its test asks for it. `None` discards it.
     pub(crate) printed: Option<Vec<String>>,
-    /// Its time is counted as long as this is there.
+    /// The ticker counts guest time while this exists.
     _alive: Alive,
 }
 
@@ -38,24 +38,24 @@ impl Account {
         }
     }
 
-    /// The same; what it prints is kept where `keep` says so.
+    /// Creates an account that keeps the printed output if `keep` is true.
     pub(crate) fn printing(memory_limit: usize, ticks: u32, keep: bool) -> Self {
         let mut account = Self::new(memory_limit, ticks);
         account.printed = keep.then(Vec::new);
         account
     }
 
-    /// Bytes of memory it may have.
+    /// Most bytes of memory.
     pub(crate) fn memory_limit(&self) -> usize {
         self.memory_limit
     }
 
-    /// Bytes of memory it has.
+    /// Bytes of memory in use.
     pub(crate) fn memory_used(&self) -> usize {
         self.memory
     }
 
-    /// The time of another call; memory stays counted.
+    /// Gives the time of another call. Memory in use stays counted.
     pub(crate) fn renew(&mut self) {
         self.spent = 0;
         self.refused = false;
@@ -87,8 +87,8 @@ impl ResourceLimiter for Account {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // A growth beyond the memory's own maximum fails without us; counting it would let a guest
-        // spend its account on nothing.
+        // A growth beyond the memory's own maximum fails anyway. Counting it would let a guest use
+        // up its account for nothing.
         if maximum.is_some_and(|maximum| desired > maximum) {
             self.refused |= maximum.is_some_and(|maximum| maximum >= self.memory_limit);
             return Ok(false);
@@ -126,7 +126,7 @@ impl ResourceLimiter for Account {
     }
 }
 
-/// What holds an account.
+/// A value that has an account.
 pub(crate) trait Accounted: Send + 'static {
     fn account(&mut self) -> &mut Account;
 }
@@ -137,12 +137,11 @@ impl Accounted for Account {
     }
 }
 
-/// A fresh store with every limit set. The time runs from here, so that it covers instantiation and
-/// a module's start function.
-///
-/// A guest runs on a thread of its own, so it need not yield at a tick; it is only asked whether
-/// its ticks are spent. What a thread did not notice it did not spend: time in the host, or waiting
-/// for the processor, counts one tick at most.
+/// Creates a store with every limit. The time starts here, so that it includes instantiation and
+/// the start function of a module.
+/// A guest runs on a thread of its own, so it need not yield at a tick; each tick only checks the
+/// account. A thread is not charged for ticks that it did not see: time in the host, or time
+/// without a processor, costs one tick at most.
 pub(crate) fn store<T: Accounted>(engine: &Engine, data: T, handles: usize) -> Store<T> {
     let mut store = Store::new(engine, data);
     store.limiter(|data| data.account());

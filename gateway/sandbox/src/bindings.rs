@@ -1,5 +1,5 @@
-//! The generated types of both worlds. Private: everything that leaves this crate is the core's own
-//! type (`convert/`).
+//! The generated types of both worlds. Private: every value that leaves this crate has a type of
+//! the core (`convert/`).
 
 pub(crate) mod tool {
     wasmtime::component::bindgen!({ path: "../../wit/tool.wit", world: "tool-world" });

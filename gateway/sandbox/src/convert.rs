@@ -1,6 +1,6 @@
-//! A guest's words to the core's types. Everything a guest returns is foreign input: each size and
-//! form that the WIT names is checked here, and refused beyond it, never cut. What a plan may
-//! contain is not judged here.
+//! Conversion of a guest's values to types of the core. Every value of a guest is untrusted input:
+//! each size and form that the WIT names is checked, and a larger value is refused, never cut. The
+//! content of a plan is judged in the core.
 
 mod definition;
 mod draft;
@@ -13,12 +13,12 @@ pub(crate) use text::note;
 use crate::error::{Code, SandboxError};
 use std::fmt::Display;
 
-/// A fault in what a guest said; `place` is where, such as ``grant 2: `kind` ``.
+/// An error in a value of a guest. `place` names the value, such as ``grant 2: `kind` ``.
 fn bad(place: impl Display, what: impl Display) -> SandboxError {
     SandboxError::new(Code::Malformed, format!("{place}: {what}"))
 }
 
-/// More than the WIT allows.
+/// A value exceeds the limit of the WIT.
 fn over(place: impl Display, what: impl Display) -> SandboxError {
     SandboxError::new(Code::Output, format!("{place}: {what}"))
 }

@@ -1,9 +1,8 @@
-//! How guests are compiled and run: one configuration per kind of guest. Never runs anything
-//! itself; `ticker.rs` counts their time.
-//!
-//! Tools get a pooled engine per worker thread: a fresh sandbox then costs no system call, and
-//! threads share no reference count. Executors and policies get engines that allocate on demand, as
-//! do commands: they run rarely, or bring a memory that a pool cannot hold.
+//! The engines that compile and run guests: one configuration for each kind of guest. Runs nothing
+//! itself; `ticker.rs` counts guest time.
+//! Tools get an engine with a pool on each worker thread: a fresh sandbox then costs no system
+//! call, and threads share no reference count. Executors, policies and Wasm commands get engines
+//! that allocate on demand: they run rarely, or have a memory that does not fit a pool.
 
 use crate::error::{Code, SandboxError};
 use crate::limit;
@@ -15,50 +14,52 @@ use wasmtime::{
     Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
 };
 
-/// Wasmtime's version, as pinned in the workspace. Held against the lock file by a test.
+/// The version of Wasmtime, as pinned in the workspace. A test compares it with the lock file.
 pub const WASMTIME: &str = "48.0.8";
 
-/// Guests alive at one time in one engine: a worker thread runs one call at a time, and drops it
-/// before the next.
+/// Guests alive at one time in one engine: a worker thread runs one call at a time, and drops its
+/// guest before the next.
 const SLOTS: u32 = 1;
 
-/// An engine for one kind of guest.
+/// Creates an engine for one kind of guest.
 pub fn engine(kind: GuestKind) -> Result<Engine, SandboxError> {
     shared(kind, SLOTS)
 }
 
-/// An engine in which `threads` guests may be alive at one time. The gateway uses one engine per
-/// thread instead, which the benchmark beside this crate justifies.
+/// Creates an engine for `threads` guests alive at one time. The gateway uses one engine for each
+/// thread instead; the benchmark of this crate shows why.
 pub fn shared(kind: GuestKind, threads: u32) -> Result<Engine, SandboxError> {
-    Engine::new(&config(kind, threads)).map_err(|fault| {
-        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}"))
+    Engine::new(&config(kind, threads)).map_err(|error| {
+        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {error:#}"))
     })
 }
 
-/// An engine for trials of policies: it counts instructions, which are the same on every machine.
+/// Creates an engine for trials of policies. It counts instructions, which are the same on every
+/// machine.
 pub(crate) fn counting() -> Result<Engine, SandboxError> {
     let mut config = config(GuestKind::Policy, SLOTS);
     config.consume_fuel(true);
-    Engine::new(&config).map_err(|fault| {
-        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}"))
+    Engine::new(&config).map_err(|error| {
+        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {error:#}"))
     })
 }
 
-/// An engine that compiles for [`engine`] of the same kind without reserving its pool: the machine
-/// code is the same, a test holds it so.
+/// Creates an engine that compiles for [`engine`] of the same kind without reserving its pool. The
+/// machine code is the same; a test checks this.
 pub(crate) fn compiler(kind: GuestKind) -> Result<Engine, SandboxError> {
     let mut config = config(kind, SLOTS);
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    Engine::new(&config).map_err(|fault| {
-        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}"))
+    Engine::new(&config).map_err(|error| {
+        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {error:#}"))
     })
 }
 
-/// What artefacts are good for: version, kind, and a hash over everything that shapes machine code
-/// (settings, features, this processor). Part of an artefact's MAC.
+/// The description of the engines that an artefact is valid for: version, kind, and a hash over all
+/// that shapes machine code (settings, features, this processor). The MAC of an artefact includes
+/// it.
 pub fn description(engine: &Engine, kind: GuestKind) -> String {
-    // Keyed with zeros, so the same everywhere; it only has to differ when the engine would, the
-    // MAC around it is what cannot be forged.
+    // The key is zero, so the hash is the same everywhere. It must only differ when the engine
+    // does; the MAC around it prevents forgery.
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     let kind = match kind {
@@ -74,18 +75,17 @@ fn config(kind: GuestKind, threads: u32) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
-        // Time is bounded by epochs alone: fuel is compiled into every loop, and costs policies 18
-        // %.
+        // Epochs alone limit time. Fuel would be compiled into every loop, and costs policies 18 %.
         .epoch_interruption(true)
         .consume_fuel(false)
         .max_wasm_stack(limit::STACK)
-        // The same bits on every machine: a plan must come out the same anywhere.
+        // The same bits on every machine: a plan must be the same everywhere.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
-        // Where one component of several calls another, the engine's own adapter between them names
-        // both memories. Components made by tools such as jco are of that kind; how many
-        // memories there are is counted all the same. A policy is one module with one memory.
+        // If one of several components calls another, the engine's own adapter between them uses
+        // both memories. Tools such as jco make such components. The number of memories is limited
+        // all the same. A policy is one module with one memory.
         .wasm_multi_memory(kind != GuestKind::Policy)
         .wasm_backtrace_max_frames(NonZeroUsize::new(8))
         // Compilation runs in a confined process with few threads, or in tests.
@@ -114,8 +114,8 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .linear_memory_keep_resident(limit::KEEP_MEMORY)
         .table_keep_resident(limit::KEEP_TABLE)
         .max_component_instance_size(1 << 20);
-    // The pagemap scan stays off: it saves nothing for memories kept resident whole, and without
-    // care it misses pages that were swapped out.
+    // The pagemap scan is off: it saves nothing for memories that stay resident whole, and it
+    // misses pages that were swapped out.
     pool
 }
 

@@ -1,5 +1,5 @@
-//! What went wrong with a guest, as one stable code and a text for operators. Agents see only the
-//! code; nothing of it decides anything but "no".
+//! Errors of guests: one stable code each, and a text for operators. Agents get only the code. An
+//! error always denies.
 
 use crate::accounting::Account;
 use cofferdam_core::journey::ports::GuestError;
@@ -10,46 +10,46 @@ use wasmtime::{Trap, WasmBacktrace};
 /// The stable codes of [`Computed::Failed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// It imports something its world does not have.
+    /// The component imports an interface that its world does not have.
     Import,
-    /// Not a component or module of its kind, or a result outside its contract.
+    /// The file is not a component or module of its kind, or a result breaks its contract.
     Malformed,
-    /// More bytes than are loaded.
+    /// The file has more bytes than the host loads.
     TooLarge,
-    /// Valid, perhaps, but of a kind that this engine does not run.
+    /// The engine does not run this kind of Wasm.
     Unsupported,
-    /// Its time was over.
+    /// The guest used up its time.
     Time,
-    /// It wanted more memory or tables than it may have.
+    /// The guest needed more memory or tables than its limit.
     Memory,
-    /// It called itself too deeply.
+    /// The guest's calls were nested too deeply.
     Stack,
-    /// It gave more than it may.
+    /// The output of the guest exceeds its limit.
     Output,
-    /// Too many handles, or one that is not its own any more.
+    /// The guest used too many handles, or a handle that is no longer its own.
     Handles,
-    /// Too many calls into the host.
+    /// The guest made too many calls into the host.
     HostCalls,
-    /// It stopped by itself: a panic, a bad access.
+    /// The guest stopped itself: a panic, or an invalid access.
     Trap,
-    /// A command asked for a clock or for randomness.
+    /// A Wasm command asked for a clock or for randomness.
     Denied,
-    /// A policy needs a builtin function that the gateway does not give.
+    /// A policy needs a builtin function that the gateway does not have.
     Builtin,
-    /// A policy's result set does not have exactly one result.
+    /// The result set of a policy does not have exactly one result.
     Undefined,
-    /// More input than a guest is given.
+    /// The input exceeds the limit of a guest.
     Input,
-    /// No tool, no policy of that name is loaded, or the artefact is not this role's own.
+    /// No tool or policy of that name is loaded, or the artefact was not made by this role.
     Artefact,
     /// Every worker is busy and the queue is full.
     Busy,
-    /// The engine itself failed: a matter of this machine.
+    /// The engine itself failed, for a cause on this machine.
     Engine,
 }
 
 impl Code {
-    /// The word on the wire.
+    /// The word of the code on the wire.
     pub fn word(self) -> &'static str {
         match self {
             Self::Import => "import",
@@ -80,29 +80,28 @@ impl fmt::Display for Code {
     }
 }
 
-/// How the engine says that a guest has too many handles, or one that is not its own.
+/// The engine's texts for too many handles, and for a handle of another owner.
 const HANDLES: [&str; 3] =
     ["handle limit exceeded", "unknown handle index", "resource table has no free keys"];
 
-/// Why a guest gave nothing.
+/// The error of a guest without a result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct SandboxError {
-    /// Which.
+    /// The stable code.
     pub code: Code,
-    /// What and where, with the remedy.
+    /// Cause and place, with the remedy.
     pub detail: String,
 }
 
 impl SandboxError {
-    /// A fault with its text.
+    /// Creates an error with its text.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }
 
-    /// What the engine's error means, given the account of the guest it happened to. The guest's
-    /// store must be dropped after it: an error of the component's contract leaves an instance
-    /// that still answers.
+    /// Converts an error of the engine, with the account of its guest. Drop the guest's store
+    /// afterwards: after a breach of its contract an instance would still answer.
     pub(crate) fn of(error: &wasmtime::Error, account: &Account) -> Self {
         if let Some(own) = error.downcast_ref::<Self>() {
             return own.clone();
@@ -124,8 +123,7 @@ impl SandboxError {
             }
             _ if account.refused => return account.memory(),
             Some(_) => Code::Trap,
-            // These have no type of their own in the engine; hostile guests in the tests hold the
-            // texts.
+            // The engine has no type for these errors. Hostile guests in the tests check the texts.
             None if text.contains("fuel allocated for hostcalls") => Code::Output,
             None if HANDLES.iter().any(|words| text.contains(words)) => Code::Handles,
             None => Code::Malformed,
@@ -142,8 +140,8 @@ impl SandboxError {
     }
 }
 
-/// The engine's error in one line: its causes, and instead of a backtrace the innermost function
-/// that has a name.
+/// Describes an error of the engine in one line: its causes, and the innermost function with a name
+/// instead of a backtrace.
 fn told(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error
         .chain()
@@ -163,13 +161,13 @@ fn limit_ms(ticks: u32) -> u128 {
 }
 
 impl From<SandboxError> for GuestError {
-    fn from(fault: SandboxError) -> Self {
-        Self { code: fault.code.word().into(), detail: fault.detail }
+    fn from(error: SandboxError) -> Self {
+        Self { code: error.code.word().into(), detail: error.detail }
     }
 }
 
 impl From<SandboxError> for Computed {
-    fn from(fault: SandboxError) -> Self {
-        Self::Failed { code: fault.code.word().into(), detail: fault.detail }
+    fn from(error: SandboxError) -> Self {
+        Self::Failed { code: error.code.word().into(), detail: error.detail }
     }
 }

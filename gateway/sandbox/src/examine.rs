@@ -1,45 +1,43 @@
-//! What a stranger's component is for, by what it exports: for commands that look at a file before
-//! anything of it is accepted. Runs in `cofferdam-guest` alone, because it compiles; never runs
-//! what it looks at.
+//! The purpose of a component, by its exports, for commands that read a file before it is accepted.
+//! Runs in `cofferdam-guest` alone, because it compiles. Never runs the component.
 
 use crate::error::{Code, SandboxError};
 use crate::load::{self, Artefact};
+use crate::world;
 use cofferdam_core::protocol::role_guest::GuestKind;
 
-/// What a tool exports.
+/// The export of a tool.
 const TOOL: &str = "cofferdam:tool/tool@0.1.0";
 
-/// What an executor exports.
+/// The export of an executor.
 const EXECUTOR: &str = "cofferdam:executor/executor@0.1.0";
 
-/// Exports that a toolchain may leave beside the world's interface: jco leaves one.
+/// Most further exports of a toolchain, beside the interface of the world. jco has one.
 const UNUSED: usize = 8;
 
-/// Interfaces that are named in a fault: one text for a terminal, however many a component has.
+/// Most interfaces in the text of an error, which has to fit a terminal.
 const NAMED: usize = 8;
 
-/// A component that would be loaded.
+/// A component that can be loaded.
 pub struct Examined {
-    /// What it is for.
+    /// The purpose of the component.
     pub kind: GuestKind,
-    /// The names of what it imports, sorted.
+    /// Names of its imports, sorted.
     pub imports: Vec<String>,
-    /// The names of what it exports besides its world's interface, sorted: no part of it is ever
-    /// called.
+    /// Names of its exports beside the interface of its world, sorted. They are never called.
     pub unused: Vec<String>,
-    /// Its machine code.
+    /// The compiled machine code.
     pub artefact: Artefact,
 }
 
-/// Finds out what the component is for, holds it against that world, and compiles it.
-///
+/// Finds the purpose of the component, checks it against the world of that purpose, and compiles
+/// it.
 /// # Errors
-/// The same as [`load::compile`]; `malformed` where it exports none of the three interfaces, or
-/// something besides.
+/// The same as of [`load::compile`]; `malformed` if it does not export exactly one of the three
+/// interfaces.
 pub fn examine(wasm: &[u8]) -> Result<Examined, SandboxError> {
     load::gate(GuestKind::Tool, wasm)?;
-    // Tools, executors and commands are compiled alike: what differs is how much of everything they
-    // get.
+    // Tools, executors and Wasm commands are compiled alike. Only their limits differ.
     let engine = crate::engine::compiler(GuestKind::Tool)?;
     let component = load::translate(&engine, wasm)?;
     let own = component.component_type();
@@ -51,18 +49,18 @@ pub fn examine(wasm: &[u8]) -> Result<Examined, SandboxError> {
     let imports = names(&mut own.imports(&engine).map(|(name, _)| name));
     let exports = names(&mut own.exports(&engine).map(|(name, _)| name));
     let (kind, unused) = kind(&imports, &exports)?;
-    load::fits(kind, &engine, &component)?;
+    world::fits(kind, &engine, &component)?;
     let artefact = load::written(component.serialize())?;
     Ok(Examined { kind, imports, unused, artefact })
 }
 
-/// A component is for exactly one thing. What a toolchain leaves beside it (jco's `init`) is never
-/// called, and named.
+/// A component has exactly one purpose. Further exports of a toolchain (jco's `init`) are listed
+/// and never called.
 fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String>), SandboxError> {
     let of = |name: &str| match name {
         TOOL => Some(GuestKind::Tool),
         EXECUTOR => Some(GuestKind::Executor),
-        run if load::wasi(run) == Some(load::COMMAND_EXPORT) => Some(GuestKind::Command),
+        run if world::wasi(run) == Some(world::COMMAND_EXPORT) => Some(GuestKind::Command),
         _ => None,
     };
     let (worlds, unused): (Vec<&String>, Vec<&String>) =
@@ -73,13 +71,13 @@ fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String
         return Ok((kind, unused.into_iter().cloned().collect()));
     }
     let exported: Vec<&str> = exports.iter().map(String::as_str).collect();
-    // What it asks for says more about it than what it lacks.
+    // An unexpected import says more about the component than a missing one.
     if let Some(import) =
-        imports.iter().find(|import| !load::EXECUTOR_IMPORTS.contains(&import.as_str()))
+        imports.iter().find(|import| !world::EXECUTOR_IMPORTS.contains(&import.as_str()))
     {
         return Err(SandboxError::new(
             Code::Import,
-            load::remedy(import, "a tool", load::TOOL_IMPORTS),
+            world::remedy(import, "a tool", world::TOOL_IMPORTS),
         ));
     }
     let more = if exported.len() > NAMED { ", …" } else { "" };
@@ -92,7 +90,7 @@ fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String
     let detail = format!(
         "it exports {has}; a tool exports `{TOOL}`, an executor `{EXECUTOR}`, a command `{}` 0.2, \
          and none of them two of these (`wit/tool.wit`)",
-        load::COMMAND_EXPORT
+        world::COMMAND_EXPORT
     );
     Err(SandboxError::new(Code::Malformed, detail))
 }
@@ -106,7 +104,7 @@ mod tests {
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let found = kind(&owned(imports), &owned(exports));
         let found = found.map_or_else(
-            |fault| fault.to_string(),
+            |error| error.to_string(),
             |(kind, unused)| format!("{kind:?} {unused:?}"),
         );
         assert!(found.starts_with(expect), "{found}");
@@ -116,7 +114,7 @@ mod tests {
     fn a_component_is_for_exactly_one_thing() {
         check(&[], &[TOOL], "Tool []");
         check(&[], &[TOOL, "init"], r#"Tool ["init"]"#);
-        check(&load::EXECUTOR_IMPORTS[1..], &[EXECUTOR], "Executor []");
+        check(&world::EXECUTOR_IMPORTS[1..], &[EXECUTOR], "Executor []");
         check(&["wasi:io/streams@0.2.6"], &["wasi:cli/run@0.2.6"], "Command []");
         check(
             &[],

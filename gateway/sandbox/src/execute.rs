@@ -1,10 +1,9 @@
-//! One executor, one job: it drives handles that the host made, in a sandbox that knows nothing
-//! else. Never knows what an operation is: an effect is an index, sent to the process that holds
-//! the right to do it.
-//!
-//! The guest's thread waits inside the host while an effect is on its way. So nothing here can
-//! abort one: when the guest's time is over or it traps, it does so between two effects, and the
-//! role that carries them out has every answer it was given.
+//! One executor, one job: the executor uses handles of the host, in a sandbox without anything
+//! else. This crate does not know operations: an effect is an index, sent to the process that has
+//! the right to perform it.
+//! The guest's thread waits inside the host during an effect, so nothing here can abort one. A
+//! guest that runs out of time or traps does so between two effects, and the role that performs
+//! them has every answer of each.
 
 use crate::accounting::{Account, Accounted, store};
 use crate::bindings::executor::observation::{self, Readiness};
@@ -21,42 +20,42 @@ use std::collections::BTreeSet;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Engine, Result};
 
-/// Carries out what an executor performs: in the guest process, its socket.
+/// Performs the effects of an executor. In the guest process this is its socket.
 pub trait Effects: Send {
-    /// One effect, from its beginning until it was observed. A fault ends the executor: the asking
-    /// role is gone.
+    /// Performs one effect, from its start until it was observed. An error ends the executor: the
+    /// asking role is gone.
     fn perform(&mut self, index: u32, undo: bool) -> std::result::Result<Performed, SandboxError>;
-    /// How far the object of a done operation is, told when it is ready or has failed, and at the
-    /// latest when the time is over.
+    /// Returns the state of the object of a done operation, when it is ready or has failed, and at
+    /// the latest after `wait_ms` milliseconds.
     fn observe(&mut self, index: u32, wait_ms: u64) -> std::result::Result<Observed, SandboxError>;
-    /// The executor's words.
+    /// Passes on a progress text of the executor.
     fn progress(&mut self, note: String) -> std::result::Result<(), SandboxError>;
 }
 
-/// What stands behind one handle.
+/// The content of one handle.
 pub struct Ticket {
     index: u32,
     after: Vec<u32>,
     undo: bool,
 }
 
-/// What stands behind one observation: the operation it is of.
+/// The content of one observation: the index of its operation.
 pub struct Sight(u32);
 
-/// A loaded executor: its imports are the world's and no others.
+/// A loaded executor. It has the imports of its world and no others.
 pub struct Executor {
     engine: Engine,
     world: ExecutorWorldPre<Desk>,
 }
 
 impl Executor {
-    /// Loads an executor from its artefact. The engine must be one of a [`crate::engine::Ticker`].
+    /// Loads an executor from its artefact. The engine must have a [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, SandboxError> {
         let component = load::component(GuestKind::Executor, engine, artefact)?;
-        let beyond = |fault: wasmtime::Error| {
+        let beyond = |error: wasmtime::Error| {
             SandboxError::new(
                 Code::Import,
-                format!("it is not built for `wit/executor.wit`: {fault:#}"),
+                format!("it is not built for `wit/executor.wit`: {error:#}"),
             )
         };
         let mut linker = Linker::new(engine);
@@ -64,18 +63,18 @@ impl Executor {
         observation::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         progress::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         let linked = linker.instantiate_pre(&component).map_err(beyond)?;
-        let world = ExecutorWorldPre::new(linked).map_err(|fault| {
+        let world = ExecutorWorldPre::new(linked).map_err(|error| {
             SandboxError::new(
                 Code::Malformed,
-                format!("it does not export what `wit/executor.wit` says: {fault:#}"),
+                format!("it does not export what `wit/executor.wit` says: {error:#}"),
             )
         })?;
         Ok(Self { engine: engine.clone(), world })
     }
 
-    /// Drives these handles, given in plan order, with at most `guest_ms` milliseconds of the
-    /// guest's own time. Gives where it stopped; none when it did everything it meant to. What
-    /// was done stands in the effects, whatever this returns.
+    /// Runs the executor over these handles, in the order of the plan, with at most `guest_ms`
+    /// milliseconds of the guest's own time. Returns the place where it stopped, or `None` if it
+    /// finished. The effects are the record of the work, whatever this returns.
     pub fn run(
         &self,
         handles: &[Handle],
@@ -85,8 +84,7 @@ impl Executor {
         let ticks = u64::try_from(limit::TICK.as_millis()).map_or(0, |tick| guest_ms / tick.max(1));
         let account =
             Account::new(limit::EXECUTOR_MEMORY, u32::try_from(ticks).unwrap_or(u32::MAX));
-        // Each operation has its handle and, once done, perhaps the one that undoes it, and one to
-        // observe it with.
+        // Each operation has its handle, perhaps the handle that undoes it, and one to observe it.
         let granted = handles.len().saturating_mul(3);
         let mut table = ResourceTable::new();
         table.set_max_capacity(granted.max(1));
@@ -117,7 +115,7 @@ impl Executor {
     }
 }
 
-/// The host's side of one job.
+/// The host's state of one job.
 struct Desk {
     account: Account,
     table: ResourceTable,
@@ -135,7 +133,7 @@ impl Accounted for Desk {
 }
 
 impl Desk {
-    /// Counts a call into the host: a flood of cheap ones would cost the host more than the guest.
+    /// Counts a call into the host: many cheap calls would cost the host more than the guest.
     fn count(&mut self) -> Result<()> {
         self.calls = self.calls.saturating_add(1);
         if self.calls > limit::HOST_CALLS {
@@ -236,11 +234,11 @@ impl observation::HostObservation for Desk {
     }
 }
 
-/// A note of the asking role's, held to the contract's words: an executor may pass it on as its
-/// own.
+/// Checks a note of the asking role against the contract for texts: an executor may pass it on as
+/// its own.
 fn seen(note: String) -> std::result::Result<String, SandboxError> {
-    convert::note("note", note).map_err(|fault| {
-        SandboxError::new(Code::Engine, format!("the asking role's {}", fault.detail))
+    convert::note("note", note).map_err(|error| {
+        SandboxError::new(Code::Engine, format!("the asking role's {}", error.detail))
     })
 }
 

@@ -1,7 +1,7 @@
 //! The one request of a `cofferdam-guest` process: confine, read, load, confine further, run,
-//! answer. The process gives up new sockets before it reads its request, and files and every system
-//! call that compiling does not need before it compiles. Before the guest's first instruction it
-//! has given up every system call that a computation does not need.
+//! answer. The process gives up new sockets before it reads its request. Before it compiles, it
+//! gives up files and every system call that compiling does not need. Before the guest's first
+//! instruction, it gives up every system call that a computation does not need.
 
 use crate::engine::{self, Ticker};
 use crate::error::{Code, SandboxError};
@@ -23,24 +23,24 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use wasmtime::Engine;
 
-/// Bytes of address space while compiling: Cranelift needs some hundred MiB for the largest Wasm
-/// that the size gate lets through; a policy is tried once, with four GiB reserved for its memory.
+/// Bytes of address space for compiling. Cranelift needs some hundred MiB for the largest accepted
+/// Wasm, and the one trial of a policy reserves four GiB for its memory.
 const COMPILE_SPACE: u64 = 8 << 30;
 /// Seconds of processor time for compiling, on all threads together.
 const COMPILE_SECONDS: u64 = 120;
-/// Bytes of address space while running: memories reserve four GiB each to save bounds checks; only
-/// what the account grants is ever used.
+/// Bytes of address space for running. Each memory reserves four GiB, which saves bounds checks;
+/// the account limits the used part.
 const RUN_SPACE: u64 = 32 << 30;
-/// Seconds of processor time for loading and answering, over the guest's own time.
+/// Seconds of processor time for loading and answering, beyond the guest's own time.
 const RUN_SECONDS: u64 = 10;
-/// Seconds of processor time for a policy's tests and trials, over that.
+/// Further seconds of processor time for the tests and trials of a policy.
 const TRIAL_SECONDS: u64 = 110;
 
-/// Serves one request and returns. An error means that the asking role went away or does not speak
-/// the protocol; a guest's fault is an answer.
-///
-/// Nothing is torn down: the caller exits at once, because a confined process may not even look at
-/// the descriptors it would close.
+/// Serves one request and returns. An error of a guest is an answer.
+/// Nothing is torn down: the caller exits at once, because a confined process may not close
+/// descriptors as a runtime does.
+/// # Errors
+/// The asking role is gone, or breaks the protocol.
 pub fn serve(socket: &Arc<UnixStream>) -> io::Result<()> {
     confine::baseline()
         .and_then(|()| confine::new_sockets(NewSockets::None))
@@ -49,9 +49,9 @@ pub fn serve(socket: &Arc<UnixStream>) -> io::Result<()> {
         return Ok(());
     };
     let compute = strict_into::<Compute>(&request.header)
-        .map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string()))?;
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
     let (computed, body) =
-        answer(socket, compute, request.body).unwrap_or_else(|fault| (fault.into(), Vec::new()));
+        answer(socket, compute, request.body).unwrap_or_else(|error| (error.into(), Vec::new()));
     send(socket, &computed, body)
 }
 
@@ -107,7 +107,7 @@ fn answer(
             };
             let guest = confined(GuestKind::Policy, 0, load)?;
             let (engine, module) = &*guest;
-            // Loading a policy runs it, so it comes behind the confinement.
+            // Loading a policy runs it, so it follows the confinement.
             let policy = Policy::of(engine, module.clone(), &data, Purpose::Decide)?;
             Computed::Decided { output: policy.evaluate(&entrypoint, &input)? }
         }
@@ -119,8 +119,8 @@ fn answer(
             let (engine, module) = &*guest;
             let policy = Policy::of(engine, module.clone(), &data, Purpose::Try)?;
             let tried: Vec<Tried> = trials.iter().map(|trial| policy.attempt(trial)).collect();
-            let body = serde_json::to_vec(&tried).map_err(|fault| {
-                SandboxError::new(Code::Engine, format!("what came of it: {fault}"))
+            let body = serde_json::to_vec(&tried).map_err(|error| {
+                SandboxError::new(Code::Engine, format!("what came of it: {error}"))
             })?;
             return Ok((Computed::Tried, body));
         }
@@ -141,9 +141,9 @@ fn answer(
     Ok((computed, Vec::new()))
 }
 
-/// Loads with its files and calls, then gives them up. The order is the kernel's: Landlock while
-/// there is one thread; then the thread that counts time;
-/// then the system calls, for both. The guest and the ticker live until the process ends.
+/// Loads with the rights to files and calls, then gives them up. The kernel sets the order:
+/// Landlock while there is one thread, then the thread that counts time, then the system calls, for
+/// both. Guest and ticker live until the process ends.
 fn confined<G>(
     kind: GuestKind,
     seconds: u64,
@@ -167,57 +167,57 @@ fn confined_in<G>(
     Ok(guest)
 }
 
-/// What a guest that compiles gives up first: no check has seen the component yet.
+/// The confinement before a guest compiles: no check has read the component yet.
 fn compiles() -> Result<(), SandboxError> {
     limits(COMPILE_SPACE, COMPILE_SECONDS)?;
     files()?;
-    confine::compile_calls().map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
+    confine::compile_calls().map_err(|error| SandboxError::new(Code::Engine, error.to_string()))
 }
 
 fn calls() -> Result<(), SandboxError> {
-    confine::guest_calls().map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
+    confine::guest_calls().map_err(|error| SandboxError::new(Code::Engine, error.to_string()))
 }
 
 fn limits(space: u64, seconds: u64) -> Result<(), SandboxError> {
     confine::guest_limits(space, seconds)
-        .map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
+        .map_err(|error| SandboxError::new(Code::Engine, error.to_string()))
 }
 
 fn files() -> Result<(), SandboxError> {
-    // What the kernel cannot do is told by `doctor`, not by every guest.
+    // `doctor` reports the limits of the kernel; a guest does not.
     confine::files(confine::Files::default())
         .map(drop)
-        .map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
+        .map_err(|error| SandboxError::new(Code::Engine, error.to_string()))
 }
 
-/// Effects over the socket: strictly one question, one answer.
+/// Effects over the socket: one question, one answer, in turn.
 struct Wire(Arc<UnixStream>);
 
 impl Wire {
-    /// Asks, and gives the answer's text.
+    /// Sends a question, and returns the text of the answer.
     fn ask(&self, question: &Computed) -> Result<Vec<u8>, SandboxError> {
-        send(&self.0, question, Vec::new()).map_err(|fault| lost(&fault))?;
-        let answer = frame::read(&mut &*self.0).map_err(|fault| lost(&fault))?;
+        send(&self.0, question, Vec::new()).map_err(|error| lost(&error))?;
+        let answer = frame::read(&mut &*self.0).map_err(|error| lost(&error))?;
         answer.map(|answer| answer.header).ok_or_else(|| lost(&io::ErrorKind::UnexpectedEof.into()))
     }
 }
 
-fn unclear(fault: &JsonError) -> SandboxError {
-    SandboxError::new(Code::Engine, format!("the asking role: {fault}"))
+fn unclear(error: &JsonError) -> SandboxError {
+    SandboxError::new(Code::Engine, format!("the asking role: {error}"))
 }
 
 impl Effects for Wire {
     fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, SandboxError> {
-        strict_into(&self.ask(&Computed::Perform { index, undo })?).map_err(|fault| unclear(&fault))
+        strict_into(&self.ask(&Computed::Perform { index, undo })?).map_err(|error| unclear(&error))
     }
 
     fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, SandboxError> {
         strict_into(&self.ask(&Computed::Observe { index, wait_ms })?)
-            .map_err(|fault| unclear(&fault))
+            .map_err(|error| unclear(&error))
     }
 
     fn progress(&mut self, note: String) -> Result<(), SandboxError> {
-        send(&self.0, &Computed::Progress { note }, Vec::new()).map_err(|fault| lost(&fault))
+        send(&self.0, &Computed::Progress { note }, Vec::new()).map_err(|error| lost(&error))
     }
 }
 
@@ -226,6 +226,6 @@ fn send(socket: &UnixStream, computed: &Computed, body: Vec<u8>) -> io::Result<(
     frame::write(&mut &*socket, &Frame { header, body })
 }
 
-fn lost(fault: &io::Error) -> SandboxError {
-    SandboxError::new(Code::Engine, format!("the asking role is gone: {fault}"))
+fn lost(error: &io::Error) -> SandboxError {
+    SandboxError::new(Code::Engine, format!("the asking role is gone: {error}"))
 }

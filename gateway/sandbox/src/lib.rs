@@ -1,27 +1,26 @@
-//! # Cofferdam's sandbox: runs untrusted code
-//!
-//! The only crate that names wasmtime. It loads tools, executors and policies, runs each call in a
-//! fresh sandbox under named limits, and turns what comes out into the core's types. It decides
-//! nothing: ceilings, precedence and who may ask are the core's matter.
-//!
-//! | file | what it answers |
+//! # Sandbox of Cofferdam: runs untrusted code
+//! The only crate that names wasmtime. It loads tools, executors, policies and Wasm commands, runs
+//! each call in a fresh sandbox under named limits, and converts results to types of the core. It
+//! decides nothing: ceilings, precedence and rights belong to the core.
+//! | file | content |
 //! |---|---|
-//! | `engine.rs` | how guests are compiled, and who counts their time |
-//! | `limit.rs` | how much of everything a guest may use, and why |
-//! | `error.rs` | what went wrong, as one stable code |
-//! | `accounting.rs` | one guest's account: memory, tables, ticks, host calls |
-//! | `examine.rs` | what a stranger's component is for |
-//! | `ticker.rs` | the thread that counts guests' time, while there are any |
-//! | `load.rs` | whether a component is of its world and asks for nothing else; artefacts |
+//! | `engine.rs` | the engines that compile and run guests |
+//! | `limit.rs` | the limits of guests, with reasons |
+//! | `error.rs` | errors of guests, with one stable code each |
+//! | `accounting.rs` | the account of one guest: memory, tables, ticks, host calls |
+//! | `examine.rs` | the purpose of an unknown component |
+//! | `ticker.rs` | the thread that counts guest time while guests are alive |
+//! | `world.rs` | the check of a component against its world |
+//! | `load.rs` | artefacts: compiling, and loading machine code |
 //! | `bindings.rs` | the generated types of both worlds, private |
-//! | `convert/` | a guest's words to the core's types: every size and form of the WIT |
+//! | `convert/` | values of a guest to types of the core: every size and form of the WIT |
 //! | `tool.rs` | one tool, one call |
 //! | `tool_pool.rs` | the gateway's tools, on worker threads: the core's `Planner` |
 //! | `policy.rs` | one policy, one decision |
-//! | `execute.rs` | one executor, one job |
-//! | `wasi_command.rs` | one command of a task, one run: all of WASI there is |
-//! | `guest.rs` | the one request of a `cofferdam-guest` process |
 //! | `policy_pool.rs` | the gateway's policy, on worker threads: the core's `Judge` |
+//! | `execute.rs` | one executor, one job |
+//! | `wasi_command.rs` | one Wasm command of a task, one run: the only user of WASI |
+//! | `guest.rs` | the one request of a `cofferdam-guest` process |
 
 mod accounting;
 mod bindings;
@@ -40,6 +39,7 @@ pub mod tool;
 pub mod tool_pool;
 pub mod wasi_command;
 mod workers;
+pub mod world;
 
 // Former names, until each crate has the new ones.
 #[doc(hidden)]

@@ -1,10 +1,10 @@
-//! Whether a component is of its world and asks for nothing else, and the machine code made of it.
-//! Linking is not the check: an import that holds only types links against nothing, so the imports
-//! themselves are compared with the world's list.
+//! Artefacts: compiling Wasm to machine code, and loading machine code that this role made itself.
+//! `world.rs` has the check of the component.
 
 use crate::engine::description;
 use crate::error::{Code, SandboxError};
 use crate::limit;
+use crate::world::{fits, world};
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::protocol::role_guest::GuestKind;
 use std::any::Any;
@@ -13,57 +13,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-/// What a tool may import.
-pub const TOOL_IMPORTS: &[&str] = &[];
-
-/// What an executor may import.
-pub const EXECUTOR_IMPORTS: &[&str] = &[
-    "cofferdam:executor/operations@0.1.0",
-    "cofferdam:executor/progress@0.1.0",
-    "cofferdam:executor/observation@0.1.0",
-];
-
-/// What an executor must import of it: one without handles does nothing, one without words leaves
-/// people waiting in the dark.
-const EXECUTOR_NEEDS: &[&str] =
-    &["cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
-
-/// What a command exports, besides its version.
-pub(crate) const COMMAND_EXPORT: &str = "wasi:cli/run";
-
-/// What a command may import, besides its version: `wasi:cli/command` without sockets. Not what it
-/// gets: see `wasi_command.rs`.
-pub const COMMAND_IMPORTS: &[&str] = &[
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stderr",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stderr",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:clocks/monotonic-clock",
-    "wasi:clocks/wall-clock",
-    "wasi:filesystem/preopens",
-    "wasi:filesystem/types",
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-    "wasi:random/insecure",
-    "wasi:random/insecure-seed",
-    "wasi:random/random",
-];
-
 /// Machine code that this role made itself, or that its asking role vouches for. The engine runs it
-/// as it is, so this is the one door to it: no `From`, no public constructor that takes bytes
-/// without a word of trust.
+/// without a check, so this type is the only way in: it has no `From`, and no public constructor
+/// that takes bytes without a statement of trust.
 pub struct Artefact(Vec<u8>);
 
 impl Artefact {
-    /// Opens a stored artefact whose MAC is this role's own, over the component's digest and this
-    /// engine. Anything else is compiled again.
+    /// Opens a stored artefact whose MAC this role made, over the digest of the component and this
+    /// engine. Any other artefact is compiled again.
     pub fn open(
         key: &ArtefactKey,
         digest: &dyn Display,
@@ -72,13 +29,12 @@ impl Artefact {
     ) -> Result<Self, SandboxError> {
         let artefact = key
             .open(&about(digest, engine), sealed)
-            .map_err(|fault| SandboxError::new(Code::Artefact, fault.to_string()))?;
+            .map_err(|error| SandboxError::new(Code::Artefact, error.to_string()))?;
         Ok(Self(artefact.to_vec()))
     }
 
-    /// Takes the bytes that the asking role passes on to its guest process, after it checked the
-    /// MAC. Only for `cofferdam-guest`, which holds nothing that foreign machine code could
-    /// reach.
+    /// Takes the bytes that the asking role passes on to its guest process after a check of the
+    /// MAC. Only for `cofferdam-guest`, which holds nothing that foreign machine code could reach.
     pub fn vouched(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
@@ -89,23 +45,24 @@ impl Artefact {
     }
 }
 
-/// What the MAC of an artefact is about, besides its bytes: the component or policy as its author
-/// built it, and the engine.
+/// The subject of an artefact's MAC, besides its bytes: the component or policy as its author built
+/// it, and the engine.
 pub fn about(digest: &dyn Display, engine: &str) -> String {
     format!("{digest} {engine}")
 }
 
-/// Checks Wasm and compiles it. Gives the artefact and the engine it is good for.
-///
-/// The time this takes is bounded by the size gate, and by the limits of the process it runs in:
-/// compiling is no part of a call.
+/// Checks Wasm and compiles it. Returns the artefact and the description of its engine.
+/// The size limit and the limits of the process limit the time: compiling is not part of a call.
+/// # Errors
+/// The Wasm is too large, is not of its kind, has an import that its world does not have, or does
+/// not compile.
 pub fn compile(kind: GuestKind, wasm: &[u8]) -> Result<(Artefact, String), SandboxError> {
     compile_confined(kind, wasm, || Ok(()))
 }
 
-/// The same; `confine` is called when the last machine code is made and before the first
-/// instruction of it runs. Only policies run here: what they need from the host, they alone can
-/// say.
+/// Compiles as [`compile`] does. Calls `confine` after the last machine code is made and before its
+/// first instruction runs. Only policies run here: they alone can name the functions that they need
+/// from the host.
 pub(crate) fn compile_confined(
     kind: GuestKind,
     wasm: &[u8],
@@ -128,8 +85,8 @@ pub(crate) fn compile_confined(
     Ok((written(bytes)?, description(&engine, kind)))
 }
 
-/// The same of a policy that is tried out: its instructions are counted, and its tests may print.
-/// No role that decides asks for one.
+/// Compiles a policy for a trial: its instructions are counted, and its tests may print. No role
+/// that decides uses one.
 pub(crate) fn compile_trial(
     wasm: &[u8],
     confine: impl FnOnce() -> Result<(), SandboxError>,
@@ -141,10 +98,10 @@ pub(crate) fn compile_trial(
     Ok((written(module.serialize())?, description(&engine, GuestKind::Policy)))
 }
 
-/// The artefact, if a frame can carry it.
+/// Returns the artefact if a frame can carry it.
 pub(crate) fn written(serialized: wasmtime::Result<Vec<u8>>) -> Result<Artefact, SandboxError> {
-    let bytes = serialized.map_err(|fault| {
-        SandboxError::new(Code::Engine, format!("the artefact cannot be written: {fault:#}"))
+    let bytes = serialized.map_err(|error| {
+        SandboxError::new(Code::Engine, format!("the artefact cannot be written: {error:#}"))
     })?;
     if bytes.len() > limit::ARTEFACT {
         let detail = format!(
@@ -157,26 +114,16 @@ pub(crate) fn written(serialized: wasmtime::Result<Vec<u8>>) -> Result<Artefact,
     Ok(Artefact(bytes))
 }
 
-/// Machine code of a component, whatever it is for.
+/// Compiles a component of any purpose to machine code.
 pub(crate) fn translate(engine: &Engine, wasm: &[u8]) -> Result<Component, SandboxError> {
     caught(|| Component::from_binary(engine, wasm))
 }
 
-/// Holds a component against the world of its kind, and against what a sandbox has.
-pub(crate) fn fits(
-    kind: GuestKind,
-    engine: &Engine,
-    component: &Component,
-) -> Result<(), SandboxError> {
-    world(kind, engine, component)?;
-    sizes(kind, component)
-}
-
-/// A compiler that gives up is a refusal, in words. Where it takes the whole process with it, the
-/// asking role says so.
+/// Converts a panic of the compiler to an error. If the panic ends the whole process, the asking
+/// role reports it.
 fn caught<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, SandboxError> {
     match catch_unwind(AssertUnwindSafe(compile)) {
-        Ok(compiled) => compiled.map_err(|fault| unfit(&fault)),
+        Ok(compiled) => compiled.map_err(|error| unfit(&error)),
         Err(panic) => Err(SandboxError::new(
             Code::Unsupported,
             format!("the compiler gives up on it: {}", words(panic.as_ref())),
@@ -184,7 +131,7 @@ fn caught<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, Sandbox
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn words(panic: &(dyn Any + Send)) -> String {
     let said = panic
         .downcast_ref::<String>()
@@ -193,7 +140,7 @@ fn words(panic: &(dyn Any + Send)) -> String {
     told(said.unwrap_or("without a word"))
 }
 
-/// The words for Wasm of this many bytes, where that is beyond [`limit::WASM`].
+/// The error text for Wasm of this many bytes, beyond [`limit::WASM`].
 pub fn too_large(bytes: usize) -> String {
     format!(
         "{}; the limit is {} MiB ({bytes} of {} bytes)",
@@ -207,7 +154,7 @@ fn megabytes(bytes: usize) -> String {
     format!("{} MB", bytes.saturating_add(500_000) / 1_000_000)
 }
 
-/// Refuses by size and by what stands in the first eight bytes, before anything else reads them.
+/// Refuses by size and by the first eight bytes, before any other reader.
 pub(crate) fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), SandboxError> {
     if wasm.len() > limit::WASM {
         return Err(SandboxError::new(Code::TooLarge, too_large(wasm.len())));
@@ -230,115 +177,8 @@ pub(crate) fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), SandboxError> {
     Err(SandboxError::new(Code::Malformed, remedy))
 }
 
-/// Compares the imports with the world's list: none besides, and none missing that it must have.
-fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), SandboxError> {
-    let (allowed, needs, word) = match kind {
-        GuestKind::Executor => (EXECUTOR_IMPORTS, EXECUTOR_NEEDS, "an executor"),
-        GuestKind::Tool | GuestKind::Policy => (TOOL_IMPORTS, TOOL_IMPORTS, "a tool"),
-        GuestKind::Command => return command(engine, component),
-    };
-    let own = component.component_type();
-    let imports: Vec<String> = own.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    if let Some(beyond) = imports.iter().find(|name| !allowed.contains(&name.as_str())) {
-        return Err(SandboxError::new(Code::Import, remedy(beyond, word, allowed)));
-    }
-    if let Some(missing) = needs.iter().find(|name| !imports.iter().any(|import| import == *name)) {
-        return Err(SandboxError::new(
-            Code::Import,
-            format!(
-                "it does not import `{missing}`; {word} is built for the world in \
-                 `wit/executor.wit`"
-            ),
-        ));
-    }
-    Ok(())
-}
-
-/// A name without its version, where that is one of WASI 0.2.
-pub(crate) fn wasi(name: &str) -> Option<&str> {
-    name.split_once("@0.2.").map(|(interface, _)| interface)
-}
-
-fn command(engine: &Engine, component: &Component) -> Result<(), SandboxError> {
-    let own = component.component_type();
-    if let Some((beyond, _)) = own
-        .imports(engine)
-        .find(|(name, _)| !wasi(name).is_some_and(|name| COMMAND_IMPORTS.contains(&name)))
-    {
-        let has =
-            "a command has its input and its output alone: no network, and nothing beyond WASI 0.2";
-        return Err(SandboxError::new(
-            Code::Import,
-            format!("it imports `{beyond}`; {has}; remove the library or the call that needs it"),
-        ));
-    }
-    if !own.exports(engine).any(|(name, _)| wasi(name) == Some(COMMAND_EXPORT)) {
-        let detail = format!(
-            "it does not export `{COMMAND_EXPORT}` 0.2; build it for the target wasm32-wasip2"
-        );
-        return Err(SandboxError::new(Code::Malformed, detail));
-    }
-    Ok(())
-}
-
-pub(crate) fn remedy(import: &str, word: &str, allowed: &[&str]) -> String {
-    let may = if allowed.is_empty() {
-        "nothing at all".to_owned()
-    } else {
-        format!("only `{}`", allowed.join("` and `"))
-    };
-    let how = if import.starts_with("wasi:") {
-        "build it for wasm32-unknown-unknown, or use `cofferdam build`, which removes WASI; a tool \
-         asks for access in its plan"
-    } else {
-        "remove the import; a tool asks for access in its plan"
-    };
-    format!("it imports `{import}`, and {word} may import {may}; {how}")
-}
-
-/// Compares what it begins with to what a sandbox has: refused when it is accepted, not when it is
-/// first called.
-fn sizes(kind: GuestKind, component: &Component) -> Result<(), SandboxError> {
-    let most = match kind {
-        GuestKind::Executor => limit::EXECUTOR_MEMORY,
-        GuestKind::Command => limit::COMMAND_MEMORY,
-        GuestKind::Tool | GuestKind::Policy => limit::TOOL_MEMORY,
-    } >> 10;
-    // None is a component that imports core modules, which no world of ours does.
-    let needs = component
-        .resources_required()
-        .ok_or_else(|| SandboxError::new(Code::Import, "it imports core modules"))?;
-    let kib = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64);
-    let elements = needs.max_initial_table_size.unwrap_or(0);
-    let fits = |given: u64, most: usize| usize::try_from(given).is_ok_and(|given| given <= most);
-    let over = |text: String| Err(SandboxError::new(Code::Memory, text));
-    if !fits(kib, most) {
-        return over(format!(
-            "it begins with {kib} KiB of memory, at most {most} KiB are given; lower \
-             `--initial-memory` when it is linked"
-        ));
-    }
-    if !fits(elements, limit::TABLE_ELEMENTS) {
-        return over(format!(
-            "it begins with {elements} table elements, at most {} are given",
-            limit::TABLE_ELEMENTS
-        ));
-    }
-    if !fits(needs.num_memories.into(), limit::MEMORIES)
-        || !fits(needs.num_tables.into(), limit::TABLES)
-    {
-        let (memories, tables) = (needs.num_memories, needs.num_tables);
-        return over(format!(
-            "it has {memories} memories, at most {} are given, and {tables} tables, at most {}",
-            limit::MEMORIES,
-            limit::TABLES
-        ));
-    }
-    Ok(())
-}
-
-/// How the engine says that Wasm needs a proposal which is off here. These errors have no type of
-/// their own; guests in the tests hold the texts.
+/// The engine's texts for Wasm that needs a disabled proposal. These errors have no type; guests in
+/// the tests check the texts.
 const PROPOSALS: [&str; 6] = [
     "requires the component model",
     "not enabled",
@@ -348,11 +188,11 @@ const PROPOSALS: [&str; 6] = [
     "proposal",
 ];
 
-/// Characters of an engine's error that are kept: it may name things of the component, which are as
-/// long as its author wants.
+/// Longest text of an engine's error that is kept, in characters: it may quote names of the
+/// component, of any length.
 const TOLD: usize = 400;
 
-/// Why Wasm was not compiled.
+/// Describes why Wasm was not compiled.
 fn unfit(error: &wasmtime::Error) -> SandboxError {
     let text = format!("{error:#}");
     let text = told(text.trim_start_matches("failed to parse WebAssembly module: "));
@@ -363,14 +203,14 @@ fn unfit(error: &wasmtime::Error) -> SandboxError {
     SandboxError::new(Code::Malformed, text)
 }
 
-/// One line of bounded length, without what cannot be seen.
+/// One line of limited length, without invisible characters.
 fn told(text: &str) -> String {
     let short: String = text.chars().take(TOLD).collect();
     let more = if short.len() < text.len() { "…" } else { "" };
     format!("{}{more}", cofferdam_core::model::escape::line(&short))
 }
 
-/// A component from its artefact, held against its world once more.
+/// Loads a component from its artefact, and checks it against its world once more.
 pub(crate) fn component(
     kind: GuestKind,
     engine: &Engine,
@@ -384,15 +224,15 @@ pub(crate) fn component(
     // SAFETY: an `Artefact` holds bytes that `Component::serialize` gave to this role, unchanged
     // since (see `Artefact`).
     let component = unsafe { Component::deserialize(engine, artefact.bytes()) }
-        .map_err(|fault| stale(&fault))?;
+        .map_err(|error| stale(&error))?;
     world(kind, engine, &component)?;
-    // Now rather than at the first call: it asks the kernel for a file in memory, which a confined
+    // Now and not at the first call: it asks the kernel for a file in memory, which a confined
     // process may not.
-    component.initialize_copy_on_write_image().map_err(|fault| stale(&fault))?;
+    component.initialize_copy_on_write_image().map_err(|error| stale(&error))?;
     Ok(component)
 }
 
-/// A policy's module from its artefact.
+/// Loads the module of a policy from its artefact.
 pub(crate) fn module(engine: &Engine, artefact: &Artefact) -> Result<Module, SandboxError> {
     #[expect(
         unsafe_code,
@@ -402,14 +242,14 @@ pub(crate) fn module(engine: &Engine, artefact: &Artefact) -> Result<Module, San
     // SAFETY: an `Artefact` holds bytes that `Module::serialize` gave to this role, unchanged since
     // (see `Artefact`).
     let module =
-        unsafe { Module::deserialize(engine, artefact.bytes()) }.map_err(|fault| stale(&fault))?;
-    module.initialize_copy_on_write_image().map_err(|fault| stale(&fault))?;
+        unsafe { Module::deserialize(engine, artefact.bytes()) }.map_err(|error| stale(&error))?;
+    module.initialize_copy_on_write_image().map_err(|error| stale(&error))?;
     Ok(module)
 }
 
 fn stale(error: &wasmtime::Error) -> SandboxError {
     let text = format!("{error:#}");
-    // The pool's own limits, such as how many core instances one component has.
+    // The limits of the pool, such as the number of core instances of one component.
     if text.contains("exceeds the") {
         return SandboxError::new(
             Code::Memory,

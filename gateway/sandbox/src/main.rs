@@ -1,5 +1,5 @@
-//! `cofferdam-guest`: computes one thing for the role that started it and ends. It is started with
-//! one socket on standard input, an empty environment and no arguments; it opens nothing, and holds
+//! `cofferdam-guest`: computes one result for the role that started it, and ends. It starts with
+//! one socket on standard input, an empty environment and no arguments. It opens nothing, and holds
 //! nothing that foreign code could reach.
 
 use std::io;
@@ -8,25 +8,25 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 fn main() {
-    // A signal to every process at once is none of a guest's business: the role that started it
-    // ends it.
+    // The role that started a guest ends it. A signal to every process at once does not concern a
+    // guest.
     cofferdam_process::signal::ignore();
     let socket =
         io::stdin().as_fd().try_clone_to_owned().map(|socket| Arc::new(UnixStream::from(socket)));
     let code = match socket
         .as_ref()
-        .map_err(|fault| io::Error::from(fault.kind()))
+        .map_err(|error| io::Error::from(error.kind()))
         .and_then(cofferdam_sandbox::guest::serve)
     {
         Ok(()) => 0,
-        Err(fault) => {
+        Err(error) => {
             eprintln!(
-                "cofferdam-guest: {fault}; it is started by a role, over a socket on standard \
+                "cofferdam-guest: {error}; it is started by a role, over a socket on standard \
                  input"
             );
             1
         }
     };
-    // Not by returning: see `serve`.
+    // Exits without a return: see `serve`.
     std::process::exit(code)
 }

@@ -1,10 +1,9 @@
-//! One policy, one decision: OPA's Wasm ABI 1.x in a fresh instance each time, with no builtin
-//! function from the host. Never decides: it hands back the one result as JSON text, or a fault,
-//! which is a denial.
-//!
-//! Specification: <https://www.openpolicyagent.org/docs/latest/wasm/#wasm-module-abi>. The glue is our own, because the crate for it offers
-//! `opa.runtime`, which hands the process environment to the policy, and gives no way to refuse a
-//! builtin by name.
+//! One policy, one decision: OPA's Wasm ABI 1.x in a fresh instance each time, without a builtin
+//! function of the host. Never decides: it returns the one result as JSON text, or an error, which
+//! is a denial.
+//! Specification: <https://www.openpolicyagent.org/docs/latest/wasm/#wasm-module-abi>. The code is
+//! our own, because the crate for the ABI offers `opa.runtime`, which gives the environment of the
+//! process to the policy, and cannot refuse a builtin by name.
 
 mod abi;
 mod place;
@@ -21,15 +20,15 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use wasmtime::{Engine, Module};
 
-/// Builtin functions that the host gives to policies: none. What OPA compiles into the module needs
-/// none; the others either have effects (`http.send`, `opa.runtime`, `rand.intn`), break replay
-/// (`time.now_ns`; time comes with the input), or are not worth a way in.
+/// Builtin functions that the host gives to policies: none. Functions that OPA compiles into the
+/// module need none. The others have effects (`http.send`, `opa.runtime`, `rand.intn`), break
+/// replay (`time.now_ns`; time comes with the input), or are not worth a way into the host.
 pub const BUILTINS: &[&str] = &[];
 
-/// What a loaded policy is for.
+/// The purpose of a loaded policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Decisions.
+    /// Decisions of the gateway or a runner.
     Decide,
     /// Trials: instructions are counted, tests may print, and nothing is decided.
     Try,
@@ -44,8 +43,8 @@ impl Purpose {
     }
 }
 
-/// The first part of the library's and the policy's package names: `data.cofferdam`. No data
-/// document may have it.
+/// The first part of the package names of library and policy: `data.cofferdam`. No data document
+/// may have it.
 pub const LIBRARY: &str = "cofferdam";
 
 /// A loaded policy with its data document.
@@ -58,23 +57,22 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Loads a policy: its imports, its ABI, its builtins and its data document are tried before it
-    /// is ever asked. `data` is one JSON object. The engine must be one of a
+    /// Loads a policy, and tries its imports, its ABI, its builtins and its data document before
+    /// the first decision. `data` is one JSON object. The engine must have a
     /// [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact, data: &str) -> Result<Self, SandboxError> {
         Self::of(engine, load::module(engine, artefact)?, data, Purpose::Decide)
     }
 
-    /// Tries a module that is loaded already: runs it, so in a guest process it comes behind the
-    /// confinement.
+    /// Tries a loaded module. It runs the module, so in a guest process it follows the confinement.
     pub(crate) fn of(
         engine: &Engine,
         module: Module,
         data: &str,
         purpose: Purpose,
     ) -> Result<Self, SandboxError> {
-        let document = strict(data.as_bytes()).map_err(|fault| {
-            SandboxError::new(Code::Malformed, format!("the data document: {fault}"))
+        let document = strict(data.as_bytes()).map_err(|error| {
+            SandboxError::new(Code::Malformed, format!("the data document: {error}"))
         })?;
         let Some(document) = document.as_object() else {
             return Err(SandboxError::new(
@@ -100,12 +98,12 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Its entry points, such as `cofferdam/call/decision`.
+    /// The entry points, such as `cofferdam/call/decision`.
     pub fn entrypoints(&self) -> impl Iterator<Item = &str> {
         self.entrypoints.keys().map(String::as_str)
     }
 
-    /// Asks one entry point; answers the result set's one result as canonical JSON text.
+    /// Evaluates one entry point. Returns the one result of the result set as canonical JSON text.
     pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, SandboxError> {
         input_fits(input)?;
         let entry = self.entry(entrypoint)?;
@@ -126,24 +124,22 @@ impl Policy {
         })
     }
 
-    /// The named exception to "fresh for each decision": one instance that is asked again and
-    /// again. Nothing in the gateway uses it; a deployment that wants it says so in its
-    /// configuration, and the ledger with it, because what one decision leaves in memory the next
-    /// can read.
+    /// The named exception to "a fresh instance for each decision": one instance for many. Only the
+    /// benchmark uses it, because one decision could read the memory that another left.
     pub fn warm(&self) -> Result<Warm<'_>, SandboxError> {
         let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
         let ready = guest.parse(&self.data).and_then(|data| Ok((data, guest.heap()?)));
         match ready {
             Ok((data, heap)) => Ok(Warm { policy: self, guest, data, heap }),
-            Err(error) => Err(guest.fault(&error)),
+            Err(error) => Err(guest.to_error(&error)),
         }
     }
 
-    /// In a throw-away instance: what it needs, and what it can be asked.
+    /// Reads the needs and the entry points of the policy, in an instance of its own.
     fn inspect(&self) -> Result<BTreeMap<String, i32>, SandboxError> {
         let (builtins, entrypoints) = self.run(|guest| {
             guest.version()?;
-            // The data document must fit, now and not at the first decision.
+            // The data document must fit now, and not only at the first decision.
             guest.parse(&self.data)?;
             Ok((guest.table("builtins")?, guest.table("entrypoints")?))
         })?;
@@ -163,13 +159,13 @@ impl Policy {
         Err(SandboxError::new(Code::Builtin, detail))
     }
 
-    /// A fresh instance, one use, and it is gone, whatever came of it.
+    /// Uses a fresh instance once and drops it, whatever the result.
     fn run<R>(
         &self,
         work: impl FnOnce(&mut Guest) -> wasmtime::Result<R>,
     ) -> Result<R, SandboxError> {
         let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
-        work(&mut guest).map_err(|error| guest.fault(&error))
+        work(&mut guest).map_err(|error| guest.to_error(&error))
     }
 
     fn guest(&self, memory: usize, ticks: u32) -> Result<Guest, SandboxError> {
@@ -179,16 +175,16 @@ impl Policy {
     fn guest_of(&self, account: Account) -> Result<Guest, SandboxError> {
         let mut store = store(&self.engine, account, 0);
         if self.purpose == Purpose::Try {
-            store.set_fuel(u64::MAX).map_err(|fault| {
-                SandboxError::new(Code::Engine, format!("instructions are not counted: {fault:#}"))
+            store.set_fuel(u64::MAX).map_err(|error| {
+                SandboxError::new(Code::Engine, format!("instructions are not counted: {error:#}"))
             })?;
         }
         Guest::start(store, &self.module)
     }
 }
 
-/// A policy that keeps its instance between decisions. A fault ends it: asking takes it, and only
-/// an answer gives it back.
+/// A policy that keeps its instance between decisions. An error ends it: an evaluation takes the
+/// instance, and only a result gives it back.
 pub struct Warm<'p> {
     policy: &'p Policy,
     guest: Guest,
@@ -197,7 +193,7 @@ pub struct Warm<'p> {
 }
 
 impl Warm<'_> {
-    /// Asks one entry point, like [`Policy::evaluate`].
+    /// Evaluates one entry point, as [`Policy::evaluate`] does.
     pub fn evaluate(
         mut self,
         entrypoint: &str,
@@ -210,7 +206,7 @@ impl Warm<'_> {
             .guest
             .forget(self.heap)
             .and_then(|()| self.guest.evaluate(entry, self.data, Some(input)));
-        let text = asked.map_err(|error| self.guest.fault(&error))?;
+        let text = asked.map_err(|error| self.guest.to_error(&error))?;
         Ok((single(entrypoint, &text)?, self))
     }
 }
@@ -227,7 +223,7 @@ fn input_fits(input: &str) -> Result<(), SandboxError> {
     Err(SandboxError::new(Code::Input, detail))
 }
 
-/// Whether a module is a policy that could be loaded: for the process that compiles it. Its data
+/// Checks that a module is a policy that can be loaded, for the process that compiles it. The data
 /// document comes later.
 pub(crate) fn accept(
     engine: &Engine,
@@ -243,10 +239,11 @@ pub(crate) fn accept(
     Policy::of(engine, module.clone(), "{}", purpose).map(drop)
 }
 
-/// The one result of `[{"result": …}]`. An empty set is "undefined", more than one is no decision.
+/// The one result of `[{"result": …}]`. An empty set is "undefined", and more than one result is
+/// not a decision.
 fn single(entrypoint: &str, text: &[u8]) -> Result<String, SandboxError> {
-    let set = strict(text).map_err(|fault| {
-        SandboxError::new(Code::Malformed, format!("the policy's result: {fault}"))
+    let set = strict(text).map_err(|error| {
+        SandboxError::new(Code::Malformed, format!("the policy's result: {error}"))
     })?;
     let results = set.as_array().map_or(&[][..], Vec::as_slice);
     let (Some(result), 1) = (
@@ -260,7 +257,7 @@ fn single(entrypoint: &str, text: &[u8]) -> Result<String, SandboxError> {
         );
         return Err(SandboxError::new(Code::Undefined, detail));
     };
-    canonical(result).map_err(|fault| {
-        SandboxError::new(Code::Malformed, format!("the policy's result: {fault}"))
+    canonical(result).map_err(|error| {
+        SandboxError::new(Code::Malformed, format!("the policy's result: {error}"))
     })
 }

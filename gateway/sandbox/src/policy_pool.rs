@@ -1,5 +1,5 @@
-//! The gateway's policy: loaded on worker threads of its own, so that tools and decisions cannot
-//! starve one another. Implements the core's `Judge`; a fault is a denial, which the core says.
+//! The gateway's policy, loaded on worker threads of its own, so that tools and decisions cannot
+//! starve each other. Implements the core's `Judge`, which turns an error into a denial.
 
 use crate::engine::{Ticker, engine};
 use crate::error::SandboxError;
@@ -9,8 +9,8 @@ use crate::workers::Workers;
 use cofferdam_core::journey::ports::{GuestError, Judge};
 use cofferdam_core::protocol::role_guest::GuestKind;
 
-/// One policy with its data document, ready on every worker thread. Another policy is another value
-/// of this: a broken one cannot replace a good one, because it never comes to be.
+/// One policy with its data document, on every worker thread. Another policy is another value: a
+/// broken policy cannot replace a good one, because its value is never made.
 pub struct Policies {
     workers: Workers<Policy>,
 }

@@ -1,5 +1,5 @@
-//! Tests over real guests: hostile ones from `tests/guests`, each with what must become of it, and
-//! the limits around them.
+//! Tests over real guests: hostile guests from `tests/guests`, each with its expected end, and the
+//! limits around them.
 
 mod commands;
 mod encode;
@@ -18,7 +18,7 @@ use cofferdam_core::protocol::role_guest::{GuestKind, Handle, Observed, Performe
 use encode::{Built, built};
 use std::sync::{Arc, Mutex};
 
-/// A counted engine; the ticker must live as long as guests run.
+/// A counted engine. The ticker must live as long as guests run.
 fn counted(kind: GuestKind) -> (wasmtime::Engine, Ticker) {
     let (engine, ticker) = (engine::engine(kind).unwrap(), Ticker::start().unwrap());
     ticker.add(&engine);
@@ -39,11 +39,11 @@ fn decide(name: &str) -> Result<String, SandboxError> {
     Policy::load(&engine, &artefact(built(name))?, "{}")?.evaluate("cofferdam/call/decision", "{}")
 }
 
-/// What an executor did: effects and words, in order.
+/// The effects and texts of an executor, in order.
 #[derive(Clone, Default)]
 struct Seen {
     did: Arc<Mutex<Vec<String>>>,
-    /// Whether the plan marks its operations reversible.
+    /// True if the plan marks its operations as reversible.
     reversible: bool,
 }
 
@@ -53,7 +53,7 @@ impl Effects for Seen {
         Ok(Performed::Done { undo: self.reversible })
     }
 
-    /// Ready at the second question.
+    /// The object is ready at the second question.
     fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, SandboxError> {
         let mut did = self.did.lock().unwrap();
         did.push(format!("waits {wait_ms} ms for {index}"));
@@ -67,7 +67,7 @@ impl Effects for Seen {
     }
 }
 
-/// Two handles, the second after the first.
+/// Two handles; the second operation follows the first.
 fn drive(name: &str) -> (Result<Option<Stop>, SandboxError>, Vec<String>) {
     let seen = Seen {
         reversible: matches!(name, "executor-undoes.wat" | "executor-observes-early.wat"),

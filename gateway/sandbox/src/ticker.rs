@@ -1,5 +1,5 @@
-//! The thread that counts guests' time. It sleeps while no guest is alive in this process, so that
-//! an idle role wakes no processor. Never stops a guest itself: each store's account decides.
+//! The thread that counts guest time. It sleeps while no guest is alive in this process, so that an
+//! idle role wakes no processor. Never stops a guest itself: the account of each store decides.
 
 use crate::error::{Code, SandboxError};
 use crate::limit;
@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use wasmtime::Engine;
 
-/// Guests that are alive in this process. One count for all tickers: a tick too many in an engine
-/// without a guest counts for nothing, a guest that no ticker knew of would run for ever.
+/// The guests that are alive in this process. All tickers share one count: an extra tick in an
+/// engine without a guest has no effect, but a guest that no ticker counts would run for ever.
 static GUESTS: Guests = Guests { alive: Mutex::new(0), some: Condvar::new() };
 
 struct Guests {
@@ -17,7 +17,7 @@ struct Guests {
     some: Condvar,
 }
 
-/// A guest that is alive: part of its account, so that there is none without it.
+/// A guest that is alive. It is part of the account, so that each account has one.
 #[derive(Debug)]
 pub(crate) struct Alive(());
 
@@ -39,7 +39,7 @@ impl Drop for Alive {
 }
 
 impl Guests {
-    /// Waits until a guest is alive, or the ticker is over.
+    /// Waits until a guest is alive, or the ticker ends.
     fn wait(&self, over: &AtomicBool) {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = |alive: &mut usize| *alive == 0 && !over.load(Ordering::Relaxed);
@@ -66,8 +66,8 @@ impl Ticker {
             .name("ticker".into())
             .spawn(move || {
                 let _starter = runs.send(());
-                // A late wake-up raises the epoch once, not once per missed tick: a busy machine
-                // must not kill innocent calls.
+                // A late wake-up raises the epoch once, not once for each missed tick: a busy
+                // machine must not end innocent calls.
                 while !stop.load(Ordering::Relaxed) {
                     GUESTS.wait(&stop);
                     std::thread::park_timeout(limit::TICK);
@@ -76,19 +76,18 @@ impl Ticker {
                     }
                 }
             })
-            .map_err(|fault| {
-                SandboxError::new(Code::Engine, format!("no thread for guest time: {fault}"))
+            .map_err(|error| {
+                SandboxError::new(Code::Engine, format!("no thread for guest time: {error}"))
             })?;
-        // A thread that is only starting still needs system calls that a guest process is about to
-        // give up.
+        // A starting thread still needs system calls that a guest process is about to give up.
         running.recv().map_err(|_| {
             SandboxError::new(Code::Engine, "the thread for guest time ended at once")
         })?;
         Ok(Self { engines, over, thread: Some(thread) })
     }
 
-    /// Counts for this engine too. An engine that is not counted for would run a loop forever: none
-    /// is made without adding it.
+    /// Counts for this engine too. An engine that is not counted would run a loop for ever, so
+    /// every engine is added.
     pub fn add(&self, engine: &Engine) {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.clone());
     }
@@ -97,7 +96,7 @@ impl Ticker {
 impl Drop for Ticker {
     fn drop(&mut self) {
         {
-            // Under the lock: the thread is before its look at this, or already waits to be woken.
+            // Under the lock, the thread has not checked yet, or already waits for a wake-up.
             let _looking = GUESTS.alive.lock().unwrap_or_else(PoisonError::into_inner);
             self.over.store(true, Ordering::Relaxed);
         }

@@ -1,5 +1,5 @@
-//! One tool, one call: a fresh sandbox each time, every limit set before the first instruction
-//! runs. Never keeps an instance.
+//! One tool, one call: a fresh sandbox each time, with every limit before its first instruction.
+//! Never keeps an instance.
 
 use crate::accounting::{Account, store};
 use crate::bindings::tool::{ToolWorld, ToolWorldPre};
@@ -14,29 +14,29 @@ use cofferdam_core::protocol::role_guest::GuestKind;
 use wasmtime::component::Linker;
 use wasmtime::{Engine, Store};
 
-/// A loaded tool: its imports are checked (there are none) and its exports are those of the world.
+/// A loaded tool. It has no imports, and the exports of its world.
 pub struct Tool {
     engine: Engine,
     world: ToolWorldPre<Account>,
 }
 
 impl Tool {
-    /// Loads a tool from its artefact. The engine must be one of a [`crate::engine::Ticker`].
+    /// Loads a tool from its artefact. The engine must have a [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact) -> Result<Self, SandboxError> {
         let component = load::component(GuestKind::Tool, engine, artefact)?;
         let linked = Linker::new(engine)
             .instantiate_pre(&component)
-            .map_err(|fault| SandboxError::new(Code::Import, format!("{fault:#}")))?;
-        let world = ToolWorldPre::new(linked).map_err(|fault| {
+            .map_err(|error| SandboxError::new(Code::Import, format!("{error:#}")))?;
+        let world = ToolWorldPre::new(linked).map_err(|error| {
             SandboxError::new(
                 Code::Malformed,
-                format!("it does not export what `wit/tool.wit` says: {fault:#}"),
+                format!("it does not export what `wit/tool.wit` says: {error:#}"),
             )
         })?;
         Ok(Self { engine: engine.clone(), world })
     }
 
-    /// What the tool says it is.
+    /// Returns the tool's description of itself.
     pub fn define(&self) -> Result<Definition, SandboxError> {
         let said = self.run(limit::DEFINE_TICKS, |world, store| {
             world.cofferdam_tool_tool().call_define(store)
@@ -44,7 +44,7 @@ impl Tool {
         convert::definition(said)
     }
 
-    /// Canonical arguments to a draft, or to the tool's own refusal.
+    /// Plans from canonical arguments. Returns a draft, or the tool's own refusal.
     pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, SandboxError> {
         if arguments.len() > core_limit::ARGUMENTS {
             let detail = format!(
@@ -62,7 +62,7 @@ impl Tool {
         }
     }
 
-    /// A fresh sandbox, one call, and the sandbox is gone, whatever came of it.
+    /// Uses a fresh sandbox for one call and drops it, whatever the result.
     fn run<R>(
         &self,
         ticks: u32,

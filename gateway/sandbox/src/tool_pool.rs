@@ -1,5 +1,5 @@
-//! The gateway's tools: loaded on every worker thread from artefacts whose MAC was checked, each
-//! call in a fresh sandbox. Implements the core's `Planner`; knows nothing of who may call what.
+//! The gateway's tools, loaded on every worker thread from artefacts with a checked MAC, each call
+//! in a fresh sandbox. Implements the core's `Planner`. Knows nothing of the rights of callers.
 
 use crate::engine::{Ticker, engine};
 use crate::error::{Code, SandboxError};
@@ -13,7 +13,7 @@ use cofferdam_core::model::operation::{Draft, ToolRefusal};
 use cofferdam_core::protocol::role_guest::GuestKind;
 use std::collections::HashMap;
 
-/// What one thread holds: an engine of its own, and every tool in it.
+/// The state of one thread: an engine of its own, and every tool in it.
 type Loaded = HashMap<ComponentDigest, Tool>;
 
 /// The tools of a gateway.
@@ -22,8 +22,8 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Loads every tool on `threads` threads. One that does not load stops all, named by its
-    /// digest: a gateway starts with what was accepted, or not at all.
+    /// Loads every tool on `threads` threads. A tool that does not load stops the start, with its
+    /// digest in the error: a gateway starts with every accepted tool or not at all.
     pub fn start(
         threads: usize,
         artefacts: Vec<(ComponentDigest, Artefact)>,
@@ -37,9 +37,9 @@ impl Tools {
                 .iter()
                 .map(|(digest, artefact)| match Tool::load(&engine, artefact) {
                     Ok(tool) => Ok((*digest, tool)),
-                    Err(fault) => Err(SandboxError::new(
-                        fault.code,
-                        format!("tool {digest}: {}", fault.detail),
+                    Err(error) => Err(SandboxError::new(
+                        error.code,
+                        format!("tool {digest}: {}", error.detail),
                     )),
                 })
                 .collect()
@@ -47,7 +47,7 @@ impl Tools {
         Ok(Self { workers })
     }
 
-    /// What the tool says it is; the catalog compares it with what was accepted.
+    /// Returns the tool's description of itself. The catalog compares it with the accepted one.
     pub async fn define(&self, tool: ComponentDigest) -> Result<Definition, SandboxError> {
         self.workers.run(move |loaded| known(loaded, tool)?.define()).await
     }

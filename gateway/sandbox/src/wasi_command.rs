@@ -1,10 +1,9 @@
-//! One command of a `task` operation, one run: a fresh sandbox with an input and an output and
-//! nothing else. Never gives it a file, a connection, an environment, a clock or randomness, so the
-//! same input gives the same result, and anybody may run it again to check.
-//!
-//! Commands are the only guests that WASI is linked for. What of it is linked stands in [`link`];
-//! what a program's own runtime imports but has no use for here is there and empty (folders,
-//! environment, terminals), or ends it with a word why (clocks, randomness).
+//! One Wasm command of a `task` operation, one run: a fresh sandbox with an input and an output and
+//! nothing else. It gets no file, no connection, no environment, no clock and no randomness, so the
+//! same input gives the same result, and a second run can check it.
+//! Wasm commands are the only guests with WASI. [`link`] has the linked part. Interfaces that the
+//! runtime of a program imports without need are present and empty (folders, environment,
+//! terminals), or end the program with a cause (clocks, randomness).
 
 use crate::accounting::{Account, Accounted, store};
 use crate::error::{Code, SandboxError};
@@ -26,12 +25,11 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView, async_trait};
 
-/// Bytes a command may write in one call: what its library's buffer holds.
+/// Most bytes that a Wasm command writes in one call: the buffer of its library.
 const WRITE: usize = 64 << 10;
 
-/// What a command's runtime may import, and what it is told when it calls it: interface, functions,
-/// the word for it. A clock that stands still or a constant in the place of chance would give wrong
-/// results instead of none.
+/// Imports that end a Wasm command when it calls them: interface, functions, and the word for the
+/// error. A clock that stands still, or a constant instead of randomness, would give wrong results.
 const DENIED: [(&str, &[&str], &str); 4] = [
     ("wasi:clocks/wall-clock@0.2.0", &["now", "resolution"], "the time"),
     (
@@ -47,48 +45,48 @@ const DENIED: [(&str, &[&str], &str); 4] = [
     ),
 ];
 
-/// A loaded command: its imports are within the world's, and it exports `wasi:cli/run`.
+/// A loaded Wasm command. Its imports are within its world, and it exports `wasi:cli/run`.
 pub struct Command {
     engine: Engine,
     world: CommandPre<Room>,
 }
 
-/// What a command that ended by itself left.
+/// The result of a Wasm command that ended by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
-    /// Its standard output.
+    /// The standard output.
     pub output: String,
-    /// The beginning of its standard error, in lines; what cannot be seen is escaped.
+    /// The first lines of standard error, with invisible characters escaped.
     pub note: String,
-    /// Its exit code.
+    /// The exit code.
     pub code: i32,
 }
 
 impl Command {
-    /// Loads a command from its artefact. The engine must be one of a [`crate::engine::Ticker`].
+    /// Loads a Wasm command from its artefact. The engine must have a [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, SandboxError> {
         let component = load::component(GuestKind::Command, engine, artefact)?;
-        let beyond = |fault: wasmtime::Error| {
+        let beyond = |error: wasmtime::Error| {
             SandboxError::new(
                 Code::Import,
-                format!("it is not built for `wasi:cli/command@0.2`: {fault:#}"),
+                format!("it is not built for `wasi:cli/command@0.2`: {error:#}"),
             )
         };
         let mut linker = Linker::new(engine);
         link(&mut linker).map_err(beyond)?;
         let linked = linker.instantiate_pre(&component).map_err(beyond)?;
-        let world = CommandPre::new(linked).map_err(|fault| {
+        let world = CommandPre::new(linked).map_err(|error| {
             SandboxError::new(
                 Code::Malformed,
-                format!("it does not export `wasi:cli/run`: {fault:#}"),
+                format!("it does not export `wasi:cli/run`: {error:#}"),
             )
         })?;
         Ok(Self { engine: engine.clone(), world })
     }
 
-    /// Runs it with its name as its one argument and this input, for at most `guest_ms`
-    /// milliseconds of its own time. An exit code is a result, a fault is none. Must not be
-    /// called from within an asynchronous runtime.
+    /// Runs the command with its name as its one argument and this input, for at most `guest_ms`
+    /// milliseconds of its own time. An exit code is a result and not an error. Do not call it
+    /// within an asynchronous runtime.
     pub fn run(
         &self,
         name: &str,
@@ -103,11 +101,11 @@ impl Command {
             );
             return Err(SandboxError::new(Code::Input, detail));
         }
-        // WASI's streams want a runtime around them. None of ours ever waits, so this one has no
-        // thread, no timer and opens nothing, which a confined process could not.
+        // The streams of WASI need a runtime. The streams here never wait, so this runtime has no
+        // thread and no timer, and opens nothing, which a confined process may not.
         let quiet = tokio::runtime::Builder::new_current_thread().build();
-        let quiet = quiet.map_err(|fault| {
-            SandboxError::new(Code::Engine, format!("no runtime for a command's streams: {fault}"))
+        let quiet = quiet.map_err(|error| {
+            SandboxError::new(Code::Engine, format!("no runtime for a command's streams: {error}"))
         })?;
         let _entered = quiet.enter();
         let (output, words) =
@@ -147,19 +145,19 @@ impl Command {
     }
 }
 
-/// A fault with the command's last words, quoted: a panic says there what it was about.
-fn told(fault: SandboxError, note: &str) -> SandboxError {
+/// Adds the last words of the command to an error, in quotes: a panic names its cause there.
+fn told(error: SandboxError, note: &str) -> SandboxError {
     if note.is_empty() {
-        fault
+        error
     } else {
         SandboxError::new(
-            fault.code,
-            format!("{}; it said: \"{}\"", fault.detail, note.replace('"', "'")),
+            error.code,
+            format!("{}; it said: \"{}\"", error.detail, note.replace('"', "'")),
         )
     }
 }
 
-/// The host's side of one run.
+/// The host's state of one run.
 struct Room {
     account: Account,
     wasi: WasiCtx,
@@ -178,15 +176,15 @@ impl WasiView for Room {
     }
 }
 
-/// The streams' side of it.
+/// The type of the streams of a run.
 struct Io;
 
 impl HasData for Io {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Everything a command can call. Sockets and HTTP are not here: a command that imports them is
-/// refused when it is accepted.
+/// Links every function that a Wasm command can call. Sockets and HTTP are not among them: a
+/// command that imports them is refused when it is accepted.
 fn link(linker: &mut Linker<Room>) -> Result<()> {
     errors(linker)?;
     sync::io::poll::add_to_linker::<Room, Io>(linker, |room| &mut room.table)?;
@@ -201,7 +199,7 @@ fn link(linker: &mut Linker<Room>) -> Result<()> {
     cli::terminal_stdin::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
     cli::terminal_stdout::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
     cli::terminal_stderr::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
-    // No folder is opened, so no file can be named.
+    // No folder is open, so no file can be named.
     filesystem::preopens::add_to_linker::<Room, WasiFilesystem>(linker, Room::filesystem)?;
     sync::filesystem::types::add_to_linker::<Room, WasiFilesystem>(linker, Room::filesystem)?;
     // The seed of a program's hash maps: a constant, which this interface allows.
@@ -223,7 +221,7 @@ fn denied(what: &str) -> SandboxError {
     SandboxError::new(Code::Denied, detail)
 }
 
-/// `wasi:io/error`: what a failed stream says of itself.
+/// Links `wasi:io/error`: the description of a failed stream.
 fn errors(linker: &mut Linker<Room>) -> Result<()> {
     let mut instance = linker.instance("wasi:io/error@0.2.0")?;
     instance.resource("error", ResourceType::host::<wasmtime::Error>(), |mut store, rep| {
@@ -238,8 +236,8 @@ fn errors(linker: &mut Linker<Room>) -> Result<()> {
     )
 }
 
-/// One of a command's outputs, kept up to a limit. Beyond it the result is refused, words are
-/// dropped.
+/// One of the outputs of a Wasm command, kept up to a limit. Beyond it the result is refused, and
+/// error text is dropped.
 #[derive(Clone)]
 struct Sink {
     kept: Arc<Mutex<Vec<u8>>>,
@@ -272,11 +270,11 @@ impl OutputStream for Sink {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let room = self.most.saturating_sub(kept.len());
         if self.whole && bytes.len() > room {
-            let fault = SandboxError::new(
+            let error = SandboxError::new(
                 Code::Output,
                 format!("it wrote more than {} bytes of output", self.most),
             );
-            return Err(StreamError::Trap(fault.into()));
+            return Err(StreamError::Trap(error.into()));
         }
         kept.extend(bytes.into_iter().take(room));
         Ok(())

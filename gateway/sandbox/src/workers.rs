@@ -1,5 +1,5 @@
-//! Threads that run guests, each with engines and guests of its own: nothing is shared between two
-//! of them, not even a reference count. Guests never run on the threads that serve sockets.
+//! Threads that run guests, each with its own engines and guests: two threads share nothing, not
+//! even a reference count. Guests never run on the threads that serve sockets.
 
 use crate::error::{Code, SandboxError};
 use crate::limit;
@@ -10,14 +10,13 @@ use tokio::sync::oneshot;
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-/// Worker threads over a state `S` that each of them made for itself. They end when this is
-/// dropped.
+/// Worker threads, each with a state `S` that it made for itself. They end when this is dropped.
 pub(crate) struct Workers<S> {
     queue: SyncSender<Job<S>>,
 }
 
 impl<S: 'static> Workers<S> {
-    /// Starts the threads and waits until each has made its state; the first that cannot stops all.
+    /// Starts the threads and waits until each has made its state. The first that fails stops all.
     pub(crate) fn start(
         name: &str,
         count: usize,
@@ -35,17 +34,17 @@ impl<S: 'static> Workers<S> {
                         let _waiting = ready.send(Ok(()));
                         drop(ready);
                         while let Some(job) = next(&jobs) {
-                            // A fault of ours ends one call, not the thread: its answer is dropped,
-                            // which the caller is told.
+                            // A panic of the host ends one call, not the thread. The caller learns
+                            // that its answer was dropped.
                             let _fault = catch_unwind(AssertUnwindSafe(|| job(&mut state)));
                         }
                     }
-                    Err(fault) => {
-                        let _waiting = ready.send(Err(fault));
+                    Err(error) => {
+                        let _waiting = ready.send(Err(error));
                     }
                 })
-                .map_err(|fault| {
-                    SandboxError::new(Code::Engine, format!("no thread for guests: {fault}"))
+                .map_err(|error| {
+                    SandboxError::new(Code::Engine, format!("no thread for guests: {error}"))
                 })?;
         }
         for _ in 0..count.max(1) {
@@ -56,20 +55,20 @@ impl<S: 'static> Workers<S> {
         Ok(Self { queue })
     }
 
-    /// Runs one job on whichever thread is free. Full queues answer at once; a guest's own time is
-    /// bounded on the thread, the caller's here.
+    /// Runs one job on a free thread. A full queue answers at once. The thread limits the guest's
+    /// own time, and this function the caller's.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut S) -> Result<R, SandboxError> + Send + 'static,
     ) -> Result<R, SandboxError> {
         let (answer, answered) = oneshot::channel();
         let job: Job<S> = Box::new(move |state| {
-            // A caller that went away needs no work done for it.
+            // A caller that is gone needs no work.
             if !answer.is_closed() {
                 let _gone = answer.send(job(state));
             }
         });
-        self.queue.try_send(job).map_err(|fault| match fault {
+        self.queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => SandboxError::new(
                 Code::Busy,
                 "every worker is busy and its queue is full; ask again shortly",
@@ -93,6 +92,6 @@ impl<S: 'static> Workers<S> {
 }
 
 fn next<S>(jobs: &Mutex<Receiver<Job<S>>>) -> Option<Job<S>> {
-    // One idle thread waits in `recv`, the others for the lock: a job wakes exactly one.
+    // One idle thread waits in `recv`, and the others for the lock: a job wakes exactly one.
     jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }

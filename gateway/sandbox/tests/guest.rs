@@ -21,7 +21,7 @@ mod process {
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
-    /// One guest process and the asking role's end of its socket.
+    /// One guest process, and the asking role's end of its socket.
     struct Guest {
         socket: UnixStream,
         child: Child,
@@ -52,7 +52,7 @@ mod process {
             (serde_json::from_slice(&frame.header).unwrap(), frame.body)
         }
 
-        /// It ends by itself; the exit code says whether it served.
+        /// Waits for the end of the process. Returns whether it served.
         fn ended(mut self) -> bool {
             drop(self.socket);
             let until = Instant::now() + Duration::from_secs(120);
@@ -124,10 +124,11 @@ mod process {
         assert_eq!(code(&ask(&decide(), compiled("policy-memory-bomb.wat")).0), "memory");
     }
 
-    /// Nearly components that are tried: each is a process, and takes some hundredths of a second.
+    /// Malformed components that are tried. Each is a process, and takes some hundredths of a
+    /// second.
     const CASES: usize = 250;
 
-    /// How long one may take, on a machine that does other things too.
+    /// Longest time of one process, on a busy machine.
     const SOON: Duration = Duration::from_secs(60);
 
     #[test]
@@ -217,11 +218,11 @@ mod process {
         let tried = attempt("policy-allows.wat");
         let codes: Vec<_> = tried
             .iter()
-            .map(|tried| tried.fault.as_ref().map_or("answered", |(code, _)| code.as_str()))
+            .map(|tried| tried.error.as_ref().map_or("answered", |(code, _)| code.as_str()))
             .collect();
         assert_eq!(codes, ["answered", "undefined", "answered"]);
         assert!(
-            tried.iter().all(|tried| tried.answer.is_some() != tried.fault.is_some()),
+            tried.iter().all(|tried| tried.answer.is_some() != tried.error.is_some()),
             "{tried:?}"
         );
     }
@@ -381,10 +382,10 @@ mod process {
             status.contains("\nSeccomp:\t2\n") && status.contains("\nNoNewPrivs:\t1\n"),
             "{status}"
         );
-        // Of a process that cannot be dumped root alone may read it.
+        // Root alone may read the environment of a process that cannot be dumped.
         assert_eq!(std::fs::read(about("environ")).unwrap_or_default(), b"");
-        // Descriptors that the test runner left open are inherited here: a role is started with
-        // nothing but its socket.
+        // The test runner may have left descriptors open, which are inherited here. A role starts
+        // with nothing but its socket.
         let inherited = links(std::path::Path::new("/proc/self/fd"));
         for to in links(&about("fd")).into_iter().filter(|to| !inherited.contains(to)) {
             assert!(
@@ -393,7 +394,7 @@ mod process {
             );
         }
         guest.send(&Performed::Failed { failure: "stopped".into() }, Vec::new());
-        // It goes on with what its code says; the socket is all it has to say it with.
+        // The guest goes on as its code says. The socket is its only output.
         let _answer = guest.receive();
         let _ended = guest.ended();
     }

@@ -1,6 +1,6 @@
-//! How a role speaks: log lines for people on standard error, spans and metrics over the write-only
-//! socket it is handed. Never waits for anybody who listens. The one place that reads the clock and
-//! the operating system's randomness for telemetry.
+//! The start of telemetry in a role: log lines for people on standard error, spans and metrics over
+//! the write-only socket to the gateway. Never waits for a reader. The one place that reads the
+//! clock and the randomness of the operating system for telemetry.
 
 use crate::log_format::LineFormat;
 use crate::metrics::ROLE_STARTS;
@@ -15,11 +15,13 @@ use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-/// How long a role that ends waits for its last spans to be taken: a batch is sent half a second
-/// after its first span.
+/// The wait of a role at its end for its last spans: a batch is sent half a second after its first
+/// span.
 pub const LINGER: Duration = Duration::from_millis(600);
 
-/// Starts lines and spans for the whole process.
+/// Starts log lines and spans for the whole process.
+/// # Errors
+/// The log filter is not valid, or the process has a subscriber already.
 pub fn start(role: Role, voice: &Voice) -> Result<(Outlet, Intake), SetupError> {
     let (outlet, intake) = Outlet::open();
     let format = if voice.json { LineFormat::Json } else { LineFormat::People };
@@ -29,35 +31,34 @@ pub fn start(role: Role, voice: &Voice) -> Result<(Outlet, Intake), SetupError> 
     Ok((outlet, intake))
 }
 
-/// 128 random bits, for names that need not be secret: without randomness they are merely not
-/// unique.
+/// 128 random bits, for names that need not be secret. Without randomness the names are not unique.
 pub fn random() -> u128 {
     let mut bytes = [0; 16];
     let _zeroes = getrandom::fill(&mut bytes);
     u128::from_le_bytes(bytes)
 }
 
-/// What was collected, until there is a socket to send it over.
+/// Spans and metrics that wait for the socket to the gateway.
 pub struct PendingSink(mpsc::UnboundedSender<StdStream>);
 
 impl PendingSink {
-    /// Not connected yet.
+    /// Starts the task that sends, without a socket.
     pub fn new(intake: Intake) -> Self {
         let (sender, sockets) = mpsc::unbounded_channel();
         tokio::spawn(send(sockets, intake));
         Self(sender)
     }
 
-    /// Takes a socket for what is collected from now on: the first, or the one to a gateway that
-    /// was started again.
+    /// Takes the socket for signals from now on: the first one, or the one to a gateway that
+    /// started again.
     pub fn take(&mut self, stream: StdStream) {
         // The task ends only with the process.
         let _ended = self.0.send(stream);
     }
 }
 
-/// Hands spans and metrics to the gateway, over the newest socket. What was lost on the way is
-/// lost.
+/// Sends spans and metrics to the gateway, over the newest socket. Signals that are lost on the way
+/// are not sent again.
 async fn send(mut sockets: mpsc::UnboundedReceiver<StdStream>, mut intake: Intake) {
     let mut unsent = None;
     while let Some(stream) = sockets.recv().await {
@@ -81,8 +82,7 @@ async fn send(mut sockets: mpsc::UnboundedReceiver<StdStream>, mut intake: Intak
             let Ok(header) = serde_json::to_vec(&batch) else { continue };
             let frame = Frame::of(header);
             if frame.check().is_err() {
-                // Tried again it would be too large again, and nothing behind it would ever be
-                // sent.
+                // A second try would be too large again, and would block every later batch.
                 continue;
             }
             if frame::write_async(&mut stream, &frame).await.is_err() {
@@ -93,12 +93,12 @@ async fn send(mut sockets: mpsc::UnboundedReceiver<StdStream>, mut intake: Intak
     }
 }
 
-/// Waits until the other end, which never says anything, closed.
+/// Waits until the other end, which never sends, closes.
 async fn gone(stream: &UnixStream) {
     let mut byte = [0];
     while stream.readable().await.is_ok() {
         match stream.try_read(&mut byte) {
-            Err(fault) if fault.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             _ => return,
         }
     }
@@ -108,15 +108,15 @@ async fn gone(stream: &UnixStream) {
 #[doc(hidden)]
 pub use PendingSink as Voicing;
 
-/// The other end: batches of one role, until it is gone.
+/// Receives batches of one role until its socket closes.
 pub async fn receive(stream: StdStream, mut take: impl FnMut(Batch)) {
     let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream))
     else {
         return;
     };
     while let Ok(Some(frame)) = frame::read_async(&mut stream).await {
-        // What is no batch is passed over: the role would not hear that its socket was closed for
-        // it.
+        // Skips a frame that is not a batch: the role could not learn that its socket was closed
+        // for it.
         if let Ok(batch) = serde_json::from_slice(&frame.header) {
             take(batch);
         }

@@ -1,4 +1,4 @@
-//! W3C trace context (Trace Context Level 1): ids and the `traceparent` text. What a client sends
+//! W3C trace context (Trace Context Level 1): ids and the `traceparent` text. The text of a client
 //! is untrusted: it is parsed strictly, used to join a trace, and never to decide.
 
 use cofferdam_core::model::caller::TraceParent;
@@ -7,20 +7,21 @@ use tracing::Span;
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
 
-/// One span's place in a trace. Both ids are never all zero.
+/// The place of a span in a trace. Both ids are never all zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
-    /// The trace's 16 bytes.
+    /// The 16 bytes of the trace id.
     pub trace: [u8; 16],
-    /// The span's 8 bytes.
+    /// The 8 bytes of the span id.
     pub span: [u8; 8],
-    /// Whether the sender recorded it. Ours are always recorded.
+    /// True if the sender recorded the span. Spans of Cofferdam are always recorded.
     pub sampled: bool,
 }
 
 impl TraceContext {
-    /// Parses `00-<32 hex>-<16 hex>-<2 hex>`; none for anything else, upper case and zero ids
-    /// included. A later version is read by its first four parts, as the specification asks.
+    /// Parses `00-<32 hex>-<16 hex>-<2 hex>`. Returns `None` for any other text, also for upper
+    /// case and zero ids. Of a later version the first four parts are read, as the specification
+    /// asks.
     pub fn parse(text: &TraceParent) -> Option<Self> {
         let mut parts = text.0.split('-');
         let (version, trace, span, flags) =
@@ -39,24 +40,24 @@ impl TraceContext {
         })
     }
 
-    /// The `traceparent` text.
+    /// Formats the `traceparent` text.
     pub fn to_parent(self) -> TraceParent {
         let flags = if self.sampled { "01" } else { "00" };
         TraceParent(format!("00-{}-{}-{flags}", hex(&self.trace), hex(&self.span)))
     }
 
-    /// The start of a new trace, from 256 random bits.
+    /// Starts a trace, from 256 random bits.
     pub fn start(random: &dyn Fn() -> u128) -> Self {
         Self { trace: filled(random().to_be_bytes()), span: filled(low(random())), sampled: true }
     }
 
-    /// A new span below this one.
+    /// Creates a span below this one.
     pub fn child(self, random: &dyn Fn() -> u128) -> Self {
         Self { span: filled(low(random())), sampled: true, ..self }
     }
 }
 
-/// The place of a span that was made with our layer: what to hand on to another role.
+/// Returns the place of a span of [`crate::Setup`]'s subscriber, to pass on to another role.
 pub fn current(span: &Span) -> Option<TraceParent> {
     let found = span.with_subscriber(|(id, dispatch)| {
         let registry = dispatch.downcast_ref::<Registry>()?;
@@ -69,7 +70,7 @@ fn low(bits: u128) -> [u8; 8] {
     u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(1).to_be_bytes()
 }
 
-/// Zero ids are invalid: the one case in 2^64 becomes one.
+/// Zero ids are invalid. The one case in 2^64 becomes all ones.
 fn filled<const N: usize>(mut bytes: [u8; N]) -> [u8; N] {
     if bytes == [0; N] {
         bytes.fill(1);

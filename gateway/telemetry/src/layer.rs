@@ -1,6 +1,6 @@
-//! `tracing` spans become [`SpanRecord`]s with W3C ids. Three fields steer it and are never
-//! exported: `traceparent` (the parent in another process), `otel.kind` and `otel.name`. Of the
-//! others only those on the list are kept. Never blocks.
+//! The layer that turns `tracing` spans into [`SpanRecord`]s with W3C ids. Three fields steer it
+//! and are never exported: `traceparent` (the parent in another process), `otel.kind` and
+//! `otel.name`. The layer keeps only the other fields that are on the list. Never blocks.
 
 use crate::context::TraceContext;
 use crate::outlet::Outlet;
@@ -19,13 +19,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Collects spans.
+/// Collects finished spans.
 pub(crate) struct SpanLayer {
     outlet: Outlet,
     sources: Sources,
 }
 
-/// A span that is not finished.
+/// A span that has not ended.
 struct Open {
     parent: Option<[u8; 8]>,
     remote: bool,
@@ -33,7 +33,7 @@ struct Open {
     seen: Seen,
 }
 
-/// What was said of a span so far.
+/// The recorded fields of a span.
 #[derive(Default)]
 struct Seen {
     parent: Option<TraceContext>,
@@ -83,7 +83,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        // Debug spans are for a developer's own lines.
+        // Debug spans are for the log lines of a developer.
         if *span.metadata().level() > Level::INFO {
             return;
         }
@@ -133,7 +133,7 @@ impl Visit for Seen {
     }
 
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
-        // Formatting costs, and a value that is not kept need not be read at all.
+        // Formatting costs time, and a value that is not kept need not be read.
         if telemetry_names::is_exported(field.name())
             || matches!(
                 field.name(),

@@ -1,6 +1,6 @@
-//! Log lines on standard error: one line an event, for people or as JSON. A field that is not on
-//! the list shows that it was withheld (a library's is left out), never its value; control
-//! characters never reach a terminal.
+//! Log lines on standard error: one line for each event, for people or as JSON. A field that is not
+//! on the list prints `[withheld]` and never its value; such a field of a library is left out.
+//! Control characters never reach a terminal.
 
 use crate::setup::Sources;
 use crate::signal::{Role, short};
@@ -15,21 +15,21 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// How lines look.
+/// The form of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LineFormat {
-    /// `2026-11-29T03:12:45Z gateway  WARN  the recorder is away; calls are refused until it
-    /// answers`, then fields.
+    /// For people: `2026-11-29T03:12:45Z gateway  WARN  the recorder is away; calls are refused
+    /// until it answers`, then fields.
     #[default]
     People,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
-/// How the targets of this software's own lines begin.
+/// The first characters of the target of every log line of Cofferdam.
 const OWN: &str = "cofferdam";
 
-/// Characters of a message: a paragraph.
+/// Longest message, in characters: a paragraph.
 const MESSAGE: usize = 2_000;
 
 pub(crate) struct Lines {
@@ -47,8 +47,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        // What a library says of itself is not written by this list: its other fields are left out
-        // without a word.
+        // Libraries do not know the list, so their other fields are left out without a mark.
         let own = event.metadata().target().starts_with(OWN);
         let mut said = Said { own, ..Said::default() };
         event.record(&mut said);
@@ -82,8 +81,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
     }
 }
 
-/// A value as a line shows it: in quotes, as JSON quotes it, unless it can be told from what stands
-/// around it. A value's own quotes cannot end it, so that no value looks like another field.
+/// A value as a log line shows it: in quotes, as in JSON, unless it cannot be confused with the
+/// text around it. Quotes in a value cannot end it, so no value looks like another field.
 fn shown(value: &Value) -> Cow<'_, str> {
     let plain =
         |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\' | b'`' | b'\'');

@@ -1,6 +1,5 @@
-//! One HTTP/1.1 POST over a fresh TCP connection: all that OTLP over HTTP asks of a client. Plain
-//! `http` to a collector beside us; no TLS, no redirects, no keeping alive. Never used for anything
-//! else.
+//! One HTTP/1.1 POST over a new TCP connection: the whole of OTLP over HTTP. Plain `http` to a
+//! collector nearby; no TLS, no redirects, no kept connections. Never used for anything else.
 
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -9,45 +8,44 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a collector may take, all told.
+/// The time limit of a request to the collector.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// The port of a URL that names none.
+/// The port of a URL without a port.
 const HTTP: u16 = 80;
 
-/// Bytes of an answer: a collector says next to nothing.
+/// Most bytes of a response; responses of a collector are short.
 const ANSWER: u64 = 64 * 1024;
 
-/// Posts to one collector.
+/// The HTTP client of the exporters.
 #[derive(Debug)]
 pub(crate) struct OtlpClient;
 
-/// Where a collector is reached.
+/// The address of a collector, as far as confinement needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Collector {
-    /// Its TCP port.
+    /// The TCP port.
     pub port: u16,
-    /// Whether it is named by its address, so that no name has to be looked up.
+    /// True if the URL has an IP address, so that no name has to be looked up.
     pub is_address: bool,
 }
 
-/// Not an address of a collector.
+/// The address of the collector is not a plain `http` URL.
 #[derive(Debug, thiserror::Error)]
 #[error("the collector's address `{0}` is not `http://host:port/path`")]
 pub struct CollectorError(String);
 
-/// Where the collector of this URL is reached: what the gateway has to be able to connect to, and
-/// nothing else.
-///
+/// Returns the address of the collector of this URL, which the gateway has to be able to connect
+/// to.
 /// # Errors
-/// It is no `http` URL.
+/// The URL is not an `http` URL with a host.
 pub fn collector(url: &str) -> Result<Collector, CollectorError> {
     let request =
         Request::builder().uri(url).body(()).map_err(|_| CollectorError(url.to_owned()))?;
     reached(&request).map(|(_, collector)| collector)
 }
 
-/// The host without brackets, and how it is reached.
+/// The host without brackets, and the address.
 fn reached<T>(request: &Request<T>) -> Result<(&str, Collector), CollectorError> {
     let uri = request.uri();
     match (uri.scheme_str(), uri.authority()) {
@@ -100,7 +98,7 @@ async fn exchange(request: Request<Bytes>) -> Result<Response<Bytes>, HttpError>
         .body(Bytes::new())?)
 }
 
-/// The code of `HTTP/1.1 200 OK`.
+/// Returns the code of a status line such as `HTTP/1.1 200 OK`.
 fn status(answer: &[u8]) -> Option<u16> {
     let line = answer.split(|byte| *byte == b'\r').next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');

@@ -1,5 +1,5 @@
-//! The way out of a role: bounded, and full means dropped and counted. Never blocks the code that
-//! is observed, and never grows.
+//! The queue of a role's signals. It is bounded: a full queue drops and counts. Never blocks the
+//! observed code, and never grows.
 
 use crate::metrics::Metric;
 use crate::signal::{Batch, MetricRecord, Signal};
@@ -9,24 +9,24 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, timeout_at};
 
-/// Signals that may wait: two seconds of a busy role, below 4 MiB.
+/// Most signals that wait: two seconds of a busy role, below 4 MiB.
 const WAITING: usize = 4_096;
 
-/// Signals of one frame.
+/// Most signals of one frame.
 const BATCH: usize = 256;
 
-/// How long a signal waits for company: a person watching a trace sees it at once, and a busy role
-/// sends full frames.
+/// Longest wait of a signal for others in its frame: a person who watches a trace sees it at once,
+/// and a busy role sends full frames.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Where code puts its signals. Cheap to clone.
+/// The end that takes signals from code. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outlet {
     sender: Sender<Signal>,
     dropped: Arc<AtomicU64>,
 }
 
-/// Where a role takes them from to send them on.
+/// The end that the role sends signals from.
 #[derive(Debug)]
 pub struct Intake {
     receiver: Receiver<Signal>,
@@ -34,14 +34,14 @@ pub struct Intake {
 }
 
 impl Outlet {
-    /// Both ends.
+    /// Creates both ends.
     pub fn open() -> (Self, Intake) {
         let (sender, receiver) = mpsc::channel(WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
         (Self { sender, dropped: dropped.clone() }, Intake { receiver, dropped })
     }
 
-    /// Puts one signal, or counts it as dropped.
+    /// Puts one signal into the queue, or counts it as dropped.
     pub fn put(&self, signal: Signal) {
         if self.sender.try_send(signal).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -53,12 +53,12 @@ impl Outlet {
         self.change(metric, labels, f64::from(by));
     }
 
-    /// Observes a duration.
+    /// Observes a duration in a histogram.
     pub fn observe(&self, metric: Metric, labels: &[(&str, &str)], took: Duration) {
         self.change(metric, labels, took.as_secs_f64());
     }
 
-    /// Sets a gauge.
+    /// Sets a gauge to `value`.
     pub fn level(&self, metric: Metric, labels: &[(&str, &str)], value: u32) {
         self.change(metric, labels, f64::from(value));
     }
@@ -69,8 +69,8 @@ impl Outlet {
 }
 
 impl Intake {
-    /// The next batch: as soon as it is full, or a while after its first signal. None when every
-    /// [`Outlet`] is gone and all was taken.
+    /// Returns the next batch when it is full, or half a second after its first signal. Returns
+    /// `None` when every [`Outlet`] is gone and the queue is empty.
     pub async fn batch(&mut self) -> Option<Batch> {
         let first = self.receiver.recv().await?;
         let mut signals = vec![first];

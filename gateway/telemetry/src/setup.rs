@@ -1,5 +1,5 @@
-//! Spans and lines put together for one role. Clock and randomness are passed in, nothing is read
-//! from the environment.
+//! The subscriber of one role: spans and log lines. Clock and randomness are passed in; nothing is
+//! read from the environment.
 
 use crate::layer::SpanLayer;
 use crate::log_format::{LineFormat, Lines};
@@ -14,12 +14,12 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
-/// Where time and ids come from.
+/// The sources of time and of ids.
 #[derive(Clone)]
 pub struct Sources {
-    /// The clock.
+    /// Returns the present time.
     pub now: Arc<dyn Fn() -> SystemTime + Send + Sync>,
-    /// 128 random bits.
+    /// Returns 128 random bits.
     pub random: Arc<dyn Fn() -> u128 + Send + Sync>,
 }
 
@@ -29,44 +29,46 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// What one role wants.
+/// The telemetry settings of one role.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// Which role.
+    /// The role of the process.
     pub role: Role,
-    /// How log lines look.
+    /// The form of log lines.
     pub format: LineFormat,
-    /// Which lines are shown: `info`, or `warn,cofferdam_runner=debug`. Spans are collected
-    /// whatever it says.
+    /// The filter of log lines: `info`, or `warn,cofferdam_runner=debug`. Spans are collected
+    /// whatever the filter.
     pub filter: String,
-    /// Where time and ids come from.
+    /// The sources of time and of ids.
     pub sources: Sources,
 }
 
-/// Why a role cannot log.
+/// Errors of setting up telemetry.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The filter is invalid.
+    /// The log filter is not valid.
     #[error(
         "the log filter `{given}` is not readable; write a level such as `info`, or \
          `warn,cofferdam_runner=debug`"
     )]
     Filter {
-        /// What was given.
+        /// The configured filter.
         given: String,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: ParseError,
     },
-    /// There is one already.
+    /// The process has a subscriber already. The program installs two.
     #[error("this process has a subscriber already; install one only once")]
     Twice,
 }
 
-/// Libraries whose failures come back as values, which roles tell with what was asked for. A filter
-/// that names one shows it.
+/// Libraries without log lines: roles report the errors of these libraries themselves, with their
+/// subject. A filter that names a library shows its lines.
 const SILENT: [&str; 1] = ["kube_client"];
 
-/// The subscriber of a role: its spans go to `outlet`, its lines to `writer`.
+/// Creates the subscriber of a role: spans go to `outlet`, log lines to `writer`.
+/// # Errors
+/// The log filter is not valid.
 pub fn dispatch<W>(setup: Setup, outlet: Outlet, writer: W) -> Result<Dispatch, SetupError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -78,7 +80,7 @@ where
     let targets =
         quiet.fold(targets, |targets, source| targets.with_target(source, LevelFilter::OFF));
     let lines = Lines { role, format, sources: sources.clone() };
-    // A terminal that was closed takes no line; telling that on the same terminal would end the
+    // A closed terminal takes no log line. An error message on the same terminal would end the
     // process.
     let people = tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
@@ -88,7 +90,9 @@ where
     Ok(Dispatch::new(Registry::default().with(SpanLayer::new(outlet, sources)).with(people)))
 }
 
-/// The same for the whole process, with lines on standard error.
+/// Installs the subscriber for the whole process, with log lines on standard error.
+/// # Errors
+/// The log filter is not valid, or the process has a subscriber already.
 pub fn install(setup: Setup, outlet: Outlet) -> Result<(), SetupError> {
     let dispatch = dispatch(setup, outlet, std::io::stderr)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| SetupError::Twice)

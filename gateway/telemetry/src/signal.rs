@@ -1,6 +1,6 @@
-//! What travels between roles: finished spans and changes of metrics, as JSON. Read by the gateway
-//! like any foreign input: it tells the sender by the socket, never by what the frame says, and
-//! checks names and sizes again.
+//! The signals that roles send to the gateway: finished spans and changes of metrics, as JSON. The
+//! gateway treats them as untrusted input: the socket names the sender, never the frame, and the
+//! gateway checks names and sizes again.
 
 use crate::context::TraceContext;
 use crate::metrics::Metric;
@@ -8,28 +8,28 @@ use cofferdam_core::protocol::telemetry_names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Who sends; each is exported as its own service, `cofferdam-<role>`.
+/// The sender of a signal. Each role is exported as its own service, `cofferdam-<role>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The supervisor.
+    /// The supervisor, which starts the other roles.
     Serve,
-    /// Faces agents.
+    /// The role that serves agents.
     Gateway,
-    /// Remembers.
+    /// The role that keeps jobs and ledger.
     Recorder,
-    /// Looks.
+    /// The role that reads the infrastructure.
     Viewer,
-    /// Acts.
+    /// The role that changes the infrastructure.
     Runner,
-    /// Removes what others left.
+    /// The role that removes the remains of lost runs.
     Reaper,
-    /// Computes.
+    /// The role that runs untrusted components.
     Guest,
 }
 
 impl Role {
-    /// The one word.
+    /// The name of the role in logs and services.
     pub fn word(self) -> &'static str {
         match self {
             Self::Serve => "serve",
@@ -43,23 +43,23 @@ impl Role {
     }
 }
 
-/// What one frame holds.
+/// The content of one frame.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
-    /// Spans and metrics, in the order they came.
+    /// Spans and changes of metrics, in their order.
     pub signals: Vec<Signal>,
-    /// How many were dropped since the last batch, because the way was full.
+    /// The number of signals that were dropped since the last batch, because the queue was full.
     pub dropped: u64,
 }
 
-/// A finished span or a metric's change.
+/// A finished span or a change of a metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
-    /// A finished span.
+    /// A finished span, with its times.
     Span(SpanRecord),
-    /// A metric's change.
+    /// A change of a metric.
     Metric(MetricRecord),
 }
 
@@ -67,33 +67,33 @@ pub enum Signal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Field {
-    /// Yes or no.
+    /// A truth value.
     Flag(bool),
-    /// A whole number.
+    /// A whole number with a sign.
     Number(i64),
-    /// Short text.
+    /// A short text of at most [`telemetry_names::VALUE_LENGTH`] characters.
     Text(String),
 }
 
-/// Which side of which exchange a span is.
+/// The kind of a span, as in OpenTelemetry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpanKind {
-    /// Neither.
+    /// Work inside of a process.
     #[default]
     Internal,
-    /// Answers.
+    /// The answer to a request.
     Server,
-    /// Asks.
+    /// A request to another process.
     Client,
-    /// Puts into a queue.
+    /// Work that is put into a queue.
     Producer,
-    /// Takes from a queue.
+    /// Work that is taken from a queue.
     Consumer,
 }
 
 impl SpanKind {
-    /// From the word that `otel.kind` uses.
+    /// Parses the word of the field `otel.kind`. Any other word is internal.
     pub fn parse(word: &str) -> Self {
         match word {
             "server" => Self::Server,
@@ -109,39 +109,38 @@ impl SpanKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpanRecord {
-    /// Its place: a `traceparent`.
+    /// The ids of the span, as `traceparent` text.
     pub place: String,
-    /// The span above it, 16 hexadecimal digits; `null` at the root.
+    /// The id of the parent span, 16 hexadecimal digits; `null` at the root.
     pub parent: Option<String>,
-    /// Whether that one is another process's.
+    /// True if the parent span belongs to another process.
     pub remote: bool,
-    /// `tools/call deployment_scale`, `decide`, ….
+    /// The name of the span: `tools/call deployment_scale`, `decide`, ….
     pub name: String,
-    /// Which side it is.
+    /// The kind of the span.
     pub kind: SpanKind,
-    /// Nanoseconds since 1970.
+    /// Start of the span, in nanoseconds since 1970.
     pub start_ns: u64,
-    /// Nanoseconds since 1970.
+    /// End of the span, in nanoseconds since 1970.
     pub end_ns: u64,
-    /// Attributes by name.
+    /// The exported attributes, by name.
     pub attributes: BTreeMap<String, Field>,
 }
 
-/// A change of one metric; see [`crate::metrics::METRICS`].
+/// A change of one metric of [`crate::metrics::METRICS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricRecord {
-    /// Which.
+    /// The OpenTelemetry name of the metric.
     pub name: String,
-    /// Label → value.
+    /// The values of its labels, by name.
     pub labels: BTreeMap<String, String>,
-    /// For a counter how many more; for a histogram the observed seconds; for a gauge the new
-    /// value.
+    /// The increase of a counter, the new value of a gauge, or the observed value of a histogram.
     pub value: f64,
 }
 
 impl MetricRecord {
-    /// A change of a declared metric.
+    /// Creates a change of a declared metric.
     pub fn new(metric: Metric, labels: &[(&str, &str)], value: f64) -> Self {
         let labels =
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -150,12 +149,12 @@ impl MetricRecord {
 }
 
 impl SpanRecord {
-    /// Its ids, where they are valid.
+    /// Returns the ids of the span, if they are valid.
     pub fn context(&self) -> Option<TraceContext> {
         TraceContext::parse(&cofferdam_core::model::caller::TraceParent(self.place.clone()))
     }
 
-    /// Leaves only what may be exported, no longer than it may be.
+    /// Removes every attribute that may not be exported, and cuts long values.
     pub fn clean(&mut self) {
         self.attributes.retain(|key, _| telemetry_names::is_exported(key));
         for value in self.attributes.values_mut() {
@@ -167,8 +166,8 @@ impl SpanRecord {
     }
 }
 
-/// The first [`telemetry_names::VALUE_LENGTH`] characters, without control characters: telemetry may be cut, unlike
-/// anything that is decided over.
+/// The first [`telemetry_names::VALUE_LENGTH`] characters, without control characters. Telemetry
+/// may be cut, unlike the input of a decision.
 pub(crate) fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(telemetry_names::VALUE_LENGTH).collect()
 }

@@ -1,5 +1,5 @@
-//! One trace across two roles, as a real collector gets it over HTTP, and nothing in it that is a
-//! secret. The collector is a socket that keeps what was posted.
+//! One trace across two roles, and the metrics, as a real collector receives them over HTTP,
+//! without a secret in them. The collector is a socket that keeps the posted bodies.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -23,7 +23,7 @@ use tracing::{Span, info, info_span};
 const CLIENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const CANARY: &str = "hunter2-canary";
 
-/// Answers every request with this status and keeps method line and body.
+/// Answers every request with this status, and keeps its head and its body.
 async fn collector(status: &'static str) -> (String, Arc<Mutex<Vec<(String, Value)>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -74,8 +74,8 @@ impl Written {
     }
 }
 
-/// Runs one role's code under its own subscriber, as another process would, and gives what it would
-/// send, through JSON.
+/// Runs the code of one role under its own subscriber, as another process would, and returns the
+/// batch that it would send, through JSON.
 async fn role<T>(
     role: Role,
     format: LineFormat,
@@ -132,7 +132,7 @@ fn runner_work(parent: &TraceParent) {
     run.in_scope(|| drop(info_span!("teardown")));
 }
 
-/// Every span of a posted body: service, name, its JSON.
+/// The spans of a posted body: service, name and JSON.
 fn spans(body: &Value) -> Vec<(String, String, Value)> {
     let mut all = Vec::new();
     for resource in body["resourceSpans"].as_array().unwrap() {

@@ -1,4 +1,4 @@
-//! `tools/call`, as far as it can be understood without knowing the tool. Never looks into the
+//! The parameters of `tools/call`, as far as they have a meaning without the tool. Never reads the
 //! arguments.
 
 use crate::deny::Deny;
@@ -7,21 +7,21 @@ use cofferdam_core::model::caller::{Principal, TraceParent};
 use cofferdam_core::model::limit::{PERSON_MS, WAIT_MS};
 use serde_json::{Map, Value};
 
-/// Key of the client's idempotency key in `_meta`.
+/// The key of `_meta` with the client's idempotency key.
 pub const KEY_META: &str = "cofferdam.dev/idempotency-key";
 
-/// Characters of an idempotency key: a UUID and whatever a client puts before it.
+/// Longest idempotency key, in characters: a UUID and a prefix of the client.
 const KEY_LONGEST: usize = 128;
 
-/// Characters of a tool's name, as MCP allows them.
+/// Longest name of a tool, in characters, as MCP allows.
 const NAME_LONGEST: usize = 128;
 
-/// A call of the right form.
+/// A call in the right form.
 #[derive(Debug)]
 pub struct Called {
-    /// What goes to the Front.
+    /// The call for the Front.
     pub call: FrontCall,
-    /// Whether the name could be a tool's at all.
+    /// True if a tool could have this name.
     pub name_is_valid: bool,
 }
 
@@ -60,26 +60,27 @@ pub fn read(
     Ok(Called { call, name_is_valid })
 }
 
-/// Names as MCP allows them; any other belongs to no tool, and is not handed on.
+/// Returns whether MCP allows this name. Any other name belongs to no tool, and the Front does not
+/// get it.
 pub fn is_name(name: &str) -> bool {
     (1..=NAME_LONGEST).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte))
 }
 
-/// An idempotency key: visible ASCII.
+/// Reads an idempotency key: visible ASCII.
 pub fn key(text: &str) -> Option<String> {
     let valid =
         (1..=KEY_LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     valid.then(|| text.to_owned())
 }
 
-/// What is said of a key of another form.
+/// The refusal of a key in another form.
 pub fn bad_key(place: &str) -> Deny {
     Deny::Params(format!("`{place}` must be 1 to {KEY_LONGEST} visible ASCII characters"))
 }
 
-/// W3C trace context, level 1. What is not of this form is as if it were not there, as that
-/// specification asks (§3.2.2.5).
+/// Reads W3C trace context, level 1. Text in another form counts as absent, as that specification
+/// asks (§3.2.2.5).
 pub fn trace(text: &str) -> Option<TraceParent> {
     let mut parts = text.split('-');
     let (version, trace, span, flags) =

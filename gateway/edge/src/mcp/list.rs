@@ -1,6 +1,5 @@
-//! `tools/list`: the Front's tools and the companions, by name, a page at a time. A cursor is the
-//! last name of the page before, so no page is kept anywhere and a tool that goes away breaks
-//! nothing.
+//! `tools/list`: the tools of the Front and the built-in tools, by name, in pages. A cursor is the
+//! last name of the page before, so that no page is kept, and a removed tool breaks no cursor.
 
 use crate::builtin_tools;
 use crate::deny::Deny;
@@ -13,24 +12,24 @@ use cofferdam_core::model::answer::ToolListing;
 use cofferdam_core::model::caller::Principal;
 use serde_json::{Map, Value};
 
-/// Tools on a page: more schemas than this crowd out a model's context.
+/// Tools of a page: more schemas crowd out the context of a model.
 pub const PAGE: usize = 50;
 
-/// What a cursor says before the name.
+/// The words before the name in a cursor.
 const AFTER: &str = "after:";
 
 impl<F: Front> Edge<F> {
-    /// Every tool this caller may see, by name.
+    /// Returns every tool that this caller may see, by name.
     pub async fn tools(&self, principal: &Principal) -> Result<Vec<ToolListing>, Deny> {
         let _used = self.shares.list(principal).await?;
-        let tools = self.front.list(principal).await.map_err(|fault| {
-            tracing::error!(agent = principal.name, error = %fault, "the tools could not be listed");
+        let tools = self.front.list(principal).await.map_err(|error| {
+            tracing::error!(agent = principal.name, %error, "the tools could not be listed");
             Deny::Unavailable("the tools cannot be listed now".into())
         })?;
         Ok(tools.into_iter().filter(|tool| !builtin_tools::is_builtin_tool(&tool.name)).collect())
     }
 
-    /// The result of `tools/list`.
+    /// Returns the result of `tools/list`.
     pub async fn list(
         &self,
         principal: &Principal,

@@ -1,8 +1,7 @@
 //! One JSON-RPC message as MCP allows it: a request or a notification, never a batch, never a
-//! response. Says nothing about methods.
-//!
-//! The envelope is read liberally: clients write `null`, `[]` or `""` for a member that is absent.
-//! What a tool is called with is not looked into.
+//! response. Knows no method.
+//! The envelope is read liberally: clients write `null`, `[]` or `""` for an absent member. The
+//! arguments of a tool are not changed.
 
 use crate::body::unmarked;
 use crate::deny::Deny;
@@ -10,34 +9,34 @@ use cofferdam_core::model::json;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A message of the right form.
+/// A message in the right form.
 #[derive(Debug, PartialEq)]
 pub struct Message {
-    /// The request's id: a string or a whole number; none for a notification.
+    /// The request's id: a string or a whole number; `None` for a notification.
     pub id: Option<Value>,
-    /// Its method.
+    /// The JSON-RPC method.
     pub method: String,
-    /// Its parameters.
+    /// The parameters, without `_meta`.
     pub params: Map<String, Value>,
-    /// `params._meta`.
+    /// The member `_meta` of the parameters.
     pub meta: Map<String, Value>,
 }
 
-/// A message of the wrong form, with the id to answer to where it could be read.
+/// A message in the wrong form, with its id if one could be read.
 #[derive(Debug, PartialEq)]
 pub struct Malformed {
-    /// The id, where there is a valid one.
+    /// The id, if it is valid.
     pub id: Option<Value>,
-    /// What is wrong.
+    /// The refusal of the message.
     pub deny: Deny,
 }
 
 /// Reads a body: strictly as JSON, then as JSON-RPC.
 pub fn read(body: &[u8]) -> Result<Message, Malformed> {
     let body = unmarked(body);
-    let value = json::strict(body).map_err(|fault| Malformed {
+    let value = json::strict(body).map_err(|error| Malformed {
         id: id_of(body),
-        deny: Deny::NotJson(bounded(&fault.to_string())),
+        deny: Deny::NotJson(bounded(&error.to_string())),
     })?;
     let refuse = |id: Option<Value>, why: &'static str| Malformed { id, deny: Deny::NotRpc(why) };
     let mut members = match value {
@@ -55,7 +54,7 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
         None => None,
         Some(id @ Value::String(_)) => Some(id),
         Some(id @ Value::Number(_)) if id.is_i64() || id.is_u64() => Some(id),
-        // A notification has no answer, so its id cannot matter.
+        // A notification gets no response, so its id does not matter.
         Some(Value::Null) if is_notification(&members) => None,
         Some(_) => {
             return Err(refuse(
@@ -92,8 +91,8 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
     Ok(Message { id, method, params, meta })
 }
 
-/// Takes out what clients write for an absent member: `null` anywhere, and in these members also an
-/// empty list and an empty text.
+/// Removes the values that clients write for an absent member: `null` anywhere, and an empty list
+/// or text in these members.
 fn clear(members: &mut Map<String, Value>, empty: &[&str]) {
     members.retain(|key, value| {
         !(value.is_null() || empty.contains(&key.as_str()) && is_absent(Some(value)))
@@ -116,8 +115,8 @@ fn is_notification(members: &Map<String, Value>) -> bool {
         .is_some_and(|method| method.starts_with("notifications/"))
 }
 
-/// The id of a body that is refused before it is read as a message; none where there is no id, or
-/// more than one.
+/// Returns the id of a body that is refused before it is read as a message, or `None` if there is
+/// no id or more than one.
 pub fn id_of(body: &[u8]) -> Option<Value> {
     #[derive(Deserialize)]
     struct Identified {
@@ -127,7 +126,7 @@ pub fn id_of(body: &[u8]) -> Option<Value> {
     Some(identified.id).filter(|id| id.is_string() || id.is_i64() || id.is_u64())
 }
 
-/// The reader's words can quote the body, a key of 200 KB included.
+/// Bounds the text of the JSON reader, which can quote a key of 200 KB from the body.
 pub fn bounded(text: &str) -> String {
     const LONGEST: usize = 300;
     text.chars().take(LONGEST).collect()

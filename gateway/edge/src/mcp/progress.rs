@@ -1,7 +1,7 @@
-//! Progress of a held call, for a client that asked for it: the answer becomes the POST's own event
-//! stream as soon as there is something to tell, and its last event is the result. A call that ends
-//! before is answered as any other. Remembers nothing of a stream: what a client missed, `job_get`
-//! tells.
+//! Progress of a held call, for a client that asked for it. The response becomes the event stream
+//! of the POST when there is progress, and its last event is the result. A call that ends before
+//! gets a usual response. Remembers nothing of a stream: after a lost event, `job_get` returns the
+//! state.
 
 use super::{Responder, accepts};
 use crate::deny::Deny;
@@ -15,24 +15,24 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::Span;
 
-/// Characters of a progress token: a UUID and whatever a client puts before it. Each event repeats
-/// it.
+/// Longest progress token, in characters: a UUID and a prefix of the client. Each event repeats it.
 const TOKEN_LONGEST: usize = 256;
 
-/// Lines that wait for a client that reads slowly; further ones are lost.
+/// Most lines that wait for a slow client. Further lines are lost.
 pub const LINES: usize = 64;
 
-/// Events on their way that the connection has not taken.
+/// Most events that wait for the connection.
 const EVENTS: usize = 4;
 
-/// After this long without an event a comment shows that the stream lives: well before what stands
-/// between gives it up.
+/// After this time without an event, a comment shows that the stream lives: well before proxies
+/// give it up.
 const ALIVE: Duration = Duration::from_secs(15);
 
-/// Such a comment; no client reads it.
+/// The comment, which clients ignore.
 const COMMENT: &[u8] = b": the call goes on\n\n";
 
-/// The client's progress token; none where it wants no progress, or takes no event streams.
+/// Returns the client's progress token, or `None` if it wants no progress or accepts no event
+/// streams.
 pub fn token(headers: &HeaderMap, meta: &Map<String, Value>) -> Result<Option<Value>, Deny> {
     let token = match meta.get("progressToken") {
         None => return Ok(None),
@@ -47,26 +47,26 @@ pub fn token(headers: &HeaderMap, meta: &Map<String, Value>) -> Result<Option<Va
     Ok(accepts(headers, "text/event-stream").then(|| token.clone()))
 }
 
-/// What is to be told about one call.
+/// The parts of the event stream of one call.
 pub struct Telling {
-    /// The client's token.
+    /// The progress token of the client.
     pub token: Value,
-    /// How its request is answered.
+    /// The form of the response to the client's request.
     pub responder: Responder,
-    /// The call's span.
+    /// The span of the call.
     pub span: Span,
 }
 
 impl Telling {
-    /// The event stream that begins with this line. Runs by itself from here on; whether anybody
-    /// reads is nothing to the call.
+    /// Creates the event stream that begins with this line. It runs by itself; the call goes on
+    /// even if the client stops reading.
     pub fn stream(self, first: String, lines: mpsc::Receiver<String>, held: Held) -> Answer {
         let (events, body) = mpsc::channel(EVENTS);
         tokio::spawn(self.tell(first, lines, held, events));
         respond::events(body)
     }
 
-    /// Ends with the call, or with the client: nothing more is told to one that closed the stream.
+    /// Sends events until the call ends or the client closes the stream.
     async fn tell(
         self,
         first: String,
@@ -83,7 +83,7 @@ impl Telling {
             }
             next = loop {
                 tokio::select! {
-                    // Every line comes before the result: their sender ends with the call.
+                    // Every line comes before the result: the sender of lines ends with the call.
                     biased;
                     line = lines.recv() => break line,
                     reply = &mut held => return self.end(reply, &events).await,
@@ -108,7 +108,7 @@ impl Telling {
     }
 }
 
-/// One message as an event. JSON has no line breaks of its own.
+/// One message as an event. The JSON has no line breaks.
 fn event(message: &Value) -> Bytes {
     format!("event: message\ndata: {message}\n\n").into()
 }

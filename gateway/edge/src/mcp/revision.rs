@@ -1,5 +1,5 @@
-//! Which revision a message speaks, and whether its headers say what its body says. Decided for
-//! each request by itself: nothing is remembered of a connection or a client.
+//! The revision of a message, and the check that its headers agree with its body. Each request is
+//! checked alone: nothing is remembered of a connection or a client.
 
 use super::message::Message;
 use crate::deny::{Deny, REVISIONS};
@@ -14,28 +14,28 @@ const NAME_HEADER: &str = "mcp-name";
 const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_META: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// The two ways of speaking.
+/// The two forms of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Era {
-    /// 2026-07-28: every request stands alone.
+    /// Revision 2026-07-28: every request is complete by itself.
     Modern,
-    /// Before, without sessions. What these revisions differ in is not used here, or is a member
-    /// that older clients pass over.
+    /// Earlier revisions, without sessions. The differences between them are not used here, or are
+    /// members that older clients ignore.
     Legacy,
 }
 
-/// A request's era, and its revision where the request names one.
+/// The era of a request, and its revision if the request names one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestRevision {
-    /// How it is answered.
+    /// The form of the response.
     pub era: Era,
-    /// For telemetry.
+    /// The revision, for telemetry.
     pub revision: Option<&'static str>,
 }
 
 impl RequestRevision {
-    /// A legacy request that names no revision: before 2025-06-18 there was no header, and some
-    /// clients of later revisions send none.
+    /// A legacy request without a revision: before 2025-06-18 there was no header, and some later
+    /// clients send none.
     const UNNAMED: Self = Self { era: Era::Legacy, revision: None };
 
     fn of(revision: &str) -> Result<Self, Deny> {
@@ -51,15 +51,15 @@ impl RequestRevision {
     }
 }
 
-/// The revision that answers a handshake: the one that was offered, where it is a legacy one of
-/// ours; else the newest of these, and the client may leave if it cannot speak it.
+/// The revision that answers a handshake: the offered one if it is a legacy revision of this
+/// server, else the newest legacy one. A client that does not have that one leaves.
 pub fn agreed_on(offered: &str) -> &'static str {
     let [_modern, legacy @ ..] = REVISIONS;
     let [newest, ..] = legacy;
     legacy.into_iter().find(|revision| *revision == offered).unwrap_or(newest)
 }
 
-/// The era of a request, its headers checked against its body.
+/// Returns the era of a request after a check of its headers against its body.
 pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<RequestRevision, Deny> {
     let said = match message.meta.get(VERSION_META) {
         Some(Value::String(said)) => Some(said.as_str()),
@@ -78,9 +78,9 @@ pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<RequestRevis
         (None, Some(said)) => {
             let spoken = RequestRevision::of(said)?;
             if spoken.era == Era::Modern && message.method != "initialize" {
-                let fault = "`MCP-Protocol-Version` is missing and `_meta` in the body says";
+                let error = "`MCP-Protocol-Version` is missing and `_meta` in the body says";
                 return Err(Deny::Header(format!(
-                    "{fault} `{said}`; send `MCP-Protocol-Version: {said}`"
+                    "{error} `{said}`; send `MCP-Protocol-Version: {said}`"
                 )));
             }
             spoken
@@ -99,7 +99,7 @@ pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<RequestRevis
     Ok(spoken)
 }
 
-/// Notifications need no headers, but those they have must be right.
+/// Checks a notification. It needs no headers, but its headers must be right.
 pub fn of_notification(headers: &HeaderMap, message: &Message) -> Result<(), Deny> {
     if let Some(header) = version(headers, message)? {
         RequestRevision::of(header)?;
@@ -107,8 +107,8 @@ pub fn of_notification(headers: &HeaderMap, message: &Message) -> Result<(), Den
     method_matches(headers, message, false)
 }
 
-/// What the header says; none where it is empty. In a handshake it decides nothing: only the body
-/// says what is offered.
+/// Returns the revision in the header, or `None` if the header is empty. In a handshake the body
+/// alone offers a revision.
 fn version<'a>(headers: &'a HeaderMap, message: &Message) -> Result<Option<&'a str>, Deny> {
     if message.method == "initialize" {
         return Ok(None);
@@ -116,8 +116,8 @@ fn version<'a>(headers: &'a HeaderMap, message: &Message) -> Result<Option<&'a s
     Ok(agreed(headers, VERSION_HEADER).map_err(mismatch)?.filter(|header| !header.is_empty()))
 }
 
-/// `Mcp-Method` mirrors `method`, so that what stands between can route by it; it must not be able
-/// to see another request than we do.
+/// `Mcp-Method` mirrors `method`, so that proxies can route by it. A proxy must not see another
+/// request than this server.
 fn method_matches(headers: &HeaderMap, message: &Message, must: bool) -> Result<(), Deny> {
     let method = excerpt(&message.method);
     match mirrored(headers, METHOD_HEADER)? {
@@ -128,12 +128,12 @@ fn method_matches(headers: &HeaderMap, message: &Message, must: bool) -> Result<
     }
 }
 
-/// `Mcp-Name` mirrors the tool's name; checked once that name is known to be one.
+/// `Mcp-Name` mirrors the tool's name. It is checked after the name itself.
 pub fn name_matches(headers: &HeaderMap, name: &str, era: Era) -> Result<(), Deny> {
     match mirrored(headers, NAME_HEADER)? {
         Some(header) => {
             let value =
-                decoded(header).map_err(|fault| Deny::Header(format!("`Mcp-Name` {fault}")))?;
+                decoded(header).map_err(|error| Deny::Header(format!("`Mcp-Name` {error}")))?;
             if value == name { Ok(()) } else { Err(differs("Mcp-Name", &value, &excerpt(name))) }
         }
         None if era == Era::Modern => Err(missing("Mcp-Name", &excerpt(name))),

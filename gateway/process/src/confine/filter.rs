@@ -63,32 +63,32 @@ fn compiled(
     other: SeccompAction,
     fits: SeccompAction,
 ) -> Result<BpfProgram, ConfineError> {
-    let architecture = std::env::consts::ARCH.try_into().map_err(|error| fault(&error))?;
+    let architecture = std::env::consts::ARCH.try_into().map_err(|error| filter_error(&error))?;
     // The library starts the filter with a check of the architecture: a call of another one kills.
     let filter =
-        SeccompFilter::new(rules, other, fits, architecture).map_err(|error| fault(&error))?;
-    filter.try_into().map_err(|error| fault(&error))
+        SeccompFilter::new(rules, other, fits, architecture).map_err(|error| filter_error(&error))?;
+    filter.try_into().map_err(|error| filter_error(&error))
 }
 
 /// Applies a filter to this thread, and to every thread and process that it starts later.
 pub(super) fn apply(program: &BpfProgram) -> Result<(), ConfineError> {
-    seccompiler::apply_filter(program).map_err(|error| fault(&error))
+    seccompiler::apply_filter(program).map_err(|error| filter_error(&error))
 }
 
 /// Applies a filter to every thread of this process.
 pub(super) fn apply_to_all(program: &BpfProgram) -> Result<(), ConfineError> {
-    seccompiler::apply_filter_all_threads(program).map_err(|error| fault(&error))
+    seccompiler::apply_filter_all_threads(program).map_err(|error| filter_error(&error))
 }
 
-fn fault(fault: &dyn std::fmt::Display) -> ConfineError {
-    ConfineError::Seccomp(fault.to_string())
+fn filter_error(error: &dyn std::fmt::Display) -> ConfineError {
+    ConfineError::Seccomp(error.to_string())
 }
 
 /// A rule that matches if all these conditions hold.
 pub(super) fn rule(
     conditions: impl IntoIterator<Item = SeccompCondition>,
 ) -> Result<SeccompRule, ConfineError> {
-    SeccompRule::new(conditions.into_iter().collect()).map_err(|error| fault(&error))
+    SeccompRule::new(conditions.into_iter().collect()).map_err(|error| filter_error(&error))
 }
 
 /// A condition on the lower half of an argument.
@@ -98,7 +98,7 @@ pub(super) fn argument(
     value: u64,
 ) -> Result<SeccompCondition, ConfineError> {
     SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
-        .map_err(|error| fault(&error))
+        .map_err(|error| filter_error(&error))
 }
 
 /// A condition on a whole argument, for pointers.
@@ -108,7 +108,7 @@ pub(super) fn pointer(
     value: u64,
 ) -> Result<SeccompCondition, ConfineError> {
     SeccompCondition::new(index, SeccompCmpArgLen::Qword, operator, value)
-        .map_err(|error| fault(&error))
+        .map_err(|error| filter_error(&error))
 }
 
 // Instructions, as `linux/filter.h` and `linux/bpf_common.h` number them.

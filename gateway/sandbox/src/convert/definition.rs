@@ -1,5 +1,5 @@
-//! A tool's definition, read once when it is loaded: what models and reviewers will be shown, so it
-//! is held to the letter of the WIT.
+//! The definition of a tool, read once when it is loaded. Models and reviewers see it, so it must
+//! match the WIT exactly.
 
 use super::text::{group, json, name, paths, shown};
 use super::{bad, over};
@@ -10,22 +10,22 @@ use cofferdam_core::model::limit as core_limit;
 use cofferdam_core::model::operation::Action;
 use serde_json::Value;
 
-/// Characters of a tool's name.
+/// Longest name of a tool, in characters.
 const NAME: usize = 64;
-/// Characters of a title.
+/// Longest title, in characters.
 const TITLE: usize = 80;
-/// Characters of a description.
+/// Longest description, in characters.
 const DESCRIPTION: usize = 2_000;
-/// Bytes of a schema.
+/// Most bytes of a schema.
 const SCHEMA: usize = 32 * 1024;
-/// Lines of a ceiling: a reviewer reads each.
+/// Most lines of a ceiling: a reviewer reads each.
 const GRANTS: usize = 64;
-/// Members of a list inside a line: namespaces, fields, executors.
+/// Most members of a list inside a line: namespaces, fields, executors.
 const MEMBERS: usize = 64;
-/// Examples: each runs at every build and acceptance.
+/// Most examples: each runs at every build and acceptance.
 const EXAMPLES: usize = 32;
 
-/// The core's definition.
+/// Converts a definition.
 pub(crate) fn definition(said: types::Definition) -> Result<Definition, SandboxError> {
     at_most("ceiling", said.ceiling.grants.len(), GRANTS, "grants")?;
     at_most("ceiling", said.ceiling.executors.len(), MEMBERS, "executors")?;
@@ -85,7 +85,7 @@ fn tool_name(text: String) -> Result<String, SandboxError> {
     ))
 }
 
-/// Semantic version 2.0.0: three numbers without leading zeros, then perhaps `-pre.release` and
+/// Semantic version 2.0.0: three numbers without leading zeros, then an optional `-pre.release` and
 /// `+build`.
 fn version(text: String) -> Result<String, SandboxError> {
     let number = |part: &str| part.parse::<u32>().is_ok_and(|number| number.to_string() == part);
@@ -110,8 +110,8 @@ fn version(text: String) -> Result<String, SandboxError> {
     Err(bad("version", format_args!("{start:?} is not a semantic version, such as `1.2.0`")))
 }
 
-/// An object schema that refers to nothing outside itself. Whether it is a valid schema is the
-/// core's question.
+/// An object schema that refers to nothing outside of itself. The core checks that it is a valid
+/// schema.
 fn schema(place: &str, text: &str) -> Result<Value, SandboxError> {
     let schema = json(place, text, SCHEMA)?;
     if schema.get("type").and_then(Value::as_str) != Some("object") {
@@ -168,7 +168,7 @@ fn grant(index: usize, line: types::Grant) -> Result<Grant, SandboxError> {
     })
 }
 
-/// An exact name, a prefix with `*`, `*`, or the empty text for the job's own.
+/// An exact name, a prefix with `*`, `*`, or the empty text for the namespace of the run.
 fn namespace(place: &str, text: String) -> Result<String, SandboxError> {
     if text == EPHEMERAL {
         return Ok(text);

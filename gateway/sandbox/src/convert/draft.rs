@@ -1,5 +1,5 @@
-//! A tool's draft: sizes and forms as the WIT names them. Whether it lies under the ceiling, and
-//! what its targets are, is the core's question.
+//! The draft of a tool: sizes and forms as the WIT names them. The core checks the ceiling and the
+//! targets.
 
 use super::text::{group, json, name, path, paths, shown};
 use super::{bad, over};
@@ -14,21 +14,20 @@ use cofferdam_core::model::operation::{
 };
 use serde_json::Value;
 
-/// Objects a listing may give.
+/// Most objects of a list.
 const LISTED: u32 = 500;
-/// Lines of a log.
+/// Most lines of a log.
 const LINES: u32 = 1_000;
-/// Seconds of a task.
+/// Most seconds of a task.
 const SECONDS: u32 = 3_600;
-/// Characters of a refusal's reason, and of its remedy: one sentence each, with room for a name or
-/// two.
+/// Longest reason or remedy of a refusal, in characters: one sentence, with room for a name or two.
 const REFUSAL: usize = 500;
-/// Arguments of an image.
+/// Most arguments of an image.
 const ARGUMENTS: usize = 64;
-/// Bytes of one argument, and of a task's input.
+/// Most bytes of one argument, and of the input of a task.
 const INPUT: usize = 64 * 1024;
 
-/// The core's draft.
+/// Converts a draft.
 pub(crate) fn draft(said: types::Draft) -> Result<Draft, SandboxError> {
     let count = said.operations.len();
     if count > core_limit::OPERATIONS {
@@ -47,7 +46,7 @@ pub(crate) fn draft(said: types::Draft) -> Result<Draft, SandboxError> {
             .map(|(index, said)| step(index, said))
             .collect::<Result<_, _>>()?,
     };
-    let size = canonical(&draft).map_err(|fault| bad("draft", fault))?.len();
+    let size = canonical(&draft).map_err(|error| bad("draft", error))?.len();
     if size > core_limit::DRAFT {
         return Err(over(
             "draft",
@@ -57,7 +56,7 @@ pub(crate) fn draft(said: types::Draft) -> Result<Draft, SandboxError> {
     Ok(draft)
 }
 
-/// The tool's own words for making no plan.
+/// Converts the refusal of a tool that makes no plan.
 pub(crate) fn refusal(said: types::Refusal) -> Result<ToolRefusal, SandboxError> {
     Ok(ToolRefusal {
         reason: shown("refusal: reason", said.reason, REFUSAL)?,
@@ -163,8 +162,8 @@ fn changes(place: &str, said: Vec<types::Change>) -> Result<Vec<Change>, Sandbox
 
 fn change(place: &str, said: types::Change) -> Result<Change, SandboxError> {
     let value = said.value.map(|text| json(place, &text, core_limit::DRAFT)).transpose()?;
-    // In the plan's JSON form an absent value is `null`: a JSON null here would be hashed as a
-    // removal that was not asked for.
+    // In the JSON of a plan an absent value is `null`: a JSON null here would be hashed as a
+    // removal that the tool did not ask for.
     if value == Some(Value::Null) {
         return Err(bad(
             place,
@@ -218,7 +217,7 @@ fn program(place: &str, said: types::Program) -> Result<Program, SandboxError> {
         }
         types::Program::Command(digest) => match ComponentDigest::parse(&digest) {
             Ok(_) => Ok(Program::Command(digest)),
-            Err(fault) => Err(bad(place, fault)),
+            Err(error) => Err(bad(place, error)),
         },
     }
 }

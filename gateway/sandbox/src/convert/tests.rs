@@ -1,4 +1,4 @@
-//! Every size and form that the WIT names, from both sides.
+//! Every size and form that the WIT names, within and beyond the limit.
 
 use super::{definition, draft, refusal};
 use crate::bindings::tool::types;
@@ -32,7 +32,8 @@ fn good() -> types::Definition {
     }
 }
 
-/// Changes a good definition; expects a piece of the refusal, or nothing where it stays good.
+/// Changes a good definition. Expects a part of the refusal, or the empty text if the definition
+/// stays good.
 fn check(change: impl FnOnce(&mut types::Definition), expect: &str) {
     let mut said = good();
     change(&mut said);
@@ -42,9 +43,9 @@ fn check(change: impl FnOnce(&mut types::Definition), expect: &str) {
 fn told(outcome: Result<(), SandboxError>, expect: &str) {
     match outcome {
         Ok(()) => assert_eq!(expect, "", "taken"),
-        Err(fault) => assert!(
-            !expect.is_empty() && fault.detail.contains(expect),
-            "{fault} instead of {expect:?}"
+        Err(error) => assert!(
+            !expect.is_empty() && error.detail.contains(expect),
+            "{error} instead of {expect:?}"
         ),
     }
 }
@@ -136,7 +137,7 @@ fn a_ceiling_names_what_it_permits() {
         |said| said.ceiling.grants[0].namespaces.push("Team".into()),
         "neither a name nor a prefix",
     );
-    // The job's own.
+    // The namespace of the run.
     check(|said| said.ceiling.grants[0].namespaces.push(String::new()), "");
     check(|said| said.ceiling.grants[0].action = types::Action::Delete, "leave `fields` empty");
     check(|said| said.ceiling.grants[0].group = String::new(), "");

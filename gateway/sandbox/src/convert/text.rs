@@ -1,4 +1,4 @@
-//! Texts and names from guests: sizes, forms, and characters that a reader would not see. Never
+//! Texts and names of guests: sizes, forms, and characters that a reader would not see. Never
 //! changes a text.
 
 use super::{bad, over};
@@ -8,15 +8,13 @@ use cofferdam_core::model::escape::unseen;
 use cofferdam_core::model::json::strict;
 use serde_json::Value;
 
-/// Characters of any name in a plan: Kubernetes allows a DNS subdomain (RFC 1123) at most this
-/// long.
+/// Longest name in a plan, in characters: Kubernetes allows a DNS subdomain (RFC 1123) this length.
 const NAME: usize = 253;
 
-/// Characters of a field path: deeper ones are no field of a manifest.
+/// Longest field path, in characters: no manifest has a deeper field.
 const PATH: usize = 512;
 
-/// A text for people: at least one, at most `most` characters, and none that a reader could not
-/// see.
+/// A text for people: one to `most` characters, none of them invisible.
 pub(super) fn shown(place: &str, text: String, most: usize) -> Result<String, SandboxError> {
     if text.trim().is_empty() {
         return Err(bad(place, "it is empty"));
@@ -37,7 +35,7 @@ pub(super) fn shown(place: &str, text: String, most: usize) -> Result<String, Sa
     }
 }
 
-/// A name or a part of one: printable and short. What it means is judged later.
+/// A name or a part of one: printable and short. The core judges its meaning.
 pub(super) fn name(place: &str, text: String) -> Result<String, SandboxError> {
     shown(place, text, NAME)
 }
@@ -47,17 +45,17 @@ pub(super) fn group(place: &str, text: String) -> Result<String, SandboxError> {
     if text.is_empty() { Ok(text) } else { name(place, text) }
 }
 
-/// Field paths.
+/// Converts a list of field paths.
 pub(super) fn paths(place: &str, list: Vec<String>) -> Result<Vec<String>, SandboxError> {
     list.into_iter().map(|text| path(place, text)).collect()
 }
 
-/// One field path.
+/// Converts one field path.
 pub(super) fn path(place: &str, text: String) -> Result<String, SandboxError> {
     shown(place, text, PATH)
 }
 
-/// JSON text, read strictly.
+/// Reads JSON text strictly.
 pub(super) fn json(place: &str, text: &str, most: usize) -> Result<Value, SandboxError> {
     if text.len() > most {
         return Err(over(
@@ -66,10 +64,10 @@ pub(super) fn json(place: &str, text: &str, most: usize) -> Result<Value, Sandbo
         ));
     }
     strict(text.as_bytes())
-        .map_err(|fault| bad(place, format_args!("it is not strict JSON: {fault}")))
+        .map_err(|error| bad(place, format_args!("it is not strict JSON: {error}")))
 }
 
-/// An executor's words: bounded, and shown quoted.
+/// A text of an executor: limited, and shown in quotes.
 pub(crate) fn note(place: &str, text: String) -> Result<String, SandboxError> {
     if text.is_empty() { Ok(text) } else { shown(place, text, limit::NOTE) }
 }

@@ -1,6 +1,6 @@
-//! OPA's Wasm ABI, from the host's side: what a module may import, what it must export, and the few
-//! calls that an evaluation takes. Whatever a policy's memory says is foreign: every address is
-//! checked, every text is bounded.
+//! OPA's Wasm ABI on the host's side: the allowed imports of a module, its required exports, and
+//! the calls of an evaluation. The memory of a policy is untrusted: every address is checked, and
+//! every text is limited.
 
 use super::place;
 use crate::accounting::Account;
@@ -15,13 +15,13 @@ use wasmtime::{
     TypedFunc, WasmParams, WasmResults,
 };
 
-/// Bytes of a Wasm page.
+/// Bytes of one Wasm page.
 const PAGE: usize = 64 << 10;
 
-/// Bytes of the tables of builtins and entry points.
+/// Most bytes of the tables of builtins and entry points.
 const TABLE: usize = 64 << 10;
 
-/// What a module of the ABI may import, all from `env`.
+/// The imports that a module may have, all from `env`.
 const IMPORTS: [&str; 8] = [
     "memory",
     "opa_abort",
@@ -33,7 +33,7 @@ const IMPORTS: [&str; 8] = [
     "opa_builtin4",
 ];
 
-/// What an evaluation uses.
+/// The exports that an evaluation uses.
 const EXPORTS: [&str; 9] = [
     "memory",
     "opa_malloc",
@@ -46,7 +46,7 @@ const EXPORTS: [&str; 9] = [
     "opa_wasm_abi_version",
 ];
 
-/// Whether a module has the shape of a policy.
+/// The check that a module has the form of a policy.
 pub(super) struct Shape;
 
 impl Shape {
@@ -76,7 +76,7 @@ impl Shape {
     }
 }
 
-/// A policy's instance with its store: dropped whole.
+/// An instance of a policy with its store. Both are dropped together.
 pub(super) struct Guest {
     store: Store<Account>,
     instance: Instance,
@@ -84,8 +84,8 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Instantiates it: the memory it imports is made here, under the account's limit, and its
-    /// start function runs under the deadline.
+    /// Instantiates the policy. The host creates its imported memory under the limit of the
+    /// account, and its start function runs under the time limit.
     pub(super) fn start(
         mut store: Store<Account>,
         module: &Module,
@@ -104,7 +104,7 @@ impl Guest {
                 "memory" => memory(store, import.ty().memory())?.into(),
                 "opa_abort" => Func::wrap(&mut *store, abort).into(),
                 "opa_println" => Func::wrap(&mut *store, |_: i32| {}).into(),
-                // Of a module of tests, whose one builtin it is.
+                // The one builtin of a module of tests.
                 "opa_builtin1" if store.data().printed.is_some() => {
                     Func::wrap(&mut *store, print).into()
                 }
@@ -118,46 +118,46 @@ impl Guest {
         Ok((instance, memory))
     }
 
-    /// Bytes of memory it has, and what it printed so far.
+    /// Bytes of memory in use, and the output so far.
     pub(super) fn used(&mut self) -> (usize, Vec<String>) {
         let memory = self.store.data().memory_used();
         (memory, self.store.data_mut().printed.take().unwrap_or_default())
     }
 
-    /// Instructions that it may use from now on; only where they are counted.
+    /// Sets the instructions that it may use from now on, if they are counted.
     pub(super) fn grant(&mut self, instructions: u64) -> std::result::Result<(), SandboxError> {
-        self.store.set_fuel(instructions).map_err(|fault| {
-            SandboxError::new(Code::Engine, format!("instructions are not counted: {fault:#}"))
+        self.store.set_fuel(instructions).map_err(|error| {
+            SandboxError::new(Code::Engine, format!("instructions are not counted: {error:#}"))
         })
     }
 
-    /// Instructions that are left of those.
+    /// Returns the number of instructions that remain.
     pub(super) fn left(&self) -> u64 {
         self.store.get_fuel().unwrap_or_default()
     }
 
-    /// What an error means, given what this guest used.
-    pub(super) fn fault(&self, error: &Error) -> SandboxError {
+    /// Converts an error, with the use of this guest.
+    pub(super) fn to_error(&self, error: &Error) -> SandboxError {
         SandboxError::of(error, self.store.data())
     }
 
-    /// Gives a guest that is asked again the time of one decision.
+    /// Gives the time of one decision to a guest that decides again.
     pub(super) fn renew(&mut self) {
         self.store.data_mut().renew();
         self.store.set_epoch_deadline(1);
     }
 
-    /// Where its heap begins; what lies before it is kept by [`Guest::forget`].
+    /// Returns the start of the heap. [`Guest::forget`] keeps the data before it.
     pub(super) fn heap(&mut self) -> Result<i32> {
         self.call("opa_heap_ptr_get", ())
     }
 
-    /// Lets it forget everything behind this address.
+    /// Makes the guest forget all data behind this address.
     pub(super) fn forget(&mut self, heap: i32) -> Result<()> {
         self.call("opa_heap_ptr_set", heap)
     }
 
-    /// ABI 1.2 or newer: `opa_eval` and an exported memory.
+    /// Checks for ABI 1.2 or newer: `opa_eval` and an exported memory.
     pub(super) fn version(&mut self) -> Result<()> {
         let major = self.global("opa_wasm_abi_version");
         let minor = self.global("opa_wasm_abi_minor_version");
@@ -174,15 +174,15 @@ impl Guest {
         global.get(&mut self.store).i32()
     }
 
-    /// One of the two tables of names and numbers.
+    /// Reads one of the two tables of names and numbers.
     pub(super) fn table(&mut self, name: &str) -> Result<BTreeMap<String, i32>> {
         let value = self.call::<(), i32>(name, ())?;
         let address = self.call::<i32, i32>("opa_json_dump", value)?;
         let text = self.text(address, TABLE)?;
-        strict_into(&text).map_err(|fault| malformed(format!("its table of {name}: {fault}")))
+        strict_into(&text).map_err(|error| malformed(format!("its table of {name}: {error}")))
     }
 
-    /// Puts JSON text into the policy's memory as one of its values.
+    /// Puts JSON text into the policy's memory as a value.
     pub(super) fn parse(&mut self, text: &str) -> Result<i32> {
         let (address, length) = self.write(text)?;
         match self.call::<(i32, i32), i32>("opa_json_parse", (address, length))? {
@@ -191,15 +191,16 @@ impl Guest {
         }
     }
 
-    /// One evaluation: the JSON text of the result set. Without an input, `input` is undefined.
+    /// Evaluates once. Returns the JSON text of the result set. Without an input, `input` is
+    /// undefined.
     pub(super) fn evaluate(
         &mut self,
         entry: i32,
         data: i32,
         input: Option<&str>,
     ) -> Result<Vec<u8>> {
-        // Asked of the module's own allocator, so that it knows of the growth; `opa_eval` then
-        // takes the heap from behind the input.
+        // The module's own allocator gives the memory, so that it knows of the growth. `opa_eval`
+        // then starts its heap behind the input.
         let (address, length) = input.map_or(Ok((0, 0)), |input| self.write(input))?;
         let heap = self.heap()?;
         let result = self.call::<(i32, i32, i32, i32, i32, i32, i32), i32>(
@@ -230,12 +231,12 @@ impl Guest {
         let function: TypedFunc<P, R> = self
             .instance
             .get_typed_func(&mut self.store, name)
-            .map_err(|fault| malformed(format!("its export `{name}` is not OPA's: {fault:#}")))?;
+            .map_err(|error| malformed(format!("its export `{name}` is not OPA's: {error:#}")))?;
         function.call(&mut self.store, params)
     }
 }
 
-/// The memory it imports, with a maximum of ours: `opa build` gives none.
+/// Creates the imported memory, with a maximum of the host: `opa build` sets none.
 fn memory(store: &mut Store<Account>, wanted: Option<&MemoryType>) -> Result<Memory> {
     let most = store.data().memory_limit() / PAGE;
     let wanted = wanted.ok_or_else(|| malformed("its import `env.memory` is no memory"))?;
@@ -251,8 +252,8 @@ fn memory(store: &mut Store<Account>, wanted: Option<&MemoryType>) -> Result<Mem
     Memory::new(store, MemoryType::new(minimum, u32::try_from(most).ok()))
 }
 
-/// `internal.print`: one list with a set for each value, empty where it is undefined. What it gives
-/// back says that it was called.
+/// `internal.print`: one list with a set for each value, empty for an undefined one. Its result
+/// only says that it was called.
 fn print(
     mut caller: Caller<'_, Account>,
     _builtin: i32,
@@ -271,7 +272,7 @@ fn print(
         .ok_or_else(|| malformed("its export `memory` is no memory"))?;
     let text = terminated(memory.data(caller.as_context()), address, limit::POLICY_TEST_PRINTED)?;
     let sets: Vec<Vec<Value>> = serde_json::from_slice(text)
-        .map_err(|fault| malformed(format!("what it prints: {fault}")))?;
+        .map_err(|error| malformed(format!("what it prints: {error}")))?;
     let word = |set: &Vec<Value>| match set.first() {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
@@ -307,10 +308,10 @@ fn abort(mut caller: Caller<'_, Account>, address: i32) -> Result<()> {
     Err(SandboxError::new(Code::Trap, format!("the policy gave up: {text}")).into())
 }
 
-/// Whatever the table of builtins said: a call of one is refused.
+/// Refuses a call of a builtin, whatever the table of builtins says.
 fn refusal(store: &mut Store<Account>, wanted: &wasmtime::ExternType) -> Extern {
     let Some(ty) = wanted.func().cloned() else {
-        // An import of another kind does not fit a function, so instantiating says it.
+        // An import of another kind does not fit a function, so instantiation reports it.
         return Func::wrap(store, || {}).into();
     };
     Func::new(store, ty, |_, _, _| {
@@ -323,7 +324,7 @@ fn refusal(store: &mut Store<Account>, wanted: &wasmtime::ExternType) -> Extern 
     .into()
 }
 
-/// A NUL-terminated text.
+/// Reads a text that ends with NUL.
 fn terminated(
     memory: &[u8],
     address: i32,

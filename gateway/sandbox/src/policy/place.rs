@@ -1,8 +1,8 @@
-//! Where in its sources a policy gave up: OPA keeps the file's path as the builder wrote it, which
-//! may be a folder that exists no more. Never looks at a file.
+//! The place of an error in the sources of a policy. OPA keeps the path of the file as the builder
+//! wrote it, and the folder may no longer exist. Never reads a file.
 
-/// The abort text `PATH:ROW:COL: WHY` with the last two parts of an absolute path, or of one that
-/// begins above the working folder; any other text as it is.
+/// Shortens the path of the abort text `PATH:ROW:COL: WHY` to its last two parts if the path is
+/// absolute or begins above the working folder. Returns any other text as it is.
 pub(super) fn shortened(text: &str) -> &str {
     let Some(end) = text.find(".rego:") else { return text };
     let path = text.get(..end).unwrap_or_default();

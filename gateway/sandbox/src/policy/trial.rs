@@ -1,5 +1,5 @@
-//! Trials of a policy, before it is accepted: its tests in the compiled module, and what a question
-//! costs. Each runs in a fresh instance; a decision never comes of one.
+//! Trials of a policy before it is accepted: its tests in the compiled module, and the cost of a
+//! decision. Each runs in a fresh instance, and none decides a call.
 
 use super::{Policy, input_fits, single};
 use crate::accounting::Account;
@@ -8,11 +8,11 @@ use crate::limit;
 use cofferdam_core::protocol::role_guest::{Trial, Tried};
 
 impl Policy {
-    /// Runs one trial. A fault of the policy is part of what it gives.
+    /// Runs one trial. An error of the policy is part of the result.
     pub fn attempt(&self, trial: &Trial) -> Tried {
         match self.measured(trial) {
             Ok(tried) => tried,
-            // It was not even started.
+            // The trial did not start.
             Err(fault) => Tried { fault: Some(told(fault)), ..Tried::default() },
         }
     }
@@ -22,7 +22,7 @@ impl Policy {
             input_fits(input)?;
         }
         let entry = self.entry(&trial.entrypoint)?;
-        // Instructions are counted, so the clock only ends what has no end.
+        // Instructions are counted, so the clock only stops an endless loop.
         let memory = if trial.test { limit::POLICY_TEST_MEMORY } else { limit::POLICY_MEMORY };
         let mut guest =
             self.guest_of(Account::printing(memory, limit::POLICY_TEST_TICKS, trial.test))?;

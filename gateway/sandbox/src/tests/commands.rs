@@ -1,4 +1,4 @@
-//! Commands of tasks: hostile ones, and what a good one has and has not.
+//! Wasm commands of tasks: hostile commands, and the limits of a good one.
 
 use super::encode::built;
 use super::{artefact, counted};
@@ -7,8 +7,8 @@ use crate::wasi_command::{Command, Ran};
 use cofferdam_core::model::limit as core_limit;
 use cofferdam_core::protocol::role_guest::GuestKind;
 
-/// File, how it ends (its exit code), a piece of its output, its note or the text that an operator
-/// reads.
+/// File, expected end (an exit code), and a part of its output, of its note or of the text for
+/// operators.
 pub(super) const COMMANDS: &[(&str, Result<i32, Code>, &str)] = &[
     ("command-echo.wat", Ok(0), "hello"),
     ("command-fails.wat", Ok(1), "line one\ntwo\\u{202e}!"),
@@ -52,7 +52,7 @@ fn a_hostile_command_gives_a_fault_and_nothing_else() {
                 (Ok(ran), Ok(code)) => {
                     ran.code == *code && (ran.output.contains(text) || ran.note.contains(text))
                 }
-                (Err(fault), Err(code)) => fault.code == *code && fault.detail.contains(text),
+                (Err(error), Err(code)) => error.code == *code && error.detail.contains(text),
                 _ => false,
             };
             (!fits).then(|| format!("{name}: {got:?} instead of {expect:?} with {text:?}"))

@@ -1,5 +1,5 @@
-//! Guests in text form to Wasm: core modules are encoded as `cofferdam build` does it, so that a
-//! test says what the guest does and no more.
+//! Guests in text form to Wasm. Core modules are encoded as `cofferdam build` does it, so that a
+//! test contains only the guest.
 
 use cofferdam_core::protocol::role_guest::GuestKind;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests")
 }
 
-/// The file's name says what it is: `tool-`, `executor-` and `command-` are core modules of those
-/// worlds, `component-` is one as it stands (of an executor or a command where the name goes on
-/// so), `policy-` is a policy's module.
+/// The name of the file says its kind: `tool-`, `executor-` and `command-` are core modules of
+/// those worlds, `component-` is a complete component (of an executor or a Wasm command if the name
+/// goes on so), `policy-` is the module of a policy.
 pub(super) fn built(name: &str) -> Built {
     let text = std::fs::read_to_string(folder().join(name)).unwrap();
-    let core = wat::parse_str(&text).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    let core = wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let (kind, world) = match name {
         _ if name.starts_with("policy-") => (GuestKind::Policy, None),
         _ if name.starts_with("component-executor-") => (GuestKind::Executor, None),
@@ -46,6 +46,6 @@ fn component(mut core: Vec<u8>, file: &str, world: &str) -> Vec<u8> {
         .unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
-    // Not validated here: what a hostile author ships is the host's to refuse.
+    // Not validated here: the host has to refuse the file of a hostile author.
     ComponentEncoder::default().validate(false).module(&core).unwrap().encode().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Every hostile guest and what must become of it. A guest without an expectation fails.
+//! Every hostile guest with its expected end. A guest without an expectation fails the test.
 
 use super::encode::{built, folder};
 use super::{artefact, counted, decide, drive, plan};
@@ -9,7 +9,7 @@ use cofferdam_core::protocol::role_guest::GuestKind;
 use std::collections::BTreeSet;
 use wasmtime::component::{Component, Linker};
 
-/// File, what becomes of it, a piece of the text that an operator reads.
+/// File, expected end, and a part of the text for operators.
 const TOOLS: &[(&str, Result<&str, Code>, &str)] = &[
     ("tool-answer.wat", Ok("hello"), ""),
     ("tool-remembers.wat", Ok("clean"), ""),
@@ -61,7 +61,7 @@ const TOOLS: &[(&str, Result<&str, Code>, &str)] = &[
     ("component-deep-types.wat", Err(Code::Malformed), ""),
 ];
 
-/// The same for executors, with what they did before.
+/// The same for executors, with their effects before the end.
 type Drive = (&'static str, Result<(), Code>, &'static str, &'static [&'static str]);
 const EXECUTORS: &[Drive] = &[
     ("executor-backwards.wat", Ok(()), "", &["0"]),
@@ -119,8 +119,7 @@ const EXECUTORS: &[Drive] = &[
     ),
 ];
 
-/// One effect, and as many questions as the budget of host calls has left after it and the
-/// observation.
+/// One effect, and all questions that the budget of host calls allows after it and its observation.
 const FLOOD: &[&str] = {
     const DID: [&str; 999] = {
         let mut did = ["waits 0 ms for 0"; 999];
@@ -130,7 +129,7 @@ const FLOOD: &[&str] = {
     &DID
 };
 
-/// The same for policies: a fault is a denial.
+/// The same for policies: an error is a denial.
 const POLICIES: &[(&str, Result<&str, Code>, &str)] = &[
     ("policy-allows.wat", Ok(r#"{"effect":"allow"}"#), ""),
     ("policy-undefined.wat", Err(Code::Undefined), "gave 0 results"),
@@ -155,7 +154,7 @@ const POLICIES: &[(&str, Result<&str, Code>, &str)] = &[
     ("policy-exports-nothing.wat", Err(Code::Malformed), "does not export `memory`"),
 ];
 
-/// Tried by a test of its own.
+/// Guests with a test of their own.
 const APART: &[&str] = &["component-handle-bomb.wat"];
 
 fn check<T: PartialEq + std::fmt::Debug>(
@@ -166,7 +165,7 @@ fn check<T: PartialEq + std::fmt::Debug>(
 ) -> Option<String> {
     match (got, expect) {
         (Ok(got), Ok(expect)) if got == expect => None,
-        (Err(fault), Err(code)) if fault.code == code && fault.detail.contains(text) => None,
+        (Err(error), Err(code)) if error.code == code && error.detail.contains(text) => None,
         (got, expect) => Some(format!("{name}: {got:?} instead of {expect:?} with {text:?}")),
     }
 }
@@ -245,10 +244,10 @@ fn what_is_no_component_is_refused_with_the_way_to_make_one() {
         (GuestKind::Tool, b"\0asm\x0d\0\x01\0garbage".to_vec(), ""),
         (GuestKind::Policy, b"\0asm\x01\0\0\0garbage".to_vec(), ""),
     ] {
-        let fault = artefact(super::Built { kind, wasm }).map(drop).unwrap_err();
+        let error = artefact(super::Built { kind, wasm }).map(drop).unwrap_err();
         assert!(
-            fault.code == Code::Malformed && fault.detail.contains(text),
-            "{fault} without {text:?}"
+            error.code == Code::Malformed && error.detail.contains(text),
+            "{error} without {text:?}"
         );
     }
     for (more, text) in [
@@ -256,9 +255,9 @@ fn what_is_no_component_is_refused_with_the_way_to_make_one() {
         (3_706_461, "12 MB; the limit is 8 MiB"),
     ] {
         let wasm = [b"\0asm\x0d\0\x01\0".as_slice(), &vec![0; limit::WASM - 8 + more]].concat();
-        let fault = artefact(super::Built { kind: GuestKind::Tool, wasm }).map(drop).unwrap_err();
-        assert!(fault.code == Code::TooLarge && fault.detail.starts_with(text), "{fault}");
-        assert!(fault.to_string().starts_with("too-large: "), "{fault}");
+        let error = artefact(super::Built { kind: GuestKind::Tool, wasm }).map(drop).unwrap_err();
+        assert!(error.code == Code::TooLarge && error.detail.starts_with(text), "{error}");
+        assert!(error.to_string().starts_with("too-large: "), "{error}");
     }
 }
 

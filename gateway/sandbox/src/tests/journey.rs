@@ -1,4 +1,4 @@
-//! What holds over several calls: artefacts, worker threads, fresh sandboxes.
+//! Properties over several calls: artefacts, worker threads, fresh sandboxes.
 
 use super::{Built, artefact, built, counted, plan};
 use crate::error::Code;
@@ -53,9 +53,9 @@ fn an_artefact_of_another_kind_of_engine_does_not_load() {
 
 #[test]
 fn arguments_beyond_the_limit_never_reach_a_tool() {
-    let fault = plan("tool-answer.wat", &" ".repeat(cofferdam_core::model::limit::ARGUMENTS + 1))
+    let error = plan("tool-answer.wat", &" ".repeat(cofferdam_core::model::limit::ARGUMENTS + 1))
         .unwrap_err();
-    assert_eq!(fault.code, Code::Input);
+    assert_eq!(error.code, Code::Input);
 }
 
 #[tokio::test]
@@ -83,8 +83,8 @@ async fn workers_give_every_call_a_fresh_sandbox_and_survive_hostile_ones() {
 fn a_tool_that_does_not_load_stops_all_named_by_its_digest() {
     let guest = built("component-exports-nothing.wat");
     let digest = ComponentDigest::of(&guest.wasm);
-    let fault = Tools::start(1, vec![(digest, artefact(guest).unwrap())]).map(drop).unwrap_err();
-    assert!(fault.code == Code::Malformed && fault.detail.contains(&digest.to_string()), "{fault}");
+    let error = Tools::start(1, vec![(digest, artefact(guest).unwrap())]).map(drop).unwrap_err();
+    assert!(error.code == Code::Malformed && error.detail.contains(&digest.to_string()), "{error}");
 }
 
 #[tokio::test]
@@ -114,8 +114,8 @@ async fn a_policy_is_asked_by_entry_point_and_within_its_limits() {
 
 #[test]
 fn guests_of_the_project_load_where_they_are_built() {
-    // Set by the test script once the plugins are built; without it this proves nothing, and says
-    // so.
+    // The test script sets it after the plugins are built. Without it this test proves nothing, and
+    // says so.
     let Some(folder) = std::env::var_os("COFFERDAM_COMPONENTS") else {
         eprintln!("skipped: set COFFERDAM_COMPONENTS to the folder of the built plugins");
         return;
@@ -128,7 +128,7 @@ fn guests_of_the_project_load_where_they_are_built() {
             Ok(made) => {
                 let tool = Tool::load(&engine, &made).unwrap();
                 let definition =
-                    tool.define().unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+                    tool.define().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 for example in definition.examples {
                     let arguments =
                         cofferdam_core::model::json::canonical(&example.arguments).unwrap();
@@ -142,14 +142,14 @@ fn guests_of_the_project_load_where_they_are_built() {
                     );
                 }
             }
-            Err(fault) => {
-                assert_eq!(fault.code, Code::Import, "{}: {fault}", path.display());
-                if let Err(fault) =
+            Err(error) => {
+                assert_eq!(error.code, Code::Import, "{}: {error}", path.display());
+                if let Err(error) =
                     artefact(Built { kind: GuestKind::Executor, wasm: wasm.clone() })
                 {
                     let command = artefact(Built { kind: GuestKind::Command, wasm });
                     let command = command
-                        .unwrap_or_else(|other| panic!("{}: {fault}; {other}", path.display()));
+                        .unwrap_or_else(|other| panic!("{}: {error}; {other}", path.display()));
                     assert!(runs(&command), "{}", path.display());
                 }
             }
@@ -171,7 +171,7 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
     let tools = std::fs::read_dir(&folder).unwrap().filter_map(|entry| {
         let wasm = std::fs::read(entry.unwrap().path()).unwrap();
         let digest = ComponentDigest::of(&wasm);
-        // Executors and commands lie there as well, if everything was built into one folder.
+        // Executors and Wasm commands are in the same folder if all were built into one.
         let tool =
             Tool::load(&engine, &artefact(Built { kind: GuestKind::Tool, wasm }).ok()?).unwrap();
         let Definition { name, version, ceiling, .. } = tool.define().unwrap();
@@ -194,7 +194,7 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
         let input = json!({"schema": "cofferdam.authz.v1", "phase": "list", "subject": subject, "tools": tools, "context": context});
         let names = policy
             .evaluate("cofferdam/list/visible", &input.to_string())
-            .unwrap_or_else(|fault| panic!("{role}: {fault}"));
+            .unwrap_or_else(|error| panic!("{role}: {error}"));
         serde_json::from_str::<Vec<String>>(&names).unwrap()
     };
     let (viewer, deployer, operator) = (seen("viewer"), seen("deployer"), seen("operator"));
@@ -217,7 +217,8 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
     assert_eq!(only(&operator, &deployer), ["deployment_delete", "manifests_apply"]);
 }
 
-/// A command of the project's reads manifests, and says so when there are none.
+/// Returns whether a Wasm command of the project runs: it reads manifests, and reports an empty
+/// input.
 fn runs(command: &Artefact) -> bool {
     let (engine, _ticker) = counted(GuestKind::Command);
     let command = Command::load(&engine, command).unwrap();

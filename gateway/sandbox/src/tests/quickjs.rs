@@ -1,6 +1,6 @@
-//! A tool that carries an interpreter: jco's component of JavaScript with QuickJS, which has three
-//! memories, twenty core instances, and adapters between two components. It runs under the same
-//! limits as every other tool.
+//! A tool with an interpreter: a component of jco with JavaScript in QuickJS, which has three
+//! memories, twenty core instances, and adapters between two components. It runs under the limits
+//! of every other tool.
 
 use super::counted;
 use super::encode::folder;
@@ -51,18 +51,18 @@ fn a_tool_in_javascript_plans_and_refuses_under_the_usual_limits() {
     let refusal =
         ToolRefusal { reason: "it is no greeting".into(), remedy: "Write another word.".into() };
     assert_eq!(tool.plan(&arguments("nothing")), Ok(Err(refusal)));
-    let fault = |value| tool.plan(&arguments(value)).map(drop).unwrap_err();
-    assert_eq!(fault("loop").code, Code::Time);
-    // QuickJS throws where it gets no memory or has no stack, and the component traps on what is no
+    let error = |value| tool.plan(&arguments(value)).map(drop).unwrap_err();
+    assert_eq!(error("loop").code, Code::Time);
+    // QuickJS throws without memory or stack, and the component traps on a value that is not a
     // refusal.
     for value in ["hoard", "dig", "clock"] {
-        let SandboxError { code, detail } = fault(value);
+        let SandboxError { code, detail } = error(value);
         eprintln!("{value}: {code}: {detail}");
         assert!(
             matches!(code, Code::Trap | Code::Memory | Code::Stack | Code::Time),
             "{value}: {code}: {detail}"
         );
     }
-    // A sandbox that ended badly leaves nothing to the next.
+    // A sandbox that ended badly has no effect on the next.
     assert_eq!(tool.plan(&arguments("storefront")).unwrap().unwrap(), promised);
 }
