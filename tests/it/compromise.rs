@@ -4,11 +4,11 @@
 use crate::installation::{TIME_LIMIT, TestInstallation, binaries, repository, text};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::role_settings::{
-    ActorSettings, Infrastructure, RecorderSettings, ViewerSettings, Voice,
+    ActorSettings, Infrastructure, LogSettings, RecorderSettings, ViewerSettings,
 };
 use cofferdam_process::control::{self, Report};
 use cofferdam_process::frame::{self, Frame};
-use cofferdam_process::spawn::{self, Words};
+use cofferdam_process::spawn::{self, StandardError};
 use serde_json::{Value, json};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -230,7 +230,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
     let trust =
         Trust::parse(&std::fs::read_to_string(home.join("trust/trust.toml")).unwrap()).unwrap();
     let settings = RecorderSettings {
-        voice: Voice { level: "error".to_owned(), json: false },
+        voice: LogSettings { level: "error".to_owned(), json: false },
         environment: trust.environment,
         trust_file: home.join("trust/trust.toml"),
         store: home.join("store"),
@@ -240,9 +240,13 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         lease_seconds: 30,
     };
     let (supervisor, theirs) = control::pair().unwrap();
-    let mut recorder =
-        spawn::spawn(&binaries().join("cofferdam"), &["role", "recorder"], theirs, Words::Heard)
-            .unwrap();
+    let mut recorder = spawn::spawn(
+        &binaries().join("cofferdam"),
+        &["role", "recorder"],
+        theirs,
+        StandardError::Inherited,
+    )
+    .unwrap();
     supervisor.settings(&settings).unwrap();
     assert!(matches!(supervisor.report().unwrap(), Some(Report::Ready { .. })));
     // Of a process that cannot be dumped root alone may read it.
@@ -276,14 +280,15 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
     .unwrap();
     let tool = trust.tool("workload_status").unwrap().clone();
     let settings = ActorSettings::Viewer(ViewerSettings {
-        voice: Voice { level: "error".to_owned(), json: false },
+        voice: LogSettings { level: "error".to_owned(), json: false },
         environment: trust.environment.clone(),
         trust_file: installation.home().join("trust/trust.toml"),
         infrastructure: Infrastructure::Directory { tree: installation.tree() },
     });
     let (supervisor, theirs) = control::pair().unwrap();
     let mut viewer =
-        spawn::spawn(&binaries().join("cofferdam-runner"), &[], theirs, Words::Heard).unwrap();
+        spawn::spawn(&binaries().join("cofferdam-runner"), &[], theirs, StandardError::Inherited)
+            .unwrap();
     supervisor.settings(&settings).unwrap();
     assert!(matches!(supervisor.report().unwrap(), Some(Report::Ready { .. })));
     let read = |kind: &str, group: &str, fields: Value, digest: String| {

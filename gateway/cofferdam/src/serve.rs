@@ -23,7 +23,7 @@ use crate::config::Installation;
 use anyhow::{Context as _, Result};
 use cofferdam_core::model::run::JobStep;
 use cofferdam_process::notify::Manager;
-use cofferdam_telemetry::{Role, voice};
+use cofferdam_telemetry::{Role, bootstrap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub fn run(installation: Installation, options: &Options) -> Result<bool> {
     // This process holds each socket between roles for a moment.
     cofferdam_process::confine::baseline()?;
     // The supervisor exports no spans: it has no socket to the gateway. Its events are log lines.
-    let _unsent = voice::start(Role::Serve, &role_settings::voice(&installation))
+    let _unsent = bootstrap::start(Role::Serve, &role_settings::voice(&installation))
         .context("cannot start the log; see `telemetry` in cofferdam.toml")?;
     let manager = Manager::named(|name| std::env::var_os(name), std::process::id())
         .context("cannot tell the service manager")?;

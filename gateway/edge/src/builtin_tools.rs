@@ -110,19 +110,19 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
 
 /// The error of arguments that do not fit the schema of a built-in tool.
 #[derive(Debug)]
-pub struct Unfit {
+pub struct InvalidArguments {
     path: String,
     reason: String,
 }
 
-impl From<Unfit> for Reply {
-    fn from(unfit: Unfit) -> Self {
+impl From<InvalidArguments> for Reply {
+    fn from(unfit: InvalidArguments) -> Self {
         Self::BadArguments { path: unfit.path, reason: unfit.reason }
     }
 }
 
 /// Returns the meaning of a call: the request of a built-in tool, or the call of another tool.
-pub fn understood(called: Called) -> Result<Submission, Unfit> {
+pub fn interpret(called: Called) -> Result<Submission, InvalidArguments> {
     let Called { call, .. } = called;
     match call.tool.as_str() {
         PREVIEW => preview(call),
@@ -150,7 +150,7 @@ pub fn understood(called: Called) -> Result<Submission, Unfit> {
     }
 }
 
-fn preview(call: FrontCall) -> Result<Submission, Unfit> {
+fn preview(call: FrontCall) -> Result<Submission, InvalidArguments> {
     let mut arguments = Arguments::of(&call)?;
     let tool = match arguments.0.remove("tool") {
         Some(Value::String(tool)) => tool,
@@ -171,11 +171,11 @@ fn preview(call: FrontCall) -> Result<Submission, Unfit> {
 struct Arguments(Map<String, Value>);
 
 impl Arguments {
-    fn of(call: &FrontCall) -> Result<Self, Unfit> {
+    fn of(call: &FrontCall) -> Result<Self, InvalidArguments> {
         call.arguments.as_object().cloned().map(Self).ok_or_else(|| bad("", "it must be an object"))
     }
 
-    fn id(&mut self) -> Result<CallId, Unfit> {
+    fn id(&mut self) -> Result<CallId, InvalidArguments> {
         match self.0.remove("id") {
             Some(Value::String(text)) => CallId::parse(&text)
                 .map_err(|_| bad("/id", "it must be 26 characters of a-z and 2-7")),
@@ -184,7 +184,7 @@ impl Arguments {
         }
     }
 
-    fn wait(&mut self) -> Result<u64, Unfit> {
+    fn wait(&mut self) -> Result<u64, InvalidArguments> {
         match self.0.remove("wait_seconds") {
             None => Ok(0),
             Some(value) => wait_ms(value.as_u64())
@@ -192,7 +192,7 @@ impl Arguments {
         }
     }
 
-    fn open(&mut self) -> Result<bool, Unfit> {
+    fn open(&mut self) -> Result<bool, InvalidArguments> {
         match self.0.remove("open") {
             None => Ok(false),
             Some(Value::Bool(open)) => Ok(open),
@@ -200,14 +200,14 @@ impl Arguments {
         }
     }
 
-    fn limit(&mut self) -> Result<u32, Unfit> {
+    fn limit(&mut self) -> Result<u32, InvalidArguments> {
         let Some(value) = self.0.remove("limit") else { return Ok(CALLS_USUAL) };
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
         let within = number.filter(|number| (1..=CALLS).contains(number));
         within.ok_or_else(|| bad("/limit", &format!("it must be a whole number from 1 to {CALLS}")))
     }
 
-    fn done(self) -> Result<(), Unfit> {
+    fn done(self) -> Result<(), InvalidArguments> {
         match self.0.keys().next() {
             None => Ok(()),
             Some(key) => {
@@ -223,6 +223,6 @@ pub fn wait_ms(seconds: Option<u64>) -> Option<u64> {
     seconds.and_then(|seconds| seconds.checked_mul(1_000)).filter(|wait| *wait <= WAIT_MS)
 }
 
-fn bad(path: &str, reason: &str) -> Unfit {
-    Unfit { path: path.to_owned(), reason: reason.to_owned() }
+fn bad(path: &str, reason: &str) -> InvalidArguments {
+    InvalidArguments { path: path.to_owned(), reason: reason.to_owned() }
 }

@@ -10,7 +10,7 @@ pub mod progress;
 pub mod revision;
 
 use crate::auth::challenged;
-use crate::builtin_tools::{self, Unfit};
+use crate::builtin_tools::{self, InvalidArguments};
 use crate::deny::{Deny, REVISIONS};
 use crate::edge::Edge;
 use crate::render::{self, Form};
@@ -27,7 +27,7 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
 use message::{Malformed, Message};
-use progress::Telling;
+use progress::EventStream;
 use revision::{Era, RequestRevision};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -173,7 +173,7 @@ impl<F: Front> Edge<F> {
         tokio::select! {
             biased;
             reply = &mut held => responder.reply(reply, &span),
-            Some(first) = lines.recv() => Ok(Telling { token, responder, span }.stream(first, lines, held)),
+            Some(first) = lines.recv() => Ok(EventStream { token, responder, span }.stream(first, lines, held)),
         }
     }
 
@@ -232,13 +232,13 @@ fn asked(
     era: Era,
     principal: Principal,
     message: Message,
-) -> Result<Result<Submission, Unfit>, Deny> {
+) -> Result<Result<Submission, InvalidArguments>, Deny> {
     let called = call::read(principal, message.params, &message.meta)?;
     revision::name_matches(headers, &called.call.tool, era)?;
     if !called.name_is_valid {
         return Err(Deny::UnknownTool(header::excerpt(&called.call.tool)));
     }
-    Ok(builtin_tools::understood(called))
+    Ok(builtin_tools::interpret(called))
 }
 
 fn form(era: Era) -> Form {

@@ -43,7 +43,7 @@ pub struct Seats {
 
 /// A seat that is taken until this is dropped.
 #[derive(Debug)]
-pub struct Sitting {
+pub struct SeatGuard {
     number: u64,
     seat: Arc<Seat>,
 }
@@ -61,7 +61,7 @@ impl Seats {
     /// Takes a seat for a new connection, and asks another connection to leave if all are taken.
     /// Returns `None` if the reserve is taken too: then the oldest connection of the reserve leaves
     /// for the next one.
-    pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<Sitting> {
+    pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<SeatGuard> {
         let client = client.to_canonical();
         let mut taken = self.lock();
         let full = taken.len() >= self.limit;
@@ -90,7 +90,7 @@ impl Seats {
             seats: Arc::clone(self),
         });
         taken.insert(number, Arc::clone(&seat));
-        Some(Sitting { number, seat })
+        Some(SeatGuard { number, seat })
     }
 
     /// The oldest connection of a peer whose unproven connections fill its share.
@@ -170,7 +170,7 @@ impl Drop for Busy {
     }
 }
 
-impl Deref for Sitting {
+impl Deref for SeatGuard {
     type Target = Arc<Seat>;
 
     fn deref(&self) -> &Arc<Seat> {
@@ -178,7 +178,7 @@ impl Deref for Sitting {
     }
 }
 
-impl Drop for Sitting {
+impl Drop for SeatGuard {
     fn drop(&mut self) {
         self.seat.seats.lock().remove(&self.number);
     }
@@ -188,15 +188,15 @@ impl Drop for Sitting {
 mod tests {
     use super::*;
 
-    fn asked(sitting: &Sitting) -> bool {
-        sitting.asked.load(SeqCst)
+    fn asked(guard: &SeatGuard) -> bool {
+        guard.asked.load(SeqCst)
     }
 
     #[test]
     fn the_oldest_that_only_sits_there_gives_way() {
         let seats = Seats::new(8);
         let peers: Vec<IpAddr> = (1..=9).map(|last| IpAddr::from([192, 0, 2, last])).collect();
-        let held: Vec<Sitting> =
+        let held: Vec<SeatGuard> =
             peers.iter().take(8).map(|peer| seats.take(*peer).unwrap()).collect();
         held[0].prove();
         let newest = seats.take(peers[8]).unwrap();
@@ -241,7 +241,7 @@ mod tests {
         let first = seats.take(peer).unwrap();
         first.prove();
         let _working = first.busy();
-        let reserve: Vec<Sitting> = (0..RESERVE).map(|_| seats.take(peer).unwrap()).collect();
+        let reserve: Vec<SeatGuard> = (0..RESERVE).map(|_| seats.take(peer).unwrap()).collect();
         assert!(reserve.iter().all(|seat| seat.crowded), "none of them is for more than probes");
         assert!(seats.take(peer).is_none());
         assert!(asked(&reserve[0]) && !asked(&reserve[1]), "the next probe has room");

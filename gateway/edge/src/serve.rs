@@ -8,7 +8,7 @@ use crate::edge::Edge;
 use crate::heads::{Heads, Verdicts};
 use crate::host_origin::HostOrigin;
 use crate::metrics::Metrics;
-use crate::seats::{Seats, Sitting};
+use crate::seats::{SeatGuard, Seats};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
 use crate::shares::Shares;
 use crate::write_timeout::WriteTimeout;
@@ -127,7 +127,7 @@ fn waiting(listener: TcpListener) -> Vec<(TcpStream, IpAddr)> {
 async fn connection<F: Front>(
     edge: Arc<Edge<F>>,
     stream: TcpStream,
-    seat: Sitting,
+    seat: SeatGuard,
     mut stopped: watch::Receiver<()>,
 ) {
     // Responses are small and single: waiting for a full packet only costs time.

@@ -65,7 +65,7 @@ impl Submission {
 }
 
 /// A call in progress. Dropping it ends the wait and not the call.
-pub type Held = Pin<Box<dyn Future<Output = Result<Reply, Deny>> + Send>>;
+pub type PendingReply = Pin<Box<dyn Future<Output = Result<Reply, Deny>> + Send>>;
 
 impl<F: Front> Edge<F> {
     /// Submits a request and waits for the reply.
@@ -80,7 +80,7 @@ impl<F: Front> Edge<F> {
         ask: Submission,
         span: Span,
         progress: Box<ProgressSink>,
-    ) -> Result<Held, Deny> {
+    ) -> Result<PendingReply, Deny> {
         let used = self.shares.call(ask.principal())?;
         let permit =
             self.calls.enter(matches!(ask, Submission::Call(_) | Submission::Preview(_)))?;

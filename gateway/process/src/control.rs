@@ -257,7 +257,7 @@ impl Inherited {
 }
 
 /// Returns a report that is ready to be read, or `None` if the role closed its end.
-pub(crate) fn heard(socket: &impl AsFd) -> io::Result<Option<Report>> {
+pub(crate) fn try_report(socket: &impl AsFd) -> io::Result<Option<Report>> {
     match packet(socket, RecvFlags::DONTWAIT)? {
         Some((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes)?)),
         None => Ok(None),

@@ -28,9 +28,3 @@ pub mod signal;
 pub mod spawn;
 pub mod tether;
 pub mod writable;
-
-// Former names, until each crate has the new ones.
-#[doc(hidden)]
-pub use rooted_fs as beneath;
-#[doc(hidden)]
-pub use rpc as peer;

@@ -21,14 +21,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// The most requests of one peer that are handled at once. Others wait on the socket.
-const AT_ONCE: usize = 1024;
+const MAX_CONCURRENT: usize = 1024;
 
 /// The longest wait for a peer that restarts. Then the request fails.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CONNECT_WAIT: Duration = Duration::from_secs(3);
 
 /// The time limit of a response: the longest long poll of 60 s, and half as much for a peer under
 /// load. A peer that hangs must not hold its caller for ever.
-const LIMIT: Duration = Duration::from_secs(90);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Serialize)]
 struct Ask<'a, Q> {
@@ -89,7 +89,7 @@ impl<Q, A> Default for Client<Q, A> {
             connection: watch::channel(None).0,
             broken: watch::channel(None).0,
             next: std::sync::atomic::AtomicU64::new(1),
-            limit: LIMIT,
+            limit: ANSWER_TIMEOUT,
             asks: PhantomData,
         }
     }
@@ -110,11 +110,11 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
     pub fn connect(&self, stream: StdStream) -> io::Result<()> {
         stream.set_nonblocking(true)?;
         let (mut source, sink) = UnixStream::from_std(stream)?.into_split();
-        let (frames, outgoing) = mpsc::channel(AT_ONCE);
+        let (frames, outgoing) = mpsc::channel(MAX_CONCURRENT);
         let waiting: Waiting<A> = Waiting::default();
         let (answers, broken) = (Arc::clone(&waiting), self.broken.clone());
         let reader = tokio::spawn(async move {
-            if let Err(error) = hear(&mut source, &answers).await {
+            if let Err(error) = receive(&mut source, &answers).await {
                 broken.send_replace(Some(error.to_string()));
             }
         });
@@ -166,7 +166,7 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
         let ready = current.wait_for(|connection| {
             connection.as_ref().is_some_and(|connection| !connection.sink.is_closed())
         });
-        let connection = match tokio::time::timeout(PATIENCE, ready).await {
+        let connection = match tokio::time::timeout(CONNECT_WAIT, ready).await {
             Ok(Ok(connection)) => connection.clone().ok_or_else(lost)?,
             _ => return Err(lost()),
         };
@@ -205,7 +205,7 @@ impl<A> Drop for Entry<'_, A> {
 /// Passes each response to its caller, until the other side is gone.
 /// # Errors
 /// The socket is broken.
-async fn hear<A: DeserializeOwned>(
+async fn receive<A: DeserializeOwned>(
     source: &mut OwnedReadHalf,
     waiting: &Waiting<A>,
 ) -> io::Result<()> {
@@ -217,7 +217,7 @@ async fn hear<A: DeserializeOwned>(
                 (id, Err(RoleError::Unavailable("an empty answer".to_owned())))
             }
             Err(error) => (
-                addressed(&frame, &error)?,
+                request_id(&frame, &error)?,
                 Err(RoleError::Unavailable(format!("the answer cannot be read: {error}"))),
             ),
         };
@@ -238,7 +238,7 @@ async fn next(source: &mut OwnedReadHalf) -> io::Result<Option<Frame>> {
 }
 
 /// Returns the id of a message whose other content cannot be read.
-fn addressed(frame: &Frame, error: &serde_json::Error) -> io::Result<u64> {
+fn request_id(frame: &Frame, error: &serde_json::Error) -> io::Result<u64> {
     let addressed: Result<Addressed, _> = serde_json::from_slice(&frame.header);
     let unclear = |_| {
         io::Error::new(
@@ -262,7 +262,7 @@ async fn pump(mut sink: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Frame>) {
 }
 
 /// Encodes a response, or an error in its place if the response cannot be sent.
-fn answered<A: Serialize>(id: u64, result: Result<A, RoleError>) -> Option<Frame> {
+fn encode_answer<A: Serialize>(id: u64, result: Result<A, RoleError>) -> Option<Frame> {
     let (ok, error) = match result {
         Ok(ok) => (Some(ok), None),
         Err(error) => (None, Some(error)),
@@ -303,9 +303,9 @@ where
     F: Future<Output = Result<A, RoleError>> + Send + 'static,
 {
     let (mut source, sink) = stream.into_split();
-    let (frames, outgoing) = mpsc::channel(AT_ONCE);
+    let (frames, outgoing) = mpsc::channel(MAX_CONCURRENT);
     tokio::spawn(pump(sink, outgoing));
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let places = Arc::new(Semaphore::new(MAX_CONCURRENT));
     let mut under_way = JoinSet::new();
     loop {
         let Some(frame) = next(&mut source).await? else { return Ok(()) };
@@ -315,14 +315,15 @@ where
         match serde_json::from_slice::<Asked<Q>>(&frame.header) {
             Ok(Asked { id, ask }) => {
                 let work = handler(ask);
-                under_way
-                    .spawn(async move { send(&frames, answered(id, work.await), place).await });
+                under_way.spawn(async move {
+                    send(&frames, encode_answer(id, work.await), place).await
+                });
             }
             Err(error) => {
-                let id = addressed(&frame, &error)?;
+                let id = request_id(&frame, &error)?;
                 let refused = RoleError::Refused(format!("the request cannot be read: {error}"));
                 under_way.spawn(async move {
-                    send(&frames, answered::<()>(id, Err(refused)), place).await
+                    send(&frames, encode_answer::<()>(id, Err(refused)), place).await
                 });
             }
         }

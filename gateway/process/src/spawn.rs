@@ -9,11 +9,11 @@ use std::process::{Child, Command, Stdio};
 
 /// The destination of a role's standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Words {
+pub enum StandardError {
     /// The same destination as the supervisor's.
-    Heard,
+    Inherited,
     /// Discarded; for guests.
-    Unheard,
+    Discarded,
 }
 
 /// Starts a process with this socket and nothing else.
@@ -21,13 +21,18 @@ pub fn spawn(
     program: &Path,
     arguments: &[&str],
     socket: OwnedFd,
-    words: Words,
+    words: StandardError,
 ) -> io::Result<Child> {
     command(program, arguments, socket, words).spawn()
 }
 
 /// Prepares the command without a start, for a runtime that waits for its own children.
-pub fn command(program: &Path, arguments: &[&str], socket: OwnedFd, words: Words) -> Command {
+pub fn command(
+    program: &Path,
+    arguments: &[&str],
+    socket: OwnedFd,
+    words: StandardError,
+) -> Command {
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -36,8 +41,8 @@ pub fn command(program: &Path, arguments: &[&str], socket: OwnedFd, words: Words
         .stdin(Stdio::from(socket))
         .stdout(Stdio::null())
         .stderr(match words {
-            Words::Heard => Stdio::inherit(),
-            Words::Unheard => Stdio::null(),
+            StandardError::Inherited => Stdio::inherit(),
+            StandardError::Discarded => Stdio::null(),
         });
     command
 }

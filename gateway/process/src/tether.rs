@@ -56,12 +56,12 @@ impl Tether {
 
     /// Sends the queue until the role reports. Returns `None` if the role closed its end.
     /// Cancelling it loses nothing.
-    pub async fn hear(&mut self) -> io::Result<Option<Report>> {
+    pub async fn next_report(&mut self) -> io::Result<Option<Report>> {
         loop {
             tokio::select! {
                 ready = self.socket.readable() => {
                     ready?;
-                    match self.socket.try_io(Interest::READABLE, || control::heard(&self.socket)) {
+                    match self.socket.try_io(Interest::READABLE, || control::try_report(&self.socket)) {
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         heard => return heard,
                     }
@@ -81,9 +81,9 @@ impl Tether {
     }
 
     /// Returns the reports of an ended role that were not read yet.
-    pub fn rest(&self) -> Vec<Report> {
+    pub fn unread_reports(&self) -> Vec<Report> {
         let mut rest = Vec::new();
-        while let Ok(Some(report)) = control::heard(&self.socket) {
+        while let Ok(Some(report)) = control::try_report(&self.socket) {
             rest.push(report);
         }
         rest
@@ -116,7 +116,7 @@ mod tests {
         tether.put(Parcel::Order(Order::Ping));
         tether.put(Parcel::Order(Order::Drain));
         assert!(
-            tokio::time::timeout(Duration::from_millis(50), tether.hear()).await.is_err(),
+            tokio::time::timeout(Duration::from_millis(50), tether.next_report()).await.is_err(),
             "it says nothing, and the wait can be given up"
         );
         assert!(!tether.waiting.is_empty(), "more than a socket holds");
@@ -129,9 +129,9 @@ mod tests {
             role.report(&Report::Idle).unwrap();
             taken
         });
-        assert_eq!(tether.hear().await.unwrap(), Some(Report::Pong));
-        assert_eq!(tether.hear().await.unwrap(), Some(Report::Idle));
+        assert_eq!(tether.next_report().await.unwrap(), Some(Report::Pong));
+        assert_eq!(tether.next_report().await.unwrap(), Some(Report::Idle));
         assert_eq!(role.join().unwrap(), PARCELS);
-        assert_eq!(tether.hear().await.unwrap(), None);
+        assert_eq!(tether.next_report().await.unwrap(), None);
     }
 }

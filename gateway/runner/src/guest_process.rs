@@ -7,7 +7,7 @@ use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::{ComponentDigest, hex};
 use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
 use cofferdam_process::frame::{Frame, read_async, write_async};
-use cofferdam_process::spawn::{self, Words};
+use cofferdam_process::spawn::{self, StandardError};
 use serde::Serialize;
 use std::fs;
 use std::io;
@@ -37,8 +37,12 @@ pub struct Program(pub PathBuf);
 
 impl Start for Program {
     fn start(&self, socket: OwnedFd) -> io::Result<Box<dyn Send>> {
-        let mut command =
-            tokio::process::Command::from(spawn::command(&self.0, &[], socket, Words::Unheard));
+        let mut command = tokio::process::Command::from(spawn::command(
+            &self.0,
+            &[],
+            socket,
+            StandardError::Discarded,
+        ));
         Ok(Box::new(command.kill_on_drop(true).spawn()?))
     }
 }

@@ -7,12 +7,12 @@ use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
 use cofferdam_core::protocol::role_settings::{
-    ActorSettings, Infrastructure, JobIdentity, RunnerSettings, ViewerSettings, Voice,
+    ActorSettings, Infrastructure, JobIdentity, LogSettings, RunnerSettings, ViewerSettings,
 };
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::control::{self, Control, Report};
 use cofferdam_process::rpc;
-use cofferdam_process::spawn::{Words, spawn};
+use cofferdam_process::spawn::{StandardError, spawn};
 use cofferdam_testkit::build::{environment, trust};
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -35,15 +35,20 @@ fn home() -> (tempfile::TempDir, Environment) {
 
 fn start(settings: &ActorSettings) -> (Control, Child, Report) {
     let (control, theirs) = control::pair().unwrap();
-    let child = spawn(Path::new(env!("CARGO_BIN_EXE_cofferdam-runner")), &[], theirs, Words::Heard)
-        .unwrap();
+    let child = spawn(
+        Path::new(env!("CARGO_BIN_EXE_cofferdam-runner")),
+        &[],
+        theirs,
+        StandardError::Inherited,
+    )
+    .unwrap();
     control.settings(settings).unwrap();
     let report = control.report().unwrap().unwrap();
     (control, child, report)
 }
 
-fn voice() -> Voice {
-    Voice { level: "warn".into(), json: false }
+fn voice() -> LogSettings {
+    LogSettings { level: "warn".into(), json: false }
 }
 
 #[tokio::test]

@@ -41,11 +41,5 @@ pub mod wasi_command;
 mod workers;
 pub mod world;
 
-// Former names, until each crate has the new ones.
-#[doc(hidden)]
-pub use policy_pool as policies;
-#[doc(hidden)]
-pub use tool_pool as tools;
-
 #[cfg(test)]
 mod tests;

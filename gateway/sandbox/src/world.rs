@@ -62,7 +62,11 @@ pub(crate) fn fits(
 }
 
 /// Compares the imports with the list of the world: no others, and none missing that it must have.
-pub(crate) fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), SandboxError> {
+pub(crate) fn world(
+    kind: GuestKind,
+    engine: &Engine,
+    component: &Component,
+) -> Result<(), SandboxError> {
     let (allowed, needs, word) = match kind {
         GuestKind::Executor => (EXECUTOR_IMPORTS, EXECUTOR_NEEDS, "an executor"),
         GuestKind::Tool | GuestKind::Policy => (TOOL_IMPORTS, TOOL_IMPORTS, "a tool"),

@@ -7,7 +7,7 @@ use crate::metrics::ROLE_STARTS;
 use crate::outlet::{Intake, Outlet};
 use crate::setup::{Setup, SetupError, Sources, install};
 use crate::signal::{Batch, Role};
-use cofferdam_core::protocol::role_settings::Voice;
+use cofferdam_core::protocol::role_settings::LogSettings;
 use cofferdam_process::frame::{self, Frame};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub const LINGER: Duration = Duration::from_millis(600);
 /// Starts log lines and spans for the whole process.
 /// # Errors
 /// The log filter is not valid, or the process has a subscriber already.
-pub fn start(role: Role, voice: &Voice) -> Result<(Outlet, Intake), SetupError> {
+pub fn start(role: Role, voice: &LogSettings) -> Result<(Outlet, Intake), SetupError> {
     let (outlet, intake) = Outlet::open();
     let format = if voice.json { LineFormat::Json } else { LineFormat::People };
     let sources = Sources { now: Arc::new(SystemTime::now), random: Arc::new(random) };
@@ -103,10 +103,6 @@ async fn gone(stream: &UnixStream) {
         }
     }
 }
-
-// Former name, until each crate has the new one.
-#[doc(hidden)]
-pub use PendingSink as Voicing;
 
 /// Receives batches of one role until its socket closes.
 pub async fn receive(stream: StdStream, mut take: impl FnMut(Batch)) {

@@ -33,9 +33,6 @@ mod registry;
 mod setup;
 mod signal;
 
-// Former name, until each crate has the new one.
-#[doc(hidden)]
-pub use bootstrap as voice;
 pub use context::{TraceContext, current};
 pub use export::{ExportError, Exporter, METRICS_INTERVAL};
 pub use log_format::LineFormat;

@@ -5,7 +5,7 @@ use crate::config::home::Home;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::escape::line;
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
-use cofferdam_process::peer::Client;
+use cofferdam_process::rpc::Client;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;

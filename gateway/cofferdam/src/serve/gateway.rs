@@ -20,9 +20,9 @@ use cofferdam_core::protocol::role_settings::GatewaySettings;
 use cofferdam_edge::{Calls, EdgeSettings};
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
 use cofferdam_process::control::{Given, Handed, Report};
-use cofferdam_process::peer::Client;
+use cofferdam_process::rpc::Client;
 use cofferdam_process::secret;
-use cofferdam_telemetry::{Exporter, Role, voice};
+use cofferdam_telemetry::{Exporter, Role, bootstrap};
 use ed25519_dalek::SigningKey;
 use front::Gateway;
 use host::Roles;
@@ -210,7 +210,7 @@ async fn serve(
                 // The socket decides the role of its peer, and never a message.
                 Some(role) => {
                     let exporter = Arc::clone(&exporter);
-                    tokio::spawn(voice::receive(given.into_stream(), move |batch| {
+                    tokio::spawn(bootstrap::receive(given.into_stream(), move |batch| {
                         exporter.take(role, batch)
                     }));
                 }
@@ -229,7 +229,7 @@ async fn serve(
     looking.abort();
     measuring.abort();
     // The last spans are collected half a second after they ended.
-    tokio::time::sleep(voice::LINGER).await;
+    tokio::time::sleep(bootstrap::LINGER).await;
     collecting.abort();
     exporting.abort();
     if let Err(error) = exporter.finish().await {

@@ -7,7 +7,7 @@ use cofferdam_core::model::escape::line;
 use cofferdam_core::model::json::strict_into;
 use cofferdam_core::protocol::role_guest::{Compute, Computed};
 use cofferdam_process::frame::{self, Frame};
-use cofferdam_process::spawn::{self, Words};
+use cofferdam_process::spawn::{self, StandardError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -61,8 +61,8 @@ pub fn ask(
         fault_of("spawn", format!("cannot start `{}`: {error}; {remedy}", guest.display()))
     };
     let (ours, theirs) = UnixStream::pair().map_err(spawned)?;
-    let mut child =
-        spawn::spawn(guest, &[], OwnedFd::from(theirs), Words::Unheard).map_err(spawned)?;
+    let mut child = spawn::spawn(guest, &[], OwnedFd::from(theirs), StandardError::Discarded)
+        .map_err(spawned)?;
     let answered = exchange(&ours, compute, body, limit);
     drop(ours);
     let answer = match answered {

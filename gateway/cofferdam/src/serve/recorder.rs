@@ -8,13 +8,13 @@ use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Disk;
 use cofferdam_core::protocol::role_settings::RecorderSettings;
-use cofferdam_process::beneath::room;
 use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
 use cofferdam_process::control::{Given, Handed, Report};
-use cofferdam_process::{peer, secret};
+use cofferdam_process::rooted_fs::room;
+use cofferdam_process::{rpc, secret};
 use cofferdam_recorder::{Recorder, RunnerSeat, TrustNow};
 use cofferdam_telemetry::Role;
-use cofferdam_telemetry::voice::Voicing;
+use cofferdam_telemetry::bootstrap::PendingSink;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use std::os::unix::fs::PermissionsExt as _;
@@ -105,7 +105,7 @@ async fn serve(
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));
     let control = ready.control();
-    let mut voice = Voicing::new(ready.say()?);
+    let mut voice = PendingSink::new(ready.say()?);
     let notices = Notices::default();
     let (breaks, mut broken) = mpsc::channel(1);
     loop {
@@ -152,7 +152,7 @@ fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
         let ended = match name.as_str() {
             "gateway" => {
                 let asked = recorder.clone();
-                let ended = peer::serve(stream, move |ask| {
+                let ended = rpc::serve(stream, move |ask| {
                     let recorder = asked.clone();
                     async move { recorder.propose(ask).await }
                 })
@@ -162,7 +162,7 @@ fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
             }
             "runner" => {
                 let chair: Arc<RunnerSeat> = Arc::new(recorder.runner());
-                peer::serve(stream, move |ask| {
+                rpc::serve(stream, move |ask| {
                     let chair = Arc::clone(&chair);
                     async move { chair.claim(ask).await }
                 })
@@ -202,7 +202,7 @@ async fn operate(recorder: Recorder, listener: UnixListener) {
         let (recorder, uid) = (recorder.clone(), peer.uid());
         tokio::spawn(async move {
             let _place = place;
-            let _broken = peer::serve_stream(stream, move |ask| {
+            let _broken = rpc::serve_stream(stream, move |ask| {
                 let recorder = recorder.clone();
                 async move {
                     if uid == own || uid == 0 {

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 use cofferdam_process::control::{self, Order, Report};
-use cofferdam_process::spawn::{self, Words};
+use cofferdam_process::spawn::{self, StandardError};
 use cofferdam_process::tether::{Parcel, Tether};
 use serde::Serialize;
 use std::fmt;
@@ -119,7 +119,7 @@ pub fn start(
     events: UnboundedSender<Told>,
 ) -> Result<RoleProcess> {
     let (ours, theirs) = control::pair().context("cannot make a socket pair")?;
-    let mut command = spawn::command(program, arguments, theirs, Words::Heard);
+    let mut command = spawn::command(program, arguments, theirs, StandardError::Inherited);
     // The name in `ps`.
     command.arg0(format!("cofferdam: {name}"));
     let mut command = tokio::process::Command::from(command);
@@ -202,7 +202,7 @@ async fn attend(
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            report = tether.hear(), if speaks => match report {
+            report = tether.next_report(), if speaks => match report {
                 Ok(Some(report)) => tell(Event::Said(report)),
                 Ok(None) | Err(_) => speaks = false,
             },
@@ -220,7 +220,7 @@ async fn attend(
             },
         }
     };
-    for report in tether.rest() {
+    for report in tether.unread_reports() {
         tell(Event::Said(report));
     }
     tell(Event::Ended(status.ok()));

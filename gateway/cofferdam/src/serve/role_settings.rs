@@ -5,16 +5,16 @@ use crate::config::home::Secret;
 use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::protocol::role_settings::{
-    ActorSettings, GatewaySettings, Infrastructure, JobIdentity, ReaperSettings, RecorderSettings,
-    RunnerSettings, ViewerSettings, Voice,
+    ActorSettings, GatewaySettings, Infrastructure, JobIdentity, LogSettings, ReaperSettings,
+    RecorderSettings, RunnerSettings, ViewerSettings,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The log settings of every role and of the supervisor.
-pub fn voice(installation: &Installation) -> Voice {
+pub fn voice(installation: &Installation) -> LogSettings {
     let telemetry = &installation.config.telemetry;
-    Voice { level: telemetry.level.clone(), json: telemetry.format == LogFormat::Json }
+    LogSettings { level: telemetry.level.clone(), json: telemetry.format == LogFormat::Json }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

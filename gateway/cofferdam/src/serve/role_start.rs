@@ -3,10 +3,10 @@
 
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::escape;
-use cofferdam_core::protocol::role_settings::Voice;
+use cofferdam_core::protocol::role_settings::LogSettings;
 use cofferdam_process::confine::{self, Confined};
 use cofferdam_process::control::{Handed, Inherited, Report};
-use cofferdam_telemetry::{Intake, Outlet, Role, voice};
+use cofferdam_telemetry::{Intake, Outlet, Role, bootstrap};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Ready {
 /// it ended without an error; an error is reported.
 pub fn run<S, P, F>(
     role: Role,
-    told: impl Fn(&S) -> Voice,
+    told: impl Fn(&S) -> LogSettings,
     prepare: impl FnOnce(S) -> Result<(P, Confined)>,
     serve: impl FnOnce(P, Ready, mpsc::Receiver<Handed>) -> F,
 ) -> Result<bool>
@@ -55,7 +55,7 @@ where
     cofferdam_process::signal::ignore();
     let control = Arc::new(Inherited::from_stdin().context("no control socket")?);
     let settings: S = control.settings().context("this role is started by `cofferdam serve`")?;
-    let (outlet, intake) = voice::start(role, &told(&settings))?;
+    let (outlet, intake) = bootstrap::start(role, &told(&settings))?;
     let done = confine::baseline()
         .map_err(anyhow::Error::from)
         .and_then(|()| prepare(settings))

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// The settings of a role's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Voice {
+pub struct LogSettings {
     /// The log lines to write: a level, or directives as `tracing` has them.
     pub level: String,
     /// True for one JSON object a line instead of text for people.
@@ -22,7 +22,7 @@ pub struct Voice {
 #[serde(deny_unknown_fields)]
 pub struct GatewaySettings {
     /// The settings of its log.
-    pub voice: Voice,
+    pub voice: LogSettings,
     /// The environment of this installation.
     pub environment: Environment,
     /// Its own copy of the trust file.
@@ -66,7 +66,7 @@ pub struct GatewaySettings {
 #[serde(deny_unknown_fields)]
 pub struct RecorderSettings {
     /// The settings of its log.
-    pub voice: Voice,
+    pub voice: LogSettings,
     /// The environment of this installation.
     pub environment: Environment,
     /// Its own copy of the trust file; read again when it changes.
@@ -134,7 +134,7 @@ impl JobIdentity {
 #[serde(deny_unknown_fields)]
 pub struct ViewerSettings {
     /// The settings of its log.
-    pub voice: Voice,
+    pub voice: LogSettings,
     /// The environment of this installation.
     pub environment: Environment,
     /// Its own copy of the trust file; read again when it changes.
@@ -148,7 +148,7 @@ pub struct ViewerSettings {
 #[serde(deny_unknown_fields)]
 pub struct RunnerSettings {
     /// The settings of its log.
-    pub voice: Voice,
+    pub voice: LogSettings,
     /// The environment of this installation.
     pub environment: Environment,
     /// Its own copy of the trust file; read again for each job.
@@ -189,7 +189,7 @@ pub struct RunnerSettings {
 #[serde(deny_unknown_fields)]
 pub struct ReaperSettings {
     /// The settings of its log.
-    pub voice: Voice,
+    pub voice: LogSettings,
     /// The environment of this installation.
     pub environment: Environment,
     /// The kubeconfig of the reaper's own identity.

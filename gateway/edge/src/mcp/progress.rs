@@ -6,7 +6,7 @@
 use super::{Responder, accepts};
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
-use crate::submit::Held;
+use crate::submit::PendingReply;
 use cofferdam_core::model::answer::Reply;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
@@ -48,7 +48,7 @@ pub fn token(headers: &HeaderMap, meta: &Map<String, Value>) -> Result<Option<Va
 }
 
 /// The parts of the event stream of one call.
-pub struct Telling {
+pub struct EventStream {
     /// The progress token of the client.
     pub token: Value,
     /// The form of the response to the client's request.
@@ -57,10 +57,15 @@ pub struct Telling {
     pub span: Span,
 }
 
-impl Telling {
+impl EventStream {
     /// Creates the event stream that begins with this line. It runs by itself; the call goes on
     /// even if the client stops reading.
-    pub fn stream(self, first: String, lines: mpsc::Receiver<String>, held: Held) -> Answer {
+    pub fn stream(
+        self,
+        first: String,
+        lines: mpsc::Receiver<String>,
+        held: PendingReply,
+    ) -> Answer {
         let (events, body) = mpsc::channel(EVENTS);
         tokio::spawn(self.tell(first, lines, held, events));
         respond::events(body)
@@ -71,7 +76,7 @@ impl Telling {
         self,
         first: String,
         mut lines: mpsc::Receiver<String>,
-        mut held: Held,
+        mut held: PendingReply,
         events: mpsc::Sender<Bytes>,
     ) {
         let mut told = 0_u64;

@@ -65,8 +65,8 @@ fn compiled(
 ) -> Result<BpfProgram, ConfineError> {
     let architecture = std::env::consts::ARCH.try_into().map_err(|error| filter_error(&error))?;
     // The library starts the filter with a check of the architecture: a call of another one kills.
-    let filter =
-        SeccompFilter::new(rules, other, fits, architecture).map_err(|error| filter_error(&error))?;
+    let filter = SeccompFilter::new(rules, other, fits, architecture)
+        .map_err(|error| filter_error(&error))?;
     filter.try_into().map_err(|error| filter_error(&error))
 }
 

@@ -13,7 +13,7 @@ use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::ReaperSettings;
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Handed, Inherited, Report};
-use cofferdam_telemetry::bootstrap::{self, Voicing};
+use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -64,7 +64,7 @@ impl Reaper {
         };
         inherited.report(&Report::Ready { confined, checked: true })?;
         let mut handed = inherited.handed();
-        let mut voice = Voicing::new(intake);
+        let mut voice = PendingSink::new(intake);
         let mut rounds = tokio::time::interval(ROUND);
         let mut going = BTreeSet::new();
         loop {

@@ -15,7 +15,7 @@ use cofferdam_process::spawn;
 use cofferdam_runner::admit::Components;
 use cofferdam_runner::guest_process::{Guests, Program};
 use cofferdam_runner::job::Runner;
-use cofferdam_telemetry::bootstrap::{self, Voicing};
+use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ impl Actor {
         };
         let checked = matches!(backend, Backend::Kubernetes(_, true));
         inherited.report(&Report::Ready { confined, checked })?;
-        let voice = Voicing::new(intake);
+        let voice = PendingSink::new(intake);
         match backend {
             Backend::Directory(directory) => {
                 work(runner(settings, key, directory, &inherited), inherited, voice).await
@@ -113,7 +113,7 @@ impl Actor {
 async fn work<B: cofferdam_backend::Backend>(
     runner: Runner<Recorder, Program, B>,
     inherited: Arc<Inherited>,
-    voice: Voicing,
+    voice: PendingSink,
 ) -> Result<ExitCode> {
     let (told, stop) = watch::channel(Stop::NotYet);
     tokio::spawn(listen(inherited.handed(), Arc::clone(&runner.recorder), voice, told));
@@ -146,7 +146,7 @@ enum Stop {
 async fn listen(
     mut handed: mpsc::Receiver<Handed>,
     recorder: Arc<Recorder>,
-    mut voice: Voicing,
+    mut voice: PendingSink,
     told: watch::Sender<Stop>,
 ) {
     while let Some(handed) = handed.recv().await {

@@ -12,7 +12,7 @@ use cofferdam_core::protocol::role_settings::ViewerSettings;
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_process::rpc;
-use cofferdam_telemetry::bootstrap::{self, Voicing};
+use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -65,7 +65,7 @@ impl Viewer {
         let trust_file: Arc<Path> = trust_file.into();
         inherited.report(&Report::Ready { confined, checked })?;
         let mut handed = Arc::clone(&inherited).handed();
-        let mut voice = Voicing::new(intake);
+        let mut voice = PendingSink::new(intake);
         let (breaks, mut broken) = mpsc::channel(1);
         loop {
             let next = tokio::select! {

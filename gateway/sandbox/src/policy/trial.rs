@@ -33,7 +33,7 @@ impl Policy {
             .parse(&self.data)
             .and_then(|data| guest.evaluate(entry, data, trial.input.as_deref()));
         let answer = asked
-            .map_err(|error| guest.fault(&error))
+            .map_err(|error| guest.to_error(&error))
             .and_then(|text| single(&trial.entrypoint, &text));
         let (memory, printed) = guest.used();
         let left = guest.left();

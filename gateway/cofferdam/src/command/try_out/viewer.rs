@@ -10,8 +10,8 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
 use cofferdam_core::protocol::role_settings::ActorSettings;
 use cofferdam_process::control::{self, Control, Report};
-use cofferdam_process::peer::Client;
-use cofferdam_process::spawn::{self, Words};
+use cofferdam_process::rpc::Client;
+use cofferdam_process::spawn::{self, StandardError};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixStream;
@@ -61,16 +61,20 @@ impl TrialViewer {
             .context("cannot find this binary")?
             .with_file_name("cofferdam-runner");
         let (control, theirs) = control::pair().context("cannot make a socket pair")?;
-        let child =
-            tokio::process::Command::from(spawn::command(&program, &[], theirs, Words::Heard))
-                .kill_on_drop(true)
-                .spawn()
-                .with_context(|| {
-                    format!(
-                        "cannot start `{}`; `cofferdam doctor` says where it should be",
-                        program.display()
-                    )
-                })?;
+        let child = tokio::process::Command::from(spawn::command(
+            &program,
+            &[],
+            theirs,
+            StandardError::Inherited,
+        ))
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| {
+            format!(
+                "cannot start `{}`; `cofferdam doctor` says where it should be",
+                program.display()
+            )
+        })?;
         control.settings(&settings).context("the viewer ended before it read its settings")?;
         let control = ready(control).await?;
         let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
