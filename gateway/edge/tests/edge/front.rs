@@ -43,7 +43,7 @@ pub struct FakeFront {
     pub last: Mutex<Option<FrontCall>>,
 }
 
-impl Small {
+impl FakeFront {
     fn count(&self, event: String) {
         *self.counts.lock().unwrap().entry(event).or_default() += 1;
     }
