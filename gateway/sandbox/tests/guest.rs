@@ -218,11 +218,11 @@ mod process {
         let tried = attempt("policy-allows.wat");
         let codes: Vec<_> = tried
             .iter()
-            .map(|tried| tried.error.as_ref().map_or("answered", |(code, _)| code.as_str()))
+            .map(|tried| tried.fault.as_ref().map_or("answered", |(code, _)| code.as_str()))
             .collect();
         assert_eq!(codes, ["answered", "undefined", "answered"]);
         assert!(
-            tried.iter().all(|tried| tried.answer.is_some() != tried.error.is_some()),
+            tried.iter().all(|tried| tried.answer.is_some() != tried.fault.is_some()),
             "{tried:?}"
         );
     }
