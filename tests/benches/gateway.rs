@@ -1,9 +1,10 @@
-//! What a whole call costs: a denied call against a bare echo of hyper, a preview, and a job from
-//! the request to its answer, by stage. The real gateway with all its roles, one agent, one
-//! connection that is kept alive, loopback only. Never a mock, and never two calls at once.
+//! The cost of a whole call: a denied call against a bare echo of hyper, a preview, and a job from
+//! the request to its result, by stage. It runs the real gateway with all its roles, one agent and
+//! one kept connection, on loopback only. It never uses a mock and never makes two calls at once.
 //!
-//! `COFFERDAM_BINARIES` and `COFFERDAM_ASSETS` name what is measured; without them it says that it
-//! is skipped. What is measured has the profile of those binaries, not that of this benchmark.
+//! `COFFERDAM_BINARIES` and `COFFERDAM_ASSETS` name the measured programs; without them the
+//! benchmark prints that it is skipped. The figures are those of the profile of these binaries, not
+//! of this benchmark.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,10 +30,10 @@ use std::time::{Duration, Instant};
 /// Replicas that the example policy denies.
 const TOO_MANY: u32 = 40;
 
-/// How long the gateway may take to send its measurements where `/metrics` shows them.
+/// The time in which the gateway has sent its measurements to `/metrics`.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// Between two jobs, so that none waits for the teardown of the one before.
+/// The pause between two jobs, so that no job waits for the teardown of the one before.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The bytes of a request that keeps its connection. Made once, so that a benchmark does not
@@ -113,8 +114,8 @@ fn stages(installation: &TestInstallation) -> BTreeMap<String, (f64, f64)> {
     found
 }
 
-/// What each stage of the gateway took between two looks at `/metrics`: means, for the page has no
-/// medians.
+/// Prints the time of each stage of the gateway between two reads of `/metrics`. These are means,
+/// since the page has no medians.
 fn print_stages(
     title: &str,
     calls: f64,
@@ -137,8 +138,8 @@ fn print_stages(
     }
 }
 
-/// What a job took between its entries in the ledger: medians over the jobs. An entry's time is
-/// when the recorder took it.
+/// Prints the time of a job between its ledger entries, as medians over the jobs. The time of an
+/// entry is its arrival at the recorder.
 fn print_entries(installation: &TestInstallation, calls: &[String]) {
     let mut rows: Vec<(String, Vec<f64>)> = Vec::new();
     for call in calls {

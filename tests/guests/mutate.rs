@@ -1,14 +1,14 @@
 //! Bytes that are nearly a component: seeded, so that a fault comes back with its number. Used by
 //! the sandbox's tests of guest processes and by those of the commands.
 
-/// What tests begin with; `PROPTEST_RNG_SEED` explores others, as for every generated test.
+/// The seed of tests. `PROPTEST_RNG_SEED` sets another one, as for every generated test.
 const SEED: u64 = 20_261_129;
 
 /// A small generator (xorshift64*): the same cases for the same seed on every machine.
 pub struct Dice(u64);
 
 impl Dice {
-    /// From the environment's seed, or the usual one.
+    /// A generator with the seed of the environment, or the usual one.
     pub fn new() -> Self {
         let seed = std::env::var("PROPTEST_RNG_SEED").ok().and_then(|seed| seed.parse().ok());
         Self(seed.unwrap_or(SEED) | 1)
@@ -21,7 +21,7 @@ impl Dice {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// Less than `most`, which is at least 1.
+    /// A number less than `most`, which is at least 1.
     pub fn below(&mut self, most: usize) -> usize {
         (self.roll() % most as u64) as usize
     }

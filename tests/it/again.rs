@@ -1,5 +1,5 @@
-//! The same call again, questions of another time and questions beside each other, with all roles:
-//! what is done is done once, and what is told is true.
+//! Repeated calls, questions of different times and questions at the same time, with all roles:
+//! each change happens once, and each text is true.
 
 use crate::installation::{TestInstallation, assets, text};
 use crate::kubernetes::installation::policy_with;
@@ -10,7 +10,7 @@ fn scale(replicas: u32) -> Value {
     json!({"namespace": "storefront", "name": "web", "replicas": replicas})
 }
 
-/// The text of an answer, whichever way it went.
+/// The text of a response, a success or an error.
 fn said(body: &Value) -> String {
     body["text"]
         .as_str()
@@ -18,7 +18,8 @@ fn said(body: &Value) -> String {
         .map_or_else(|| format!("{body:#}"), str::to_owned)
 }
 
-/// Under the policy for a single user: nearly every change needs a person.
+/// An installation with the policy for a single user, under which nearly every change needs a
+/// person.
 fn single() -> TestInstallation {
     let mut installation = TestInstallation::bare("single");
     installation.serve(&[]);
@@ -29,7 +30,7 @@ fn approve(installation: &TestInstallation, call: &str) {
     installation.run(&["approve", call, "--key", text(&installation.key("bob")), "--yes"]);
 }
 
-/// A call that is not waited for; gives its id.
+/// Makes a call without waiting for its end. Returns its id.
 fn asked(installation: &TestInstallation, token: &str, tool: &str, arguments: &Value) -> String {
     let answer =
         installation.http("POST", &format!("/v1/tools/{tool}?wait=0"), token, Some(arguments));
@@ -289,7 +290,7 @@ fn a_question_under_a_policy_that_was_replaced_is_closed_and_never_joined() {
     assert_ne!(asked(&installation, &token, "config_set", &set), call);
 }
 
-/// Starts it again after a change, and says why a question was closed.
+/// Starts the gateway again after a change. Returns the cause with which a question was closed.
 fn closed_at_the_next_start(
     installation: &mut TestInstallation,
     token: &str,

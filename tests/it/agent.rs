@@ -1,4 +1,5 @@
-//! What an agent learns whose client gives up early, or hands the model the structure alone.
+//! Agents whose client stops waiting early, or whose host gives the model the structured content
+//! alone.
 
 use crate::installation::{TestInstallation, text};
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ fn gift_cards() -> Value {
     json!({"namespace": "storefront", "name": "gift-cards-v1"})
 }
 
-/// What a model is given whose host hands on the structure.
+/// The content of a pending call, for a model that gets the structured content alone.
 fn pending(body: &Value) -> &Value {
     let pending = &body["pending"];
     for name in [
@@ -135,7 +136,7 @@ fn after_an_approval_the_object_is_named_and_what_was_edited_is_not_called_rolle
     );
 }
 
-/// What `tools/list` answers, as a client without a version header asks.
+/// The result of `tools/list` for a client without a version header.
 pub fn listed(installation: &TestInstallation, token: &str) -> Value {
     let ask = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
     let answer = installation.http("POST", "/mcp", token, Some(&ask));
@@ -143,10 +144,11 @@ pub fn listed(installation: &TestInstallation, token: &str) -> Value {
     answer.body["result"].clone()
 }
 
-/// About 5,000 tokens: what a model may be made to read before its first question.
+/// The largest number of bytes of a tool list, about 5,000 tokens: a model reads all of it before
+/// its first question.
 const LISTED_MOST: usize = 20_000;
 
-/// Holds a list against what hosts are known to refuse, and against the room a model has for it.
+/// Checks a list for schemas that MCP hosts are known to refuse, and for its size.
 pub fn check_list(list: &Value) {
     let size = list.to_string().len();
     assert!(size <= LISTED_MOST, "the list of tools has {size} bytes");
@@ -168,7 +170,7 @@ pub fn check_list(list: &Value) {
     assert_eq!(odd, Vec::<String>::new());
 }
 
-/// Type lists, boolean subschemas, and enumerations without a type.
+/// Finds type lists, boolean subschemas, and enumerations without a type.
 fn unportable(schema: &Value, at: &str, odd: &mut Vec<String>) {
     if schema.is_boolean()
         || schema["type"].is_array()

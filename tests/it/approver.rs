@@ -1,19 +1,20 @@
-//! What an approver meets, with all roles and real keys: the list of what waits, the text that is
-//! signed, what is told besides, ways to sign, and what became of it. Never a mock of `ssh-keygen`.
+//! An approver with real keys and all roles: the list of questions, the signed text, the notes
+//! beside it, the ways to sign, and the outcome. Never a mock of `ssh-keygen`.
 
 use crate::installation::{TestInstallation, binaries, text};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-/// Under the policy for a single user: nearly every change needs a person.
+/// An installation with the policy for a single user, under which nearly every change needs a
+/// person.
 fn single() -> TestInstallation {
     let mut installation = TestInstallation::bare("single");
     installation.serve(&[]);
     installation
 }
 
-/// A call that is not waited for; gives its id.
+/// Makes a call without waiting for its end. Returns its id.
 fn asked(installation: &TestInstallation, token: &str, tool: &str, arguments: &Value) -> String {
     let answer =
         installation.http("POST", &format!("/v1/tools/{tool}?wait=0"), token, Some(arguments));
@@ -26,12 +27,12 @@ fn command(installation: &TestInstallation, words: &[&str]) -> Command {
     command
 }
 
-/// What a command says, to both sides.
+/// Standard output and standard error of a command.
 fn said(done: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
 }
 
-/// Approves with Bob's key; gives what is said to people, and to programs.
+/// Approves with Bob's key. Returns standard error, for people, and standard output, for programs.
 fn approve(installation: &TestInstallation, call: &str) -> (String, Value) {
     let key = installation.key("bob");
     let done = command(installation, &["--json", "approve", call, "--key", text(&key), "--yes"])

@@ -1,6 +1,5 @@
-//! What a tool's author and its reviewer do at a terminal: look at files that strangers wrote,
-//! accept one, try one, and begin one of their own. The commands as they are built, with real guest
-//! processes behind them.
+//! The commands for authors and reviewers of tools: inspect unknown files, accept one, try one, and
+//! begin a new one. The real commands, with real guest processes.
 
 mod greedy;
 mod own;
@@ -12,7 +11,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A command without any installation: its home is a folder that is not there.
+/// Runs a command without an installation: its home is a folder that does not exist.
 fn bare(folder: &Path, words: &[&str]) -> Output {
     Command::new(binaries().join("cofferdam"))
         .arg("--home")
@@ -43,7 +42,7 @@ pub fn javascript() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/quickjs/tool.wasm")
 }
 
-/// A component whose words are others: a text in its data is replaced by one of the same length.
+/// A component with another text of the same length in its data.
 fn reworded(wasm: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert!(to.len() <= from.len(), "`{to}` is longer than `{from}`");
     let to = format!("{to:width$}", width = from.len());
@@ -54,7 +53,7 @@ fn reworded(wasm: &[u8], from: &str, to: &str) -> Vec<u8> {
     wasm
 }
 
-/// A file of the stage that no command keeps.
+/// Writes a file into the home that no command keeps.
 fn file(installation: &TestInstallation, name: &str, bytes: &[u8]) -> String {
     let path = installation.home().join("..").join(name);
     std::fs::write(&path, bytes).unwrap();

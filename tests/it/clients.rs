@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// A client, how it is started, the revision that it speaks, and whether it hears progress.
+/// A client: the command that starts it, its revision, and true if it gets progress notifications.
 struct Client {
     name: &'static str,
     command: Command,
@@ -84,7 +84,7 @@ fn older_clients_of_each_language_connect_list_and_call() {
     }
 }
 
-/// Runs a client, approves what it waits for, and holds what it was told against the table.
+/// Runs a client, approves its call, and compares its output with the table.
 fn journey(installation: &TestInstallation, client: Client, token: &str) -> String {
     let Client { name, mut command, revision, progress } = client;
     let began = Instant::now();

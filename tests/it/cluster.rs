@@ -1,8 +1,8 @@
-//! A real Kubernetes control plane for tests: etcd, API server and controllers as
-//! `scripts/control_plane.py` starts them, one per test binary, started on first use and gone with
-//! the process. Without a node, but for tests that ask for one: others patch the status of a pod
-//! that shall finish. Tests share it, so each works in namespaces of its own, and asserts nothing
-//! over what others may have there.
+//! A real Kubernetes control plane for tests: etcd, API server and controllers, as
+//! `scripts/control_plane.py` starts them. There is one for each test binary; it starts on first
+//! use and ends with the process. It has no node unless a test asks for one, so that tests patch
+//! the status of pods. Tests share it: each uses its own namespaces, and asserts nothing about
+//! those of others.
 
 mod audit;
 mod client;
@@ -24,24 +24,23 @@ use std::time::{Duration, Instant};
 /// Seconds that a ServiceAccount's token lives: longer than any run of the tests.
 const TOKEN_SECONDS: u32 = 86_400;
 
-/// A control plane that is up. It ends when its launcher's standard input closes, which the end of
-/// this process does, however it comes.
+/// A control plane that runs. It ends when the standard input of its launcher closes, at the latest
+/// with this process.
 pub struct Cluster {
     folder: PathBuf,
     launcher: Child,
     audit: Audit,
-    /// Of the kubeconfigs that were used here.
+    /// One client for each kubeconfig in use.
     clients: Mutex<HashMap<PathBuf, Arc<Client>>>,
 }
 
-/// Whether an audit event is of a dry run: its query says so, or the options in the body of a
-/// delete.
+/// True if an audit event is of a dry run, by its query or by the options in the body of a delete.
 pub fn is_dry(event: &Value) -> bool {
     event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All"))
         || event["requestObject"]["dryRun"][0] == "All"
 }
 
-/// Asks until there is an answer; fails after a long while, naming what was waited for.
+/// Repeats `ask` until it returns a value. Fails after the time limit, and names `what`.
 pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -54,7 +53,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 impl Cluster {
-    /// The control plane of this test binary. Without one the test fails, and says what to do.
+    /// The control plane of this test binary. Without one the test fails and names the remedy.
     pub fn get() -> &'static Self {
         static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
         match CLUSTER.get_or_init(|| Self::start(&[])) {
@@ -66,7 +65,8 @@ impl Cluster {
         }
     }
 
-    /// Another, with one real node: scheduler, containerd and kubelet in namespaces of their own.
+    /// Another control plane, with one real node: scheduler, containerd and kubelet in namespaces
+    /// of their own.
     pub fn with_node() -> &'static Self {
         static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
         match CLUSTER.get_or_init(|| Self::start(&["--node"])) {
@@ -77,14 +77,14 @@ impl Cluster {
         }
     }
 
-    /// An image that the node has, by digest: busybox.
+    /// The digest reference of an image on the node: busybox.
     pub fn image(&self) -> String {
         let images: Value =
             serde_json::from_slice(&fs::read(self.folder.join("images.json")).unwrap()).unwrap();
         images["task"].as_str().unwrap().to_owned()
     }
 
-    /// What a program says in the network of the node, as `ip link`.
+    /// The output of a program in the network of the node, such as `ip link`.
     pub fn in_node_network(&self, words: &[&str]) -> String {
         let launcher = self.launcher.id();
         // The launcher's only child made that network.
@@ -104,7 +104,8 @@ impl Cluster {
         String::from_utf8(done.stdout).unwrap()
     }
 
-    /// One for a single test, which takes things away that others need. Gone with the value.
+    /// A control plane for a single test that removes objects which other tests need. It ends with
+    /// the value.
     pub fn own() -> Self {
         Self::start(&[]).unwrap_or_else(|why| {
             panic!("no Kubernetes control plane: {why}\nrun `scripts/setup control-plane`")
@@ -167,15 +168,13 @@ impl Cluster {
         path
     }
 
-    /// The same ServiceAccount token as it would be after its end: signed by the cluster, and not
-    /// taken any more.
+    /// The same ServiceAccount token after its expiry: signed by the cluster, and no longer valid.
     pub fn outdated(&self, token: &str) -> String {
         self.command("outdated", &[token]).trim().to_owned()
     }
 
-    /// Applies manifests as the administrator: files, or folders of them. Does not wait for what
-    /// they start; in particular an admission policy is enforced only some time after it was
-    /// written.
+    /// Applies manifests as the administrator: files, or folders of them. It does not wait for
+    /// controllers; an admission policy takes effect some time after it is written.
     pub fn apply(&self, paths: &[&Path]) {
         let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
         self.command("apply", &paths);
@@ -220,8 +219,8 @@ impl Cluster {
         client.exchange(headers, method, path, body)
     }
 
-    /// Every request that was answered before this asks: one of the administrator's own comes last,
-    /// and is waited for.
+    /// Every request that the API server answered before this call. A request of the administrator
+    /// marks the end, and is waited for.
     pub fn audit(&self) -> Vec<Event> {
         static MARKS: AtomicU64 = AtomicU64::new(0);
         let mark = format!("audit-mark-{}", MARKS.fetch_add(1, Ordering::Relaxed));
@@ -313,8 +312,7 @@ fn a_namespace_gets_its_account_and_goes() {
         (cluster.request("GET", "/api/v1/namespaces/smoke", None).status == 404).then_some(())
     });
 
-    // Controllers have names of their own, without which policies could not tell them from anybody
-    // else.
+    // Controllers have names of their own, so that policies can tell them from other clients.
     for (user, verb, resource) in [
         ("system:serviceaccount:smoke:default", "list", "secrets"),
         (

@@ -1,5 +1,5 @@
-//! The parts of `docs/threat-model.md`, one by one: each test acts with what that role really
-//! holds, and is refused.
+//! The parts of `docs/threat-model.md`, one by one: each test uses the credentials of one role, and
+//! is refused.
 
 use crate::installation::{TIME_LIMIT, TestInstallation, binaries, repository, text};
 use cofferdam_core::model::trust::Trust;
@@ -40,8 +40,8 @@ fn pending(installation: &mut TestInstallation, name: &str) -> String {
     call
 }
 
-/// The runner refuses a job: with exactly this code and for this reason, and the tree stays as it
-/// is.
+/// Expects that the runner refuses a job with this code and this cause, and that the tree is
+/// unchanged.
 fn refused(installation: &mut TestInstallation, call: &str, code: &str, reason: &str) {
     let before = installation.files();
     installation.serve(&[]);
@@ -54,7 +54,7 @@ fn refused(installation: &mut TestInstallation, call: &str, code: &str, reason: 
     assert!(installation.namespaces().is_empty());
 }
 
-/// What the runner told of a job's end: its code, and why.
+/// The code and the cause that the runner recorded for the end of a job.
 fn ending(story: &Value) -> Value {
     let entries = story["entries"].as_array().unwrap();
     let end = entries.iter().find(|entry| entry["event"]["kind"] == "finished");
@@ -321,8 +321,8 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
     viewer.wait().unwrap();
 }
 
-/// Hands a role a socket under this name and asks on it; none when the role closes it instead of
-/// answering, or answers with a fault.
+/// Gives a role a socket of this name and sends a request on it. `None` if the role closes the
+/// socket or replies with an error.
 fn asked(supervisor: &control::Control, name: &str, ask: &Value) -> Option<Value> {
     let (ours, theirs) = UnixStream::pair().unwrap();
     supervisor.give(name, &theirs.as_fd()).unwrap();

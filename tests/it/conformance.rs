@@ -1,6 +1,6 @@
-//! The official MCP conformance suite against the real edge, for each revision that is served. A
-//! check that fails must stand in `gateway/edge/conformance`, with the reason; one that stands there
-//! and passes is a fault, too. `scripts/setup clients` installs the suite.
+//! The official MCP conformance suite against the real edge, for each served revision. A failed
+//! check must be listed in `gateway/edge/conformance` with a reason. A listed check that passes is
+//! an error, too. `scripts/setup conformance` installs the suite.
 
 use crate::clients::installed;
 use crate::installation::{binaries, repository};

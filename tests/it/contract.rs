@@ -1,6 +1,6 @@
-//! One contract for both backends: the same manifests, calls and people over a tree of manifests
-//! and over a real API server, whose whole outcomes must be the same. Each kind of infrastructure
-//! is served once, by the real gateway with all its roles; each scenario has objects of its own.
+//! One contract for both backends: the same manifests, calls and people, over a directory and over
+//! a real API server, must have the same outcomes. Each kind of infrastructure is served once, by
+//! the real gateway with all its roles. Each scenario has its own objects.
 
 mod infrastructure;
 
@@ -15,33 +15,33 @@ use serde_json::{Value, json};
 use std::fs;
 use std::sync::OnceLock;
 
-/// What happens between the question and the answer.
+/// The event between the question and the result.
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
-    /// Nobody does anything.
+    /// Nothing happens.
     Nothing,
     /// Bob signs.
     Signed,
-    /// Somebody else changes the replicas, then Bob signs.
+    /// Another client changes the replicas, then Bob signs.
     Changed,
-    /// Somebody else adds a label, then Bob signs.
+    /// Another client adds a label, then Bob signs.
     Labelled,
     /// The object's pods become ready, where there are any.
     Ready,
 }
 
-/// A call, and what has to come of it wherever it is made.
+/// A call with its expected outcome, the same for both backends.
 struct Scenario {
     name: &'static str,
     tool: &'static str,
     arguments: Value,
-    /// The object that it is about, looked at afterwards.
+    /// The object of the call, which the test reads afterwards.
     target: Option<Target>,
     then: Then,
-    /// How it ends: HTTP status, the first word that the agent reads, and the job's outcome where
-    /// there was one.
+    /// The end: HTTP status, the first word of the text for the agent, and the outcome of the job
+    /// if there is one.
     ends: (u16, &'static str, Option<&'static str>),
-    /// What the agent has to be told, word for word.
+    /// Parts of the text for the agent.
     told: &'static [&'static str],
 }
 
@@ -247,14 +247,14 @@ fn said(body: &Value) -> String {
         .map_or_else(|| format!("{body:#}"), str::to_owned)
 }
 
-/// What is said only where there are files, and what a cluster says instead.
+/// Texts for files alone, and the texts of a cluster in their place.
 const TREE_ONLY: [(&str, &str); 3] = [
     (" in this tree", ""),
     (", or have a person rewrite that part of the file", ""),
     ("the tree is untouched", "nothing of it is in effect"),
 ];
 
-/// A tree tells in which line a field is written, a cluster who wrote it.
+/// A directory names the line of a field, a cluster its writer.
 fn without_origins(line: &str) -> String {
     let mut parts = line.split(" (at `").flat_map(|part| part.split(" (by `"));
     let first = parts.next().unwrap_or_default().to_owned();
@@ -263,14 +263,13 @@ fn without_origins(line: &str) -> String {
     })
 }
 
-/// What differs from call to call and place to place is named instead: the call's id, digests of
-/// plans (they hold the environment), places in the ledger, the file an object stands in, and the
+/// Replaces the values that differ between calls and places by names: the call's id, digests of
+/// plans (they include the environment), indexes of ledger entries, the file of an object, and the
 /// time.
 fn same(words: &str, call: &str) -> String {
     let words =
         TREE_ONLY.iter().fold(words.to_owned(), |words, (own, other)| words.replace(own, other));
-    // Files are a tree's alone: where an object stands, and that an edit is neither committed nor
-    // rolled out.
+    // Only a directory has files: the place of an object, and an edit without commit and rollout.
     let of_files =
         |line: &str| line.trim_start().starts_with("at ") || line.starts_with("Changed: edited ");
     let lines = words.lines().filter(|line| !of_files(line)).map(|line| {
@@ -289,7 +288,7 @@ fn same(words: &str, call: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Plays a scenario out; gives everything that both backends have to agree on.
+/// Runs a scenario. Returns all values that must be the same for both backends.
 fn play(infrastructure: &Infrastructure, token: &str, scenario: &Scenario) -> Value {
     let installation = infrastructure.installation();
     let path = format!("/v1/tools/{}/preview", scenario.tool);
@@ -309,7 +308,7 @@ fn play(infrastructure: &Infrastructure, token: &str, scenario: &Scenario) -> Va
             Then::Nothing => {}
             Then::Ready => infrastructure.become_ready(scenario.target.unwrap().name),
             Then::Signed | Then::Changed | Then::Labelled => {
-                // Answered already, it waits for nobody.
+                // A call that has a result waits for no person.
                 let question = || {
                     installation.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"]
                         .as_str()
@@ -378,14 +377,14 @@ fn play(infrastructure: &Infrastructure, token: &str, scenario: &Scenario) -> Va
     })
 }
 
-/// What was done, before and after; the time of it apart.
+/// The effects, with the values before and after. The time is left out.
 fn operations(answer: &Answer) -> Value {
     let found = answer.body["result"]["operations"].to_string();
     serde_json::from_str(&same(&found, "")).unwrap()
 }
 
-/// The plan that the ledger holds under the digest which the agent was told; with its digest as it
-/// would be in one and the same environment.
+/// The plan in the ledger with the digest that the agent got, and its digest in one fixed
+/// environment.
 fn plan(story: &Value, told: &Value) -> Value {
     let mut plan = story["entries"]
         .as_array()
@@ -401,7 +400,7 @@ fn plan(story: &Value, told: &Value) -> Value {
     json!([digest(&plan), plan])
 }
 
-/// What the ledger says happened, in order.
+/// The ledger entries of the call, in order.
 fn kinds(story: &Value) -> Vec<Value> {
     story["entries"]
         .as_array()
@@ -426,7 +425,7 @@ fn play_all(infrastructure: &Infrastructure) -> Vec<Value> {
     seen
 }
 
-/// What comes of every scenario over a directory, played out once for both tests.
+/// The outcomes of all scenarios over a directory, made once for both tests.
 fn over_a_directory() -> &'static Vec<Value> {
     static PLAYED: OnceLock<Vec<Value>> = OnceLock::new();
     PLAYED.get_or_init(|| {
@@ -436,7 +435,7 @@ fn over_a_directory() -> &'static Vec<Value> {
     })
 }
 
-/// The command that `init` accepted is the one that was built.
+/// The Wasm command that `init` accepted is the one that was built.
 fn knows_the_command(installation: &TestInstallation) {
     let trust =
         Trust::parse(&fs::read_to_string(installation.home().join("trust/trust.toml")).unwrap())

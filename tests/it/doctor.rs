@@ -1,5 +1,5 @@
-//! `doctor`, `status` and `serve` tell each fault of an installation: its path, its cause, and a
-//! remedy that destroys nothing. Faults are made on real files, ports and mounts.
+//! `doctor`, `status` and `serve` report each error of an installation with its path, its cause and
+//! a harmless remedy. The errors are made on real files, ports and mounts.
 
 use crate::cluster::until;
 use crate::installation::{TestInstallation, assets, binaries, text};
@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// What `doctor` calls WRONG, a line each.
+/// The WRONG lines of `doctor`.
 fn wrong(installation: &TestInstallation) -> String {
     let done = Command::new(binaries().join("cofferdam"))
         .arg("--json")
@@ -35,8 +35,8 @@ fn wrong_in(out: &[u8]) -> String {
         .join("\n")
 }
 
-/// Breaks, asks, puts back: `aside` is moved away meanwhile, and `instead` makes something in its
-/// place.
+/// Breaks an installation, asks the commands, and restores it. `aside` is moved away meanwhile, and
+/// `instead` makes another file in its place.
 fn check(
     installation: &TestInstallation,
     aside: &str,
@@ -131,7 +131,7 @@ fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
         dangling,
         &["keys/gateway` is a link to `nowhere`, and nothing is there"],
     );
-    // It can be made again, and is.
+    // The command makes it again.
     check(&installation, "keys/runner-artefacts", nothing, &[]);
     check(&installation, "keys", nothing, &["keys` is missing"]);
     check(
@@ -166,7 +166,7 @@ fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
         check(&installation, made_again, garbage, &[&file]);
         check(&installation, made_again, dangling, &[&link]);
     }
-    // It is there during a start alone.
+    // The file exists only during a start.
     let served = installation.home().join("served");
     garbage(&served);
     assert!(
@@ -180,7 +180,7 @@ fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
         let said = format!("{key}`: Is a directory");
         check(&installation, key, folder, &[&said]);
     }
-    // The store is lost, and what it published is there.
+    // The store is lost, and its published ledger still exists.
     let checkpoint = installation.home().join("ledger/checkpoint");
     let trust = fs::read_to_string(installation.home().join("trust/trust.toml")).unwrap();
     let id = trust
@@ -210,7 +210,7 @@ fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
     let said = wrong(&installation);
     assert!(said.contains("cofferdam.db` is damaged: file is not a database"), "{said}");
     fs::remove_file(installation.home().join("store/cofferdam.db")).unwrap();
-    // Open to others.
+    // The file is readable for other users.
     let key = installation.home().join("keys/gateway");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let said = wrong(&installation);
@@ -269,7 +269,7 @@ fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
             && said.contains("nothing has to be restarted"),
         "{said}"
     );
-    // A mount of its own name space: this process and others go on as before.
+    // A mount in its own mount namespace: this process and others do not see it.
     let script = "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && exec \"$2\" \
                   --json --home \"$3\" doctor";
     let done = Command::new("unshare")

@@ -1,16 +1,17 @@
-//! A runner killed right after every numbered step of a job: no namespace is left after the next
-//! start, nothing runs twice, the tree is whole, and the job's fate is told.
+//! A runner that is killed right after each numbered step of a job: after the next start no private
+//! copy remains, no operation runs twice, the tree is whole, and the outcome is recorded.
 
 use crate::installation::TestInstallation;
 use cofferdam_core::model::run::{JOB_STEPS, JobStep};
 use serde_json::json;
 
-/// From this step on the effect is durable: a fresh runner completes it.
+/// From this step on the effect is durable, and a new runner completes it.
 const COMMITTED: JobStep = JobStep::EffectCommitted;
 
 #[test]
 fn a_runner_killed_after_any_step_leaves_one_fate() {
-    // The steps share one installation, so that each also starts from what the one before left.
+    // The steps share one installation, so that each also begins with the state after the one
+    // before.
     let mut installation = TestInstallation::bare("example");
     let token = installation.agent("release", "operator");
     let mut replicas = 3;
@@ -32,8 +33,9 @@ fn a_runner_killed_after_any_step_leaves_one_fate() {
             .to_owned();
         let story = installation.closed(&call);
         let outcome = story["view"]["outcome"].as_str().unwrap().to_owned();
-        // Lost before acting it is run again under a higher fence; lost while acting and not
-        // committed it failed; committed it is completed.
+        // A runner that is lost before acting: the job runs again under a higher lease epoch. Lost
+        // while acting, without a commit: the job failed. Lost after the commit: a new runner
+        // completes the job.
         let expected = if step < JobStep::ActingRecorded || step >= COMMITTED {
             "succeeded"
         } else {

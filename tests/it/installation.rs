@@ -1,7 +1,7 @@
-//! A stage for whole journeys: a tree, an installation, and the real gateway with all its roles, as
-//! the commands make them. Never a mock.
+//! An installation for whole journeys: a directory of manifests, a home, and the real gateway with
+//! all its roles, made by the real commands. Never a mock.
 
-// By its path, since the benchmarks take this file too.
+// Included by its path, because the benchmarks use this file too.
 #[path = "installation/warm.rs"]
 mod warm;
 
@@ -13,28 +13,28 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long anything may take on a loaded machine before a test gives up.
+/// The time limit of every wait, long enough for a busy machine.
 pub const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// Between two looks at what takes seconds.
+/// The longest pause between two reads of a slow state.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
-/// An installation in a folder of its own.
+/// An installation in a temporary folder.
 pub struct TestInstallation {
     folder: tempfile::TempDir,
     port: u16,
     served: Option<Child>,
-    /// Keeps the port from others while nothing is served: bound, and not listening, it refuses
+    /// Reserves the port while no gateway runs: a bound socket that does not listen refuses
     /// connections.
     _port: tokio::net::TcpSocket,
 }
 
-/// An HTTP answer.
+/// The response to an HTTP request.
 #[derive(Debug)]
 pub struct Answer {
-    /// Status code.
+    /// The status code.
     pub status: u16,
-    /// Body, as JSON where it is JSON.
+    /// The body, as JSON if it is JSON.
     pub body: Value,
 }
 
@@ -52,21 +52,21 @@ pub fn assets() -> PathBuf {
         .expect("COFFERDAM_ASSETS is not set: run `scripts/test`, which builds everything first")
 }
 
-/// The repository.
+/// The root folder of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 impl TestInstallation {
-    /// The example tree, the named policy (`example` or `single`), approvers Alice and Bob, and no
-    /// agent.
+    /// The example directory, the named policy (`example` or `single`), approvers Alice and Bob,
+    /// and no agent.
     pub fn bare(policy: &str) -> Self {
         let installation = Self::cold(policy);
         warm::give(&installation.home());
         installation
     }
 
-    /// The same, which has to compile everything.
+    /// The same without compiled machine code.
     fn cold(policy: &str) -> Self {
         let installation = Self::empty();
         let tree = installation.tree();
@@ -76,7 +76,8 @@ impl TestInstallation {
         installation
     }
 
-    /// What these words of `init` name, under this policy; approvers Alice and Bob, and no agent.
+    /// An installation that `init` makes with these words and this policy, with approvers Alice and
+    /// Bob, and no agent.
     pub fn over(words: &[&str], policy: &Path) -> Self {
         let installation = Self::empty();
         installation.init(words, policy);
@@ -87,8 +88,8 @@ impl TestInstallation {
     fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("cofferdam-it.").tempdir().unwrap();
         let held = tokio::net::TcpSocket::new_v4().unwrap();
-        // As what is served does: then it may listen here too, and the kernel gives the port to
-        // nothing else.
+        // The same option as the gateway: it may then listen on this port, and the kernel gives the
+        // port to no other program.
         held.set_reuseaddr(true).unwrap();
         held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let port = held.local_addr().unwrap().port();
@@ -119,7 +120,7 @@ impl TestInstallation {
         }
     }
 
-    /// Gives a key of the configuration another value, before it is served.
+    /// Changes the value of a key in the configuration, before the start.
     pub fn configure(&self, key: &str, value: &str) {
         let config = self.home().join("cofferdam.toml");
         let text = fs::read_to_string(&config).unwrap();
@@ -132,24 +133,24 @@ impl TestInstallation {
         fs::write(&config, lines.join("\n") + "\n").unwrap();
     }
 
-    /// The example policy, and started.
+    /// An installation with the example policy, started.
     pub fn started() -> Self {
         let mut installation = Self::bare("example");
         installation.serve(&[]);
         installation
     }
 
-    /// The tree of manifests.
+    /// The directory of manifests.
     pub fn tree(&self) -> PathBuf {
         self.folder.path().join("manifests")
     }
 
-    /// The installation.
+    /// The home folder.
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    /// Where the gateway listens.
+    /// The address of the gateway.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
@@ -159,35 +160,35 @@ impl TestInstallation {
         self.folder.path().join("keys").join(person)
     }
 
-    /// Everything in the tree, by relative path.
+    /// All files of the directory, by relative path.
     pub fn files(&self) -> std::collections::BTreeMap<PathBuf, String> {
         let mut files = std::collections::BTreeMap::new();
         collect(&self.tree(), &self.tree(), &mut files);
         files
     }
 
-    /// A command that must succeed; gives its standard output.
+    /// Runs a command that must succeed. Returns its standard output.
     pub fn run(&self, words: &[&str]) -> String {
         let (ok, out, fault) = self.try_run(words);
         assert!(ok, "`cofferdam {}` failed:\n{out}{fault}", words.join(" "));
         out
     }
 
-    /// A command that must succeed; gives all it said.
+    /// Runs a command that must succeed. Returns its standard output and standard error.
     pub fn told(&self, words: &[&str]) -> String {
         let (ok, out, fault) = self.try_run(words);
         assert!(ok, "`cofferdam {}` failed:\n{out}{fault}", words.join(" "));
         out + &fault
     }
 
-    /// A command that must fail; gives all it said.
+    /// Runs a command that must fail. Returns its standard output and standard error.
     pub fn fail(&self, words: &[&str]) -> String {
         let (ok, out, fault) = self.try_run(words);
         assert!(!ok, "`cofferdam {}` should have failed:\n{out}", words.join(" "));
         out + &fault
     }
 
-    /// A command in JSON.
+    /// Runs a command with `--json`. Returns its output.
     pub fn json(&self, words: &[&str]) -> Value {
         let words: Vec<&str> = std::iter::once("--json").chain(words.iter().copied()).collect();
         serde_json::from_str(&self.run(&words)).unwrap()
@@ -208,7 +209,7 @@ impl TestInstallation {
         )
     }
 
-    /// Adds an agent; gives its token.
+    /// Adds an agent. Returns its token.
     pub fn agent(&self, name: &str, role: &str) -> String {
         self.json(&["agents", "add", name, "--role", role, "--for", "alice@example.com"])["token"]
             .as_str()
@@ -261,7 +262,7 @@ impl TestInstallation {
         self.served.as_ref().expect("it is served").id()
     }
 
-    /// Waits until the supervisor has ended; gives how.
+    /// Waits until the supervisor has ended. Returns its exit status.
     pub fn ended(&mut self) -> std::process::ExitStatus {
         let mut child = self.served.take().expect("it is served");
         let began = Instant::now();
@@ -277,7 +278,7 @@ impl TestInstallation {
         }
     }
 
-    /// Ends the gateway as an operator does.
+    /// Stops the gateway as an operator does, with TERM.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.served.take() {
             let _ended = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
@@ -295,12 +296,12 @@ impl TestInstallation {
         self.folder.path().join("serve.log")
     }
 
-    /// What the gateway and its roles logged.
+    /// The log of the gateway and its roles.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// Waits until the gateway said this.
+    /// Waits until the log has these words.
     pub fn until_logged(&self, words: &str) {
         let began = Instant::now();
         while !self.log().contains(words) {
@@ -309,18 +310,18 @@ impl TestInstallation {
         }
     }
 
-    /// The plain HTTP door.
+    /// A request over plain HTTP.
     pub fn http(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
         self.try_http(method, path, token, None, body)
             .unwrap_or_else(|| panic!("no answer to {method} {path}:\n{}", self.log()))
     }
 
-    /// A tool call over plain HTTP, held as long as calls are held.
+    /// A tool call over plain HTTP that waits as long as the gateway holds calls.
     pub fn call(&self, token: &str, tool: &str, arguments: &Value) -> Answer {
         self.http("POST", &format!("/v1/tools/{tool}?wait=45"), token, Some(arguments))
     }
 
-    /// The same by a client that does not say how long it waits.
+    /// The same by a client without a `wait` parameter.
     pub fn brief_call(&self, token: &str, tool: &str, arguments: &Value) -> Answer {
         self.http("POST", &format!("/v1/tools/{tool}"), token, Some(arguments))
     }
@@ -372,12 +373,11 @@ impl TestInstallation {
         Some(Answer { status: response.status, body })
     }
 
-    /// A call's story, once its job is closed.
+    /// The output of `show` for a call, after its job is closed.
     pub fn closed(&self, call: &str) -> Value {
         let (began, mut pause) = (Instant::now(), Duration::from_millis(50));
         loop {
-            // A job put into the store by hand is told once a runner has taken it: before, the
-            // ledger knows nothing of it.
+            // A job that a test puts into the store is in the ledger only after a runner took it.
             let (known, out, fault) = self.try_run(&["--json", "show", call]);
             let story: Value =
                 if known { serde_json::from_str(&out).unwrap() } else { Value::Null };
@@ -390,12 +390,12 @@ impl TestInstallation {
                 self.log()
             );
             std::thread::sleep(pause);
-            // Each look is a program that starts, and on a cluster the end takes seconds.
+            // Each read starts a program, and on a cluster the end takes seconds.
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Holds the ledger against its own key, offline.
+    /// Verifies the ledger offline, with its own key.
     pub fn verify_ledger(&self) {
         let key = self.run(&["ledger", "key"]);
         self.run(&["ledger", "verify", text(&self.home().join("ledger")), "--key", key.trim()]);
@@ -414,7 +414,7 @@ impl TestInstallation {
         }
     }
 
-    /// Names of private copies that are still there.
+    /// The names of the private copies that still exist.
     pub fn namespaces(&self) -> Vec<String> {
         let entries = fs::read_dir(self.home().join("runs")).unwrap();
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()

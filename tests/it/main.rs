@@ -1,6 +1,6 @@
-//! Whole journeys, faults, compromise and the repository's own rules, in one binary. Real
-//! processes, real files, real keys. Each module says `cfg(test)` so that the lints about panics
-//! know it for what it is.
+//! Whole journeys, errors, compromise and the repository's own rules, in one binary. Real
+//! processes, real files, real keys. Each module has `cfg(test)`, so that the lints about panics
+//! ignore it.
 
 #[cfg(test)]
 mod again;

@@ -101,7 +101,7 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&status.stdout), "400");
 
-    // A tool that never comes to an end, and a policy that comes to none for this caller.
+    // A tool that never returns, and a policy that never returns for this caller.
     let endless = installation.call(
         &token,
         "greet_js",

@@ -1,5 +1,5 @@
-//! Trees that kustomizations build: what an overlay gives or sets again is named before and after a
-//! change, to the agent and to the approver, and no delete breaks a build.
+//! Directories that kustomizations build: a change names the fields that an overlay sets, to the
+//! agent and to the approver, before and after. No delete breaks a build.
 
 use crate::installation::{TestInstallation, text};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::fs;
 const CART: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: cart\nspec:\n  \
                     replicas: 3 # as measured\n";
 
-/// The example tree with these files in `kustom/`, served, and an operator's token.
+/// The example directory with these files in `kustom/`, served, and the token of an operator.
 fn staged(files: &[(&str, &str)]) -> (TestInstallation, String) {
     let mut installation = TestInstallation::bare("example");
     let token = installation.agent("bot", "operator");
@@ -25,7 +25,7 @@ fn cart(replicas: u32) -> Value {
     json!({"namespace": "storefront", "name": "cart", "replicas": replicas})
 }
 
-/// What an agent is told.
+/// The text for the agent.
 fn told(body: &Value) -> String {
     body["error"]["text"].as_str().or(body["text"].as_str()).unwrap_or_default().to_owned()
 }
@@ -72,7 +72,7 @@ fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
     );
 }
 
-/// A file that no reader of YAML reads: UTF-16.
+/// A file in UTF-16, which no YAML reader accepts.
 const UNREADABLE: &[u8] = &[0xff, 0xfe, b'a', 0];
 
 #[test]
@@ -90,7 +90,7 @@ fn a_change_beside_a_file_that_is_not_read_says_so_and_runs() {
         )
     };
     assert!(!preview().contains(copy), "{}", preview());
-    // A person is asked before the file is there, and signs when it is: the call runs.
+    // The question comes before the file, and the signature after it: the call runs.
     let delete = json!({"namespace": "storefront", "name": "more"});
     let asked =
         installation.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&delete));
@@ -107,7 +107,7 @@ fn a_change_beside_a_file_that_is_not_read_says_so_and_runs() {
         &told(&installation.call(&token, "deployment_scale", &cart(5)).body),
         &["DONE ", note, copy],
     );
-    // A person who is asked beside it signs over the note.
+    // The approver of a later question signs with the note.
     let gone = json!({"namespace": "storefront", "name": "cart"});
     let asked =
         installation.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gone));
@@ -136,7 +136,7 @@ fn a_delete_that_would_break_a_build_is_refused_with_the_line() {
         ],
     );
     assert_eq!(installation.files(), before);
-    // Without that line, the same call goes its way.
+    // Without that line the same call runs.
     fs::write(
         installation.tree().join("kustom/kustomization.yaml"),
         kustomization.replace("- cart.yaml\n", ""),

@@ -1,5 +1,5 @@
-//! Policies before they are accepted: `policy build` and `accept --policy` refuse what would decide
-//! otherwise than its tests, and what would be too slow. Each refusal has a code, and names the
+//! Policies before acceptance: `policy build` and `accept --policy` refuse a policy whose module
+//! decides differently than its tests, or that is too slow. Each refusal has a code and names the
 //! remedy.
 
 use crate::installation::{TestInstallation, assets, binaries, repository, text};
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A policy with one rule and one test; what differs is added.
+/// A policy with one rule and one test. A test adds its own rules.
 const RULES: &str = r#"package cofferdam.policy
 
 import future.keywords.not
@@ -34,7 +34,7 @@ test_scales if {
 }
 "#;
 
-/// A deny rule of this message and body.
+/// A deny rule with this message and body.
 fn deny(message: &str, body: &str) -> String {
     let head = format!(
         "\ndeny contains {{\n\t\"id\": \"mine\",\n\t\"message\": {message},\n\t\"remedy\": \
@@ -47,7 +47,7 @@ fn deny(message: &str, body: &str) -> String {
 pub struct Workshop(TempDir);
 
 impl Workshop {
-    /// With these files in place of the usual, or beside them.
+    /// The same with these files, new or replaced.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let workshop = Self(tempfile::tempdir().unwrap());
         fs::create_dir(workshop.folder()).unwrap();
@@ -66,12 +66,12 @@ impl Workshop {
         self.0.path().join("team")
     }
 
-    /// Where a policy lies once it is built.
+    /// The folder of the built policy.
     pub fn built(&self) -> std::path::PathBuf {
         self.0.path().join("built")
     }
 
-    /// `policy build`: its answer, or the refusal's code and words.
+    /// Runs `policy build`. Returns its output, or the code and words of the refusal.
     pub fn build(&self) -> Result<Value, (String, String)> {
         let policies = repository().join("policies");
         let (home, folder, built) = (self.0.path().join("no-home"), self.folder(), self.built());
@@ -92,7 +92,7 @@ impl Workshop {
         )
     }
 
-    /// What a careless author does: the compiler alone, without the checks.
+    /// Runs the compiler alone, without the checks, as a careless author does.
     fn compiled(&self) -> std::path::PathBuf {
         fs::create_dir_all(self.built()).unwrap();
         let bundle = self.0.path().join("bundle.tar.gz");
@@ -139,7 +139,7 @@ fn asked(command: &mut Command) -> Result<Value, (String, String)> {
     Err((word("code"), word("error")))
 }
 
-/// It is refused with this code, and the refusal has these words.
+/// Expects a refusal with this code and these words.
 fn refused(files: &[(&str, &str)], code: &str, words: &[&str]) {
     let (given, said) =
         Workshop::new(files).build().map(|built| panic!("{files:?}: {built}")).unwrap_err();
@@ -240,7 +240,7 @@ fn data_and_rules_in_the_place_of_the_library_are_refused() {
         &["team/more.rego", "`cofferdam.cover` is the library's"],
     );
 
-    // A data file that was changed after the build.
+    // A data file that changed after the build.
     let installation = TestInstallation::bare("single");
     let changed = tempfile::tempdir().unwrap();
     fs::copy(assets().join("policy-single/policy.wasm"), changed.path().join("policy.wasm"))
@@ -255,7 +255,7 @@ fn a_test_is_run_on_the_interpreter_and_in_the_module() {
     let built = Workshop::new(&[]).build().unwrap();
     assert!(built["compared"].as_u64().unwrap() > 20, "{built}");
 
-    // The text differs, and no test compares texts.
+    // The texts differ, and no test compares them.
     let test = TESTS.replace("\"allow\"", "\"deny\"");
     let rules = format!(
         "{RULES}{}",
@@ -274,7 +274,7 @@ fn a_test_is_run_on_the_interpreter_and_in_the_module() {
     ];
     refused(&[("mine.rego", &rules), ("mine_test.rego", &test)], "differs", &words);
 
-    // A rule that decides in the module alone.
+    // A rule that has an effect in the module alone.
     let rules = format!("{RULES}{}", deny("\"no\"", "to_number(\"1e400\") > 1"));
     refused(
         &[("mine.rego", &rules)],
@@ -310,21 +310,21 @@ fn a_rule_with_two_values_names_its_own_file() {
     };
     let (_, said) = eval(&workshop.built());
     assert!(said.contains("gave up: team/mine.rego:15:1:"), "{said}");
-    // The compiler alone keeps the folder of whoever built it.
+    // The compiler alone writes the path of the folder into the module.
     let (_, said) = eval(&workshop.compiled());
     assert!(said.contains("gave up: team/mine.rego:15:1:"), "{said}");
 }
 
-/// Each pair of changes: with 64 operations of 32 changes that is four million.
+/// Each pair of changes: four million for 64 operations of 32 changes.
 const PAIRS: &str = "some a in input.plan.operations\nsome b in input.plan.operations\na.index < \
                      b.index\nsome one in a.changes\nsome other in b.changes\none.path == \
                      other.path\none.value == other.value\na.name == b.name";
 
-/// Every text of a list, sixty-four times.
+/// Every text of a list, 64 times.
 const COPIES: &str = "joined := [concat(\"\", [name | some _ in numbers.range(1, 64)]) | some \
                       name in data.names]\ncount(joined) == 1";
 
-/// A list that is looked through for each change.
+/// A list that each change searches.
 const LOOKS: &str = "some operation in input.plan.operations\nsome change in \
                      operation.changes\nsome name in data.names\nname == change.value";
 
@@ -371,7 +371,7 @@ fn a_policy_that_would_be_too_slow_or_too_large_is_not_accepted() {
             "{said}"
         );
     }
-    // Neither where it is built, nor where a home begins with it.
+    // Refused at the build, and by `init` too.
     let rules = format!("{RULES}{}", deny("\"no\"", PAIRS));
     refused(
         &[("mine.rego", &rules)],
@@ -397,7 +397,8 @@ fn a_policy_that_would_be_too_slow_or_too_large_is_not_accepted() {
     assert!(!home.join("trust/trust.toml").exists(), "it trusts a policy that it refused");
 }
 
-/// A home with this policy and `deployment_scale` alone, whose plans have one change an operation.
+/// A home with this policy and `deployment_scale` alone, whose plans have one change in an
+/// operation.
 fn narrow(place: &Path, policy: &Path) -> std::path::PathBuf {
     let (home, tree, plugins) = (place.join("home"), place.join("tree"), place.join("plugins"));
     for (folder, file) in [("executors", "sequential.wasm"), ("tools", "deployment_scale.wasm")] {
@@ -419,7 +420,7 @@ fn narrow(place: &Path, policy: &Path) -> std::path::PathBuf {
     home
 }
 
-/// A command on a home: its answer, or the refusal's code and words.
+/// Runs a command on a home. Returns its output, or the code and words of the refusal.
 fn at(home: &Path, words: &[&str]) -> Result<Value, (String, String)> {
     asked(
         Command::new(binaries().join("cofferdam"))
@@ -428,7 +429,7 @@ fn at(home: &Path, words: &[&str]) -> Result<Value, (String, String)> {
     )
 }
 
-/// A quick policy for narrow ceilings, and a slow one for wide ones.
+/// A policy that is quick for narrow ceilings and slow for wide ones.
 fn slow_on_wide_plans() -> Workshop {
     Workshop::new(&[("mine.rego", &format!("{RULES}{}", deny("\"no\"", PAIRS)))])
 }
@@ -451,7 +452,7 @@ fn a_tool_for_whose_plans_the_accepted_policy_is_too_slow_is_not_accepted() {
     }
     assert_eq!(fs::read_to_string(home.join("trust/trust.toml")).unwrap(), trust);
     assert!(!home.join("tools/config_set.wasm").exists());
-    // Neither does a home that is completed take it, nor does a narrower namespace help.
+    // An `init` of an existing home refuses it too, and a narrower namespace does not help.
     let named = ["accept", text(&tool), "--namespace", "storefront"];
     assert_eq!(at(&home, &named).unwrap_err().0, "time");
     let (tree, parts) = (workshop.0.path().join("tree"), assets());
@@ -476,7 +477,7 @@ fn a_wider_ceiling_is_tried_again_and_the_kept_one_is_not() {
     let (code, said) = at(&home, &["accept", text(&tool), "--wider"]).unwrap_err();
     assert_eq!(code, "time", "{said}");
     at(&home, &["accept", text(&tool), "--keep-ceiling"]).unwrap();
-    // An executor asks nothing of a policy.
+    // An executor does not depend on a policy.
     at(&home, &["accept", "--executor", text(&assets().join("executors/rollout.wasm"))]).unwrap();
 }
 

@@ -1,12 +1,11 @@
-//! What a client of today is told while its call is held: with the official client, in both ways of
-//! speaking.
+//! The notes that a client gets while its call is held: the official client, with both revisions.
 
 use crate::installation::{TestInstallation, repository, text};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A call of the official client under way.
+/// A running call of the official client.
 pub struct Listener {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
@@ -34,7 +33,7 @@ impl Listener {
         Self { child, lines }
     }
 
-    /// The next thing it is told; none at its end.
+    /// The next note. `None` at the end.
     pub fn next(&mut self) -> Option<Value> {
         let line = self.lines.next()?.unwrap();
         Some(serde_json::from_str(&line).unwrap())

@@ -1,5 +1,5 @@
-//! README's first minute, run as it is printed: the commands of "Try it" make an installation,
-//! serve it and change one line. Only the build is left out, and the port is another one.
+//! The first minute of README, run as it is printed: the commands of "Try it" make an installation,
+//! start it and change one line. Only the build is left out, and the port differs.
 
 use crate::installation::{TIME_LIMIT, assets, binaries, repository, text};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ fn blocks() -> Vec<String> {
     blocks.collect()
 }
 
-/// A shell with a home of its own, which finds the built binaries.
+/// A shell with a home of its own, which finds the built programs.
 fn shell(home: &Path) -> Command {
     let mut command = Command::new("sh");
     let path = std::env::join_paths(
@@ -44,7 +44,7 @@ fn run(home: &Path, script: &str) -> String {
     said
 }
 
-/// Ends the gateway however the test ends.
+/// Stops the gateway, also if the test fails.
 struct Served(Child);
 
 impl Drop for Served {
@@ -58,7 +58,7 @@ impl Drop for Served {
 fn the_commands_of_readme_change_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path();
-    // Bound and not listening: it keeps the port until the gateway listens there.
+    // A bound socket that does not listen reserves the port until the gateway listens.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.set_reuseaddr(true).unwrap();
     held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();

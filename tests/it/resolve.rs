@@ -1,5 +1,5 @@
-//! A person says what became of a call whose outcome nobody knew: once, with their name, beside the
-//! outcome, and its agent is told.
+//! An operator records the real outcome of an indeterminate call: once, with a name, beside the
+//! outcome. The agent gets it.
 
 use crate::compromise::attack;
 use crate::installation::TestInstallation;
@@ -20,8 +20,7 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
         "{known}"
     );
 
-    // Nothing makes a directory's runner lose sight of a job on demand; whoever has the store's
-    // file can say so.
+    // No command makes the runner of a directory lose a job; a change in the store's file does.
     installation.stop();
     attack(&installation, &["unknown-outcome", &call]);
     installation.serve(&[]);
@@ -76,7 +75,7 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     assert!(installation.run(&["jobs"]).contains("indeterminate, resolved as succeeded"));
     let again = installation.fail(&["resolve", &call, "--as", "failed", "--because", "or not"]);
     assert!(again.contains("is resolved already, as succeeded by user "), "{again}");
-    // Asking the same again is a call of its own: nothing is left to change, or it is decided anew.
+    // The same request is a new call: there is nothing to change, or policy decides again.
     let anew = installation.call(&token, "deployment_scale", &scale(5));
     assert_ne!(
         anew.body["call"].as_str().or(anew.body["error"]["call"].as_str()),

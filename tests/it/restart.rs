@@ -1,5 +1,5 @@
-//! What is accepted while the gateway serves takes effect in no role before the next start, and
-//! every view says so.
+//! An acceptance while the gateway serves takes effect in no role before the next start, and every
+//! view shows it.
 
 use crate::cluster::until;
 use crate::installation::{TestInstallation, text};
@@ -15,7 +15,7 @@ fn ready(installation: &TestInstallation) -> (u16, String) {
     (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
 }
 
-/// A policy of its own, told apart by its data: up to so many replicas need no person.
+/// A policy that differs by its data: up to this number of replicas need no person.
 fn policy(installation: &TestInstallation, replicas: u8) -> std::path::PathBuf {
     let folder = installation.tree().join("../another-policy");
     fs::create_dir_all(&folder).unwrap();
@@ -56,8 +56,8 @@ fn another_policy_takes_effect_at_the_next_start_and_every_view_says_so() {
         Some(false)
     );
 
-    // Calls go on, of runners that start from here on too: under the policy that is served, which
-    // asks nobody for four.
+    // Calls go on, also of new runners, under the served policy, which allows four without a
+    // person.
     for replicas in [4, 5, 4] {
         let answer = installation.call(&token, "deployment_scale", &scale(replicas));
         assert_eq!(answer.status, 200, "{:#}", answer.body);

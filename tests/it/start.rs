@@ -1,12 +1,12 @@
-//! What stops a start, and what never takes the place of something good: broken tools, policies and
-//! keys, each with one clear message.
+//! Errors that stop a start: broken tools, policies and keys, each with one clear message. A broken
+//! file never replaces a good one.
 
 use crate::cluster::until;
 use crate::installation::{TestInstallation, assets, binaries, text};
 use std::fs;
 use std::process::Command;
 
-/// Starts and expects it to end by itself; gives what it said.
+/// Starts the gateway and expects it to end. Returns its output.
 fn refused(installation: &TestInstallation) -> String {
     let done = Command::new(binaries().join("cofferdam"))
         .arg("--home")
@@ -83,10 +83,10 @@ fn a_part_that_is_missing_stops_the_start_with_the_homes_own_path_and_a_remedy()
         lost(file)(&installation);
         let said = refused(&installation);
         assert!(said.contains(&format!("{file}`")) && said.contains(remedy), "{file}:\n{said}");
-        // Nothing untrue beside it, and no path of a copy.
+        // No false text beside it, and no path of a copy.
         assert!(!said.contains("served/") && !said.contains("WARN"), "{file}:\n{said}");
     }
-    // Something else with the executor's name.
+    // Another component with the executor's name.
     check(
         |installation| {
             let tools = installation.home().join("plugins/tools/hello.wasm");
@@ -138,7 +138,7 @@ fn only_one_recorder_has_the_store() {
 fn readiness_names_what_is_missing() {
     let mut installation = TestInstallation::bare("example");
     installation.serve(&[]);
-    // Ready is it with one runner, and says this with all.
+    // It is ready with one runner, and reports all of them later.
     installation.until_logged("Cofferdam serves the environment");
     let token = installation.agent("release", "operator");
     let ready = |installation: &TestInstallation| {
@@ -146,7 +146,7 @@ fn readiness_names_what_is_missing() {
         (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(ready(&installation), (200, "ready\n".to_owned()));
-    // From here on no runner can start: each that is there ends with the job it takes.
+    // From here on no runner can start: each existing one ends with its next job.
     let (key, kept) =
         (installation.home().join("keys/runner-artefacts"), installation.home().join("kept"));
     fs::rename(&key, &kept).unwrap();
@@ -187,7 +187,7 @@ fn plain_http_beyond_this_machine_is_warned_of_by_serve_and_doctor() {
         assert!(log.lines().any(|line| line.contains(" WARN ") && line.contains(words)), "{log}");
     }
     installation.stop();
-    // On loopback nothing is said.
+    // On loopback there is no warning.
     let mut installation = TestInstallation::started();
     installation.stop();
     assert!(!installation.log().contains(words[0]), "{}", installation.log());

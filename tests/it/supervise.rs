@@ -1,6 +1,6 @@
-//! How it all starts, stops and stays alive: signals to one process and to all, calls and jobs at
-//! the stop, roles that hang, and an idle machine. Real processes, and the signals that terminals
-//! and service managers send.
+//! Start, stop and restart of roles: signals to one process and to all, calls and jobs at the stop,
+//! roles that hang, and an idle machine. Real processes, and the signals of terminals and service
+//! managers.
 
 mod manager;
 mod processes;
@@ -20,7 +20,7 @@ fn scale(replicas: u32) -> Value {
     json!({"namespace": "storefront", "name": "web", "replicas": replicas})
 }
 
-/// What a person has to approve: a delete.
+/// A change that a person must approve: a delete.
 fn gone() -> Value {
     json!({"namespace": "storefront", "name": "gift-cards-v1"})
 }
@@ -31,7 +31,7 @@ fn replicas(installation: &TestInstallation) -> String {
     line.split('#').next().unwrap().trim().to_owned()
 }
 
-/// A call on a thread of its own; gives the answer's head and body.
+/// A call on its own thread. Returns the head and the body of the response.
 fn ask(
     installation: &TestInstallation,
     path: &str,
@@ -48,7 +48,7 @@ fn ask(
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all((head + &body).as_bytes()).unwrap();
         let mut text = String::new();
-        // It asks for a kept connection: that this ends shows that the server closed it.
+        // It asks for a kept connection, so that its end shows that the server closed it.
         stream.read_to_string(&mut text).unwrap();
         let (head, body) =
             text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
@@ -86,7 +86,7 @@ fn text(answer: &Answer) -> String {
     answer.body.as_str().unwrap_or_default().to_owned()
 }
 
-/// A stop in the middle of a job, with the signal to these of its processes.
+/// A stop in the middle of a job, with the signal to these processes.
 fn stopped_in_a_job(signal: &str, whom: impl Fn(&TestInstallation) -> Vec<u32>) {
     let mut installation = TestInstallation::started();
     let token = installation.agent("release", "operator");
@@ -112,7 +112,8 @@ fn stopped_in_a_job(signal: &str, whom: impl Fn(&TestInstallation) -> Vec<u32>) 
 fn ctrl_c_in_a_terminal_and_a_stop_of_all_processes_let_jobs_finish() {
     let all = |installation: &TestInstallation| {
         let mut ids: Vec<u32> = roles(installation).iter().map(|process| process.id).collect();
-        // Last, as a terminal's and a control group's order is any.
+        // The supervisor gets it last: the order of a terminal and of a control group is not
+        // defined.
         ids.push(installation.supervisor());
         ids
     };
@@ -136,7 +137,7 @@ fn roles_and_guests_do_not_obey_signals_from_outside() {
     }
     assert!(is_ready(&installation));
     assert_eq!(roles(&installation).iter().map(|process| process.id).collect::<Vec<_>>(), before);
-    // The end of the control socket is what ends a role, the supervisor's death too.
+    // The end of the control socket ends a role, also after the death of the supervisor.
     kill("KILL", &[installation.supervisor()]);
     installation.ended();
     until("all roles to end", || before.iter().all(|id| !alive(*id)).then_some(()));
@@ -160,7 +161,7 @@ fn at_the_stop_held_calls_are_told_where_they_are_and_new_ones_to_come_again() {
     let token = installation.agent("release", "operator");
     let held = ask(&installation, "/v1/tools/deployment_delete?wait=45", &token, &gone());
     let waiting = installation.waiting();
-    // A runner that takes its time: the stop waits for it.
+    // A slow runner: the stop waits for it.
     let slow = runners(&installation);
     kill("STOP", &slow);
     kill("TERM", &[installation.supervisor()]);
@@ -240,7 +241,7 @@ fn another_signal_ends_at_once() {
 #[test]
 fn a_role_that_hangs_while_it_starts_holds_up_no_other() {
     let mut installation = TestInstallation::bare("example");
-    // Long enough that nothing but the start itself is seen.
+    // Long enough for the start alone to show.
     installation.serve(&["--heartbeat-ms", "60000"]);
     let known: Vec<u32> = roles(&installation).iter().map(|process| process.id).collect();
     kill("KILL", &runners(&installation)[..1]);
@@ -291,7 +292,7 @@ fn a_role_without_a_sign_of_life_is_killed_and_started_again() {
     );
 }
 
-/// As a log line shows a field.
+/// A text as a log line shows it.
 fn quoted(name: &str) -> String {
     if name.contains(' ') { format!("\"{name}\"") } else { name.to_owned() }
 }
@@ -301,7 +302,7 @@ fn an_idle_installation_wakes_fewer_than_twenty_times_a_second() {
     const SECONDS: u64 = 6;
     let installation = TestInstallation::started();
     let token = installation.agent("release", "operator");
-    // Everything was used once: what only starts later counts too.
+    // Everything was used once, so that processes which start later count too.
     installation.call(&token, "deployment_scale", &scale(5));
     installation.call(
         &token,
@@ -315,8 +316,7 @@ fn an_idle_installation_wakes_fewer_than_twenty_times_a_second() {
             .map(|process| (process.words.clone(), process.switches()))
             .collect::<Vec<_>>()
     };
-    // What was used has an end that takes as long as the machine does: spans are sent, and a runner
-    // is followed by another.
+    // The end of the used roles takes a machine's time: spans are sent, and another runner starts.
     until("an idle time", || {
         let before = count();
         thread::sleep(Duration::from_secs(SECONDS));
@@ -329,7 +329,7 @@ fn an_idle_installation_wakes_fewer_than_twenty_times_a_second() {
         let sum = |counts: &[(String, u64)]| counts.iter().map(|(_, count)| count).sum::<u64>();
         let woken = sum(&after).saturating_sub(sum(&before));
         println!("{woken} in {SECONDS} s: {told:?}");
-        // A process that took another's place has counted less.
+        // A new process has counted less.
         let same = before.len() == after.len()
             && before.iter().zip(&after).all(|(a, b)| a.0 == b.0 && a.1 <= b.1);
         (same && woken < 20 * SECONDS).then_some(())
@@ -380,7 +380,7 @@ fn an_agent_that_came_and_went_keeps_callers_without_a_token_out_until_the_next_
 fn a_role_that_makes_a_call_of_no_role_is_ended_and_its_end_is_told() {
     let mut installation = TestInstallation::bare("example");
     installation.serve(&[]);
-    // What the kernel sends for such a call; a role ignores no signal but INT, TERM and HUP.
+    // The signals of the kernel for such a call; a role ignores only INT, TERM and HUP.
     kill("SYS", &[role(&installation, "viewer").id]);
     installation.until_logged(
         "restarting viewer in 0.2 s: it made a system call that its role may not make",

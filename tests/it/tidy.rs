@@ -1,6 +1,6 @@
-//! The repository's own rules, as tests: how files look, which crate may name what, what each
-//! binary may carry, and that pages promise nothing that no test holds. Reads files and cargo's
-//! metadata; starts no role and never changes a file.
+//! The repository's own rules, as tests: the form of files, the dependencies between crates, the
+//! contents of each binary, and pages that promise only what a test proves. Reads files and cargo's
+//! metadata. Starts no role and never changes a file.
 
 mod arrows;
 mod book;
@@ -26,19 +26,19 @@ struct Page {
     text: String,
 }
 
-/// A place where a rule does not hold: line (0 for the whole file) and what is wrong.
+/// A place that breaks a rule: line (0 for the whole file) and cause.
 type Breach = (usize, String);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// What is not ours, or not written by hand.
+/// True for names of built files and of files of others.
 fn skipped(name: &str) -> bool {
     name == "target" || name == "__pycache__" || (name.starts_with('.') && name != ".ci")
 }
 
-/// Every text beneath the given places whose path ends so, sorted by path.
+/// Every text file below these places whose path ends so, sorted by path.
 fn pages(places: &[&str], ending: &str) -> Vec<Page> {
     fn walk(root: &Path, place: &Path, found: &mut Vec<Page>) {
         if place.is_dir() {
@@ -73,7 +73,7 @@ fn page(path: &str) -> Page {
     Page { path: path.to_owned(), text }
 }
 
-/// Holds a rule against every page and tells all faults at once.
+/// Checks a rule on every page. Reports all errors at once.
 fn check(pages: &[Page], rule: impl Fn(&Page) -> Vec<Breach>) {
     let mut told = String::new();
     for page in pages {
@@ -84,8 +84,8 @@ fn check(pages: &[Page], rule: impl Fn(&Page) -> Vec<Breach>) {
     assert!(told.is_empty(), "rules that do not hold:\n{told}");
 }
 
-/// A rule that finds nothing in a bad example would find nothing anywhere: this many faults in this
-/// text.
+/// Checks that a rule finds this number of errors in a text. A rule that misses a bad example would
+/// find nothing.
 fn finds(rule: impl Fn(&Page) -> Vec<Breach>, path: &str, text: &str, faults: usize) {
     let found = rule(&Page { path: path.to_owned(), text: text.to_owned() });
     assert_eq!(found.len(), faults, "{path}: {text}\n{found:?}");

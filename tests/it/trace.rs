@@ -1,5 +1,5 @@
 //! One trace from the agent's `traceparent` through every process to the teardown, as a collector
-//! receives it, and without a secret in it.
+//! receives it, without a secret.
 
 use crate::installation::{TIME_LIMIT, TestInstallation};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const AGENT: &str = "00f067aa0ba902b7";
 
-/// A collector: takes OTLP over HTTP in JSON and hands on each body.
+/// A collector: accepts OTLP over HTTP in JSON and passes on each body.
 fn collector() -> (String, mpsc::Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -74,8 +74,8 @@ fn spans(body: &Value) -> Vec<(String, String, String, String)> {
     found
 }
 
-/// Every wanted span is there, and every span's parent is another of them or the agent's own: a
-/// parent ends, and so arrives, after its children.
+/// True if every wanted span is there, and the parent of every span is another of them or the
+/// agent's: a parent ends, and so arrives, after its children.
 fn whole(seen: &[(String, String, String, String)], wanted: &[&str]) -> bool {
     let ids: BTreeSet<&str> = seen.iter().map(|(_, _, id, _)| id.as_str()).collect();
     wanted.iter().all(|name| seen.iter().any(|(_, own, _, _)| own == name))

@@ -1,13 +1,13 @@
-//! The golden transcript of one journey, as an agent, an approver and an operator read it. What
-//! differs from run to run (ids, digests, times) is named instead of shown. `UPDATE_EXPECT=1`
-//! writes it anew.
+//! The golden transcript of one journey, as an agent, an approver and an operator read it. Values
+//! that differ between runs (ids, digests, times) are replaced by names. `UPDATE_EXPECT=1` writes
+//! the file.
 
 use crate::installation::{TestInstallation, text};
 use expect_test::expect_file;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// The text of an answer, whichever way it went.
+/// The text of a response, a success or an error.
 fn said(body: &Value) -> String {
     body["text"]
         .as_str()
@@ -15,7 +15,7 @@ fn said(body: &Value) -> String {
         .map_or_else(|| format!("{body:#}"), str::to_owned)
 }
 
-/// Replaces what no two runs share.
+/// Replaces the values that differ between runs.
 pub fn named(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
@@ -68,8 +68,7 @@ fn name(word: &str) -> String {
     new + end
 }
 
-/// Numbers that depend on how often somebody looked: each look of an operator is an entry of its
-/// own.
+/// Numbers that depend on the number of reads: each read by an operator is a ledger entry.
 pub fn numbered(line: &str) -> String {
     ["Ledger: ", "leaf ", "by user "].iter().fold(line.to_owned(), |line, before| {
         let Some(at) = line.find(before).map(|at| at + before.len()) else { return line };

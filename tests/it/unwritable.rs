@@ -1,6 +1,7 @@
-//! A tree that cannot be written: as a whole, in one folder, or only after a job was committed.
-//! Each such job says path, error and remedy, in every view; no other job waits for it; and it goes
-//! on by itself once the cause is gone. On file systems of their own, so that root is refused too.
+//! A directory that cannot be written: as a whole, in one folder, or only after the commit of a
+//! job. Every view gives path, error and remedy of such a job. No other job waits for it, and it
+//! continues without help after the cause is gone. On file systems of their own, so that root is
+//! refused too.
 
 use crate::cluster::until;
 use crate::installation::{TestInstallation, text};
@@ -9,8 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A mount that goes with the test. A machine that cannot mount fails the test, and never passes it
-/// unseen.
+/// A mount that ends with the test. On a machine that cannot mount, the test fails.
 struct Mount(PathBuf);
 
 impl Mount {
@@ -44,7 +44,7 @@ fn scale(namespace: &str, name: &str, replicas: u32) -> Value {
     json!({"namespace": namespace, "name": name, "replicas": replicas})
 }
 
-/// What an agent is told of a call that did not succeed.
+/// The text for the agent of an unsuccessful call.
 fn told(body: &Value) -> String {
     body["error"]["text"].as_str().or(body["text"].as_str()).unwrap_or_default().to_owned()
 }
@@ -83,8 +83,8 @@ fn what_cannot_be_written_fails_before_anything_is_done_and_names_path_error_and
     installation.stop();
 }
 
-/// A job that is committed, and whose file cannot be written since: its runner is lost right after
-/// the commit record, and the next one starts only once the tree is read-only.
+/// A job that is committed and whose file cannot be written since: its runner is lost right after
+/// the commit record, and the next one starts after the directory became read-only.
 fn stuck(installation: &mut TestInstallation, token: &str) -> (String, Mount) {
     let mount = Mount::over(&installation.tree().join("storefront"));
     installation.serve(&["--drill", "effect-committed"]);

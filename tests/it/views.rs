@@ -1,6 +1,6 @@
-//! Every view tells the truth while it serves: what is lost or damaged of the home is named in
-//! `/readyz`, in the log once, in `status` and in `doctor`, with its true effect and a remedy that
-//! helps; and it is gone from all of them once it is put back.
+//! Every view is true while the gateway serves: a lost or damaged file of the home is named in
+//! `/readyz`, in the log once, in `status` and in `doctor`, with its effect and a remedy that
+//! works. After a repair no view names it.
 
 use crate::cluster::until;
 use crate::installation::{TestInstallation, text};
@@ -8,14 +8,14 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
-/// What happens to calls.
+/// The effect on calls.
 #[derive(Clone, Copy, PartialEq)]
 enum Calls {
     Fail,
     GoOn,
 }
 
-/// A file or folder of the home, what takes its place, and what every view then says.
+/// A file or folder of the home, its replacement, and the text of every view.
 struct Loss {
     place: &'static str,
     instead: fn(&Path),

@@ -1,5 +1,5 @@
-//! What commands say to approvers and operators: what would be done, what became of it, and no
-//! advice that misleads.
+//! The texts of commands for approvers and operators: the planned change, its outcome, and no
+//! misleading advice.
 
 use crate::installation::{TestInstallation, binaries, text};
 use serde_json::json;

@@ -1,5 +1,4 @@
-//! A tool that reads much at once: what it asks for is refused by name, and what others ask for is
-//! answered as before.
+//! A tool that reads too much: its reads are refused by name, and other calls still get results.
 
 use super::bare;
 use super::own::{built, good};
@@ -7,7 +6,7 @@ use crate::installation::{TestInstallation, binaries, repository, text};
 use serde_json::json;
 use std::fs;
 
-/// Bytes of the ConfigMap that is read: less than one look may show.
+/// Bytes of the ConfigMap, fewer than one read may return.
 const LARGE: usize = 200 * 1024;
 
 /// Reads one ConfigMap `times` times.

@@ -1,4 +1,4 @@
-//! A tool of one's own: `new`, its tests, `build`, and the same bytes in another folder.
+//! A new tool: `new`, its tests, `build`, and the same bytes in another folder.
 
 use super::bare;
 use crate::installation::{TestInstallation, binaries, repository, text};
@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Cargo or `cofferdam build` over a new tool. What is built for this machine is shared with the
-/// shipped tools; nothing is fetched.
+/// Runs cargo or `cofferdam build` on a new tool. It shares the build folder of the shipped tools,
+/// and downloads nothing.
 pub(super) fn built(folder: &Path, target: &Path, program: &str, words: &[&str]) -> Output {
     Command::new(program)
         .args(words)

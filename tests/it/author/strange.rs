@@ -1,5 +1,5 @@
-//! Files that strangers wrote: `inspect` and `accept` refuse in words with a code, or tell all that
-//! there is; never a crash, never a trust file that changed for nothing.
+//! Files of unknown origin: `inspect` and `accept` either refuse a file with a code and a text, or
+//! print all of its contents. They never crash, and never change the trust file for nothing.
 
 #[path = "../../guests/mutate.rs"]
 mod mutate;
@@ -61,7 +61,7 @@ fn what_cannot_be_used_is_refused_in_words_with_a_code() {
 
 #[test]
 fn whatever_a_file_holds_inspect_and_accept_answer() {
-    /// How many files; each is one process that asks, and one or two that compute.
+    /// The number of files. Each costs one process for the command and one or two for the guest.
     const CASES: usize = 40;
     let installation = TestInstallation::bare("example");
     let trust = || std::fs::read(installation.home().join("trust/trust.toml")).unwrap();

@@ -1,5 +1,5 @@
-//! `cofferdam try`: a tool that is not accepted, held against schema, ceiling, policy and the real
-//! tree. Nothing of it stays.
+//! `cofferdam try`: checks a tool that is not accepted against schema, ceiling, policy and the real
+//! tree. It changes and records nothing.
 
 use super::{bare, file, hello, javascript, reworded};
 use crate::installation::{TestInstallation, text};

@@ -1,5 +1,4 @@
-//! The audit log of a control plane, read as it grows: each event is read and parsed once, however
-//! often tests ask.
+//! The audit log of a control plane. Each event is read and parsed once, for all tests.
 
 use serde_json::Value;
 use std::fs::File;
@@ -10,19 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// An event of `audit.k8s.io/v1`, without bodies but the options of deletes.
 pub type Event = Arc<Value>;
 
-/// What was read so far.
+/// The events that were read so far.
 #[derive(Default)]
 pub struct Audit(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    /// Bytes that were read, to the end of a line.
+    /// The number of bytes that were read, to the end of a line.
     at: u64,
     events: Vec<Event>,
 }
 
 impl Audit {
-    /// Every event so far.
+    /// Reads the new events. Returns all of them.
     pub fn events(&self, log: &Path) -> Vec<Event> {
         // A test that failed while it read left whole events behind.
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,5 @@
-//! Requests of tests to their API server, with the identity of a kubeconfig that
-//! `scripts/control_plane.py` wrote or that was made here: one connection for each, within this
-//! process. Never asks twice, and starts no program.
+//! Requests of tests to their API server, with the identity of a kubeconfig, over one connection
+//! each. Never retries, and starts no program.
 
 use crate::installation::TIME_LIMIT;
 use rustls::pki_types::pem::PemObject as _;
@@ -21,8 +20,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Of a kubeconfig; `pki` is the control plane's folder of certificates. Without a token it is
-    /// the administrator's.
+    /// The client of a kubeconfig. `pki` is the folder with the certificates of the control plane.
+    /// A kubeconfig without a token is the administrator's.
     pub fn new(kubeconfig: &Path, pki: &Path) -> Self {
         let config: Value = serde_json::from_slice(&fs::read(kubeconfig).unwrap()).unwrap();
         let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap();

@@ -1,6 +1,5 @@
-//! The two kinds of infrastructure under one set of verbs, begun with the same manifests. Never
-//! looks through the gateway: what is there is read from the files, or asked of the API server as
-//! its administrator.
+//! The two kinds of infrastructure with the same operations and the same manifests at the start.
+//! Reads files, or asks the API server as its administrator, and never asks the gateway.
 
 use crate::cluster::until;
 use crate::installation::{TestInstallation, text};
@@ -10,21 +9,21 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The namespace all objects are in.
+/// The namespace of all objects.
 pub const NAMESPACE: &str = "contract";
 
 const DEPLOYMENTS: [&str; 9] =
     ["scaled", "restarted", "imaged", "deleted", "unfit", "drifted", "rolled", "labelled", "moved"];
 const CONFIGS: [&str; 3] = ["set", "grown", "shrunk"];
 
-/// An object.
+/// Kind and name of an object.
 #[derive(Clone, Copy)]
 pub struct Target {
     pub kind: &'static str,
     pub name: &'static str,
 }
 
-/// An installation and what it serves.
+/// An installation with its infrastructure.
 pub enum Infrastructure {
     Directory { installation: TestInstallation, tree: tempfile::TempDir },
     Cluster(ClusterInstallation),
@@ -67,7 +66,7 @@ impl Infrastructure {
 
     /// A namespace of the real cluster, served.
     pub fn cluster() -> Self {
-        // With the same objects as the tree, and no others: an answer may name what there is.
+        // The same objects as in the directory and no others: a result may list them.
         let mut cluster = ClusterInstallation::empty(NAMESPACE);
         let folder = tempfile::tempdir().unwrap();
         write(folder.path());
@@ -97,7 +96,7 @@ impl Infrastructure {
         tree.path().join(format!("{name}.yaml"))
     }
 
-    /// An object as it is now; none when it is gone.
+    /// An object as it is now. `None` if there is none.
     fn object(&self, target: Target) -> Option<Value> {
         match self {
             Self::Directory { tree, .. } => {
@@ -117,8 +116,8 @@ impl Infrastructure {
         }
     }
 
-    /// What the manifests say of an object, and what was added to it; what an API server fills in
-    /// by itself is left out.
+    /// The fields of the manifests and the fields that were added. The defaults of an API server
+    /// are left out.
     pub fn spec(&self, target: Target) -> Value {
         let Some(object) = self.object(target) else { return Value::Null };
         let template = &object["spec"]["template"];
@@ -138,7 +137,7 @@ impl Infrastructure {
         })
     }
 
-    /// Somebody else wants seven replicas.
+    /// Another client sets seven replicas.
     pub fn change(&self, name: &str) {
         match self {
             Self::Directory { tree, .. } => {
@@ -159,7 +158,7 @@ impl Infrastructure {
         }
     }
 
-    /// Somebody else adds a label.
+    /// Another client adds a label.
     pub fn label(&self, name: &str) {
         match self {
             Self::Directory { tree, .. } => {
@@ -185,8 +184,8 @@ impl Infrastructure {
         }
     }
 
-    /// Says of a Deployment's pods that they are ready, as their node would, until its new version
-    /// is all there is. In a directory there are none.
+    /// Sets the status of a Deployment's pods to ready, as their node would, until only its new
+    /// version runs. A directory has no pods.
     pub fn become_ready(&self, name: &str) {
         let Self::Cluster(cluster) = self else { return };
         let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
@@ -198,7 +197,7 @@ impl Infrastructure {
                 cluster.plane.request("GET", &format!("{pods}?labelSelector=app%3D{name}"), None);
             for pod in found.body["items"].as_array().unwrap() {
                 if pod["status"]["phase"] != "Running" {
-                    // Gone meanwhile, perhaps.
+                    // The pod may be gone.
                     cluster.plane.request(
                         "PATCH",
                         &format!("{pods}/{}/status", pod["metadata"]["name"].as_str().unwrap()),
@@ -215,7 +214,7 @@ impl Infrastructure {
         });
     }
 
-    /// What is left of a call's namespace and rights.
+    /// The run namespace and the derived rights of a call that still exist.
     pub fn left_of(&self, call: &str) -> Vec<String> {
         match self {
             Self::Directory { installation, .. } => installation.namespaces(),

@@ -1,6 +1,6 @@
-//! Machine code that each installation would compile for itself, which is most of what its start
-//! costs: compiled once in this process, by a real gateway and a real runner, and given to each
-//! with the keys that seal it. Gives nothing else.
+//! The machine code of the tools, which each installation would compile at its start. A real
+//! gateway and a real runner compile it once for this process. Each installation gets it with the
+//! keys that seal it.
 
 use super::TestInstallation;
 use serde_json::json;
@@ -9,18 +9,18 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// What is given, beneath an installation.
+/// The files for an installation, below its home.
 const PARTS: [&str; 4] =
     ["artefacts/gateway", "artefacts/runner", "keys/gateway-artefacts", "keys/runner-artefacts"];
 
-/// A file, beneath an installation.
+/// A file below the home of an installation.
 struct Part {
     path: PathBuf,
     mode: u32,
     bytes: Vec<u8>,
 }
 
-/// Gives it to an installation that was not served yet.
+/// Copies the files into an installation that was not started yet.
 pub fn give(home: &Path) {
     static MADE: OnceLock<Vec<Part>> = OnceLock::new();
     for Part { path, mode, bytes } in MADE.get_or_init(make) {

@@ -1,6 +1,6 @@
-//! Plans carried out on a real API server, as the provisioner and as each job's own identity: what
-//! is done, what is refused, what is left. Never a pretended server: answers are lost by a relay
-//! that cuts connections.
+//! Plans that are carried out on a real API server, as the provisioner and as the identity of each
+//! job: the effects, the refusals and the remaining objects. Never a fake server: a relay that cuts
+//! connections loses responses.
 
 mod egress;
 mod faults;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Writes that one job may cost the API server, as the audit log counts them.
+/// The largest number of writes of one job, by the audit log.
 const WRITES: usize = 22;
 
 #[test]
@@ -42,10 +42,10 @@ fn a_job_acts_as_itself_and_leaves_nothing() {
     assert_eq!(live["spec"]["replicas"], 5);
     let managers = live["metadata"]["managedFields"].as_array().unwrap();
     assert!(managers.iter().any(|entry| entry["manager"] == "cofferdam-scaler"), "{managers:?}");
-    // No node will ever run it; its controller says so.
+    // There is no node, and the controller of the Deployment reports it.
     let observed = ns.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap();
     assert!(matches!(observed, Observed::Progressing { .. }), "{observed:?}");
-    // Once is once: the state that it was approved over is not there any more.
+    // The operation cannot run again: the approved state is gone.
     let once = ns.perform(&mut job, 0).unwrap_err().to_string();
     assert_eq!(
         once,
@@ -76,7 +76,8 @@ fn a_job_acts_as_itself_and_leaves_nothing() {
     let cost = writes.iter().filter(|event| !namespace::met_a_status(event)).count();
     assert!(cost <= WRITES, "{cost} writes");
     println!("{cost} writes for one job with one target, its undo included");
-    // At the target nobody but the job wrote the object, and nobody but the provisioner the rights.
+    // In the target namespace only the job wrote the object, and only the provisioner wrote the
+    // rights.
     for event in writes.iter().filter(|event| event["objectRef"]["namespace"] == "acting-plain") {
         let by_job = event["user"]["username"] == account.as_str();
         assert_eq!(by_job, event["objectRef"]["resource"] == "deployments", "{event}");
@@ -127,7 +128,7 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     for (what, said) in asks {
         assert!(matches!(&said, Err(ApiError::Refused { status: 403, .. })), "{what}: {said:?}");
     }
-    // What a wider operation comes to, all the way through.
+    // The result of an operation beyond the plan, through all checks.
     let wider = ns.look(json!([scale("acting-wider", "api", 0)]));
     let host = ns.host();
     let (told, _nobody) = tokio::sync::mpsc::channel(1);
@@ -144,7 +145,7 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     assert_eq!(ns.object("deployments", "api")["spec"]["replicas"], 3);
     ns.perform(&mut job, 0).unwrap();
 
-    // With it, nothing of this is even asked.
+    // With the gate the request is not sent.
     let gated = ns.begin(2, json!([scale("acting-wider", "web", 7)]), true);
     let cluster = ns.runtime.block_on(gated.namespace.job()).unwrap();
     let said = ns.runtime.block_on(cluster.get(&deployment("api")));
@@ -166,8 +167,8 @@ fn another_world_stops_the_job() {
         true,
     );
     let mut strict = ns.begin_unchanged(2, json!([scale("acting-drift", "web", 5)]));
-    // A label is not what the plan changes: it stops the job where policy obliges to that, and else
-    // is named.
+    // A label is not part of the plan. Its change stops the job if policy obliges to that, and is
+    // only named otherwise.
     ns.merge("deployments", "web", &json!({"metadata": {"labels": {"drift": "yes"}}}));
     let stops = "`metadata.labels.drift` of Deployment web in namespace acting-drift was absent \
                  and is \"yes\" (by `";
@@ -195,7 +196,7 @@ fn another_world_stops_the_job() {
         (&live["spec"]["replicas"], &live["metadata"]["labels"]["drift"]),
         (&json!(5), &json!("yes"))
     );
-    // Another object of the same name and content.
+    // Another object with the same name and content.
     ns.delete("deployments", "other");
     ns.deployment("other");
     let said = ns.perform(&mut job, 1).unwrap_err().to_string();
@@ -261,7 +262,7 @@ fn what_a_plan_brings_up_goes_with_the_run() {
     let pod = format!("/api/v1/namespaces/{run}/pods/cofferdam-task-1");
     let said = std::thread::scope(|scope| {
         let performing = scope.spawn(|| ns.perform(&mut job, 1));
-        // There is no node: the test says what a kubelet would.
+        // There is no node: the test writes the status that a kubelet would write.
         until("the task's Pod", || {
             (ns.plane.request("GET", &pod, None).status == 200).then_some(())
         });
@@ -297,11 +298,11 @@ fn rights_go_where_somebody_took_the_runs_namespace_away() {
         let binding = rbac("acting-taken", &format!("rolebindings/{run}"));
         assert_eq!(ns.plane.request("GET", &binding, None).status, 200);
         if fence == 1 {
-            // By the runner that ends the job, which has its plan.
+            // By the runner that ends the job, which has the plan.
             ns.remove(&run).unwrap();
         } else {
-            // By one that takes it over, and is told under which leases it was begun: no namespace
-            // says so any more.
+            // By a runner that takes over. It gets the earlier lease epochs, because no namespace
+            // names them.
             assert_eq!(ns.sweep(3, &[Fence(1), Fence(2)]), Ok(None));
         }
         ns.nothing_of(&run);
@@ -316,11 +317,11 @@ fn a_killed_runners_run_is_swept_and_its_fate_found_out() {
     let mut job = ns.begin(1, json!([scale("acting-killed", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     let began = OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: None };
-    // Its token was good until its rights went.
+    // The token was valid until the rights were removed.
     let token = ns.runtime.block_on(job.namespace.job()).unwrap();
     ns.perform(&mut job, 0).unwrap();
     let preview = job.preview.clone();
-    // The same lease does not make it twice.
+    // The same lease does not create it again.
     let again = ns.try_begin(1, json!([scale("acting-killed", "web", 9)]), true);
     assert!(again.unwrap_err().to_string().contains("another attempt"));
     drop(job);
@@ -338,7 +339,7 @@ fn a_killed_runners_run_is_swept_and_its_fate_found_out() {
         ns.runtime.block_on(ns.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
     assert!(fate.is_complete(), "{fate:?}");
     ns.merge("deployments", "web", &json!({"spec": {"replicas": 3}}));
-    // What does not show is told only once nothing can come any more.
+    // An object that is not visible is reported only after no write can arrive.
     let asked = Instant::now();
     let fate =
         ns.runtime.block_on(ns.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();

@@ -1,5 +1,6 @@
-//! Somebody with a credential of its own, what they ask a real API server for, and what they are
-//! told: rows of data. Never an identity that is pretended.
+//! A client with a credential of its own: its requests to a real API server and the responses, as
+//! rows of data. Also the installation of `deploy/` and the objects of a run. Never a fake
+//! identity.
 
 use crate::cluster::{Cluster, until};
 use crate::installation::repository;
@@ -17,12 +18,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
-/// As it is without options.
+/// The provisioner without options.
 pub const PROVISIONER: Identity = Identity::Provisioner(JobIdentity::Token);
 
 pub const EVERY: [Identity; 3] = [PROVISIONER, Identity::Viewer, Identity::Reaper];
 
-/// The test binary's control plane with `deploy/` installed and enforced.
+/// The control plane of the test binary, with `deploy/` installed and in effect.
 pub fn installed() -> &'static Cluster {
     static INSTALLED: Once = Once::new();
     let plane = Cluster::get();
@@ -30,7 +31,7 @@ pub fn installed() -> &'static Cluster {
     plane
 }
 
-/// A control plane of some tests' own, installed once in the cell that they share.
+/// A control plane for some tests, installed once in the cell that they share.
 pub fn installed_own(cell: &'static OnceLock<Cluster>) -> &'static Cluster {
     cell.get_or_init(|| {
         let plane = Cluster::own();
@@ -39,19 +40,18 @@ pub fn installed_own(cell: &'static OnceLock<Cluster>) -> &'static Cluster {
     })
 }
 
-/// A control plane where tests reap by hand, one after the other: a reaper takes what has expired
-/// wherever it is, and each gateway has one. It is the holder's alone until the second value is
-/// dropped.
+/// A control plane for tests that reap by hand, one after the other: a reaper removes all expired
+/// runs, and each gateway has a reaper. It is reserved until the second value is dropped.
 pub fn reaped_alone() -> (&'static Cluster, MutexGuard<'static, ()>) {
     static PLANE: OnceLock<Cluster> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
-    // What a test that failed left there has names of its own.
+    // Objects of a test that failed have other names.
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     (installed_own(&PLANE), turn)
 }
 
-/// Applies `deploy/`, and waits until its policies are enforced, which the API server does some
-/// time after they were written.
+/// Applies `deploy/`, and waits until its policies are in effect, which takes the API server some
+/// time.
 pub fn install(plane: &Cluster) {
     let mut manifests: Vec<_> = std::fs::read_dir(repository().join("deploy"))
         .unwrap()
@@ -85,7 +85,7 @@ pub fn block<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-/// A namespace that opted in, as the example in `deploy/` does it.
+/// A target namespace, made as the example in `deploy/` does it.
 pub fn opt_in(plane: &Cluster, name: &str) {
     let (own, within) = (format!("name: {name}\n"), format!("namespace: {name}\n"));
     apply_edited(
@@ -95,7 +95,7 @@ pub fn opt_in(plane: &Cluster, name: &str) {
     );
 }
 
-/// Applies a manifest of the repository with texts replaced, each of which has to be there.
+/// Applies a manifest of the repository with replaced texts. Each text must occur in it.
 pub fn apply_edited(plane: &Cluster, manifest: &str, edits: &[(&str, &str)]) {
     let mut text = std::fs::read_to_string(repository().join(manifest)).unwrap();
     for (from, to) in edits {
@@ -107,7 +107,7 @@ pub fn apply_edited(plane: &Cluster, manifest: &str, edits: &[(&str, &str)]) {
     plane.apply(&[file.path()]);
 }
 
-/// One identity's own connection.
+/// The connection of one identity.
 pub struct TestClient(api::Cluster);
 
 impl TestClient {
@@ -119,7 +119,7 @@ impl TestClient {
         Self(api::Cluster::connect(&Credential::read(kubeconfig).await.unwrap()).unwrap())
     }
 
-    /// With a token of its own, at the same server.
+    /// The same server with another token.
     pub async fn with_token(plane: &Cluster, token: String) -> Self {
         Self(
             api::Cluster::connect_as(&Credential::read(&plane.admin()).await.unwrap(), token, None)
@@ -127,7 +127,7 @@ impl TestClient {
         )
     }
 
-    /// With somebody's credential, as somebody else.
+    /// The same credential, impersonating another identity.
     pub async fn impersonating(kubeconfig: &Path, user: &str) -> Self {
         Self(
             api::Cluster::impersonating(&Credential::read(kubeconfig).await.unwrap(), user, None)
@@ -155,8 +155,7 @@ impl TestClient {
         })
     }
 
-    /// Asks for each row, and holds what was said against what was expected: `done`, or words of
-    /// the refusal.
+    /// Sends the request of each row, and compares the result: `done`, or words of the refusal.
     pub async fn try_all(&self, rows: Vec<Row>) {
         let mut wrong = Vec::new();
         for (what, ask, expect) in rows {
@@ -169,7 +168,7 @@ impl TestClient {
     }
 }
 
-/// What is tried, the request, and what is said.
+/// The title, the request, and the expected words.
 pub type Row = (&'static str, Ask, &'static str);
 
 pub enum Ask {
@@ -206,7 +205,7 @@ pub fn list(path: impl Into<String>) -> Ask {
     Ask::List(path.into())
 }
 
-/// The same as a dry run.
+/// The same request as a dry run.
 pub fn dry(ask: Ask) -> Ask {
     match ask {
         Ask::Apply(path, object, _) => Ask::Apply(path, object, Mode::DryRun),
@@ -217,7 +216,7 @@ pub fn dry(ask: Ask) -> Ask {
     }
 }
 
-/// A run: what its namespace and its derived rights are called and marked with.
+/// A run: the name and the labels of its namespace and derived rights.
 pub struct Run {
     pub call: CallId,
     pub name: String,
@@ -246,7 +245,7 @@ impl Run {
         })
     }
 
-    /// Its namespace as it should be.
+    /// The run namespace as it should be.
     pub fn namespace(&self) -> Value {
         let mut labels = self.labels();
         labels["pod-security.kubernetes.io/enforce"] = json!("restricted");
@@ -254,7 +253,7 @@ impl Run {
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": labels, "annotations": expiring()}})
     }
 
-    /// Makes it and what tokens need, as the provisioner.
+    /// Creates the run namespace and the objects for tokens, as the provisioner.
     pub async fn make(&self, provisioner: &TestClient) {
         provisioner.ask(apply(namespace_path(&self.name), self.namespace())).await.unwrap();
         for name in ["job", "task"] {
@@ -266,18 +265,18 @@ impl Run {
         provisioner.ask(apply(self.at("secrets/cofferdam-identity"), identity())).await.unwrap();
     }
 
-    /// What stands around it, as the runner writes it.
+    /// The guards of the run, as the runner writes them.
     pub fn guards(&self) -> Vec<Guard> {
         let (name, plan) = (RunName::new(&self.call, Fence(1)), PlanDigest::of(b"plan"));
         guards(&Marks { name, expires: Timestamp::now() + SignedDuration::from_hours(1), plan })
     }
 
-    /// The RoleBinding with which the provisioner takes on what it needs there.
+    /// The RoleBinding that gives the provisioner its rights in the run namespace.
     pub fn taken_on(&self) -> Value {
         self.taken("provisioner", "cofferdam-in-run")
     }
 
-    /// The RoleBinding with which it takes on to act as its `job`.
+    /// The RoleBinding that lets the provisioner act as the `job` of the run.
     pub fn as_job(&self) -> Value {
         self.taken("as-job", "cofferdam-as-job")
     }
@@ -288,7 +287,7 @@ impl Run {
             "subjects": [{"kind": "ServiceAccount", "name": "provisioner", "namespace": "cofferdam-system"}]})
     }
 
-    /// Its `job`, with a token as the runner gets it.
+    /// The `job` of the run, with a token as the runner gets it.
     pub async fn job(&self, plane: &Cluster, provisioner: &TestClient) -> TestClient {
         let answer = provisioner
             .ask(create(self.at("serviceaccounts/job/token"), token(true)))
@@ -310,7 +309,8 @@ impl Run {
     }
 }
 
-/// In the past, which the fences take: they bound how long a run may last, not how short.
+/// An expiry in the past. The admission policies accept it: they limit only the longest time of a
+/// run.
 fn expiring() -> Value {
     json!({"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"})
 }

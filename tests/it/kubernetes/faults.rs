@@ -1,6 +1,6 @@
-//! A runner killed right after every numbered step of a job in a cluster: one outcome, the object
-//! changed at most once, neither namespace nor rights left; and what is left without a gateway goes
-//! with the reaper alone.
+//! A runner that is killed right after each numbered step of a job in a cluster: one outcome, at
+//! most one change of the object, and no namespace or rights remain. Without a gateway the reaper
+//! removes them.
 
 use super::installation::ClusterInstallation;
 use crate::cluster::until;
@@ -8,11 +8,11 @@ use crate::kubernetes::client::{namespace_path, reaped_alone};
 use cofferdam_core::model::run::{JOB_STEPS, JobStep};
 use serde_json::json;
 
-/// How many installations are drilled at the same time: each job waits five seconds and more for
-/// its namespaces' end.
+/// The number of installations at the same time: each job waits five seconds or more for the end of
+/// its namespace.
 const LANES: usize = 4;
 
-/// A runner lost here has begun and done nothing.
+/// A runner that is lost here has done nothing.
 const NOTHING_DONE: [JobStep; 2] = [JobStep::ActingRecorded, JobStep::OperationStarted];
 
 fn word(step: JobStep) -> String {
@@ -50,8 +50,8 @@ fn drill(cluster: &mut ClusterInstallation, token: &str, step: JobStep) {
     let story = cluster.installation.closed(&call);
     let log = cluster.installation.log();
 
-    // Lost before acting it is run again under a higher fence; lost while acting the cluster says
-    // whether it happened.
+    // A runner that is lost before acting: the job runs again under a higher lease epoch. Lost
+    // while acting: the cluster shows the effect.
     let expected = if NOTHING_DONE.contains(&step) { "failed" } else { "succeeded" };
     assert_eq!(story["view"]["outcome"], expected, "{word}: {story:#}\n{log}");
     let live = cluster.live("web");
@@ -66,7 +66,7 @@ fn drill(cluster: &mut ClusterInstallation, token: &str, step: JobStep) {
         if happened { json!(wanted) } else { before["spec"]["replicas"].clone() },
         "{word}"
     );
-    // What nobody recorded is not told as if it had been taken away.
+    // A namespace without a record is not reported as removed.
     assert!(!answer.body.to_string().contains("(absent)"), "{word}: {:#}", answer.body);
     assert_eq!(cluster.left_of(&call), Vec::<String>::new(), "{word}");
     let ends = story["entries"]
@@ -86,8 +86,8 @@ fn without_a_gateway_the_reaper_takes_what_expired_and_nothing_else() {
     let mut cluster = ClusterInstallation::bare_on(plane, "faults-reaped");
     let token = cluster.installation.agent("release", "operator");
     cluster.installation.serve(&["--drill", &word(JobStep::OperationEffected)]);
-    // It says so once every role is ready: the runner that waits has its credential then, and
-    // whoever comes after it cannot start.
+    // It reports ready when every role is ready. The waiting runner has its credential then, and no
+    // later runner can start.
     cluster.installation.until_logged("Cofferdam serves the environment");
     cluster.no_more_runners();
     let answer = cluster.installation.http(
@@ -101,8 +101,7 @@ fn without_a_gateway_the_reaper_takes_what_expired_and_nothing_else() {
     cluster.installation.until_logged("cannot be used");
     cluster.installation.stop();
 
-    // A run that nobody sees through any more: it has a namespace, a Role and a RoleBinding, and
-    // none has expired.
+    // A run without a runner: it has a namespace, a Role and a RoleBinding, and none has expired.
     let left = cluster.left_of(&call);
     let run = format!("cofferdam-run-{call}-1");
     assert!(cluster.bound(&run), "{left:?}");
@@ -110,7 +109,7 @@ fn without_a_gateway_the_reaper_takes_what_expired_and_nothing_else() {
     assert_eq!(first["namespaces"], json!([]), "{first}");
     assert_eq!(cluster.left_of(&call), left);
 
-    // Its time is over. Only the API server's superuser may say so; for everybody else the expiry
+    // Its time is over. Only the superuser of the API server may set the expiry; for all others it
     // is frozen.
     let over =
         json!({"metadata": {"annotations": {"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"}}});

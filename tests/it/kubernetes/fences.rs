@@ -1,5 +1,5 @@
-//! What each identity may do and what it is refused, by RBAC or by the admission policy that is
-//! meant: whoever took its token over could do no more.
+//! The requests that each identity may make, and those that RBAC or the intended admission policy
+//! refuses. A thief of its token could do no more.
 
 mod guards;
 mod lookers;
@@ -16,7 +16,7 @@ const BEYOND: &str = "attempting to grant RBAC permissions not currently held";
 const NO_RIGHT: &str = "cannot";
 const SELF_CHECK: &str = "cofferdam-run-selfcheckselfcheckselfchec-1";
 
-/// Until a right that was just given is seen by the authorizer.
+/// Waits until the authorizer knows a right that was just given.
 pub async fn wait(client: &TestClient, ask: impl Fn() -> Ask) {
     let end = tokio::time::Instant::now() + crate::installation::TIME_LIMIT;
     while let Err(said) = client.ask(ask()).await {
@@ -30,7 +30,7 @@ fn deployment(name: &str, spec: Value) -> Value {
         "spec": {"selector": {"matchLabels": {"a": name}}, "template": {"metadata": {"labels": {"a": name}}, "spec": spec}}})
 }
 
-/// A pod as a run may have it.
+/// A pod that a run may have.
 fn pod_spec() -> Value {
     json!({
         "serviceAccountName": "task", "automountServiceAccountToken": false, "restartPolicy": "Never", "hostNetwork": false,

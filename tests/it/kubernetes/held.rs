@@ -1,5 +1,5 @@
-//! What others hold: a run's namespace that a foreign finalizer keeps stops nothing but its own
-//! end, and an object that one keeps is not told as deleted. Both are named, and end by themselves.
+//! Finalizers of others: on a run namespace one delays only the end of that job, and an object with
+//! one is not reported as deleted. Both are named, and end without help.
 
 use super::client::namespace_path;
 use super::installation::{ClusterInstallation, run_prefix};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const FOREIGN: &str = "controller.example.com/namespace-auth";
 
-/// The text that an agent reads of a call.
+/// The text of a call for the agent.
 fn told(cluster: &ClusterInstallation, token: &str, call: &str) -> String {
     let body = cluster.installation.http("GET", &format!("/v1/jobs/{call}"), token, None).body;
     body["text"]
@@ -19,7 +19,7 @@ fn told(cluster: &ClusterInstallation, token: &str, call: &str) -> String {
         .to_owned()
 }
 
-/// Puts a finalizer on the first run's namespace that is there with rights in this one; its name.
+/// Adds a finalizer to the first run namespace that has rights in this namespace. Returns its name.
 fn hold_first(cluster: &ClusterInstallation) -> String {
     until("a run's namespace", || {
         let runs = cluster
@@ -59,7 +59,7 @@ fn a_run_that_others_hold_is_named_and_stops_no_other_job() {
     let call = ClusterInstallation::call_of(&answer);
     assert!(run.starts_with(&run_prefix(&call)), "{run}");
 
-    // Everyone who asks is told what holds it, since when, and where to look.
+    // Every view names the finalizer, the time, and the command to inspect it.
     let cause =
         format!("the namespace `{run}` is held by the finalizer `{FOREIGN}`, going since 20");
     let shown = until("the story to name it", || {
@@ -80,7 +80,7 @@ fn a_run_that_others_hold_is_named_and_stops_no_other_job() {
         .until_logged(&format!("the namespace `{run}` is held by the finalizer `{FOREIGN}`"));
     assert!(cluster.reap()["stuck"].to_string().contains(FOREIGN), "{}", cluster.reap());
 
-    // The others go on, with all places, and close.
+    // The other jobs run, on all places, and close.
     for replicas in [4, 3, 5] {
         let answer = installation.call(&token, "deployment_scale", &cluster.scale("web", replicas));
         assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, installation.log());
@@ -91,7 +91,7 @@ fn a_run_that_others_hold_is_named_and_stops_no_other_job() {
         );
     }
 
-    // It closes by itself once the finalizer goes.
+    // The job closes without help after the finalizer is removed.
     assert!(finalize(&cluster, &namespace_path(&run), &Value::Null));
     let story = installation.closed(&call);
     assert_eq!((&story["view"]["outcome"], cluster.left_of(&call)), (&json!("succeeded"), vec![]));

@@ -1,5 +1,5 @@
-//! The option `deploy/options/impersonation.yaml`: a job without a token. On a control plane of its
-//! own, since the option is the whole cluster's.
+//! The option `deploy/options/impersonation.yaml`: a job without a token. On its own control plane,
+//! because the option applies to the whole cluster.
 
 use super::acting::namespace::{TestNamespace, config_map, met_a_status, scale};
 use super::client::*;
@@ -17,7 +17,7 @@ const BY_IMPERSONATION: Identity = Identity::Provisioner(JobIdentity::Impersonat
 const TO_NO_OTHER: &str = "and to no other subject";
 const CANNOT: &str = "cannot impersonate";
 
-/// Without the option as yet.
+/// The cluster does not have the option yet.
 fn plane() -> &'static Cluster {
     static PLANE: OnceLock<Cluster> = OnceLock::new();
     installed_own(&PLANE)
@@ -30,7 +30,7 @@ fn jobs_by_impersonation_are_held_as_jobs_by_token() {
     let own = plane.kubeconfig("cofferdam-system", "provisioner");
     let says = |identity: Identity| checked(&own, identity);
 
-    // Asked for and not there, then there and not asked for: a role starts in neither.
+    // Configured and not installed, then installed and not configured: no role starts.
     let said = says(BY_IMPERSONATION).unwrap_err();
     assert!(
         said.contains("may not bind clusterroles")
@@ -75,7 +75,7 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     ns.remove(&run).unwrap();
     ns.nothing_of(&run);
 
-    // No token was asked for, and the log has both names.
+    // No token was requested, and the audit log has both names.
     let account = format!("system:serviceaccount:{run}:job");
     let provisioner = "system:serviceaccount:cofferdam-system:provisioner";
     let events = plane.audit();
@@ -101,7 +101,7 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
         assert_eq!(event["stage"], "ResponseComplete");
     }
 
-    // With the gate off the cluster refuses what is wider, as it does with a token.
+    // Without the gate the cluster refuses an operation beyond the plan, as it does with a token.
     let job = ns.begin(2, operations, false);
     let ungated = ns.runtime.block_on(job.namespace.job()).unwrap();
     let replicas = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
@@ -124,7 +124,7 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     for (what, said) in asks {
         assert!(said.as_ref().is_err_and(|fault| fault.status() == Some(403)), "{what}: {said:?}");
     }
-    // Its end ends it at once: nothing that was cached lets it go on.
+    // The end of the run ends it at once: no cache keeps the rights.
     let run = job.namespace.name().to_owned();
     ns.remove(&run).unwrap();
     let said = ns.runtime.block_on(ungated.get(&web)).unwrap_err();
@@ -182,7 +182,7 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
                 json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}),
             )
         };
-        // Not before it was bound in that run.
+        // Not before it is bound in that run.
         job.try_all(vec![("before it is bound", review(), CANNOT)]).await;
         provisioner.ask(apply(at.as_str(), run.as_job())).await.unwrap();
         wait(&job, review).await;
@@ -195,7 +195,7 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
                 "system:authenticated"
             ])
         );
-        // As the job it is where the job's fences stand.
+        // As the job, where the policies for jobs apply.
         job.try_all(vec![
             ("its guards", dry(delete(run.at("resourcequotas/limits"))), "cannot"),
             ("its own token", create(run.at("serviceaccounts/job/token"), token(true)), "cannot"),
@@ -223,7 +223,7 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
                 .try_all(vec![("somebody else", review(), CANNOT)])
                 .await;
         }
-        // Nor the job with anything more than its name.
+        // Nor as the job with more than its name.
         let name = format!("Impersonate-User: system:serviceaccount:{}:job", run.name);
         let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         for more in [

@@ -1,6 +1,6 @@
-//! The whole gateway over a real API server: an installation made by `init --kubernetes` with each
-//! identity's own kubeconfig, and a namespace that opted in. Tests share one control plane, which
-//! is nobody else's: the reaper that `serve` starts takes whatever has expired there.
+//! The whole gateway over a real API server: an installation of `init --kubernetes` with the
+//! kubeconfig of each identity, and a target namespace. Its tests share one control plane and no
+//! other test uses it, because the reaper of `serve` removes all expired runs.
 
 use super::client::{installed_own, namespace_path, opt_in, rbac};
 use crate::cluster::{Cluster, Event, is_dry, until};
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// What a run's namespace and its derived rights are called, before the fence.
+/// The name of a run namespace and of its derived rights, before the lease epoch.
 pub fn run_prefix(call: &str) -> String {
     format!("cofferdam-run-{call}-")
 }
@@ -32,12 +32,12 @@ pub struct ClusterInstallation {
 }
 
 impl ClusterInstallation {
-    /// Not started. The name is the test's own.
+    /// Not started. Each test has its own name.
     pub fn bare(namespace: &str) -> Self {
         Self::bare_on(plane(), namespace)
     }
 
-    /// The same on another control plane where `deploy/` is installed.
+    /// The same on another control plane with `deploy/`.
     pub fn bare_on(plane: &'static Cluster, namespace: &str) -> Self {
         let cluster = Self::on(plane, namespace, policy_for(namespace));
         cluster.deployment("web");
@@ -46,12 +46,12 @@ impl ClusterInstallation {
         cluster
     }
 
-    /// Not started, with nothing in its namespace.
+    /// Not started, with an empty namespace.
     pub fn empty(namespace: &str) -> Self {
         Self::on(plane(), namespace, policy_for(namespace))
     }
 
-    /// Not started, with nothing in its namespace, where `deploy/` is installed.
+    /// Not started, with an empty namespace, on a control plane with `deploy/`.
     pub fn on(plane: &'static Cluster, namespace: &str, policy: tempfile::TempDir) -> Self {
         opt_in(plane, namespace);
         let [viewer, provisioner, reaper] = ["viewer", "provisioner", "reaper"]
@@ -68,11 +68,11 @@ impl ClusterInstallation {
             text(&reaper),
         ];
         let installation = TestInstallation::over(&words, policy.path());
-        // So that a job whose runner was lost is not watched for a minute.
+        // A job whose runner was lost is then not watched for a minute.
         installation.configure("request_timeout_seconds", "10");
         let cluster =
             Self { installation, plane, namespace: namespace.to_owned(), provisioner, reaper };
-        // A binding counts some time after it was written.
+        // A binding takes effect some time after it is written.
         for who in [&viewer, &cluster.provisioner] {
             until("the rights of an opted-in namespace", || {
                 (plane.request_as(who, "GET", &cluster.path(""), None).status == 200).then_some(())
@@ -81,14 +81,15 @@ impl ClusterInstallation {
         cluster
     }
 
-    /// The same, serving.
+    /// The same, started.
     pub fn started(namespace: &str) -> Self {
         let mut cluster = Self::bare(namespace);
         cluster.installation.serve(&[]);
         cluster
     }
 
-    /// Three replicas, which its controller has seen: from here on nobody writes it by himself.
+    /// Creates a Deployment of three replicas, and waits until its controller makes no further
+    /// write.
     pub fn deployment(&self, name: &str) {
         let labels = json!({"app": name});
         let spec = json!({"containers": [{"name": "web", "image": "registry.example.com/storefront/web:1"}]});
@@ -98,13 +99,12 @@ impl ClusterInstallation {
         self.seen_by_its_controller(name);
     }
 
-    /// Waits until a new Deployment's controller has seen it, after which nobody writes it by
-    /// himself.
+    /// Waits until the controller of a new Deployment makes no further write.
     pub fn seen_by_its_controller(&self, name: &str) {
         until("the Deployment's controller", || {
             let live = self.live(name);
             let revision = &live["metadata"]["annotations"]["deployment.kubernetes.io/revision"];
-            // Its pods are made, and none will ever be ready: the last that there is to be written.
+            // The pods exist and are never ready: this is the last write of the controller.
             let settled = live["status"]["unavailableReplicas"] == live["spec"]["replicas"];
             (live["status"]["observedGeneration"] == 1 && revision.is_string() && settled)
                 .then_some(())
@@ -116,12 +116,12 @@ impl ClusterInstallation {
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
 
-    /// The path of a Deployment, as `/web`; of all with an empty name.
+    /// The path of a Deployment, as `/web`, or of all Deployments for an empty name.
     pub fn path(&self, name: &str) -> String {
         format!("/apis/apps/v1/namespaces/{}/deployments{name}", self.namespace)
     }
 
-    /// A Deployment as the administrator sees it.
+    /// A Deployment as the administrator reads it.
     pub fn live(&self, name: &str) -> Value {
         let answer = self.plane.request("GET", &self.path(&format!("/{name}")), None);
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -138,8 +138,7 @@ impl ClusterInstallation {
         json!({"namespace": self.namespace, "name": name, "replicas": replicas})
     }
 
-    /// What is left of a call, whoever made it: namespaces, Roles and RoleBindings that bear its
-    /// label.
+    /// All namespaces, Roles and RoleBindings with the label of a call, of any writer.
     pub fn left_of(&self, call: &str) -> Vec<String> {
         let selector =
             format!("?labelSelector=cofferdam.dev/managed%3Dtrue,cofferdam.dev/call%3D{call}");
@@ -160,7 +159,7 @@ impl ClusterInstallation {
         names.collect()
     }
 
-    /// Whether a derived RoleBinding of this run is in the namespace.
+    /// True if a derived RoleBinding of this run is in the namespace.
     pub fn bound(&self, run: &str) -> bool {
         self.plane
             .request("GET", &rbac(&self.namespace, &format!("rolebindings/{run}")), None)
@@ -168,8 +167,8 @@ impl ClusterInstallation {
             == 200
     }
 
-    /// Every write so far, dry runs left out, that one of this software's identities asked for and
-    /// that concerns a call: its run, or this namespace.
+    /// Every write so far, without dry runs, by an identity of Cofferdam, that concerns a call: its
+    /// run, or this namespace.
     pub fn writes(&self, call: &str) -> Vec<Event> {
         let run = run_prefix(call);
         let concerns = |event: &Value| {
@@ -181,7 +180,7 @@ impl ClusterInstallation {
         self.events().into_iter().filter(|event| is_write(event) && concerns(event)).collect()
     }
 
-    /// Every request so far that one of this software's identities made in this namespace.
+    /// Every request so far by an identity of Cofferdam in this namespace.
     pub fn requests(&self) -> Vec<Event> {
         self.events()
             .into_iter()
@@ -189,16 +188,16 @@ impl ClusterInstallation {
             .collect()
     }
 
-    /// This software's events.
+    /// The events of the identities of Cofferdam.
     fn events(&self) -> Vec<Event> {
         let events = self.plane.audit().into_iter();
         events.filter(|event| event["stage"] == "ResponseComplete" && is_ours(event)).collect()
     }
 
-    /// How often a runner of this installation has held its credential against the fences: it first
-    /// asks who it is.
+    /// The number of self-checks by runners of this installation. Each first asks for its own
+    /// identity.
     pub fn checks(&self) -> usize {
-        // Tests share the cluster, and with it the account; a token is an installation's own.
+        // Tests share the cluster and the account. Each installation has its own token.
         let mark = format!("{}-own-token", self.namespace);
         self.plane.request_as(&self.provisioner, "GET", &namespace_path(&mark), None);
         let events = self.plane.audit();
@@ -229,12 +228,13 @@ impl ClusterInstallation {
         serde_json::from_slice(&done.stdout).unwrap()
     }
 
-    /// Takes the provisioner's kubeconfig away: a runner that has read it goes on, none can start.
+    /// Removes the provisioner's kubeconfig: a runner that has read it continues, and none can
+    /// start.
     pub fn no_more_runners(&self) {
         fs::remove_file(&self.provisioner).unwrap();
     }
 
-    /// A change, which has to be told with a call's id whichever way it goes.
+    /// The id of a call, from a success or an error.
     pub fn call_of(answer: &Answer) -> String {
         let body = &answer.body;
         body["call"]
@@ -245,14 +245,14 @@ impl ClusterInstallation {
     }
 }
 
-/// The example's policy with one more namespace for Alice's team.
+/// The example policy with one more namespace for Alice's team.
 pub fn policy_for(namespace: &str) -> tempfile::TempDir {
     policy_with(|data| {
         data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace))
     })
 }
 
-/// The example's policy with other data.
+/// The example policy with other data.
 pub fn policy_with(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let example = assets().join("policy-example");

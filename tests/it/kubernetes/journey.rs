@@ -1,5 +1,5 @@
-//! Whole journeys over plain HTTP against a real API server: what the agent is told, what the
-//! cluster then says, and who it says did it.
+//! Whole journeys over plain HTTP against a real API server: the text for the agent, the state of
+//! the cluster, and the writers.
 
 use super::acting::namespace::met_a_status;
 use super::client::namespace_path;
@@ -10,7 +10,7 @@ use crate::installation::text;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// Writes that one job may cost the API server, as its audit log counts them.
+/// The largest number of writes of one job, by the audit log.
 const WRITES: usize = 22;
 
 fn said(body: &Value) -> String {
@@ -63,8 +63,8 @@ fn an_allowed_change_is_the_jobs_own_and_leaves_nothing() {
     assert_eq!(cluster.left_of(&call), Vec::<String>::new());
     installation.verify_ledger();
 
-    // That its rights are gone is the job's own experience too: it was asked, and refused, before
-    // its namespace went.
+    // The job itself finds that its rights are gone: its request is refused before its namespace is
+    // removed.
     let asked = cluster.requests();
     let is_refused = |event: &&Event| {
         let user = event["user"]["username"].as_str().unwrap_or_default();
@@ -73,7 +73,7 @@ fn an_allowed_change_is_the_jobs_own_and_leaves_nothing() {
     };
     assert!(asked.iter().rev().any(|event| is_refused(&event)), "{asked:#?}");
 
-    // What it cost, and whose writes they were.
+    // The number of its writes, and their writers.
     let writes = cluster.writes(&call);
     let cost = writes.iter().filter(|event| !met_a_status(event)).count();
     println!("{cost} writes for one job with one target");
@@ -101,7 +101,7 @@ fn an_allowed_change_is_the_jobs_own_and_leaves_nothing() {
 fn a_denied_call_does_not_reach_the_cluster() {
     let cluster = ClusterInstallation::started("journey-denied");
     let token = cluster.installation.agent("release", "operator");
-    // A cluster lists every tool there is: in as few words, and in a form that every host takes.
+    // A cluster lists all tools, in a short form that every MCP host accepts.
     check_list(&listed(&cluster.installation, &token));
     let before = (cluster.requests(), cluster.live("web"));
     let answer = cluster.installation.call(&token, "deployment_scale", &cluster.scale("web", 40));
@@ -115,7 +115,7 @@ fn a_denied_call_does_not_reach_the_cluster() {
     assert_eq!(lines[1], "Nothing was changed.");
     assert_eq!((cluster.requests(), cluster.live("web")), before);
 
-    // Denied once the change was seen: looked at, and nothing written.
+    // Denied after the preview: objects were read, and nothing was written.
     let grown = cluster.installation.http(
         "POST",
         "/v1/tools/deployment_scale?wait=1",
@@ -129,7 +129,7 @@ fn a_denied_call_does_not_reach_the_cluster() {
     }
     assert_eq!(cluster.live("web")["metadata"], before.1["metadata"]);
 
-    // A namespace that did not opt in is nobody's to look at.
+    // No tool reads a namespace that did not opt in.
     let made = cluster.plane.request(
         "POST",
         "/api/v1/namespaces",
@@ -150,7 +150,7 @@ fn a_job_whose_namespace_somebody_deleted_loses_its_rights_all_the_same() {
     let cluster = ClusterInstallation::started("journey-taken");
     let installation = &cluster.installation;
     let token = installation.agent("release", "operator");
-    // It waits for pods that no node will run.
+    // The call waits for pods that no node will run.
     let mut arguments = cluster.target("web");
     arguments["container"] = json!("web");
     arguments["image"] = json!("registry.example.com/storefront/web:2");
@@ -166,12 +166,12 @@ fn a_job_whose_namespace_somebody_deleted_loses_its_rights_all_the_same() {
     until("the namespace's end", || {
         (cluster.plane.request("GET", &namespace_path(&run), None).status == 404).then_some(())
     });
-    // A runner whose token is refused already has ended the job by itself.
+    // A runner whose token is already refused has ended the job itself.
     let cancelled = installation.http("DELETE", &format!("/v1/jobs/{call}"), &token, None);
     assert!(matches!(cancelled.status, 202 | 409), "{:#}", cancelled.body);
     let story = installation.closed(&call);
-    // The API server goes on taking a token for some seconds after what it was bound to went: in
-    // that time the effect is undone, and stands otherwise.
+    // The API server accepts a token for some seconds after its object is gone. In that time the
+    // effect is undone; otherwise it stays in effect.
     let undone = cluster.live("web")["spec"]["template"]["spec"]["containers"][0]["image"]
         != "registry.example.com/storefront/web:2";
     assert_eq!(story["view"]["outcome"], if undone { "cancelled" } else { "failed" }, "{story:#}");
@@ -207,7 +207,7 @@ fn a_delete_waits_for_a_person_and_runs_once() {
     };
     let deletes: Vec<Event> = cluster.writes(&call).into_iter().filter(is_delete).collect();
     assert_eq!(deletes.len(), 1, "{deletes:#?}");
-    // A signature is good for one job.
+    // A signature is valid for one job.
     installation.fail(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
     installation.verify_ledger();
 }
@@ -222,11 +222,11 @@ fn what_changed_behind_an_approval_is_refused() {
         let calling =
             scope.spawn(|| installation.call(&token, "deployment_delete", &cluster.target("web")));
         let call = installation.waiting();
-        // Somebody else needs it after all.
+        // Another client changes the object.
         let by = cluster.path("/web?fieldManager=night-shift");
         let changed = cluster.plane.request("PATCH", &by, Some(&json!({"spec": {"replicas": 7}})));
         assert_eq!(changed.status, 200, "{}", changed.body);
-        // The approver reads it, with the one who did it, and signs all the same.
+        // The approver reads the change and its writer, and signs.
         let signed = installation.told(&[
             "approve",
             &call,
@@ -259,7 +259,7 @@ fn what_changed_behind_an_approval_is_refused() {
     installation.verify_ledger();
 }
 
-/// Jobs at once, in the test that measures how many go through.
+/// The number of jobs at once, in the test that measures throughput.
 const MANY: usize = 12;
 
 #[test]
@@ -292,7 +292,7 @@ fn a_job_that_only_cleans_up_takes_no_seat() {
         (calling.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>(), going)
     });
     let took = began.elapsed();
-    // Other tests have runs of their own.
+    // Other tests have their own runs.
     let ours: Vec<String> =
         answers.iter().map(|answer| run_prefix(&ClusterInstallation::call_of(answer))).collect();
     let is_ours = |name: &&String| ours.iter().any(|own| name.starts_with(own.as_str()));
@@ -302,14 +302,14 @@ fn a_job_that_only_cleans_up_takes_no_seat() {
         60.0 * MANY as f64 / took.as_secs_f64()
     );
     for answer in &answers {
-        // On a busy machine some are given back before their end.
+        // On a busy machine some calls return before the end of their job.
         let call = ClusterInstallation::call_of(answer);
         assert_eq!(
             (&installation.closed(&call)["view"]["outcome"], cluster.left_of(&call)),
             (&json!("succeeded"), vec![])
         );
     }
-    // One that acts has a seat; the others among them only clean up.
+    // A runner that acts occupies a place; the others only clean up.
     assert!(most > 2, "no more than the seats had a namespace at once");
     installation.verify_ledger();
 }

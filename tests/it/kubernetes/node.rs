@@ -1,6 +1,6 @@
-//! Whole journeys on a real node: tools bring Pods up, clients hear what they say, what cannot run
-//! is named within seconds, and nothing is left. Only where there is a node (`scripts/test` says);
-//! never an image from a registry.
+//! Whole journeys on a real node: tools start Pods, clients get their output, a Pod that cannot run
+//! is named within seconds, and nothing remains. Runs only with a node (see `scripts/test`), and
+//! never uses an image from a registry.
 
 use super::installation::{ClusterInstallation, policy_with};
 use crate::cluster::{Cluster, until};
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use std::sync::{Once, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// "Within seconds", on a machine that is busy, with a person's signature on the way.
+/// The limit for "within seconds", on a busy machine, with a signature in between.
 const SECONDS: Duration = Duration::from_secs(90);
 
-/// Held for writing by a test that fills the node.
+/// A test that fills the node locks it for writing.
 static ROOM: RwLock<()> = RwLock::new(());
 
-/// The cluster that has a node, with `deploy/` installed.
+/// The cluster with a node and `deploy/`.
 pub fn plane() -> &'static Cluster {
     static INSTALLED: Once = Once::new();
     let plane = Cluster::with_node();
@@ -25,12 +25,12 @@ pub fn plane() -> &'static Cluster {
     plane
 }
 
-/// Holds a place on the node for as long as it lives.
+/// Reserves a place on the node while the value lives.
 pub fn room() -> impl Drop {
     ROOM.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An installation over it, which takes this node's images for those of a known registry.
+/// An installation on it. Its policy accepts the images of this node.
 fn cluster(namespace: &str) -> ClusterInstallation {
     let policy = policy_with(|data| {
         data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace));
@@ -41,7 +41,7 @@ fn cluster(namespace: &str) -> ClusterInstallation {
     cluster
 }
 
-/// A call that a person signs, to its end: what the client heard, and the answer's text.
+/// Makes a call, signs it and waits for its end. Returns the notes and the text of the result.
 fn signed(
     cluster: &ClusterInstallation,
     token: &str,
@@ -75,7 +75,7 @@ fn signed(
     panic!("the client was given no result; it heard {lines:#?}\n{}", installation.log());
 }
 
-/// The answer of a call that was given back before its end: the machine is busy.
+/// The result of a call that returned before its end, on a busy machine.
 fn late(cluster: &ClusterInstallation, token: &str, call: &str) -> String {
     cluster.installation.closed(call);
     let answer = cluster.installation.http("GET", &format!("/v1/jobs/{call}"), token, None).body;
@@ -86,12 +86,12 @@ fn late(cluster: &ClusterInstallation, token: &str, call: &str) -> String {
         .to_owned()
 }
 
-/// The call an answer begins with.
+/// The id of the call at the beginning of a result.
 fn call_of(told: &str) -> String {
     told.split(' ').nth(1).unwrap().to_owned()
 }
 
-/// A Deployment of busybox that runs until it is ended.
+/// A Deployment of busybox that runs until it is stopped.
 fn deployment(image: &str, replicas: u32, cpu: &str, hardened: bool) -> Value {
     let labels = json!({"app": "web"});
     let mut container = json!({"name": "web", "image": image, "args": ["sleep", "600"],
@@ -118,8 +118,7 @@ fn a_client_hears_what_its_task_says_while_it_runs() {
     let _room = room();
     let cluster = cluster("node-task");
     let token = cluster.installation.agent("release", "operator");
-    // Long enough that a client which is slow to be given the processor still hears the beginning
-    // before the end.
+    // Long enough for a slow client on a busy machine to get the first notes before the end.
     let script = "i=0; while [ $i -lt 15 ]; do echo line $i; i=$((i+1)); sleep 1; done; printf end";
     let (mut first, mut shown) = (None, String::new());
     let (heard, told) = signed(
@@ -163,13 +162,13 @@ fn manifests_come_up_are_checked_and_go_again() {
     let token = cluster.installation.agent("release", "operator");
     let image = cluster.plane.image();
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
-    // With a Service the namespace is opened first, for pods that find each other.
+    // For a Service the namespace is opened first, so that pods reach each other.
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
     let check = json!({"image": image, "arguments": ["sh", "-c", "echo smoke check passed"], "seconds": 60});
     let arguments =
         json!({"manifests": [config, service, deployment(&image, 1, "50m", true)], "check": check});
-    // The executor brings the next thing up once the one before is ready: of a Deployment that is a
-    // Pod which its node runs.
+    // The executor applies the next object when the one before is ready. For a Deployment its Pod
+    // must run on the node.
     let (heard, told) = signed(&cluster, &token, "environment_preview", &arguments, |_, _| {});
     assert!(
         told.starts_with("DONE ") && told.contains("\n  result: \"smoke check passed\\n\"\n"),
@@ -246,7 +245,7 @@ fn a_full_node_is_named_within_seconds() {
     let cluster = cluster("node-full-up");
     let token = cluster.installation.agent("release", "operator");
     let image = cluster.plane.image();
-    // Somebody else's Pod takes nearly all of it.
+    // A Pod of another owner uses nearly all of it.
     let node = cluster.plane.request("GET", "/api/v1/nodes/node", None).body;
     let cpu: u64 = node["status"]["allocatable"]["cpu"].as_str().unwrap().parse().unwrap();
     let container = json!({"name": "filler", "image": image, "args": ["sleep", "600"], "resources": {"requests": {"cpu": format!("{}m", cpu * 1_000 - 100)}}});

@@ -1,5 +1,5 @@
-//! The start-up self-check: it misses every fence by name, and takes no other credential than the
-//! one the fences stand around; it waits for fences that were just applied, and for no others.
+//! The self-check at the start: it names every missing policy and refuses any other credential. It
+//! waits for policies that were just applied, and for no others.
 
 use super::client::{EVERY, PROVISIONER, block, checked, install, installed};
 use super::installation::ClusterInstallation;
@@ -25,7 +25,7 @@ fn a_role_starts_with_its_own_credential_alone() {
     );
 }
 
-/// Each fence, and who misses it.
+/// Each admission policy, and the roles that need it.
 const FENCES: [(&str, Identity); 12] = [
     ("cofferdam-provisioner-namespaces", PROVISIONER),
     ("cofferdam-provisioner-scope", PROVISIONER),
@@ -62,7 +62,7 @@ fn a_fence_that_is_gone_is_missed_by_name() {
             }
         });
     };
-    // What was applied and is not yet in effect it waits for by itself.
+    // It waits without help for policies that were applied and are not in effect yet.
     let stands = |identity: Identity| assert_eq!(checked(identity), Ok(()), "{identity:?}");
     let bindings = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
     for (fence, identity) in FENCES {
@@ -75,7 +75,7 @@ fn a_fence_that_is_gone_is_missed_by_name() {
         stands(identity);
     }
 
-    // One that only takes note.
+    // A policy that only audits.
     let at = format!("{bindings}/cofferdam-viewer");
     let actions = |actions: Value| json!({"spec": {"validationActions": actions}});
     plane.request("PATCH", &at, Some(&actions(json!(["Audit"]))));
@@ -83,7 +83,7 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     plane.request("PATCH", &at, Some(&actions(json!(["Deny", "Audit"]))));
     stands(Identity::Viewer);
 
-    // One that is there as `deploy/` names it, and is for nothing.
+    // A policy with the name of `deploy/` that matches nothing.
     let found = plane.request("GET", &at, None).body;
     let nowhere = json!({"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"nobody": "has"}}}}});
     assert_eq!(plane.request("PATCH", &at, Some(&nowhere)).status, 200);
@@ -113,8 +113,8 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     assert_eq!(plane.request("POST", bindings, Some(&again)).status, 201);
     stands(Identity::Viewer);
 
-    // Admission of others that puts a finalizer on each namespace: no job could run, and the check
-    // says so.
+    // Admission of others that adds a finalizer to each namespace: no job could run, and the check
+    // names it.
     let policies = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "finalizer-for-all"},
@@ -141,7 +141,7 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     );
     until("the finalizer's end", || checked(PROVISIONER).ok());
 
-    // Rights that no fence bounds.
+    // Rights that no policy limits.
     let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
     let careless = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "careless"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
@@ -155,7 +155,7 @@ fn a_fence_that_is_gone_is_missed_by_name() {
 fn the_fences_are_looked_at_once_for_many_jobs_and_again_after_a_runner_failed() {
     let mut cluster = ClusterInstallation::bare("selfcheck-once");
     let token = cluster.installation.agent("release", "operator");
-    // A seat's runner sees one job through, and another takes the seat.
+    // A runner handles one job, and then another takes its place.
     cluster.installation.serve(&[]);
     assert_eq!(cluster.checks(), 1);
     for replicas in [5, 4, 5] {
@@ -167,8 +167,8 @@ fn the_fences_are_looked_at_once_for_many_jobs_and_again_after_a_runner_failed()
     assert_eq!(cluster.checks(), 1);
     cluster.installation.stop();
 
-    // The first is lost in the middle of a job: the next one looks for itself, and those after it
-    // go by that.
+    // The first runner is lost in the middle of a job: the next one checks by itself, and the later
+    // ones rely on that.
     cluster.installation.serve(&["--drill", "acting-recorded"]);
     assert_eq!(cluster.checks(), 2);
     for replicas in [4, 3] {

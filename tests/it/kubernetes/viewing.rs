@@ -1,5 +1,6 @@
-//! The viewer with its own credential over a real API server: previews are dry runs, and say what
-//! would happen; looks show named fields. Never more than the ceiling, and nothing is changed.
+//! The viewer with its own credential over a real API server: previews are dry runs that give the
+//! later effect, and reads return named fields. It never goes beyond the ceiling and changes
+//! nothing.
 
 #[path = "../../../gateway/backend-directory/src/fixture.rs"]
 mod fixture;
@@ -22,7 +23,7 @@ use cofferdam_core::stage::drift;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// One namespace that opted in, and who looks at it.
+/// One target namespace, and its viewer.
 struct View {
     plane: &'static Cluster,
     namespace: String,
@@ -44,7 +45,7 @@ impl View {
         let looker = Looker::new(connect(&plane.kubeconfig("cofferdam-system", "viewer")));
         let admin = connect(&plane.admin());
         let view = Self { plane, namespace: namespace.to_owned(), runtime, looker, admin };
-        // A binding counts some time after it was written.
+        // A binding takes effect some time after it is written.
         until("the viewer's rights", || {
             match view
                 .look(json!({"action": "list", "group": "", "version": "v1", "kind": "ConfigMap",
@@ -76,7 +77,7 @@ impl View {
         }
     }
 
-    /// Code and reason of a refusal.
+    /// The code and the reason of a refusal.
     fn refused(&self, operation: Value) -> (String, String) {
         match self.look(operation) {
             Looked::Refused { code, reason, .. } => (code, reason),
@@ -104,7 +105,7 @@ impl View {
             .unwrap()
     }
 
-    /// Applies as somebody, who owns what they wrote from then on.
+    /// Applies an object as a field manager, which owns the written fields from then on.
     fn apply_as(&self, manager: &str, resource: &str, object: &Value) {
         let path = format!(
             "{}/{}",
@@ -137,7 +138,8 @@ impl View {
         json!({"action": "apply", "place": {"namespace": self.namespace}, "object": object})
     }
 
-    /// Every write the viewer asked for here was a dry run, and there was at least one.
+    /// Checks that every write of the viewer in this namespace was a dry run, and that there was at
+    /// least one.
     fn only_dry_runs(&self) {
         let events = self.plane.audit();
         let writes = events.iter().filter(|event| {
@@ -217,7 +219,7 @@ fn config(name: &str, data: Value) -> Value {
 fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     let view = View::of("view-patch");
     view.create("deployments", &workload("Deployment", "web"));
-    // The controller has seen it: from here on nobody writes but this test.
+    // The controller is done: from here on only this test writes.
     until("the deployment's status", || {
         let object = view.get("deployments", "web").unwrap();
         (object["status"]["observedGeneration"] == 1 && object["status"]["conditions"].is_array())
@@ -251,7 +253,7 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     assert_eq!(stored("generation"), generation);
     assert_eq!(stored("annotations")["example.com/at"], Value::Null);
 
-    // A heartbeat is no drift; a change is, and is named.
+    // A heartbeat is not drift; a change is, and is named.
     view.change(
         "deployments",
         "web",
@@ -270,7 +272,8 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
         "`spec.replicas` of Deployment web in namespace view-patch was 3 and is 4 (by `unknown`)"
     );
 
-    // The runner derives it again as the provisioner, whom admission leaves dry runs alone there.
+    // The runner makes the preview again as the provisioner, to whom admission permits only dry
+    // runs there.
     let provisioner = view.plane.kubeconfig("cofferdam-system", "provisioner");
     let again = view.runtime.block_on(async {
         let cluster =
@@ -279,7 +282,7 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     });
     assert_eq!(again.operations, [now]);
 
-    // Not there; a field that is none; a value that the server would not take.
+    // A missing object, an unknown field, and a value that the server refuses.
     let (code, reason) = view.refused(view.patch(
         "Deployment",
         "api",
@@ -298,7 +301,7 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     ));
     assert!(code == "invalid" && reason.contains("spec.replicas"), "{code}: {reason}");
 
-    // The server quotes the whole object then; the agent reads nothing of it.
+    // The server then quotes the whole object; the agent gets none of it.
     let (code, reason) = view.refused(view.patch(
         "Deployment",
         "web",
@@ -306,7 +309,8 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     ));
     assert!(code == "invalid" && !reason.contains("registry.example"), "{code}: {reason}");
 
-    // The API server counts a DaemonSet's templates itself, in an annotation: nobody's change.
+    // The API server counts the templates of a DaemonSet itself, in an annotation. That is not a
+    // change by a client.
     view.create("daemonsets", &workload("DaemonSet", "agent"));
     let image = "spec.template.spec.containers[name=web].image";
     let shown = view.preview(view.patch(
@@ -334,8 +338,8 @@ fn a_preview_of_a_delete_shows_what_goes_and_leaves_it() {
     let (code, _) = view
         .refused(json!({"action": "delete", "target": view.target("apps", "Deployment", "api")}));
     assert_eq!(code, "not-found");
-    // The audit log has no bodies, and of a delete the dry run stands there: the object itself is
-    // the witness.
+    // The audit log has no bodies, and a delete names its dry run there. The object itself is the
+    // proof.
     assert_eq!(
         view.get("deployments", "web").unwrap()["metadata"]["deletionTimestamp"],
         Value::Null
@@ -353,7 +357,7 @@ fn an_apply_takes_nothing_over_and_removes_nothing_unnamed() {
     assert_eq!(json!(shown.after), json!({"data.a": "1", "data.call": {"$host": "call_id"}}));
     assert_eq!(view.get("configmaps", "fresh"), None);
 
-    // Somebody else's field.
+    // A field of another owner.
     view.apply_as("pipeline", "configmaps", &config("shared", json!({"a": "theirs", "b": "1"})));
     let (code, reason) = view.refused(view.apply(config("shared", json!({"a": "ours"}))));
     assert!(
@@ -366,7 +370,7 @@ fn an_apply_takes_nothing_over_and_removes_nothing_unnamed() {
         (Value::Null, json!("ours"))
     );
 
-    // The tool's own field, left out: an apply would take it away.
+    // A field of the tool that is left out: an apply would remove it.
     view.apply_as("cofferdam-t", "configmaps", &config("own", json!({"a": "1", "b": "1"})));
     let (code, reason) = view.refused(view.apply(config("own", json!({"a": "2"}))));
     assert_eq!(code, "removes-field");
@@ -377,7 +381,7 @@ fn an_apply_takes_nothing_over_and_removes_nothing_unnamed() {
     );
     assert_eq!(view.get("configmaps", "own").unwrap()["data"], json!({"a": "1", "b": "1"}));
 
-    // What the server does not know.
+    // A field that the server does not know.
     let mut odd = config("odd", json!({"a": "1"}));
     odd["data"]["a"] = json!(1);
     assert_eq!(view.refused(view.apply(odd)).0, "invalid");
@@ -391,7 +395,7 @@ fn what_admission_adds_to_a_patch_is_named_and_refused() {
     view.create("deployments", &workload("Deployment", "web"));
     let patch = || view.patch("Deployment", "web", json!([{"path": "spec.replicas", "value": 5}]));
     assert_eq!(view.preview(patch()).after["spec.replicas"], 5);
-    // A mutating policy is what a mutating webhook is, without a server of its own.
+    // A mutating policy has the effect of a mutating webhook, without a server.
     let admission = "/apis/admissionregistration.k8s.io/v1";
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "view-webhook"},
@@ -520,8 +524,8 @@ fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers
             .contains("`kubectl get validatingwebhookconfiguration view-unasked-policies -o yaml`"),
         "{remedy}"
     );
-    // An account that may not list configurations is told how an operator finds it: the provisioner
-    // is one.
+    // An account that may not list configurations gets a hint for the operator, as the provisioner
+    // does.
     let provisioner = view.plane.kubeconfig("cofferdam-system", "provisioner");
     let blind = view.runtime.block_on(async {
         api::Cluster::connect(&Credential::read(&provisioner).await.unwrap()).unwrap()
@@ -535,7 +539,7 @@ fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers
         ),
         "{look}"
     );
-    // Looks go on meanwhile.
+    // Reads still work meanwhile.
     let read = json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.replicas"]});
     assert!(matches!(view.look(read), Looked::Results { .. }));
     assert_eq!(
@@ -559,7 +563,7 @@ fn looks_show_named_fields_in_bounds() {
     assert_eq!(results, [json!({"fields": fields})]);
     assert_eq!(view.refused(read("api")).0, "not-found");
 
-    // More than a page of them.
+    // More objects than a page of a list.
     for at in 0..105 {
         view.create("configmaps", &config(&format!("c{at:03}"), json!({"a": at.to_string()})));
     }
@@ -573,14 +577,14 @@ fn looks_show_named_fields_in_bounds() {
     assert_eq!((items.len(), &truncated), (103, &json!(true)));
     assert_eq!(items[102], json!({"metadata.name": "c102", "data.a": "102"}));
     let (items, truncated) = list(500);
-    // The API server gives every namespace a ConfigMap of its own, some time after it was made.
+    // The API server creates a ConfigMap in every namespace, some time after the namespace.
     let own = items
         .iter()
         .filter(|item| item["metadata.name"].as_str().unwrap().starts_with('c'))
         .count();
     assert_eq!((own, &truncated), (105, &json!(false)));
 
-    // No node here, so its log is empty.
+    // There is no node, so that the log is empty.
     until("the namespace's account", || {
         view.runtime
             .block_on(view.admin.get(&format!("{}/default", view.collection("serviceaccounts"))))
@@ -599,7 +603,7 @@ fn looks_show_named_fields_in_bounds() {
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn the_viewer_looks_no_further_than_ceiling_and_rights() {
     let view = View::of("view-rights");
-    // Its own trust file: nothing is asked of the cluster.
+    // The viewer's own trust file: it sends no request to the cluster.
     let (code, _) = view.refused(json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.paused"]}));
     assert_eq!(code, "beyond-ceiling");
     let secret =
@@ -607,7 +611,7 @@ fn the_viewer_looks_no_further_than_ceiling_and_rights() {
     let (code, reason) = view.refused(secret);
     assert!(code == "beyond-ceiling" && reason.contains("Secrets are never"), "{code}: {reason}");
 
-    // A namespace that did not opt in, within the ceiling: the agent learns what to do, and nothing
+    // A namespace that did not opt in, within the ceiling: the agent gets the remedy, and nothing
     // about identities.
     let made = view.plane.request(
         "POST",
@@ -624,7 +628,7 @@ fn the_viewer_looks_no_further_than_ceiling_and_rights() {
     );
     assert!(remedy.contains("deploy/README.md"), "{remedy}");
 
-    // A server that is not there is the operator's business.
+    // A missing server is an operator's task.
     let dead = view.plane.kubeconfig("cofferdam-system", "viewer");
     let text = std::fs::read_to_string(&dead).unwrap();
     let server = text.split('"').find(|word| word.starts_with("https://")).unwrap();

@@ -1,5 +1,5 @@
-//! A service manager as far as a service can tell: it listens on `NOTIFY_SOCKET` and sends the
-//! signals that systemd sends. And what systemd itself says of the unit that is shipped.
+//! A service manager as a service sees it: it listens on `NOTIFY_SOCKET` and sends the signals of
+//! systemd. Also the check by systemd itself of the shipped unit.
 
 #![expect(clippy::disallowed_types, reason = "systemd's protocol is datagrams")]
 
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-/// Every line that a service tells, from now on.
+/// Every line of a service from now on.
 fn listen(socket: UnixDatagram) -> Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
@@ -26,7 +26,7 @@ fn listen(socket: UnixDatagram) -> Receiver<String> {
     lines
 }
 
-/// Waits until the service tells this; gives all lines until then.
+/// Waits until the service sends this line. Returns all lines until then.
 fn told(lines: &Receiver<String>, line: &str) -> Vec<String> {
     let mut before = Vec::new();
     loop {
@@ -40,8 +40,8 @@ fn told(lines: &Receiver<String>, line: &str) -> Vec<String> {
     }
 }
 
-/// A service that was started and stopped, with TERM to all of its processes or to the first alone.
-/// Then the rest is killed, as systemd does.
+/// Starts and stops a service, with TERM to all of its processes or to the first alone. Then kills
+/// the rest, as systemd does.
 fn served(all: bool) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
@@ -63,7 +63,7 @@ fn served(all: bool) {
     told(&lines, "STOPPING=1");
     told(&lines, "STATUS=stopping: running jobs finish");
     assert!(installation.ended().success());
-    // Nothing is left for the kill that follows.
+    // No process remains for the kill that follows.
     assert!(roles.iter().all(|role| !alive(*role)));
     assert!(installation.log().contains("clean=true"), "{}", installation.log());
 }
@@ -91,8 +91,8 @@ fn the_unit_gives_a_stop_the_time_it_may_take() {
         [value("Type"), value("NotifyAccess"), value("KillMode"), value("Restart")],
         ["notify", "main", "mixed", "on-failure"]
     );
-    // The drain, then ten seconds each for the roles, twenty for the store, and what the kernel
-    // needs to kill them.
+    // The drain, ten seconds for each role, twenty for the store, and the time in which the kernel
+    // kills them.
     assert!(value("TimeoutStopSec").parse::<u64>().unwrap() >= 30 + 10 + 20 + 3 * 2);
     assert!(value("WatchdogSec").parse::<u64>().unwrap() >= 30);
 }
@@ -101,7 +101,7 @@ fn the_unit_gives_a_stop_the_time_it_may_take() {
 fn systemd_takes_the_unit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cofferdam.service");
-    // It looks for the program: the one that was built stands for the one that is installed.
+    // It checks the path of the program; the built one replaces the installed one.
     let program = binaries().join("cofferdam");
     let installed = "/usr/local/bin/cofferdam ";
     assert!(unit().contains(installed));

@@ -1,5 +1,5 @@
-//! Processes as the kernel shows them: who descends from whom, what they are called, and how often
-//! they were woken. Sends signals to ids it is given, and to no others.
+//! Processes as the kernel shows them: descendants, names, and the number of wake-ups. Sends
+//! signals to the given ids only.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::process::Command;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     pub id: u32,
-    /// The first word of its command line: what `ps` shows.
+    /// The first word of its command line, as `ps` shows it.
     pub words: String,
 }
 
@@ -31,8 +31,7 @@ impl Process {
         self.status("State").is_some_and(|state| state.starts_with('T'))
     }
 
-    /// How often its threads gave the processor up to wait for something: each time, something woke
-    /// them.
+    /// The number of times that its threads waited: each time, an event woke them.
     pub fn switches(&self) -> u64 {
         let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.id)) else { return 0 };
         let count = |status: String| {
@@ -48,14 +47,14 @@ impl Process {
     }
 }
 
-/// Whether it is there, and more than a dead child that its parent has not looked at.
+/// True if it runs, and is not a dead child that its parent has not waited for.
 pub fn alive(id: u32) -> bool {
     Process { id, words: String::new() }
         .status("State")
         .is_some_and(|state| !state.starts_with('Z'))
 }
 
-/// Every process beneath this one, oldest first within a parent.
+/// Every descendant of this process, oldest first within a parent.
 pub fn descendants(id: u32) -> Vec<Process> {
     let mut found = Vec::new();
     let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return found };
@@ -69,7 +68,7 @@ pub fn descendants(id: u32) -> Vec<Process> {
     found
 }
 
-/// Sends a signal to these; one that has ended is left out.
+/// Sends a signal to these processes, without those that have ended.
 pub fn kill(signal: &str, ids: &[u32]) {
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let _some_ended = Command::new("kill").arg(format!("-{signal}")).args(&ids).output().unwrap();

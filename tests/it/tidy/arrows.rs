@@ -1,13 +1,13 @@
-//! Who may name what: each heavy dependency has one home, and each binary carries only the heavy
-//! packages on its list. Held against cargo's own resolution, offline. Says nothing about features,
-//! and counts an optional package as carried where any feature could bring it.
+//! The permitted dependencies: each heavy package has one home, and each binary has only the heavy
+//! packages of its list. Read from cargo's own resolution, offline. Ignores features, and counts an
+//! optional package if any feature could add it.
 
 use super::root;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Heavy dependency and the one package that may name it, for building or for testing.
+/// A heavy package and the one package that may depend on it, also for tests.
 const HOMES: [(&str, &str); 17] = [
     ("wasmtime", "cofferdam-sandbox"),
     ("wasmtime-wasi", "cofferdam-sandbox"),
@@ -28,8 +28,8 @@ const HOMES: [(&str, &str); 17] = [
     ("seccompiler", "cofferdam-process"),
 ];
 
-/// Packages that make a process able to do something: run foreign code, serve or call the network,
-/// open a store, change manifests.
+/// Packages that give a process an ability: to run foreign code, serve or call the network, open a
+/// store, change manifests.
 const HEAVY: [&str; 21] = [
     "wasmtime",
     "cranelift-codegen",
@@ -54,8 +54,8 @@ const HEAVY: [&str; 21] = [
     "wit-component", // faces people; builds components
 ];
 
-/// Package of each binary and backend, and the heavy packages it may carry; whatever stands here and is not
-/// carried any more is a fault too.
+/// Each binary and backend with its permitted heavy packages. A package that is listed and absent
+/// is an error too.
 const CARRIES: [(&str, &[&str]); 6] = [
     (
         // gateway, recorder, supervisor and commands; no kube, no manifests: it cannot change
@@ -93,11 +93,11 @@ const CARRIES: [(&str, &[&str]); 6] = [
     ("cofferdam-sandbox", &["cranelift-codegen", "wasmtime"]),
 ];
 
-/// What any of them may carry besides: spans and counters pass through the telemetry crate in every
+/// Packages that all of them may have: spans and counters pass through the telemetry crate in every
 /// role.
 const MAY: [&str; 3] = ["opentelemetry", "opentelemetry_sdk", "http"];
 
-/// What no list may ever name for a package, whoever edits it.
+/// Packages that the list of a binary must never have, in any version of this file.
 const NEVER: [(&str, &[&str]); 5] = [
     ("cofferdam", &["kube", "saphyr-parser"]),
     (
@@ -158,8 +158,8 @@ fn ours(metadata: &Value) -> BTreeMap<&str, &Value> {
         .collect()
 }
 
-/// Names of all packages that end up in a binary of ours: what only tests, build scripts and macros
-/// use is left out.
+/// The names of all packages in one of our binaries, without those of tests, build scripts and
+/// macros.
 fn carried(metadata: &Value, name: &str) -> BTreeSet<String> {
     let nodes: BTreeMap<&str, &Value> =
         list(&metadata["resolve"], "nodes").iter().map(|node| (text(node, "id"), node)).collect();

@@ -1,20 +1,20 @@
-//! Pages that readers find their way in: links and anchors lead somewhere, the book lists each of
-//! its pages, README is short, lines are narrow, and paths in pages exist.
+//! The links of pages: links and anchors lead to a target, the book lists each of its pages, README
+//! is short, lines are narrow, and paths in pages exist.
 
 use super::{Breach, Page, check, finds, lines, page, pages, root};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Lines of README at most: a first page is read in three minutes.
+/// The largest number of lines of README: a first page is read in three minutes.
 const README: usize = 150;
 
-/// Characters of a line of prose.
+/// The largest number of characters in a line of prose.
 const WIDTH: usize = 100;
 
-/// Pages of the book, which has no page outside of its folder.
+/// The folder of the book, which has no page elsewhere.
 const BOOK: &str = "docs/";
 
-/// Folders at the top whose paths pages name.
+/// Folders at the top that pages name in paths.
 const TOP: [&str; 9] = [
     "gateway/",
     "plugins/",
@@ -37,7 +37,7 @@ fn links_lead_somewhere() {
     finds(links, "README.md", "```sh\n[a](nowhere.md)\n```", 0);
 }
 
-/// All pages that people read; the manifests of the example are somebody's own.
+/// All pages for people, without the manifests of the example.
 fn ours() -> Vec<Page> {
     pages(&["."], ".md").into_iter().filter(|page| !page.path.starts_with("examples/")).collect()
 }
@@ -79,7 +79,7 @@ fn links(page: &Page) -> Vec<Breach> {
     faults
 }
 
-/// Whether a path lies in the book's folder.
+/// True if a path is in the folder of the book.
 fn inside(target: &std::path::Path) -> bool {
     target
         .canonicalize()
@@ -149,7 +149,7 @@ fn pages_are_short_and_narrow() {
     finds(wide, "a.md", &format!("- `{}`", "x".repeat(120)), 0);
 }
 
-/// Prose that is wider than it should be: not a table, nor a line that its one long word makes so.
+/// Lines of prose that are too wide. Tables are ignored, and lines with one long word.
 fn wide(page: &Page) -> Vec<Breach> {
     let too_wide = |line: &str| {
         let longest = line.split(' ').map(|word| word.chars().count()).max().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Every command of a page is known: our binaries parse their own command lines in their own tests;
-//! here are the scripts, with their options, and the programs of others. Runs nothing.
+//! Every command of a page is known. Our programs parse their command lines in their own tests;
+//! this test checks scripts with their options, and programs of others. Runs nothing.
 
 use super::shell::commands;
 use super::{Breach, Page, check, finds, pages, root};

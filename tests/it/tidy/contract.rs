@@ -1,5 +1,5 @@
-//! The contract that authors rely on: WIT documented item by item, the SDK's copy the same byte for
-//! byte, the example tree readable.
+//! The contract for authors: WIT is documented item by item, the copy of the SDK is equal byte for
+//! byte, and the example directory can be read.
 
 use super::{Breach, Page, check, finds, lines, page, pages};
 use cofferdam_backend_directory::read::read;
@@ -39,8 +39,8 @@ fn every_wit_item_is_documented_and_dated() {
     finds(documented, "a.wit", "  record a {\n    b: string,\n  }\n", 3);
 }
 
-/// The contract without its words. A change here is a change for every author: it wants a new
-/// version, and this file written anew on purpose (`UPDATE_EXPECT=1`).
+/// The contract without comments. A change here is a change for every author: it needs a new
+/// version, and this file is updated on purpose (`UPDATE_EXPECT=1`).
 #[test]
 fn the_contract_is_the_published_one() {
     let surface: Vec<String> = pages(&["wit"], ".wit")
@@ -53,8 +53,8 @@ fn the_contract_is_the_published_one() {
     expect_test::expect_file!["../../golden/wit.txt"].assert_eq(&(surface.join("\n") + "\n"));
 }
 
-/// A declaration has a date and words above it; a field or a case has words. What a world or an
-/// interface takes from elsewhere has them there.
+/// A declaration has a date and a comment; a field or a case has a comment. The imports of a world
+/// or an interface need none.
 fn documented(page: &Page) -> Vec<Breach> {
     let mut faults = Vec::new();
     let mut before: Vec<&str> = Vec::new();

@@ -1,5 +1,5 @@
-//! Plain English in pages: words that readers stumble over, and clauses where a noun belongs. Finds
-//! words and beginnings only; whether a sentence is plain, a reader says.
+//! Plain English in pages: words that are hard for readers, and clauses where a noun is clearer.
+//! Finds words and beginnings only; a reader judges the sentence.
 
 use super::{Breach, Page, check, finds, lines, pages};
 

@@ -1,5 +1,5 @@
-//! The order of the core's folders: each may name those before it and no other, so that no circle
-//! comes back. And the files of the runner that may name a backend. Reads paths in the sources.
+//! The order of the core's folders: each may name only the earlier ones, so that there is no
+//! circle. Also the files of the runner that may name a backend. Reads paths in the sources.
 
 use super::{Breach, Page, check, finds, lines, pages};
 
@@ -16,14 +16,15 @@ const LAYERS: [(&str, &[&str]); 7] = [
 
 const CORE: &str = "gateway/core/src/";
 
-/// The folder of a file, and what it may name; none for the crate's root and for tests.
+/// The folder of a file, and the folders that it may name. `None` for the crate's root and for
+/// tests.
 fn layer(path: &str) -> Option<(&'static str, &'static [&'static str])> {
     let inner = path.strip_prefix(CORE).filter(|inner| !inner.ends_with("tests.rs"))?;
     let folder = inner.split('/').next()?.trim_end_matches(".rs");
     LAYERS.into_iter().find(|(name, _)| *name == folder)
 }
 
-/// Folders that a line names.
+/// The folders that a line names.
 fn named(line: &str) -> impl Iterator<Item = &'static str> {
     let code = line.split("//").next().unwrap_or_default();
     LAYERS.into_iter().map(|(name, _)| name).filter(move |name| {

@@ -1,17 +1,17 @@
-//! Pages promise only what a test holds: each guarantee names a test that is there, or says
-//! `unproved`; each decision that is cited exists.
+//! Pages promise only what a test proves: each guarantee names an existing test or says `unproved`,
+//! and each cited decision exists.
 
 use super::{Breach, Page, check, finds, lines, page, pages, root};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// The word of a promise that no test holds yet.
+/// The mark of a promise without a test.
 const UNPROVED: &str = "unproved";
 
-/// Where the guarantees are.
+/// The page of the guarantees.
 const GUARANTEES: &str = "docs/guarantees.md";
 
-/// Where the parts are that an attacker could control.
+/// The page of the parts that an attacker could control.
 const PARTS: &str = "docs/threat-model.md";
 
 #[test]
@@ -31,7 +31,7 @@ fn every_guarantee_names_its_test() {
     finds(guaranteed, "a.md", &item("`tests/it/nowhere.rs::a`"), 1);
 }
 
-/// Each item of the list names tests beneath it.
+/// Each item of the list names tests below it.
 fn guaranteed(page: &Page) -> Vec<Breach> {
     named(page, |line| line.starts_with("- "))
 }
@@ -63,8 +63,8 @@ fn is_part(line: &str) -> bool {
     line.starts_with("### ")
 }
 
-/// From each line that begins a promise to the next one, tests are named as `FILE::FUNCTION`, all
-/// of which exist, or the promise says that no test holds it yet.
+/// From each line that begins a promise to the next one, the page names existing tests as
+/// `FILE::FUNCTION`, or has the mark.
 fn named(page: &Page, begins: impl Fn(&str) -> bool) -> Vec<Breach> {
     let mut faults = Vec::new();
     let mut promises: Vec<(usize, String)> = Vec::new();

@@ -1,5 +1,5 @@
-//! Output in pages is real: README's is from the golden transcript of a journey, and the steps of
-//! docs/demo.md are those that the demo checks. A cut line ends with `…`.
+//! Sample output in pages is real: that of README is from the golden transcript of a journey, and
+//! the steps of docs/demo.md are those that the demo checks. A cut line ends with `…`.
 
 use super::{Breach, Page, check, finds, lines, page, pages};
 use crate::transcript::{named, numbered};
@@ -75,10 +75,10 @@ fn steps_of_the_demo_are_those_that_it_checks() {
     finds(steps, "a.md", "  ✓ git is content\n", 1);
 }
 
-/// Fixed characters of a string of Python from which a step can be told.
+/// The number of fixed characters of a Python string that identify a step.
 const TELLING: usize = 8;
 
-/// Whether a string of Python, with `{…}` for anything, gives this text.
+/// True if a Python string, with `{…}` for any text, can produce this text.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts =
         pattern.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));

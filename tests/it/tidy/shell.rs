@@ -44,7 +44,7 @@ pub fn inline(page: &str, binary: &str) -> Vec<Shown> {
     shown
 }
 
-/// Without the name of a machine and `$ ` in front.
+/// The command without a prompt in front.
 fn unprompted(line: &str) -> &str {
     match line.split_once("$ ") {
         Some((before, rest)) if before.chars().all(char::is_alphanumeric) => rest.trim_start(),
@@ -97,7 +97,7 @@ fn simple(line: &str) -> Vec<Vec<String>> {
     all.into_iter().map(bare).filter(|words| !words.is_empty()).collect()
 }
 
-/// Without assignments and the words of a loop.
+/// The command without assignments and the words of a loop.
 fn bare(words: Vec<String>) -> Vec<String> {
     let assigns = |word: &str| {
         word.split_once('=').is_some_and(|(name, _)| {

@@ -1,20 +1,20 @@
-//! How files look: their first line, their length, where unsafe code may stand, and that no page
-//! knows the machine it was written on.
+//! The form of files: first line, length, homes of unsafe code, and no path of one machine.
 
 use super::{Breach, Page, check, finds, lines, pages};
 
-/// Where Rust lies.
+/// The folders with Rust code.
 const RUST: [&str; 4] = ["gateway", "plugins", "tests", "fuzz"];
 
-/// Beyond this a file holds more than one idea, or says on a line of its own why not.
+/// The largest number of lines of a file with one idea. A longer file gives the reason on its own
+/// line.
 const LINES: usize = 520;
 
-/// Where unsafe code may stand: the door to compiled artefacts, the guests' allocator, and the one
+/// The homes of unsafe code: the loader of compiled artefacts, the allocator of guests, and the one
 /// call that ignores signals.
 const UNSAFE_HOMES: [&str; 3] =
     ["gateway/sandbox/", "plugins/sdk/", "gateway/process/src/signal.rs"];
 
-/// This file names what it looks for.
+/// This file, which contains the patterns that it searches for.
 const THIS: &str = "tests/it/tidy/source.rs";
 
 #[test]
@@ -52,7 +52,7 @@ fn long_files_say_why() {
     finds(length, "gateway/a/tests.rs", &"x\n".repeat(LINES + 1), 0);
 }
 
-/// Tests at the end of a file do not count: moving them out would make nothing clearer.
+/// Ignores tests at the end of a file: a move would not make it clearer.
 fn length(page: &Page) -> Vec<Breach> {
     let is_test = page.path.ends_with("tests.rs")
         || page.path.ends_with("testing.rs")
@@ -151,7 +151,7 @@ fn no_page_knows_the_machine_it_was_written_on() {
     finds(machine, "a.sh", "tar -C \"$work/x\" homework/x ./work/x", 0);
 }
 
-/// A home or a work folder at the beginning of a path.
+/// Finds a home or a work folder at the beginning of a path.
 fn machine(page: &Page) -> Vec<Breach> {
     if page.path == THIS {
         return vec![];

@@ -1,5 +1,5 @@
-//! What comes from outside: every workspace says which dependencies it takes, and pip takes only
-//! files whose hash is listed. Reads files alone; it asks no registry.
+//! Software of others: every workspace has rules for its dependencies, and pip installs only files
+//! with a listed hash. Reads files only; it asks no registry.
 
 use super::{Breach, Page, check, finds, lines, page, pages};
 

@@ -4,7 +4,7 @@
 use super::{Breach, Page, check, finds, page, pages};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where both lists are.
+/// The file with both lists.
 const LISTS: &str = "gateway/core/src/protocol/telemetry_names.rs";
 
 /// Macros that write a line of the log.

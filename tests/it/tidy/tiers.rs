@@ -1,5 +1,5 @@
-//! Which tests need a control plane, a node or older clients: each says so, and cargo reports it as
-//! ignored where there is none. Never a test that passes because it did nothing.
+//! The tests that need a control plane, a node or older clients: each names its need, and cargo
+//! reports it as ignored without that. Never a test that passes because it did nothing.
 
 use super::{Breach, Page, check, finds, lines, pages};
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
-//! Ways out of a run: closed until their operation is done, opened by the provisioner alone, as the
-//! API server keeps them.
+//! Network access of a run: closed until its operation is done, and opened by the provisioner
+//! alone, as the API server stores it.
 
 use super::namespace::{Job, TestNamespace};
 use cofferdam_backend_kubernetes::api::{ApiError, Manager, Mode};
@@ -7,7 +7,7 @@ use cofferdam_core::protocol::role_guest::Observed;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The run's network policies and what each lets through.
+/// The network policies of the run with their destinations.
 fn policies(ns: &TestNamespace, job: &Job) -> BTreeMap<String, Value> {
     let at =
         format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies", job.namespace.name());
@@ -62,7 +62,7 @@ fn a_way_out_is_open_from_its_operation_on() {
     ];
     assert_eq!(shown(policies(&ns, &job)), open);
 
-    // The job itself opens nothing, with its own gate taken away too.
+    // The job itself opens no access, even without its gate.
     let object = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-egress"}, "spec": {"podSelector": {}}});
     let at = format!(
         "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/allow-egress",

@@ -1,6 +1,5 @@
-//! What goes wrong between a runner and an API server, for real: answers that are lost, requests
-//! that are, rights that are taken away, and somebody else's admission in between. Each ends in one
-//! outcome that is true.
+//! Errors between a runner and a real API server: lost responses, lost requests, removed rights,
+//! and admission of others. Each ends in one true outcome.
 
 mod held;
 mod meanwhile;
@@ -21,18 +20,18 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// What a relay does to the bytes of a connection that it cannot read.
+/// The action of a relay on the bytes of a connection that it cannot read.
 enum Fault {
-    /// Passes them on.
+    /// Passes the bytes on.
     None,
-    /// Loses the answer that comes once this is so, and cuts the connection.
+    /// Loses the next response after this becomes true, and cuts the connection.
     Answer(Box<dyn FnMut() -> bool + Send>),
-    /// Loses what is asked after the next answer, and cuts the connection.
+    /// Loses the request after the next response, and cuts the connection.
     Ask { answered: bool },
 }
 
-/// The provisioner's kubeconfig with another way to the API server, in a folder that lasts as long
-/// as it is kept; and where the server is.
+/// The provisioner's kubeconfig with another address of the API server, in a folder that lives as
+/// long as the value, and the real address.
 fn rerouted(plane: &Cluster, by: SocketAddr) -> (tempfile::TempDir, PathBuf, String) {
     let mut config: Value = serde_json::from_str(
         &std::fs::read_to_string(plane.kubeconfig("cofferdam-system", "provisioner")).unwrap(),
@@ -50,7 +49,7 @@ fn rerouted(plane: &Cluster, by: SocketAddr) -> (tempfile::TempDir, PathBuf, Str
     (folder, kubeconfig, server)
 }
 
-/// Stands between a runner and the API server.
+/// Relays connections between a runner and the API server.
 struct Relay {
     kubeconfig: PathBuf,
     fault: Arc<Mutex<Fault>>,
@@ -63,7 +62,7 @@ impl Relay {
         let (folder, kubeconfig, server) = rerouted(plane, listener.local_addr().unwrap());
         let fault = Arc::new(Mutex::new(Fault::None));
         let shared = Arc::clone(&fault);
-        // It ends with the test's process.
+        // The thread ends with the process of the test.
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 let Ok(far) = TcpStream::connect(&server) else { return };
@@ -92,7 +91,7 @@ impl Relay {
     }
 }
 
-/// Whether an answer is passed on.
+/// True if the response is passed on.
 fn passes(fault: &Mutex<Fault>) -> bool {
     match &mut *fault.lock().unwrap() {
         Fault::None => true,
@@ -104,7 +103,7 @@ fn passes(fault: &Mutex<Fault>) -> bool {
     }
 }
 
-/// Passes bytes on until one side ends, or a fault cuts both.
+/// Passes bytes on until one side ends, or an error cuts both.
 fn pump(
     mut from: TcpStream,
     mut to: TcpStream,
@@ -124,7 +123,7 @@ fn pump(
     let _ended = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
 
-/// How often a job's patch of the object succeeded, by the audit log.
+/// The number of successful patches of the object by a job, by the audit log.
 fn patched(ns: &TestNamespace, run: &str) -> usize {
     let account = format!("system:serviceaccount:{run}:job");
     let is_patch = |event: &Value| {
@@ -133,7 +132,8 @@ fn patched(ns: &TestNamespace, run: &str) -> usize {
             && event["stage"] == "ResponseComplete"
             && event["responseStatus"]["code"] == 200
     };
-    // Its answer was lost: it may be seen in the object before the server is done with it.
+    // The response was lost: the object may show the change before the server has finished the
+    // request.
     until("the patch in the audit log", || {
         let count = ns.plane.audit().iter().filter(|event| is_patch(event)).count();
         (count > 0).then_some(count)
@@ -220,7 +220,7 @@ fn a_right_that_is_taken_away_stops_the_job() {
     let binding = rbac("acting-revoked", &format!("rolebindings/{run}"));
     assert_eq!(ns.plane.request("DELETE", &binding, None).status, 200);
     let cluster = ns.runtime.block_on(job.namespace.job()).unwrap();
-    // The authorizer hears of it a moment later.
+    // The authorizer applies the change a moment later.
     until("the end of the right", || {
         ns.runtime.block_on(cluster.get(&ns.path("deployments", "web"))).err()
     });
@@ -239,7 +239,8 @@ fn a_right_that_is_taken_away_stops_the_job() {
 fn what_no_administrator_opted_in_is_not_touched() {
     let ns = TestNamespace::of("acting-beyond");
     ns.deployment("web");
-    // Looked at while it was opted in; then its administrator changed their mind.
+    // The preview was made while the namespace had opted in; then its administrator removed the
+    // label.
     let operations = json!([scale("acting-beyond", "web", 5)]);
     let (steps, _, facts) = ns.look(operations);
     assert_eq!(
@@ -253,7 +254,7 @@ fn what_no_administrator_opted_in_is_not_touched() {
     });
     let said = ns.make(2, &steps, &facts).unwrap_err().to_string();
     assert!(said.starts_with("the plan's rights in `acting-beyond` cannot be given"), "{said}");
-    // A Deployment is in the run's own reach; a NetworkPolicy there would be a hole in its guards.
+    // The run may create a Deployment; a NetworkPolicy would open its guards.
     let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "open"}, "spec": {"podSelector": {}}});
     let (steps, _, facts) =
         ns.look(json!([{"action": "apply", "place": "ephemeral", "object": policy}]));
@@ -262,7 +263,7 @@ fn what_no_administrator_opted_in_is_not_touched() {
         said.starts_with("a run's namespace cannot hold what the plan brings up there"),
         "{said}"
     );
-    // What was begun of both goes.
+    // The objects of both are removed.
     assert!(ns.sweep(4, &[]).unwrap().is_some());
     for fence in [2, 3] {
         ns.nothing_of(&RunName::new(&ns.call, Fence(fence)).to_string());

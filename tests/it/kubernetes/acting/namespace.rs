@@ -1,5 +1,4 @@
-//! A namespace that opted in, a runner's means there, and plans to carry out. Each test has one of
-//! its own.
+//! A target namespace, a runner's connection there, and plans to carry out. Each test has its own.
 
 use crate::cluster::{Cluster, Event, until};
 use crate::kubernetes::client::{installed, namespace_path, opt_in, rbac};
@@ -26,10 +25,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// How long the API server may work on one write.
+/// The time limit of the API server for one write.
 pub const WRITE: Duration = Duration::from_secs(10);
 
-/// One namespace, one call.
+/// One target namespace and one call.
 pub struct TestNamespace {
     pub plane: &'static Cluster,
     pub name: String,
@@ -38,7 +37,7 @@ pub struct TestNamespace {
     pub call: CallId,
 }
 
-/// A job under way.
+/// A job that is running.
 #[derive(Debug)]
 pub struct Job {
     pub steps: Vec<Step>,
@@ -46,7 +45,7 @@ pub struct Job {
     pub namespace: Namespace,
 }
 
-/// What came of an effect.
+/// The result of an effect.
 pub type Effect = Result<BTreeMap<String, Value>, EffectError>;
 
 impl TestNamespace {
@@ -56,12 +55,12 @@ impl TestNamespace {
         Self::on(plane, namespace, &plane.kubeconfig("cofferdam-system", "provisioner"))
     }
 
-    /// The same with another way to the API server.
+    /// The same with another kubeconfig.
     pub fn on(plane: &'static Cluster, namespace: &str, kubeconfig: &Path) -> Self {
         Self::by(JobIdentity::Token, plane, namespace, kubeconfig)
     }
 
-    /// The same with another way for jobs to act.
+    /// The same with another identity for jobs.
     pub fn by(
         jobs: JobIdentity,
         plane: &'static Cluster,
@@ -82,7 +81,7 @@ impl TestNamespace {
             kubernetes,
             call: call_id(namespace),
         };
-        // A binding counts some time after it was written.
+        // A binding takes effect some time after it is written.
         until("the provisioner's ceiling", || {
             ns.runtime
                 .block_on(ns.kubernetes.cluster().list(&ns.collection("deployments"), "", 1))
@@ -118,7 +117,7 @@ impl TestNamespace {
         Ok(Job { steps, preview, namespace })
     }
 
-    /// A job that policy obliges to stop over any change of its objects.
+    /// A job that policy obliges to stop after any change of its objects.
     pub fn begin_unchanged(&self, fence: u64, operations: Value) -> Job {
         let (steps, preview, facts) = self.look(operations);
         let wanted = Wanted { unchanged: true, ..self.wanted(fence, &steps, &facts) };
@@ -129,7 +128,7 @@ impl TestNamespace {
         Job { steps, preview, namespace }
     }
 
-    /// A run's namespace alone.
+    /// Creates only the run namespace.
     pub fn make(
         &self,
         fence: u64,
@@ -166,7 +165,7 @@ impl TestNamespace {
         self.perform_heard(job, index).0
     }
 
-    /// The same, with what it said meanwhile and when.
+    /// The same, with the notes of the operation and their times.
     pub fn perform_heard(&self, job: &mut Job, index: usize) -> (Effect, Vec<(Instant, Said)>) {
         let host = self.host();
         let (told, mut heard) = tokio::sync::mpsc::channel(1);
@@ -190,7 +189,7 @@ impl TestNamespace {
         self.runtime.block_on(job.namespace.undo(&job.preview.operations[index]))
     }
 
-    /// Where the call has rights, as its plans say.
+    /// The namespaces in which the call has rights, by its plan.
     pub fn targets(&self) -> BTreeSet<String> {
         BTreeSet::from([self.name.clone()])
     }
@@ -199,7 +198,7 @@ impl TestNamespace {
         self.runtime.block_on(self.kubernetes.remove(run, &self.targets())).map(drop)
     }
 
-    /// As a runner under this lease, who is told of those earlier ones.
+    /// Removes the remains of earlier leases, as a runner under this lease that knows them.
     pub fn sweep(&self, fence: u64, earlier: &[Fence]) -> Result<Option<String>, TeardownError> {
         let targets = self.targets();
         self.runtime.block_on(self.kubernetes.sweep(Traces {
@@ -219,7 +218,7 @@ impl TestNamespace {
         format!("{}/{name}", self.collection(resource))
     }
 
-    /// A path in a job's own namespace.
+    /// A path in the run namespace of a job.
     pub fn own(&self, job: &Job, rest: &str) -> String {
         format!("{}/{rest}", namespace_path(job.namespace.name()))
     }
@@ -229,7 +228,7 @@ impl TestNamespace {
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
 
-    /// Three replicas, which its controller has seen.
+    /// Creates a Deployment of three replicas, and waits until its controller has processed it.
     pub fn deployment(&self, name: &str) {
         let labels = json!({"app": name});
         let spec = json!({"containers": [{"name": "main", "image": "registry.example/app:1"}]});
@@ -238,7 +237,7 @@ impl TestNamespace {
         self.create("deployments", &object);
         until("the Deployment's controller", || {
             let status = &self.object("deployments", name)["status"];
-            // Its pods are made, and none will ever be ready: the last that there is to be written.
+            // The pods exist and are never ready: this is the last write of the controller.
             (status["observedGeneration"] == 1 && status["unavailableReplicas"] == 3).then_some(())
         });
     }
@@ -258,19 +257,19 @@ impl TestNamespace {
         answer.body
     }
 
-    /// Somebody else's change.
+    /// A change by another client.
     pub fn merge(&self, resource: &str, name: &str, patch: &Value) {
         let answer = self.plane.request("PATCH", &self.path(resource, name), Some(patch));
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
-    /// Somebody else's deletion, seen through.
+    /// A deletion by another client, to its end.
     pub fn delete(&self, resource: &str, name: &str) {
         self.plane.request("DELETE", &self.path(resource, name), None);
         until("the object's end", || (self.status(resource, name) == 404).then_some(()));
     }
 
-    /// Neither the run's namespace nor its rights are there.
+    /// Checks that neither the run namespace nor the derived rights exist.
     pub fn nothing_of(&self, run: &str) {
         for path in [
             namespace_path(run),
@@ -282,7 +281,7 @@ impl TestNamespace {
     }
 }
 
-/// A runner's means.
+/// The connection of a runner.
 pub async fn connect(kubeconfig: &Path, write: Duration) -> Kubernetes {
     connect_by(JobIdentity::Token, kubeconfig, write).await
 }
@@ -291,7 +290,7 @@ async fn connect_by(jobs: JobIdentity, kubeconfig: &Path, write: Duration) -> Ku
     Kubernetes::connect(Credential::read(kubeconfig).await.unwrap(), write, jobs).unwrap()
 }
 
-/// A plan's steps; what is left out is what most have.
+/// The steps of a plan, with the usual values for missing members.
 fn steps(operations: Value) -> Vec<Step> {
     let all = operations.as_array().unwrap().iter().map(|operation| {
         let mut step = operation.clone();
@@ -316,7 +315,7 @@ pub fn config_map(name: &str, data: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 }
 
-/// Whether an audit event is a real write for a run: by its job, or by the provisioner about it.
+/// True if an audit event is a real write for a run: by its job, or by the provisioner about it.
 fn is_write_of(event: &Value, run: &str) -> bool {
     let user = event["user"]["username"].as_str().unwrap_or_default();
     let object = &event["objectRef"];
@@ -328,13 +327,14 @@ fn is_write_of(event: &Value, run: &str) -> bool {
         && event["stage"] == "ResponseComplete"
 }
 
-/// Whether an audit event is a patch over a version that a controller's status had just taken the
-/// place of: it did nothing, and is asked again over the new one. A busy machine has more of these.
+/// True if an audit event is a patch over a version that a status of a controller had just
+/// replaced. It had no effect, and the runner sends it again over the new version. A busy machine
+/// has more of these.
 pub fn met_a_status(event: &Value) -> bool {
     event["verb"] == "patch" && event["responseStatus"]["code"] == 422
 }
 
-/// Whether an audit event is the namespace controller's own.
+/// True if the namespace controller made the request.
 pub fn is_controllers(event: &Value) -> bool {
     event["user"]["username"] == "system:serviceaccount:kube-system:namespace-controller"
 }

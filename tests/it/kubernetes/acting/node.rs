@@ -1,5 +1,5 @@
-//! Tasks on a real node: scheduler, kubelet, containerd, and a container that says what it is. Only
-//! where there is one (`scripts/test` says); never an image from a registry.
+//! Tasks on a real node: scheduler, kubelet, containerd, and a container that reports its own
+//! state. Runs only with a node (see `scripts/test`), and never uses an image from a registry.
 
 use super::namespace::{Effect, Job, TestNamespace};
 use crate::cluster::until;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// "In seconds", on a machine that is busy.
+/// The limit for "in seconds", on a busy machine.
 const SECONDS: Duration = Duration::from_secs(90);
 
 /// A namespace on the cluster that has a node.
@@ -74,8 +74,8 @@ fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
 fn what_a_task_says_is_passed_on_while_it_runs() {
     let _room = room();
     let ns = ns("node-says");
-    // Lines in pieces, many at once, long ones, and what is no line: each whole line once and in
-    // order.
+    // Lines in pieces, many at once, long lines, and a rest without a line end: each whole line
+    // once and in order.
     let script = "echo first; printf 'in '; sleep 2; echo pieces; i=0; while [ $i -lt 50 ]; do \
                   echo many $i; i=$((i+1)); done; sleep 2; i=0; while [ $i -lt 30 ]; do printf \
                   'long line '; i=$((i+1)); done; echo; sleep 2; printf 'no line'";
@@ -85,7 +85,7 @@ fn what_a_task_says_is_passed_on_while_it_runs() {
     let after = ended.unwrap();
     let lines: Vec<&str> = after["result"].as_str().unwrap().lines().collect();
     assert_eq!((lines.len(), lines[0], lines[53]), (54, "first", "no line"));
-    // Each note is the line it stands for: those that were left out are counted.
+    // Each note is a line of the log; the number of the missing ones is given.
     let mut at = 0;
     for (_, said) in &heard {
         at += usize::try_from(said.skipped).unwrap();
@@ -136,7 +136,7 @@ fn a_full_namespace_is_named() {
     let _room = room();
     let ns = ns("node-full");
     let mut job = ns.begin(1, json!([operation(&ns.plane.image(), "exit 0", 60)]), true);
-    // Others of the run take all the room there is; a gate keeps them from the node.
+    // Other pods of the run use all places; a scheduling gate keeps them from the node.
     let run = job.namespace.name().to_owned();
     let image = ns.plane.image();
     let full = (1..=20).any(|index| {
@@ -181,11 +181,11 @@ fn whether_the_network_plug_in_enforces_policies_is_found_out() {
         ns.nothing_of(&run);
         found.unwrap()
     };
-    // This node's plug-in, a bridge, knows nothing of policies.
+    // The network plug-in of this node, a bridge, ignores policies.
     assert_eq!(found(1), Enforcement::NotEnforced);
 
-    // One that does is played by the test: no Pod reaches another until the policy is there that
-    // lets it.
+    // The test plays a plug-in that enforces them: no Pod reaches another before a policy permits
+    // it.
     let run = RunName::new(&ns.call, Fence(2));
     let siblings =
         format!("/apis/networking.k8s.io/v1/namespaces/{run}/networkpolicies/allow-siblings");

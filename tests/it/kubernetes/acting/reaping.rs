@@ -1,5 +1,5 @@
-//! The reaper, with its own credential: what outlived its run goes, and nothing else does. On a
-//! control plane where no other test's runs are meanwhile.
+//! The reaper with its own credential: it removes the remains of expired runs and nothing else. On
+//! a control plane without runs of other tests.
 
 use super::namespace::{self, TestNamespace, scale};
 use crate::cluster::until;
@@ -15,7 +15,7 @@ use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-/// More than a page of a list, all of which come before what is to be found.
+/// More objects than a page of a list, all of which come before the wanted one.
 const CROWD: usize = 510;
 
 #[test]
@@ -32,7 +32,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     let round = |now: Timestamp| -> Reaped { ns.runtime.block_on(reap(&reaper, now)).unwrap() };
     let now = Timestamp::now();
 
-    // A run that is over for long, one that is not, and rights without a run.
+    // A run that expired long ago, one that has not, and rights without a run.
     let (steps, _, facts) = ns.look(json!([scale("reaped", "web", 5)]));
     assert_eq!(facts, facts_of(&steps).unwrap());
     let run = |fence: u64, began: Timestamp| {
@@ -58,7 +58,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     let lost_name = lost.name.to_string();
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": lost.metadata("reaped", &lost_name), "rules": []});
     assert_eq!(plane.request("POST", &rbac("reaped", "roles"), Some(&role)).status, 201);
-    // What bears the label and not the name: an administrator's mistake.
+    // An object with the label and without such a name: an administrator's mistake.
     let odd = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "production", "labels": {"cofferdam.dev/managed": "true"},
         "annotations": {"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"}}});
     assert_eq!(plane.request("POST", "/api/v1/namespaces", Some(&odd)).status, 201);
@@ -66,7 +66,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     let first = round(now);
     assert_eq!(first.namespaces, [over.name()]);
     assert_eq!(first.foreign, ["production"]);
-    // Its binding and Role, and the Role whose run is not there.
+    // Its binding and Role, and the Role without a run.
     assert!(first.rights.contains(&format!("roles/{lost_name} in reaped")), "{first:?}");
     assert!(first.rights.contains(&format!("rolebindings/{} in reaped", over.name())), "{first:?}");
     assert_eq!(first.rights.len(), 3, "{first:?}");
@@ -76,7 +76,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     });
     ns.nothing_of(over.name());
 
-    // The live one is as it was, until its own time is over.
+    // The run that has not expired is unchanged until its own time is over.
     assert_eq!(plane.request("GET", &namespace_path(live.name()), None).status, 200);
     assert_eq!(
         plane
@@ -86,7 +86,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     );
     assert_eq!(round(now), Reaped { foreign: vec!["production".to_owned()], ..Reaped::default() });
 
-    // One that cannot go is reported with what the cluster says, and forced by nobody.
+    // A namespace that cannot end is reported with the cause of the cluster, and never forced.
     let broken = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.broken.example"},
         "spec": {"group": "broken.example", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
             "service": {"name": "nobody", "namespace": "default"}, "insecureSkipTLSVerify": true}});
@@ -108,14 +108,14 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     assert!(!plane.audit().iter().any(|event| event["objectRef"]["subresource"] == "finalize"
         && !namespace::is_controllers(event)));
 
-    // Once the cluster is whole again it goes by itself.
+    // After the cluster is repaired, the namespace ends without help.
     plane.request("DELETE", "/apis/apiregistration.k8s.io/v1/apiservices/v1.broken.example", None);
     until("the stuck namespace's end", || {
         (plane.request("GET", &namespace_path(live.name()), None).status == 404).then_some(())
     });
     assert_eq!(plane.request("GET", &namespace_path("production"), None).status, 200);
 
-    // Whoever may write many Roles with its label hides none from it.
+    // A client that may write many Roles with the label cannot hide a Role from the reaper.
     let crowd = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "crowd"}});
     assert_eq!(plane.request("POST", "/api/v1/namespaces", Some(&crowd)).status, 201);
     let others = |number: usize| {

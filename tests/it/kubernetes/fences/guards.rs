@@ -1,5 +1,5 @@
-//! What the provisioner may write as a run's guards: as narrow as `deploy/` says and no wider,
-//! whoever holds its token.
+//! The guards of a run that the provisioner may write: as narrow as `deploy/` permits, for every
+//! holder of its token.
 
 use super::super::client::*;
 use super::{NO_RIGHT, pod_spec, wait};
@@ -14,14 +14,14 @@ const BLOCKS: &str = "are blocks no wider than /8";
 const OWN: &str = "is between a run's own pods alone";
 const NAMES: &str = "names none but its name servers";
 
-/// A copy with one value added.
+/// A copy of the object with one more value.
 fn with(object: &Value, pointer: &str, key: &str, value: Value) -> Value {
     let mut copy = object.clone();
     copy.pointer_mut(pointer).unwrap().as_object_mut().unwrap().insert(key.to_owned(), value);
     copy
 }
 
-/// A copy with one value taken away.
+/// A copy of the object without one value.
 fn without(object: &Value, pointer: &str, key: &str) -> Value {
     let mut copy = object.clone();
     copy.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(key).unwrap();
@@ -217,7 +217,7 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
     });
 }
 
-/// The guards that a run must have before a pod, and the policy that asks for each.
+/// The guards that a run must have before a pod, and the policy that requires each.
 const NEEDED: [(&str, &str); 3] = [
     ("ResourceQuota", "cofferdam-guard-quota"),
     ("LimitRange", "cofferdam-guard-limits"),
@@ -246,7 +246,7 @@ fn a_run_whose_guard_is_missing_admits_no_pod() {
                 provisioner.ask(apply(guard.path, guard.object)).await.unwrap();
             }
             let at = run.at("pods/cofferdam-task-0");
-            // Once the two others are seen, the missing one alone is named, to every client.
+            // After the two others are known, the missing one alone is named, to every client.
             for client in [&provisioner, &admin] {
                 let end = tokio::time::Instant::now() + crate::installation::TIME_LIMIT;
                 loop {

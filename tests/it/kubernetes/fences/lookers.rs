@@ -1,4 +1,4 @@
-//! The viewer, which changes nothing, and the reaper, which takes away what is marked.
+//! The viewer, which changes nothing, and the reaper, which removes objects with the label.
 
 use super::super::client::*;
 use super::{NO_RIGHT, SELF_CHECK, deployment, wait};
@@ -69,9 +69,9 @@ fn the_viewer_tries_and_changes_nothing() {
                 ),
             ])
             .await;
-        // A careless administrator gives it everything there: admission still leaves it dry runs,
-        // and neither tokens nor Secrets even so. A dry run of a token request answers with
-        // a good token.
+        // A careless administrator gives the viewer all rights there. Admission still permits only
+        // dry runs, and no tokens and no Secrets even so: a dry run of a token request returns a
+        // valid token.
         let wide = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "careless"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", "name": "viewer", "namespace": "cofferdam-system"}]});
@@ -203,7 +203,7 @@ fn with_the_option_provisioner_and_reaper_have_a_share_of_the_server_of_their_ow
     for (who, header, schema, own) in [
         (&provisioner, None, "cofferdam-provisioner", true),
         (&reaper, None, "cofferdam-reaper", true),
-        // By a share that all other ServiceAccounts have too.
+        // By a right that all other ServiceAccounts have too.
         (&viewer, None, "service-accounts", false),
         (&provisioner, Some(as_job.as_str()), "service-accounts", false),
     ] {

@@ -1,5 +1,5 @@
-//! The provisioner: it makes runs of one form, and gives a job just what an administrator gave it
-//! to hand out.
+//! The provisioner: it creates runs of one form, and gives a job only the rights that an
+//! administrator gave it to pass on.
 
 use super::super::client::*;
 use super::{BEYOND, NO_RIGHT, NOWHERE, RULES, SELF_CHECK, deployment, wait};
@@ -260,9 +260,9 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                 ("taking it on", apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()), "done"),
             ])
             .await;
-        // The authorizer sees a new binding some time after it was written.
+        // The authorizer knows a new binding some time after it is written.
         wait(&provisioner, || apply(rbac(&run.name, "roles/job"), role.clone())).await;
-        // An API server that goes by a name of its own.
+        // An API server with a user name of its own.
         let named = "https://fences.example.com";
         provisioner
             .try_all(vec![(
@@ -316,7 +316,7 @@ fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
     block(async {
         let admin = TestClient::of(&plane.admin()).await;
         let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
-        // It opted in, and no ceiling is bound there.
+        // The namespace opted in and has no ceiling.
         let open = "fences-without-ceiling";
         let labels = json!({"cofferdam.dev/target": "true"});
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": open, "labels": labels}});
@@ -325,7 +325,7 @@ fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
         let mut theirs = config_map("theirs");
         theirs["data"] = json!({"password": "hunter2"});
         admin.ask(apply(at.as_str(), theirs)).await.unwrap();
-        // The API server answers a patch after which an object cannot be decoded by quoting it,
+        // If the object cannot be decoded after a patch, the API server quotes it in the response
         // before it asks admission.
         let quoting = || {
             Ask::Patch(
@@ -465,7 +465,7 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
             ("Secrets", list(format!("{}/secrets", namespace_path(shop))), NO_RIGHT),
         ])
         .await;
-        // Whatever else somebody binds to it, a job writes where the label is and nowhere else.
+        // With any other binding a job still writes only in namespaces with the label.
         let wide = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "careless"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": run.name}]});

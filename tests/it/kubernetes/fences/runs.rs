@@ -1,5 +1,5 @@
-//! A run: its guards are frozen, its identities nobody else's, what runs in it pinned and without a
-//! credential.
+//! A run: its guards are frozen, no other client may use its identities, and its pods are pinned
+//! and have no credential.
 
 use super::super::client::*;
 use super::{FROZEN, NO_RIGHT, pod_spec, wait};
@@ -50,7 +50,7 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
                 ),
             ])
             .await;
-        // An administrator who is not the API server's own superuser.
+        // An administrator who is not the superuser of the API server.
         let deputy = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "fences-deputy"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", "name": "deputy", "namespace": "fences-deputy"}]});
@@ -147,7 +147,7 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
             .ask(delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fences-deputy"))
             .await
             .unwrap();
-        // The guards go with their namespace: the controllers that take them away are not held.
+        // The guards are removed with their namespace: the policies do not stop the controllers.
         until("the run's end", || (plane.request("GET", &at, None).status == 404).then_some(()));
     });
 }
@@ -247,7 +247,7 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
                 with("/containers/0/securityContext/readOnlyRootFilesystem", json!(false)),
                 "read-only root",
             ),
-            // The run's own limits are its limits then.
+            // Then the limits of the run apply.
             ("no limits", dry(with("/containers/0/resources", json!({}))), "done"),
             (
                 "a container that may gain privileges, unconfined",
@@ -375,8 +375,8 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         };
         let first = but(&spec["containers"][0], "/name", json!("first"));
         let first = but(&first, "/securityContext/allowPrivilegeEscalation", json!(true));
-        // Where Pod Security asks for nothing, which only the API server's superuser can bring
-        // about, these fences still do.
+        // Without Pod Security, which only the superuser of the API server can turn off, these
+        // policies still refuse.
         let relaxed = patch(
             namespace_path(&run.name),
             "/metadata/labels/pod-security.kubernetes.io~1enforce",

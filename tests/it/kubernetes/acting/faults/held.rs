@@ -1,4 +1,4 @@
-//! What somebody else's admission webhook makes of an effect: another one, a late one, or none.
+//! The effect of an admission webhook of another owner: a different effect, a late one, or none.
 
 use super::proxy::FaultProxy;
 use super::table::{End, end, happened};
@@ -15,14 +15,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// A look takes 20 seconds at most, and a webhook may take 30: nearer to the former, for a machine
-/// that is busy.
+/// The delay of the webhook. A read takes 20 seconds at most, and a webhook may take 30. Near the
+/// lower limit, for a busy machine.
 const LONGER_THAN_A_LOOK: Duration = Duration::from_secs(21);
 
-/// A webhook that holds up what changes something, until it is let go.
+/// A webhook that delays each change until the test releases it.
 struct Hold {
     _webhook: Webhook,
-    /// Who asked, each time that something is held up.
+    /// The identities of the delayed requests.
     reached: Mutex<Receiver<String>>,
     held: Arc<(Mutex<bool>, Condvar)>,
 }
@@ -59,7 +59,7 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     let plane = installed();
     let proxy = FaultProxy::before(plane);
     let mut ns = TestNamespace::on(plane, "acting-held", &proxy.kubeconfig);
-    // As long as a webhook may take at all.
+    // The longest time of a webhook.
     let write = Duration::from_secs(30);
     ns.kubernetes = ns.runtime.block_on(connect(&proxy.kubeconfig, write));
     ns.deployment("web");
@@ -68,8 +68,8 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     let hold = Hold::on(&ns);
     let began = OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: None };
 
-    // The runner is lost while its request is held up. The way to the API server does not notice,
-    // as with a machine that is gone.
+    // The runner is lost during the delay of its request. The proxy does not notice it, as with a
+    // machine that is gone.
     let performing = ns.runtime.spawn(async move {
         let (told, _heard) = tokio::sync::mpsc::channel(1);
         job.namespace
@@ -82,7 +82,7 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     );
     performing.abort();
 
-    // Its successor takes its rights away, and looks: nothing has happened yet.
+    // The next runner removes the rights and reads the state: nothing has happened yet.
     ns.kubernetes =
         ns.runtime.block_on(connect(&plane.kubeconfig("cofferdam-system", "provisioner"), write));
     assert_eq!(ns.sweep(2, &[]), Ok(Some(run.clone())));
@@ -111,7 +111,7 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     });
     assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 5);
     assert!(fate.is_complete(), "{fate:?}");
-    // It may be seen in the object before the server is done with it.
+    // The object may show the change before the server has finished the request.
     until("the effect in the audit log", || (happened(plane, &run, "web") > 0).then_some(()));
     assert_eq!(happened(plane, &run, "web"), 1);
 }
@@ -131,14 +131,14 @@ fn what_takes_longer_than_it_was_given_the_server_itself_gives_up() {
     let said = ns.perform(&mut job, 0);
     println!("held up for good: {said:?} after {:?}", asked.elapsed());
     assert!(End::Unknown("no attempt got a clear answer").holds(&said), "{said:?}");
-    // The server's own answers, and not this side's deadline.
+    // These are responses of the server, and not the client's time limit.
     assert!(
         !said.unwrap_err().to_string().contains("no answer within"),
         "the server did not end it"
     );
     hold.let_go();
-    // What was let go too late does not come, as long as the run's end takes: the API server ended
-    // it when it was told to.
+    // The change that was released too late does not arrive before the end of the run: the API
+    // server ended it at its time limit.
     end(&ns, &job);
     assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 3);
     assert_eq!(happened(ns.plane, job.namespace.name(), "web"), 0);
@@ -178,7 +178,7 @@ fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
     }
     let delete = json!({"action": "delete", "target": target("acting-webhook", "apps", "Deployment", "old"), "reversible": true});
     let mut job = ns.begin(1, json!([scale("acting-webhook", "web", 5), delete]), true);
-    // Looked at while nobody meddled.
+    // The state while no other client writes.
     let _webhook = Webhook::about(ns.plane, "acting-webhook", |_| {
         Some(json!([{"op": "replace", "path": "/spec/replicas", "value": 2}]))
     });
@@ -189,7 +189,7 @@ fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
     );
     assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 2);
 
-    // What was deleted comes back, and is not what it was.
+    // The deleted object is created again, and differs from the old one.
     assert_eq!(ns.perform(&mut job, 1).unwrap(), BTreeMap::new());
     until("the object's end", || (ns.status("deployments", "old") == 404).then_some(()));
     let said = ns.undo(&mut job, 1);

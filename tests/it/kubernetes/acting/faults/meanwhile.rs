@@ -1,5 +1,5 @@
-//! Somebody else who writes between the runner's last look and its effect: what counts is refused,
-//! what does not is looked at again.
+//! Another client that writes between the runner's last read and its effect. A change of approved
+//! state is refused; after another change the runner reads again.
 
 use super::proxy::{Act, FaultProxy};
 use super::table::{End, Script, end, follow, happened};
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What becomes of the Deployment `web` when this happens right before the runner's own request for
-/// it arrives. Says how often that succeeded.
+/// Runs an operation on the Deployment `web` while `happens` runs right before the runner's
+/// request. Compares the end and the number of successful requests.
 fn meanwhile(
     namespace: &str,
     operation: Value,
@@ -47,7 +47,7 @@ fn meanwhile(
     ns
 }
 
-/// Somebody's merge patch, of the object or of a subresource.
+/// A merge patch by another client, of the object or of a subresource.
 fn writes(
     sub: &'static str,
     change: Value,
@@ -91,7 +91,7 @@ fn a_status_that_is_written_meanwhile_takes_nothing_away() {
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_field_that_is_written_meanwhile_is_a_conflict_where_it_was_approved() {
     let spec = || writes("", json!({"spec": {"paused": true}}));
-    // A field that no plan names here, and that no value it pins would show.
+    // A field that no plan names here, and that the pinned values do not show.
     let label = || writes("", json!({"metadata": {"labels": {"drift": "yes"}}}));
     let own = || writes("", json!({"spec": {"replicas": 4}}));
     let ns = meanwhile("acting-spec-apply", applied("acting-spec-apply"), spec(), End::Done);
@@ -119,7 +119,7 @@ fn a_field_that_is_written_meanwhile_is_a_conflict_where_it_was_approved() {
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn an_object_that_is_replaced_meanwhile_is_a_conflict() {
-    /// The same in all but its UID.
+    /// The same object with another UID.
     fn replace(plane: &'static Cluster, at: &str) {
         let mut object = plane.request("GET", at, None).body;
         assert_eq!(plane.request("DELETE", at, None).status, 200);
@@ -143,7 +143,7 @@ fn a_status_that_is_written_all_the_time_fails_no_job() {
     let operations = json!([scale("acting-busy", "web", 5), {"action": "apply", "place": {"namespace": "acting-busy"}, "object":
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}, "data": {"a": "1"}}}]);
     let mut job = ns.begin(1, operations, true);
-    // A controller that has much to tell: some twenty times a second.
+    // A controller that writes some twenty times a second.
     let at = format!("{}/status", ns.path("deployments", "web"));
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let controller = ns.runtime.spawn({

@@ -1,6 +1,6 @@
-//! Stands between a runner and the API server with the server's own certificate, and reads what
-//! passes: one request for each connection. What it does not pass on never happened; what it does,
-//! the real server did. Never answers with success by itself.
+//! A proxy between a runner and the API server, with the server's own certificate. It reads one
+//! request for each connection. A request that it does not pass on has no effect; the real server
+//! carries out all others. It never makes a success by itself.
 
 use super::rerouted;
 use crate::cluster::Cluster;
@@ -17,37 +17,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What becomes of one request.
+/// The action on one request.
 pub enum Act {
     Pass,
-    /// It is answered with this status, and nobody receives it.
+    /// The proxy responds with this status, and no server gets the request.
     Instead(u16, Option<u32>),
-    /// The server does it; the answer is this status.
+    /// The server carries it out; the response has this status.
     After(u16),
-    /// The connection ends, and nobody receives it.
+    /// The connection ends, and no server gets the request.
     CutBefore,
-    /// The server does it; its answer is cut in the middle.
+    /// The server carries it out; the response is cut in the middle.
     CutAfter,
-    /// It is held up for this long.
+    /// The request is delayed by this time.
     Late(Duration),
-    /// The server does it; its answer is held up for this long.
+    /// The server carries it out; the response is delayed by this time.
     LateAnswer(Duration),
-    /// The server does it; the answer never comes, until the other side gives up.
+    /// The server carries it out; the response never arrives.
     Silence,
-    /// Something else happens first.
+    /// The closure runs first.
     First(Box<dyn FnOnce() + Send>),
-    /// It arrives with another token than it was sent with, made from that.
+    /// The request arrives with another token, which the closure makes of the real one.
     With(Box<dyn FnOnce(&str) -> String + Send>),
 }
 
-/// Says what becomes of a request, by its method and its path with its query.
+/// Returns the action on a request, by its method and its path with query.
 type Rule = Box<dyn FnMut(&str, &str) -> Act + Send>;
 
-/// How the door is.
+/// The state of the listener.
 #[derive(Debug, Default)]
 struct Door {
     shut: Mutex<Option<bool>>,
-    /// Connections still to be cut before a byte was read.
+    /// The number of connections to cut before a byte is read.
     cut: AtomicUsize,
 }
 
@@ -56,7 +56,8 @@ pub struct FaultProxy {
     rule: Arc<Mutex<Rule>>,
     door: Arc<Door>,
     _folder: tempfile::TempDir,
-    /// Keeps the port while nobody listens: bound, and not listening, it refuses.
+    /// Reserves the port while the proxy does not listen: a bound socket that does not listen
+    /// refuses connections.
     _port: tokio::net::TcpSocket,
 }
 
@@ -69,29 +70,29 @@ impl FaultProxy {
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_, _| Act::Pass)));
         let door = Arc::new(Door::default());
         let (rules, doors) = (Arc::clone(&rule), Arc::clone(&door));
-        // It ends with the test's process.
+        // The thread ends with the process of the test.
         std::thread::spawn(move || attend(address, &doors, &rules, &ends));
         let proxy = Self { kubeconfig, rule, door, _folder: folder, _port: port };
         proxy.open();
         proxy
     }
 
-    /// From now on.
+    /// Uses this rule for all later requests.
     pub fn arm(&self, rule: impl FnMut(&str, &str) -> Act + Send + 'static) {
         *self.rule.lock().unwrap() = Box::new(rule);
     }
 
-    /// The next connections are cut before anything is read.
+    /// Cuts the next connections before a byte is read.
     pub fn cut(&self, connections: usize) {
         self.door.cut.store(connections, Ordering::SeqCst);
     }
 
-    /// Whether all of them were.
+    /// True if all of these connections were cut.
     pub fn was_cut(&self) -> bool {
         self.door.cut.load(Ordering::SeqCst) == 0
     }
 
-    /// Connections are refused from here on: when it returns nobody listens.
+    /// Refuses connections. When it returns, no socket listens.
     pub fn shut(&self) {
         self.door.ask(true);
     }
@@ -100,7 +101,7 @@ impl FaultProxy {
         self.door.ask(false);
     }
 
-    /// What shuts and opens it from elsewhere.
+    /// A function that opens (`true`) and closes the listener, from any thread.
     pub fn handle(&self) -> impl Fn(bool) + Clone + Send + 'static {
         let door = Arc::clone(&self.door);
         move |shut| door.ask(shut)
@@ -124,7 +125,7 @@ fn bound(address: SocketAddr) -> tokio::net::TcpSocket {
     socket
 }
 
-/// Lets connections in while the door is open.
+/// Accepts connections while the listener is open.
 fn attend(address: SocketAddr, door: &Door, rule: &Arc<Mutex<Rule>>, ends: &Ends) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let mut listener: Option<TcpListener> = None;
@@ -147,7 +148,7 @@ fn attend(address: SocketAddr, door: &Door, rule: &Arc<Mutex<Rule>>, ends: &Ends
             }
             Some(Ok((near, _))) => {
                 let (rule, ends) = (Arc::clone(rule), ends.clone());
-                // A connection that breaks off is the other side's to notice.
+                // The other side notices a broken connection.
                 std::thread::spawn(move || drop(ends.serve(near, &rule)));
             }
             _ => std::thread::sleep(Duration::from_millis(5)),
@@ -163,7 +164,7 @@ fn key_file(plane: &Cluster, name: &str) -> PathBuf {
     plane.admin().with_file_name("pki").join(name)
 }
 
-/// TLS as the API server itself, for this machine.
+/// TLS with the certificate of the API server, for this machine.
 pub fn serving(plane: &Cluster) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from_pem_file(key_file(plane, "serving.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -189,7 +190,7 @@ fn asking(plane: &Cluster) -> Arc<ClientConfig> {
     Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Both ends' TLS, and where the server is.
+/// The TLS settings of both ends, and the address of the server.
 #[derive(Clone)]
 struct Ends {
     near: Arc<ServerConfig>,
@@ -198,7 +199,7 @@ struct Ends {
 }
 
 impl Ends {
-    /// One request, and what becomes of it.
+    /// Reads one request and carries out the action on it.
     fn serve(&self, near: TcpStream, rule: &Mutex<Rule>) -> std::io::Result<()> {
         let mut near =
             StreamOwned::new(ServerConnection::new(Arc::clone(&self.near)).unwrap(), near);
@@ -248,7 +249,7 @@ impl Ends {
         near.flush()
     }
 
-    /// What the server answers.
+    /// The response of the server.
     fn pass(&self, head: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
         let name = ServerName::from(std::net::IpAddr::from([127, 0, 0, 1]));
         let far = TcpStream::connect(&self.server)?;
@@ -264,7 +265,7 @@ impl Ends {
     }
 }
 
-/// A request's head, its empty line included, and its body.
+/// The head of a request with its empty line, and its body.
 pub fn request(near: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16_384];
@@ -295,7 +296,7 @@ pub fn request(near: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
 fn said(status: u16, retry_after: Option<u32>) -> Vec<u8> {
     let message = match status {
         401 => "Unauthorized".to_owned(),
-        // As an authorizer says it that has not seen a binding yet.
+        // The text of an authorizer that has not seen a binding yet.
         403 => r#"configmaps "x" is forbidden: User "system:serviceaccount:x:job" cannot patch resource "configmaps""#.to_owned(),
         _ => format!("status {status}, for a test"),
     };

@@ -1,5 +1,5 @@
-//! Faults of an API server and of the way to it, as rows of data: each ends in exactly one outcome,
-//! and the server's own audit log says how often it happened.
+//! Errors of an API server and of the connection to it, as rows of data. Each ends in exactly one
+//! outcome, and the audit log of the server gives the number of effects.
 
 use super::proxy::{Act, FaultProxy};
 use super::{TestNamespace, scale};
@@ -17,15 +17,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What an effect ends as, in the words that say why.
+/// The end of an effect, with the words of the cause.
 #[derive(Debug, Clone, Copy)]
 pub enum End {
     Done,
-    /// Nothing happened.
+    /// The effect did not happen.
     Refused(&'static str),
-    /// Somebody else was there.
+    /// The object was changed by another client.
     Conflict,
-    /// For a person.
+    /// The effect is unknown, and an operator has to resolve it.
     Unknown(&'static str),
 }
 
@@ -41,11 +41,11 @@ impl End {
     }
 }
 
-/// Name of the object, method of the requests that it happens to, what becomes of one after the
-/// other, what it ends as, and how often it happened.
+/// Name of the object, method of the requests, the actions on them in order, the end, and the
+/// number of effects.
 type Row = (&'static str, &'static str, Vec<Act>, End, usize);
 
-/// What becomes of requests for objects, one after the other; never of a dry run.
+/// The actions on requests for objects, in order; never of a dry run.
 pub type Script = BTreeMap<(String, String), VecDeque<Act>>;
 
 pub fn follow(proxy: &FaultProxy, script: Script) -> Arc<Mutex<Script>> {
@@ -64,8 +64,8 @@ pub fn follow(proxy: &FaultProxy, script: Script) -> Arc<Mutex<Script>> {
     script
 }
 
-/// How often a run's job changed an object, by the audit log. To be asked after the run was
-/// removed: by then nothing of it is on its way.
+/// The number of changes of an object by a run, by the audit log. Call it after the run was
+/// removed: then no request of it can arrive.
 pub fn happened(plane: &Cluster, run: &str, name: &str) -> usize {
     let account = format!("system:serviceaccount:{run}:job");
     let is_effect = |event: &&Event| {
@@ -85,7 +85,7 @@ fn write(namespace: &str, name: &str) -> Value {
     json!({"action": "patch", "target": target(namespace, "", "ConfigMap", name), "changes": changes, "reversible": true})
 }
 
-/// Ends a run, and holds that nothing of it is left.
+/// Ends a run, and checks that nothing of it remains.
 pub fn end(ns: &TestNamespace, job: &Job) {
     ns.remove(job.namespace.name()).unwrap();
     ns.nothing_of(job.namespace.name());
@@ -188,7 +188,7 @@ fn what_a_server_in_trouble_answers_ends_in_one_outcome() {
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_token_that_ended_is_asked_for_anew_once() {
     let plane = installed();
-    // Of the job's own identity, signed by the cluster: the server itself says no.
+    // Tokens of the job itself, signed by the cluster: the real server refuses them.
     let outdated = || Act::With(Box::new(|token| plane.outdated(token)));
     let rows: Vec<Row> = vec![
         ("ended", "PATCH", vec![outdated()], End::Done, 1),
@@ -217,12 +217,12 @@ fn a_list_is_followed_to_its_end_or_said_to_have_more() {
     until("the cluster's own certificate", || {
         (ns.status("configmaps", "kube-root-ca.crt") == 200).then_some(())
     });
-    // Pages that there may be, what becomes of those that follow a first one, and what is told.
+    // The number of pages, the actions on the pages after the first, and the text.
     let gone = || Act::Instead(410, None);
     let rows = [
         (3, vec![], Ok((6, false))),
         (2, vec![], Ok((4, true))),
-        // The state in which it began is not kept any more: from the beginning, on what is left.
+        // The server no longer has the state of the first page: the list begins again.
         (5, vec![gone()], Ok((6, false))),
         (4, vec![gone()], Ok((4, true))),
         (4, vec![gone(), gone()], Ok((0, true))),
@@ -267,7 +267,7 @@ fn what_happens_on_the_way_ends_in_one_outcome() {
         ("late", "PATCH", vec![Act::Late(2 * second)], End::Done, 1),
         ("answered-late", "PATCH", vec![Act::LateAnswer(2 * second)], End::Done, 1),
         ("shown-late", "GET", vec![Act::LateAnswer(2 * second)], End::Done, 1),
-        // Takes a request's deadline.
+        // This uses up the time limit of a request.
         ("answered-never", "PATCH", vec![Act::Silence], End::Done, 1),
     ];
     try_all("acting-way", rows);
@@ -284,11 +284,11 @@ fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked
     }
     let mut job =
         ns.begin(1, json!([write("acting-away", "cut"), write("acting-away", "away")]), true);
-    // Back before the runner gives up.
+    // The server is back before the runner gives up.
     proxy.cut(2);
     assert!(End::Done.holds(&ns.perform(&mut job, 0)));
     assert!(proxy.was_cut());
-    // Away for good: nothing was sent.
+    // The server stays away: no request was sent.
     proxy.shut();
     let said = ns.perform(&mut job, 1);
     println!("away: {said:?}");
@@ -323,7 +323,8 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
     }
     let mut job =
         ns.begin(1, json!([write("acting-gone", "back"), write("acting-gone", "lost")]), true);
-    // The answer is lost, and the server with it, for longer than one request waits.
+    // The response is lost, and then the server is away for longer than the time limit of one
+    // request.
     let door = proxy.handle();
     let mut fired = false;
     proxy.arm(move |method, _| {
@@ -341,8 +342,7 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
     let said = ns.perform(&mut job, 0);
     println!("back: {said:?}");
     assert!(End::Done.holds(&said), "{said:?}");
-    // For good: what is bounded is how long it is waited for, and the outcome says that nobody
-    // knows.
+    // The server stays away. The wait has a limit, and the outcome is unknown.
     let door = proxy.handle();
     proxy.arm(move |method, _| {
         if method != "PATCH" {
@@ -366,7 +366,7 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
     );
 }
 
-/// Another runner's take-over.
+/// Another runner takes over.
 fn sweep(kubeconfig: &Path, call: &CallId, fence: u64) -> Result<Option<String>, TeardownError> {
     let targets = BTreeSet::new();
     block(async {
@@ -386,8 +386,8 @@ fn of_two_runners_with_one_job_the_later_acts() {
     ns.deployment("web");
     let mut first = ns.begin(1, json!([scale("acting-two", "web", 5)]), true);
     let one = first.namespace.name().to_owned();
-    // The first one's request is on its way while the second takes over, and arrives once its
-    // rights are gone.
+    // The request of the first runner is on its way while the second takes over. It arrives after
+    // its rights are removed.
     let own = ns.runtime.block_on(first.namespace.job()).unwrap();
     let (call, kubeconfig, at) = (
         ns.call.clone(),
@@ -417,7 +417,7 @@ fn of_two_runners_with_one_job_the_later_acts() {
     assert_eq!(swept.recv().unwrap().unwrap(), Some(one.clone()));
     ns.nothing_of(&one);
     let mut second = ns.begin(2, json!([scale("acting-two", "web", 5)]), true);
-    // Nor does the first one come back.
+    // The first request does not arrive either.
     let said = ns.perform(&mut first, 0);
     println!("first of two, again: {said:?}");
     assert!(End::Refused("no right").holds(&said), "{said:?}");
@@ -440,8 +440,8 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
     let job = ns.begin(1, json!([scale("acting-sweep", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     assert_eq!(run, RunName::new(&ns.call, Fence(1)).to_string());
-    // In trouble when it lists; away once the binding's end was asked for; and the namespace's end
-    // is asked for without an answer.
+    // The server fails a list, is away after the deletion of the binding, and loses the response to
+    // the deletion of the namespace.
     let (door, own) = (proxy.handle(), namespace_path(&run));
     let (mut lists, mut bindings, mut namespaces) = (0, 0, 0);
     proxy.arm(move |method, uri| {
@@ -468,7 +468,7 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
     });
     assert_eq!(ns.sweep(2, &[]), Ok(Some(run.clone())));
     ns.nothing_of(&run);
-    // Away for good it is bounded, and says so.
+    // If the server stays away, the wait has a limit and the text says so.
     proxy.shut();
     let said = ns.sweep(3, &[]);
     println!("sweep: {said:?}");

@@ -1,6 +1,5 @@
-//! Somebody else's admission webhook, for real: an HTTPS server that the API server asks about
-//! every write of a Deployment in one namespace. What it answers is the test's; it never asks for
-//! anything itself.
+//! An admission webhook of another owner: a real HTTPS server that the API server calls for every
+//! write of a Deployment in one namespace. The test decides its replies. It never sends a request.
 
 use super::proxy::{request, serving};
 use crate::cluster::{Cluster, until};
@@ -11,18 +10,18 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What it makes of a request, `AdmissionRequest` of `admission.k8s.io/v1`: a JSON Patch, or
-/// nothing. May take its time.
+/// Returns a JSON Patch or nothing for a request, an `AdmissionRequest` of `admission.k8s.io/v1`.
+/// It may take its time.
 type Answer = dyn Fn(&Value) -> Option<Value> + Send + Sync;
 
-/// Gone with the value.
+/// A webhook that is removed with the value.
 pub struct Webhook {
     plane: &'static Cluster,
     at: String,
 }
 
 impl Webhook {
-    /// About Deployments in this namespace; when it returns, the API server asks it.
+    /// A webhook for Deployments in this namespace. When it returns, the API server calls it.
     pub fn about(
         plane: &'static Cluster,
         namespace: &str,
@@ -33,12 +32,12 @@ impl Webhook {
         let asked = Arc::new(AtomicUsize::new(0));
         let (answer, tls, count): (Arc<Answer>, _, _) =
             (Arc::new(answer), serving(plane), Arc::clone(&asked));
-        // It ends with the test's process.
+        // The thread ends with the process of the test.
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 let (answer, tls) = (Arc::clone(&answer), Arc::clone(&tls));
                 count.fetch_add(1, Ordering::SeqCst);
-                // A connection that breaks off is the API server's to notice.
+                // The API server notices a broken connection.
                 std::thread::spawn(move || {
                     drop(serve(
                         StreamOwned::new(ServerConnection::new(tls).unwrap(), near),
@@ -75,7 +74,7 @@ impl Drop for Webhook {
     }
 }
 
-/// One review after the other.
+/// Answers one review after the other.
 fn serve(
     mut near: StreamOwned<ServerConnection, TcpStream>,
     answer: &Answer,
@@ -98,7 +97,7 @@ fn serve(
     }
 }
 
-/// RFC 4648, section 4.
+/// Base64 of RFC 4648, section 4.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |group: &[u8]| {
