@@ -98,7 +98,11 @@ mod tests {
     use serde_json::json;
 
     fn going(finalizers: &Value, own: &Value, conditions: &Value) -> Value {
-        json!({"metadata": {"name": "x", "deletionTimestamp": "2026-11-29T17:00:00Z", "finalizers": finalizers},
+        json!({"metadata": {
+            "name": "x",
+            "deletionTimestamp": "2026-11-29T17:00:00Z",
+            "finalizers": finalizers,
+        },
             "spec": {"finalizers": own}, "status": {"conditions": conditions}})
     }
 
@@ -115,7 +119,11 @@ mod tests {
         );
         let remaining = json!([
             {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "ok"},
-            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "Some content has finalizers remaining: a/b in 1 resource instances"},
+            {
+                "type": "NamespaceFinalizersRemaining",
+                "status": "True",
+                "message": "Some content has finalizers remaining: a/b in 1 resource instances",
+            },
         ]);
         check(
             &going(&json!([]), &json!(["kubernetes"]), &remaining),

@@ -97,7 +97,7 @@ impl Looker {
                     tracing::warn!(
                         tool,
                         error = escape::line(&error.to_string()),
-                        "the cluster cannot be looked at"
+                        "the cluster cannot be read"
                     );
                     Err(RoleError::Unavailable(error.to_string()))
                 }
@@ -143,13 +143,10 @@ async fn results(cluster: &Cluster, steps: &[Step]) -> Result<Vec<Value>, LookEr
                     .await?
             }
             other => {
-                let reason = format!("`{}` is no look", other.action());
-                return Err(Refusal::new(
-                    "unsupported",
-                    reason,
-                    "ask for a preview of what changes something",
-                )
-                .into());
+                let reason = format!("`{}` is not a read", other.action());
+                return Err(
+                    Refusal::new("unsupported", reason, "ask for a preview of a change").into()
+                );
             }
         };
         let result = bounded(result)?;
@@ -284,7 +281,7 @@ fn token(page: &Value) -> Result<String, LookError> {
         Ok(token.to_owned())
     } else {
         Err(LookError::Unavailable(ApiError::Unclear(
-            "a list with an odd place to go on".to_owned(),
+            "a list with an invalid token for its next page".to_owned(),
         )))
     }
 }

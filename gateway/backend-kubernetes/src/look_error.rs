@@ -45,11 +45,7 @@ impl LookError {
             ),
             // The server's words name the identity and its rights, which are no agent's business.
             403 | 422 if by_rights(message) => {
-                tracing::warn!(
-                    what,
-                    error = said,
-                    "this identity's rights do not suffice for a look"
-                );
+                tracing::warn!(what, error = said, "this identity has no right to a read");
                 Refusal::new("forbidden", format!("Cofferdam has no rights to {what}"), OPT_IN)
             }
             403 => Refusal::new(
@@ -68,7 +64,7 @@ impl LookError {
                 "correct what it names, and ask again",
             ),
             _ => {
-                tracing::warn!(what, status, error = said, "the API server refused a look");
+                tracing::warn!(what, status, error = said, "the API server refused a read");
                 return Self::Unavailable(error);
             }
         };

@@ -59,8 +59,17 @@ mod tests {
                     "k:{\"name\":\"web\"}": {".": {}, "f:name": {}, "f:image": {},
                         "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}},
             }},
-            {"manager": "hpa", "subresource": "scale", "time": "2026-11-24T11:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
-            {"manager": "", "time": "2026-11-24T12:00:00Z", "fieldsV1": {"f:spec": {"f:paused": {}}}},
+            {
+                "manager": "hpa",
+                "subresource": "scale",
+                "time": "2026-11-24T11:00:00Z",
+                "fieldsV1": {"f:spec": {"f:replicas": {}}},
+            },
+            {
+                "manager": "",
+                "time": "2026-11-24T12:00:00Z",
+                "fieldsV1": {"f:spec": {"f:paused": {}}},
+            },
         ]}});
         let found = manager(&object, FieldPath::parse(path).unwrap().segments());
         assert_eq!(found, expect.map(|name| Origin::Manager(name.to_owned())), "{path}");

@@ -138,13 +138,13 @@ impl Probe<'_> {
             Ok(address.map(str::to_owned))
         });
         let address = address.await?;
-        let silent = "the server did not answer itself";
+        let silent = "the server did not reach itself";
         self.until(START, silent, async |probe: &Self| {
             probe.steady(&server, "served", STEADY).await
         })
         .await?;
         let client = self.start(&marks, 1, image, &client(&address)).await?;
-        self.until(START, "the client said nothing", async |probe: &Self| {
+        self.until(START, "the client printed nothing", async |probe: &Self| {
             Ok((!probe.lines(&client).await?.is_empty()).then_some(()))
         })
         .await?;
@@ -154,8 +154,7 @@ impl Probe<'_> {
         if let Err(error) = closed.await {
             let ProbeError::Unclear(_) = error else { return Err(error) };
             let open = self.steady(&client, "open", STEADY).await?.is_some();
-            let neither =
-                "the way was neither open nor closed time after time while all was denied";
+            let neither = "the connection was not steadily open or closed while all was denied";
             return if open {
                 Ok(Enforcement::NotEnforced)
             } else {
@@ -165,7 +164,7 @@ impl Probe<'_> {
         let siblings =
             run_objects::egress::policy(&marks, &BTreeSet::new(), &Egress::Siblings, None);
         namespace::own_apply(self.cluster, &siblings.path, &siblings.object).await?;
-        let never = "the one Pod did not reach the other time after time although a policy lets it";
+        let never = "one Pod did not steadily reach the other although a policy allows it";
         self.until(ENFORCED, never, async |probe: &Self| {
             probe.steady(&client, "open", STEADY).await
         })

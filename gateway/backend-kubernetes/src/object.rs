@@ -174,10 +174,15 @@ mod tests {
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {
                 "name": "web", "namespace": "shop", "uid": "u1", "resourceVersion": "7", "generation": 3,
-                "creationTimestamp": "2026-11-23T12:00:00Z", "managedFields": [{"manager": "kubectl"}],
+                "creationTimestamp": "2026-11-23T12:00:00Z", "managedFields": [
+                    {"manager": "kubectl"},
+                ],
                 "labels": {"app": "web"}, "annotations": {"deployment.kubernetes.io/revision": "2"},
             },
-            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "web", "image": "a"}]}}},
+            "spec": {
+                "replicas": 3,
+                "template": {"spec": {"containers": [{"name": "web", "image": "a"}]}},
+            },
             "status": {"readyReplicas": 3},
         })
     }
@@ -205,13 +210,22 @@ mod tests {
     #[test]
     fn what_is_created_again_is_what_somebody_wrote() {
         let expect = json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web"}},
-            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "web", "image": "a"}]}}},
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {
+                "name": "web",
+                "namespace": "shop",
+                "labels": {"app": "web"},
+            },
+            "spec": {
+                "replicas": 3,
+                "template": {"spec": {"containers": [{"name": "web", "image": "a"}]}},
+            },
         });
         assert_eq!(without_server_fields(&deployment()), expect);
         let job = json!({"kind": "Job", "spec": {
             "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}},
-            "template": {"metadata": {"labels": {"controller-uid": "u", "job-name": "j", "app": "x"}}},
+            "template": {
+                "metadata": {"labels": {"controller-uid": "u", "job-name": "j", "app": "x"}},
+            },
         }});
         assert_eq!(
             without_server_fields(&job),

@@ -102,7 +102,11 @@ mod tests {
         json!({
             "metadata": {
                 "name": format!("cofferdam-run-{call}-{number}"),
-                "labels": {"cofferdam.dev/managed": "true", "cofferdam.dev/call": call, "cofferdam.dev/fence": number.to_string()},
+                "labels": {
+                    "cofferdam.dev/managed": "true",
+                    "cofferdam.dev/call": call,
+                    "cofferdam.dev/fence": number.to_string(),
+                },
                 "deletionTimestamp": format!("2026-11-29T17:{minute:02}:00Z"), "finalizers": finalizers,
             },
             "spec": {"finalizers": ["kubernetes"]}, "status": {"conditions": conditions},
@@ -122,7 +126,13 @@ mod tests {
     #[test]
     fn what_others_hold_stops_no_job_and_what_nothing_holds_does() {
         let (none, foreign) = (json!([]), json!(["controller.example.com/namespace-auth"]));
-        let remaining = json!([{"type": "NamespaceContentRemaining", "status": "True", "message": "pods. has 1 resource instances"}]);
+        let remaining = json!([
+            {
+                "type": "NamespaceContentRemaining",
+                "status": "True",
+                "message": "pods. has 1 resource instances",
+            },
+        ]);
         check(&[namespace(1, 9, &none, &none)], None);
         check(&[namespace(1, 0, &foreign, &none)], None);
         check(&[namespace(1, 0, &none, &remaining)], None);

@@ -52,11 +52,14 @@ impl fmt::Display for Reaped {
             self.namespaces.iter().map(|name| format!("told to go: namespace {name}")).collect();
         lines.extend(self.rights.iter().map(|what| format!("removed: {what}")));
         lines.extend(self.stuck.iter().map(|(what, why)| format!("stuck: {what}: {why}")));
-        lines.extend(self.foreign.iter().map(|what| format!("not ours, left alone: {what}")));
+        lines.extend(
+            self.foreign
+                .iter()
+                .map(|what| format!("not an object of Cofferdam, not touched: {what}")),
+        );
         lines.extend(self.overflow.iter().map(|kind| {
             format!(
-                "more {kind} bear the label than one round looks at, and some were not seen: a \
-                 person has to look at who makes them"
+                "one round cannot read all {kind} with the label of Cofferdam; find out who creates them"
             )
         }));
         write!(f, "{}", lines.join("; "))
@@ -124,7 +127,11 @@ pub(super) fn lean(object: Value) -> Value {
         "annotations".to_owned(),
         take("/metadata/annotations", &[EXPIRES, TARGETS]).into(),
     );
-    json!({"metadata": metadata, "spec": take("/spec", &["finalizers"]), "status": take("/status", &["conditions"])})
+    json!({
+        "metadata": metadata,
+        "spec": take("/spec", &["finalizers"]),
+        "status": take("/status", &["conditions"]),
+    })
 }
 
 /// Deletes a Role or a RoleBinding, of the UID that was listed.

@@ -118,7 +118,12 @@ fn taken_on(marks: &Marks, name: &str, role: &str) -> Guard {
 
 /// The quota without a run's marks.
 pub(super) fn quota() -> Value {
-    json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": QUOTA}, "spec": {"hard": hard()}})
+    json!({
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": QUOTA},
+        "spec": {"hard": hard()},
+    })
 }
 
 /// Where the quota is.

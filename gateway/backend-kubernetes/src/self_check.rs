@@ -49,7 +49,7 @@ impl Identity {
 pub enum CheckError {
     /// It is another's: an administrator's, say, which no fence here holds.
     #[error(
-        "the credential is `{given}`, not `{expected}`: the fences stand around the latter alone; \
+        "the credential is `{given}`, not `{expected}`: the admission policies apply to the latter alone; \
          give this role a token of that ServiceAccount"
     )]
     Stranger {
@@ -60,7 +60,7 @@ pub enum CheckError {
     },
     /// RBAC gives it what nothing else would take away.
     #[error(
-        "the credential may {right}, which it must never; find what binds that with `kubectl get \
+        "the credential may {right}, which is forbidden; find the binding with `kubectl get \
          clusterrolebindings,rolebindings -A -o wide`, and remove it"
     )]
     Excess {
@@ -68,7 +68,9 @@ pub enum CheckError {
         right: String,
     },
     /// A fence is not there, or lets through what it must refuse.
-    #[error("the fence `{fence}` does not stand: {probe} was allowed; apply `deploy/{file}`")]
+    #[error(
+        "the admission policy `{fence}` is missing or not in effect: {probe} was allowed; apply `deploy/{file}`"
+    )]
     Open {
         /// The policy's name.
         fence: &'static str,
@@ -79,7 +81,7 @@ pub enum CheckError {
     },
     /// A fence is there, and the API server does not go by it.
     #[error(
-        "the fence `{fence}` is applied and not in effect: {probe} was still allowed after {} s; compare `kubectl get validatingadmissionpolicy,validatingadmissionpolicybinding {fence} -o yaml` with `deploy/{file}`",
+        "the admission policy `{fence}` is applied and not in effect: {probe} was still allowed after {} s; compare `kubectl get validatingadmissionpolicy,validatingadmissionpolicybinding {fence} -o yaml` with `deploy/{file}`",
         retry::LONGEST.as_secs()
     )]
     Idle {
@@ -92,7 +94,7 @@ pub enum CheckError {
     },
     /// Something else refused, so that the fence cannot be seen.
     #[error(
-        "the fence `{fence}` cannot be seen: {probe} was refused by something else; apply all of \
+        "the admission policy `{fence}` cannot be checked: another rule refused {probe}; apply all of \
          `deploy/`. The API server said: {said}"
     )]
     Hidden {
@@ -293,7 +295,10 @@ async fn token(cluster: &Cluster) -> Result<String, CheckError> {
     let request = json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {"expirationSeconds": 600, "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": IDENTITY}},
+        "spec": {
+            "expirationSeconds": 600,
+            "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": IDENTITY},
+        },
     });
     let path = format!("/api/v1/namespaces/{RUN}/serviceaccounts/job/token");
     let answer =

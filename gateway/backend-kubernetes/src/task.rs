@@ -115,7 +115,13 @@ fn metadata(task: &Task<'_>, place: &Place<'_>) -> Value {
 
 /// The object with the input. Created before the Pod, and immutable like it.
 pub fn input(task: &Task<'_>, place: &Place<'_>) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(task, place), "immutable": true, "data": {"input": task.input}})
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(task, place),
+        "immutable": true,
+        "data": {"input": task.input},
+    })
 }
 
 /// The Pod. It passes Pod Security `restricted` and the workload fence of `deploy/`.
@@ -125,7 +131,12 @@ pub fn pod(task: &Task<'_>, place: &Place<'_>) -> Value {
         .iter()
         .map(|state| {
             let key = format!("node.kubernetes.io/{state}");
-            json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": NODE_SECONDS})
+            json!({
+                "key": key,
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": NODE_SECONDS,
+            })
         })
         .collect();
     let mut pod = json!({

@@ -104,15 +104,11 @@ pub enum TeardownError {
     },
     /// More namespaces than one call can have in good order.
     #[error(
-        "there are more namespaces with the labels `{0}` than a call can have; a person has to \
-         look at who made them"
+        "there are more namespaces with the labels `{0}` than a call can have; find out who created them"
     )]
     Crowded(String),
     /// It is not this software's.
-    #[error(
-        "`{0}` is not a run's: its name and its labels do not say the same; nothing of it was \
-         touched"
-    )]
+    #[error("`{0}` is not a run of Cofferdam: its name and its labels differ; it was not touched")]
     Foreign(String),
 }
 

@@ -103,7 +103,10 @@ mod tests {
 
     #[test]
     fn a_configuration_is_known_by_each_of_its_webhooks() {
-        let item = json!({"metadata": {"name": "policies"}, "webhooks": [{"name": "a.example.com"}, {"name": "b.example.com"}]});
+        let item = json!({
+            "metadata": {"name": "policies"},
+            "webhooks": [{"name": "a.example.com"}, {"name": "b.example.com"}],
+        });
         for (webhook, expect) in [
             ("a.example.com", json!("policies")),
             ("b.example.com", json!("policies")),

@@ -82,7 +82,11 @@ mod tests {
     fn object() -> Value {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "web", "namespace": "shop", "annotations": {"example.com/owner": "me"}},
+            "metadata": {
+                "name": "web",
+                "namespace": "shop",
+                "annotations": {"example.com/owner": "me"},
+            },
             "spec": {"replicas": 3, "paused": null, "template": {"spec": {"containers": [
                 {"name": "web", "image": "a", "args": ["x", "y"]}, {"name": "log", "image": "b"},
             ]}}},

@@ -27,8 +27,8 @@ impl ResultSize {
         self.add(
             result.to_string().len(),
             limit::RESULT,
-            "what these looks show together",
-            "look at fewer objects, fields or lines at once",
+            "the results together",
+            "read fewer objects, fields or lines at once",
         )
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let refusal = sum.result(&Value::from(1)).unwrap_err();
         assert_eq!(
             (refusal.code, refusal.reason.as_str()),
-            ("unsupported", "what these looks show together exceeds 262144 bytes")
+            ("unsupported", "the results together exceeds 262144 bytes")
         );
     }
 }

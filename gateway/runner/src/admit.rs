@@ -153,9 +153,11 @@ pub async fn admit<S: Start>(
             .into());
         }
         _ => {
-            return Err(
-                inadmissible("plan-refused", "the tool's sandbox answered something else").into()
-            );
+            return Err(inadmissible(
+                "plan-refused",
+                "the tool's sandbox sent an unexpected response",
+            )
+            .into());
         }
     };
     let derived = opened.derive(draft)?;
@@ -178,9 +180,7 @@ pub async fn admit<S: Start>(
     };
     match guests.ask(GuestKind::Policy, &module, &decide).await.map_err(failed)? {
         Computed::Decided { output } => Ok(question.admit(&output)?),
-        _ => {
-            Err(inadmissible("policy-denies", "the policy's sandbox answered something else")
-                .into())
-        }
+        _ => Err(inadmissible("policy-denies", "the policy's sandbox sent an unexpected response")
+            .into()),
     }
 }

@@ -6,6 +6,7 @@ use crate::cluster;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_backend_directory::index::Index;
 use cofferdam_backend_kubernetes::api::Cluster;
+use cofferdam_backend_kubernetes::credential::Credential;
 use cofferdam_backend_kubernetes::environment::environment;
 use cofferdam_backend_kubernetes::labels::RunName;
 use cofferdam_backend_kubernetes::network_probe::{Enforcement, probe};
@@ -24,30 +25,30 @@ use std::process::ExitCode;
 
 /// The output of `--help`.
 pub const HELP: &str = "\
-cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam serve` starts it; \
-                        by hand it answers:
+cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam serve` starts it.
+Commands for an operator:
 
   cofferdam-runner identify --kubeconfig FILE [--json]
-      Which cluster this is. `cofferdam init --kubernetes` asks it.
-  cofferdam-runner check --kubeconfig FILE --identity provisioner|viewer|reaper [--job-identity \
-                        token|impersonation] [--json]
-      Whether the fences of deploy/ stand around this credential, and whether what `job_identity` \
-                        says is installed. Exit code 1 when not.
+      Prints version, server and id of a cluster. `cofferdam init --kubernetes` runs it.
+  cofferdam-runner check --kubeconfig FILE --identity provisioner|viewer|reaper
+                         [--job-identity token|impersonation] [--json]
+      Checks the admission policies of deploy/ around this credential, and that the objects for
+      `job_identity` are installed. Exit code 1 if one is missing.
   cofferdam-runner survey --tree DIR [--json]
-      What of a tree of manifests is not read or not relied on, with file, line and reason. \
-                        `cofferdam doctor` asks it.
+      Prints the places in a tree of manifests that are not read or not relied on, with file,
+      line and reason. `cofferdam doctor` runs it.
   cofferdam-runner reap --once --kubeconfig FILE [--json]
-      Removes run namespaces and derived rights that are past their `expires-at`; works without \
-                        the gateway. Exit code 1 when one is stuck.
+      Removes run namespaces and derived rights after their `expires-at`; works without the
+      gateway. Exit code 1 if one cannot be removed.
   cofferdam-runner probe-network --kubeconfig FILE --image NAME@sha256:DIGEST [--json]
-      Whether the cluster's network plug-in enforces network policies: with the provisioner's \
-                        kubeconfig and an image that has busybox, two Pods in a
-      namespace of their own show it. Takes a minute, five at most where the image comes slowly; \
-                        what an interrupted one leaves the reaper takes after 15
-      minutes. Exit code 3 when not; 1 when nothing could be shown.
+      Tests whether the network plug-in enforces network policies. Needs the kubeconfig of the
+      provisioner and an image with busybox; starts two Pods in a namespace of their own. Takes
+      1 minute, or up to 5 if the image is slow to pull. The reaper removes the objects of an
+      interrupted test after 15 minutes. Exit code 3 if policies are not enforced; 1 if the test
+      shows nothing.
 ";
 
-/// A command line, read.
+/// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Help,
@@ -58,10 +59,10 @@ enum Command {
     Survey,
 }
 
-/// Exit code of a probe that found policies not enforced: not that of an error.
+/// Exit code of a network test that found policies not enforced; an error has another code.
 const NOT_ENFORCED: u8 = 3;
 
-/// Its options.
+/// The options of a command line.
 #[derive(Debug, Default)]
 struct Options {
     kubeconfig: Option<PathBuf>,
@@ -97,7 +98,7 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
             "--tree" => options.tree = Some(PathBuf::from(value()?)),
             "--once" => options.once = true,
             "--help" | "-h" => return Ok((Command::Help, options)),
-            other => bail!("`{other}` is no option; see `cofferdam-runner --help`"),
+            other => bail!("unknown option `{other}`; see `cofferdam-runner --help`"),
         }
     }
     let command = match name {
@@ -106,17 +107,16 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
             Some("provisioner") => {
                 let word = options.job_identity.as_deref().unwrap_or(JobIdentity::Token.word());
                 let jobs = JobIdentity::parse(word).with_context(|| {
-                    format!(
-                        "`{word}` is no way for jobs to act: `--job-identity token` or \
-                         `impersonation`"
-                    )
+                    format!("`--job-identity` is `token` or `impersonation`, not `{word}`")
                 })?;
                 Command::Check(Identity::Provisioner(jobs))
             }
             Some("viewer") => Command::Check(Identity::Viewer),
             Some("reaper") => Command::Check(Identity::Reaper),
             _ => {
-                bail!("name whose credential it is: `--identity provisioner`, `viewer` or `reaper`")
+                bail!(
+                    "name the owner of the credential: `--identity provisioner`, `viewer` or `reaper`"
+                )
             }
         },
         "survey" if options.tree.is_some() => Command::Survey,
@@ -131,12 +131,12 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
                 "name an image that has busybox, by its digest: `--image NAME@sha256:DIGEST`",
             )?)
         }
-        other => bail!("`{other}` is no command; see `cofferdam-runner --help`"),
+        other => bail!("unknown command `{other}`; see `cofferdam-runner --help`"),
     };
     Ok((command, options))
 }
 
-/// Answers an operator.
+/// Runs a command of an operator.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     let (command, options) = parse(arguments)?;
     if command == Command::Help {
@@ -151,52 +151,66 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            Command::Help | Command::Survey => {}
-            Command::Identify => {
-                let found = environment(&credential).await?;
-                if options.json {
-                    println!("{}", serde_json::to_string(&found)?);
-                } else {
-                    println!("{} at {}: environment id {}", found.version, found.server, found.id);
-                }
-            }
-            Command::Check(identity) => {
-                let checked = check_aloud(&credential, identity, |words| eprintln!("{words}")).await;
-                let (ok, said) = match &checked {
-                    Ok(()) => (true, format!("every fence around `{}` stands", identity.account())),
-                    Err(error) => (false, error.to_string()),
-                };
-                if options.json {
-                    println!(
-                        "{}",
-                        json!({"ok": ok, "identity": identity.account(), "findings": [{"check": "fences", "ok": ok, "says": said}]})
-                    );
-                } else {
-                    println!("{said}");
-                }
-                return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-            }
-            Command::Probe(image) => {
-                let run = RunName::new(&CallId::from_random(bootstrap::random()), Fence(1));
-                let found = probe(&Cluster::connect(&credential)?, run, &image, Timestamp::now()).await?;
-                let enforced = found == Enforcement::Enforced;
-                if options.json {
-                    println!("{}", json!({"network_policies_enforced": enforced}));
-                } else if enforced {
-                    println!("network policies are enforced: a way was closed by `deny-all`, and open with `allow-siblings`");
-                } else {
-                    println!("network policies are not enforced: a way was open although `deny-all` closes it");
-                }
-                return Ok(if enforced { ExitCode::SUCCESS } else { ExitCode::from(NOT_ENFORCED) });
-            }
-            Command::Reap => {
-                let reaped = reap(&Cluster::connect(&credential)?, Timestamp::now()).await?;
-                show(&reaped, options.json)?;
-                return Ok(if reaped.stuck.is_empty() && reaped.overflow.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-            }
+            Command::Help | Command::Survey => Ok(ExitCode::SUCCESS),
+            Command::Identify => identify(&credential, options.json).await,
+            Command::Check(identity) => check(&credential, identity, options.json).await,
+            Command::Probe(image) => probe_network(&credential, &image, options.json).await,
+            Command::Reap => reap_once(&credential, options.json).await,
         }
-        Ok(ExitCode::SUCCESS)
     })
+}
+
+async fn identify(credential: &Credential, json: bool) -> Result<ExitCode> {
+    let found = environment(credential).await?;
+    if json {
+        println!("{}", serde_json::to_string(&found)?);
+    } else {
+        println!("{} at {}: environment id {}", found.version, found.server, found.id);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(credential: &Credential, identity: Identity, json: bool) -> Result<ExitCode> {
+    let account = identity.account();
+    let checked = check_aloud(credential, identity, |words| eprintln!("{words}")).await;
+    let (ok, said) = match &checked {
+        Ok(()) => (true, format!("every admission policy around `{account}` is in effect")),
+        Err(error) => (false, error.to_string()),
+    };
+    if json {
+        let findings = json!([{"check": "fences", "ok": ok, "says": said}]);
+        println!("{}", json!({"ok": ok, "identity": account, "findings": findings}));
+    } else {
+        println!("{said}");
+    }
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn probe_network(credential: &Credential, image: &str, json: bool) -> Result<ExitCode> {
+    let run = RunName::new(&CallId::from_random(bootstrap::random()), Fence(1));
+    let found = probe(&Cluster::connect(credential)?, run, image, Timestamp::now()).await?;
+    let enforced = found == Enforcement::Enforced;
+    if json {
+        println!("{}", json!({"network_policies_enforced": enforced}));
+    } else if enforced {
+        println!(
+            "network policies are enforced: a connection was closed by `deny-all`, and open with \
+             `allow-siblings`"
+        );
+    } else {
+        println!(
+            "network policies are not enforced: a connection was open although `deny-all` closes \
+             it"
+        );
+    }
+    Ok(if enforced { ExitCode::SUCCESS } else { ExitCode::from(NOT_ENFORCED) })
+}
+
+async fn reap_once(credential: &Credential, json: bool) -> Result<ExitCode> {
+    let reaped = reap(&Cluster::connect(credential)?, Timestamp::now()).await?;
+    show(&reaped, json)?;
+    let is_clean = reaped.stuck.is_empty() && reaped.overflow.is_empty();
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Prints the parts of a tree that cannot be relied on.
@@ -229,7 +243,7 @@ mod pages;
 mod tests {
     use super::*;
 
-    fn check(line: &str, expect: Result<Command, &str>) {
+    fn check_line(line: &str, expect: Result<Command, &str>) {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         match (parse(&words), expect) {
             (Ok((got, _)), Ok(expect)) => assert_eq!(got, expect, "{line}"),
@@ -240,34 +254,34 @@ mod tests {
 
     #[test]
     fn commands_are_read_and_faults_name_the_remedy() {
-        check("", Ok(Command::Help));
-        check("identify --kubeconfig f --json", Ok(Command::Identify));
-        check("check --kubeconfig f --identity viewer", Ok(Command::Check(Identity::Viewer)));
-        check("check --kubeconfig f", Err("--identity"));
-        check(
+        check_line("", Ok(Command::Help));
+        check_line("identify --kubeconfig f --json", Ok(Command::Identify));
+        check_line("check --kubeconfig f --identity viewer", Ok(Command::Check(Identity::Viewer)));
+        check_line("check --kubeconfig f", Err("--identity"));
+        check_line(
             "check --kubeconfig f --identity provisioner",
             Ok(Command::Check(Identity::Provisioner(JobIdentity::Token))),
         );
-        check(
+        check_line(
             "check --kubeconfig f --identity provisioner --job-identity impersonation",
             Ok(Command::Check(Identity::Provisioner(JobIdentity::Impersonation))),
         );
-        check(
+        check_line(
             "check --kubeconfig f --identity provisioner --job-identity both",
-            Err("no way for jobs to act"),
+            Err("`token` or `impersonation`, not `both`"),
         );
-        check("reap --kubeconfig f --once", Ok(Command::Reap));
-        check("reap --kubeconfig f", Err("--once"));
-        check("reap --kubeconfig", Err("needs a value"));
-        check(
+        check_line("reap --kubeconfig f --once", Ok(Command::Reap));
+        check_line("reap --kubeconfig f", Err("--once"));
+        check_line("reap --kubeconfig", Err("needs a value"));
+        check_line(
             "probe-network --kubeconfig f --image a@sha256:0",
             Ok(Command::Probe("a@sha256:0".to_owned())),
         );
-        check("probe-network --kubeconfig f", Err("--image"));
-        check("probe-network --kubeconfig f --image busybox:1.37", Err("by its digest"));
-        check("survey --tree t --json", Ok(Command::Survey));
-        check("survey", Err("--tree DIR"));
-        check("reap --force", Err("no option"));
-        check("erase", Err("no command"));
+        check_line("probe-network --kubeconfig f", Err("--image"));
+        check_line("probe-network --kubeconfig f --image busybox:1.37", Err("by its digest"));
+        check_line("survey --tree t --json", Ok(Command::Survey));
+        check_line("survey", Err("--tree DIR"));
+        check_line("reap --force", Err("unknown option"));
+        check_line("erase", Err("unknown command"));
     }
 }

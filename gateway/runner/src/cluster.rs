@@ -48,7 +48,7 @@ pub async fn admit(
 
 /// Checks that the cluster is the one of the trust file.
 pub async fn same(credential: &Credential, expected: &Environment) -> Result<()> {
-    let found = environment(credential).await.context("cannot learn which cluster this is")?;
+    let found = environment(credential).await.context("cannot read the identity of the cluster")?;
     if found.id != expected.id {
         bail!(
             "the cluster at `{}` is another one than `{}` in the trust file: its `kube-system` \

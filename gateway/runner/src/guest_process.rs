@@ -178,7 +178,7 @@ impl<S: Start> Guests<S> {
         let (engine, artefact) = match within(COMPILE, session.next()).await? {
             (Computed::Artefact { engine }, artefact) => (engine, artefact),
             (Computed::Failed { code, detail }, _) => return Err(GuestError { code, detail }),
-            _ => return Err(error("output", "the guest answered something else")),
+            _ => return Err(error("output", "the guest sent an unexpected response")),
         };
         let sealed = self
             .key

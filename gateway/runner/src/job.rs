@@ -122,7 +122,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 Err(_) if over() => return Ok(None),
                 // What it cannot ask now it cannot change now.
                 Err(error) => {
-                    tracing::warn!(what = "infrastructure", error = %error, "the infrastructure cannot be asked; claims no job for now");
+                    tracing::warn!(what = "infrastructure", error = %error, "the infrastructure cannot be read; claims no job for now");
                     tokio::time::sleep(CONGESTED).await;
                     continue;
                 }

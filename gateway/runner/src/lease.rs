@@ -112,7 +112,9 @@ impl<R: Recorder> Lease<R> {
             .await;
         match moved {
             Ok(Claimed::Recorded(recorded)) => Ok(recorded),
-            Ok(_) => Err(RoleError::Unavailable("the recorder answered something else".to_owned())),
+            Ok(_) => {
+                Err(RoleError::Unavailable("the recorder sent an unexpected response".to_owned()))
+            }
             Err(error) => {
                 if error == RoleError::Fenced {
                     self.state.store(LOST, Ordering::Release);
@@ -133,7 +135,7 @@ impl<R: Recorder> Lease<R> {
             .await?
         {
             Claimed::Released => Ok(()),
-            _ => Err(RoleError::Unavailable("the recorder answered something else".to_owned())),
+            _ => Err(RoleError::Unavailable("the recorder sent an unexpected response".to_owned())),
         }
     }
 

@@ -38,7 +38,7 @@ fn read_trust(path: &Path) -> Result<Trust> {
 }
 
 fn folder(path: &Path) -> Result<&Path> {
-    path.parent().with_context(|| format!("`{}` lies in no folder", path.display()))
+    path.parent().with_context(|| format!("`{}` has no parent folder", path.display()))
 }
 
 /// Opens a tree of manifests.
@@ -74,7 +74,7 @@ pub fn made_again(folder: &Path) -> Result<()> {
         return Ok(());
     }
     let made = DirBuilder::new().mode(0o700).create(folder);
-    made.with_context(|| format!("cannot make the missing folder `{}` again", folder.display()))?;
-    tracing::warn!(path = %folder.display(), "a folder of this installation was missing and was made again, empty");
+    made.with_context(|| format!("cannot create the missing folder `{}`", folder.display()))?;
+    tracing::warn!(path = %folder.display(), "a folder of this installation was missing; created it, empty");
     Ok(())
 }

@@ -69,7 +69,7 @@ fn a_fence_that_is_gone_is_missed_by_name() {
         let at = format!("{bindings}/{fence}");
         let found = plane.request("GET", &at, None).body;
         assert_eq!(plane.request("DELETE", &at, None).status, 200, "{fence}");
-        misses(identity, &format!("the fence `{fence}` does not stand"));
+        misses(identity, &format!("the admission policy `{fence}` is missing or not in effect"));
         let again = json!({"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": {"name": fence}, "spec": found["spec"]});
         assert_eq!(plane.request("POST", bindings, Some(&again)).status, 201, "{fence}");
         stands(identity);
@@ -79,7 +79,7 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     let at = format!("{bindings}/cofferdam-viewer");
     let actions = |actions: Value| json!({"spec": {"validationActions": actions}});
     plane.request("PATCH", &at, Some(&actions(json!(["Audit"]))));
-    misses(Identity::Viewer, "the fence `cofferdam-viewer` does not stand");
+    misses(Identity::Viewer, "the admission policy `cofferdam-viewer` is missing or not in effect");
     plane.request("PATCH", &at, Some(&actions(json!(["Deny", "Audit"]))));
     stands(Identity::Viewer);
 

@@ -19,7 +19,7 @@ pub(super) fn removed(source: Source<'_>, documents: &[Document], at: &Position)
     }
     let object = at.object(documents)?;
     if let Some(shared) = object.shared().or_else(|| document.unclear_in(object).cloned()) {
-        tracing::debug!(detail = %shared, "an object of a list is not removed");
+        tracing::debug!(detail = %shared, "an object in a list is not removed");
         return None;
     }
     remove::remove(source, &way(&document.root, &at.items)?)

@@ -26,7 +26,13 @@ pub fn deployment(name: &str, namespace: &str) -> String {
 
 /// A requested change of an object.
 pub fn change(namespace: &str, name: &str, path: &str, value: Value) -> Step {
-    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": namespace, "name": name});
+    let target = json!({
+        "group": "apps",
+        "version": "v1",
+        "kind": "Deployment",
+        "namespace": namespace,
+        "name": name,
+    });
     step(json!({"action": "patch", "target": target, "changes": [{"path": path, "value": value}]}))
 }
 
@@ -44,14 +50,28 @@ pub fn image(namespace: &str, name: &str) -> Step {
 }
 
 pub fn config(namespace: &str, name: &str, key: &str) -> Step {
-    let target = json!({"group": "", "version": "v1", "kind": "ConfigMap", "namespace": namespace, "name": name});
-    step(
-        json!({"action": "patch", "target": target, "changes": [{"path": format!("data.{key}"), "value": "debug"}]}),
-    )
+    let target = json!({
+        "group": "",
+        "version": "v1",
+        "kind": "ConfigMap",
+        "namespace": namespace,
+        "name": name,
+    });
+    step(json!({
+        "action": "patch",
+        "target": target,
+        "changes": [{"path": format!("data.{key}"), "value": "debug"}],
+    }))
 }
 
 pub fn delete(namespace: &str, name: &str) -> Step {
-    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": namespace, "name": name});
+    let target = json!({
+        "group": "apps",
+        "version": "v1",
+        "kind": "Deployment",
+        "namespace": namespace,
+        "name": name,
+    });
     step(json!({"action": "delete", "target": target}))
 }
 

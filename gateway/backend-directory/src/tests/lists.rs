@@ -81,8 +81,15 @@ fn what_is_wrong_with_one_member_hinders_no_other() {
 /// As `kubectl get -o json` and as `JSON.stringify` write it.
 fn json_texts() -> [String; 3] {
     let object: Value = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "storefront", "labels": {}},
-        "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "web", "image": "w:1"}]}}},
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {
+            "name": "web",
+            "namespace": "storefront",
+            "labels": {},
+        },
+        "spec": {
+            "replicas": 3,
+            "template": {"spec": {"containers": [{"name": "web", "image": "w:1"}]}},
+        },
     });
     let pretty = serde_json::to_string_pretty(
         &json!({"apiVersion": "v1", "kind": "List", "items": [object]}),
@@ -131,7 +138,13 @@ fn json_keeps_its_layout() {
 
 #[test]
 fn a_member_of_a_json_list_goes_alone() {
-    let member = |name: &str| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "storefront"}});
+    let member = |name: &str| {
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": "storefront"},
+        })
+    };
     let text = |names: &[&str]| {
         let items: Vec<_> = names.iter().map(|name| member(name)).collect();
         serde_json::to_string_pretty(&json!({"apiVersion": "v1", "items": items, "kind": "List"}))

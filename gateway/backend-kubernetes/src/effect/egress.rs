@@ -30,7 +30,7 @@ impl Namespace {
         })?;
         if answer.get("spec") != object.get("spec") {
             return Err(EffectError::Differs(format!(
-                "{} stands there as another than was written",
+                "{} is another one than was written",
                 approved.target
             )));
         }

@@ -39,7 +39,10 @@ fn another_object_or_another_state_is_not_what_was_approved() {
     for other in [
         json!({"metadata": {"uid": "u2"}, "spec": {"replicas": 3}}),
         json!({"metadata": {"uid": "u1"}, "spec": {"replicas": 4}}),
-        json!({"metadata": {"uid": "u1", "deletionTimestamp": "2026-11-23T14:00:00Z"}, "spec": {"replicas": 3}}),
+        json!({
+            "metadata": {"uid": "u1", "deletionTimestamp": "2026-11-23T14:00:00Z"},
+            "spec": {"replicas": 3},
+        }),
     ] {
         assert!(!is_as_approved(&other, &expect), "{other}");
     }

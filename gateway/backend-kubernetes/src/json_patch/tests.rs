@@ -41,7 +41,10 @@ fn deployment() -> Value {
         "spec": {
             "replicas": 3,
             "empty": null,
-            "containers": [{"name": "log", "image": "l"}, {"name": "web", "image": "a", "env": [{"name": "A", "value": "1"}]}],
+            "containers": [
+                {"name": "log", "image": "l"},
+                {"name": "web", "image": "a", "env": [{"name": "A", "value": "1"}]},
+            ],
         },
     })
 }
@@ -139,7 +142,11 @@ fn what_is_absent_is_pinned_by_what_would_hold_it() {
         &[
             json!({"op": "test", "path": "/spec/containers/1/name", "value": "web"}),
             json!({"op": "test", "path": "/spec/containers/1/env", "value": env}),
-            json!({"op": "add", "path": "/spec/containers/1/env/-", "value": {"name": "B", "value": "2"}}),
+            json!({
+                "op": "add",
+                "path": "/spec/containers/1/env/-",
+                "value": {"name": "B", "value": "2"},
+            }),
         ],
     );
 }

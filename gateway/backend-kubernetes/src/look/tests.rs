@@ -15,7 +15,12 @@ fn check(object: &Value, fields: &[&str], expect: Result<&Value, &str>) {
 fn named_fields_are_shown_and_nothing_else() {
     let object = json!({
         "metadata": {"name": "web", "labels": {"a": "b"}},
-        "spec": {"containers": [{"name": "web", "image": "a", "env": [{"name": "X", "value": "1"}]}, {"name": "log"}]},
+        "spec": {
+            "containers": [
+                {"name": "web", "image": "a", "env": [{"name": "X", "value": "1"}]},
+                {"name": "log"},
+            ],
+        },
         "status": {"phase": "Running"},
     });
     check(&object, &["status.phase"], Ok(&json!({"status.phase": "Running"})));

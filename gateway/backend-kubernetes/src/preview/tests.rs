@@ -5,11 +5,19 @@ use serde_json::json;
 
 #[test]
 fn an_applied_object_is_sent_in_its_namespace_with_the_hosts_values() {
-    let object = json!({"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"at": {"$host": "started_at"}}});
+    let object = json!({
+        "kind": "ConfigMap",
+        "metadata": {"name": "c"},
+        "data": {"at": {"$host": "started_at"}},
+    });
     let sent = filled(&object, "shop", &Host::sample());
     assert_eq!(
         sent,
-        json!({"kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"}, "data": {"at": "1970-01-01T00:00:00Z"}})
+        json!({
+            "kind": "ConfigMap",
+            "metadata": {"name": "c", "namespace": "shop"},
+            "data": {"at": "1970-01-01T00:00:00Z"},
+        })
     );
 }
 

@@ -29,13 +29,25 @@ fn approved(after: Value) -> PreviewedOperation {
 
 #[track_caller]
 fn check(kind: &str, spec: Value, status: Value, expect: Observed) {
-    let live = json!({"kind": kind, "metadata": {"uid": "u1", "generation": 2}, "spec": spec, "status": status});
+    let live = json!({
+        "kind": kind,
+        "metadata": {"uid": "u1", "generation": 2},
+        "spec": spec,
+        "status": status,
+    });
     assert_eq!(readiness(Some(&live), &approved(json!({"spec.replicas": 3}))), expect);
 }
 
 #[test]
 fn deployments() {
-    let status = |updated: i64, all: i64, available: i64| json!({"observedGeneration": 2, "updatedReplicas": updated, "replicas": all, "availableReplicas": available});
+    let status = |updated: i64, all: i64, available: i64| {
+        json!({
+            "observedGeneration": 2,
+            "updatedReplicas": updated,
+            "replicas": all,
+            "availableReplicas": available,
+        })
+    };
     let spec = json!({"replicas": 3});
     check(
         "Deployment",
@@ -65,13 +77,27 @@ fn deployments() {
         Observed::failed("it is paused: nothing is rolled out"),
     );
     let mut late = status(1, 3, 2);
-    late["conditions"] = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}]);
+    late["conditions"] = json!([
+        {
+            "type": "Progressing",
+            "status": "False",
+            "reason": "ProgressDeadlineExceeded",
+            "message": "timed out",
+        },
+    ]);
     check("Deployment", spec, late, Observed::failed("ProgressDeadlineExceeded: timed out"));
 }
 
 #[test]
 fn other_workloads() {
-    let half = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 3, "updateRevision": "b", "currentRevision": "a"});
+    let half = json!({
+        "observedGeneration": 2,
+        "replicas": 3,
+        "updatedReplicas": 1,
+        "availableReplicas": 3,
+        "updateRevision": "b",
+        "currentRevision": "a",
+    });
     check(
         "StatefulSet",
         json!({"replicas": 3}),
@@ -84,7 +110,12 @@ fn other_workloads() {
         half,
         Observed::Ready,
     );
-    let set = json!({"observedGeneration": 2, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 1});
+    let set = json!({
+        "observedGeneration": 2,
+        "desiredNumberScheduled": 2,
+        "updatedNumberScheduled": 2,
+        "numberAvailable": 1,
+    });
     check("DaemonSet", json!({}), set, Observed::progressing("1 of 2 are available"));
     check("Job", json!({}), json!({"active": 1}), Observed::progressing("0 are done, 1 run"));
     check(
@@ -93,7 +124,11 @@ fn other_workloads() {
         json!({"conditions": [{"type": "Complete", "status": "True"}]}),
         Observed::Ready,
     );
-    let failed = json!({"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "late"}]});
+    let failed = json!({
+        "conditions": [
+            {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "late"},
+        ],
+    });
     check("Job", json!({}), failed, Observed::failed("DeadlineExceeded: late"));
     check(
         "Pod",
@@ -123,7 +158,10 @@ fn an_object_that_is_another_or_gone() {
     let deleted = approved(json!({}));
     assert_eq!(readiness(None, &deleted), Observed::Ready);
     assert_eq!(readiness(Some(&live), &deleted), Observed::Ready);
-    let going = json!({"kind": "ConfigMap", "metadata": {"uid": "u1", "deletionTimestamp": "2026-11-23T14:00:00Z"}});
+    let going = json!({
+        "kind": "ConfigMap",
+        "metadata": {"uid": "u1", "deletionTimestamp": "2026-11-23T14:00:00Z"},
+    });
     assert_eq!(readiness(Some(&going), &deleted), Observed::progressing("it is being deleted"));
     assert_eq!(readiness(Some(&going), &changed), Observed::failed("it is being deleted"));
 }

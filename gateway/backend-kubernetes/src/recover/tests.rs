@@ -123,9 +123,10 @@ fn values_that_only_the_lost_runner_knew_are_known_by_their_form() {
     };
     let live = |value: Value| {
         let annotations = json!({"kubectl.kubernetes.io/restartedAt": value});
-        Some(
-            json!({"metadata": {"uid": "u1"}, "spec": {"template": {"metadata": {"annotations": annotations}}}}),
-        )
+        Some(json!({
+            "metadata": {"uid": "u1"},
+            "spec": {"template": {"metadata": {"annotations": annotations}}},
+        }))
     };
     let begun = [record(false, false)];
     check(restart(), &begun, live(json!("2026-11-23T12:00:00Z")), DONE);

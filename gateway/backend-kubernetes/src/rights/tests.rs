@@ -27,7 +27,13 @@ fn steps(operations: Value) -> Vec<Step> {
 }
 
 fn web() -> Value {
-    json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "shop", "name": "web"})
+    json!({
+        "group": "apps",
+        "version": "v1",
+        "kind": "Deployment",
+        "namespace": "shop",
+        "name": "web",
+    })
 }
 
 fn scale() -> Value {
@@ -36,11 +42,22 @@ fn scale() -> Value {
 
 fn task() -> Value {
     let reference = format!("registry.example/probe@sha256:{}", "a".repeat(64));
-    json!({"action": "task", "name": "probe", "program": {"image": {"reference": reference, "arguments": []}}, "input": "", "seconds": 5})
+    json!({
+        "action": "task",
+        "name": "probe",
+        "program": {"image": {"reference": reference, "arguments": []}},
+        "input": "",
+        "seconds": 5,
+    })
 }
 
 fn ephemeral() -> Value {
-    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}});
+    let object = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c"},
+        "data": {"a": "b"},
+    });
     json!({"action": "apply", "place": "ephemeral", "object": object, "reversible": true})
 }
 

@@ -67,7 +67,9 @@ fn rule(to: &Egress, server: Option<IpAddr>) -> Option<Value> {
         Egress::Siblings => None,
         Egress::NameService => Some(json!({
             "to": [{
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+                "namespaceSelector": {
+                    "matchLabels": {"kubernetes.io/metadata.name": "kube-system"},
+                },
                 "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
             }],
             "ports": [port(Protocol::Udp, NAMES), port(Protocol::Tcp, NAMES)],
@@ -112,10 +114,17 @@ mod tests {
     fn each_way_out_is_opened_and_nothing_else() {
         let egress =
             |rules: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules});
-        let block = |block: Value| json!({"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP", "port": 443}]});
+        let block = |block: Value| {
+            json!({
+                "to": [{"ipBlock": block}],
+                "ports": [{"protocol": "TCP", "port": 443}],
+            })
+        };
         let names = json!({
             "to": [{
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+                "namespaceSelector": {
+                    "matchLabels": {"kubernetes.io/metadata.name": "kube-system"},
+                },
                 "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
             }],
             "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
@@ -135,14 +144,22 @@ mod tests {
             OUTSIDE,
             egress(json!([names, block(json!({"cidr": "203.0.113.0/24"}))])),
         );
-        let within = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": [{"podSelector": {}}]}],
+        let within = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [
+            {"from": [{"podSelector": {}}]},
+        ],
             "egress": [{"to": [{"podSelector": {}}]}]});
         check(&[one, Egress::Siblings], &Egress::Siblings, None, SIBLINGS, within);
     }
 
     #[test]
     fn the_api_server_is_left_out_of_what_is_wider() {
-        let spec = |block: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP", "port": 443}]}]});
+        let spec = |block: Value| {
+            json!({
+                "podSelector": {},
+                "policyTypes": ["Egress"],
+                "egress": [{"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP", "port": 443}]}],
+            })
+        };
         for (block, server, expect) in [
             ("10.0.0.0/8", "10.0.0.1", json!({"cidr": "10.0.0.0/8", "except": ["10.0.0.1/32"]})),
             ("10.0.0.1/32", "10.0.0.1", json!({"cidr": "10.0.0.1/32"})),

@@ -61,7 +61,7 @@ pub fn of_identity(identity: Identity) -> Vec<Probe> {
             let mut probes = provisioner();
             if jobs == JobIdentity::Impersonation {
                 probes.push(dry(
-                    "taking on every `job` at home",
+                    "the right to act as every `job` in `cofferdam-system`",
                     rbac("cofferdam-system", "rolebindings", "as-job"),
                     taken_on("as-job", "cofferdam-as-job", "provisioner"),
                     refused("cofferdam-provisioner-scope", FENCE_PROVISIONER, "nowhere else"),
@@ -78,13 +78,20 @@ fn provisioner() -> Vec<Probe> {
     let namespaces = |says| refused("cofferdam-provisioner-namespaces", FENCE_PROVISIONER, says);
     let scope = |says| refused("cofferdam-provisioner-scope", FENCE_PROVISIONER, says);
     let workloads = |says| refused("cofferdam-workloads", FENCE_WORKLOADS, says);
-    let restricted = json!({"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "v1.33"});
+    let restricted = json!({
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "v1.33",
+    });
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
         "metadata": {"name": NEXT},
         // Rights that the provisioner has itself, or RBAC would refuse first.
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-viewer"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "cofferdam-viewer",
+        },
         "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": NEXT}],
     });
     let own = |account: &str| taken_on("provisioner", "cofferdam-in-run", account);
@@ -94,7 +101,11 @@ fn provisioner() -> Vec<Probe> {
         "metadata": {"name": "job"},
         "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}],
     });
-    let unbound = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
+    let unbound = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 600},
+    });
     let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY});
     let elsewhere = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec":
         {"expirationSeconds": 600, "boundObjectRef": bound, "audiences": ["https://cofferdam.dev/self-check"]}});
@@ -112,14 +123,19 @@ fn provisioner() -> Vec<Probe> {
     }
     let tag = pod("registry.example/tool:latest", json!([]));
     let digest = format!("registry.example/tool@sha256:{}", "0".repeat(64));
-    let old = json!({"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "v1.0"});
+    let old = json!({
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "v1.0",
+    });
     let mut confined = pod(&digest, json!([]));
     if let Some(context) =
         confined.pointer_mut("/spec/containers/0/securityContext").and_then(Value::as_object_mut)
     {
         context.remove("allowPrivilegeEscalation");
     }
-    let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "self-check"}, "spec":
+    let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {
+        "name": "self-check",
+    }, "spec":
         {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": confined.get("spec").map(always)}}});
     let unguarded = |what, without: &str, fence| {
         let at = format!(
@@ -128,7 +144,9 @@ fn provisioner() -> Vec<Probe> {
         );
         dry(what, at, pod(&digest, json!([])), refused(fence, FENCE_GUARDED, MISSING))
     };
-    let volume = json!([{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]);
+    let volume = json!([
+        {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+    ]);
     vec![
         dry("a run's namespace", at(NEXT), namespace(NEXT, &restricted), Answer::Done),
         dry(
@@ -144,13 +162,13 @@ fn provisioner() -> Vec<Probe> {
             namespaces("is named cofferdam-run-"),
         ),
         dry(
-            "a run's namespace without Pod Security",
+            "a run namespace without Pod Security",
             at(NEXT),
             namespace(NEXT, &json!({})),
             namespaces("enforces Pod Security restricted"),
         ),
         dry(
-            "a run's namespace with Pod Security of long ago",
+            "a run namespace with an old version of Pod Security",
             at(NEXT),
             namespace(NEXT, &old),
             namespaces("at a pinned version"),
@@ -162,13 +180,13 @@ fn provisioner() -> Vec<Probe> {
             scope("nowhere else"),
         ),
         dry(
-            "a RoleBinding of its own at home",
+            "a RoleBinding of its own in `cofferdam-system`",
             rbac("cofferdam-system", "rolebindings", "provisioner"),
             own("provisioner"),
             scope("nowhere else"),
         ),
         dry(
-            "giving `job` all that a run may hold",
+            "giving `job` every right of a run",
             rbac(RUN, "rolebindings", "provisioner"),
             own("job"),
             scope("and to no other subject"),
@@ -190,7 +208,7 @@ fn provisioner() -> Vec<Probe> {
             refused("cofferdam-tokens", FENCE_RUNS, "for no other audience"),
         ),
         dry(
-            "a quota as wide as one likes",
+            "a quota above the limit",
             format!("{}/resourcequotas/limits", at(RUN)),
             quota,
             scope("no wider than this policy says"),
@@ -217,7 +235,7 @@ fn provisioner() -> Vec<Probe> {
         unguarded("a pod in a run without limits", "4", "cofferdam-guard-limits"),
         unguarded("a pod in a run without a network policy", "5", "cofferdam-guard-network"),
         dry(
-            "an object with a finalizer in a run's namespace",
+            "an object with a finalizer in a run namespace",
             config_map_at(RUN),
             config_map(&json!({"finalizers": ["cofferdam.dev/forever"]})),
             refused("cofferdam-finalizers", FENCE_RUNS, "finalizer of its own"),
@@ -228,7 +246,7 @@ fn provisioner() -> Vec<Probe> {
 fn viewer() -> Vec<Probe> {
     let fence = |says| refused("cofferdam-viewer", FENCE_VIEWER, says);
     let mut real = dry(
-        "a write that is no dry run",
+        "a write that is not a dry run",
         config_map_at(RUN),
         config_map(&json!({})),
         fence("dry runs alone"),
@@ -269,10 +287,10 @@ fn reaper() -> Vec<Probe> {
             "/apis/rbac.authorization.k8s.io/v1/rolebindings".to_owned(),
             "limit=1",
         ),
-        delete("deleting a namespace that is no run's", at("cofferdam-system")),
+        delete("deleting a namespace that is not a run's", at("cofferdam-system")),
         // On every cluster: the API server makes it.
         delete(
-            "deleting a Role that is no run's",
+            "deleting a Role that is not a run's",
             rbac("kube-system", "roles", "extension-apiserver-authentication-reader"),
         ),
         dry(
@@ -292,7 +310,11 @@ pub fn of_job() -> Vec<Probe> {
         "metadata": {"name": "deny-all"},
         "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
     });
-    let token = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
+    let token = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 600},
+    });
     vec![
         dry(
             "loosening a run's network policy",

@@ -79,8 +79,7 @@ impl<'a, T: Fn(&str)> RetryWindow<'a, T> {
         if let Some(tell) = self.tell.take() {
             let seconds = LONGEST.as_secs();
             tell(&format!(
-                "waiting up to {seconds} s for what was applied and is not yet in effect. So far: \
-                 {error}"
+                "waiting up to {seconds} s for policies that are applied and not yet in effect. So far: {error}"
             ));
         }
         tokio::time::sleep(PAUSE).await;

@@ -110,7 +110,7 @@ impl Reason {
             Self::ExitCode => "it ended with an error",
             Self::OutOfMemory => "it used more memory than it has",
             Self::Deadline => "its time was over",
-            Self::Evicted => "its node put it out",
+            Self::Evicted => "its node evicted it",
             Self::NodeLost => "its node is gone",
             Self::Deleted => "it was deleted",
             Self::Other => "the cluster gives a reason of its own",

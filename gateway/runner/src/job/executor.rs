@@ -197,7 +197,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
                 Computed::Finished { stop } => return Ok(stop),
                 Computed::Failed { code, detail } => return Err(GuestError { code, detail }.into()),
                 _ => {
-                    let detail = "the executor's sandbox answered something else".to_owned();
+                    let detail = "the executor's sandbox sent an unexpected response".to_owned();
                     return Err(GuestError { code: "output".to_owned(), detail }.into());
                 }
             }

@@ -32,7 +32,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         trusted: &[TrustedCommand],
     ) -> Result<BTreeMap<String, Value>, EffectError> {
         let Operation::Task { name, input, seconds, .. } = operation else {
-            return Err(EffectError::Refused("it is no task".to_owned()));
+            return Err(EffectError::Refused("it is not a task".to_owned()));
         };
         let refused =
             |why: String| EffectError::Refused(format!("the task {name} did not run: {why}"));
@@ -54,7 +54,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 "the task {name} ended with exit code {code}; it says {:?}",
                 escape::line(&note)
             ))),
-            _ => Err(refused("its sandbox answered something else".to_owned())),
+            _ => Err(refused("its sandbox sent an unexpected response".to_owned())),
         }
     }
 }

@@ -76,7 +76,7 @@ impl Reaper {
                 },
                 _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {
                     Ok(reaped) => going = tell(&reaped, &going),
-                    Err(error) => tracing::warn!(what = "expired runs", error = %error, "cannot look for what was left; trying again"),
+                    Err(error) => tracing::warn!(what = "expired runs", error = %error, "cannot look for expired runs; trying again"),
                 },
             }
         }
@@ -87,20 +87,22 @@ impl Reaper {
 /// later. Returns those objects.
 fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
     for what in reaped.namespaces.iter().chain(&reaped.rights) {
-        tracing::warn!(what, "removed what another runner had left");
+        tracing::warn!(what, "removed an expired object of another runner");
     }
     for (what, why) in reaped.stuck.iter().filter(|(what, _)| going.contains(what)) {
-        tracing::warn!(name = what, error = why, "does not go away; a person has to look");
+        tracing::warn!(name = what, error = why, "cannot be removed; look at it with `kubectl`");
     }
     for kind in &reaped.overflow {
         tracing::error!(
             kind,
-            "more of these bear this software's label than one round looks at, and some were not \
-             seen; a person has to look at who makes them"
+            "one round cannot read all objects of this kind with the label of Cofferdam; find out who creates them"
         );
     }
     for what in &reaped.foreign {
-        tracing::warn!(what, "bears this software's label and is not its own; left alone");
+        tracing::warn!(
+            what,
+            "has the label of Cofferdam and is not an object of Cofferdam; not touched"
+        );
     }
     reaped.stuck.iter().map(|(what, _)| what.clone()).collect()
 }

@@ -187,7 +187,12 @@ mod tests {
 
     fn object() -> Value {
         json!({"spec": {"replicas": 3, "template": {"spec": {"containers": [
-            {"name": "proxy", "image": "p:1"}, {"name": "web", "image": "w:1", "args": ["a"], "env": [{"name": "A", "value": "1"}]},
+            {"name": "proxy", "image": "p:1"}, {
+                "name": "web",
+                "image": "w:1",
+                "args": ["a"],
+                "env": [{"name": "A", "value": "1"}],
+            },
         ], "tolerations": [{"key": "k"}]}}}})
     }
 

@@ -8,7 +8,10 @@ fn paths(texts: &[&str]) -> Vec<FieldPath> {
 }
 
 fn deployment(replicas: u32, containers: &Value) -> Value {
-    json!({"metadata": {"name": "web", "annotations": {"a": "1"}}, "spec": {"replicas": replicas, "template": {"spec": {"containers": containers}}}})
+    json!({
+        "metadata": {"name": "web", "annotations": {"a": "1"}},
+        "spec": {"replicas": replicas, "template": {"spec": {"containers": containers}}},
+    })
 }
 
 const POD: [&str; 3] = ["spec", "template", "spec"];
@@ -83,7 +86,10 @@ fn a_patch_that_changes_more_than_it_names_is_found() {
         None,
     );
     // Maps that are made or left empty on the way to a field are the patch's own.
-    let annotated = json!({"metadata": {"name": "web", "annotations": {"a": "1"}, "labels": {"x": "y"}}, "spec": before["spec"]});
+    let annotated = json!({
+        "metadata": {"name": "web", "annotations": {"a": "1"}, "labels": {"x": "y"}},
+        "spec": before["spec"],
+    });
     check_beyond(&before, &annotated, &["metadata.labels.x"], None);
     let bare = json!({"metadata": {"name": "web"}, "spec": before["spec"]});
     check_beyond(&before, &bare, &["metadata.annotations.a"], None);

@@ -70,7 +70,11 @@ pub fn namespace(name: &str, security: &Value) -> Value {
     });
     merge(&mut labels, security);
     let annotations = json!({"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"});
-    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels, "annotations": annotations}})
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
+    })
 }
 
 /// A pod that Pod Security `restricted` admits.
@@ -83,11 +87,19 @@ pub fn pod(image: &str, volumes: Value) -> Value {
             "serviceAccountName": "task",
             "automountServiceAccountToken": false,
             "restartPolicy": "Never",
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
             "containers": [{
                 "name": "task",
                 "image": image,
-                "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
                 "resources": {"limits": {"cpu": "1m", "memory": "1Mi"}},
             }],
             "volumes": volumes,

@@ -103,7 +103,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
         if !self.held.is_empty() {
             let rest = match operations.saturating_sub(self.done.len()) {
                 0 if self.undone.is_empty() => {
-                    "it goes by itself once nothing holds it any more".to_owned()
+                    "it is removed once no finalizer holds it".to_owned()
                 }
                 _ => format!(
                     "{} of {operations} operations were done and {} undone; {left}",
