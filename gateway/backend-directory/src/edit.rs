@@ -46,7 +46,7 @@ pub enum EditError {
         "line {line}: readers disagree about `{text}`; put it in quotes or write it in decimal"
     )]
     Doubtful {
-        /// Where.
+        /// The line of the value, from 1.
         line: usize,
         /// As it is written.
         text: String,

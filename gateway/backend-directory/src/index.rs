@@ -72,9 +72,9 @@ impl File {
 /// An object as it was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'a> {
-    /// Beneath the root.
+    /// The path of its file below the root.
     pub path: &'a Path,
-    /// The file.
+    /// The file that has the object.
     pub file: &'a File,
     /// Where in the file.
     pub position: &'a Position,
@@ -85,7 +85,7 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// For people: `shop/web.yaml:12`.
+    /// File and line, for people: `shop/web.yaml:12`.
     pub fn place(&self) -> String {
         format!("{}:{}", self.path.display(), self.object.line)
     }
@@ -106,21 +106,21 @@ pub enum FindError {
     /// It cannot be told for sure which it is, or what it says.
     #[error("{target} cannot be told for sure: {reason}")]
     Ambiguous {
-        /// The object.
+        /// The object of the operation.
         target: Box<Target>,
-        /// Where and why.
+        /// The places, with the reason.
         reason: String,
     },
     /// The build of the files has another object, or several.
     #[error("{target} {reason}")]
     Built {
-        /// The object.
+        /// The object of the operation.
         target: Box<Target>,
         /// Code of the refusal.
         code: &'static str,
         /// The object in the build, and its source.
         reason: String,
-        /// The remedy.
+        /// The remedy for the agent.
         remedy: &'static str,
     },
 }
@@ -130,11 +130,11 @@ pub enum FindError {
 pub struct ObjectName<'a> {
     /// API group, empty for the core group.
     pub group: &'a str,
-    /// Kind.
+    /// The kind of the object.
     pub kind: &'a str,
-    /// Namespace.
+    /// The namespace in the build.
     pub namespace: &'a str,
-    /// Name.
+    /// The name in the build.
     pub name: &'a str,
 }
 
@@ -158,7 +158,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Reads a tree. Files whose text is the same as `before` are not parsed again.
+    /// Reads the files of a tree. A file with the same text as in `before` is not parsed again.
     pub fn read(root: &Root, before: Option<&Self>) -> Result<Self, TreeError> {
         let Tree { manifests, links } = Tree::read(root)?;
         let mut index = Self { links, ..Self::default() };

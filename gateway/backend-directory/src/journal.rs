@@ -59,7 +59,7 @@ impl Journal {
         Self { folder, root }
     }
 
-    /// Where journals lie.
+    /// The folder of the journals.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -174,7 +174,11 @@ impl Journal {
     /// Removes a journal that never became the record.
     fn discard(&self, call: &CallId) {
         if let Err(error) = remove(&self.named(call, WRITING)) {
-            tracing::warn!(%call, error = %error, "a journal that was not committed cannot be removed now; its job's end removes it");
+            tracing::warn!(
+                %call,
+                error = %error,
+                "a journal that was not committed cannot be removed now; its job's end removes it"
+            );
         }
     }
 
@@ -299,13 +303,21 @@ impl Journal {
         let entry = match self.load(call, COMMITTED) {
             Ok(entry) => entry?,
             Err(why) => {
-                tracing::warn!(%call, error = why, "a committed job's journal is unreadable; its own recovery will say so");
+                tracing::warn!(
+                    %call,
+                    error = why,
+                    "a committed job's journal is unreadable; its own recovery will say so"
+                );
                 return None;
             }
         };
         match self.apply(&entry, Stages::new()) {
             Ok(Recovered::Conflict(path)) => {
-                tracing::warn!(%call, path = %path.display(), "a committed job cannot be completed; its own recovery will say so");
+                tracing::warn!(
+                    %call,
+                    path = %path.display(),
+                    "a committed job cannot be completed; its own recovery will say so"
+                );
                 None
             }
             Ok(_) => None,

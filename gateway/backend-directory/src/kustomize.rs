@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `view.rs` | values of a document by key |
 //! | `layer.rs` | what one kustomization says |
-//! | `parse.rs` | a kustomization file; `parse/flux.rs`, `parse/argo.rs` the objects that name a folder |
+//! | `parse.rs` | a kustomization file; `parse/flux.rs`, `parse/argo.rs` objects |
 //! | `graph.rs` | which layer includes which file; `graph/link.rs` makes it |
 //! | `identity.rs` | namespace and name under which an object is built |
 //! | `overrides.rs` | which layers set a field again |

@@ -12,8 +12,8 @@
 //! | `preview.rs` | what operations would change |
 //! | `look.rs` | what the viewer answers |
 //! | `origin.rs` | in which line a field is written |
-//! | `namespace.rs` | the private copy of a job; `namespace/renew.rs` over the files as they are now |
-//! | `journal.rs` | writing back, all or nothing; `journal/apply.rs` the files, `journal/entry.rs` what is written down |
+//! | `private_copy.rs` | the private copy of a job; `private_copy/renew.rs` over the present files |
+//! | `journal.rs` | write-back, all or nothing; `journal/apply.rs` files, `journal/entry.rs` content |
 //! | `edit.rs` | named values changed, every other byte kept |
 
 pub mod edit;
@@ -65,7 +65,7 @@ const UNTOUCHED: &str = "the tree is untouched";
 /// A tree that a runner changes.
 #[derive(Debug)]
 pub struct Directory {
-    /// The tree.
+    /// The root of the tree.
     pub root: Root,
     /// Writes back to it.
     pub journal: Journal,
@@ -93,8 +93,8 @@ impl Backend for Directory {
         Ok(preview::preview(&index, steps)?)
     }
 
-    /// Creates a private copy of every file that the operations name. A file that cannot be replaced
-    /// ends the job here, before anything is done.
+    /// Creates a private copy of every file that the operations name. A file that cannot be
+    /// replaced ends the job here, before anything is done.
     async fn create_run(
         &self,
         call: &CallId,

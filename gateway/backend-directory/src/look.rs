@@ -45,7 +45,7 @@ impl Looker {
         Ok(index)
     }
 
-    /// One look.
+    /// Answers one request of the gateway.
     pub fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, TreeError> {
         let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) =
             look;

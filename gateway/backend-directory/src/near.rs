@@ -10,7 +10,7 @@ use cofferdam_core::model::operation::{Operation, Step, Target};
 use cofferdam_core::tool::bound::Bound;
 use std::collections::BTreeSet;
 
-/// Places that one refusal names; `doctor` names more.
+/// The number of places that one refusal names; `doctor` names more.
 const NAMED: usize = 3;
 
 /// Why a list cannot be shown: it is of a namespace that is not there. An empty list would read as

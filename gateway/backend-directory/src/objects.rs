@@ -20,11 +20,11 @@ pub struct Position {
 pub struct Name {
     /// API group, empty for the core group.
     pub group: String,
-    /// Kind.
+    /// The kind of the object.
     pub kind: String,
-    /// Namespace.
+    /// The namespace of the object.
     pub namespace: String,
-    /// Name.
+    /// The name of the object.
     pub name: String,
 }
 
@@ -33,7 +33,7 @@ pub struct Name {
 pub struct Identity {
     /// API version without the group.
     pub version: String,
-    /// Its name.
+    /// The name, if it is clear.
     pub name: Name,
 }
 
@@ -119,7 +119,7 @@ fn identity(node: &Node, given: Option<Given<'_>>) -> Option<Identity> {
 }
 
 impl Position {
-    /// The object there.
+    /// The object at this position.
     pub fn object<'a>(&self, documents: &'a [Document]) -> Option<&'a Node> {
         let root = &documents.get(self.document)?.root;
         self.items.iter().try_fold(root, |node, index| node.get("items")?.items().get(*index))

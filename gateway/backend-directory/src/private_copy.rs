@@ -71,7 +71,7 @@ struct Done {
 /// A file as it was when it was copied.
 #[derive(Debug)]
 struct Copied {
-    /// In the copy.
+    /// The path in the private copy.
     at: PathBuf,
     /// Digest of its bytes in the tree.
     before: ObjectDigest,
@@ -91,7 +91,7 @@ enum Undo {
 /// A file that the job changed: what the journal writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedFile {
-    /// Beneath the root.
+    /// The path below the root.
     pub path: PathBuf,
     /// Digest of the tree's file when it was copied.
     pub before: ObjectDigest,
@@ -160,7 +160,7 @@ impl PrivateCopy {
         }
     }
 
-    /// Where it is.
+    /// The folder of the private copy.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

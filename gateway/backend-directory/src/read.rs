@@ -44,14 +44,14 @@ pub const MARK: char = '\u{feff}';
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct Unclear {
-    /// Line, from 1.
+    /// The line in the file, from 1.
     pub line: usize,
     /// Why, with the remedy.
     pub reason: String,
 }
 
 impl Unclear {
-    /// At a line.
+    /// An unclear place at a line.
     pub fn at(line: usize, reason: impl Into<String>) -> Self {
         Self { line, reason: reason.into() }
     }

@@ -26,7 +26,11 @@ use std::path::Path;
 /// A Deployment of one container.
 pub fn deployment(name: &str) -> String {
     format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\n  namespace: storefront\nspec:\n  replicas: 3\n  selector:\n    matchLabels: {{app: {name}}}\n  template:\n    metadata:\n      labels: {{app: {name}}}\n    spec:\n      containers:\n        - name: web\n          image: registry.example.com/storefront/{name}:1.0.0\n"
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\n  namespace: \
+         storefront\nspec:\n  replicas: 3\n  selector:\n    matchLabels: {{app: {name}}}\n  \
+         template:\n    metadata:\n      labels: {{app: {name}}}\n    spec:\n      \
+         containers:\n        - name: web\n          image: \
+         registry.example.com/storefront/{name}:1.0.0\n"
     )
 }
 

@@ -23,7 +23,7 @@ pub const TREE: u64 = 64 * 1024 * 1024;
 /// `EIO` of Linux: the disk does not give these bytes.
 const EIO: i32 = 5;
 
-/// Folders within folders.
+/// The most folders within folders.
 const DEPTH: usize = 32;
 
 /// A tree that cannot be looked at.
@@ -34,10 +34,10 @@ pub enum TreeError {
     Read {
         /// Which path, beneath the root.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Too many manifests.
+    /// The tree has too many manifests.
     #[error("the tree has more than {FILES} manifests; serve a part of it")]
     Many,
 }
@@ -56,9 +56,9 @@ impl From<TreeError> for Obstacle {
 /// One manifest file: its path beneath the root, and its text or why it has none.
 #[derive(Debug)]
 pub struct Manifest {
-    /// Beneath the root.
+    /// The path below the root.
     pub path: PathBuf,
-    /// Its text.
+    /// The text of the file, or the reason why it is not read.
     pub text: Result<String, Unclear>,
 }
 
@@ -73,7 +73,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Reads a tree.
+    /// Reads the files of a tree.
     pub fn read(root: &Root) -> Result<Self, TreeError> {
         let mut reader = Reader { root, left: TREE, tree: Self::default(), links: Vec::new() };
         reader.walk(Path::new(""), 0)?;
@@ -208,7 +208,7 @@ fn unreadable(error: &io::Error) -> String {
     format!("cannot be read: {error}; {}", remedy_of_reading(error))
 }
 
-/// One manifest's text.
+/// Reads the text of one manifest.
 pub fn text(root: &Root, path: &Path) -> io::Result<Result<String, Unclear>> {
     match root.read(path, FILE) {
         Ok(bytes) => Ok(decoded(bytes)),

@@ -30,7 +30,7 @@ use std::time::Duration;
 /// `--request-timeout` by default.
 const WRITE: Duration = Duration::from_secs(60);
 
-/// One identity's connection.
+/// The connection of one identity to the API server.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Cluster {
 /// How a write is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It happens.
+    /// The write has its effect.
     Real,
     /// The server answers what would happen; nothing does.
     DryRun,
@@ -58,7 +58,7 @@ pub enum Mode {
 /// The field manager of a server-side apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Manager<'a> {
-    /// Its name.
+    /// The name of the field manager.
     pub name: &'a str,
     /// True if the apply takes fields over from other managers. Only for objects of Cofferdam.
     pub force: bool,
@@ -87,7 +87,7 @@ impl<'a> Only<'a> {
 pub struct Extent {
     /// Objects of a page.
     pub page: u32,
-    /// Pages.
+    /// The number of pages to read.
     pub pages: u32,
 }
 
@@ -134,9 +134,9 @@ impl Cluster {
         Ok(Self { client, gate: None, bearer: None, write: WRITE })
     }
 
-    /// The same, which gives the API server this long for each write: it is told so with each, and
-    /// ends what takes longer; sooner, where its own `--request-timeout` is shorter. Whole
-    /// seconds.
+    /// The same connection with another time limit for each write, in whole seconds. Each write
+    /// tells the API server the limit. The server ends a longer one, also earlier if its own
+    /// `--request-timeout` is shorter.
     #[must_use]
     pub fn with_write_time(self, write: Duration) -> Self {
         // To the server, none at all would mean its own.

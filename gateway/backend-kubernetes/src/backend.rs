@@ -87,8 +87,8 @@ impl Backend for Kubernetes {
         Ok(())
     }
 
-    /// The cluster removes namespaces at its own speed: more of them at once would pile up. A runner
-    /// also claims no job if its check of the admission policies is too old.
+    /// The cluster removes namespaces at its own speed: more of them at once would pile up. A
+    /// runner also claims no job if its check of the admission policies is too old.
     async fn backpressure(&self, now: Timestamp) -> Result<Option<String>, BackendError> {
         self.check_fences().await?;
         Ok(pressure::going(self.cluster(), now).await?.too_much())

@@ -19,9 +19,9 @@ pub enum CredentialError {
     /// It cannot be read, or names no cluster and user.
     #[error("the kubeconfig `{path}` cannot be used: {error}")]
     Unreadable {
-        /// Which.
+        /// The path of the kubeconfig.
         path: PathBuf,
-        /// Why.
+        /// The cause of the error.
         error: Box<KubeconfigError>,
     },
     /// It asks for something that is refused.
@@ -30,7 +30,7 @@ pub enum CredentialError {
          certificate"
     )]
     Refused {
-        /// Which.
+        /// The path of the kubeconfig.
         path: PathBuf,
         /// The part of a kubeconfig that is not supported.
         what: &'static str,

@@ -1,5 +1,5 @@
-//! Which cluster this is: the UID of `kube-system`, which lasts as long as the cluster does and
-//! which no plan can change. Asks, never decides.
+//! The identity of a cluster: the UID of `kube-system`, which lasts as long as the cluster, and
+//! which no plan can change. Reads alone.
 
 use super::api::{ApiError, Cluster};
 use super::credential::Credential;
@@ -10,12 +10,12 @@ use serde_json::Value;
 /// A cluster, as it says itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Identified {
-    /// UID of `kube-system`.
+    /// The UID of the namespace `kube-system`.
     #[serde(rename = "environment_id")]
     pub id: String,
     /// Where its API server is.
     pub server: String,
-    /// The server's version: `v1.36.3`.
+    /// The version of the server: `v1.36.3`.
     pub version: String,
 }
 

@@ -122,7 +122,8 @@ pub fn is_finalized(message: &str) -> bool {
 /// Returns whether admission rejects a pod because it does not see a guard of the run yet, or the
 /// guard's status (`deploy/16-fence-guarded.yaml`).
 pub fn is_unguarded(error: &ApiError) -> bool {
-    matches!(error, ApiError::Refused { message, .. } if message.contains("ValidatingAdmissionPolicy 'cofferdam-guard-"))
+    const GUARD: &str = "ValidatingAdmissionPolicy 'cofferdam-guard-";
+    matches!(error, ApiError::Refused { message, .. } if message.contains(GUARD))
 }
 
 #[cfg(test)]

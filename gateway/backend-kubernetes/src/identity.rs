@@ -12,8 +12,8 @@ use super::run_objects;
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use serde_json::{Value, json};
 
-/// The job's connection. `secret` is the UID of the Secret that its tokens are bound to; `gate`
-/// what its requests are held to on this side.
+/// The connection of the job. Its tokens are bound to the Secret with the UID `secret`; `gate`
+/// limits its requests on this side.
 pub(super) async fn connect(
     maker: Maker<'_>,
     run: &str,

@@ -32,9 +32,9 @@ pub const IDENTITY: &str = "cofferdam-identity";
 /// run.
 pub const PROVISIONER: &str = "provisioner";
 
-/// Label of everything that this software made: `true`.
+/// Label of everything that Cofferdam created: `true`.
 pub const MANAGED: &str = "cofferdam.dev/managed";
-/// Label: the call.
+/// Label with the id of the call.
 pub const CALL: &str = "cofferdam.dev/call";
 /// Label: the fence of the lease it was made under.
 pub const FENCE: &str = "cofferdam.dev/fence";
@@ -52,7 +52,7 @@ pub const WORKLOAD: &str = "cofferdam.dev/workload";
 /// The name of one run: of its namespace, and of its derived rights at targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunName {
-    /// The call.
+    /// The call of the run.
     pub call: CallId,
     /// The lease's fencing token.
     pub fence: Fence,
@@ -96,7 +96,7 @@ impl RunName {
 }
 
 impl fmt::Display for RunName {
-    /// `cofferdam-run-CALL-FENCE`.
+    /// Writes `cofferdam-run-CALL-EPOCH`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}-{}", self.call, self.fence)
     }
@@ -112,12 +112,12 @@ pub fn made_for(call: &CallId) -> String {
     format!("{MANAGED}=true,{CALL}={call}")
 }
 
-/// An object's name.
+/// The name of an object.
 pub fn name(object: &Value) -> Option<&str> {
     object.pointer("/metadata/name").and_then(Value::as_str)
 }
 
-/// An object's namespace.
+/// The namespace of an object.
 pub fn namespace(object: &Value) -> Option<&str> {
     object.pointer("/metadata/namespace").and_then(Value::as_str)
 }
@@ -150,7 +150,7 @@ pub fn is_expired(object: &Value, now: Timestamp) -> bool {
 /// The labels and annotations of every object of one run.
 #[derive(Debug, Clone)]
 pub struct Marks {
-    /// The run.
+    /// The name of the run.
     pub name: RunName,
     /// When the reaper removes it.
     pub expires: Timestamp,

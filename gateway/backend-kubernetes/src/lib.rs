@@ -20,12 +20,13 @@
 //! | `namespace.rs`, `identity.rs` | creation of a run namespace, and of the job's identity in it |
 //! | `effect.rs`, `readiness.rs` | one operation as the job; the readiness of its object |
 //! | `teardown.rs`, `reap.rs` | removal of a run; removal of expired runs |
-//! | `held.rs`, `pressure.rs` | finalizers that hold an object; objects that the cluster still has to remove |
+//! | `held.rs`, `pressure.rs` | finalizers that hold an object; terminating namespaces |
 //! | `network_probe.rs` | a test of the network plug-in |
 //! | `recover.rs` | the outcome of a lost runner's job |
 //! | `environment.rs` | the identity of the cluster |
 //! | `look.rs`, `preview.rs` | reads for the viewer; dry runs of operations |
-//! | `near.rs`, `remarks.rs`, `webhook.rs` | objects with a similar name; remarks on a preview; webhooks without a response |
+//! | `near.rs`, `remarks.rs` | objects with a similar name; remarks on a preview |
+//! | `webhook.rs` | the configuration of a webhook without a response |
 //! | `look_error.rs`, `error_text.rs` | errors of a read; the text of a refusal by the API server |
 
 pub mod api;
@@ -96,8 +97,8 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// Uses the credential of the provisioner. `write` is the time limit of one write at the API
-    /// server, in whole seconds; `jobs` is how a job takes on its identity. Needs a running `tokio`;
-    /// sends nothing yet.
+    /// server, in whole seconds; `jobs` is how a job takes on its identity. Needs a running
+    /// `tokio`; sends nothing yet.
     pub fn connect(
         credential: Credential,
         write: Duration,

@@ -52,7 +52,8 @@ impl Looker {
         Self { cluster, looks: Semaphore::new(LOOKS) }
     }
 
-    /// One look. An error is the operator's: the cluster cannot be asked.
+    /// Answers one request of the gateway. An error is for the operator: the cluster cannot be
+    /// read.
     pub async fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, RoleError> {
         let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) =
             look;

@@ -44,9 +44,9 @@ pub(super) const RIGHTS_WAIT: Duration = Duration::from_secs(15);
 /// The plan that a run is created for.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {
-    /// The run.
+    /// The name of the run.
     pub name: RunName,
-    /// The plan's digest.
+    /// The digest of the plan.
     pub plan: PlanDigest,
     /// The tool's name: part of the field manager's.
     pub tool: &'a str,
@@ -54,7 +54,7 @@ pub struct Wanted<'a> {
     pub steps: &'a [Step],
     /// The facts of each step, in the same order.
     pub facts: &'a [OperationFacts],
-    /// When it begins.
+    /// The start of the run.
     pub now: Timestamp,
     /// Policy obliges to stop over any change of an object.
     pub unchanged: bool,
@@ -123,7 +123,7 @@ pub struct Namespace {
     /// Field manager of the job's writes.
     pub(super) manager: String,
     pub(super) provisioner: Cluster,
-    /// The job's connection.
+    /// The connection of the job.
     job: Cluster,
     /// An object at each target that the job may read.
     readable: Vec<String>,
@@ -145,8 +145,8 @@ pub(super) struct Maker<'a> {
     pub jobs: JobIdentity,
 }
 
-/// Makes it. `gated` is whether the job's own connection asks for nothing but the plan's objects;
-/// without, RBAC and admission stand alone.
+/// Creates a run namespace. If `gated`, the job's own connection sends only requests for the
+/// objects of the plan; otherwise RBAC and admission alone limit it.
 pub(super) async fn make(
     maker: Maker<'_>,
     wanted: &Wanted<'_>,
@@ -330,7 +330,7 @@ impl Namespace {
         &self.name
     }
 
-    /// Its UID.
+    /// The UID of the run namespace.
     pub fn uid(&self) -> &str {
         &self.uid
     }

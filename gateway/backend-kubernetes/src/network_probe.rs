@@ -82,7 +82,7 @@ pub enum ProbeError {
     /// The namespace cannot be made.
     #[error(transparent)]
     Namespace(#[from] EffectError),
-    /// A request failed.
+    /// A request of the test failed.
     #[error(transparent)]
     Api(#[from] ApiError),
     /// An object of the test cannot be removed.

@@ -38,7 +38,7 @@ const JOB_LABELS: [&str; 4] = [
     "job-name",
 ];
 
-/// The object's UID.
+/// The UID of an object.
 pub fn uid(object: &Value) -> Option<&str> {
     object.pointer("/metadata/uid").and_then(Value::as_str)
 }

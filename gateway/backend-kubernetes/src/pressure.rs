@@ -30,7 +30,7 @@ pub struct Going {
     pub held: Vec<(String, String)>,
 }
 
-/// Looks at them.
+/// Reads the terminating run namespaces.
 pub async fn going(cluster: &Cluster, now: Timestamp) -> Result<Going, ApiError> {
     let (found, _) = cluster.list_all("/api/v1/namespaces", &managed(), ALL, lean).await?;
     Ok(of(&found, now))

@@ -59,14 +59,15 @@ impl fmt::Display for Reaped {
         );
         lines.extend(self.overflow.iter().map(|kind| {
             format!(
-                "one round cannot read all {kind} with the label of Cofferdam; find out who creates them"
+                "one round cannot read all {kind} with the label of Cofferdam; find out who \
+                 creates them"
             )
         }));
         write!(f, "{}", lines.join("; "))
     }
 }
 
-/// One round. Waits for nothing: what was told to go is looked at in the next round.
+/// Runs one round. It does not wait: the next round reads the objects that this round deleted.
 pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError> {
     let mut reaped = Reaped::default();
     // Rights before namespaces: a namespace is made before its rights are, so whose namespace is

@@ -33,16 +33,16 @@ pub struct TooWide {
 /// The rights in one namespace: what is written there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Derived {
-    /// The namespace.
+    /// The target namespace of the rights.
     pub namespace: String,
-    /// The Role.
+    /// The Role with the rights.
     pub role: Value,
     /// The RoleBinding of the same name.
     pub binding: Value,
 }
 
 impl Derived {
-    /// Name of both.
+    /// The name of Role and RoleBinding.
     pub fn name(&self) -> &str {
         super::labels::name(&self.role).unwrap_or_default()
     }

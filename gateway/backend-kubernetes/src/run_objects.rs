@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// changes nothing silently; the oldest that is supported.
 pub const POD_SECURITY: &str = "v1.33";
 
-/// The quota's name.
+/// The name of the quota.
 pub const QUOTA: &str = "limits";
 
 /// The ClusterRole of what may be done in a run's namespace (`deploy/20-provisioner.yaml`).
@@ -45,7 +45,8 @@ fn hard() -> Value {
         "services.loadbalancers": "0",
         "services.nodeports": "0",
         "persistentvolumeclaims": "0",
-        // An input for each of the 64 operations that a plan can have, as many objects of its own, and the cluster's own certificate.
+        // An input for each of the 64 operations that a plan can have, as many objects of its own,
+        // and the cluster's own certificate.
         "count/configmaps": "129",
         "count/secrets": "1",
         // The job's, the tasks', and the one that every namespace has.
@@ -66,12 +67,12 @@ fn hard() -> Value {
 pub struct Guard {
     /// Its path in the API.
     pub path: String,
-    /// The object.
+    /// The object to apply.
     pub object: Value,
 }
 
-/// The namespace itself. It says in which namespaces rights were derived and what has to go first,
-/// so that a role that finds it can remove all of it.
+/// The run namespace itself. It names the target namespaces with derived rights and the objects to
+/// remove first, so that a role that finds it can remove all of it.
 pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard {
     let name = marks.name.to_string();
     let mut metadata = marks.metadata("", &name);

@@ -27,9 +27,9 @@ const OPTION: &str = "options/impersonation.yaml";
 pub enum Identity {
     /// The role `runner`'s own, and how its jobs act.
     Provisioner(JobIdentity),
-    /// The role `viewer`'s.
+    /// The account of the role `viewer`.
     Viewer,
-    /// The reaper's.
+    /// The account of the role `reaper`.
     Reaper,
 }
 
@@ -69,25 +69,29 @@ pub enum CheckError {
     },
     /// A fence is not there, or lets through what it must refuse.
     #[error(
-        "the admission policy `{fence}` is missing or not in effect: {probe} was allowed; apply `deploy/{file}`"
+        "the admission policy `{fence}` is missing or not in effect: {probe} was allowed; apply \
+         `deploy/{file}`"
     )]
     Open {
-        /// The policy's name.
+        /// The name of the policy.
         fence: &'static str,
-        /// The request.
+        /// The probe that was sent.
         probe: &'static str,
         /// The file of `deploy/` that has it.
         file: &'static str,
     },
     /// A fence is there, and the API server does not go by it.
     #[error(
-        "the admission policy `{fence}` is applied and not in effect: {probe} was still allowed after {} s; compare `kubectl get validatingadmissionpolicy,validatingadmissionpolicybinding {fence} -o yaml` with `deploy/{file}`",
+        "the admission policy `{fence}` is applied and not in effect: {probe} was still allowed \
+         after {} s; compare `kubectl get \
+         validatingadmissionpolicy,validatingadmissionpolicybinding {fence} -o yaml` with \
+         `deploy/{file}`",
         retry::LONGEST.as_secs()
     )]
     Idle {
-        /// The policy's name.
+        /// The name of the policy.
         fence: &'static str,
-        /// The request.
+        /// The probe that was sent.
         probe: &'static str,
         /// The file of `deploy/` that has it.
         file: &'static str,
@@ -98,11 +102,11 @@ pub enum CheckError {
          `deploy/`. The API server said: {said}"
     )]
     Hidden {
-        /// The policy's name.
+        /// The name of the policy.
         fence: &'static str,
-        /// The request.
+        /// The probe that was sent.
         probe: &'static str,
-        /// The refusal.
+        /// The refusal of the API server.
         said: String,
     },
     /// Jobs shall act by impersonation, and what that needs is not there.
@@ -129,9 +133,9 @@ pub enum CheckError {
         error_text::FINALIZED
     )]
     Finalized {
-        /// The request.
+        /// The probe that was sent.
         probe: &'static str,
-        /// The refusal.
+        /// The refusal of the API server.
         said: String,
     },
     /// The cluster rejects a request that the role needs.
@@ -140,9 +144,9 @@ pub enum CheckError {
          said: {said}"
     )]
     Shut {
-        /// The request.
+        /// The probe that was sent.
         probe: &'static str,
-        /// The refusal.
+        /// The refusal of the API server.
         said: String,
     },
     /// The cluster did not answer.
@@ -157,7 +161,7 @@ pub async fn check(credential: &Credential, identity: Identity) -> Result<(), Ch
     check_aloud(credential, identity, |words| tracing::warn!(what = "rights", "{words}")).await
 }
 
-/// The same; `tell` hears, once, why it waits.
+/// The same as [`check`]. Calls `tell` once with the reason if it has to wait.
 pub async fn check_aloud(
     credential: &Credential,
     identity: Identity,
@@ -240,7 +244,12 @@ async fn has_right(cluster: &Cluster, right: &Right) -> Result<bool, CheckError>
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {
-            "verb": verb, "group": group, "resource": resource, "subresource": subresource, "namespace": namespace, "name": name,
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": namespace,
+            "name": name,
         }},
     });
     let answer = cluster

@@ -56,9 +56,9 @@ const READ_ONLY: u32 = 0o444;
 pub struct Task<'a> {
     /// Index of the operation.
     pub index: u32,
-    /// The operation's name.
+    /// The name of the operation.
     pub name: &'a str,
-    /// Reference with digest.
+    /// The image reference with its digest.
     pub image: &'a str,
     /// Arguments to its entry point.
     pub arguments: &'a [String],
@@ -68,10 +68,10 @@ pub struct Task<'a> {
     pub seconds: u32,
 }
 
-/// Where tasks run.
+/// The run namespace and cluster settings of tasks.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// The run's namespace.
+    /// The name of the run namespace.
     pub namespace: &'a str,
     /// Labels of everything in it.
     pub labels: &'a BTreeMap<String, String>,
@@ -124,7 +124,8 @@ pub fn input(task: &Task<'_>, place: &Place<'_>) -> Value {
     })
 }
 
-/// The Pod. It passes Pod Security `restricted` and the workload fence of `deploy/`.
+/// The Pod of a task. It passes Pod Security `restricted` and the admission policy for workloads of
+/// `deploy/`.
 pub fn pod(task: &Task<'_>, place: &Place<'_>) -> Value {
     let resources = json!({"cpu": CPU, "memory": MEMORY, "ephemeral-storage": STORAGE});
     let tolerations: Vec<Value> = ["unreachable", "not-ready"]

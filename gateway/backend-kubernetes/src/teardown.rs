@@ -44,7 +44,7 @@ const REFUSED: Duration = Duration::from_secs(30);
 /// are gone.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Witness<'a> {
-    /// The job's connection.
+    /// The connection of the job.
     pub job: &'a Cluster,
     /// Paths of objects at its targets.
     pub readable: &'a [String],
@@ -53,7 +53,7 @@ pub(super) struct Witness<'a> {
 /// The leases of a call whose runs may remain.
 #[derive(Debug, Clone, Copy)]
 pub struct Traces<'a> {
-    /// The call.
+    /// The call whose runs are removed.
     pub call: &'a CallId,
     /// The lease that looks for them.
     pub fence: Fence,
@@ -79,7 +79,7 @@ pub enum TeardownError {
     /// The server is done with it, and finalizers of others hold it.
     #[error("the namespace `{what}` is {by}")]
     Held {
-        /// The namespace.
+        /// The name of the namespace.
         what: String,
         /// Which finalizers hold it, and since when it is going.
         by: String,
@@ -95,16 +95,21 @@ pub enum TeardownError {
         conditions: String,
     },
     /// Its rights are gone from the store, and an API server still lets its job in.
-    #[error("the rights of `{what}` are gone, and the API server still lets its job read `{at}` after {} s", REFUSED.as_secs())]
+    #[error(
+        "the rights of `{what}` are gone, and the API server still lets its job read `{at}` \
+         after {} s",
+        REFUSED.as_secs()
+    )]
     Allowed {
-        /// The run.
+        /// The name of the run.
         what: String,
         /// The path that the job can still read.
         at: String,
     },
     /// More namespaces than one call can have in good order.
     #[error(
-        "there are more namespaces with the labels `{0}` than a call can have; find out who created them"
+        "there are more namespaces with the labels `{0}` than a call can have; find out who \
+         created them"
     )]
     Crowded(String),
     /// It is not this software's.

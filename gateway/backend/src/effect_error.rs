@@ -61,7 +61,7 @@ impl EffectError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{target} was asked to be deleted, and is {by}")]
 pub struct Going {
-    /// The object.
+    /// The object that remains.
     pub target: Target,
     /// The finalizers that hold the object, and the time of its deletion.
     pub by: String,

@@ -44,7 +44,7 @@ impl Host {
         }
     }
 
-    /// Changes, filled in.
+    /// Fills the values of changes in.
     pub fn filled(
         &self,
         changes: &[(FieldPath, Option<Value>)],
@@ -55,7 +55,7 @@ impl Host {
             .collect()
     }
 
-    /// Fields, filled in.
+    /// Fills the values of fields in.
     pub fn fields(&self, fields: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
         fields.iter().map(|(path, value)| (path.clone(), self.fill(value))).collect()
     }

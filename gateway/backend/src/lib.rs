@@ -7,12 +7,12 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `error.rs`, `effect_error.rs`, `refusal.rs` | errors of a backend, of one effect, and refusals for the agent |
+//! | `error.rs`, `effect_error.rs`, `refusal.rs` | errors and refusals |
 //! | `lost.rs` | the job of a lost runner, and the remaining part of a run |
 //! | `outcome.rs` | the outcome of a job with its code and text |
 //! | `host_values.rs` | values that only the runner knows |
-//! | `ceiling_check.rs`, `result_size.rs` | bounds of the viewer: the ceiling, and bytes of one answer |
-//! | `delete_summary.rs`, `rest.rs`, `members.rs` | the fields of an object that a preview shows and compares |
+//! | `ceiling_check.rs`, `result_size.rs` | bounds of the viewer: ceiling, bytes |
+//! | `delete_summary.rs`, `rest.rs`, `members.rs` | fields that a preview shows and compares |
 
 pub mod ceiling_check;
 pub mod delete_summary;

@@ -1,5 +1,5 @@
-//! A job whose earlier runners may have been lost: the facts that a backend needs to clean up and to
-//! recover. Decides nothing itself.
+//! A job whose earlier runners may have been lost: the facts that a backend needs to clean up and
+//! to recover. Decides nothing itself.
 
 use cofferdam_core::model::id::Fence;
 use cofferdam_core::model::job::{LeasedJob, OperationRecord, StoredJob};
@@ -35,9 +35,9 @@ impl Lost<'_> {
         }
     }
 
-    /// Target namespaces where the job may have derived rights, according to the stored preview. The
-    /// set is empty if the preview cannot be read. The store is not trusted: a backend removes only
-    /// objects of Cofferdam there.
+    /// Target namespaces where the job may have derived rights, according to the stored preview.
+    /// The set is empty if the preview cannot be read. The store is not trusted: a backend removes
+    /// only objects of Cofferdam there.
     pub fn targets(&self) -> BTreeSet<String> {
         let preview = strict_into::<Preview>(self.job.preview.as_bytes());
         let places = preview
@@ -74,8 +74,8 @@ impl<R: crate::Run> Left<'_, R> {
         }
     }
 
-    /// The name to record as removed. `was_there` says whether the backend found the run. A run that
-    /// is known to have been created counts as removed also if another process removed it.
+    /// The name to record as removed. `was_there` says whether the backend found the run. A run
+    /// that is known to have been created counts as removed also if another process removed it.
     pub fn removed(&self, was_there: bool) -> Option<String> {
         self.name().filter(|_| was_there || !matches!(self, Self::Perhaps(_)))
     }

@@ -13,11 +13,11 @@ pub const UNWRITABLE: &str = "unwritable";
 /// An outcome with its code and one sentence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
-    /// The outcome itself.
+    /// The outcome that the recorder stores.
     pub outcome: Outcome,
-    /// Stable code.
+    /// The stable code of the outcome.
     pub code: String,
-    /// One sentence.
+    /// The text, as one sentence.
     pub detail: String,
     /// Files of a directory that the job edited: relative to the tree, sorted.
     pub files: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Ending {
 /// that the ledger has the order of the tree.
 #[derive(Debug)]
 pub struct Settled {
-    /// The outcome.
+    /// The outcome of the job.
     pub ending: Ending,
     /// Dropped once the outcome is recorded; `None` for a cluster.
     pub lock: Option<Lock>,

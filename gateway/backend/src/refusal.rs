@@ -9,9 +9,9 @@ use cofferdam_core::protocol::gateway_viewer::Looked;
 pub struct Refusal {
     /// Stable code, as in [`Looked::Refused`].
     pub code: &'static str,
-    /// Why, one sentence.
+    /// The reason, as one sentence.
     pub reason: String,
-    /// The remedy.
+    /// The remedy for the agent.
     pub remedy: String,
 }
 

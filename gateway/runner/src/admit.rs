@@ -29,7 +29,7 @@ pub struct Components {
     pub executors: PathBuf,
     /// Folder of commands of tasks, a `NAME.wasm` each.
     pub commands: PathBuf,
-    /// The policy's module.
+    /// The module of the policy.
     pub policy_module: PathBuf,
     /// The policy's data document.
     pub policy_data: PathBuf,

@@ -115,7 +115,8 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
             Some("reaper") => Command::Check(Identity::Reaper),
             _ => {
                 bail!(
-                    "name the owner of the credential: `--identity provisioner`, `viewer` or `reaper`"
+                    "name the owner of the credential: `--identity provisioner`, `viewer` or \
+                     `reaper`"
                 )
             }
         },

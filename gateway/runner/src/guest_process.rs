@@ -27,11 +27,11 @@ const COMPUTE: Duration = Duration::from_secs(20);
 
 /// Starts a guest on its end of a socket; what it returns keeps it alive and ends it when dropped.
 pub trait Start: Send + Sync + 'static {
-    /// Starts one.
+    /// Starts one guest with this socket.
     fn start(&self, socket: OwnedFd) -> io::Result<Box<dyn Send>>;
 }
 
-/// Guests as processes.
+/// Starts guests as processes.
 #[derive(Debug)]
 pub struct Program(pub PathBuf);
 
@@ -190,7 +190,11 @@ impl<S: Start> Guests<S> {
         let kept = fs::write(&temporary, [engine.as_bytes(), b"\n", &sealed].concat())
             .and_then(|()| fs::rename(&temporary, &place));
         if let Err(fail) = kept {
-            tracing::warn!(path = %place.display(), error = %fail, "a compiled artefact cannot be kept");
+            tracing::warn!(
+                path = %place.display(),
+                error = %fail,
+                "a compiled artefact cannot be kept"
+            );
         }
         Ok(artefact)
     }

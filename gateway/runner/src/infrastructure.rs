@@ -26,12 +26,12 @@ use std::time::Duration;
 pub enum Viewed {
     /// A tree of manifests.
     Tree(TreeLooker),
-    /// A cluster.
+    /// A cluster, with the viewer's credential.
     Cluster(Box<Credential>),
 }
 
 impl Viewed {
-    /// Opens the infrastructure. Returns also the paths that the viewer has to read later.
+    /// Opens the infrastructure, and lists the paths that the viewer has to read later.
     pub fn open(infrastructure: &Infrastructure) -> Result<(Self, Vec<PathBuf>)> {
         match infrastructure {
             Infrastructure::Directory { tree } => {
@@ -67,9 +67,9 @@ impl Viewed {
 
 /// The reader of a viewer.
 pub enum Looker {
-    /// Reads a tree.
+    /// The reader of a tree.
     Tree(Arc<TreeLooker>),
-    /// Reads a cluster.
+    /// The reader of a cluster.
     Cluster(ClusterLooker),
 }
 
@@ -110,9 +110,9 @@ pub enum Acted {
 /// The paths that a runner needs for its infrastructure after it confined itself.
 #[derive(Default)]
 pub struct Paths {
-    /// Paths to read.
+    /// The paths to read.
     pub read: Vec<PathBuf>,
-    /// Paths to write.
+    /// The paths to write.
     pub write: Vec<PathBuf>,
 }
 
@@ -120,7 +120,7 @@ pub struct Paths {
 pub enum Backend {
     /// A tree of manifests.
     Directory(Directory),
-    /// A cluster. True if this process checked the admission policies itself.
+    /// A cluster; true if this process checked the admission policies itself.
     Kubernetes(Kubernetes, bool),
 }
 

@@ -68,11 +68,11 @@ impl ActError {
     }
 }
 
-/// One runner's means.
+/// The connections and files of one runner.
 pub struct Runner<R, S, B> {
     /// Its socket to the recorder.
     pub recorder: Arc<R>,
-    /// The guest processes.
+    /// The processes that run components.
     pub guests: Guests<S>,
     /// Its own copies of tools, executors and policy.
     pub components: Components,
@@ -82,9 +82,9 @@ pub struct Runner<R, S, B> {
     pub backend: B,
     /// Folder of the marks that drills leave.
     pub marks: PathBuf,
-    /// Its clock.
+    /// The clock of the runner.
     pub now: fn() -> Timestamp,
-    /// 128 random bits.
+    /// A source of 128 random bits.
     pub random: fn() -> u128,
     /// A drill: it ends itself right after this step of a job's first run.
     pub drill: Option<JobStep>,
@@ -122,7 +122,11 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 Err(_) if over() => return Ok(None),
                 // What it cannot ask now it cannot change now.
                 Err(error) => {
-                    tracing::warn!(what = "infrastructure", error = %error, "the infrastructure cannot be read; claims no job for now");
+                    tracing::warn!(
+                        what = "infrastructure",
+                        error = %error,
+                        "the infrastructure cannot be read; claims no job for now"
+                    );
                     tokio::time::sleep(CONGESTED).await;
                     continue;
                 }

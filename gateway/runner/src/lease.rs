@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 /// The runner's socket to the recorder.
 pub trait Recorder: Send + Sync + 'static {
-    /// One request.
+    /// Sends one request to the recorder.
     fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Claimed, RoleError>> + Send;
     /// Returns whether the other side is connected at present.
     fn connected(&self) -> bool;
@@ -48,7 +48,7 @@ const HELD: u8 = 0;
 const CANCELLED: u8 = 1;
 const LOST: u8 = 2;
 
-/// A held lease.
+/// A lease that is kept by heartbeats.
 pub struct Lease<R> {
     recorder: Arc<R>,
     call: CallId,
@@ -72,12 +72,12 @@ impl<R: Recorder> Lease<R> {
         Self { recorder, call, fence, state, heart }
     }
 
-    /// The job.
+    /// The call of the job.
     pub fn call(&self) -> &CallId {
         &self.call
     }
 
-    /// The fencing token.
+    /// The lease epoch of the job.
     pub fn fence(&self) -> Fence {
         self.fence
     }
@@ -104,7 +104,7 @@ impl<R: Recorder> Lease<R> {
         }
     }
 
-    /// Moves the job. Returns once it is durable.
+    /// Reports an event of the job. Returns once it is durable.
     pub async fn report(&self, event: RunnerEvent) -> Result<Recorded, RoleError> {
         let moved = self
             .recorder
@@ -200,7 +200,7 @@ async fn beat<R: Recorder>(
 mod tests {
     use super::*;
 
-    /// There, and silent.
+    /// A recorder that is connected and never responds.
     struct Silent;
 
     impl Recorder for Silent {

@@ -7,7 +7,8 @@
 //! | file | content |
 //! |---|---|
 //! | `admit.rs` | a stored job, checked again with the runner's own tools, policy and trust file |
-//! | `job.rs` | one job from claim to closed; `job/executor.rs` the executor, `job/recover.rs` the job of a lost runner |
+//! | `job.rs` | one job from claim to closed |
+//! | `job/executor.rs`, `job/recover.rs` | the executor of a job; the job of a lost runner |
 //! | `lease.rs` | the lease, and reports to the recorder under it |
 //! | `guest_process.rs` | processes that run components |
 

@@ -16,7 +16,7 @@ use std::path::Path;
 /// The API server that a role may connect to.
 #[derive(Debug, Clone, Copy)]
 pub struct Server {
-    /// The TCP port.
+    /// The TCP port of the API server.
     pub port: u16,
     /// True if the kubeconfig names an address, so that no name has to be resolved.
     pub is_address: bool,
@@ -75,6 +75,9 @@ pub fn made_again(folder: &Path) -> Result<()> {
     }
     let made = DirBuilder::new().mode(0o700).create(folder);
     made.with_context(|| format!("cannot create the missing folder `{}`", folder.display()))?;
-    tracing::warn!(path = %folder.display(), "a folder of this installation was missing; created it, empty");
+    tracing::warn!(
+        path = %folder.display(),
+        "a folder of this installation was missing; created it, empty"
+    );
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) fn line_break(text: &str, at: usize) -> &'static str {
     if end > 0 && text.as_bytes().get(end - 1) == Some(&b'\r') { "\r\n" } else { "\n" }
 }
 
-/// So many spaces.
+/// A string of this many spaces.
 pub(super) fn spaces(count: usize) -> String {
     " ".repeat(count)
 }

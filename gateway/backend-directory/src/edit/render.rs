@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// How new block text is laid out.
 #[derive(Clone, Copy)]
 pub(super) struct Layout<'a> {
-    /// Line end.
+    /// The line end of the file: LF or CRLF.
     pub line: &'a str,
     /// Columns from a key to the keys beneath it.
     pub step: usize,

@@ -391,7 +391,8 @@ fn leaf() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever is changed: the result is what was meant, or nothing; and lines that were not named stay in their order.
+    /// Whatever is changed: the result is what was meant, or nothing; and lines that were not named
+    /// stay in their order.
     #[test]
     fn an_edit_does_what_is_meant_or_nothing(
         at in prop_oneof![

@@ -21,13 +21,13 @@ pub(super) struct Walk<'a> {
     pub nodes: Vec<&'a Node>,
     /// The steps between them.
     pub steps: Vec<Step<'a>>,
-    /// The absent segments.
+    /// The absent segments at the end of the path.
     pub rest: &'a [Segment],
     /// Members of a list that may be the one that is meant, and do not say so themselves.
     unknown: Option<Unclear>,
 }
 
-/// Follows a path.
+/// Follows a path from an object as far as its values exist.
 pub(super) fn walk<'a>(object: &'a Node, segments: &'a [Segment]) -> Walk<'a> {
     let mut walk = Walk { nodes: vec![object], steps: Vec::new(), rest: segments, unknown: None };
     let mut node = object;

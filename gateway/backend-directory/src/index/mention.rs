@@ -5,7 +5,7 @@
 pub(super) struct Wanted<'a> {
     pub kind: &'a str,
     pub namespace: &'a str,
-    /// The name; `None` for any name.
+    /// The name of the object; `None` for any name.
     pub name: Option<&'a str>,
 }
 

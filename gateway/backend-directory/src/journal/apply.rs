@@ -105,7 +105,12 @@ impl Journal {
         let Ok(Some(entry)) = self.load(call, super::WRITING) else { return };
         for line in entry.files.iter().filter(|line| line.content.is_some()) {
             if let Err(error) = self.sweep(&line.path, &suffix(call)) {
-                tracing::warn!(%call, path = %line.path.display(), error = %error, "a temporary file cannot be removed from the tree");
+                tracing::warn!(
+                    %call,
+                    path = %line.path.display(),
+                    error = %error,
+                    "a temporary file cannot be removed from the tree"
+                );
             }
         }
     }

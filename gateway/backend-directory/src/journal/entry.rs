@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A job's journal.
+/// The journal of one job.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
@@ -47,14 +47,14 @@ pub(super) enum Seen {
 
 /// The commit of a job.
 pub struct Commit<'a> {
-    /// Which job.
+    /// The call of the job.
     pub call: &'a CallId,
-    /// Its lease.
+    /// The lease epoch of the runner.
     pub fence: Fence,
-    /// Its private copy. Must still be there: a runner that takes the job over removes it first,
+    /// The private copy. It must still exist: a runner that takes the job over removes it first,
     /// under the same lock.
     pub namespace: &'a Path,
-    /// Files to write.
+    /// The files to write, with their content.
     pub files: Vec<ChangedFile>,
     /// Every file that holds one of its objects, written or not.
     pub touches: &'a BTreeSet<PathBuf>,
@@ -73,11 +73,15 @@ pub enum CommitError {
     #[error("`{}` was changed outside Cofferdam meanwhile", .0.display())]
     Conflict(PathBuf),
     /// Another job is committed over the same file and cannot be finished.
-    #[error("`{}` waits for the call {call}, which is committed and cannot be finished at present: {obstacle}", path.display())]
+    #[error(
+        "`{}` waits for the call {call}, which is committed and cannot be finished at present: \
+         {obstacle}",
+        path.display()
+    )]
     Blocked {
-        /// The file.
+        /// The file that both jobs write.
         path: PathBuf,
-        /// The other job.
+        /// The call of the other job.
         call: CallId,
         /// The obstacle, with its remedy.
         obstacle: Obstacle,

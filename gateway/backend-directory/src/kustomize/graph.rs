@@ -23,7 +23,7 @@ pub type Files = BTreeMap<PathBuf, Arc<File>>;
 /// Where a layer names something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Link {
-    /// The layer.
+    /// The index of the layer.
     pub layer: usize,
     /// Its reference; none where Flux or Argo CD take all files of a folder.
     pub reference: usize,
@@ -35,9 +35,9 @@ pub type Way = Vec<Link>;
 /// All ways of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Ways {
-    /// At most [`WAYS`].
+    /// The known ways, at most [`WAYS`].
     pub known: Vec<Way>,
-    /// There are more.
+    /// True if there are more ways than are known.
     pub more: bool,
 }
 
@@ -70,7 +70,7 @@ impl Graph {
         self.layers.is_empty() && self.unreadable.is_empty()
     }
 
-    /// A layer.
+    /// The layer with this index.
     pub fn layer(&self, at: usize) -> Option<&Layer> {
         self.layers.get(at)
     }
@@ -210,7 +210,7 @@ impl Graph {
         self.unseen.iter().filter_map(told).collect()
     }
 
-    /// Every layer.
+    /// Every layer of the tree.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.layers.iter()
     }

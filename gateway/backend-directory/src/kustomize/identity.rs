@@ -14,13 +14,13 @@ const TOLD: usize = 8;
 /// An object as its file says it.
 #[derive(Debug, Clone, Copy)]
 pub struct Written<'a> {
-    /// Beneath the root.
+    /// The path of the file below the root.
     pub path: &'a Path,
-    /// Kind.
+    /// The kind of the object.
     pub kind: &'a str,
     /// Empty where it names none.
     pub namespace: &'a str,
-    /// Name.
+    /// The name in the file.
     pub name: &'a str,
 }
 
@@ -29,11 +29,11 @@ pub struct Written<'a> {
 pub enum Built {
     /// As in its file.
     AsWritten,
-    /// One other object.
+    /// One object with another identity.
     As {
-        /// Its namespace.
+        /// The namespace in the build.
         namespace: String,
-        /// Its name.
+        /// The name in the build.
         name: String,
         /// The sources of namespace and name.
         given: Vec<Remark>,

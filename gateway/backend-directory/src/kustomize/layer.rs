@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// A value and its line in the layer's file, from 1.
 #[derive(Debug, Clone)]
 pub struct Located<T> {
-    /// The value.
+    /// The value in the file.
     pub value: T,
-    /// The line.
+    /// The line of the value, from 1.
     pub line: usize,
 }
 
@@ -37,9 +37,9 @@ pub enum LayerKind {
 pub enum Use {
     /// Its objects are built.
     Resource,
-    /// A component.
+    /// A kustomize component.
     Component,
-    /// It changes objects.
+    /// A patch that changes objects.
     Patch,
     /// Its text is a value somewhere.
     Data,
@@ -48,13 +48,13 @@ pub enum Use {
 /// A path that a layer names.
 #[derive(Debug, Clone)]
 pub struct Reference {
-    /// For what.
+    /// The use of the reference.
     pub used: Use,
-    /// Under which key.
+    /// The key that has the reference.
     pub key: &'static str,
     /// As it is written.
     pub text: String,
-    /// Where.
+    /// The line of the reference, from 1.
     pub line: usize,
 }
 
@@ -69,7 +69,7 @@ pub struct Image {
     pub new_tag: Option<String>,
     /// Instead of tag and digest.
     pub digest: Option<String>,
-    /// Behind the tag.
+    /// The text after the tag.
     pub suffix: Option<String>,
 }
 
@@ -78,37 +78,37 @@ pub struct Image {
 pub struct Replicas {
     /// Name of the objects that it changes.
     pub name: String,
-    /// How many; `null` where it is no number.
+    /// The number of replicas; `null` if it is not a number.
     pub count: Value,
 }
 
-/// Which objects a patch or a replacement changes. None matches all.
+/// The objects that a patch or a replacement changes. An absent field matches every object.
 #[derive(Debug, Clone, Default)]
 pub struct Selector {
-    /// API group.
+    /// The API group, as a pattern.
     pub group: Option<String>,
-    /// API version.
+    /// The API version, as a pattern.
     pub version: Option<String>,
-    /// Kind.
+    /// The kind, as a pattern.
     pub kind: Option<String>,
-    /// Namespace.
+    /// The namespace, as a pattern.
     pub namespace: Option<String>,
-    /// Name.
+    /// The name, as a pattern.
     pub name: Option<String>,
-    /// `labelSelector`.
+    /// The text of `labelSelector`.
     pub labels: Option<String>,
-    /// `annotationSelector`.
+    /// The text of `annotationSelector`.
     pub annotations: Option<String>,
 }
 
-/// A patch.
+/// A patch of a layer, with its place.
 #[derive(Debug, Clone)]
 pub struct Patch {
-    /// Its key: `patches`.
+    /// The key of the layer, such as `patches`.
     pub key: &'static str,
     /// Which objects; none where the patch names its object itself.
     pub target: Option<Selector>,
-    /// The changes.
+    /// The changes of the patch.
     pub body: Body,
 }
 
@@ -126,22 +126,22 @@ pub enum Body {
 /// Labels or annotations that a layer sets.
 #[derive(Debug, Clone)]
 pub struct Meta {
-    /// Its key: `commonLabels`.
+    /// The key of the layer, such as `commonLabels`.
     pub key: &'static str,
-    /// `labels` or `annotations`.
+    /// The changed field: `labels` or `annotations`.
     pub field: &'static str,
     /// The pod template gets it too.
     pub template: bool,
-    /// Name.
+    /// The name of the label or annotation.
     pub name: String,
-    /// Value.
+    /// The value of the label or annotation.
     pub value: String,
 }
 
 /// A generated ConfigMap that changes one of the same name.
 #[derive(Debug, Clone)]
 pub struct Generated {
-    /// Its name.
+    /// The name of the generated object.
     pub name: String,
     /// `behavior: replace`: what it does not name goes.
     pub replaces: bool,
@@ -154,7 +154,7 @@ pub struct Generated {
 /// A replacement: fields that get the value of another field.
 #[derive(Debug, Clone)]
 pub struct Replacement {
-    /// Which objects.
+    /// The objects that the replacement changes.
     pub select: Selector,
     /// Which fields, as they are written.
     pub fields: Vec<String>,
@@ -163,7 +163,7 @@ pub struct Replacement {
 /// One kustomization, Flux `Kustomization` or Argo CD `Application`.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// Its file.
+    /// The path of the layer's file.
     pub path: PathBuf,
     /// The line of its document.
     pub line: usize,
@@ -177,21 +177,21 @@ pub struct Layer {
     pub namespace: Option<Located<(&'static str, String)>>,
     /// The namespace of objects that have none.
     pub fallback: Option<Located<(&'static str, String)>>,
-    /// Before each name.
+    /// The prefix of each name.
     pub prefix: Option<Located<String>>,
-    /// Behind each name.
+    /// The suffix of each name.
     pub suffix: Option<Located<String>>,
-    /// Changes of images.
+    /// The changes of images.
     pub images: Vec<Located<Image>>,
-    /// Changes of replicas.
+    /// The changes of replicas.
     pub replicas: Vec<Located<Replicas>>,
-    /// Patches.
+    /// The patches of the layer.
     pub patches: Vec<Located<Patch>>,
-    /// Labels and annotations.
+    /// The labels and annotations that the layer adds.
     pub meta: Vec<Located<Meta>>,
     /// Generated ConfigMaps that change others.
     pub generated: Vec<Located<Generated>>,
-    /// Replacements.
+    /// The replacements of the layer.
     pub replacements: Vec<Located<Replacement>>,
     /// The unread parts that may change any object of the layer: a key, or the reason why the file
     /// is not read.
@@ -221,7 +221,7 @@ impl Layer {
         }
     }
 
-    /// For people: `overlays/prod/kustomization.yaml:7`.
+    /// File and line, for people: `overlays/prod/kustomization.yaml:7`.
     pub fn place(&self, line: usize) -> String {
         format!("{}:{line}", self.path.display())
     }

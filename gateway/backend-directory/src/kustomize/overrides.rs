@@ -1,6 +1,6 @@
-//! Which layers set a field again that an operation changes: `images`, `replicas`, patches, labels,
-//! annotations, generated ConfigMaps and replacements, in the order in which they apply. Where it
-//! cannot be told, that is said. Changes nothing.
+//! The layers that set a field again after an operation changes it: `images`, `replicas`, patches,
+//! labels, annotations, generated ConfigMaps and replacements, in the order in which they apply. An
+//! uncertain case is reported as uncertain. Changes nothing.
 
 mod image;
 mod patch;
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 /// One change of an operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Edit<'a> {
-    /// The field.
+    /// The field that the edit sets.
     pub path: &'a FieldPath,
     /// The object before the operation.
     pub before: &'a Value,

@@ -28,7 +28,7 @@ pub fn is_kustomization(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| FILES.contains(&name))
 }
 
-/// A kustomization file.
+/// Reads a kustomization file as a layer.
 pub fn file(path: &Path, document: &Document) -> Layer {
     let node = &document.root;
     let kind = if text_of(node, "kind").as_deref() == Some("Component") {
@@ -151,7 +151,7 @@ fn image(item: &Node) -> Option<Image> {
     })
 }
 
-/// Which objects.
+/// Reads a selector of objects.
 fn selector(node: &Node) -> Selector {
     let field = |key| text_of(node, key).filter(|text| !text.is_empty());
     Selector {

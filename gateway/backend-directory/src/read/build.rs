@@ -121,7 +121,7 @@ impl<'a> Builder<'a> {
         self.byte(&span.start)..self.byte(&span.end)
     }
 
-    /// A scalar's bytes. The parser's end of a quoted scalar may lie behind the comment that
+    /// The bytes of a scalar. The parser's end of a quoted scalar may be after the comment that
     /// follows.
     fn written(&self, span: Span, style: ScalarStyle, properties: bool) -> Range<usize> {
         let mut range = self.range(span);

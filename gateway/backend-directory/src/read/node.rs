@@ -8,7 +8,7 @@ use std::ops::Range;
 /// A value and where it is.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Line, from 1.
+    /// The line in the file, from 1.
     pub line: usize,
     /// Bytes in the file. Exact for scalars (of a block scalar: from its indicator to the end of
     /// its last line) and flow collections; a block collection ends at [`Node::end`].
@@ -24,27 +24,27 @@ pub struct Node {
 /// The value of a node, with its form in the text.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// A single value.
+    /// A text, number, boolean or null.
     Scalar {
-        /// As JSON.
+        /// The value as JSON.
         value: Value,
         /// How it is written.
         style: ScalarStyle,
         /// Readers disagree about it, or it is an alias.
         doubtful: bool,
     },
-    /// A sequence.
+    /// A sequence of nodes.
     List {
-        /// Its members.
+        /// The members of the sequence.
         items: Vec<Node>,
-        /// Written in brackets.
+        /// True if written in brackets.
         flow: bool,
     },
-    /// A mapping.
+    /// A mapping of keys to nodes.
     Map {
         /// Its entries in order.
         entries: Vec<Entry>,
-        /// Written in braces.
+        /// True if written in braces.
         flow: bool,
     },
 }
@@ -52,11 +52,11 @@ pub enum Shape {
 /// One entry of a mapping.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Its key.
+    /// The key as a string.
     pub key: String,
     /// Where the key begins, in bytes.
     pub start: usize,
-    /// Its value.
+    /// The node of the value.
     pub node: Node,
 }
 
@@ -78,14 +78,14 @@ impl Node {
         Self { line, span, shape, anchored: false, borrows: false }
     }
 
-    /// Null.
+    /// A node with the value null.
     pub(super) fn nothing(line: usize, span: Range<usize>) -> Self {
         let shape =
             Shape::Scalar { value: Value::Null, style: ScalarStyle::Plain, doubtful: false };
         Self::new(line, span, shape)
     }
 
-    /// As JSON. An alias is its text (`*name`). A key that is given twice has its first value.
+    /// The value as JSON. An alias has its text (`*name`). A repeated key has its first value.
     pub fn value(&self) -> Value {
         match &self.shape {
             Shape::Scalar { value, .. } => value.clone(),

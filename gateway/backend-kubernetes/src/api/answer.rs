@@ -23,11 +23,11 @@ pub enum ApiError {
     /// The server said no: nothing happened.
     #[error("the API server refused it ({status} {reason}): {message}")]
     Refused {
-        /// HTTP status.
+        /// The HTTP status of the response.
         status: u16,
         /// The `Status` object's reason: `NotFound`, `Forbidden`, `Conflict`, `Invalid`, …
         reason: String,
-        /// Its message, bounded.
+        /// The message of the server, bounded in length.
         message: String,
     },
     /// The server did not receive it: nothing happened.
@@ -65,7 +65,10 @@ impl ApiError {
     /// Returns whether RBAC gives the identity no right to this. Recognised by the words of RBAC,
     /// which admission never uses.
     pub fn is_about_rights(&self) -> bool {
-        matches!(self, Self::Refused { status: 403, message, .. } if message.contains(" is forbidden: User ") && message.contains(" cannot "))
+        let is_rbac = |message: &str| {
+            message.contains(" is forbidden: User ") && message.contains(" cannot ")
+        };
+        matches!(self, Self::Refused { status: 403, message, .. } if is_rbac(message))
     }
 
     /// Returns whether the server rejected the token. It did not look at the request.
@@ -96,7 +99,7 @@ impl ApiError {
     }
 }
 
-/// The server's response.
+/// The response of the server: status, wait and body.
 pub(super) struct Answer {
     pub status: StatusCode,
     /// How long it asks to be left alone.

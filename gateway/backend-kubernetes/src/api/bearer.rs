@@ -1,4 +1,4 @@
-//! The token of a connection for a ServiceAccount. Requests one when there is none, before it
+//! The token of a connection for a ServiceAccount. Requests the first one at once, another before it
 //! expires, and when the server rejects it. Keeps it in memory alone, and never prints it.
 
 use super::{ApiError, Cluster, Mode, until_clear};

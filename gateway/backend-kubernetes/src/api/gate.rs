@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub struct Gate(BTreeSet<(String, String)>);
 
 impl Gate {
-    /// Allows one more.
+    /// Adds one request to the gate.
     #[must_use]
     pub fn allow(mut self, method: &Method, path: impl Into<String>) -> Self {
         self.0.insert((method.to_string(), path.into()));

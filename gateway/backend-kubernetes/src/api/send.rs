@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause a server may ask for.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// One request.
+/// One request with its deadline.
 pub(super) struct Asked<'a> {
     pub method: Method,
     pub path: &'a str,
@@ -137,7 +137,13 @@ impl Cluster {
             value.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
-        let span = tracing::info_span!("kubernetes", otel.kind = "client", http.request.method = %method, url.path = path, http.response.status_code = tracing::field::Empty);
+        let span = tracing::info_span!(
+            "kubernetes",
+            otel.kind = "client",
+            http.request.method = %method,
+            url.path = path,
+            http.response.status_code = tracing::field::Empty,
+        );
         let work = async {
             let response = self.client.send(request).await.map_err(|error| sent(&error))?;
             let status = response.status();

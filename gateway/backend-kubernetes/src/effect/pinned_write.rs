@@ -28,7 +28,7 @@ const AT_ONCE: u32 = 10;
 /// cause (`apiserver/pkg/endpoints/handlers/patch.go`).
 const FAILED_TEST: &str = "the server rejected our request due to an error in our request";
 
-/// A change.
+/// A write to one object, with the state it is pinned to.
 pub(super) struct Change<'a> {
     pub job: &'a Cluster,
     pub at: &'a str,
@@ -42,7 +42,7 @@ pub(super) enum Write<'a> {
     Patch(&'a str, &'a [(FieldPath, Option<Value>)]),
     /// An object, as this field manager. If there is no object yet, the write is by name alone.
     Apply(&'a str, &'a Value),
-    /// Nothing any more.
+    /// The deletion of the object.
     Delete,
 }
 

@@ -20,8 +20,8 @@ pub(super) fn share(looks: usize) -> usize {
     limit::TEXT.saturating_sub(REST) / looks.max(1)
 }
 
-/// Reads a log: `{"lines": ["…"], "truncated": bool}`, oldest first; truncated where lines that
-/// were asked for are left out, or one is cut. `most` bounds the lines in bytes of JSON.
+/// Reads a log: `{"lines": ["…"], "truncated": bool}`, oldest first. Truncated if requested lines
+/// are left out, or a line is cut. `most` bounds the lines, in bytes of JSON.
 pub(super) async fn read(
     cluster: &Cluster,
     target: &Target,

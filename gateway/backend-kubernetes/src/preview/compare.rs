@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 /// One leaf in which two states differ.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Where.
+    /// The path of the leaf.
     pub path: Vec<Segment>,
-    /// Before; `null` where it was absent.
+    /// The value before; `null` if it was absent.
     pub before: Value,
-    /// After; `null` where it is absent.
+    /// The value after; `null` if it is absent.
     pub after: Value,
 }
 

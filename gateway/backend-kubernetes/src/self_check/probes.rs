@@ -43,9 +43,9 @@ pub enum Answer {
     RefusedBy { fence: &'static str, file: &'static str, says: &'static str },
 }
 
-/// One request.
+/// One request of the self-check.
 pub struct Probe {
-    /// In words: `a namespace of any name`.
+    /// A description: `a namespace of any name`.
     pub what: &'static str,
     pub method: Method,
     pub path: String,

@@ -1,7 +1,6 @@
-//! Waiting for what was applied and is not yet in effect: an API server loads admission policies
-//! some seconds after they were written, and each server for itself. Waits for what is there alone,
-//! and never longer than [`LONGEST`]: a fence that was not applied is told at once. Reads; writes
-//! nothing.
+//! Repeats a probe whose policy is applied and not yet in effect: an API server loads admission
+//! policies some seconds after a write, and each server for itself. Waits only for policies that
+//! exist, at most [`LONGEST`]. A missing policy is reported at once. Writes nothing.
 
 use super::CheckError;
 use crate::api::{ApiError, Cluster};
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 /// busy, or was just started, takes several.
 pub(super) const LONGEST: Duration = Duration::from_secs(20);
 
-/// Between two tries.
+/// The pause between two probes.
 const PAUSE: Duration = Duration::from_millis(500);
 
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
@@ -37,7 +36,8 @@ pub(super) struct RetryWindow<'a, T> {
 }
 
 impl<'a, T: Fn(&str)> RetryWindow<'a, T> {
-    /// Begins now. `looks` is the identity's own connection; `tell` hears once why it waits.
+    /// Begins now. `looks` is the identity's own connection. `tell` is called once with the reason
+    /// of a wait.
     pub fn new(looks: &'a Cluster, tell: T) -> Self {
         Self { looks, end: Instant::now() + LONGEST, tell: Some(tell) }
     }
@@ -79,7 +79,8 @@ impl<'a, T: Fn(&str)> RetryWindow<'a, T> {
         if let Some(tell) = self.tell.take() {
             let seconds = LONGEST.as_secs();
             tell(&format!(
-                "waiting up to {seconds} s for policies that are applied and not yet in effect. So far: {error}"
+                "waiting up to {seconds} s for policies that are applied and not yet in effect. \
+                 So far: {error}"
             ));
         }
         tokio::time::sleep(PAUSE).await;

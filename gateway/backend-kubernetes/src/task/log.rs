@@ -14,7 +14,7 @@ const LINES: usize = 500;
 pub struct Log {
     /// Bytes of it: always whole lines.
     read: usize,
-    /// Lines.
+    /// The number of lines that were passed on.
     passed: usize,
     overfull: bool,
 }

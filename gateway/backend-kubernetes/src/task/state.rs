@@ -20,13 +20,13 @@ const TASK: &str = "it says";
 pub enum TaskState {
     /// It is on its way to a node, or its image is.
     Waiting,
-    /// It runs.
+    /// The container of the task runs.
     Running,
-    /// It ended well.
+    /// The task ended with exit code 0.
     Succeeded,
     /// It ran, and did not end well.
     Failed {
-        /// Why.
+        /// The reason why it waits.
         reason: Reason,
         /// Its exit code, if it had one.
         code: Option<i32>,
@@ -36,7 +36,7 @@ pub enum TaskState {
     /// It does not come to run. Some of these pass: believe one that lasted for
     /// [`Reason::patience`].
     CannotStart {
-        /// Why.
+        /// The reason of the failure.
         reason: Reason,
         /// The cluster's words, quoted.
         detail: String,
@@ -70,14 +70,14 @@ pub enum Reason {
     Evicted,
     /// Its node is gone.
     NodeLost,
-    /// It was deleted.
+    /// The Pod was deleted by another client.
     Deleted,
     /// Something the cluster has a word for, and this does not.
     Other,
 }
 
 impl Reason {
-    /// Stable code.
+    /// The stable code of the reason.
     pub fn word(self) -> &'static str {
         match self {
             Self::ImageUnpullable => "image-unpullable",
@@ -280,7 +280,7 @@ fn text_at<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A Pod's status.
+/// The status of a Pod.
 #[derive(Clone, Copy)]
 struct Status<'a>(&'a Value);
 

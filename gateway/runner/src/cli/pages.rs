@@ -1,4 +1,5 @@
-//! Command lines in the pages of this repository are ones that this binary takes. Runs no command.
+//! Checks that this binary accepts the command lines in the pages of this repository. Runs no
+//! command.
 
 #[path = "../../../../tests/it/tidy/shell.rs"]
 mod shell;

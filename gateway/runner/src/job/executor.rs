@@ -71,9 +71,9 @@ const NOTES: u32 = 100;
 
 /// The facts and connections of one job while its executor runs.
 pub(super) struct JobContext<'a, R> {
-    /// The job's lease.
+    /// The lease of the job.
     pub lease: &'a Lease<R>,
-    /// The admitted plan.
+    /// The plan as it was admitted.
     pub plan: &'a LeasedPlan,
     /// Commands that tasks may name.
     pub commands: &'a [TrustedCommand],
@@ -341,7 +341,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
 enum Trouble {
     /// The runner has to stop.
     Act(ActError),
-    /// The executor failed.
+    /// The executor or its process failed.
     Guest(GuestError),
 }
 

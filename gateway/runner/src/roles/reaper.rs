@@ -76,7 +76,11 @@ impl Reaper {
                 },
                 _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {
                     Ok(reaped) => going = tell(&reaped, &going),
-                    Err(error) => tracing::warn!(what = "expired runs", error = %error, "cannot look for expired runs; trying again"),
+                    Err(error) => tracing::warn!(
+                        what = "expired runs",
+                        error = %error,
+                        "cannot look for expired runs; trying again"
+                    ),
                 },
             }
         }
@@ -95,7 +99,8 @@ fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
     for kind in &reaped.overflow {
         tracing::error!(
             kind,
-            "one round cannot read all objects of this kind with the label of Cofferdam; find out who creates them"
+            "one round cannot read all objects of this kind with the label of Cofferdam; find \
+             out who creates them"
         );
     }
     for what in &reaped.foreign {

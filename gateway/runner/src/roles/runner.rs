@@ -163,7 +163,11 @@ async fn listen(
         match given.name.as_str() {
             "recorder" => {
                 if let Err(error) = recorder.connect(given.into_stream()) {
-                    tracing::warn!(peer = "recorder", error = %error, "the recorder's socket cannot be used");
+                    tracing::warn!(
+                        peer = "recorder",
+                        error = %error,
+                        "the recorder's socket cannot be used"
+                    );
                 }
             }
             "telemetry" => voice.take(given.into_stream()),

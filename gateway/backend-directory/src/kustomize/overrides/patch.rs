@@ -28,9 +28,9 @@ const MERGED: [&str; 10] = [
 /// The effect of a patch on a field that it reaches.
 #[derive(Debug, Clone, PartialEq)]
 enum Touch {
-    /// It sets it; `null` where the value is not known or the field goes.
+    /// The patch sets the field. `null` if the value is not known, or the patch removes the field.
     Sets(Value),
-    /// It may.
+    /// The patch may set the field.
     Maybe,
 }
 

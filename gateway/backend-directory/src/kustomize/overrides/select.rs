@@ -10,11 +10,11 @@ use serde_json::Value;
 /// The certainty that a selector or a patch is about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Match {
-    /// It is not.
+    /// It is not about the object.
     No,
-    /// It may be.
+    /// It may be about the object.
     Maybe,
-    /// It is.
+    /// It is about the object.
     Yes,
 }
 
@@ -190,5 +190,6 @@ pub fn documents(graph: &Graph, files: &Files, layer: &Layer, body: &Body) -> Op
 
 /// Returns whether a document is a list of operations (RFC 6902) and not a strategic patch.
 pub fn is_operations(node: &Node) -> bool {
-    matches!(&node.shape, Shape::List { items, .. } if items.iter().all(|item| get(item, "op").is_some()))
+    let Shape::List { items, .. } = &node.shape else { return false };
+    items.iter().all(|item| get(item, "op").is_some())
 }

@@ -78,7 +78,9 @@ fn argo_cd_applications() {
     let (web, job) = (deployment("web", ""), deployment("job", ""));
     let application = |name: &str, source: &str| {
         format!(
-            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: {name}, namespace: argocd}}\nspec:\n  destination: {{namespace: shop}}\n  source:\n    repoURL: https://example.com/repo\n{source}"
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: {name}, \
+             namespace: argocd}}\nspec:\n  destination: {{namespace: shop}}\n  source:\n    \
+             repoURL: https://example.com/repo\n{source}"
         )
     };
     let apps = application(
