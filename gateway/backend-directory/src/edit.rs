@@ -1,6 +1,7 @@
-//! Changes exactly the named values of one object and nothing else: every other byte of the file
-//! stays, with its line ends, comments and layout. One edit replaces one range of bytes. It is read
-//! back strictly and compared with what was meant; a difference refuses it. Never writes a file.
+//! Changes the named values of one object and nothing else: every other byte of the file stays,
+//! with its line ends, comments and layout. One edit replaces one range of bytes. The result is
+//! read back strictly and compared with the intended values; a difference refuses the edit. Never
+//! writes a file.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The trust of tests about looks and previews: one tool `t`, which may use the executor
+//! The trust file of tests of reads and previews: one tool `t`, which may use the executor
 //! `sequential`.
 
 use cofferdam_core::model::ceiling::{Ceiling, Grant};

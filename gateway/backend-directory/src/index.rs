@@ -1,6 +1,7 @@
-//! Which object is where: every manifest of a tree, read once per look. An object is addressable
-//! when it names itself in full (apiVersion, kind, `metadata.namespace` and `metadata.name`), is in
-//! one place only, and that place is clear; otherwise it is named, never guessed at.
+//! The place of each object: every manifest of a tree, read once per request. An object can be the
+//! target of an operation if it names itself in full (apiVersion, kind, `metadata.namespace` and
+//! `metadata.name`), is in one place only, and that place is clear. Other objects are reported, and
+//! never guessed.
 
 mod builds;
 mod copy;

@@ -1,8 +1,8 @@
-//! Writing back: a durable journal first, then a rename per file, under a lock. The journal's own
-//! rename is the commit record and the effect: a runner killed before it leaves the tree untouched,
-//! after it the next one completes what is written there. New contents lie beside their places
-//! before the record is made, so that what cannot be written shows while nothing is committed.
-//! Knows files, never objects.
+//! Write-back: first a durable journal, then one rename per file, under a lock. The rename of the
+//! journal is the commit record. If a runner is killed before it, the tree is untouched; after it,
+//! the next runner completes the journal. New contents are written beside their places before the
+//! commit record, so that a file that cannot be written ends the job before the commit. Knows
+//! files, never objects.
 
 mod apply;
 mod entry;

@@ -1,5 +1,5 @@
-//! The viewer's answers over a tree: previews and reads, no further than the ceiling in its own
-//! trust file, and never a Secret. Changes nothing.
+//! The viewer's answers about a tree: previews and reads, within the ceiling in its own trust file,
+//! and never a Secret. Changes nothing.
 
 use super::index::{Found, Index, Listing, phrase};
 use super::near;

@@ -1,6 +1,6 @@
-//! Suggestions for a missing target: the namespaces, names and kinds that the tree has instead.
-//! Names only namespaces and kinds that the tool's own ceiling reaches, and of a workload its other
-//! kinds of workload; never a Secret.
+//! Suggestions for a missing target: namespaces, names and kinds of the tree. Suggests only
+//! namespaces and kinds within the tool's own ceiling, and for a workload its other kinds; never a
+//! Secret.
 
 use super::index::Index;
 use cofferdam_backend::refusal::Refusal;

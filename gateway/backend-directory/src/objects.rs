@@ -1,5 +1,5 @@
-//! Which values of a file are objects: a document, or a member of a `List` (also of a typed one, as
-//! `DeploymentList`). Reads names alone; never decides whether an object may be relied on.
+//! The objects of a file: a document, or a member of a `List` (also of a typed one, as
+//! `DeploymentList`). Reads names alone; never decides whether an object is reliable.
 
 use super::read::{Document, Node};
 use cofferdam_core::model::operation::Target;

@@ -1,4 +1,4 @@
-//! Where a field of a manifest is written: file and line. Pure, and for people alone.
+//! The place of a field in a manifest: file and line. Pure, and for people alone.
 
 use super::read::Node;
 use cofferdam_core::model::path::Segment;

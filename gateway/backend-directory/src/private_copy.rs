@@ -1,6 +1,6 @@
-//! The ephemeral namespace of a job on a directory: a private copy of the files its operations
-//! name. Made before the executor starts, removed after it whatever happened, observed gone.
-//! Effects happen here; the tree itself is written by `journal.rs` alone.
+//! The private copy of a job: the files that its operations name. Created before the executor
+//! starts; removed after it, whatever the outcome, and checked to be gone. Effects happen in the
+//! copy; `journal.rs` alone writes the tree.
 
 mod folder;
 mod object_text;

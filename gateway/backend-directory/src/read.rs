@@ -1,6 +1,6 @@
 //! One manifest file, read so strictly that no two readers see different objects. Each document is
-//! read by itself: what is wrong with one is named with its line, and hinders no other. Never
-//! changes a byte.
+//! read by itself: an error is reported with its line and affects no other document. Never changes
+//! a byte.
 //!
 //! | file | what |
 //! |---|---|
@@ -9,10 +9,10 @@
 //! | `read/json.rs` | nodes from JSON |
 //! | `read/plain.rs` | what a scalar without quotes means |
 //!
-//! A tag, a key that is given twice and a key that is no string make the smallest object around
-//! them unclear. An anchor, an alias and a merge key hinder the fields that use them. Plain scalars
-//! follow the YAML 1.2 core schema; where YAML 1.1, 1.2 and Kubernetes' own reader disagree (`yes`,
-//! `0644`, `1_000`, `1e3`, `12:30`) the text is kept as it is and marked as doubtful.
+//! A tag, a repeated key and a key that is not a string make the smallest object around them
+//! unclear. An anchor, an alias and a merge key affect the fields that use them. Plain scalars
+//! follow the YAML 1.2 core schema; if YAML 1.1, 1.2 and Kubernetes' own reader disagree (`yes`,
+//! `0644`, `1_000`, `1e3`, `12:30`), the text is kept and marked as doubtful.
 
 mod build;
 mod indicators;

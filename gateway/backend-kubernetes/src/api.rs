@@ -1,6 +1,6 @@
-//! One identity's requests to the API server: each with a deadline, few retries, and an answer that
-//! says whether anything can have happened. Never follows discovery, never opens exec, attach or
-//! port-forward, and asks nothing that its gate does not name.
+//! Requests of one identity to the API server, each with a deadline and few retries. A result says
+//! whether the request may have had an effect. Never uses discovery, never opens exec, attach or
+//! port-forward, and sends no request that its gate does not name.
 //!
 //! | file | what |
 //! |---|---|
@@ -35,7 +35,7 @@ const WRITE: Duration = Duration::from_secs(60);
 pub struct Cluster {
     client: Client,
     gate: Option<Gate>,
-    /// Whose tokens it asks with, where they are not its credential's own.
+    /// The source of tokens, if they are not the credential's own.
     bearer: Option<Bearer>,
     write: Duration,
 }
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Cluster {
 pub enum Mode {
     /// The write has its effect.
     Real,
-    /// The server answers what would happen; nothing does.
+    /// The server returns the result, and nothing changes.
     DryRun,
 }
 
@@ -76,13 +76,13 @@ pub enum Only<'a> {
 }
 
 impl<'a> Only<'a> {
-    /// The one of this UID, where it is known.
+    /// The object of this UID, if the UID is known.
     pub fn uid(uid: Option<&'a str>) -> Self {
         uid.map_or(Self::Any, Self::Uid)
     }
 }
 
-/// How far a list is followed: so many objects at a time, so many times.
+/// The bound of a list: objects per page, and pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     /// Objects of a page.
@@ -97,7 +97,8 @@ impl Cluster {
         Self::of(credential.config())
     }
 
-    /// The same server as another identity, which may ask only for what the gate names.
+    /// Connects to the same server as another identity, which may send only the requests of the
+    /// gate.
     pub fn connect_as(
         credential: &Credential,
         token: String,
@@ -106,8 +107,7 @@ impl Cluster {
         Ok(Self { gate, ..Self::of(credential.with_token(token))? })
     }
 
-    /// The same with tokens that are asked for again before they end, and when the server no longer
-    /// accepts one.
+    /// Connects with tokens that are renewed before they expire, and when the server rejects one.
     pub fn connect_for(
         credential: &Credential,
         bearer: Bearer,
@@ -116,8 +116,8 @@ impl Cluster {
         Ok(Self { gate, bearer: Some(bearer), ..Self::of(credential.without_identity())? })
     }
 
-    /// The same connection, which says at each request that it acts as another user; the API server
-    /// asks whether it may. Groups are the server's to know.
+    /// Connects with impersonation of another user in each request. The API server checks the right
+    /// to it, and adds the groups.
     pub fn impersonating(
         credential: &Credential,
         user: &str,
@@ -148,7 +148,7 @@ impl Cluster {
         self.write
     }
 
-    /// Takes its identity on: there is a token to ask with.
+    /// Requests the first token, so that the identity is known to work.
     pub async fn identify(&self) -> Result<(), ApiError> {
         self.token().await.map(drop)
     }

@@ -1,5 +1,5 @@
-//! A kubeconfig as a credential: read once, without running a program it names and without asking
-//! the environment. Never a default: an operator names the file of each identity.
+//! A kubeconfig as a credential: read once, without running a program and without the environment.
+//! There is no default: an operator names the file of each identity.
 
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -40,7 +40,7 @@ pub enum CredentialError {
 /// One identity at one API server.
 #[derive(Debug, Clone)]
 pub struct Credential {
-    /// Boxed: a kilobyte that enums hold beside small things.
+    /// Boxed, because it has a kilobyte and the other variants are small.
     config: Box<Config>,
     /// Files that are read again while it is used.
     files: Vec<PathBuf>,
@@ -91,7 +91,7 @@ impl Credential {
         Ok(Self { config: Box::new(config), files })
     }
 
-    /// Files that are read again while the credential is used: what confinement has to leave
+    /// Files that are read again while the credential is used. Confinement has to leave them
     /// readable.
     pub fn files(&self) -> &[PathBuf] {
         &self.files

@@ -1,6 +1,6 @@
-//! One operation on a cluster, as the job: looked at, done, compared with what was approved, and
-//! undone. Each effect is pinned to the object and to the state it was approved over, so that
-//! asking again after an unclear answer cannot do it twice. Never asks as the provisioner.
+//! One operation on a cluster, as the job: read, carried out, compared with the approved state, and
+//! undone. Each effect is pinned to the object and to the approved state, so that a retry after an
+//! unclear response cannot do it twice. Never uses the provisioner.
 
 mod apply;
 mod delete;
@@ -32,7 +32,7 @@ use std::time::Duration;
 /// How often a write into the run's own namespace, or of a deleted object, is asked for.
 const TRIES: u32 = 3;
 
-/// Between an unclear answer and the next look: what is on its way may still arrive.
+/// The pause between an unclear response and the next read: the request may still arrive.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long an outage may last between an unclear answer and reading back what became of it.
@@ -82,7 +82,7 @@ fn unknown(target: &Target, why: &str, error: &ApiError) -> EffectError {
     EffectError::Unknown(format!("{target}: {why}; {}", error_text::said(error)))
 }
 
-/// An object as it is now. After an unclear answer an outage is waited out, since what became of it
+/// Reads an object. After an unclear response it waits for the end of an outage, since the result
 /// has to be known.
 async fn look(
     job: &Cluster,
@@ -159,8 +159,8 @@ impl Namespace {
         &self.meanwhile
     }
 
-    /// Does one operation and compares what came out with what was approved; a task's words are
-    /// told meanwhile. Returns the observed state after.
+    /// Carries out one operation and compares the result with the approved one. Sends output of a
+    /// task to `told` meanwhile. Returns the observed state after it.
     pub async fn perform(
         &mut self,
         operation: &Operation,
@@ -278,7 +278,7 @@ impl Namespace {
         Ok(readiness(live.as_ref(), approved))
     }
 
-    /// Where a target is; what goes into the ephemeral namespace is in the run's.
+    /// The path of a target. The ephemeral namespace is the run namespace.
     fn at(&self, target: &Target) -> Result<String, EffectError> {
         let mut target = target.clone();
         if target.namespace == EPHEMERAL {

@@ -19,7 +19,7 @@ pub struct Identified {
     pub version: String,
 }
 
-/// Asks a credential's cluster who it is.
+/// Reads the identity of a credential's cluster.
 pub async fn environment(credential: &Credential) -> Result<Identified, ApiError> {
     let cluster = Cluster::connect(credential)?;
     let system = cluster.get(&path::namespace("kube-system")).await?;

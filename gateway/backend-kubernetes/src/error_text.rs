@@ -29,7 +29,7 @@ pub fn said(error: &ApiError) -> String {
     }
 }
 
-/// The server's words about a webhook that it cannot ask.
+/// The server's words about a webhook without a response.
 pub fn unasked(error: &ApiError) -> String {
     if let ApiError::Unclear(words) = error {
         quoted(words)
@@ -42,10 +42,10 @@ pub fn unasked(error: &ApiError) -> String {
 /// no plan shows.
 const VALUE: &str = "Invalid value: ";
 
-/// How it goes on after the value: why it is invalid.
+/// The server's texts after the value: the reasons why it is invalid.
 const REASON: [&str; 3] = [": field is immutable", ": json:", ": strict decoding error:"];
 
-/// Characters of another's words: a paragraph.
+/// The bound of another program's text, in characters: one paragraph.
 const FOREIGN: usize = 1_000;
 
 /// Words that another wrote, as such: on one line, bounded, in quotes that they cannot end.
@@ -55,16 +55,15 @@ pub fn foreign(words: &str) -> String {
     format!("\"{}{more}\"", escape::line(short.trim()).replace('"', "'"))
 }
 
-/// Words that another wrote, each line's end a space: in quotes that they cannot end, at most so
-/// many characters between them once all can be seen.
+/// Another program's text on one line, in quotes that it cannot end. `most` bounds the visible
+/// characters.
 pub fn brief(words: &str, most: usize) -> String {
     let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     format!("\"{}\"", escape::short(escape::line(&lines.join(" ")).replace('"', "'"), most))
 }
 
-/// The server's words, quoted. Where it quotes a value that is more than a plain one, nothing of
-/// the value is passed on: a plan shows the fields that
-/// it names.
+/// The server's words, quoted. If they quote a value that is not plain, nothing of the value is
+/// passed on: a plan shows only the fields that it names.
 pub fn quoted(message: &str) -> String {
     let message = one_line(message);
     let message = message.as_str();

@@ -1,5 +1,5 @@
-//! Why an object that was told to go is still there: finalizers of others, and what its
-//! conditions say. Pure; takes no finalizer off.
+//! The reasons why a deleted object still exists: finalizers of others, and its conditions. Pure;
+//! removes no finalizer.
 
 use super::error_text::foreign;
 use super::object;
@@ -52,13 +52,13 @@ pub fn words(object: &Value) -> String {
     said.join(", ")
 }
 
-/// When it was told to go, in the server's words.
+/// The deletion time, as the server writes it.
 pub fn since(object: &Value) -> Option<&str> {
     object.pointer("/metadata/deletionTimestamp")?.as_str()
 }
 
-/// The conditions of a namespace that hold and are about its removal, with what they say. Those of
-/// another object are about its work.
+/// The conditions of a namespace that are true and about its removal, with their messages.
+/// Conditions of another object are about its work.
 pub fn conditions(namespace: &Value) -> Vec<String> {
     let word = |condition: &Value, key: &str| {
         condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -75,8 +75,8 @@ pub fn conditions(namespace: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Its state for a record: the fields that were shown before, which are still there, and what says
-/// that it is going.
+/// The state of a terminating object for a record: the fields shown before, the deletion time and
+/// the finalizers.
 pub fn state(object: &Value, before: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut state = before.clone();
     for (path, at) in

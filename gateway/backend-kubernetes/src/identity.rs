@@ -1,7 +1,6 @@
-//! A job's identity: its run's ServiceAccount `job`, taken on by tokens or by impersonation. The
-//! API server sees the same name either way, so rights, fences and the gate in front of the
-//! connection are the same (DECISIONS.md 32). Never another's, and never before the API server
-//! agreed.
+//! The identity of a job: the ServiceAccount `job` of its run, by tokens or by impersonation. The
+//! API server sees the same name either way, so rights, admission policies and the gate are the
+//! same (DECISIONS.md 32). Takes on no other identity, and none before the API server agreed.
 
 use super::api::{ApiError, Bearer, Cluster, Gate, Mode};
 use super::credential::Credential;

@@ -1,7 +1,7 @@
-//! Changes of fields as a JSON Patch (RFC 6902) for one object in one state: it begins with `test`
+//! Changes of fields as a JSON Patch (RFC 6902) for one object in one state. It begins with `test`
 //! entries for the object's UID, for the merge key of each list member on the way, and for every
-//! value it replaces. So the API server itself refuses it for any other object, and for a second
-//! time. Pure; never sends anything.
+//! replaced value. So the API server itself rejects it for another object, and a second time. Pure;
+//! sends nothing.
 
 #[cfg(test)]
 mod tests;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 /// Where an object says its version.
 const VERSION: &str = "/metadata/resourceVersion";
 
-/// The patch that makes these changes, in order, to this object as it was read. Without any
-/// `replace`, `add` or `remove` entry when nothing would change: see [`is_idle`].
+/// The patch that makes these changes, in order, to this object as it was read. It has no
+/// `replace`, `add` or `remove` entry if nothing would change: see [`is_idle`].
 pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathError> {
     let mut tests = Vec::new();
     if let Some(uid) = object.pointer("/metadata/uid") {
@@ -33,8 +33,8 @@ pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<
     Ok(tests.into_iter().chain(edits).collect())
 }
 
-/// The same for an effect: over this version of the object alone, whatever was written since, so
-/// that nothing goes unnoticed that no field names.
+/// The patch for an effect: over this version of the object alone, so that also a change of an
+/// unnamed field is noticed.
 pub fn render_over(
     object: &Value,
     changes: &[(FieldPath, Option<Value>)],
@@ -92,8 +92,8 @@ fn pin(tests: &mut Vec<Value>, object: &Value, path: &FieldPath) {
     test(tests, pointer, at);
 }
 
-/// The one entry that turns one object into the next, which differ at this path or at what had to
-/// be made above it.
+/// The one entry that turns one object into the next. They differ at this path, or at a value above
+/// it that had to be created.
 fn edit(now: &Value, next: &Value, path: &FieldPath) -> Option<Value> {
     let mut pointer = String::new();
     let (mut now, mut next) = (now, next);

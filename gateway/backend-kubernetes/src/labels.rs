@@ -11,7 +11,7 @@ use std::fmt;
 /// The prefix of a run's name.
 const PREFIX: &str = "cofferdam-run-";
 
-/// Where this software's own identities live.
+/// The namespace of Cofferdam's own identities.
 pub const HOME: &str = "cofferdam-system";
 
 /// The field manager of the objects of a run.
@@ -24,8 +24,8 @@ pub const JOB: &str = "job";
 /// The ServiceAccount that Pods run as: no binding.
 pub const TASK: &str = "task";
 
-/// The Secret that tokens are bound to: it holds nothing, and they end with it. No other Secret has
-/// that name, on which the provisioner has rights everywhere.
+/// The Secret that tokens are bound to. It is empty, and the tokens end with it. No other Secret
+/// has that name, on which the provisioner has rights everywhere.
 pub const IDENTITY: &str = "cofferdam-identity";
 
 /// The provisioner's ServiceAccount, and the RoleBinding with which it takes on what it needs in a
@@ -45,7 +45,7 @@ pub const EXPIRES: &str = "cofferdam.dev/expires-at";
 pub const PLAN: &str = "cofferdam.dev/plan";
 /// Annotation: the namespaces with derived rights, sorted, with commas between.
 pub const TARGETS: &str = "cofferdam.dev/targets";
-/// Annotation: what has to go before the namespace does, as `batch/v1/jobs/NAME`, with commas
+/// Annotation with the objects to remove before the namespace, as `batch/v1/jobs/NAME`, with commas
 /// between.
 pub const WORKLOAD: &str = "cofferdam.dev/workload";
 
@@ -102,7 +102,7 @@ impl fmt::Display for RunName {
     }
 }
 
-/// The label selector of everything that this software made.
+/// The label selector of all objects of Cofferdam.
 pub fn managed() -> String {
     format!("{MANAGED}=true")
 }

@@ -1,6 +1,5 @@
-//! The viewer's answers over a cluster: previews, named fields and the ends of logs, no further
-//! than the ceiling in its own trust file, and never a Secret. Changes nothing: what it asks to
-//! write is asked as a dry run.
+//! The viewer's answers about a cluster: previews, named fields and the ends of logs, within the
+//! ceiling in its own trust file, and never a Secret. Changes nothing: each write is a dry run.
 
 mod log;
 
@@ -28,12 +27,13 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Looks at the same time: each may hold a page of a list, so that all of them fit in memory, and
-/// the API server counts each as a seat of its own (API priority and fairness gives a workload of
-/// low priority a few dozen).
+/// Requests at the same time. Each may have a page of a list, and all of them fit in memory. The
+/// API server counts each as a seat (API priority and fairness gives a workload of low priority a
+/// few dozen).
 const LOOKS: usize = 8;
 
-/// A look takes no longer, waiting included: the caller is told before its own client gives up.
+/// The time limit of one request, waiting included. The agent gets an error before its own client
+/// gives up.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Objects of one page: at a few KiB each a page is small, and only its named fields are kept.
@@ -111,7 +111,7 @@ impl Looker {
     }
 }
 
-/// The cluster can be asked, and decides nothing about such a change at present.
+/// The refusal of a change that the cluster cannot check at present.
 async fn unasked(cluster: &Cluster, webhook: &str, error: &ApiError) -> Refusal {
     let (stands, look) = webhook::told(&webhook::configurations(cluster, webhook).await);
     let (webhook, said) =
@@ -131,7 +131,7 @@ async fn unasked(cluster: &Cluster, webhook: &str, error: &ApiError) -> Refusal 
     )
 }
 
-/// One result per operation: see [`Looked::Results`].
+/// Reads one result per operation: see [`Looked::Results`].
 async fn results(cluster: &Cluster, steps: &[Step]) -> Result<Vec<Value>, LookError> {
     let mut results = Vec::with_capacity(steps.len());
     let mut sum = ResultSize::default();
@@ -171,7 +171,7 @@ fn parsed(fields: &[String]) -> Result<Vec<FieldPath>, Refusal> {
     paths.map_err(|error| Refusal::new("conflict", error.to_string(), "name fields as they are"))
 }
 
-/// Where an object is; sealing has refused what no plan may name.
+/// The path of an object. Sealing has refused kinds that no plan may name.
 pub(super) fn place(target: &Target) -> Result<String, Refusal> {
     path::object(target).map_err(|error| {
         Refusal::new("unsupported", error.to_string(), "name a kind that plans may name")

@@ -1,6 +1,5 @@
-//! Why a look at a cluster gave nothing, told apart: what the agent can do something about, and
-//! what only an operator can. Never passes on what the server says about Cofferdam's own
-//! identities.
+//! Errors of a read of a cluster, in two kinds: an agent can remedy the first, only an operator the
+//! second. Never passes on the server's words about Cofferdam's own identities.
 
 use super::api::ApiError;
 use super::error_text::quoted;
@@ -13,7 +12,7 @@ const OPT_IN: &str = "an administrator opts the namespace in: label it and bind 
 /// All that the server says when a JSON Patch's `test` does not hold.
 const UNPATCHED: &str = "the server rejected our request due to an error in our request";
 
-/// A look that gave nothing.
+/// A read without a result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookError {
     /// The infrastructure is not as the plan needs it, or would not take it: for the agent.

@@ -5,7 +5,7 @@ use cofferdam_core::model::path::Segment;
 use cofferdam_core::model::preview::Origin;
 use serde_json::Value;
 
-/// The manager that wrote a field last; none where the server tells of none.
+/// The manager that wrote a field last; `None` if the server names no manager.
 pub fn manager(object: &Value, path: &[Segment]) -> Option<Origin> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
     let owning = entries

@@ -1,6 +1,6 @@
-//! A run's namespace: made with everything that guards it before any right is given, its quota
-//! awaited, the plan's rights derived, and the job's own identity taken on. The provisioner makes,
-//! the job acts; what a plan names is only ever touched as the job.
+//! Creation of a run namespace: all guards before any right, a wait for the quota, the derived
+//! rights of the plan, and the job's own identity. The provisioner creates these; only the job
+//! touches the objects that a plan names.
 
 use super::api::{ApiError, Cluster, Manager, Mode, until_clear};
 use super::credential::Credential;
@@ -221,8 +221,8 @@ pub(super) async fn make(
     Ok(namespace)
 }
 
-/// Makes the namespace itself; its UID. One that is there already, or on its way out, is another
-/// attempt's.
+/// Creates the namespace itself, and returns its UID. An existing or terminating one belongs to
+/// another attempt.
 pub(super) async fn create_namespace(
     provisioner: &Cluster,
     guard: &Guard,
@@ -244,8 +244,8 @@ pub(super) async fn create_namespace(
     object::uid(&made).map(str::to_owned).ok_or_else(stale)
 }
 
-/// Applies an object of which every field is this software's own; asked again freely, since a
-/// second time changes nothing.
+/// Applies an object of Cofferdam, which owns every field. Repeats the request freely, since a
+/// second apply changes nothing.
 pub(super) async fn own_apply(
     cluster: &Cluster,
     path: &str,
@@ -275,8 +275,8 @@ pub(super) async fn wait_quota(provisioner: &Cluster, name: &str) -> Result<(), 
     }
 }
 
-/// Writes the derived Role, then what binds it. RBAC refuses a right that the provisioner does not
-/// hold: asked again for as long as `wait`, in which what it was just given is seen.
+/// Writes the derived Role, then its binding. RBAC refuses a right that the provisioner does not
+/// have; retries for `wait`, until the server sees the provisioner's new rights.
 async fn grant(
     provisioner: &Cluster,
     derived: &Derived,

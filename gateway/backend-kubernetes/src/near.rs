@@ -14,8 +14,8 @@ use serde_json::Value;
 /// Objects of a kind that are compared by name: a page of them.
 const COMPARED: u32 = 100;
 
-/// Why an empty list is empty, where its namespace is not there: it would read as if nothing ran in
-/// it.
+/// The reason for an empty list if its namespace does not exist. An empty list alone would read as
+/// if no workload ran there.
 pub(super) async fn unknown_namespace(
     cluster: &Cluster,
     steps: &[Step],
@@ -58,7 +58,7 @@ pub(super) async fn explained(cluster: &Cluster, refusal: Refusal, steps: &[Step
     Refusal::new("not-found", format!("there is no {target}{hint}"), &remedy)
 }
 
-/// The refusal of a namespace that is not there; none where it is, or where that may not be asked.
+/// The refusal of a namespace that does not exist; `None` if it exists, or may not be read.
 async fn missing_namespace(cluster: &Cluster, namespace: &str) -> Option<Refusal> {
     kind::check_namespace(namespace).ok()?;
     match cluster.get(&path::namespace(namespace)).await {

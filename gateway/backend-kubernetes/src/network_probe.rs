@@ -50,7 +50,7 @@ fn ask(address: &str) -> String {
     )
 }
 
-/// Answers every client, and asks itself all the time, so that it is known to answer.
+/// Answers every client, and sends requests to itself, so that it is known to answer.
 fn server() -> String {
     format!(
         "echo here >/tmp/here; busybox httpd -p 8080 -h /tmp; while true; do {} && echo served; \
@@ -236,7 +236,7 @@ impl Probe<'_> {
         Ok((lines.iter().rev().take_while(|line| *line == word).count() >= times).then_some(()))
     }
 
-    /// Looks until there is something, or says what there is not.
+    /// Reads until there is a value. Fails with the name of the missing value.
     async fn until<T>(
         &self,
         limit: Duration,

@@ -11,11 +11,11 @@ use cofferdam_core::model::preview::Expect;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Beneath `metadata`: what every write of any field changes, or who wrote what. No drift by
-/// themselves.
+/// Fields below `metadata` that every write changes, or that name the writers. A change of these
+/// alone is no drift.
 const BOOKKEEPING: [&str; 3] = ["generation", "managedFields", "resourceVersion"];
 
-/// Beneath `metadata`: what the server gives an object when it is created or deleted.
+/// Fields below `metadata` that the server sets at creation or deletion.
 const GIVEN: [&str; 6] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -25,8 +25,7 @@ const GIVEN: [&str; 6] = [
     "uid",
 ];
 
-/// Annotations in which controllers note what they have seen of an object: status, in all but its
-/// place.
+/// Annotations in which controllers note their view of an object: status, apart from its place.
 const NOTED: [&str; 2] =
     ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
 

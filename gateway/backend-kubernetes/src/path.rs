@@ -1,4 +1,4 @@
-//! Where objects are in the API: paths from the pinned table of kinds, never from discovery.
+//! Paths of objects in the API, from the fixed table of kinds and never from discovery.
 
 use cofferdam_core::model::kind;
 use cofferdam_core::model::operation::Target;

@@ -1,5 +1,5 @@
-//! Looking again: for how long, and how long to wait in between. Knows nothing of what is looked
-//! at.
+//! Repeated reads with a time limit, and the pauses between them. Does not know the object of the
+//! reads.
 
 use std::time::Duration;
 use tokio::time::Instant;

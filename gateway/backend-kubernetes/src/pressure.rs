@@ -8,15 +8,15 @@ use super::{held, object};
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Run namespaces that may be going at the same time: half a minute's work of a namespace
-/// controller at its default rate.
+/// The most terminating run namespaces: half a minute's work of a namespace controller at its
+/// default rate.
 const GOING: usize = 200;
 
-/// Run namespaces that others may hold at the same time: as many again.
+/// The most run namespaces that finalizers of others hold.
 const HELD: usize = 200;
 
-/// Seconds that a namespace may be going that nothing holds: far beyond the five that an empty one
-/// takes. Then the controller that removes namespaces is not there.
+/// The longest removal of a namespace without a finalizer, in seconds. An empty one takes five.
+/// After this time the controller that removes namespaces does not run.
 const LONGEST: u64 = 120;
 
 /// The run namespaces that are going.
@@ -26,7 +26,7 @@ pub struct Going {
     pub count: usize,
     /// The one of these that has been going for longest, and for how many seconds.
     pub oldest: Option<(String, u64)>,
-    /// Those that something holds, with what holds them.
+    /// Namespaces that finalizers hold, with the finalizers.
     pub held: Vec<(String, String)>,
 }
 
@@ -62,8 +62,8 @@ fn of(namespaces: &[Value], now: Timestamp) -> Going {
 }
 
 impl Going {
-    /// Why no further job should be claimed now, with what to look at; none when there is no
-    /// reason.
+    /// The reason why no further job should be claimed now, with the remedy; `None` if one may be
+    /// claimed.
     pub fn too_much(&self) -> Option<String> {
         if self.count > GOING {
             return Some(format!(

@@ -64,8 +64,8 @@ async fn preview_operation(
         .await
 }
 
-/// The same operation over the state that is there now, as the job's identity. Never for what goes
-/// into the ephemeral namespace.
+/// Previews the same operation over the present state, as the job's identity. Never for an object
+/// of the ephemeral namespace.
 pub async fn again(
     cluster: &Cluster,
     manager: &str,
@@ -134,8 +134,7 @@ impl Asked<'_> {
         format!("{verb} {}", self.target)
     }
 
-    /// The object as it is; none when it is not there. One that is on its way out is not changed
-    /// any more.
+    /// Reads an object; `None` if it does not exist. A terminating object is refused.
     async fn existing(&self, path: &str) -> Result<Option<Value>, LookError> {
         let object = self
             .cluster
@@ -291,7 +290,7 @@ fn changed(unnamed: &Difference, target: &Target) -> Refusal {
     Refusal::new("conflict", reason, &remedy)
 }
 
-/// Applying would take away what the plan does not name.
+/// The refusal of an apply that would remove an unnamed field.
 fn removed(unnamed: &Difference, target: &Target) -> Refusal {
     let reason = format!(
         "applying it would remove `{}` from {target}, which the plan does not name",

@@ -1,5 +1,5 @@
-//! How far an object is: whether its controller has seen what was written, and has it running.
-//! Pure; reads what the controllers themselves say.
+//! The readiness of an object: has its controller seen the change, and does it run? Pure; reads the
+//! status that controllers write.
 
 use super::object;
 use cofferdam_core::model::preview::{Expect, PreviewedOperation};
@@ -126,8 +126,7 @@ impl<'a> Seen<'a> {
         self.counted(wanted, updated, "/status/numberAvailable", None)
     }
 
-    /// So many are wanted, so many are updated, so many can be used; and none of the old ones is
-    /// left.
+    /// Compares wanted, updated and available replicas, and requires that no old one remains.
     fn counted(self, wanted: i64, updated: &str, available: &str, all: Option<&str>) -> Observed {
         let (updated, available) = (self.count(updated), self.count(available));
         if updated < wanted {

@@ -1,5 +1,5 @@
-//! The reaper: takes away what outlived its run, from what the cluster alone says, with the gateway
-//! down or gone. Touches only what bears a run's name *and* its labels; never forces anything.
+//! The reaper: removes expired runs by the marks in the cluster alone, also without the gateway.
+//! Touches only objects with a run's name *and* its labels; never forces a removal.
 
 use super::api::{ApiError, Cluster, Extent, Mode, Only};
 use super::labels::{
@@ -22,7 +22,7 @@ pub(super) const ALL: Extent = Extent { page: 500, pages: 40 };
 /// The result of one round of reaping.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Reaped {
-    /// Namespaces that were told to go.
+    /// Namespaces that were deleted in this round.
     pub namespaces: Vec<String>,
     /// Roles and RoleBindings that are gone, as `rolebindings/NAME in NAMESPACE`.
     pub rights: Vec<String>,
@@ -31,7 +31,7 @@ pub struct Reaped {
     /// Objects with the label of Cofferdam whose name or other marks do not fit. They were not
     /// touched.
     pub foreign: Vec<String>,
-    /// Kinds with more objects than one round looks at: some of them are not seen.
+    /// Kinds with more objects than one round reads. Some objects were not read.
     #[serde(rename = "crowded")]
     pub overflow: Vec<String>,
 }
@@ -181,7 +181,7 @@ async fn reap_object(cluster: &Cluster, object: &Value, now: Timestamp, reaped: 
     }
 }
 
-/// An object that does not say when it ends is not removed; a person has to look at it.
+/// Reports an object without a readable expiry. It is never removed; a person has to look at it.
 fn readable(object: &Value, what: &str, reaped: &mut Reaped) {
     if annotation(object, EXPIRES).and_then(|text| text.parse::<Timestamp>().ok()).is_none() {
         reaped.stuck.push((what.to_owned(), format!("it has no readable annotation {EXPIRES}")));

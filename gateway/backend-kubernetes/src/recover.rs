@@ -18,14 +18,14 @@ pub struct Fate {
     pub in_effect: BTreeSet<u32>,
     /// Those that were done in the run's own namespace, and went with it.
     pub passed: BTreeSet<u32>,
-    /// Those whose effect is not known, with what is there instead.
+    /// Operations whose effect is not known, with the present state.
     pub unclear: BTreeMap<u32, String>,
-    /// Those that are in effect and whose object is going and still there, with what holds it.
+    /// Operations that are in effect and whose object is terminating, with its finalizers.
     pub held: BTreeMap<u32, String>,
-    /// Those whose undo was begun: something had gone wrong by then.
+    /// Operations whose undo had begun: an earlier operation had failed.
     pub undoing: BTreeSet<u32>,
-    /// Those that do not show what was last asked for: a request that the API server let in before
-    /// the rights went may still bring it about.
+    /// Operations whose object does not show the last request. A request that the API server
+    /// accepted before the rights went may still take effect.
     pub open: BTreeSet<u32>,
     /// How many there are.
     pub operations: usize,

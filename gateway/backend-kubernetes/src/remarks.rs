@@ -14,8 +14,8 @@ const REPLICAS: &str = "spec.replicas";
 /// Autoscalers of a namespace that are looked at.
 const AUTOSCALERS: Extent = Extent { page: 500, pages: 2 };
 
-/// Adds who else sets the replicas that a plan sets. Where the viewer may not look, nothing is
-/// remarked.
+/// Adds the autoscalers that set the same replicas as the plan. Adds nothing if the viewer may not
+/// list them.
 pub(super) async fn of_autoscalers(cluster: &Cluster, preview: &mut Preview) {
     for operation in
         preview.operations.iter_mut().filter(|operation| operation.after.contains_key(REPLICAS))

@@ -1,8 +1,7 @@
-//! The rights of a job, derived from its plan: in each target namespace one Role with just those
-//! verbs on just those names, and a RoleBinding to the job's ServiceAccount; in the run's namespace
-//! the same for what the plan brings up there. And the same once more as a gate in front of the
-//! job's own requests. Pure: computed from operations alone, never asked for; never a rule without
-//! names, never a wildcard.
+//! The rights of a job, derived from its plan: in each target namespace one Role with the needed
+//! verbs on the needed names, and a RoleBinding to the job's ServiceAccount; in the run namespace
+//! the same for new objects. A gate limits the job's own requests in the same way. Pure: computed
+//! from operations alone; never a rule without names, never a wildcard.
 
 use super::api::Gate;
 use super::labels::{JOB, Marks, RunName};

@@ -62,7 +62,7 @@ fn hard() -> Value {
     })
 }
 
-/// An object and where it is.
+/// An object of a run and its path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guard {
     /// Its path in the API.
@@ -132,7 +132,7 @@ pub fn quota_path(run: &str) -> String {
     format!("{}/{QUOTA}", collection("", "v1", run, "resourcequotas"))
 }
 
-/// Where the job's tokens are asked for.
+/// The path of requests for the job's tokens.
 pub fn token_path(run: &str) -> String {
     format!("{}/{JOB}/token", collection("", "v1", run, "serviceaccounts"))
 }
@@ -144,8 +144,8 @@ pub fn is_enforced(quota: &Value) -> bool {
     hard.is_some() && quota.pointer("/status/hard") == hard
 }
 
-/// Everything in the namespace that the plan does not decide, in the order in which it is made. The
-/// last is what tokens are bound to.
+/// The objects in the namespace that do not depend on the plan, in the order of creation. Tokens
+/// are bound to the last one.
 pub fn guards(marks: &Marks) -> Vec<Guard> {
     let run = marks.name.to_string();
     let guard = |group: &str, kind: &str, resource: &str, name: &str, rest: Value| {

@@ -1,6 +1,6 @@
-//! The start-up self-check: requests that the cluster must refuse, made with a role's own
-//! credential before it does anything else. A role whose fences do not stand does not start.
-//! Changes nothing: probes are dry runs, against a namespace that `deploy/` makes for them alone.
+//! The self-check at start: requests that the cluster must reject, sent with a role's own
+//! credential before any other request. A role does not start if an admission policy is missing.
+//! Changes nothing: probes are dry runs, in a namespace that `deploy/` creates for them alone.
 //!
 //! An access review is not enough, since it sees RBAC and no admission policy. A refusal counts
 //! only in the words of the policy, since another refusal would hide that the policy is missing.
@@ -47,7 +47,8 @@ impl Identity {
 /// Why a role must not start with this credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// It is another's: an administrator's, say, which no fence here holds.
+    /// The credential belongs to another account, such as an administrator's, to which no admission
+    /// policy of Cofferdam applies.
     #[error(
         "the credential is `{given}`, not `{expected}`: the admission policies apply to the latter alone; \
          give this role a token of that ServiceAccount"
@@ -58,7 +59,7 @@ pub enum CheckError {
         /// The account of the role.
         expected: String,
     },
-    /// RBAC gives it what nothing else would take away.
+    /// RBAC gives a right that no other rule would take away.
     #[error(
         "the credential may {right}, which is forbidden; find the binding with `kubectl get \
          clusterrolebindings,rolebindings -A -o wide`, and remove it"
@@ -202,7 +203,7 @@ pub async fn check_aloud(
     Ok(())
 }
 
-/// The option to impersonate is there when it is asked for, and else is not.
+/// Checks that the option to impersonate is installed if it is configured, and absent otherwise.
 async fn check_impersonation_option(
     cluster: &Cluster,
     jobs: JobIdentity,

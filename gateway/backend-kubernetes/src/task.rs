@@ -1,9 +1,9 @@
-//! Tasks as Pods: what one looks like, and what its state means. Pure: never talks to a cluster,
-//! and decides nothing about the job.
+//! Tasks as Pods: their form, and the meaning of their state. Pure: sends nothing, and decides
+//! nothing about the job.
 //!
-//! A task is one bare Pod of a fixed name: the API server's uniqueness of names makes "at most
-//! once" a guarantee of its store, and nothing starts it again. It runs as an identity without
-//! rights or token, sees its input as a file, and says its result on standard output.
+//! A task is one bare Pod of a fixed name. Names are unique in the store of the API server, so a
+//! task starts at most once, and no controller starts it again. It has no rights and no token,
+//! reads its input from a file, and writes its result to standard output.
 
 mod log;
 mod state;
@@ -96,8 +96,8 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Name of its Pod and of what holds its input: from the operation's place in the plan, because
-    /// the runner may read these names alone.
+    /// The name of the Pod and of the object with its input. It derives from the operation's index,
+    /// because the runner may read these names alone.
     pub fn object(&self) -> String {
         format!("cofferdam-task-{}", self.index)
     }

@@ -1,7 +1,7 @@
-//! Taking a run away, from what the cluster alone says: first what runs, then the rights at
-//! targets, each observed gone, then the namespace, observed gone. Every delete names a UID. A
-//! namespace that does not go is reported with its finalizers and conditions, never forced: what
-//! its finalizers guard may still be there.
+//! Removal of a run, by the marks in the cluster alone: first the workload, then the rights in
+//! target namespaces, then the run namespace, each checked to be gone. Every delete names a UID. A
+//! namespace that remains is reported with its finalizers and conditions and never forced, since
+//! its finalizers may protect something.
 
 use super::api::{ApiError, Cluster, Extent, Mode, Only};
 use super::labels::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for};
@@ -17,31 +17,29 @@ use std::time::Duration;
 /// more.
 const GONE: Duration = Duration::from_secs(120);
 
-/// How long a namespace may take that was told to go before this look: its job waits elsewhere
-/// meanwhile, and is tried again.
+/// The time limit for a namespace that was already deleted before the first read. Its job waits
+/// elsewhere meanwhile, and is tried again.
 const GOING: Duration = Duration::from_secs(20);
 
 /// How long a namespace that the server is done with may be held by the finalizers of others before
 /// its runner gives its place up.
 const HELD: Duration = Duration::from_secs(5);
 
-/// How long Pods may take to go before the namespace is deleted all the same: their grace, and a
-/// node's delay. The server then waits for the rest.
+/// The time limit for Pods before the namespace is deleted anyway: their grace period, and a delay
+/// of the node. The server then waits for the rest.
 const WORKLOAD_GONE: Duration = Duration::from_secs(30);
 
 /// How long a Role or RoleBinding may take to go: they have no finalizers.
 const RIGHTS_GONE: Duration = Duration::from_secs(30);
 
-/// Namespaces of one call that are looked at: far beyond the five leases that it has before it
-/// acts. Cofferdam made no more of them.
+/// The bound of a search for namespaces of one call: far more than the five leases before it acts.
 const RUNS: Extent = Extent { page: 100, pages: 10 };
 
 /// How long an API server may take to refuse a job whose rights are gone from the store: it
 /// remembers a token and an answer for some seconds.
 const REFUSED: Duration = Duration::from_secs(30);
 
-/// A job, and what it could read: each API server that it meets has to refuse it once its rights
-/// are gone.
+/// A job and its readable objects: each API server has to refuse the job once its rights are gone.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Witness<'a> {
     /// The connection of the job.
@@ -81,10 +79,10 @@ pub enum TeardownError {
     Held {
         /// The name of the namespace.
         what: String,
-        /// Which finalizers hold it, and since when it is going.
+        /// The finalizers that hold it, and the deletion time.
         by: String,
     },
-    /// It was asked to go, and is still there.
+    /// The object was deleted and still exists.
     #[error("`{what}` is still there after {seconds} s: {conditions}")]
     Stuck {
         /// The object to remove.
@@ -112,7 +110,7 @@ pub enum TeardownError {
          created them"
     )]
     Crowded(String),
-    /// It is not this software's.
+    /// The object does not belong to Cofferdam.
     #[error("`{0}` is not a run of Cofferdam: its name and its labels differ; it was not touched")]
     Foreign(String),
 }
@@ -128,7 +126,8 @@ pub async fn remove(
     remove_before(cluster, run, targets, None).await
 }
 
-/// The same; before the namespace goes, the job itself is refused where it had rights.
+/// Removes a run like [`remove`]. Before it removes the namespace, it checks that the API server
+/// refuses the job itself.
 pub(super) async fn remove_before(
     cluster: &Cluster,
     run: &str,
@@ -165,8 +164,8 @@ pub(super) async fn remove_before(
     rights.map(|()| found.is_some())
 }
 
-/// Asks as the job until it is refused: that its rights are gone from the store is no word of the
-/// server that it asks. A server that cannot be asked lets nothing in either.
+/// Sends reads as the job until they are refused. Rights that are gone from the store may still be
+/// in the cache of a server. A server that does not respond allows nothing either.
 async fn refused(run: &str, Witness { job, readable }: Witness<'_>) -> Result<(), TeardownError> {
     let mut poll = Poll::within(REFUSED);
     for at in readable {
@@ -231,7 +230,7 @@ pub async fn rights(
     Ok(())
 }
 
-/// Deletes what runs, and waits for those Pods that this identity may read.
+/// Deletes the workload, and waits for the Pods that this identity may read.
 async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), TeardownError> {
     let mut pods = Vec::new();
     for entry in entries {
@@ -277,7 +276,7 @@ fn in_run(run: &str, kind: &str) -> Option<String> {
     }
 }
 
-/// Deletes one object of this UID and looks until it is gone. An outage in between is waited out.
+/// Deletes one object of this UID and reads until it is gone. Waits for the end of an outage.
 async fn wait_gone(
     cluster: &Cluster,
     at: &str,

@@ -1,5 +1,5 @@
-//! Which configuration of the cluster an admission webhook stands in. The API server names the
-//! webhook alone, and an operator repairs the configuration. Reads names, and changes nothing.
+//! The configuration of an admission webhook in the cluster. The API server names the webhook
+//! alone, and an operator repairs its configuration. Reads names, and changes nothing.
 
 use super::api::{ApiError, Cluster, Extent};
 use cofferdam_core::model::escape;
@@ -16,7 +16,8 @@ const KINDS: [(&str, &str); 2] = [
 /// Configurations that are looked through, of each kind: some clusters have a hundred.
 const EXTENT: Extent = Extent { page: 100, pages: 5 };
 
-/// The search is for words alone: it takes no longer than this, and the answer goes without it.
+/// The time limit of the search. The search only adds text; after the limit the answer goes without
+/// it.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Configurations that are named. A webhook's name is unique within one configuration alone.
@@ -46,8 +47,8 @@ impl Configuration {
     }
 }
 
-/// The configurations that have a webhook of this name. None where this identity may not list them,
-/// where none has it any more, and where the search takes too long.
+/// The configurations that have a webhook of this name. Empty if this identity may not list them,
+/// none has it, or the search takes too long.
 pub async fn configurations(cluster: &Cluster, webhook: &str) -> Vec<Configuration> {
     let search = async {
         let mut found = Vec::new();
@@ -84,7 +85,7 @@ fn kept(item: &Value, webhook: &str) -> Value {
     if has { item.pointer("/metadata/name").cloned().unwrap_or_default() } else { json!(null) }
 }
 
-/// Where a webhook stands, and how an operator looks at it.
+/// The place of a webhook's configuration, and the command that shows it.
 pub fn told(found: &[Configuration]) -> (String, String) {
     if found.is_empty() {
         return (String::new(), format!("{FIND} shows its configuration"));

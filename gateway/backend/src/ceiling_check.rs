@@ -1,5 +1,5 @@
-//! How far a viewer looks: no further than the ceiling in its own trust file, whatever the gateway
-//! asks. Shared by every backend; looks at nothing itself.
+//! The bound of a viewer's reads: the ceiling in its own trust file, whatever the gateway requests.
+//! Shared by every backend; reads nothing itself.
 
 use crate::refusal::Refusal;
 use cofferdam_core::model::id::ComponentDigest;

@@ -19,17 +19,16 @@ pub enum EffectError {
     /// The object is not what was approved.
     #[error("{0} is no longer what was approved")]
     Conflict(Target),
-    /// The object is not what was approved, with what changed.
+    /// The object is not as approved. The text says what changed.
     #[error("{0}")]
     Changed(String),
-    /// It cannot be done, or what came out is not what was approved.
+    /// The operation cannot be done, or its result would not be as approved.
     #[error("{0}")]
     Refused(String),
-    /// It happened, and what came out is not what was approved: admission of the cluster changed it
-    /// on the way.
+    /// The effect happened, and not as approved: admission of the cluster changed the request.
     #[error("it happened, and not as approved: {0}")]
     Differs(String),
-    /// It was asked for, and it is not known whether it happened: a person has to look.
+    /// The effect was requested, and may have happened. A person has to look.
     #[error("whether it happened is not known: {0}")]
     Unknown(String),
     /// The effect was requested as approved, and others hold the object for longer than the job
@@ -42,7 +41,7 @@ pub enum EffectError {
 }
 
 impl EffectError {
-    /// Refuses an effect where what was approved differs, or where something else does and policy
+    /// Refuses an effect if the approved fields differ, or if other fields differ and policy
     /// obliges to stop over that.
     pub fn unless_held(
         inside: Vec<Difference>,
@@ -57,7 +56,7 @@ impl EffectError {
     }
 }
 
-/// An object that was told to go, and is still there.
+/// A deleted object that still exists.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{target} was asked to be deleted, and is {by}")]
 pub struct Going {

@@ -1,5 +1,5 @@
-//! Why a backend cannot be used, and why there is no preview. An operator reads these errors; an
-//! agent reads a [`Refusal`].
+//! Errors of a backend, and of a preview. An operator reads these errors; an agent reads a
+//! [`Refusal`].
 
 use crate::refusal::Refusal;
 use cofferdam_core::model::job::Obstacle;

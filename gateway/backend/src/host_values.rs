@@ -1,6 +1,5 @@
-//! Values that only the runner can know, filled in where a plan says `{"$host": …}`: a plan is
-//! hashed as written, so that the same request gives the same digest, and a restart can still
-//! restart.
+//! Values that only the runner knows, filled in for `{"$host": …}` in a plan. A plan is hashed as
+//! written, so that the same request has the same digest, and a restart still restarts.
 
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::path::FieldPath;
@@ -26,8 +25,8 @@ impl Host {
         Self { call: CallId::from_random(0), started: Timestamp::UNIX_EPOCH }
     }
 
-    /// A value with its placeholders filled in. Unknown ones stay: sealing refused them, and
-    /// nothing here makes sense of them.
+    /// A value with its placeholders filled in. An unknown placeholder stays as text; sealing
+    /// refuses it earlier.
     pub fn fill(&self, value: &Value) -> Value {
         match value {
             Value::Object(map) => match (map.len(), map.get("$host").and_then(Value::as_str)) {

@@ -93,7 +93,7 @@ impl Ending {
         Self::new(Outcome::Indeterminate, "given-up", detail)
     }
 
-    /// Names what was changed elsewhere in the same objects since the decision.
+    /// Adds the changes by others in the same objects since the decision.
     #[must_use]
     pub fn meanwhile(self, changed: &[Difference]) -> Self {
         Self { meanwhile: changed.to_vec(), ..self }

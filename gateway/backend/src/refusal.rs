@@ -1,5 +1,5 @@
-//! Why something cannot be looked at or changed, in words for the agent, with what to do instead.
-//! Shared by every backend; never an operator's error report.
+//! The reason why an object cannot be read or changed, as text for the agent, with the remedy.
+//! Shared by every backend; never an error report for an operator.
 
 use cofferdam_core::protocol::gateway_viewer::Looked;
 

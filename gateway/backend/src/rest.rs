@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 /// The identity of an object, which is the same in every state of it.
 const IDENTITY: [&str; 4] = ["apiVersion", "kind", "metadata.name", "metadata.namespace"];
 
-/// The rest of an object without what the server keeps for itself. `own` are the plan's own fields;
-/// `origin` says who wrote a field, or where it is written.
+/// The rest of an object, without the fields that the server keeps for itself. `own` are the plan's
+/// own fields; `origin` gives the writer or the place of a field.
 pub fn rest(
     object: &Value,
     own: &[FieldPath],
@@ -42,8 +42,8 @@ pub fn rest(
     Rest { fields: Some(fields), ..rest }
 }
 
-/// The rest of an object that goes. Where it has too many fields to keep each, what describes it is
-/// compared in their place, and needs its origins.
+/// The rest of a deleted object. If it has too many fields to keep each, its summary is compared in
+/// their place, with origins.
 pub fn rest_of_whole(
     object: &Value,
     described: &BTreeMap<String, Value>,

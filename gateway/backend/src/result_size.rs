@@ -1,14 +1,14 @@
-//! How much one answer of the viewer may hold: the sum over a plan's operations, since each of them
-//! alone may be of the largest size. Counted while the answer is made, so that what is too large is
-//! refused by name and never gathered.
+//! The size of one answer of the viewer: the sum over a plan's operations, since each alone may
+//! have the largest size. Counted while the answer is made, so that a too large one is refused
+//! early.
 
 use crate::refusal::Refusal;
 use cofferdam_core::model::limit;
 use cofferdam_core::model::preview::{PreviewedOperation, Rest};
 use serde_json::Value;
 
-/// Bytes of what all objects of a plan have besides its fields: what is beyond it is compared as a
-/// whole, and a change of it is told without a field.
+/// Bytes of all rests of a plan. A rest beyond it is compared as a whole, and a change in it is
+/// reported without a field.
 const REST: usize = 1024 * 1024;
 
 /// The size of one answer so far.

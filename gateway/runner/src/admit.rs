@@ -1,6 +1,6 @@
-//! Admission: before a runner touches anything it derives everything again with its own means: its
-//! own trust file, its own copy of the tool, of the policy and of the clock, its own look at the
-//! infrastructure. The rule is `core::decide::readmit`; here are the means.
+//! Admission: before the first effect a runner derives everything again, with its own trust file,
+//! tool, policy, clock and read of the infrastructure. The rule is in `core/src/stage/readmit.rs`;
+//! this file has the inputs.
 
 use crate::guest_process::{Guests, Start};
 use cofferdam_backend::{Backend, BackendError, PreviewError};

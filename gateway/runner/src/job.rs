@@ -1,6 +1,6 @@
-//! `journey::act`: one process claims one job, admits it, carries it out in a namespace of its own,
-//! and ends. Every effect comes after its own durable `started`, under a lease that is asked before
-//! it. Never retries an effect, and never believes what came with the job.
+//! One process claims one job, admits it, carries it out in a run of its own, and ends. Every
+//! effect comes after its own durable `started`, under a lease that is checked before it. Never
+//! retries an effect, and never trusts the contents of a stored job.
 
 mod end;
 mod executor;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument as _;
 
-/// How long one request for a job is held by the recorder, in milliseconds; then it is asked again.
+/// Milliseconds that the recorder keeps one request for a job open; then the request is repeated.
 const WAIT_MS: u64 = 30_000;
 
 /// How long to wait before a recorder that is away is asked again.
@@ -46,7 +46,7 @@ const CONGESTED: Duration = Duration::from_secs(5);
 /// Why a runner ends without having closed its job: another one takes it over under a higher fence.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
-    /// The recorder is gone, or the lease is another's.
+    /// The recorder does not respond, or another runner has the lease.
     #[error("the job cannot be recorded: {0}")]
     Recorder(#[from] RoleError),
     /// The lease was lost before an effect.

@@ -1,5 +1,5 @@
-//! A lease on a job: kept by heartbeats, asked before every effect. A runner that cannot be sure to
-//! hold it any more stops by itself.
+//! The lease of a job: kept by heartbeats, checked before every effect. A runner that cannot be
+//! sure of its lease stops by itself.
 
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{Obstacle, Said};
@@ -40,7 +40,7 @@ const LEASE_MOST: u64 = 300;
 pub enum Stopped {
     /// The job was cancelled.
     Cancelled,
-    /// The lease is another's, ran out, or the recorder is gone.
+    /// Another runner has the lease, it expired, or the recorder does not respond.
     Lost,
 }
 
@@ -91,7 +91,8 @@ impl<R: Recorder> Lease<R> {
         }
     }
 
-    /// Asks the recorder itself whether the lease stands: right before what cannot be taken back.
+    /// Asks the recorder itself whether the lease is valid, right before an effect that cannot be
+    /// undone.
     pub async fn confirm(&self) -> Option<Stopped> {
         match self
             .recorder
@@ -124,7 +125,7 @@ impl<R: Recorder> Lease<R> {
         }
     }
 
-    /// Lets go of the job because of what is in its way: it is offered again after a pause.
+    /// Gives the job up because of an obstacle. The recorder offers it again after a pause.
     pub async fn let_go(&self, obstacle: Obstacle) -> Result<(), RoleError> {
         let bounded = |words: String| words.chars().take(OBSTACLE).collect::<String>();
         let obstacle =
@@ -139,7 +140,7 @@ impl<R: Recorder> Lease<R> {
         }
     }
 
-    /// Passes words of the executor or of tasks on. That they cannot be passed on hinders nothing.
+    /// Passes output of the executor or of tasks on. An error here does not stop the job.
     pub async fn progress(&self, said: Vec<Said>) {
         if said.is_empty() {
             return;

@@ -1,8 +1,7 @@
-//! `cofferdam-runner`: looks (role `viewer`), acts (role `runner`) or removes what others left
-//! (role `reaper`), as its settings say. Started by `cofferdam serve` with one socket on standard
-//! input; reads what it needs, confines itself, and talks only over the sockets it is handed
-//! and, for a cluster, to the one API server that its kubeconfig names. With arguments it answers
-//! an operator instead.
+//! `cofferdam-runner`: reads (role `viewer`), acts (role `runner`) or removes expired runs (role
+//! `reaper`), as its settings say. `cofferdam serve` starts it with one socket on standard input.
+//! It reads its files, confines itself, and then uses only the sockets that it receives and, for a
+//! cluster, the one API server of its kubeconfig. With arguments it runs a command of an operator.
 
 mod cli;
 mod cluster;

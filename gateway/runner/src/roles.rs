@@ -1,5 +1,5 @@
-//! The roles of this binary: what each reads before it confines itself, and what it then does with
-//! the sockets it is handed.
+//! The roles of this binary: the files of each before it confines itself, and its use of the
+//! sockets that it receives.
 
 pub mod reaper;
 pub mod runner;
@@ -67,8 +67,8 @@ fn confine(files: Files<'_>, server: Option<Server>, role: Calls) -> Result<Conf
     Ok(confined)
 }
 
-/// A removed folder of the runner's own is made again: what was in it is lost either way, and
-/// without it no job runs.
+/// Creates a removed folder of the runner again. Its content is lost either way, and no job runs
+/// without it.
 pub fn made_again(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());

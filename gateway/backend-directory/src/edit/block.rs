@@ -1,5 +1,5 @@
-//! Block scalars (`|`, `>`): a new text takes the old one's indentation, indicator and line ends,
-//! so that a diff shows the lines that differ.
+//! Block scalars (`|`, `>`): a new text takes over indentation, indicator and line ends, so that a
+//! diff shows only the lines that differ.
 
 use super::lines::{line_break, next_line, spaces};
 use super::{Source, Splice, scalar};

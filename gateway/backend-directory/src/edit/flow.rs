@@ -1,4 +1,4 @@
-//! Members between brackets, of YAML and of JSON: new ones are laid out as those that are there.
+//! Members between brackets, of YAML and of JSON. A new member gets the layout of its neighbours.
 
 use super::lines::{line_break, line_start};
 use super::render::{between, key, pretty, tight};

@@ -1,4 +1,4 @@
-//! Lines and columns of a text, in bytes. New lines take the line end of the place they come to.
+//! Lines and columns of a text, in bytes. A new line gets the line end of its place.
 
 use crate::read::MARK;
 

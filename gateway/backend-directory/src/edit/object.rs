@@ -1,5 +1,5 @@
-//! An object that goes: a document of its file, or a member of a list. The head comment of the
-//! file, comments behind the object and those of its neighbours stay.
+//! Removal of an object: a document of its file, or a member of a list. The head comment of the
+//! file, comments after the object and those of its neighbours stay.
 
 use super::lines::{line_start, next_line};
 use super::walk::{Step, Walk};

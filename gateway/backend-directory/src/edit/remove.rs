@@ -1,4 +1,4 @@
-//! A value that goes, with its key or dash. Comments on other lines stay.
+//! Removal of a value, with its key or dash. Comments on other lines stay.
 
 use super::lines::{line_end, line_start, next_line};
 use super::set::{colon, is_block};

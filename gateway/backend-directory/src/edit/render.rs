@@ -1,4 +1,4 @@
-//! Maps and lists as text: in YAML's block style or between brackets. Never decides where they go.
+//! Maps and lists as text, in YAML's block style or between brackets. Does not choose their place.
 
 use super::lines::spaces;
 use super::scalar;

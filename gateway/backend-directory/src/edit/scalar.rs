@@ -1,5 +1,5 @@
-//! Single values as text: in the style that was there when it can hold the new value, in double
-//! quotes otherwise. Never writes a plain scalar that any reader could take for something else.
+//! Single values as text: in the present style if it fits the new value, in double quotes
+//! otherwise. Never writes a plain scalar that a reader could take for another value.
 
 use super::{Source, Splice};
 use crate::read::{Format, Node, plain};

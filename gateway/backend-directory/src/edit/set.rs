@@ -1,4 +1,4 @@
-//! A value in place of another, or one that is new. Never looks at what is around it.
+//! Replacement of a value, or a new value. Does not look at its neighbours.
 
 use super::lines::{column, line_break, line_end, next_line, spaces};
 use super::render::{Layout, between};

@@ -1,5 +1,5 @@
-//! How far a path leads in an object, and what on the way is shared with other places. Never looks
-//! at text.
+//! The part of a path that exists in an object, and the nodes on the way that other places share.
+//! Never looks at text.
 
 use crate::read::{Node, Shape, Unclear};
 use cofferdam_core::model::path::Segment;

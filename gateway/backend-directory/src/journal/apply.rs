@@ -1,5 +1,5 @@
-//! Putting a committed journal's files in place, one rename each, and saying how far it came. Under
-//! the tree's lock alone.
+//! Puts the files of a committed journal in place, one rename each, and says how many are. Called
+//! under the tree's lock alone.
 
 use super::entry::{Entry, Hindered, Line, Recovered, Seen};
 use super::{CONFLICT, GIVEN_UP, Journal};

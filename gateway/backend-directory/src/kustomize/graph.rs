@@ -1,5 +1,5 @@
-//! Which layer includes which file, from a file up to the layers that nothing includes. Bounded: a
-//! file that is built in more ways than [`WAYS`] is said to be, and is never changed.
+//! The layers that include a file, up to the layers that no other includes. Bounded: a file with
+//! more ways than [`WAYS`] is reported and never changed.
 
 mod link;
 

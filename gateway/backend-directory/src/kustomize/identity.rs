@@ -1,5 +1,5 @@
-//! The namespace and the name under which an object is built. An object that is built as several is
-//! never changed: one edit would change all of them.
+//! The namespace and the name of an object in a build. An object that is built as several is never
+//! changed, since one edit would change all of them.
 
 use super::graph::{Graph, Way, Ways};
 use super::layer::{Layer, Located, Use};

@@ -1,6 +1,5 @@
-//! A kustomization file as a [`Layer`], after the reference of kubectl's kustomize (v5). Unknown
-//! keys are passed over; keys that run programs or read what is not in the tree are named as
-//! unread.
+//! A kustomization file as a [`Layer`], after the reference of kubectl's kustomize (v5). Skips
+//! unknown keys. Keys that run programs or read outside the tree are listed as unread.
 
 pub mod argo;
 pub mod flux;

@@ -1,5 +1,5 @@
-//! Values that another program fills in: `${VAR}` of Flux and `envsubst`, `$(VAR)` of kustomize,
-//! `{{ }}` of Helm and of Argo CD's sets, `<path:…>` of Argo CD's vault plug-in.
+//! Placeholders that another program fills in: `${VAR}` of Flux and `envsubst`, `$(VAR)` of
+//! kustomize, `{{ }}` of Helm and of Argo CD's sets, `<path:…>` of Argo CD's vault plug-in.
 
 use serde_json::Value;
 

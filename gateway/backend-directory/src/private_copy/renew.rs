@@ -1,6 +1,6 @@
-//! A job's effects over the files as they are now: what was written to a file between the copy and
-//! the commit is kept, as long as the objects of the job are still as approved. Called under the
-//! tree's lock alone; never writes to the tree.
+//! The effects of a job over the present files. A change by others between copy and commit is kept,
+//! as long as the objects of the job are still as approved. Called under the tree's lock alone;
+//! never writes to the tree.
 
 use super::{Done, PrivateCopy, edited};
 use crate::index::Index;

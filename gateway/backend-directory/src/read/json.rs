@@ -1,4 +1,4 @@
-//! Nodes from JSON, as strictly as the rest of Cofferdam reads it: no comment, no key twice, no
+//! Nodes from JSON, as strictly as the rest of Cofferdam reads it: no comment, no repeated key, no
 //! number beyond 2^53. Several values in one file are several documents.
 
 use super::build::repeated;

@@ -1,4 +1,4 @@
-//! Values of a file and where they are: what was read, without a decision about it.
+//! Values of a file with their places, as read and without a decision about them.
 
 use super::Unclear;
 use saphyr_parser::ScalarStyle;

@@ -20,7 +20,7 @@ const UNASKED: &str = "failed calling webhook \"";
 /// Why a request gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// The server said no: nothing happened.
+    /// The server refused; nothing happened.
     #[error("the API server refused it ({status} {reason}): {message}")]
     Refused {
         /// The HTTP status of the response.
@@ -36,7 +36,7 @@ pub enum ApiError {
     /// It was sent, and no clear answer came: it may have happened.
     #[error("the API server gave no clear answer: {0}")]
     Unclear(String),
-    /// This side does not ask for that: nothing was sent.
+    /// The gate does not have the request; nothing was sent.
     #[error("the request {0} is outside what this job may ask for")]
     Gated(String),
 }

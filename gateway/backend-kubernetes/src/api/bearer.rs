@@ -33,7 +33,7 @@ struct Held {
     renew: Instant,
 }
 
-/// Boxed: the request for a token is a request like those that it is for.
+/// Boxed, because a request for a token is itself a request of a connection.
 type Given<'a> = Pin<Box<dyn Future<Output = Result<String, ApiError>> + Send + 'a>>;
 
 impl Bearer {
@@ -48,8 +48,8 @@ impl Bearer {
         Self(Arc::new(Account { issuer, path, request, held: Mutex::new(None) }))
     }
 
-    /// A token that is good for a while; another one than this, which the server did not take. A
-    /// error means that nothing was asked in its name.
+    /// A token that is valid for a while, and not the given one, which the server rejected. On an
+    /// error nothing was sent with the identity.
     pub fn token<'a>(&'a self, refused: Option<&'a str>) -> Given<'a> {
         Box::pin(async move {
             let mut held = self.0.held.lock().await;

@@ -19,11 +19,10 @@ pub(super) const GIVEN_UP: Duration = Duration::from_secs(5);
 /// Bytes of one answer: the server's own limit of an object is 1.5 MiB, of a list page many.
 const ANSWER: usize = 16 * 1024 * 1024;
 
-/// How often a request that certainly did nothing is asked again.
+/// Attempts of a request that certainly had no effect.
 const ATTEMPTS: u32 = 4;
 
-/// How often a request that a second time changes nothing is asked for, while no clear answer
-/// comes.
+/// Attempts of an idempotent request without a clear response.
 const TRIES: u32 = 3;
 
 /// The first pause before asking again; it doubles.
@@ -43,8 +42,8 @@ pub(super) struct Asked<'a> {
 }
 
 impl Cluster {
-    /// One request as it stands, with a look's deadline; asked again where it certainly did
-    /// nothing.
+    /// Sends one request as given, with the deadline of a read. Retries it while it certainly had
+    /// no effect.
     pub async fn ask(
         &self,
         method: &Method,
@@ -65,7 +64,7 @@ impl Cluster {
         )
     }
 
-    /// The token to ask with, where it is not the credential's own.
+    /// The token of the source, if the connection has one.
     pub(super) async fn token(&self) -> Result<Option<String>, ApiError> {
         match &self.bearer {
             Some(bearer) => bearer.token(None).await.map(Some),
@@ -73,7 +72,7 @@ impl Cluster {
         }
     }
 
-    /// One request's answer, asked again where it certainly did nothing.
+    /// Sends one request. Retries it while it certainly had no effect.
     pub(super) async fn send(&self, asked: &Asked<'_>) -> Result<Vec<u8>, ApiError> {
         if self.gate.as_ref().is_some_and(|gate| !gate.permits(&asked.method, asked.path)) {
             return Err(ApiError::Gated(format!("{} {}", asked.method, asked.path)));
@@ -163,7 +162,7 @@ impl Cluster {
     }
 }
 
-/// Asks for what a second time changes nothing, again while no clear answer comes.
+/// Repeats an idempotent request while no clear response comes.
 pub async fn until_clear<T, F: Future<Output = Result<T, ApiError>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, ApiError> {

@@ -1,5 +1,5 @@
-//! One object applied as the tool's own field manager, never by force: at a target over the state
-//! that was approved, or into the run's own namespace.
+//! Applies one object as the tool's own field manager, never by force: at a target over the
+//! approved state, or into the run namespace.
 
 use super::pinned_write::{Change, Write};
 use super::{PAUSE, TRIES, Undo, compare, has, is_as_approved, refused, unknown};
@@ -69,9 +69,8 @@ impl Namespace {
         compare(target, &object, &expected)
     }
 
-    /// Brings an object up in the run's own namespace. A dry run first: what the namespace's fences
-    /// refuse is said at once, by the server, and a right that was just written may take a
-    /// moment.
+    /// Creates an object in the run namespace, after a dry run: a refusal by admission is reported
+    /// at once, in the server's words, and a new right may need a moment to take effect.
     pub(super) async fn bring_up(
         &mut self,
         written: &Value,
@@ -88,7 +87,7 @@ impl Namespace {
         Ok(host.fields(&approved.after))
     }
 
-    /// Applies an object in the run's own namespace, where it is new.
+    /// Applies a new object in the run namespace.
     pub(super) async fn put(&self, sent: &Value, target: &Target) -> Result<Value, EffectError> {
         let job = self.job().await?;
         let at = self.at(target)?;
@@ -96,8 +95,8 @@ impl Namespace {
         self.written(&job, &at, sent, target).await
     }
 
-    /// Applies an object where none is; asked again while no clear answer comes, since the same
-    /// apply a second time changes nothing.
+    /// Applies an absent object. Repeats the request while no clear response comes, since a second
+    /// apply changes nothing.
     pub(super) async fn written(
         &self,
         job: &Cluster,
@@ -151,8 +150,8 @@ impl Namespace {
     }
 }
 
-/// A right that the server's authorizer has not seen yet, or a guard that its admission has not
-/// seen yet. Admission refuses with the same status, and in other words.
+/// Returns whether the server's authorizer has not seen a right yet, or its admission a guard.
+/// Admission refuses with the same status and other words.
 fn is_unseen(error: &ApiError) -> bool {
     error.is_unauthorized() || error.is_about_rights() || error_text::is_unguarded(error)
 }

@@ -1,5 +1,5 @@
-//! One object deleted, in the state that was approved, and followed until it is gone or seen to be
-//! held; and one that was deleted written again, and held against what it was.
+//! Deletes one object in the approved state, and follows it until it is gone or a finalizer holds
+//! it. The undo creates a deleted object again, and compares it with the earlier state.
 
 use super::pinned_write::{Change, Write};
 use super::{Undo, is_as_approved, look, refused, unknown};
@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a deleted object may take until it is gone or says that it is going.
+/// The time limit until a deleted object is gone or has a deletion time.
 const GOING: Duration = Duration::from_secs(30);
 
 /// How long a deleted object is followed that is going: a Pod's grace, and a node's delay. A call
@@ -29,8 +29,7 @@ const FOLLOWED: Duration = Duration::from_secs(35);
 /// grace.
 const GONE: Duration = Duration::from_secs(60);
 
-/// Fields of an object that are named which did not come back as they were: enough to see what
-/// happened.
+/// Differing fields of a restored object that an error names: enough to see the cause.
 const NAMED: usize = 10;
 
 impl Namespace {
@@ -57,7 +56,7 @@ impl Namespace {
         Err(EffectError::Held(Box::new(Going { target: target.clone(), by, after })))
     }
 
-    /// Takes back what an apply created, and nothing that came in its place.
+    /// Removes the object that an apply created, and no object that replaced it.
     pub(super) async fn take_back(&self, uid: &str, target: &Target) -> Result<(), EffectError> {
         let job = self.job().await?;
         let at = self.at(target)?;
@@ -70,8 +69,8 @@ impl Namespace {
         job.delete(&at, Only::Uid(uid), Mode::Real).await.map_err(|error| refused(target, &error))
     }
 
-    /// Writes a deleted object again. Only if it is still absent; what comes back is what it was,
-    /// but for what the server gives.
+    /// Creates a deleted object again, only if it is still absent. Compares the result with the
+    /// earlier object, without the fields that the server sets.
     pub(super) async fn restore(&self, object: &Value, target: &Target) -> Result<(), EffectError> {
         let job = self.job().await?;
         let at = self.at(target)?;
@@ -103,7 +102,8 @@ impl Namespace {
     }
 }
 
-/// Deletes one object of this UID, in the background, and looks until it is gone or going.
+/// Deletes one object of this UID, in the background, and reads it until it is gone or has a
+/// deletion time.
 async fn remove(
     job: &Cluster,
     at: &str,
@@ -123,7 +123,7 @@ async fn remove(
     Ok(())
 }
 
-/// Follows an object that is going; what is left of it once the time is over.
+/// Follows a terminating object. Returns the object if it remains at the end of the time.
 async fn left(
     job: &Cluster,
     at: &str,

@@ -1,6 +1,6 @@
-//! A way out of the run's own namespace, opened by the provisioner: the job may write no network
-//! policy, and no identity of Cofferdam may change an existing one. Never opens what no approved
-//! operation names.
+//! Opens a way out of the run namespace, as the provisioner: the job may write no network policy,
+//! and no identity of Cofferdam may change an existing one. Opens only destinations of an approved
+//! operation.
 
 use super::{refused, unknown};
 use crate::namespace::{Namespace, own_apply};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl Namespace {
-    /// Lets the run's pods through to one destination, besides those before.
+    /// Allows the pods of the run one more destination.
     pub(super) async fn open(
         &mut self,
         to: &Egress,

@@ -1,6 +1,6 @@
-//! One change of one object, over one state of it: that which was just read and found to be what
-//! was approved. The server does it in exactly that version or not at all, so that asking again
-//! cannot do it twice. Never asked for again without having looked.
+//! One write to one object, over the version that was just read and found as approved. The server
+//! writes exactly over that version or not at all, so that a retry cannot do it twice. Reads the
+//! object before each retry.
 
 use super::{PAUSE, look, refused, unknown};
 use crate::api::{ApiError, Cluster, Manager, Mode, Only};
@@ -15,13 +15,13 @@ use serde_json::Value;
 /// How often a change is asked for without a clear answer.
 const UNCLEAR: u32 = 3;
 
-/// How often the object may be another version by the time that the change arrives, and still what
-/// was approved: its status was written, or a time in it. With ten such writes a second and a fifth
-/// of a second from look to effect, one job in a thousand meets this many in a row.
+/// The number of times that the object may have another version when the write arrives, and still
+/// be as approved: another client wrote its status, or a time in it. With ten such writes a second
+/// and a fifth of a second from read to write, one job in a thousand meets this many in a row.
 const STALE: u32 = 50;
 
-/// After so many a pause comes before the next look, so that a server which refuses for a reason of
-/// its own is not asked without end.
+/// After this many a pause comes before the next read, so that a server that refuses for another
+/// reason is not asked without end.
 const AT_ONCE: u32 = 10;
 
 /// The API server's text for a JSON Patch whose `test` failed; the text is used for no other known
@@ -47,8 +47,8 @@ pub(super) enum Write<'a> {
 }
 
 impl Change<'_> {
-    /// Makes it, over a state that `is_before`; whether an unclear answer meant that it was made,
-    /// `is_after` says. Answers the object as it is then.
+    /// Sends the write over a state that fulfils `is_before`. After an unclear response, `is_after`
+    /// decides whether it happened. Returns the object after the write.
     pub async fn make(
         &self,
         is_before: impl Fn(Option<&Value>) -> bool + Send,
@@ -177,7 +177,7 @@ impl Change<'_> {
     }
 }
 
-/// An object as it is applied over the one that was read: of this UID, in this version.
+/// The object to apply over the one that was read: with this UID and this version.
 fn pinned(sent: &Value, live: &Value) -> Value {
     let mut body = sent.clone();
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {

@@ -1,7 +1,6 @@
-//! An approved operation over the state that is there now. Where something else of the object
-//! changed since the last look, the operation is previewed again, and the effect is tied to that
-//! look. Never goes on where what was approved differs, or where policy obliges to stop over any
-//! change.
+//! An approved operation over the present state. If other fields of the object changed since the
+//! last read, the operation is previewed again, and the effect is pinned to that read. Stops if the
+//! approved fields differ, or if policy obliges to stop over any change.
 
 use crate::look_error::LookError;
 use crate::namespace::Namespace;
@@ -12,8 +11,8 @@ use cofferdam_core::model::preview::{Expect, PreviewedOperation};
 use cofferdam_core::stage::drift;
 use cofferdam_core::stage::drift::Compared;
 
-/// How often one effect may meet another state than that of its last look. Controllers write to an
-/// object a few times after each change; one that is written without end is no ground for an
+/// The number of times that one effect may find another state than the last read. Controllers write
+/// to an object a few times after each change. An object that is written without end gets no
 /// effect.
 pub(super) const RENEWALS: u32 = 5;
 
@@ -23,7 +22,7 @@ impl Namespace {
         self.renewed.get(&approved.index).unwrap_or(approved).clone()
     }
 
-    /// Looks once more, and answers the operation with that state; what changed elsewhere is kept
+    /// Reads the object again, and returns the operation over that state. Keeps changes by others
     /// for the outcome.
     pub(super) async fn renew(
         &mut self,

@@ -1,5 +1,5 @@
-//! A task: its input, a Pod of a fixed name, what it says and what becomes of it, until it ended or
-//! its time is over. Never started twice: the name is taken.
+//! A task: its input, a Pod of a fixed name, its output and its end or time limit. Never started
+//! twice, since the name is taken.
 
 use super::refused;
 use crate::api::ApiError;
@@ -20,8 +20,8 @@ use tokio::time::Instant;
 const START: Duration = Duration::from_secs(120);
 
 impl Namespace {
-    /// Runs a task to its end, and tells what it says meanwhile. The state after holds `result`,
-    /// its standard output, and `exit_code`.
+    /// Runs a task to its end, and sends its output meanwhile. The state after it has `result`, its
+    /// standard output, and `exit_code`.
     pub(super) async fn run(
         &mut self,
         operation: &Operation,
@@ -117,8 +117,8 @@ impl Namespace {
         }
     }
 
-    /// Tells what is new in the task's log, at each look. A line that is not taken now, or cannot
-    /// be read now, is told at the next look.
+    /// Sends the new lines of the task's log, at each read. A line that cannot be read or sent now
+    /// is sent at the next read.
     async fn pass_on(&self, task: &Task<'_>, log: &mut Log, told: &Told) {
         let (false, Ok(place)) = (log.is_over(), told.try_reserve()) else { return };
         if let Ok(text) = self.log(task).await {

@@ -8,8 +8,8 @@ use cofferdam_core::model::limit;
 use cofferdam_core::model::operation::Target;
 use serde_json::{Value, json};
 
-/// Bytes that are asked for at once. The API server cuts at the end, which is the newest: an answer
-/// of this size is asked for again with fewer lines.
+/// Bytes of one request for a log. The API server cuts at the end, which is the newest part; after
+/// an answer of this size the request is repeated with fewer lines.
 const BYTES: usize = limit::RESULT;
 
 /// Bytes of a reply that are left for everything but logs.
@@ -43,8 +43,8 @@ pub(super) async fn read(
     }
 }
 
-/// Why there is no log. The API server says `bad request` of a container that has not started, and
-/// where a pod has several.
+/// The error of a missing log. The API server says `bad request` if a container has not started, or
+/// a pod has several.
 fn told(error: ApiError, target: &Target) -> LookError {
     match &error {
         ApiError::Refused { status: 400, message, .. } => {

@@ -1,5 +1,5 @@
-//! Two states of one object, compared: what differs, and whether a plan named it. Pure; null and
-//! absent are the same, as they are to the API server.
+//! Two states of one object, compared: the differences, and whether a plan named them. Pure; null
+//! and absent are the same, as for the API server.
 
 use cofferdam_backend::members::{members, spelled};
 use cofferdam_core::model::path::{FieldPath, PathError, Segment};
@@ -38,9 +38,8 @@ impl Difference {
     }
 }
 
-/// The leaves in which two states differ. Members of a list are told apart by `name` where all of
-/// them have one of their own; any other list is one leaf: the same rule by which a plan's fields
-/// are found (`core::plan`).
+/// The leaves in which two states differ. List members are matched by `name` if each has its own;
+/// any other list is one leaf. The fields of a plan are found by the same rule (`core::plan`).
 pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     walk(&mut Vec::new(), before, after, &mut found);
@@ -75,8 +74,8 @@ fn walk(at: &mut Vec<Segment>, before: &Value, after: &Value, found: &mut Vec<Di
     }
 }
 
-/// The first field, outside the changed paths, in which the answer to a patch differs from the
-/// object before: something else than was asked for. Both without what the server keeps for itself.
+/// The first field outside the changed paths in which the answer to a patch differs from the object
+/// before. Both without the fields that the server keeps for itself.
 pub fn beyond(
     before: &Value,
     answer: &Value,
@@ -129,9 +128,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The first difference that a plan did not name and that an apply must not make: a field that goes
-/// or changes, or code that another client adds beneath the pod spec. Defaults that the server
-/// fills in are neither.
+/// The first unnamed difference that an apply must not make: a removed or changed field, or code
+/// that another client adds below the pod spec. Defaults of the server are allowed.
 pub fn unnamed(
     before: Option<&Value>,
     answer: &Value,
@@ -174,9 +172,9 @@ fn adds_code(path: &[Segment], pod_spec: &[&str]) -> bool {
     }
 }
 
-/// A value as the plan wrote it, where the server's answer is what was sent: `{"$host": …}` stands
-/// again for what was filled in, so that the same plan over the same state gives the same preview.
-/// Everything else is the answer's.
+/// A value as the plan wrote it, if the server returns it as sent: `{"$host": …}` replaces the
+/// value that was filled in, so that the same plan over the same state has the same preview. Other
+/// values are the answer's.
 pub fn as_written(written: &Value, sent: &Value, answer: &Value) -> Value {
     if written != sent && answer == sent {
         return written.clone();

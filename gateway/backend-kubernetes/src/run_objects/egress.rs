@@ -1,6 +1,6 @@
-//! The ways out of a run that its plan opens, as network policies beside the one that denies all.
-//! Policies add up: each lets through what it names, and nothing else changes. Pure; a destination
-//! was checked when the plan was sealed.
+//! The ways out of a run, as network policies beside the one that denies all. Policies add up: each
+//! allows its own destinations, and changes nothing else. Pure; a destination was checked when the
+//! plan was sealed.
 
 use super::{Guard, Marks, collection};
 use cofferdam_core::model::cidr::Block;
@@ -18,9 +18,8 @@ pub const OUTSIDE: &str = "allow-egress";
 /// Where a cluster's name service listens.
 const NAMES: u16 = 53;
 
-/// The policies for what has been opened so far, by the one that `to` belongs to. `server` is the
-/// API server's address, where it is known: no block that is wider than one address lets a run
-/// through to it.
+/// The policies for the destinations so far, the one of `to` included. `server` is the API server's
+/// address, if known: a block wider than one address never includes it.
 pub fn policy(
     marks: &Marks,
     opened: &BTreeSet<Egress>,

@@ -1,6 +1,6 @@
-//! The probes of the self-check, as data. Each request is one that RBAC lets through and that
-//! exactly one policy refuses, so that a policy that is gone is missed by name; the rights behind
-//! them are `deploy/30-self-check.yaml`.
+//! The probes of the self-check, as data. RBAC allows each request and exactly one policy rejects
+//! it, so that a missing policy is reported by name. The rights for them are in
+//! `deploy/30-self-check.yaml`.
 
 mod objects;
 mod rights;

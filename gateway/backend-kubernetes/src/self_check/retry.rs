@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long one check waits in all. API servers look for new policies every second; one that is
-/// busy, or was just started, takes several.
+/// The most time that one self-check waits in total. API servers look for new policies every
+/// second; a busy or new server takes several.
 pub(super) const LONGEST: Duration = Duration::from_secs(20);
 
 /// The pause between two probes.

@@ -70,8 +70,8 @@ fn bounded(line: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Each look's log in full, and what is passed on at it: a line, or a line after so many that
-    /// were left out.
+    /// Checks rows of one read each: the whole log, and the lines passed on, each with the number
+    /// of lines left out before it.
     fn check(rows: &[(&str, &[(&str, u64)])]) {
         let mut log = Log::default();
         for (seen, expect) in rows {

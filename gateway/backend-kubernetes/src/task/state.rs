@@ -30,7 +30,7 @@ pub enum TaskState {
         reason: Reason,
         /// Its exit code, if it had one.
         code: Option<i32>,
-        /// The cluster's words, and the end of what it said itself, each quoted.
+        /// The cluster's text and the end of the task's own output, each quoted.
         detail: String,
     },
     /// It does not come to run. Some of these pass: believe one that lasted for
@@ -117,8 +117,8 @@ impl Reason {
         }
     }
 
-    /// How long a reason of [`TaskState::CannotStart`] has to last before it is believed: a
-    /// registry that hiccups, a node that is just being added.
+    /// The time that a reason of [`TaskState::CannotStart`] has to last before it counts. A
+    /// registry may fail for a moment, and a node may just be added.
     pub fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::ImageUnpullable | Self::Unschedulable => 10,

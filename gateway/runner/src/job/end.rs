@@ -1,5 +1,5 @@
-//! The end of a job, whatever came of it: the outcome is recorded, the namespace removed and seen
-//! gone, the job closed. Never changes an outcome.
+//! The end of a job, for every outcome: records the outcome, removes the run, checks that it is
+//! gone, closes the job. Never changes an outcome.
 
 use super::{ActError, Runner};
 use crate::guest_process::Start;
@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use tracing::Instrument as _;
 
 impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
-    /// Records the outcome, then removes the namespace and what belongs to it at its targets, looks
-    /// that it is gone, and closes the job.
+    /// Records the outcome, removes the run and its rights in the target namespaces, checks that
+    /// they are gone, and closes the job.
     pub(super) async fn finish(
         &self,
         lease: &Lease<R>,

@@ -1,6 +1,6 @@
-//! The executor at work: it says which handle is next, the runner decides whether that may happen,
-//! has it done, and compares. The executor's process holds nothing but the numbers of its handles,
-//! and a timeout ends it, never a request on its way.
+//! The executor of a job: it names the next handle. The runner decides whether the operation may
+//! happen, carries it out, and compares the result. The executor's process has only the numbers of
+//! its handles. A time limit ends that process, never a request to the infrastructure.
 
 mod outcome;
 
@@ -35,8 +35,7 @@ use tracing::Instrument as _;
 /// The executor's own time, in milliseconds: it orders and waits, it does not compute.
 const GUEST_MS: u64 = 5_000;
 
-/// How long an executor may take by the clock on the wall, besides the time that its plan's tasks
-/// ask for.
+/// The time limit of an executor, besides the time limits of its plan's tasks.
 const EXECUTE: Duration = Duration::from_secs(900);
 
 /// Seconds that a plan's tasks may take together.
@@ -83,7 +82,7 @@ pub(super) struct JobContext<'a, R> {
     pub step: &'a (dyn Fn(JobStep) + Sync),
 }
 
-/// A run under way: what it stands on, and what came of it so far.
+/// An execution in progress, with its state so far.
 struct Execution<'a, R, S, B: Backend> {
     runner: &'a Runner<R, S, B>,
     context: &'a JobContext<'a, R>,

@@ -1,5 +1,5 @@
-//! Taking over a job whose runner was lost while it acted or cleaned up: find out what became of
-//! it, complete what was committed, clean up. Never starts an operation.
+//! The job of a lost runner: finds its outcome, completes a commit, cleans up. Never starts an
+//! operation.
 
 use super::{ActError, Lost, Runner};
 use crate::guest_process::Start;
@@ -9,8 +9,8 @@ use cofferdam_core::model::job::LeasedJob;
 use cofferdam_core::model::run::{JobStep, Phase};
 
 impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
-    /// First nothing of the lost runner can act any more; then the infrastructure says what became
-    /// of the job.
+    /// Ensures first that the lost runner can change nothing any more. Then the infrastructure
+    /// shows the outcome.
     pub(super) async fn recover(
         &self,
         lease: &Lease<R>,

@@ -1,6 +1,6 @@
 //! A task that is a Wasm command: a guest process of its own, which reads its input, writes its
-//! result and reaches nothing, whatever the infrastructure. Its result comes back with the
-//! operation; a command that failed is an operation that was not done.
+//! result and reaches nothing, on every infrastructure. A failed command is an operation that was
+//! not done.
 
 use super::Runner;
 use crate::guest_process::Start;

@@ -1,6 +1,5 @@
-//! The role `reaper`: every half minute it removes run namespaces and derived rights that are past
-//! their end, also those that others made. Touches nothing else, and never forces a namespace that
-//! is stuck.
+//! The role `reaper`: every half minute it removes expired run namespaces and derived rights, of
+//! all runners. Touches nothing else, and never forces the removal of a namespace.
 
 use super::{Server, confine};
 use crate::cluster::{admit, credential, files_to_read};
@@ -22,7 +21,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often it looks: what expired is gone within a minute, and a cluster hardly notices.
+/// The pause between rounds: an expired run is removed within a minute, and the load on the cluster
+/// is low.
 const ROUND: Duration = Duration::from_secs(30);
 
 /// A reaper that has read what it needs and confined itself.

@@ -1,4 +1,4 @@
-//! The role `runner`: claims one job, sees it through, ends.
+//! The role `runner`: claims one job, carries it out, ends.
 
 use super::{confine, folder, made_again, trust};
 use crate::infrastructure::{Acted, Backend};
@@ -24,12 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Where the dynamic loader and the libraries lie that a guest process is linked with; what is not
-/// there is left out.
+/// Folders of the dynamic loader and the libraries of a guest process. Absent ones are left out.
 const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
-/// How long an idle runner that drains waits for the recorder to say that no job waits: it is asked
-/// already, and says so at once.
+/// The time that an idle runner waits, when it drains, for the recorder to say that no job waits.
+/// The recorder has the request already, and answers at once.
 const LAST_CLAIM: Duration = Duration::from_secs(2);
 
 type Recorder = rpc::Client<Claim, Claimed>;

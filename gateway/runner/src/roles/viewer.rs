@@ -1,5 +1,5 @@
-//! The role `viewer`: answers the gateway's looks, no further than its own trust file permits.
-//! Changes nothing.
+//! The role `viewer`: answers the gateway's read requests, within its own trust file. Changes
+//! nothing.
 
 use super::{confine, folder, read_trust, trust};
 use crate::infrastructure::Viewed;

@@ -1,4 +1,4 @@
-//! Makes a [`Graph`] of the files of a tree: finds the layers, and what each of them names.
+//! Builds a [`Graph`] from the files of a tree: finds the layers and their references.
 
 use super::{Files, Graph, Link};
 use crate::kustomize::layer::{Layer, LayerKind, Use};

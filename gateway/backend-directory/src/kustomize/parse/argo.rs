@@ -1,6 +1,6 @@
 //! An Argo CD `Application` as [`Layer`]s: each source with a path builds that folder. An
-//! `ApplicationSet` counts where its path is written out. A source may be another repository; only
-//! a folder that is in the tree is taken as this tree's, and never the top of the tree.
+//! `ApplicationSet` counts if its path is written out. A source may be another repository; only an
+//! existing folder of the tree counts, and never the top of the tree.
 
 use super::{Layer, LayerKind, Located, Reference, Use, common, named, pairs};
 use crate::kustomize::view::{at, get, is_kind, items, text};

@@ -1,6 +1,6 @@
 //! A Flux `Kustomization` (`kustomize.toolkit.fluxcd.io`) as a [`Layer`]: it builds the folder
-//! `spec.path` of its source. A source may be another repository; only a folder that is in the tree
-//! is taken as this tree's.
+//! `spec.path` of its source. A source may be another repository; only an existing folder of the
+//! tree counts.
 
 use super::{Layer, LayerKind, Located, Meta, Reference, Use, common, named};
 use crate::kustomize::view::{at, get, is_kind, items, pairs, text, text_of};

@@ -1,12 +1,12 @@
-//! Requests and objects of the probes: each is one that Pod Security and the API server accept, but
-//! for the part that a policy has to reject.
+//! Requests and objects of the probes. Pod Security and the API server accept each, apart from the
+//! part that a policy has to reject.
 
 use super::{Answer, Probe};
 use http::Method;
 use serde_json::{Value, json};
 
-/// Forced, so that other managers' fields do not come before a policy; strict, so that what is sent
-/// is what is tried.
+/// Forced, so that a conflict of field managers cannot hide a policy. Strict, so that the server
+/// checks exactly the sent object.
 pub const APPLY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict";
 pub const APPLY_DRY: &str =
     "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict&dryRun=All";
@@ -59,8 +59,8 @@ pub fn config_map(more: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
 }
 
-/// A namespace as the runner makes it, but for its Pod Security labels. It expired long ago, so it
-/// is not kept.
+/// A namespace as the runner creates it, apart from its Pod Security labels. It expired long ago,
+/// so the reaper removes it.
 pub fn namespace(name: &str, security: &Value) -> Value {
     let mut labels = json!({
         "app.kubernetes.io/managed-by": "cofferdam",

@@ -1,10 +1,9 @@
-//! The rights that the self-check asks RBAC about: those that no identity may have, and those of an
-//! option.
+//! The rights that the self-check asks RBAC about: the forbidden ones, and those of an option.
 
 use super::RUN;
 use std::fmt;
 
-/// A right, in RBAC's words. An empty namespace stands for every one, an empty name for every name.
+/// A right, in RBAC's words. An empty namespace means every namespace, an empty name every name.
 pub struct Right {
     pub verb: &'static str,
     pub group: &'static str,
