@@ -1,5 +1,5 @@
-"""Keeps compiled dependencies outside of a clone, and gives them to the next clone. A copy is keyed by
-everything that decides how they are compiled. It never keeps a part of this workspace.
+"""Keeps compiled dependencies outside of a clone, and gives them to the next clone. A copy is keyed
+by everything that decides how they are compiled. It never keeps a part of this workspace.
 
     dependency_cache.py restore|keep ROOT CACHE
 """
@@ -24,7 +24,8 @@ def workspaces(root):
 def key(workspace):
     """What decides how a dependency is compiled: compiler, versions, features, profiles, flags."""
     digest = hashlib.sha256()
-    digest.update(subprocess.run(["rustc", "-vV"], cwd=workspace, check=True, capture_output=True).stdout)
+    rustc = subprocess.run(["rustc", "-vV"], cwd=workspace, check=True, capture_output=True)
+    digest.update(rustc.stdout)
     for name in ("Cargo.lock", "Cargo.toml"):
         digest.update(Path(workspace, name).read_bytes())
     for member in sorted(workspace.rglob("*/Cargo.toml")):
@@ -36,47 +37,53 @@ def key(workspace):
     return digest.hexdigest()[:16]
 
 
-def own_names(workspace):
-    """Names of packages and targets of the workspace, as cargo writes them into file names."""
+def own_packages(workspace):
+    """Names of the workspace's packages."""
     line = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--locked"]
-    told = json.loads(subprocess.run(line, cwd=workspace, check=True, capture_output=True).stdout)
-    names = set()
-    for package in told["packages"]:
-        names.add(package["name"])
-        names.update(target["name"] for target in package["targets"])
-    return names | {name.replace("-", "_") for name in names}
+    told = json.loads(
+        subprocess.run(line, cwd=workspace, check=True, capture_output=True).stdout
+    )
+    return {package["name"] for package in told["packages"]}
 
 
-def is_own(entry, names):
-    """Whether a file or a folder `NAME-HASH…` belongs to the workspace."""
-    stem = entry.split(".")[0].rpartition("-")[0] or entry
-    return stem in names or stem.removeprefix("lib") in names
+def unit(entry):
+    """The name and the hash in the name of a file or a folder: `NAME-HASH`, `NAME-HASH.rlib`."""
+    name, _, unit = entry.split(".")[0].rpartition("-")
+    return name, unit
+
+
+def own_units(profile, packages):
+    """Hashes of what was compiled of the workspace itself; its folders have the packages' names."""
+    named = (unit(entry.name) for entry in (profile / ".fingerprint").iterdir())
+    return {own for name, own in named if name in packages}
 
 
 def link(source, target):
-    """A hard link, or a copy where there can be none. Compilers write new files, and never into old ones."""
+    """A hard link, or a copy where there can be none. Compilers write new files, never into old."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
 
 
-def copy(source, target, names):
+def copy(source, target, packages):
     """Copies what a target folder holds of dependencies."""
     for profile in sorted(path.parent for path in source.rglob(".fingerprint")):
+        own = own_units(profile, packages)
         for part in PARTS:
             if not (profile / part).is_dir():
                 continue
             place = target / profile.relative_to(source) / part
             place.mkdir(parents=True, exist_ok=True)
             for entry in (profile / part).iterdir():
-                if is_own(entry.name, names):
+                if unit(entry.name)[1] in own or unit(entry.name)[0] in packages:
                     continue
                 if entry.is_dir():
                     shutil.copytree(entry, place / entry.name, symlinks=True)
                 else:
                     # Cargo writes into the small files, so they are copied.
-                    (shutil.copy2 if entry.suffix == ".d" else link)(entry, place / entry.name)
+                    take = shutil.copy2 if entry.suffix == ".d" else link
+                    take(entry, place / entry.name)
 
 
 def restore(workspace, kept):
@@ -93,13 +100,14 @@ def keep(workspace, kept):
     for old in kept.parent.glob(f"{kept.name.rpartition('-')[0]}-*"):
         shutil.rmtree(old)
     half = kept.with_name(f"half-{os.getpid()}-{kept.name}")
-    copy(workspace / "target", half, own_names(workspace))
+    copy(workspace / "target", half, own_packages(workspace))
     half.rename(kept)
 
 
 def main(verb, root, cache):
     for workspace, name in workspaces(Path(root)):
-        {"restore": restore, "keep": keep}[verb](workspace, Path(cache) / f"dependencies-{name}-{key(workspace)}")
+        kept = Path(cache) / f"dependencies-{name}-{key(workspace)}"
+        {"restore": restore, "keep": keep}[verb](workspace, kept)
 
 
 if __name__ == "__main__":
