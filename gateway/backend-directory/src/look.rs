@@ -15,7 +15,7 @@ use cofferdam_core::model::operation::{Operation, Step};
 use cofferdam_core::model::path::{FieldPath, Segment};
 use cofferdam_core::model::preview::{Remark, bounded};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::tool::bound::Bound;
 use cofferdam_process::rooted_fs::Root;
 use serde_json::{Map, Value, json};
@@ -46,9 +46,9 @@ impl Looker {
     }
 
     /// Answers one request of the gateway.
-    pub fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, TreeError> {
-        let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) =
-            look;
+    pub fn look(&self, look: &ReadRequest, trust: &Trust) -> Result<ReadResponse, TreeError> {
+        let (ReadRequest::Preview { tool, digest, operations }
+        | ReadRequest::Read { tool, digest, operations }) = look;
         if let Err(refusal) = check_ceiling(trust, tool, *digest, operations) {
             return Ok(refusal.into());
         }
@@ -60,10 +60,10 @@ impl Looker {
             return Ok(refusal.into());
         }
         let answer = match look {
-            Look::Preview { .. } => {
-                preview(&index, operations).map(|preview| Looked::Preview { preview })
+            ReadRequest::Preview { .. } => {
+                preview(&index, operations).map(|preview| ReadResponse::Preview { preview })
             }
-            Look::Read { .. } => results(&index, operations),
+            ReadRequest::Read { .. } => results(&index, operations),
         };
         Ok(answer.unwrap_or_else(|refusal| match &bound {
             Some(bound) => near::explained(refusal, &index, operations, bound).into(),
@@ -72,7 +72,7 @@ impl Looker {
     }
 }
 
-fn results(index: &Index, steps: &[Step]) -> Result<Looked, Refusal> {
+fn results(index: &Index, steps: &[Step]) -> Result<ReadResponse, Refusal> {
     let mut left_out = LeftOut::default();
     let mut given = Vec::new();
     let mut sum = ResultSize::default();
@@ -82,7 +82,7 @@ fn results(index: &Index, steps: &[Step]) -> Result<Looked, Refusal> {
         sum.result(&result)?;
         results.push(result);
     }
-    Ok(Looked::Results { results, left_out, given: bounded(given) })
+    Ok(ReadResponse::Results { results, left_out, given: bounded(given) })
 }
 
 fn result(

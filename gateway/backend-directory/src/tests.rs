@@ -16,7 +16,7 @@ use cofferdam_core::model::id::{CallId, ComponentDigest, Fence};
 use cofferdam_core::model::left_out::LeftOut;
 use cofferdam_core::model::operation::{Action, Change, Operation, Step, Target};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_process::rooted_fs::Root;
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -132,15 +132,15 @@ impl Desk {
         self.done(Operation::Delete { target: target("Deployment", name) })
     }
 
-    fn look(&self, operation: Operation) -> Looked {
+    fn look(&self, operation: Operation) -> ReadResponse {
         let looker = Looker::new(self.root());
         let (tool, digest, operations) =
             ("t".to_owned(), ComponentDigest::of(b"t"), vec![step(operation)]);
-        let looks = operations[0].operation.action().looks();
+        let looks = operations[0].operation.action().reads();
         let look = if looks {
-            Look::Read { tool, digest, operations }
+            ReadRequest::Read { tool, digest, operations }
         } else {
-            Look::Preview { tool, digest, operations }
+            ReadRequest::Preview { tool, digest, operations }
         };
         looker.look(&look, &trust()).unwrap()
     }
@@ -156,7 +156,7 @@ impl Desk {
             limit: 100,
         };
         match self.look(operation) {
-            Looked::Results { results, left_out, .. } => {
+            ReadResponse::Results { results, left_out, .. } => {
                 let items = results[0]["items"].as_array().unwrap().iter();
                 let items = items.map(|item| {
                     (
@@ -173,7 +173,7 @@ impl Desk {
     /// The text of a refused look.
     fn refused(&self, operation: Operation) -> String {
         match self.look(operation) {
-            Looked::Refused { code, reason, .. } => format!("{code}: {reason}"),
+            ReadResponse::Refused { code, reason, .. } => format!("{code}: {reason}"),
             other => panic!("{other:?}"),
         }
     }

@@ -21,7 +21,7 @@ use cofferdam_core::model::path::FieldPath;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::model::{kind, limit};
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use http::Method;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -54,9 +54,9 @@ impl Looker {
 
     /// Answers one request of the gateway. An error is for the operator: the cluster cannot be
     /// read.
-    pub async fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, RoleError> {
-        let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) =
-            look;
+    pub async fn look(&self, look: &ReadRequest, trust: &Trust) -> Result<ReadResponse, RoleError> {
+        let (ReadRequest::Preview { tool, digest, operations }
+        | ReadRequest::Read { tool, digest, operations }) = look;
         if let Err(refusal) = check_ceiling(trust, tool, *digest, operations) {
             return Ok(refusal.into());
         }
@@ -65,22 +65,26 @@ impl Looker {
                 LookError::Unavailable(ApiError::Unreachable("the viewer is closing".to_owned()))
             })?;
             match look {
-                Look::Preview { .. } => {
+                ReadRequest::Preview { .. } => {
                     let mut preview = preview(&self.cluster, tool, operations).await?;
                     remarks::of_autoscalers(&self.cluster, &mut preview).await;
-                    Ok(Looked::Preview { preview })
+                    Ok(ReadResponse::Preview { preview })
                 }
-                Look::Read { .. } => results(&self.cluster, operations).await.map(|results| {
-                    Looked::Results { results, left_out: LeftOut::default(), given: Vec::new() }
-                }),
+                ReadRequest::Read { .. } => {
+                    results(&self.cluster, operations).await.map(|results| ReadResponse::Results {
+                        results,
+                        left_out: LeftOut::default(),
+                        given: Vec::new(),
+                    })
+                }
             }
         };
         let work = async {
             match work.await {
-                Ok(Looked::Results { results, left_out, given }) => {
+                Ok(ReadResponse::Results { results, left_out, given }) => {
                     match near::unknown_namespace(&self.cluster, operations, &results).await {
                         Some(refusal) => Ok(refusal.into()),
-                        None => Ok(Looked::Results { results, left_out, given }),
+                        None => Ok(ReadResponse::Results { results, left_out, given }),
                     }
                 }
                 Err(LookError::Refused(refusal)) => {
@@ -131,7 +135,7 @@ async fn unasked(cluster: &Cluster, webhook: &str, error: &ApiError) -> Refusal 
     )
 }
 
-/// Reads one result per operation: see [`Looked::Results`].
+/// Reads one result per operation: see [`ReadResponse::Results`].
 async fn results(cluster: &Cluster, steps: &[Step]) -> Result<Vec<Value>, LookError> {
     let mut results = Vec::with_capacity(steps.len());
     let mut sum = ResultSize::default();

@@ -28,7 +28,7 @@ pub fn check_ceiling(
     })?;
     // Which executor would run it is nothing to the viewer; any that the ceiling names makes the
     // draft whole.
-    let changes = operations.iter().any(|step| !step.operation.action().looks());
+    let changes = operations.iter().any(|step| !step.operation.action().reads());
     let executor = trust
         .executors
         .iter()

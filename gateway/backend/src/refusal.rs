@@ -1,13 +1,13 @@
 //! The reason why an object cannot be read or changed, as text for the agent, with the remedy.
 //! Shared by every backend; never an error report for an operator.
 
-use cofferdam_core::protocol::gateway_viewer::Looked;
+use cofferdam_core::protocol::gateway_viewer::ReadResponse;
 
 /// A look or a change that cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    /// Stable code, as in [`Looked::Refused`].
+    /// Stable code, as in [`ReadResponse::Refused`].
     pub code: &'static str,
     /// The reason, as one sentence.
     pub reason: String,
@@ -22,7 +22,7 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Looked {
+impl From<Refusal> for ReadResponse {
     fn from(refusal: Refusal) -> Self {
         Self::Refused {
             code: refusal.code.to_owned(),

@@ -22,8 +22,8 @@ use crate::model::trust::{
 };
 use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Counts, Propose, Proposed, UsedKey};
-use crate::protocol::gateway_viewer::{Look, Looked};
-use crate::protocol::operator_recorder::Seen;
+use crate::protocol::gateway_viewer::{ReadRequest, ReadResponse};
+use crate::protocol::operator_recorder::FreshPreview;
 use crate::stage::discover::RawCall;
 use crate::stage::readmit;
 use crate::stage::readmit::{Inadmissible, LeasedPlan};
@@ -317,7 +317,7 @@ pub struct Bench {
     pub elsewhere: Mutex<u64>,
     /// The field manager that wrote last, as a cluster tells it.
     pub writer: Mutex<Option<String>>,
-    pub seen: Mutex<Vec<(CallId, Seen)>>,
+    pub seen: Mutex<Vec<(CallId, FreshPreview)>>,
     /// How the caller of a call that waited stands.
     pub standing: Mutex<Standing>,
     /// The approvers by the trust file as it is now.
@@ -370,14 +370,14 @@ impl Bench {
         self.objects.lock().unwrap().insert(namespace.to_owned(), replicas);
     }
 
-    pub fn preview(&self, operations: &[Step]) -> Looked {
+    pub fn preview(&self, operations: &[Step]) -> ReadResponse {
         let objects = self.objects.lock().unwrap();
         let mut shown = Vec::new();
         for (index, step) in operations.iter().enumerate() {
             let target = step.operation.target().unwrap().clone();
             let Some(replicas) = objects.get(&target.namespace) else {
                 let text = |text: &str| text.to_owned();
-                return Looked::Refused {
+                return ReadResponse::Refused {
                     code: text("not-found"),
                     reason: format!("there is no {target}"),
                     remedy: text("List the workloads."),
@@ -419,7 +419,7 @@ impl Bench {
                 },
             });
         }
-        Looked::Preview { preview: Preview { operations: shown } }
+        ReadResponse::Preview { preview: Preview { operations: shown } }
     }
 
     /// The runner: admits by itself, then acts.
@@ -432,7 +432,7 @@ impl Bench {
         let opened = readmit::open(job, trust, now)?;
         let draft = tool(opened.arguments()).unwrap().unwrap();
         let derived = opened.derive(draft)?;
-        let Looked::Preview { preview } = self.preview(derived.sealed().operations()) else {
+        let ReadResponse::Preview { preview } = self.preview(derived.sealed().operations()) else {
             panic!("gone")
         };
         let question = derived.question(preview, now)?;
@@ -620,12 +620,12 @@ impl Bench {
                 calls.truncate(limit as usize);
                 Proposed::Calls { calls, more }
             }
-            Propose::NextLook { .. } => {
+            Propose::NextPreview { .. } => {
                 let jobs = self.jobs.lock().unwrap();
                 let next = jobs.iter().find(|(_, view)| view.phase == Phase::AwaitingApproval);
-                Proposed::ToLook { job: next.map(|(job, _)| Box::new(job.clone())) }
+                Proposed::ToPreview { job: next.map(|(job, _)| Box::new(job.clone())) }
             }
-            Propose::Seen { call, seen } => {
+            Propose::Previewed { call, seen } => {
                 self.seen.lock().unwrap().push((call, seen));
                 Proposed::Done
             }
@@ -721,10 +721,10 @@ impl Judge for Bench {
 }
 
 impl Viewer for Bench {
-    async fn look(&self, look: Look) -> Result<Looked, RoleError> {
-        Ok(match look {
-            Look::Preview { operations, .. } => self.preview(&operations),
-            Look::Read { .. } => Looked::Results {
+    async fn read(&self, request: ReadRequest) -> Result<ReadResponse, RoleError> {
+        Ok(match request {
+            ReadRequest::Preview { operations, .. } => self.preview(&operations),
+            ReadRequest::Read { .. } => ReadResponse::Results {
                 results: vec![json!({"fields": {"spec.replicas": 3}})],
                 left_out: LeftOut::default(),
                 given: vec![],

@@ -23,7 +23,7 @@ pub use call::{
 };
 pub use calls::calls;
 pub use outcome::changed;
-pub use preview::{Decided, ShownPlan, looked, shown_only};
+pub use preview::{Decided, ShownPlan, read_results, shown_only};
 pub use remarks::words as remark_words;
 pub use results::presented;
 

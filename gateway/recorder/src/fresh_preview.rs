@@ -3,7 +3,7 @@
 
 use crate::waiters::locked;
 use cofferdam_core::model::id::CallId;
-use cofferdam_core::protocol::operator_recorder::Seen;
+use cofferdam_core::protocol::operator_recorder::FreshPreview;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -21,13 +21,13 @@ const WAITING: usize = 32;
 #[derive(Default)]
 pub(crate) struct FreshPreviews {
     asked: Mutex<VecDeque<CallId>>,
-    answers: Mutex<HashMap<CallId, Vec<oneshot::Sender<Seen>>>>,
+    answers: Mutex<HashMap<CallId, Vec<oneshot::Sender<FreshPreview>>>>,
     news: watch::Sender<()>,
 }
 
 impl FreshPreviews {
     /// Asks for one, and waits for its answer.
-    pub async fn ask(&self, call: &CallId) -> Seen {
+    pub async fn ask(&self, call: &CallId) -> FreshPreview {
         let (send, receive) = oneshot::channel();
         {
             let mut answers = locked(&self.answers);
@@ -37,7 +37,9 @@ impl FreshPreviews {
                 !waiting.is_empty()
             });
             if answers.values().map(Vec::len).sum::<usize>() >= WAITING {
-                return Seen::Not { why: "too many people look at present; try again".to_owned() };
+                return FreshPreview::Not {
+                    why: "too many people look at present; try again".to_owned(),
+                };
             }
             answers.entry(call.clone()).or_default().push(send);
         }
@@ -45,7 +47,7 @@ impl FreshPreviews {
         self.news.send_replace(());
         match timeout(PATIENCE, receive).await {
             Ok(Ok(seen)) => seen,
-            _ => Seen::Not { why: "the gateway did not look in time".to_owned() },
+            _ => FreshPreview::Not { why: "the gateway did not look in time".to_owned() },
         }
     }
 
@@ -64,7 +66,7 @@ impl FreshPreviews {
     }
 
     /// Answers all who asked for this call.
-    pub fn answer(&self, call: &CallId, seen: &Seen) {
+    pub fn answer(&self, call: &CallId, seen: &FreshPreview) {
         for waiting in locked(&self.answers).remove(call).into_iter().flatten() {
             // One that went away needs no answer.
             let _gone = waiting.send(seen.clone());

@@ -16,7 +16,7 @@ use cofferdam_backend_kubernetes::look::Looker as ClusterLooker;
 use cofferdam_backend_kubernetes::self_check::Identity;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::protocol::role_settings::{Infrastructure, RunnerSettings};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,9 +77,9 @@ impl Looker {
     /// Answers a request of the gateway, within the ceilings of the trust file that `trust` reads.
     pub async fn look(
         &self,
-        look: Look,
+        look: ReadRequest,
         trust: impl FnOnce() -> Result<Trust, RoleError> + Send + 'static,
-    ) -> Result<Looked, RoleError> {
+    ) -> Result<ReadResponse, RoleError> {
         match self {
             Self::Tree(looker) => {
                 let looker = Arc::clone(looker);

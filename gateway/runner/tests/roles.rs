@@ -5,7 +5,7 @@
 
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::trust::Environment;
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::protocol::role_settings::{
     ActorSettings, Infrastructure, JobIdentity, LogSettings, RunnerSettings, ViewerSettings,
 };
@@ -66,12 +66,15 @@ async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     control.give("gateway", &theirs).unwrap();
     drop(theirs);
-    let client = rpc::Client::<Look, Looked>::new();
+    let client = rpc::Client::<ReadRequest, ReadResponse>::new();
     client.connect(ours).unwrap();
-    let look =
-        Look::Read { tool: "t".into(), digest: ComponentDigest::of(b"t"), operations: vec![] };
+    let look = ReadRequest::Read {
+        tool: "t".into(),
+        digest: ComponentDigest::of(b"t"),
+        operations: vec![],
+    };
     assert!(
-        matches!(client.call(&look).await.unwrap(), Looked::Refused { code, .. } if code == "beyond-ceiling")
+        matches!(client.call(&look).await.unwrap(), ReadResponse::Refused { code, .. } if code == "beyond-ceiling")
     );
     drop(control);
     assert!(child.wait().unwrap().success());

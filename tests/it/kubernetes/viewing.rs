@@ -18,7 +18,7 @@ use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::operation::{Action, Step};
 use cofferdam_core::model::preview::{Expect, PreviewedOperation, Remark, RemarkKind};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::stage::drift;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -51,20 +51,20 @@ impl View {
                 .look(json!({"action": "list", "group": "", "version": "v1", "kind": "ConfigMap",
             "namespace": namespace, "fields": ["metadata.name"], "limit": 1}))
             {
-                Looked::Results { .. } => Some(()),
-                Looked::Refused { code, .. } if code == "forbidden" => None,
+                ReadResponse::Results { .. } => Some(()),
+                ReadResponse::Refused { code, .. } if code == "forbidden" => None,
                 other => panic!("{other:?}"),
             }
         });
         view
     }
 
-    fn look(&self, operation: Value) -> Looked {
+    fn look(&self, operation: Value) -> ReadResponse {
         let operations = vec![step(operation)];
         let (tool, digest) = ("t".to_owned(), ComponentDigest::of(b"t"));
-        let look = match operations[0].operation.action().looks() {
-            true => Look::Read { tool, digest, operations },
-            false => Look::Preview { tool, digest, operations },
+        let look = match operations[0].operation.action().reads() {
+            true => ReadRequest::Read { tool, digest, operations },
+            false => ReadRequest::Preview { tool, digest, operations },
         };
         self.runtime.block_on(self.looker.look(&look, &trust())).unwrap()
     }
@@ -72,7 +72,7 @@ impl View {
     /// The preview of one operation.
     fn preview(&self, operation: Value) -> PreviewedOperation {
         match self.look(operation) {
-            Looked::Preview { preview } => preview.operations.into_iter().next().unwrap(),
+            ReadResponse::Preview { preview } => preview.operations.into_iter().next().unwrap(),
             other => panic!("{other:?}"),
         }
     }
@@ -80,7 +80,7 @@ impl View {
     /// The code and the reason of a refusal.
     fn refused(&self, operation: Value) -> (String, String) {
         match self.look(operation) {
-            Looked::Refused { code, reason, .. } => (code, reason),
+            ReadResponse::Refused { code, reason, .. } => (code, reason),
             other => panic!("{other:?}"),
         }
     }
@@ -420,7 +420,7 @@ fn what_admission_adds_to_a_patch_is_named_and_refused() {
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
     let (code, reason, remedy) = until("the mutating policy", || match view.look(patch()) {
-        Looked::Refused { code, reason, remedy } => Some((code, reason, remedy)),
+        ReadResponse::Refused { code, reason, remedy } => Some((code, reason, remedy)),
         _ => None,
     });
     assert_eq!(code, "conflict");
@@ -504,7 +504,7 @@ fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers
         "metadata": {"name": "view-unasked-policies"}, "webhooks": [other, webhook]});
     assert_eq!(view.plane.request("POST", collection, Some(&object)).status, 201);
     let (code, reason, remedy) = until("the webhook", || match view.look(patch()) {
-        Looked::Refused { code, reason, remedy } => Some((code, reason, remedy)),
+        ReadResponse::Refused { code, reason, remedy } => Some((code, reason, remedy)),
         _ => None,
     });
     assert_eq!(code, "admission-webhook");
@@ -541,7 +541,7 @@ fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers
     );
     // Reads still work meanwhile.
     let read = json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.replicas"]});
-    assert!(matches!(view.look(read), Looked::Results { .. }));
+    assert!(matches!(view.look(read), ReadResponse::Results { .. }));
     assert_eq!(
         view.plane.request("DELETE", &format!("{collection}/view-unasked-policies"), None).status,
         200
@@ -558,7 +558,9 @@ fn looks_show_named_fields_in_bounds() {
         json!({"action": "read", "target": view.target("apps", "Deployment", name),
             "fields": ["spec.replicas", "spec.template.spec.containers[*].image"]})
     };
-    let Looked::Results { results, .. } = view.look(read("web")) else { panic!("no results") };
+    let ReadResponse::Results { results, .. } = view.look(read("web")) else {
+        panic!("no results")
+    };
     let fields = json!({"spec.replicas": 3, "spec.template.spec.containers[*].image": ["registry.example/web:1"]});
     assert_eq!(results, [json!({"fields": fields})]);
     assert_eq!(view.refused(read("api")).0, "not-found");
@@ -570,7 +572,9 @@ fn looks_show_named_fields_in_bounds() {
     let list = |limit: u32| {
         let operation = json!({"action": "list", "group": "", "version": "v1", "kind": "ConfigMap", "namespace": view.namespace,
             "fields": ["data.a"], "limit": limit});
-        let Looked::Results { results, .. } = view.look(operation) else { panic!("no results") };
+        let ReadResponse::Results { results, .. } = view.look(operation) else {
+            panic!("no results")
+        };
         (results[0]["items"].as_array().unwrap().clone(), results[0]["truncated"].clone())
     };
     let (items, truncated) = list(103);
@@ -594,7 +598,9 @@ fn looks_show_named_fields_in_bounds() {
         "spec": {"containers": [{"name": "web", "image": "registry.example/web:1"}]}});
     view.create("pods", &pod);
     let logs = |name: &str| json!({"action": "logs", "target": view.target("", "Pod", name), "lines": 10, "container": null});
-    let Looked::Results { results, .. } = view.look(logs("lonely")) else { panic!("no results") };
+    let ReadResponse::Results { results, .. } = view.look(logs("lonely")) else {
+        panic!("no results")
+    };
     assert_eq!(results, [json!({"lines": [], "truncated": false})]);
     assert_eq!(view.refused(logs("nobody")).0, "not-found");
 }
@@ -621,7 +627,9 @@ fn the_viewer_looks_no_further_than_ceiling_and_rights() {
     assert_eq!(made.status, 201, "{}", made.body);
     let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "view-closed", "name": "web"});
     let patch = json!({"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": 5}]});
-    let Looked::Refused { code, reason, remedy } = view.look(patch) else { panic!("not refused") };
+    let ReadResponse::Refused { code, reason, remedy } = view.look(patch) else {
+        panic!("not refused")
+    };
     assert_eq!(
         (code.as_str(), reason.as_str()),
         ("forbidden", "Cofferdam has no rights to read Deployment web in namespace view-closed")

@@ -112,22 +112,22 @@ fn tree() -> (tempfile::TempDir, Looker) {
 fn check(operation: Operation, expect: &Expect) {
     let (_place, looker) = tree();
     let (tool, digest) = ("t".to_owned(), ComponentDigest::of(b"t"));
-    let looks = operation.action().looks();
+    let looks = operation.action().reads();
     let operations = vec![Step { operation, after: vec![], reversible: false }];
     let look = if looks {
-        Look::Read { tool, digest, operations }
+        ReadRequest::Read { tool, digest, operations }
     } else {
-        Look::Preview { tool, digest, operations }
+        ReadRequest::Preview { tool, digest, operations }
     };
     let shown = match looker.look(&look, &trust()).unwrap() {
-        Looked::Preview { preview } => {
+        ReadResponse::Preview { preview } => {
             let one = &preview.operations[0];
             assert!(
                 matches!(&one.expect, Expected::Present { uid, .. } if uid.starts_with("file-"))
             );
             format!("{} {} -> {}\n", one.place, json!(one.before), json!(one.after))
         }
-        Looked::Results { results, left_out, .. } => {
+        ReadResponse::Results { results, left_out, .. } => {
             let left_out: String = left_out
                 .places
                 .iter()
@@ -135,7 +135,7 @@ fn check(operation: Operation, expect: &Expect) {
                 .collect();
             format!("{}\n{left_out}", results[0])
         }
-        Looked::Refused { code, reason, .. } => format!("{code}: {reason}\n"),
+        ReadResponse::Refused { code, reason, .. } => format!("{code}: {reason}\n"),
     };
     expect.assert_eq(&shown);
 }
@@ -268,9 +268,9 @@ fn another_component_or_an_unknown_tool_sees_nothing() {
     let operations =
         vec![Step { operation: read("web", "spec.replicas"), after: vec![], reversible: false }];
     for (tool, digest) in [("t", ComponentDigest::of(b"other")), ("u", ComponentDigest::of(b"t"))] {
-        let look = Look::Read { tool: tool.into(), digest, operations: operations.clone() };
+        let look = ReadRequest::Read { tool: tool.into(), digest, operations: operations.clone() };
         assert!(
-            matches!(looker.look(&look, &trust()).unwrap(), Looked::Refused { code, .. } if code == "beyond-ceiling")
+            matches!(looker.look(&look, &trust()).unwrap(), ReadResponse::Refused { code, .. } if code == "beyond-ceiling")
         );
     }
 }

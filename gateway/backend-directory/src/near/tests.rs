@@ -6,7 +6,7 @@ use cofferdam_core::model::ceiling::Grant;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::operation::{Action, Change, Operation, Step, Target};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_process::rooted_fs::Root;
 use expect_test::{Expect, expect};
 use serde_json::json;
@@ -87,19 +87,19 @@ fn told(operation: Operation, namespaces: &[&str]) -> String {
     fs::write(place.path().join("all.yaml"), TREE).unwrap();
     let looker = Looker::new(Root::open(place.path()).unwrap());
     let (tool, digest) = ("t".to_owned(), ComponentDigest::of(b"t"));
-    let looks = operation.action().looks();
+    let looks = operation.action().reads();
     let operations = vec![Step { operation, after: vec![], reversible: false }];
     let look = if looks {
-        Look::Read { tool, digest, operations }
+        ReadRequest::Read { tool, digest, operations }
     } else {
-        Look::Preview { tool, digest, operations }
+        ReadRequest::Preview { tool, digest, operations }
     };
     match looker.look(&look, &trust(namespaces)).unwrap() {
-        Looked::Refused { code, reason, remedy } => {
+        ReadResponse::Refused { code, reason, remedy } => {
             format!("{code}: {reason}\nallowed: {remedy}\n")
         }
-        Looked::Results { results, .. } => format!("{}\n", json!(results)),
-        Looked::Preview { .. } => "a preview\n".to_owned(),
+        ReadResponse::Results { results, .. } => format!("{}\n", json!(results)),
+        ReadResponse::Preview { .. } => "a preview\n".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::job::StoredJob;
 use crate::model::json;
 use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
-use crate::protocol::operator_recorder::Seen;
+use crate::protocol::operator_recorder::FreshPreview;
 use crate::stage::{preview, seal};
 
 /// Takes the next call that a person is about to sign, waiting up to `wait_ms`, and reads its
@@ -19,22 +19,22 @@ use crate::stage::{preview, seal};
 ///
 /// The recorder did not respond.
 pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<bool, RoleError> {
-    let job = match host.recorder().propose(Propose::NextLook { wait_ms }).await? {
-        Proposed::ToLook { job: Some(job) } => job,
-        Proposed::ToLook { job: None } => return Ok(false),
+    let job = match host.recorder().propose(Propose::NextPreview { wait_ms }).await? {
+        Proposed::ToPreview { job: Some(job) } => job,
+        Proposed::ToPreview { job: None } => return Ok(false),
         _ => {
             return Err(RoleError::Unavailable(
                 "the recorder gave a response to another request".to_owned(),
             ));
         }
     };
-    let seen = look(host, world, &job).await.unwrap_or_else(|why| Seen::Not { why });
-    host.recorder().propose(Propose::Seen { call: job.call, seen }).await?;
+    let seen = look(host, world, &job).await.unwrap_or_else(|why| FreshPreview::Not { why });
+    host.recorder().propose(Propose::Previewed { call: job.call, seen }).await?;
     Ok(true)
 }
 
 /// Reads the objects of one call. The error is a clause for people.
-async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen, String> {
+async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<FreshPreview, String> {
     let tool = world.catalog.get(&job.tool).filter(|tool| tool.digest() == job.tool_digest);
     let tool = tool.ok_or("its tool is not served any more")?;
     let arguments = json::strict(job.arguments.as_bytes())
@@ -54,7 +54,7 @@ async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen,
     match read_preview(host, &sealed).await {
         Ok(preview) => {
             let plan = preview::preview(sealed, preview).map_err(|error| error.to_string())?;
-            Ok(Seen::Now { preview: plan.preview().clone() })
+            Ok(FreshPreview::Now { preview: plan.preview().clone() })
         }
         Err(ReadError::Refused { reason, .. }) => Err(reason),
         Err(ReadError::OtherResponse) => {
@@ -74,7 +74,7 @@ mod tests {
     use crate::testing::{Bench, now_or_never, raw, scale, world};
 
     /// A call that waits, and what a look sees after this change.
-    fn seen(change: impl Fn(&Bench)) -> (StoredJob, Seen) {
+    fn seen(change: impl Fn(&Bench)) -> (StoredJob, FreshPreview) {
         let host = Bench::new();
         let _waiting = now_or_never(ask(
             &host,
@@ -99,12 +99,12 @@ mod tests {
 
     #[test]
     fn an_approver_is_told_what_changed_since() {
-        let since = |(job, seen): (StoredJob, Seen)| match seen {
-            Seen::Now { preview } => {
+        let since = |(job, seen): (StoredJob, FreshPreview)| match seen {
+            FreshPreview::Now { preview } => {
                 crate::stage::drift::agree(&job.preview, job.preview_digest, &preview)
                     .map(|outside| crate::text::difference::sentence(&outside))
             }
-            Seen::Not { why } => panic!("{why}"),
+            FreshPreview::Not { why } => panic!("{why}"),
         };
         assert_eq!(since(seen(|_| {})), Ok(None));
         let told = since(seen(|host| host.meddle("asks-b", 4))).unwrap_err();
@@ -119,7 +119,7 @@ mod tests {
         });
         // As it comes over the recorder's socket.
         let sent = serde_json::to_vec(&seen).unwrap();
-        let Seen::Now { preview } = serde_json::from_slice(&sent).unwrap() else {
+        let FreshPreview::Now { preview } = serde_json::from_slice(&sent).unwrap() else {
             panic!("{seen:?}")
         };
         let told =
@@ -138,8 +138,8 @@ mod tests {
         })
         .1
         {
-            Seen::Not { why } => why,
-            Seen::Now { preview } => panic!("{preview:?}"),
+            FreshPreview::Not { why } => why,
+            FreshPreview::Now { preview } => panic!("{preview:?}"),
         };
         assert_eq!(
             not(&|job| job.arguments = scale("prod", 5).to_string()),
@@ -155,7 +155,7 @@ mod tests {
         });
         assert_eq!(
             gone,
-            Seen::Not { why: "there is no Deployment web in namespace asks-b".to_owned() }
+            FreshPreview::Not { why: "there is no Deployment web in namespace asks-b".to_owned() }
         );
     }
 

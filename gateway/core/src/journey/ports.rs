@@ -8,7 +8,7 @@ use crate::model::operation::{Draft, ToolRefusal};
 use crate::model::trust::Approver;
 use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
-use crate::protocol::gateway_viewer::{Look, Looked};
+use crate::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::future::Future;
@@ -69,7 +69,10 @@ pub trait Judge: Send + Sync {
 /// Sends requests to the viewer.
 pub trait Viewer: Send + Sync {
     /// Sends one request and waits for its response.
-    fn look(&self, look: Look) -> impl Future<Output = Result<Looked, RoleError>> + Send;
+    fn read(
+        &self,
+        request: ReadRequest,
+    ) -> impl Future<Output = Result<ReadResponse, RoleError>> + Send;
 }
 
 /// Sends requests to the recorder.

@@ -11,7 +11,7 @@ use crate::model::operation::Step;
 use crate::model::preview::{Preview, are_bounded};
 use crate::model::reason::{Audience, Reason};
 use crate::protocol::RoleError;
-use crate::protocol::gateway_viewer::{Look, Looked};
+use crate::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use crate::stage::judge::Verdict;
 use crate::stage::preview::PreviewedPlan;
 use crate::stage::seal::SealedPlan;
@@ -40,10 +40,12 @@ pub(super) enum ReadError {
     Unavailable(RoleError),
 }
 
-impl From<Result<Looked, RoleError>> for ReadError {
-    fn from(response: Result<Looked, RoleError>) -> Self {
+impl From<Result<ReadResponse, RoleError>> for ReadError {
+    fn from(response: Result<ReadResponse, RoleError>) -> Self {
         match response {
-            Ok(Looked::Refused { code, reason, remedy }) => Self::Refused { code, reason, remedy },
+            Ok(ReadResponse::Refused { code, reason, remedy }) => {
+                Self::Refused { code, reason, remedy }
+            }
             Ok(_) => Self::OtherResponse,
             Err(error) => Self::Unavailable(error),
         }
@@ -55,16 +57,16 @@ pub(super) async fn read_preview<H: Host>(
     host: &H,
     sealed: &SealedPlan,
 ) -> Result<Preview, ReadError> {
-    match host.viewer().look(preview_request(sealed, sealed.operations().to_vec())).await {
-        Ok(Looked::Preview { preview }) => Ok(preview),
+    match host.viewer().read(preview_request(sealed, sealed.operations().to_vec())).await {
+        Ok(ReadResponse::Preview { preview }) => Ok(preview),
         other => Err(other.into()),
     }
 }
 
 /// The request for a preview of these operations of a plan.
-pub(super) fn preview_request(sealed: &SealedPlan, operations: Vec<Step>) -> Look {
+pub(super) fn preview_request(sealed: &SealedPlan, operations: Vec<Step>) -> ReadRequest {
     let tool = sealed.plan().tool();
-    Look::Preview { tool: tool.name.clone(), digest: tool.digest, operations }
+    ReadRequest::Preview { tool: tool.name.clone(), digest: tool.digest, operations }
 }
 
 /// Carries out a plan that only reads, and replies at once: no job, no executor, no run namespace.
@@ -77,13 +79,13 @@ pub(super) async fn read_reply<H: Host>(
     let (results, mut left_out, given) = if sealed.operations().is_empty() {
         (Vec::new(), LeftOut::default(), Vec::new())
     } else {
-        let look = Look::Read {
+        let look = ReadRequest::Read {
             tool: tool.name.clone(),
             digest: tool.digest,
             operations: sealed.operations().to_vec(),
         };
-        match record.host().viewer().look(look).await {
-            Ok(Looked::Results { results, left_out, given })
+        match record.host().viewer().read(look).await {
+            Ok(ReadResponse::Results { results, left_out, given })
                 if results.len() == sealed.operations().len()
                     && left_out.is_bounded()
                     && are_bounded(&given) =>
@@ -133,7 +135,7 @@ pub(super) async fn read_reply<H: Host>(
         .end(ending, "allowed")
         .await?;
     let summary = sealed.operations().is_empty().then(|| sealed.plan().summary());
-    Ok(Reply::Success(text::looked(
+    Ok(Reply::Success(text::read_results(
         results,
         (&left_out, given),
         summary,

@@ -12,7 +12,7 @@ use crate::model::job::{JobView, OperationRecord};
 use crate::model::operation::{Action, Step};
 use crate::model::preview::Preview;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
-use crate::protocol::gateway_viewer::Looked;
+use crate::protocol::gateway_viewer::ReadResponse;
 use crate::stage::preview::ephemeral;
 use crate::stage::seal::SealedPlan;
 use crate::text;
@@ -61,14 +61,14 @@ async fn as_left<H: Host>(
 ) -> Result<bool, Reply> {
     let lasting = sealed.operations().iter().zip(sealed.facts());
     let lasting = lasting.filter(|(step, fact)| {
-        !fact.action.looks() && ephemeral(&step.operation, fact.index).is_none()
+        !fact.action.reads() && ephemeral(&step.operation, fact.index).is_none()
     });
     let (gone, there): (Vec<_>, Vec<_>) =
         lasting.partition(|(_, fact)| fact.action == Action::Delete);
     for (step, _) in gone {
         match read(record, sealed, vec![step.clone()]).await? {
             // A patch of it may be left.
-            Looked::Refused { code, .. }
+            ReadResponse::Refused { code, .. }
                 if matches!(code.as_str(), "not-found" | "not-an-object") => {}
             _ => return Ok(false),
         }
@@ -83,7 +83,7 @@ async fn as_left<H: Host>(
         return Ok(false);
     };
     match read(record, sealed, steps).await? {
-        Looked::Preview { preview } => Ok(holds(&left, &preview)),
+        ReadResponse::Preview { preview } => Ok(holds(&left, &preview)),
         _ => Ok(false),
     }
 }
@@ -114,8 +114,8 @@ async fn read<H: Host>(
     record: &CallRecord<'_, H>,
     sealed: &SealedPlan,
     operations: Vec<Step>,
-) -> Result<Looked, Reply> {
-    match record.host().viewer().look(preview_request(sealed, operations)).await {
+) -> Result<ReadResponse, Reply> {
+    match record.host().viewer().read(preview_request(sealed, operations)).await {
         Ok(looked) => Ok(looked),
         error => Err(record.unread(error.into()).await),
     }

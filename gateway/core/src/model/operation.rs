@@ -30,7 +30,7 @@ pub enum Action {
 
 impl Action {
     /// True for an action that reads and changes nothing.
-    pub fn looks(self) -> bool {
+    pub fn reads(self) -> bool {
         matches!(self, Self::Read | Self::List | Self::Logs)
     }
 

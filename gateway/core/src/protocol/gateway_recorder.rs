@@ -1,7 +1,7 @@
 //! Gateway → recorder: propose jobs, record endings, read what is the caller's own. Never claims,
 //! never sees another principal's job.
 
-use super::operator_recorder::Seen;
+use super::operator_recorder::FreshPreview;
 use crate::model::call::EndedCall;
 use crate::model::call::OwnCall;
 use crate::model::call::Rejected;
@@ -109,17 +109,19 @@ pub enum Propose {
         wait_ms: u64,
     },
     /// Take a waiting call that a person is about to sign, to read its objects again. Answered by
-    /// [`Proposed::ToLook`]; waits up to `wait_ms`.
-    NextLook {
+    /// [`Proposed::ToPreview`]; waits up to `wait_ms`.
+    #[serde(rename = "next_look")]
+    NextPreview {
         /// Wait at most this long.
         wait_ms: u64,
     },
     /// Reports the state that was read. Answered by [`Proposed::Done`].
-    Seen {
+    #[serde(rename = "seen")]
+    Previewed {
         /// The id of the call.
         call: CallId,
         /// The changes of the plan at present.
-        seen: Seen,
+        seen: FreshPreview,
     },
     /// The journey was run again and allowed: the permit that moves the job to the queue. Answered
     /// by [`Proposed::Recorded`].
@@ -226,7 +228,8 @@ pub enum Proposed {
         statements: Vec<SignedStatement>,
     },
     /// A waiting call whose objects are to be read.
-    ToLook {
+    #[serde(rename = "to_look")]
+    ToPreview {
         /// The job; `None` when no call came in time.
         job: Option<Box<StoredJob>>,
     },

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// A request of the gateway to the viewer. Operations are a sealed plan's, in plan order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
-pub enum Look {
+pub enum ReadRequest {
     /// Asks for the changes of these operations. Answered by [`Looked::Preview`].
     Preview {
         /// The name of the tool.
@@ -35,7 +35,7 @@ pub enum Look {
 /// A response of the viewer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
-pub enum Looked {
+pub enum ReadResponse {
     /// The state before and after.
     Preview {
         /// The preview, operation by operation.

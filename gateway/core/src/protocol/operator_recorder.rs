@@ -39,8 +39,9 @@ pub enum Operate {
         /// The statement and its signature.
         signed: SignedStatement,
     },
-    /// Asks for the changes of a waiting call at present. Answered by [`Operated::Seen`].
-    Look {
+    /// Asks for the changes of a waiting call at present. Answered by [`Operated::Previewed`].
+    #[serde(rename = "look")]
+    Preview {
         /// The id of the call.
         call: CallId,
     },
@@ -75,7 +76,7 @@ pub enum Operate {
 /// The changes that a waiting call would make now. For a person to read; no decision depends on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "seen")]
-pub enum Seen {
+pub enum FreshPreview {
     /// The state was read.
     Now {
         /// The preview, operation by operation.
@@ -144,7 +145,8 @@ pub enum Operated {
         missing: u32,
     },
     /// The state that was read.
-    Seen(Seen),
+    #[serde(rename = "seen")]
+    Previewed(FreshPreview),
     /// The state of one job.
     Followed {
         /// The phase of the job.

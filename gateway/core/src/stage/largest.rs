@@ -77,7 +77,7 @@ const ACTIONS: [Action; 8] = [
 /// most changes or fields; of all plans that change an object the largest preview, the longest
 /// texts and the longest lists; and the list of the tool with the most lines.
 pub fn largest(tools: &[TrustedTool], asker: Asker<'_>) -> Vec<Largest> {
-    let changing: Vec<Action> = ACTIONS.into_iter().filter(|action| !action.looks()).collect();
+    let changing: Vec<Action> = ACTIONS.into_iter().filter(|action| !action.reads()).collect();
     let alone = ACTIONS.iter().map(|action| (std::slice::from_ref(action), Shape::Many, false));
     let all = [(Shape::Many, true), (Shape::Texts, true), (Shape::Lists, false)];
     let all = all.into_iter().map(|(shape, previewed)| (changing.as_slice(), shape, previewed));
@@ -162,7 +162,7 @@ fn operation(index: u32, grant: &Grant, known: &[String]) -> OperationFacts {
         None => pattern.to_owned(),
     };
     let found = kind::find(&grant.group, &grant.version, &grant.kind).ok();
-    let look = grant.action.looks();
+    let look = grant.action.reads();
     OperationFacts {
         index,
         action: grant.action,

@@ -67,8 +67,8 @@ pub fn plan<'a>(
     check_summary(&summary)?;
     let bound =
         Bound::parse(&tool.ceiling).map_err(|error| PlanError::Ceiling(error.to_string()))?;
-    let changes = operations.iter().any(|step| !step.operation.action().looks());
-    if changes && operations.iter().any(|step| step.operation.action().looks()) {
+    let changes = operations.iter().any(|step| !step.operation.action().reads());
+    if changes && operations.iter().any(|step| step.operation.action().reads()) {
         return Err(PlanError::Mixed);
     }
     let executor = choose(executor, changes, &bound, executors)?;
@@ -167,7 +167,7 @@ fn check(index: usize, step: &Step, bound: &Bound) -> Result<OperationFacts, Pla
 /// that was not approved.
 fn once(facts: &[OperationFacts]) -> Result<(), PlanError> {
     let mut targets = BTreeSet::new();
-    for fact in facts.iter().filter(|fact| !fact.action.looks()) {
+    for fact in facts.iter().filter(|fact| !fact.action.reads()) {
         // Without the version: two versions of one API are one object.
         if !targets.insert((&fact.group, &fact.kind, &fact.namespace, &fact.name)) {
             return Err(PlanError::Twice {

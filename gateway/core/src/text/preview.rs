@@ -14,7 +14,7 @@ use crate::model::trust::Environment;
 use serde_json::{Value, json};
 
 /// The reply with the results of a read; a tool that only answers has its answer in the summary.
-pub fn looked(
+pub fn read_results(
     results: Vec<Value>,
     (left_out, given): (&LeftOut, Vec<String>),
     summary: Option<&str>,

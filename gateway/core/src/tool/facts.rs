@@ -28,7 +28,7 @@ pub fn resource(tool: &TrustedTool) -> Resource {
 
 /// True if plans under this ceiling only read.
 pub fn read_only(ceiling: &Ceiling) -> bool {
-    ceiling.grants.iter().all(|grant| grant.action.looks())
+    ceiling.grants.iter().all(|grant| grant.action.reads())
 }
 
 /// True if a plan under this ceiling could remove what undoing it would not bring back: an object
@@ -41,7 +41,7 @@ pub fn destructive(ceiling: &Ceiling) -> bool {
 /// True if the same call again has no further effect, as far as a ceiling can tell: a patch may
 /// carry a time that the runner fills in.
 pub fn idempotent(ceiling: &Ceiling) -> bool {
-    ceiling.grants.iter().all(|grant| grant.action.looks() || grant.action == Action::Delete)
+    ceiling.grants.iter().all(|grant| grant.action.reads() || grant.action == Action::Delete)
 }
 
 /// Each once, in order.

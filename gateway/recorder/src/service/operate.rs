@@ -84,7 +84,7 @@ impl Recorder {
                     _ => Err(misplaced_answer()),
                 }
             }
-            Operate::Look { call } => {
+            Operate::Preview { call } => {
                 let (_, phase) = self
                     .inner
                     .reader
@@ -94,7 +94,7 @@ impl Recorder {
                 if phase != Phase::AwaitingApproval {
                     return Err(RoleError::Refused(not_waiting(&call, phase)));
                 }
-                Ok(Operated::Seen(self.inner.shared.looks.ask(&call).await))
+                Ok(Operated::Previewed(self.inner.shared.looks.ask(&call).await))
             }
             Operate::Follow { call, wait_ms } => self.follow(&call, wait_ms).await,
             Operate::Status => self.status().await,
@@ -122,7 +122,7 @@ impl Recorder {
         let (command, request, call) = match operate {
             Operate::Jobs { .. } | Operate::Follow { .. } | Operate::Status => return Ok(()),
             Operate::Show { call } => ("show", json!({ "ask": "show", "call": call }), None),
-            Operate::Look { call } => ("look", json!({ "ask": "look", "call": call }), None),
+            Operate::Preview { call } => ("look", json!({ "ask": "look", "call": call }), None),
             Operate::Sign { call, .. } => ("sign", json!({ "ask": "sign" }), Some(call)),
             Operate::Resolve { call, .. } => ("resolve", json!({ "ask": "resolve" }), Some(call)),
             Operate::Erase { call } => ("erase", json!({ "ask": "erase", "call": call }), None),

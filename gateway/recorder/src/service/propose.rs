@@ -73,8 +73,8 @@ impl Recorder {
                 self.job(&principal, &call, 0, 0).await
             }
             Propose::NextApproved { wait_ms } => self.next_approved(wait_ms).await,
-            Propose::NextLook { wait_ms } => self.next_look(wait_ms).await,
-            Propose::Seen { call, seen } => {
+            Propose::NextPreview { wait_ms } => self.next_look(wait_ms).await,
+            Propose::Previewed { call, seen } => {
                 self.inner.shared.looks.answer(&call, &seen);
                 Ok(Proposed::Done)
             }
@@ -193,11 +193,11 @@ impl Recorder {
         loop {
             while let Some(call) = self.inner.shared.looks.next() {
                 if let Some((job, Phase::AwaitingApproval)) = self.inner.reader.job(&call).await? {
-                    return Ok(Proposed::ToLook { job: Some(Box::new(job)) });
+                    return Ok(Proposed::ToPreview { job: Some(Box::new(job)) });
                 }
             }
             if timeout_at(until, news.changed()).await.is_err() {
-                return Ok(Proposed::ToLook { job: None });
+                return Ok(Proposed::ToPreview { job: None });
             }
         }
     }

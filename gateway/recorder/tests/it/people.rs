@@ -10,7 +10,7 @@ use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::model::statement::{SignedStatement, Verdict};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated, Seen};
+use cofferdam_core::protocol::operator_recorder::{FreshPreview, Operate, Operated};
 use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use cofferdam_recorder::Recorder;
 use std::cell::Cell;
@@ -358,22 +358,24 @@ async fn a_look_goes_to_the_gateway_and_back_and_a_job_is_followed() {
     let recorder = world.open().await;
     let job = world.job(1, "agent", "delete", Some(rule(1, &["*"])));
     enqueue(&recorder, &job, None).await.unwrap();
-    let look = || recorder.operate(1000, Operate::Look { call: job.call.clone() });
+    let look = || recorder.operate(1000, Operate::Preview { call: job.call.clone() });
     // One look answers both that wait for it; one that is asked for later is a look of its own.
     let answered = Cell::new(false);
-    let seen = || Seen::Not { why: "as told".to_owned() };
+    let seen = || FreshPreview::Not { why: "as told".to_owned() };
     let gateway = async {
         let mut looks = 0;
         while !answered.get() {
-            let Ok(Proposed::ToLook { job: next }) =
-                recorder.propose(Propose::NextLook { wait_ms: 20 }).await
+            let Ok(Proposed::ToPreview { job: next }) =
+                recorder.propose(Propose::NextPreview { wait_ms: 20 }).await
             else {
                 panic!()
             };
             let Some(asked) = next else { continue };
             assert_eq!((&asked.call, &asked.plan), (&job.call, &job.plan));
             assert_eq!(
-                recorder.propose(Propose::Seen { call: asked.call.clone(), seen: seen() }).await,
+                recorder
+                    .propose(Propose::Previewed { call: asked.call.clone(), seen: seen() })
+                    .await,
                 Ok(Proposed::Done)
             );
             looks += 1;
@@ -386,7 +388,7 @@ async fn a_look_goes_to_the_gateway_and_back_and_a_job_is_followed() {
         both
     };
     let ((one, other), looks) = tokio::join!(both, gateway);
-    assert_eq!((one, other), (Ok(Operated::Seen(seen())), Ok(Operated::Seen(seen()))));
+    assert_eq!((one, other), (Ok(Operated::Previewed(seen())), Ok(Operated::Previewed(seen()))));
     assert!((1..=2).contains(&looks), "{looks} looks for two that asked");
     let follow = |call| recorder.operate(1000, Operate::Follow { call, wait_ms: 0 });
     let waits = Operated::Followed {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use cofferdam_core::model::escape;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::gateway_viewer::Look;
+use cofferdam_core::protocol::gateway_viewer::ReadRequest;
 use cofferdam_core::protocol::role_settings::ViewerSettings;
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Handed, Inherited, Report};
@@ -90,9 +90,9 @@ impl Viewer {
             let (looker, trust_file, breaks) =
                 (Arc::clone(&looker), Arc::clone(&trust_file), breaks.clone());
             tokio::spawn(async move {
-                let ended = rpc::serve(given.into_stream(), move |look: Look| {
+                let ended = rpc::serve(given.into_stream(), move |request: ReadRequest| {
                     let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
-                    async move { looker.look(look, move || accepted(&trust_file)).await }
+                    async move { looker.look(request, move || accepted(&trust_file)).await }
                 });
                 if let Err(error) = ended.await {
                     let _ending =

@@ -10,7 +10,7 @@ use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::json;
 use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated, Seen};
+use cofferdam_core::protocol::operator_recorder::{FreshPreview, Operate, Operated};
 use cofferdam_core::stage::drift;
 use cofferdam_core::text::difference;
 use cofferdam_core::text::{needed, seconds};
@@ -19,8 +19,8 @@ use std::collections::BTreeSet;
 
 /// The lines with their heading.
 pub fn lines(home: &Home, job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<String> {
-    let since = match recorder_client::ask(home, &Operate::Look { call: job.call.clone() }) {
-        Ok(Operated::Seen(seen)) => since(job, &seen),
+    let since = match recorder_client::ask(home, &Operate::Preview { call: job.call.clone() }) {
+        Ok(Operated::Previewed(seen)) => since(job, &seen),
         Ok(_) => unseen("the recorder answered something else"),
         Err(error) => unseen(&format!("{error:#}")),
     };
@@ -58,19 +58,21 @@ fn signatures(job: &StoredJob, trust: &Trust) -> String {
 }
 
 /// The changes to the objects since the question was asked.
-fn since(job: &StoredJob, seen: &Seen) -> String {
+fn since(job: &StoredJob, seen: &FreshPreview) -> String {
     match seen {
-        Seen::Now { preview } => match drift::agree(&job.preview, job.preview_digest, preview) {
-            Ok(status) => difference::sentence(&status).map_or_else(
-                || "nothing of it changed".to_owned(),
-                |changed| format!("{}; a signature still counts", legible(&changed)),
-            ),
-            Err(what) => format!(
-                "{}. A signature now makes nothing run: deny it, and the agent asks again",
-                legible(&what)
-            ),
-        },
-        Seen::Not { why } => unseen(why),
+        FreshPreview::Now { preview } => {
+            match drift::agree(&job.preview, job.preview_digest, preview) {
+                Ok(status) => difference::sentence(&status).map_or_else(
+                    || "nothing of it changed".to_owned(),
+                    |changed| format!("{}; a signature still counts", legible(&changed)),
+                ),
+                Err(what) => format!(
+                    "{}. A signature now makes nothing run: deny it, and the agent asks again",
+                    legible(&what)
+                ),
+            }
+        }
+        FreshPreview::Not { why } => unseen(why),
     }
 }
 

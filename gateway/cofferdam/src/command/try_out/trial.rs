@@ -22,7 +22,7 @@ use cofferdam_core::model::trust::{Approver, Trust};
 use cofferdam_core::policy::digest::policy_digest;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::stage::discover::RawCall;
 use cofferdam_core::tool::catalog::Catalog;
 use cofferdam_core::tool::facts::read_only;
@@ -150,8 +150,8 @@ impl Judge for Trial<'_> {
 }
 
 impl Viewer for Trial<'_> {
-    async fn look(&self, look: Look) -> Result<Looked, RoleError> {
-        self.sight.look(&look).await
+    async fn read(&self, request: ReadRequest) -> Result<ReadResponse, RoleError> {
+        self.sight.look(&request).await
     }
 }
 

@@ -7,7 +7,7 @@ use crate::serve::role_settings;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::id::hex;
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::protocol::role_settings::ActorSettings;
 use cofferdam_process::control::{self, Control, Report};
 use cofferdam_process::rpc::Client;
@@ -24,7 +24,7 @@ const READY: Duration = Duration::from_secs(60);
 
 /// A running viewer.
 pub struct TrialViewer {
-    client: Client<Look, Looked>,
+    client: Client<ReadRequest, ReadResponse>,
     _control: Control,
     _child: Child,
     _folder: Folder,
@@ -85,7 +85,7 @@ impl TrialViewer {
     }
 
     /// Sends one request to the viewer.
-    pub async fn look(&self, look: &Look) -> Result<Looked, RoleError> {
+    pub async fn look(&self, look: &ReadRequest) -> Result<ReadResponse, RoleError> {
         self.client.call(look).await
     }
 }

@@ -8,7 +8,7 @@ use cofferdam_core::model::caller::{Principal, Standing};
 use cofferdam_core::model::trust::{Approver, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_process::rpc::Client;
 use cofferdam_sandbox::policy_pool::Policies;
 use cofferdam_sandbox::tool_pool::Tools;
@@ -22,7 +22,7 @@ pub struct Roles {
     /// The recorder: store and ledger.
     pub recorder: Client<Propose, Proposed>,
     /// The viewer: reads the infrastructure.
-    pub viewer: Client<Look, Looked>,
+    pub viewer: Client<ReadRequest, ReadResponse>,
     /// True after the gateway began to drain.
     pub draining: watch::Receiver<bool>,
 }

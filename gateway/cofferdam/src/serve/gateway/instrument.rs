@@ -9,7 +9,7 @@ use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::operation::{Draft, ToolRefusal};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
-use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::protocol::telemetry_names::{ERROR_TYPE, GEN_AI_TOOL_NAME, MCP_METHOD_NAME};
 use cofferdam_sandbox::policy_pool::Policies;
 use cofferdam_sandbox::tool_pool::Tools;
@@ -87,9 +87,9 @@ impl Judge for Observed<Policies> {
 }
 
 impl Viewer for Observed<Arc<Roles>> {
-    async fn look(&self, look: Look) -> Result<Looked, RoleError> {
-        let stage = if matches!(look, Look::Preview { .. }) { "preview" } else { "look" };
-        self.stage(stage, self.inner.viewer.call(&look)).await
+    async fn read(&self, request: ReadRequest) -> Result<ReadResponse, RoleError> {
+        let stage = if matches!(request, ReadRequest::Preview { .. }) { "preview" } else { "look" };
+        self.stage(stage, self.inner.viewer.call(&request)).await
     }
 }
 
@@ -99,8 +99,8 @@ impl Recorder for Observed<Arc<Roles>> {
             Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
             Propose::Job { .. } => "wait",
             Propose::NextApproved { .. }
-            | Propose::NextLook { .. }
-            | Propose::Seen { .. }
+            | Propose::NextPreview { .. }
+            | Propose::Previewed { .. }
             | Propose::Head
             | Propose::Runners
             | Propose::Health

@@ -46,7 +46,7 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
         // dependants along.
         destructive: action == Action::Delete && target.namespace != EPHEMERAL,
         executes_code: executes_code(action, pod_spec, paths),
-        discloses: action.looks(),
+        discloses: action.reads(),
         removes_field: changes.iter().any(|change| change.value.is_none()),
         reversible: step.reversible,
         group: target.group,

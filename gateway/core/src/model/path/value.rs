@@ -8,22 +8,22 @@ impl FieldPath {
     /// The value there; `None` when absent. `[*]` gives an array of what each member has there,
     /// `null` where a member lacks it.
     pub fn get(&self, object: &Value) -> Result<Option<Value>, PathError> {
-        self.look(&self.0, object)
+        self.read(&self.0, object)
     }
 
-    fn look(&self, rest: &[Segment], value: &Value) -> Result<Option<Value>, PathError> {
+    fn read(&self, rest: &[Segment], value: &Value) -> Result<Option<Value>, PathError> {
         let Some((segment, rest)) = rest.split_first() else {
             return Ok(Some(value.clone()));
         };
         match segment {
-            Segment::Key(key) => value.get(key).map_or(Ok(None), |next| self.look(rest, next)),
+            Segment::Key(key) => value.get(key).map_or(Ok(None), |next| self.read(rest, next)),
             Segment::Member { key, value: wanted } => match value.as_array() {
                 None => Ok(None),
                 Some(members) => match self
                     .position(members, segment, key, wanted)?
                     .and_then(|at| members.get(at))
                 {
-                    Some(member) => self.look(rest, member),
+                    Some(member) => self.read(rest, member),
                     None => Ok(None),
                 },
             },
@@ -32,7 +32,7 @@ impl FieldPath {
                 Some(members) => {
                     let each: Result<Vec<_>, _> = members
                         .iter()
-                        .map(|member| self.look(rest, member).map(Option::unwrap_or_default))
+                        .map(|member| self.read(rest, member).map(Option::unwrap_or_default))
                         .collect();
                     each.map(|values| Some(Value::Array(values)))
                 }

@@ -11,7 +11,7 @@ pub(super) fn reached(
     floor: &Floor,
     subject_kind: &str,
 ) -> Option<Reason> {
-    let mut changes = facts.iter().filter(|fact| !fact.action.looks()).peekable();
+    let mut changes = facts.iter().filter(|fact| !fact.action.reads()).peekable();
     changes.peek()?;
     let reason = |message: String| Reason {
         id: "floor".to_owned(),

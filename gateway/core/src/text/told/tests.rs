@@ -2,7 +2,8 @@
 //! stands in the structure too.
 
 use super::super::{
-    accepted, already_done, calls, job_reply, looked, pending, replayed, succeeded, withdrawal,
+    accepted, already_done, calls, job_reply, pending, read_results, replayed, succeeded,
+    withdrawal,
 };
 use crate::journey::ports::no_progress;
 use crate::journey::{Mode, Wait, ask, cancel, resume};
@@ -314,7 +315,7 @@ fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView
 fn looks_lists_and_the_unreadable_say_the_same_in_both() {
     let proof =
         || Proof { call: some_view().call, plan: Some(PlanDigest::of(b"plan")), ledger: Some(7) };
-    check_success(&looked(
+    check_success(&read_results(
         vec![json!({"items": [{"metadata.name": "web \u{202e}"}], "truncated": false})],
         (
             &LeftOut::default(),
@@ -326,14 +327,14 @@ fn looks_lists_and_the_unreadable_say_the_same_in_both() {
     ));
     let left_out: LeftOut =
         (0..30).map(|at| Place::new(format!("{at}.yaml"), at, "is a link")).collect();
-    check_success(&looked(
+    check_success(&read_results(
         vec![json!({"items": []})],
         (&left_out, vec![]),
         None,
         proof(),
         &environment(),
     ));
-    check_success(&looked(
+    check_success(&read_results(
         Vec::new(),
         (&LeftOut::default(), vec![]),
         Some("It is noon."),
