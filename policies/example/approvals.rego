@@ -1,4 +1,5 @@
-# What a person has to sign. Roles cover it, but not without a person. Who may sign is in `data.approvals`; the asking agent and its person never may.
+# The changes that a person has to sign. A role must cover them too. `data.approvals` names the
+# approvers; the calling agent and its person can never sign.
 package cofferdam.policy
 
 import data.cofferdam.cover
@@ -69,7 +70,7 @@ require_approval contains {
 
 require_approval contains {
 	"id": "secret-reference",
-	"message": $"{operation.name} in {operation.namespace} would be given a Secret, and runs what the agent chose",
+	"message": $"{operation.name} in {operation.namespace} would get a Secret, and runs code that the agent chose",
 	"remedy": "leave Secrets out of the manifest, or a person has to approve it",
 	"audience": "user",
 	"approval": signed_by("unusual"),
@@ -84,7 +85,7 @@ require_approval contains {
 
 require_approval contains {
 	"id": "reaches-outside",
-	"message": $"what runs in the job's own namespace would reach {operation.name}",
+	"message": $"pods in the run namespace would reach {operation.name}",
 	"remedy": "leave it out, or a person has to approve it; other pods of that namespace and the name service need no approval",
 	"audience": "user",
 	"approval": signed_by("unusual"),
@@ -94,7 +95,8 @@ require_approval contains {
 	not needs_no_approval(operation)
 }
 
-# The name service resolves names of the whole world: a team that minds words in names takes it out here.
+# The name service resolves names of the whole Internet, so that data can leave in names. To require
+# a person for it, remove it here.
 needs_no_approval(operation) if {
 	every change in operation.changes {
 		change.path in {"egress.siblings", "egress.name-service"}
@@ -106,7 +108,8 @@ names_secret(change) if {
 	field.names(change, key)
 }
 
-# Whose signature; a kind of approval that the data does not know is `null`, which the library denies.
+# The approval rule of a kind. A kind that is not in the data gives `null`, which the library
+# denies.
 signed_by(kind) := object.get(data.approvals, kind, null)
 
 obligation contains {
@@ -118,7 +121,8 @@ obligation contains {
 	protected(operation.namespace)
 }
 
-# What people of a protected namespace signed is what runs: no change of the object comes in between.
+# The state that people of a protected namespace signed is the state that runs: the object must not
+# change in between.
 obligation contains {
 	"id": "protected-unchanged",
 	"type": "unchanged",

@@ -1,4 +1,5 @@
-# The example's rules, one by one. Effects and rule ids are what people and agents rely on.
+# The rules of the example, one by one. People and agents rely on the effects and on the ids of
+# rules.
 package cofferdam.policy_test
 
 import data.cofferdam.call
@@ -7,7 +8,7 @@ import data.cofferdam.world
 
 subject(role, person) := {"type": "agent", "id": "ada", "properties": {"roles": [role], "for": person, "act": []}}
 
-# What is decided of these operations for a role that acts for a person.
+# The decision over these operations, for a role that acts for a person.
 decided(role, person, operations) := decision if {
 	question := object.union(world.call(operations), {"subject": subject(role, person)})
 	decision := call.decision with input as question
@@ -283,7 +284,7 @@ test_events_and_logs if {
 	}
 }
 
-# The host names a list's members where each has a name; else the list is one value.
+# The host names the members of a list that all have a name; any other list is one value.
 test_a_host_port_is_one_by_any_path if {
 	every leaves in [
 		[[$"{web}.ports", [{"containerPort": 80, "hostPort": 80}]]],
@@ -361,7 +362,7 @@ test_freezes if {
 		decision.effect == case[2]
 		world.ids(decision) == case[3]
 
-		# Elsewhere nothing is frozen, and looking never is.
+		# Other namespaces are not frozen, and reads never are.
 		staging := call.decision with input as object.union(question, {"plan": world.call([world.scale("payments-staging", "ledger", 3)]).plan})
 		staging.effect == "allow"
 		look := call.decision with input as object.union(question, {"plan": world.call([object.union(status, {"namespace": "payments"})]).plan})
@@ -396,7 +397,7 @@ decided_without_registries(question) := decision if {
 	decision := call.decision with data.registries as null with input as question
 }
 
-# The least that a tool of this ceiling may do in the run's own namespace.
+# The smallest plan of a tool with this ceiling in the run namespace.
 inside(action, group, kind, fields) := object.union(world.grant(action, group, kind, fields), {"namespaces": [""]})
 
 tools := [
@@ -411,7 +412,7 @@ tools := [
 	world.tool("workloads_list", [world.grant("list", "apps", "Deployment", ["metadata.name", "spec.replicas"])]),
 ]
 
-# The names that a role sees, for a person, at a time.
+# The tools in the list of a role, for a person, at a time.
 seen(role, person, weekday) := names if {
 	names := list.visible with input as {
 		"schema": "cofferdam.authz.v1",
@@ -430,6 +431,6 @@ test_lists if {
 	seen("deployer", null, "Tuesday") == ["workloads_list"]
 	seen("stranger", alice, "Tuesday") == []
 
-	# The staging namespaces stay open over the weekend.
+	# The staging namespaces are open over the weekend.
 	seen("deployer", carol, "Saturday") == changing
 }

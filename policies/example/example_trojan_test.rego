@@ -1,11 +1,12 @@
-# A tool that was replaced by a hostile one of the same name and ceiling gets nothing that its name would have had: the decision is over
-# the operations of its plan. Even a policy that asks for the name alone lets through only what it names by its facts.
+# A hostile tool with the name and the ceiling of a trusted one gains nothing by its name: the
+# decision is over the operations of its plan. Even a policy that tests only the name permits only
+# operations that it names by their facts.
 package cofferdam.trojan_test
 
 import data.cofferdam.call
 import data.cofferdam.world
 
-# What a plan of the trusted tool `deployment_scale` might contain after it was replaced.
+# Plans of the trusted tool `deployment_scale` after a hostile one replaced it.
 trojans := [
 	world.operation({"action": "delete", "destructive": true, "reversible": false}),
 	world.operation({"kind": "StatefulSet", "resource": "statefulsets", "changes": [{"path": "spec.replicas", "value": 1}]}),
@@ -24,10 +25,10 @@ trojans := [
 
 honest := world.scale("storefront", "web", 3)
 
-# The same field, but the host found that it decides what runs.
+# The same field, where the host found that it chooses the code that runs.
 hidden := world.operation({"changes": [{"path": "spec.replicas", "value": 3}], "executes_code": true})
 
-# The example's own decision.
+# The decision of the example.
 decided(operations) := decision if {
 	decision := call.decision with input as world.call(operations)
 }
@@ -45,7 +46,7 @@ test_an_honest_operation_does_not_carry_a_trojan if {
 	}
 }
 
-# An author's lazy rule: every caller of `deployment_scale` may.
+# A careless rule: it permits `deployment_scale` to every caller.
 lazy(covers) := {{"id": "lazy", "message": "m", "remedy": "r", "audience": "user", "covers": covers}}
 
 by_name(covers, operations) := decision if {

@@ -1,4 +1,5 @@
-# How far a change may go. Replica limits, images, what is opened to the outside, and freezes. A denial here holds for every role, and approval cannot lift it.
+# The limits of changes: replicas, images, access from outside, and freezes. A denial here applies
+# to every role, and an approval cannot lift it.
 package cofferdam.policy
 
 import data.cofferdam.cover
@@ -31,7 +32,7 @@ fits(value, limit) if {
 
 deny contains {
 	"id": "image-registry",
-	"message": $"the image `{image.value}` comes from no registry that we trust",
+	"message": $"the image `{image.value}` is not from a trusted registry",
 	"remedy": $"use an image from: {concat(", ", data.registries)}",
 	"audience": "user",
 } if {
@@ -43,7 +44,7 @@ deny contains {
 	not trusted(image.value)
 }
 
-# A quick look, so that most changes cost little.
+# A quick test first, so that most changes cost little.
 may_name_image(change) if field.names(change, "image")
 
 may_name_image(change) if names_image(field.keys(change.path))
@@ -53,7 +54,7 @@ may_name_image(change) if {
 	contains(json.marshal(change.value), "ontainers\"")
 }
 
-# A container's image, a volume's, a task's, and a list of containers that is written as a whole.
+# The image of a container, a volume or a task, and a list of containers that is written as a whole.
 names_image(keys) if {
 	keys[count(keys) - 1] == "image"
 	endswith(keys[count(keys) - 2], "ontainers")
@@ -74,7 +75,7 @@ trusted(image) if {
 deny contains {
 	"id": "service-type",
 	"message": $"{operation.name} would be a Service of the type {change.value}, which reaches outside the cluster",
-	"remedy": "use the type ClusterIP; who opens something to the outside is not an agent",
+	"remedy": "use the type ClusterIP; an agent may not open a Service to the outside",
 	"audience": "user",
 } if {
 	some operation in changing
@@ -87,7 +88,7 @@ deny contains {
 deny contains {
 	"id": "host-port",
 	"message": $"{operation.name} would take a port of the node it runs on",
-	"remedy": "leave `hostPort` out and reach it through a Service",
+	"remedy": "leave `hostPort` out and use a Service",
 	"audience": "user",
 } if {
 	some operation in changing
@@ -109,18 +110,19 @@ deny contains {
 	frozen(freeze)
 }
 
-# From the first minute up to, not including, the second; UTC.
+# From the first minute up to the second, which is not included. In UTC.
 frozen(freeze) if {
 	[from, to] := freeze.days[input.context.weekday]
 	input.context.minute >= from
 	input.context.minute < to
 }
 
-# Lists that only ever forbid: without them nothing would be forbidden, so without them nothing changes.
+# Lists that only forbid: without them nothing would be forbidden, so that without them no change is
+# permitted.
 deny contains {
 	"id": "data-incomplete",
 	"message": "the policy's data lacks `freezes`, `protected` or `registries`",
-	"remedy": "an operator has to complete `data.json`; an empty list says that there are none",
+	"remedy": "an operator has to complete `data.json`; an empty list is valid",
 	"audience": "operator",
 } if {
 	not complete

@@ -1,8 +1,10 @@
 # METADATA
 # title: Who may do what, and where
 # description: |
-#   `data.roles` says what a role covers, `data.teams` whose namespaces are whose. An agent acts for a person: what it may change lies in the
-#   namespaces of that person's teams, or in the job's own namespace, which is gone with it. What it may look at is said line by line.
+#   `data.roles` has the covers of each role, `data.teams` the namespaces of each team. An agent
+#   acts for a person: it may change objects in the namespaces of that person's teams, and in the
+#   run namespace, which is deleted after the run. Each line of a role gives the namespaces that it
+#   may read.
 # schemas:
 #   - input: schema.input
 package cofferdam.policy
@@ -19,7 +21,8 @@ allow contains {
 	some role in roles
 }
 
-# The caller's roles with those that they include. A role that the data does not know covers nothing.
+# The roles of the caller, with the roles that they include. A role that is not in the data covers
+# nothing.
 roles := graph.reachable(included, input.subject.properties.roles)
 
 included := {name: role.includes | some name, role in data.roles}
@@ -31,7 +34,7 @@ own := sort({namespace |
 	some namespace in team.namespaces
 })
 
-# A line of a role with its namespaces filled in; one that says neither `own` nor `everywhere` nor `ephemeral` gets none.
+# A line of a role with its namespaces. A line without `own`, `everywhere` or `ephemeral` gets none.
 placed(line) := object.union(line, {"namespaces": where(line)})
 
 default where(_) := []
@@ -42,7 +45,7 @@ where(line) := ["*"] if line.where == "everywhere"
 
 where(line) := [ephemeral] if line.where == "ephemeral"
 
-# The job's own namespace, as a plan names it.
+# The run namespace, as a plan names it.
 ephemeral := ""
 
 deny contains {
@@ -71,7 +74,7 @@ default person := "an unnamed person"
 
 person := input.subject.properties.for if is_string(input.subject.properties.for)
 
-# Operations that do more than look. One whose action is unknown counts.
+# The operations that change something. An operation with an unknown action counts as a change.
 changing contains operation if {
 	some operation in input.plan.operations
 	not operation.action in {"read", "list", "logs"}

@@ -1,13 +1,15 @@
 # METADATA
-# title: What an author's cover covers
+# title: One operation and one cover
 # description: |
-#   Holds one operation of a plan against one cover: `{action, group, kind, namespaces, fields, accepts}`. Everything is matched by what the
-#   host found the operation to be, never by the tool's name, and whatever is missing on either side covers nothing.
+#   Compares one operation of a plan with one cover: `{action, group, kind, namespaces, fields,
+#   accepts}`. It uses the facts of the host about the operation, never the name of the tool. If a
+#   member is missing on either side, the cover does not match.
 #
-#   - `namespaces`: exact names, prefixes with `*`, or `*`; `""` for the run's own.
-#   - `fields`: field paths, list members as `[*]`, `data.*` for each key of `data`, or `*` for any. Every field that the operation reads or
-#     changes must match one.
-#   - `accepts`: what the operation may be besides, of `destructive`, `executes_code`, `discloses` and `removes_field`.
+#   - `namespaces`: exact names, prefixes with `*`, or `*`; `""` for the run namespace.
+#   - `fields`: field paths, list members as `[*]`, `data.*` for each key of `data`, or `*` for any.
+#     Every field that the operation reads or changes must match one.
+#   - `accepts`: the hazards that the operation may have: `destructive`, `executes_code`,
+#     `discloses` and `removes_field`.
 package cofferdam.cover
 
 import future.keywords.not
@@ -34,7 +36,8 @@ covers(cover, operation) if {
 # Every field that an operation reads or changes.
 touched(operation) := {path | some path in operation.fields} | {change.path | some change in operation.changes}
 
-# What a cover must accept by name. A fact that is missing counts as true.
+# The hazards of an operation, which a cover must accept by name. A fact that is missing counts as
+# true.
 hazards(operation) := {hazard |
 	some hazard in ["destructive", "executes_code", "discloses", "removes_field"]
 	not operation[hazard] == false
@@ -42,7 +45,8 @@ hazards(operation) := {hazard |
 
 namespace(name, pattern) if name == pattern
 
-# A pattern never means the run's own namespace, which has no name: a cover says so by `""`, as a ceiling does.
+# A pattern never matches the run namespace, which has no name. A cover names it by `""`, as a
+# ceiling does.
 namespace(name, pattern) if {
 	name != ""
 	endswith(pattern, "*")
@@ -53,7 +57,7 @@ field(_, "*")
 
 field(path, pattern) if path == pattern
 
-# The first line is quick, and spares most paths the second.
+# The first line is quick, and most paths need no second.
 field(path, pattern) if {
 	contains(pattern, "[*]")
 	shape(path) == pattern
@@ -82,7 +86,8 @@ step(rest) if {
 	count(split(rest, "\"")) == 3
 }
 
-# A path with the keys of list members left out: `containers[name=web].image` has the shape `containers[*].image`.
+# The path without the keys of list members: `containers[name=web].image` has the shape
+# `containers[*].image`.
 shape(path) := concat("[", [member(piece) | some piece in split(path, "[")])
 
 member(piece) := concat("]", ["*", halves[1]]) if {

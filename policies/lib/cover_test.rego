@@ -65,7 +65,7 @@ test_not_covered if {
 	}
 }
 
-# The run's own namespace has no name, and no pattern means it.
+# The run namespace has no name, and no pattern matches it.
 test_the_runs_own_namespace_is_said_by_its_empty_name if {
 	inside := world.operation({"namespace": ""})
 	cover.covers(object.union(line, {"namespaces": [""]}), inside)

@@ -1,16 +1,19 @@
 # METADATA
 # title: The one decision
 # description: |
-#   Fixes precedence, so that no author writes it: deny over require_approval over allow, and a plan is allowed only when every one of its
-#   operations is covered. Authors write partial sets in `package cofferdam.policy`:
+#   Decides the precedence once for all authors: deny over require_approval over allow. A plan is
+#   allowed only if each of its operations is covered. Authors write partial sets in `package
+#   cofferdam.policy`:
 #
-#   - `allow`: `{id, message, remedy, audience, covers}`; `covers` is a list of covers as in `cover.rego`;
+#   - `allow`: `{id, message, remedy, audience, covers}`; `covers` is a list of covers as in
+#     `cover.rego`;
 #   - `deny`: `{id, message, remedy, audience}`;
-#   - `require_approval`: the same with `approval: {quorum, approvers, expires_seconds}`; it asks for people and covers nothing by itself;
+#   - `require_approval`: the same with `approval: {quorum, approvers, expires_seconds}`; it
+#     requires people and covers nothing by itself;
 #   - `obligation`: `{id, type, properties}`.
 #
-#   A member that is not of this form never opens anything: as a deny it denies, as an approval or an obligation it denies, as an allow it
-#   covers nothing.
+#   A member of another form never permits anything: a malformed deny, approval or obligation
+#   denies, and a malformed allow covers nothing.
 # schemas:
 #   - input: schema.input
 package cofferdam.call
@@ -72,7 +75,7 @@ approval := {"quorum": quorum, "approvers": approvers, "expires_seconds": expire
 
 # ---- allow: operations by their facts
 
-# Which rule covers which operation.
+# The rules with the operations that they cover.
 covering := [{"index": operation.index, "reason": reason(rule)} |
 	some rule in data.cofferdam.policy.allow
 	some line in rule.covers
@@ -82,7 +85,8 @@ covering := [{"index": operation.index, "reason": reason(rule)} |
 
 covered := sort({pair.index | some pair in covering})
 
-# What an allowed plan rests on: for an answer, which has no operations, every rule there is for this caller.
+# The rules behind an allowed plan. For a draft without operations, all `allow` rules for this
+# caller.
 allowing := {reason(rule) | some rule in data.cofferdam.policy.allow} if {
 	input.plan.operations == []
 } else := {pair.reason | some pair in covering}
@@ -158,7 +162,7 @@ structural contains {
 	not supported(member)
 }
 
-# Where the same would be covered, in words for the caller.
+# The remedy: the namespaces where the same operation would be covered.
 elsewhere(operation) := $"namespaces where it may: {concat(", ", namespaces)}" if {
 	namespaces := sort({namespace |
 		some rule in data.cofferdam.policy.allow
@@ -186,7 +190,7 @@ quorum := max({ask.approval.quorum | some ask in asks})
 
 expires_seconds := min({ask.approval.expires_seconds | some ask in asks})
 
-# Lists that name people; `*` is anybody enrolled and narrows nothing.
+# Lists that name people. `*` means every enrolled approver and does not narrow a list.
 named := {people |
 	some ask in asks
 	not "*" in ask.approval.approvers
@@ -197,8 +201,8 @@ approvers := ["*"] if {
 	count(named) == 0
 } else := sort(intersection(named))
 
-# INVARIANT: signatures count for exactly this plan and preview, only those of people that every
-# asking rule accepts, and only those that are for no longer than each asking rule says.
+# INVARIANT: signatures count for exactly this plan and preview, only from people that every
+# requiring rule accepts, and only for times that each requiring rule permits.
 signed if {
 	input.context.approval.plan == input.plan.digest
 	input.context.approval.preview == input.preview.digest
@@ -210,7 +214,7 @@ accepted(_) if "*" in approvers
 
 accepted(person) if person in approvers
 
-# Each signature of this person: the times of one must not stand for those of another.
+# Each signature of this person: the times of one person must not count for another.
 timely(person) if {
 	times := [signature | some signature in input.context.approval.signatures; signature.approver == person]
 	count(times) != 0
@@ -222,7 +226,7 @@ timely(person) if {
 	}
 }
 
-# A question of an earlier version has no times. The host gives them with every approval.
+# A question of an earlier version has no times. The host gives the times with every approval.
 timely(_) if not "signatures" in object.keys(input.context.approval)
 
 # ---- obligations
@@ -254,7 +258,7 @@ audience(member) := member.audience if {
 	member.audience in {"user", "operator"}
 } else := "operator"
 
-# Of many reasons one for each rule: a compiled policy sorts slowly, and no agent reads hundreds.
+# One reason for each rule: a compiled policy sorts slowly, and an agent does not read hundreds.
 few(found) := found if count(found) <= 64
 
 few(found) := {first |
@@ -264,7 +268,7 @@ few(found) := {first |
 	count(found) > 64
 }
 
-# What the agent may read first, then by id.
+# Reasons for the agent first, then by id.
 ordered(found) := array.concat(
 	[known | some known in sort(few(found)); known.audience == "user"],
 	[known | some known in sort(few(found)); known.audience == "operator"],

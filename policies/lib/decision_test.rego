@@ -22,7 +22,7 @@ scale := world.call([world.scale("storefront", "web", 5)])
 
 shown := world.previewed(scale, [])
 
-# What the library decides of these sets and this input.
+# The decision of the library over these sets and this input.
 decided(allow, deny, ask, question) := decision if {
 	decision := call.decision with data.cofferdam.policy.allow as allow
 		with data.cofferdam.policy.deny as deny
@@ -115,11 +115,11 @@ test_a_signature_counts_for_exactly_this_by_exactly_those if {
 		decided({allows}, set(), {case[0]}, other).effect == case[3]
 	}
 
-	# A signature opens nothing that no rule covers, and stops no denial.
+	# A signature permits nothing that no rule covers, and lifts no denial.
 	decided(set(), set(), {asks(1, ["*"])}, world.signed(shown, ["bob"])).effect == "deny"
 	decided({allows}, {rule}, {asks(1, ["*"])}, world.signed(shown, ["bob"])).effect == "deny"
 
-	# Before the preview there is nothing that could have been signed.
+	# Before the preview there was nothing to sign.
 	decided({allows}, set(), {asks(1, ["*"])}, world.signed(scale, ["bob"])).effect == "require_approval"
 }
 
@@ -143,7 +143,7 @@ test_an_approval_counts_for_no_longer_than_every_rule_says if {
 		decided({allows}, set(), case[0], world.timed(shown, case[1])).effect == case[2]
 	}
 
-	# Times of another person's approval are not this person's.
+	# The times of another person's approval do not count for this person.
 	question := world.timed(shown, [world.signature("carol", 60, 1)])
 	other := object.union(question, {"context": {"approval": {"approvers": ["bob"]}}})
 	decided({allows}, set(), {asks(1, ["*"])}, other).effect == "require_approval"

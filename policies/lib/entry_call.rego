@@ -1,4 +1,5 @@
-# The host asks here. While a policy is built, each answer that its tests ask for is written down here too.
+# The entry point of the host. `cofferdam policy build` records the results of the tests here, to
+# compare the module with the interpreter.
 package cofferdam.call
 
 # METADATA

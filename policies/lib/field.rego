@@ -1,19 +1,21 @@
 # METADATA
 # title: This field, or one within
 # description: |
-#   One fact reaches policy in two forms. The host names a list's members where each has a name of its own
-#   (`…ports[name=http].hostPort` with the value 80); another list is one value (`…ports` with `[{"hostPort": 80}]`). A tool may also
-#   set a whole object. These functions see the same field in each form.
+#   A field has two forms in the input. If all members of a list have a name, the host names them
+#   (`…ports[name=http].hostPort` with the value 80); any other list is one value (`…ports` with
+#   `[{"hostPort": 80}]`). A tool may also set a whole object. These functions find the field in
+#   each form.
 #
-#   - `names(change, key)`: the change sets a field of this key, or one within or below it.
-#   - `nodes(change)`: each field that the change sets, itself and all within its value, as `{keys, value}`. `keys` are the keys of the
-#     path in order, without list members: `["spec", "template", "spec", "containers", "ports", "hostPort"]`.
-#   - `keys(path)`: the same of a path alone.
+#   - `names(change, key)`: true if the change sets a field of this key, or one within it.
+#   - `nodes(change)`: each field that the change sets, with those within its value, as `{keys,
+#     value}`. `keys` are the keys of the path in order, without list members: `["spec", "template",
+#     "spec", "containers", "ports", "hostPort"]`.
+#   - `keys(path)`: the same keys, of a path alone.
 package cofferdam.field
 
 import future.keywords.not
 
-# The first lines are quick, and spare the last for most changes.
+# The first lines are quick, and most changes do not need the last.
 names(change, key) if {
 	contains(change.path, key)
 	key in keys(change.path)
@@ -31,8 +33,8 @@ nodes(change) := {{"keys": array.concat(above, [step | some step in at; is_strin
 	walk(change.value, [at, value])
 }
 
-# Quoted keys are the odd pieces between quotes; an escape within one is left out. One replacement after
-# the other: `strings.replace_n` has another order in the module than on the interpreter.
+# Quoted keys are the odd parts between quotes; an escape within a key is left out. One replacement
+# after the other: `strings.replace_n` has another order in the module than in the interpreter.
 keys(path) := split(path, ".") if not contains(path, "[")
 
 keys(path) := [key |
@@ -44,7 +46,7 @@ keys(path) := [key |
 
 stretch(1, piece) := [piece]
 
-# Outside quotes: what lies between a bracket that closes and the next that opens.
+# Outside of quotes: the text between a closing bracket and the next opening one.
 stretch(0, piece) := [key |
 	some part in split(piece, "[")
 	some key in split(behind(part), ".")

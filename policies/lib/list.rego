@@ -1,9 +1,10 @@
 # METADATA
-# title: Which tools a caller may see
+# title: The tools that a caller may see
 # description: |
-#   Not a second policy: for every line of a tool's accepted ceiling it makes the least plan of that line in a namespace, and asks the one
-#   decision. A tool is shown when one of these plans would not be denied, so what is listed could be called. A rule that must not count
-#   while listing says `input.phase != "list"`.
+#   This is not a second policy. For every line of a tool's accepted ceiling it makes the smallest
+#   plan of that line in a namespace, and asks `decision.rego`. A tool is listed if one of these
+#   plans would not be denied, so that a listed tool can be called. A rule that must not count for
+#   the list tests `input.phase != "list"`.
 # schemas:
 #   - input: schema.list_input
 package cofferdam.list
@@ -25,14 +26,14 @@ callable(tool) if {
 	decision.effect in {"allow", "require_approval"}
 }
 
-# A tool whose plans are answers, without operations.
+# A tool whose drafts have no operations.
 callable(tool) if {
 	tool.properties.grants == []
 	decision := data.cofferdam.call.decision with input as question(tool, [])
 	decision.effect in {"allow", "require_approval"}
 }
 
-# Namespaces worth asking about: those that both the ceiling and a cover name.
+# The namespaces to ask for: those that both the ceiling and a cover name.
 candidates(tool, line) := {namespace |
 	rules := data.cofferdam.policy.allow with input as question(tool, [operation(line, "")])
 	some rule in rules
@@ -46,7 +47,7 @@ candidates(tool, line) := {namespace |
 	cover.namespace(namespace, inside)
 }
 
-# One namespace that a pattern means.
+# One namespace that a pattern matches.
 example(pattern) := concat("", [trim_suffix(pattern, "*"), "x"]) if {
 	endswith(pattern, "*")
 } else := pattern
@@ -71,7 +72,8 @@ operation(line, namespace) := {
 
 workloads := {"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"}
 
-# Whether a plan of this line may decide what code runs: never less than what the host finds of a real plan.
+# True if a plan of this line may choose the code that runs: at least whenever the host finds that
+# in a real plan.
 default code(_) := false
 
 code(line) if line.action == "task"
@@ -90,7 +92,7 @@ code(line) if {
 
 in_pod(_, field) if contains(field, "template")
 
-# Above the pod's part it is replaced whole.
+# A field above the pod's part is replaced as a whole.
 in_pod(line, field) if {
 	line.kind in workloads
 	field in {"spec", "spec.jobTemplate", "spec.jobTemplate.spec"}
@@ -101,7 +103,7 @@ in_pod(line, field) if {
 	startswith(field, "spec")
 }
 
-# Annotations of the template, and how much a container may use.
+# Annotations of the template, and the resources of a container.
 harmless(field) if startswith(field, "spec.template.metadata.")
 
 harmless(field) if contains(field, "].resources")

@@ -83,7 +83,7 @@ test_no_tools if {
 	list.visible == [] with input as {}
 }
 
-# The call's own entry point has nothing to say while listing.
+# The entry point for calls gives no decision for a list.
 test_a_call_without_a_plan_is_denied if {
 	decision := call.decision with data.cofferdam.policy.allow as {rule(line("patch", ["*"], []))}
 		with data.cofferdam.policy.deny as set()
@@ -94,7 +94,7 @@ test_a_call_without_a_plan_is_denied if {
 	world.ids(decision) == {"no-plan"}
 }
 
-# What the host would find to choose code needs a cover that accepts it.
+# A line that lets the host find chosen code needs a cover that accepts it.
 test_lines_that_choose_code if {
 	every case in [
 		["patch", "Deployment", "spec.template.spec.containers[*].resources.limits.cpu", false],

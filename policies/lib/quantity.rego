@@ -1,42 +1,46 @@
 # METADATA
 # title: Quantities of Kubernetes
 # description: |
-#   Reads amounts of memory and processor time as Kubernetes writes them: `2Gi`, `2G`, `2e9`, `2048000Ki`, `0.002Ti`, `500m`, `2`.
-#   A text with another unit, a space or a sign before it is no quantity.
+#   Reads amounts of memory and processor time in the notation of Kubernetes: `2Gi`, `2G`, `2e9`,
+#   `2048000Ki`, `0.002Ti`, `500m`, `2`. A text with another unit, or with a space or a sign in
+#   front, is not a quantity.
 #
-#   - `at_most(value, limit)`, `at_least(value, limit)`: exact comparisons. Undefined where one of the two is no quantity.
-#   - `bytes(value)`, `milli(value)`: a whole number, rounded up as Kubernetes does. Undefined where the value is no quantity, or
-#     where the number is above 9007199254740991 (2^53 - 1), the largest that JSON carries exactly.
+#   - `at_most(value, limit)`, `at_least(value, limit)`: exact comparisons. Undefined if one of the
+#     two is not a quantity.
+#   - `bytes(value)`, `milli(value)`: a whole number, rounded up as Kubernetes does. Undefined if
+#     the value is not a quantity, or if the number is above 9007199254740991 (2^53 - 1), the
+#     largest exact number of JSON.
 #
-#   Ask for what is permitted: `not quantity.at_most(change.value, "1Gi")` denies what is too much and what is no quantity.
-#   `quantity.bytes(change.value) > 1073741824` would let the second pass.
+#   Test the permitted case: `not quantity.at_most(change.value, "1Gi")` denies both a larger value
+#   and a text that is not a quantity. `quantity.bytes(change.value) > 1073741824` would permit the
+#   second.
 package cofferdam.quantity
 
 import future.keywords.not
 
-# True where the value is the limit or less. Both are texts or numbers.
+# True if the value is at most the limit. Both are texts or numbers.
 at_most(value, limit) if {
 	a := parts(value)
 	b := parts(limit)
 	a.above * b.below <= b.above * a.below
 }
 
-# True where the value is the limit or more.
+# True if the value is at least the limit.
 at_least(value, limit) if at_most(limit, value)
 
-# Bytes of memory.
+# The number of bytes of memory.
 bytes(value) := number if {
 	amount := parts(value)
 	number := whole(amount.above, amount.below)
 }
 
-# Thousandths: of a core, for processor time.
+# The number of thousandths: of a core, for processor time.
 milli(value) := number if {
 	amount := parts(value)
 	number := whole(amount.above * 1000, amount.below)
 }
 
-# Rounded up. Only exact divisions: others print differently in the interpreter and in the module.
+# Rounds up. Uses only exact divisions: the interpreter and the module print others differently.
 whole(above, below) := number if {
 	rest := above % below
 	number := ((above - rest) / below) + more(rest)
@@ -47,7 +51,7 @@ more(rest) := 0 if rest == 0
 
 more(rest) := 1 if rest != 0
 
-# A quantity as two whole numbers: it is `above / below`.
+# A quantity as a fraction of two whole numbers, `above / below`.
 parts(value) := {"above": amount * scale[0], "below": fine * scale[1]} if {
 	unsigned := trim_prefix(text(value), "+")
 	suffix := trim_left(unsigned, "0123456789.")
@@ -62,7 +66,7 @@ text(value) := value if is_string(value)
 
 text(value) := json.marshal(value) if is_number(value)
 
-# At most as many digits as are exact together with the largest unit.
+# The largest number of digits that stays exact with the largest unit.
 natural(digits) := number if {
 	digits != ""
 	count(digits) <= 18
@@ -74,7 +78,7 @@ significant(digits) := "0" if trim_left(digits, "0") == ""
 
 significant(digits) := trim_left(digits, "0") if trim_left(digits, "0") != ""
 
-# Ten to the power of 0 to 18.
+# Ten to the power of an exponent from 0 to 18.
 power(exponent) := to_number(concat("", ["1", substring("000000000000000000", 0, exponent)])) if exponent <= 18
 
 multiple(suffix) := units[suffix]
@@ -103,7 +107,7 @@ sign(suffix) := first if {
 	first in {"+", "-"}
 } else := ""
 
-# Each unit as a multiple and a part.
+# Each unit as a multiple and a divisor.
 units := {
 	"": [1, 1],
 	"n": [1, 1000000000],

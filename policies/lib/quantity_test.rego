@@ -102,7 +102,7 @@ test_comparisons_are_exact if {
 	}
 }
 
-# Above 2^53 - 1 there is no number; the comparison still holds.
+# Above 2^53 - 1 there is no number; the comparison still works.
 test_what_no_number_of_json_carries if {
 	every value in ["9007199254740992", "8Pi", "10P", "1E", "1Ei"] {
 		not quantity.bytes(value)

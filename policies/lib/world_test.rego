@@ -1,4 +1,4 @@
-# Questions for tests: the smallest whole input, and what differs from it. In no built policy.
+# Inputs for tests: the smallest complete input, and changes to it. Not part of a built policy.
 package cofferdam.world
 
 plan_digest := "sha256:1111111111111111111111111111111111111111111111111111111111111111"
@@ -46,7 +46,7 @@ grant(action, group, kind, fields) := {
 	"fields": fields,
 }
 
-# One operation; `facts` differ from those of a patch of a Deployment.
+# One operation. `facts` are the differences from a patch of a Deployment.
 operation(facts) := object.union(
 	{
 		"index": 0,
@@ -85,13 +85,13 @@ call(operations) := {
 	"context": context,
 }
 
-# The same call after the preview, with what each operation shows.
+# The same call after the preview, with the previewed operations.
 previewed(input_, shown) := object.union(input_, {
 	"phase": "preview",
 	"preview": {"digest": preview_digest, "operations": shown},
 })
 
-# An operation as it is shown, with a remark of this kind.
+# A previewed operation with a remark of this kind.
 remarked(kind) := {
 	"index": 0,
 	"target": {"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "storefront", "name": "web"},
@@ -102,7 +102,7 @@ remarked(kind) := {
 	"remarks": [{"kind": kind, "field": "spec.replicas", "by": "", "place": "", "value": "${REPLICAS}"}],
 }
 
-# The same call after these people signed it, each just now and for a second.
+# The same call after the signatures of these people, each made just now and valid for a second.
 signed(input_, people) := timed(input_, [signature(person, 1, 0) | some person in people])
 
 # The same call after approvals with these times.
@@ -113,7 +113,7 @@ timed(input_, signatures) := object.union(input_, {"context": object.union(input
 	"signatures": signatures,
 }})})
 
-# The times of one approval: for how many seconds it is, and how old.
+# The times of one approval: its validity in seconds, and its age.
 signature(person, seconds, age) := {
 	"approver": person,
 	"issued": "2026-11-25T09:59:00Z",
@@ -128,5 +128,5 @@ scale(namespace, name, replicas) := operation({
 	"changes": [{"path": "spec.replicas", "value": replicas}],
 })
 
-# The ids of a decision's reasons.
+# The rule ids of the reasons of a decision.
 ids(decision) := {reason.id | some reason in decision.reasons}

@@ -1,11 +1,13 @@
 # METADATA
-# title: One's own folder
+# title: The policy for a single user
 # description: |
-#   The policy that `init` copies. Every caller may read and preview. Every change needs approval, unless a named agent has a role of
-#   `data.unattended.roles` and does no more than `data.unattended.covers`. A caller without a name gets no exception.
+#   The policy that `init` copies. Every caller may read and preview. Every change needs an
+#   approval, except a change within `data.unattended.covers` by a named agent with a role of
+#   `data.unattended.roles`. A caller without a name gets no exception.
 #
-#   A machine with one user: `self_approval = true` in the trust file lets the person an agent acts for approve its calls. The holder of
-#   that person's key then decides alone. `data.self_approval: true` permits nothing: only the remedy tells that person so. Set both.
+#   On a machine with one user, `self_approval = true` in the trust file lets the person of an agent
+#   approve its calls. The holder of that person's key then decides alone. `data.self_approval:
+#   true` permits nothing: it only changes the remedy. Set both.
 # schemas:
 #   - input: schema.input
 package cofferdam.policy
@@ -15,7 +17,7 @@ import future.keywords.not
 
 allow contains {
 	"id": "anyone-looks",
-	"message": "reading is open to everybody",
+	"message": "every caller may read",
 	"remedy": "nothing to do",
 	"audience": "user",
 	"covers": [object.union(kind, {
@@ -47,10 +49,11 @@ allow contains {
 	changer
 }
 
-# What a run's own namespace may be opened to: like every change, with a person.
+# Network access of the run namespace: it needs a person, as every change does.
 ways_out := {"action": "egress", "group": "networking.k8s.io", "kind": "NetworkPolicy", "namespaces": [""], "fields": ["*"], "accepts": []}
 
-# Callers without a name, and agents with a role that changes; an agent without one looks only.
+# Callers without a name, and agents with a role that may change something. An agent without such a
+# role only reads.
 changer if input.subject.type == "anonymous"
 
 changer if named_changer
@@ -73,7 +76,7 @@ require_approval contains {
 	not unattended(operation)
 }
 
-# Also where no person is needed otherwise: the variable would have no effect any more.
+# This applies to unattended changes too: the variable would have no effect any more.
 require_approval contains {
 	"id": "overwrites-placeholder",
 	"message": $"{remark.field} of {shown.target.name} has a placeholder, which this change overwrites",
@@ -86,19 +89,19 @@ require_approval contains {
 	remark.kind == "placeholder"
 }
 
-# Whose signature; without it the library denies.
+# The approval rule. Without it the library denies.
 default who := null
 
 who := data.approval
 
-# What would have passed by itself; else who may sign.
+# The change that needs no approval, or else the possible approvers.
 remedy := bound if bound
 
 else := "you may approve it yourself: this machine is set up for one person" if data.self_approval == true
 
 else := "a person other than the one the agent works for has to approve it"
 
-# All that stands in the way is a number of replicas.
+# The bound, if a number of replicas is the only obstacle.
 bound := $"{range} replicas without approval" if {
 	named_changer
 	every operation in asked_for {

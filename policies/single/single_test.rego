@@ -22,7 +22,7 @@ image := world.operation({
 
 delete := world.operation({"action": "delete", "destructive": true})
 
-# What runs in the run's own namespace, which has no name yet.
+# A task in the run namespace, which has no name yet.
 task := world.operation({"action": "task", "group": "", "kind": "Pod", "namespace": "", "name": "probe", "executes_code": true})
 
 egress := world.operation({
