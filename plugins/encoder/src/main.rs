@@ -1,5 +1,5 @@
-//! `cofferdam-encoder CORE.wasm COMPONENT.wasm`: makes a component of a built guest and refuses one
-//! that asks for more than its world gives.
+//! `cofferdam-encoder CORE.wasm COMPONENT.wasm` makes a component of a built guest. It refuses a
+//! guest that imports more than its world has.
 //!
 //! `cofferdam build` does the same with the same file; this small program exists so that
 //! `scripts/build-guests` needs no gateway.
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes the component only when it is one that the host would load. Gives the line to print.
+/// Writes the component if the host would load it. Returns the line to print.
 fn convert(module: &Path, component: &Path) -> Result<String, Box<dyn std::error::Error>> {
     let core = std::fs::read(module)?;
     let bytes = component::encode(&core)?;

@@ -1,7 +1,7 @@
-//! The code generated from the WIT, and nothing else. Curated re-exports are in `tool` and
-//! `executor`; use those.
+//! The code that is generated from the WIT, and nothing else. Use the re-exports in `tool` and
+//! `executor`.
 
-/// The world a tool is built for.
+/// The world of a tool.
 #[expect(missing_docs, reason = "generated: lifts and lowers values over linear memory")]
 pub mod tool_world {
     wit_bindgen::generate!({
@@ -15,7 +15,7 @@ pub mod tool_world {
     });
 }
 
-/// The world an executor is built for.
+/// The world of an executor.
 #[expect(
     missing_docs,
     reason = "generated: lifts and lowers values over linear memory, calls the imports"

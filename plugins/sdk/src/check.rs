@@ -1,6 +1,6 @@
-//! What the tests made by [`tool!`](crate::tool!) run, on the author's machine. It is no part of a
-//! guest, and no replacement for the host, which checks all of this again when it loads a
-//! component: here a fault costs a second instead of a build.
+//! The checks that a test made by [`tool!`](crate::tool!) runs on the author's machine. They are
+//! not part of a guest. The host makes the same checks when it loads a component; here an author
+//! sees an error before a build.
 
 mod ceiling;
 mod json;
@@ -15,17 +15,17 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use std::path::Path;
 
-/// Characters of a title, as in `tool.wit`.
+/// The largest number of characters of a title, as in `tool.wit`.
 const TITLE: usize = 80;
-/// Characters of a description, as in `tool.wit`.
+/// The largest number of characters of a description, as in `tool.wit`.
 const DESCRIPTION: usize = 2_000;
-/// Bytes of a schema, as in `tool.wit`.
+/// The largest number of bytes of a schema, as in `tool.wit`.
 const SCHEMA: usize = 32 * 1_024;
-/// Characters of a summary, as in `tool.wit`.
+/// The largest number of characters of a summary, as in `tool.wit`.
 const SUMMARY: usize = 200;
 
-/// What the test made by `tool!` runs: [`faults`]; with `updates`, which `UPDATE_EXAMPLES=1` asks
-/// for, after it wrote the drafts that `plan` gives into the examples of this crate.
+/// Runs [`faults`] for the test made by `tool!`. With `updates`, which `UPDATE_EXAMPLES=1` sets, it
+/// first writes the drafts of `plan` into the examples of this crate.
 pub fn test(
     definition: &Definition,
     plan: impl Fn(&str) -> Result<Draft, Refusal>,
@@ -46,7 +46,7 @@ pub fn test(
         match update::update(Path::new(folder), &example.title, &example.draft, &draft) {
             Ok(path) => {
                 println!(
-                    "example `{}`: its draft was written into {}; read it",
+                    "example `{}`: the new draft is in {}; read it before you commit it",
                     example.title,
                     path.display()
                 );
@@ -59,8 +59,8 @@ pub fn test(
     found
 }
 
-/// Everything wrong with a definition, and with what `plan` makes of its examples; empty when all
-/// holds. `plan` takes arguments as JSON text.
+/// Returns the errors of a definition and of the drafts that `plan` makes of its examples. Empty if
+/// there are none. `plan` takes arguments as JSON text.
 pub fn faults(
     definition: &Definition,
     plan: impl Fn(&str) -> Result<Draft, Refusal>,
@@ -77,7 +77,8 @@ pub fn faults(
     }
     if definition.examples.is_empty() {
         faults.push(
-            "no example: give one to `Definition::example`, it is what reviewers read first".into(),
+            "no example: add one with `Definition::example`; reviewers read the examples first"
+                .into(),
         );
     }
     for example in &definition.examples {
@@ -102,8 +103,8 @@ pub fn faults(
     faults
 }
 
-/// What becomes of arguments: `schema: …`, `refused: …` with the tool's reason, or `planned: …`
-/// with the summary. For tests of refusals.
+/// Returns the outcome of arguments: `schema: …`, `refused: …` with the tool's reason, or `planned:
+/// …` with the summary. For tests of refusals.
 pub fn verdict(
     definition: &Definition,
     plan: impl Fn(&str) -> Result<Draft, Refusal>,
@@ -122,7 +123,7 @@ pub fn verdict(
     }
 }
 
-/// Names and texts, as `tool.wit` limits them.
+/// Checks names and texts against the limits of `tool.wit`.
 fn texts(definition: &Definition) -> Vec<String> {
     let mut faults = Vec::new();
     let Definition { name, title, description, .. } = definition;
@@ -148,8 +149,8 @@ fn texts(definition: &Definition) -> Vec<String> {
     faults
 }
 
-/// Control, bidirectional and invisible characters: a reader and a model would not see the same
-/// text.
+/// True for control, bidirectional and invisible characters, with which a reader and a model would
+/// see different texts.
 fn unseen(c: char) -> bool {
     let invisible = matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
     let turning = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
@@ -172,8 +173,8 @@ fn schema(text: &str) -> Result<Validator, String> {
         .map_err(|fault| fault.to_string())
 }
 
-/// Holds arguments against the schema; gives them as the host hands them over: keys sorted, no
-/// blanks.
+/// Checks arguments against the schema. Returns them in the form that the host passes on: keys
+/// sorted, no blanks.
 fn arguments(input: Option<&Validator>, text: &str) -> Result<String, String> {
     let value: Value = serde_json::from_str(text)
         .map_err(|fault| format!("the arguments are not JSON: {fault}"))?;
@@ -183,20 +184,20 @@ fn arguments(input: Option<&Validator>, text: &str) -> Result<String, String> {
     }
 }
 
-/// Compares by meaning.
+/// Compares the values of two drafts, not their spelling.
 fn compare(expected: &str, draft: &Draft) -> Option<String> {
     let found = draft_json(draft);
     match serde_json::from_str::<Value>(expected) {
         Err(fault) => Some(format!("its draft is not JSON: {fault}")),
         Ok(expected) if expected == found => None,
         Ok(expected) => Some(format!(
-            "another draft; if the one found is what you meant, paste it, or let \
+            "the draft differs; if the new one is right, paste it, or let \
              `UPDATE_EXAMPLES=1 cargo test` write it\nexpected {expected:#}\nfound {found:#}"
         )),
     }
 }
 
-/// Holds a draft against the ceiling and against the limits of drafts.
+/// Checks a draft against the ceiling and against the limits of drafts.
 fn inside(definition: &Definition, draft: &Draft) -> Vec<String> {
     let mut faults: Vec<String> = draft
         .operations
@@ -220,7 +221,7 @@ fn inside(definition: &Definition, draft: &Draft) -> Vec<String> {
             ));
         }
         Some(_) if draft.operations.iter().any(looks) => {
-            faults.push("a look in a draft with an executor; use `Draft::look`".into())
+            faults.push("a read in a draft with an executor; use `Draft::look`".into())
         }
         None if !draft.operations.iter().all(looks) => {
             faults.push("a change without an executor; use `Draft::change`".into())

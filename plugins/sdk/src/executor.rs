@@ -1,6 +1,6 @@
-//! What an executor is written with: handles of approved operations, a look at whether what they
-//! did is ready, and a word to callers that wait. Nothing here can name an object. An executor that
-//! never calls [`observe`] does not import it.
+//! The items for executors: handles of approved operations, observations of their objects, and
+//! progress notes. None of them can name an object. An executor that never calls [`observe`] does
+//! not import it.
 
 pub use crate::bindings::executor_world::cofferdam::executor::observation::{
     Observation, Readiness, observe,
@@ -11,7 +11,7 @@ pub use crate::bindings::executor_world::cofferdam::executor::operations::{
 pub use crate::bindings::executor_world::cofferdam::executor::progress::report;
 pub use crate::bindings::executor_world::exports::cofferdam::executor::executor::Stop;
 
-/// Makes a component of an executor's one function.
+/// Exports the function of an executor as a component.
 ///
 /// ```ignore
 /// cofferdam_sdk::executor!(run);

@@ -1,23 +1,23 @@
-//! What a Cofferdam tool or executor is written with. It reaches nothing: a tool built with it has
-//! no import at all, an executor its handles, a word to people, and where it waits a look at what
-//! is ready.
+//! The SDK for authors of Cofferdam tools and executors. A tool that is built with it has no
+//! imports. An executor imports its handles and progress notes, and observations if it waits for
+//! objects.
 //!
-//! A **tool** is a manifest and two functions. `define` says what the tool is and the widest plan
-//! it may ever return; `plan` turns arguments into a draft. [`tool!`] exports both, and makes every
-//! example in the definition a test. `plugins/tools/hello` is the worked example.
+//! A **tool** is a manifest and two functions. `define` describes the tool and the widest plan that
+//! it may return. `plan` turns arguments into a draft. [`tool!`] exports both and makes a test of
+//! every example in the definition. `plugins/tools/hello` is the worked example.
 //!
-//! An **executor** is one function that performs approved operations in some order. [`executor!`]
+//! An **executor** is one function that performs approved operations in an order. [`executor!`]
 //! exports it.
 //!
-//! | module | what is in it |
+//! | module | content |
 //! |---|---|
-//! | [`tool`] | everything a tool uses: definition, ceiling, draft, kinds of objects |
-//! | [`executor`] | everything an executor uses: handles, outcomes, readiness, progress |
-//! | `check` | what the tests that [`tool!`] makes are written with; not in guests |
-//! | `memory` | the allocator of guests: a fixed memory that never grows |
+//! | [`tool`] | the items for tools: definition, ceiling, draft, kinds of objects |
+//! | [`executor`] | the items for executors: handles, outcomes, readiness, progress |
+//! | `check` | the checks in the tests that [`tool!`] makes; not in guests |
+//! | `memory` | the allocator of guests, for a memory that never grows |
 //!
-//! The contract is `wit/tool.wit` and `wit/executor.wit`, carried in this crate so that it also
-//! builds outside its repository.
+//! The contract is `wit/tool.wit` and `wit/executor.wit`. This crate has a copy, so that it also
+//! builds outside of its repository.
 
 extern crate self as cofferdam_sdk;
 

@@ -1,14 +1,14 @@
-//! The memory of guests: a bump allocator over what the linker left of a fixed memory. It never
-//! grows the memory and hands nothing back but the last piece; a sandbox lives for one call, and is
-//! thrown away whole.
+//! The allocator of guests: a bump allocator over a fixed memory, after the data and the stack. It
+//! never grows the memory and frees only the last piece. A sandbox lives for one call and is then
+//! dropped with its memory.
 //!
-//! Growing is what made a fresh sandbox slow: each growth and each reset after it changes page
-//! protections, for every thread of the host. When the memory is used up the allocation fails,
-//! which traps the guest: the host records it and denies the call.
+//! A memory that grows makes a new sandbox slow: each growth, and each reset after it, changes page
+//! protections for every thread of the host. If the memory is used up, an allocation fails and
+//! traps the guest. The host records the trap and denies the call.
 
-/// Where a piece of `size` bytes goes when `next` is the first free address and `end` the first
-/// that is not ours. Gives the piece's address and the next free one; none when it does not fit.
-/// `align` is a power of two, as every `Layout` promises.
+/// Places a piece of `size` bytes, where `next` is the first free address and `end` the first
+/// address after the memory. Returns the address of the piece and the next free address, or `None`
+/// if it does not fit. `align` is a power of two, as every `Layout` guarantees.
 fn place(next: usize, end: usize, size: usize, align: usize) -> Option<(usize, usize)> {
     let start = next.checked_add(align - 1)? & !(align - 1);
     let after = start.checked_add(size)?;
@@ -32,11 +32,11 @@ mod guest {
     const PAGE: usize = 65_536;
 
     unsafe extern "C" {
-        /// First address after stack and data, set by the linker; only its address means anything.
+        /// The first address after stack and data, set by the linker. Its value has no meaning.
         static __heap_base: u8;
     }
 
-    /// The allocator; holds the first free address, 0 before the first use.
+    /// The allocator, with the first free address, or 0 before the first use.
     struct Bump(Cell<usize>);
 
     // SAFETY: a guest has exactly one thread, so the cell is never shared between two.

@@ -1,5 +1,5 @@
-//! What a tool is written with: its definition, its ceiling and the drafts it returns. Nothing here
-//! can do anything: a draft is a wish.
+//! The items for tools: definition, ceiling and drafts. None of them has an effect: a draft is a
+//! proposal.
 //!
 //! Start with [`tool!`](crate::tool!), [`Definition::new`] and [`Draft::change`] or
 //! [`Draft::look`].

@@ -7,49 +7,49 @@ mod tests;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Findings that are told: more than anyone reads at once.
+/// The largest number of findings in a report. The report gives the number of all findings.
 const FINDINGS: usize = 200;
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// It will go wrong.
+    /// The manifest will fail, or is dangerous.
     Error,
-    /// It may.
+    /// The manifest may fail.
     Warning,
 }
 
-/// One thing that was found.
+/// One finding about one object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
+    /// The severity.
     pub level: Level,
-    /// Kind and name.
+    /// Kind and name of the object.
     pub object: String,
-    /// Where in it.
+    /// Path of the field.
     pub path: String,
-    /// Which rule says so.
+    /// Name of the rule.
     pub rule: &'static str,
-    /// In one sentence.
+    /// The finding in one sentence.
     pub text: &'static str,
 }
 
-/// What was found.
+/// The findings about all objects.
 #[derive(Debug)]
 pub struct Report {
-    /// How many objects were looked at.
+    /// The number of checked objects.
     pub checked: usize,
-    /// What was found, in order.
+    /// The findings, in the order of the objects.
     pub findings: Vec<Finding>,
 }
 
 impl Report {
-    /// How many findings are errors.
+    /// The number of findings that are errors.
     pub fn errors(&self) -> usize {
         self.findings.iter().filter(|finding| finding.level == Level::Error).count()
     }
 
-    /// As JSON: the first findings, and how many there are.
+    /// The report as JSON: the first findings, and the number of all.
     pub fn json(&self) -> Value {
         let findings: Vec<Value> = self.findings.iter().take(FINDINGS).map(Finding::json).collect();
         json!({"checked": self.checked, "errors": self.errors(), "total": self.findings.len(), "findings": findings})
@@ -83,7 +83,7 @@ pub fn lint(text: &str) -> Result<Report, String> {
         let (Some(kind), Some(name)) =
             (text_of(object, "/kind"), text_of(object, "/metadata/name"))
         else {
-            return Err("the input holds something without `kind` and `metadata.name`; give \
+            return Err("an object of the input has no `kind` or no `metadata.name`; give \
                         Kubernetes manifests as JSON"
                 .to_owned());
         };
@@ -94,7 +94,7 @@ pub fn lint(text: &str) -> Result<Report, String> {
             desk.error(
                 "metadata.name",
                 "twice",
-                "it is there twice; readers differ in which one counts; remove one",
+                "the object occurs twice, and readers differ in which one they use; remove one",
             );
         }
         if let Some((place, spec)) = pod_spec(kind, object) {
@@ -108,7 +108,7 @@ fn text_of<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str)
 }
 
-/// Where a kind has its pod spec.
+/// The path and the value of the pod spec of an object. `None` if its kind has none.
 fn pod_spec<'a>(kind: &str, object: &'a Value) -> Option<(String, &'a Value)> {
     let keys: &[&str] = match kind {
         "Pod" => &["spec"],
@@ -125,7 +125,7 @@ fn pod_spec<'a>(kind: &str, object: &'a Value) -> Option<(String, &'a Value)> {
     Some((keys.join("."), spec))
 }
 
-/// One object under the lamp.
+/// The check of one object.
 struct Desk<'a> {
     object: String,
     findings: &'a mut Vec<Finding>,
@@ -147,7 +147,11 @@ impl Desk<'_> {
     fn pod(&mut self, kind: &str, place: &str, spec: &Value) {
         for key in ["hostNetwork", "hostPID", "hostIPC"] {
             if spec.get(key) == Some(&Value::Bool(true)) {
-                self.error(format!("{place}.{key}"), "host", "it shares what belongs to its node");
+                self.error(
+                    format!("{place}.{key}"),
+                    "host",
+                    "the pod shares a namespace of its node",
+                );
             }
         }
         for list in ["initContainers", "containers"] {
@@ -174,13 +178,13 @@ impl Desk<'_> {
                 self.warning(
                     format!("{place}.image"),
                     "image-digest",
-                    "it names its image by tag; what the tag means may change",
+                    "the image is named by a tag, which can change; name a digest",
                 );
             } else {
                 self.error(
                     format!("{place}.image"),
                     "image-latest",
-                    "its image is `latest`, which can change at any time; name a version or a \
+                    "the image is `latest`, which can change at any time; name a version or a \
                      digest",
                 );
             }
@@ -189,7 +193,7 @@ impl Desk<'_> {
             self.error(
                 format!("{place}.securityContext.privileged"),
                 "privileged",
-                "it may do on its node whatever it likes",
+                "a privileged container controls its node",
             );
         }
         let not_root = ["/securityContext/runAsNonRoot"].iter().any(|at| {
@@ -199,14 +203,14 @@ impl Desk<'_> {
             self.warning(
                 format!("{place}.securityContext.runAsNonRoot"),
                 "root",
-                "nothing keeps it from running as root",
+                "the container may run as root",
             );
         }
         if container.pointer("/resources/limits/memory").is_none() {
             self.error(
                 format!("{place}.resources.limits.memory"),
                 "memory-limit",
-                "without a limit it takes its neighbours' memory first",
+                "without a limit the container can use all memory of its node",
             );
         }
         let serves =
@@ -215,7 +219,7 @@ impl Desk<'_> {
             self.warning(
                 format!("{place}.readinessProbe"),
                 "readiness",
-                "without a probe it is called ready before it is",
+                "without a probe the container counts as ready when it starts",
             );
         }
     }

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(why: &str) -> ExitCode {
-    // If that fails too, it cannot be told.
+    // There is no other place to report an error of standard error.
     let _told = writeln!(io::stderr(), "{why}");
     ExitCode::FAILURE
 }

@@ -1,29 +1,29 @@
-//! What this executor asks of its host, apart from what a handle is: so that the order can be tried
-//! without one.
+//! The requests of this executor to its host, as a trait, so that a test can check the order
+//! without a host.
 
 use cofferdam_sdk::executor::{self, Failure, Observation, Operation, Outcome, Readiness};
 
 /// The host's side of a job.
 pub(crate) trait Host {
-    /// An operation that may be performed, once.
+    /// The right to perform one operation, once.
     type Handle;
-    /// A look at a done operation.
+    /// The right to wait for the object of an operation that is done.
     type Sight;
-    /// Its place in the plan.
+    /// The index of the operation in the plan.
     fn index(&self, handle: &Self::Handle) -> u32;
-    /// What must be done before it.
+    /// The indexes of the operations that must be done before.
     fn after(&self, handle: &Self::Handle) -> Vec<u32>;
-    /// Does it; gives the handle that undoes it, where there is one.
+    /// Performs the operation. Returns the handle that undoes it, if there is one.
     fn perform(&mut self, handle: Self::Handle) -> Result<Option<Self::Handle>, Failure>;
-    /// A look at what was done.
+    /// The observation of an operation that is done, if the host gives one.
     fn observe(&mut self, index: u32) -> Option<Self::Sight>;
-    /// Waits at most so long until it is ready.
+    /// Waits until the object is ready, at most this number of seconds.
     fn ready(&mut self, sight: &Self::Sight, seconds: u32) -> Readiness;
-    /// A word to callers that wait.
+    /// Sends a progress note, at most 200 characters.
     fn report(&mut self, note: &str);
 }
 
-/// The host itself: what the component imports.
+/// The real host: the imports of the component.
 pub(crate) struct Imports;
 
 impl Host for Imports {

@@ -1,7 +1,7 @@
-//! The executor for work that must hold: performs operations in the order of the plan, waits after
-//! each until its object is ready, looks once more at all of them at the end, and undoes what it
-//! did, last first, when one fails or is not ready in time. It never retries an operation,
-//! and never calls work done that it could not see ready.
+//! The executor for changes that must work. It performs the operations in the order of the plan and
+//! waits after each until its object is ready. At the end it checks all objects once more. If an
+//! operation fails, or an object is not ready in time, it undoes its operations, the last one
+//! first. It never retries an operation, and never reports success for an object that is not ready.
 
 mod host;
 mod note;
@@ -13,18 +13,17 @@ use host::{Host, Imports};
 
 cofferdam_sdk::executor!(run);
 
-/// Seconds of one question whether an object is ready: after each, a caller may be told what the
-/// job waits for.
+/// Seconds of one wait for an object. After each wait the executor may send a progress note.
 const SECONDS: u32 = 10;
 
-/// Questions that are answered with "not yet", in all: ten minutes of the fifteen that a host gives
-/// a job, so that time is left to undo.
+/// The number of waits that may end without a ready object. They take ten of the fifteen minutes
+/// that a host gives a job, so that time remains to undo.
 const WAITS: u32 = 60;
 
-/// Reports that the host takes, as `executor.wit` says.
+/// The number of progress notes that the host accepts, as in `executor.wit`.
 const REPORTS: usize = 100;
 
-/// Performs, waits, verifies; and undoes when one of the three does not succeed.
+/// Performs the operations, waits for each and checks all of them. Undoes them if a step fails.
 pub fn run(operations: Vec<Operation>) -> Result<(), Stop> {
     drive(operations, &mut Imports)
 }
@@ -43,11 +42,11 @@ struct Done<H: Host> {
     sight: Option<H::Sight>,
 }
 
-/// Where and why it does not go on.
+/// The operation at which the executor stops, and the cause.
 struct Trouble {
     index: u32,
     why: String,
-    /// The host does nothing more for this job, not even undo.
+    /// True if the host performs no further operation for this job, not even an undo.
     stopped: bool,
 }
 
@@ -59,7 +58,7 @@ struct Rollout<'a, H: Host> {
 }
 
 impl<H: Host> Rollout<'_, H> {
-    /// All operations, each ready before the next begins; then all of them still.
+    /// Performs all operations, each after the one before is ready. Then checks all of them again.
     fn forward(&mut self, handles: Vec<H::Handle>) -> Result<(), Trouble> {
         let count = handles.len();
         for (number, handle) in handles.into_iter().enumerate() {
@@ -76,11 +75,11 @@ impl<H: Host> Rollout<'_, H> {
             // those on waiting.
             self.wait(number, count - number - 1 + count)?;
         }
-        // What came later may have broken what was ready before.
+        // A later operation may have broken an earlier object.
         (0..count).try_for_each(|number| self.wait(number, count))
     }
 
-    /// Waits until what was done is ready; `reserved` reports are kept for others.
+    /// Waits until an object is ready. Keeps `reserved` notes for other operations.
     fn wait(&mut self, number: usize, reserved: usize) -> Result<(), Trouble> {
         let mut told = String::new();
         loop {
@@ -88,7 +87,7 @@ impl<H: Host> Rollout<'_, H> {
             let index = done.index;
             let trouble = |why: String| Trouble { index, why, stopped: false };
             let Some(sight) = &done.sight else {
-                return Err(trouble("the host shows nothing of it".into()));
+                return Err(trouble("the host gives no observation".into()));
             };
             match self.host.ready(sight, SECONDS) {
                 Readiness::Ready => return Ok(()),
@@ -110,8 +109,8 @@ impl<H: Host> Rollout<'_, H> {
         }
     }
 
-    /// Undoes what was done, last first. What cannot be undone stays, and so does what it comes
-    /// after: that may still need it.
+    /// Undoes the operations, the last one first. An operation without an undo stays in effect. So
+    /// do the operations that it comes after, because it may need them.
     fn back(&mut self, trouble: Trouble) -> Stop {
         let (mut undone, mut kept, mut needed) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(Done { index, after, undo, .. }) = self.done.pop() {

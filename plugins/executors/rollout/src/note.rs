@@ -1,25 +1,25 @@
-//! The words this executor ends with. What happened to the work comes before why, for the reason
-//! may be long and is the part that is cut.
+//! The text with which this executor stops. The undone operations come first and the cause last,
+//! because the cause may be long and is the part that is cut.
 
 use cofferdam_sdk::executor::Failure;
 
-/// Characters of a note or a report, as `executor.wit` says.
+/// The largest number of characters of a note, as in `executor.wit`.
 pub(crate) const MOST: usize = 200;
 
-/// Operations that a note names one by one.
+/// The largest number of operations that a note names one by one.
 const NAMED: usize = 12;
 
-/// Why an operation did not happen.
+/// The text for a failure.
 pub(crate) fn failure(failure: Failure) -> &'static str {
     match failure {
-        Failure::OutOfOrder => "an operation it comes after is not done",
-        Failure::Conflict => "the object is no longer what was approved",
+        Failure::OutOfOrder => "an operation that it depends on is not done",
+        Failure::Conflict => "the object is no longer in the approved state",
         Failure::Refused => "the infrastructure refused it",
         Failure::Stopped => "the job was stopped",
     }
 }
 
-/// The whole end: `undone: 1, 0; it failed: …`.
+/// The whole text: `undone: 1, 0; it failed: …`.
 pub(crate) fn stop(why: &str, undone: &[u32], kept: &[u32]) -> String {
     let part = |word: &str, indexes: &[u32]| match indexes {
         [] => String::new(),
@@ -33,7 +33,7 @@ pub(crate) fn stop(why: &str, undone: &[u32], kept: &[u32]) -> String {
     format!("{fate}{}", cut(why, left))
 }
 
-/// At most so many characters.
+/// Cuts a text to at most `most` characters, the last of which is then `…`.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.into();

@@ -1,23 +1,22 @@
-//! The order of a rollout, over a host that writes down what it was asked and answers as it was
-//! told.
+//! The order of a rollout, with a host that records the requests and replies by a script.
 
 use crate::host::Host;
 use crate::{REPORTS, WAITS, drive, note};
 use cofferdam_sdk::executor::{Failure, Readiness, Stop};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// A handle: index, what it comes after, and whether it undoes.
+/// A handle: index, the indexes before it, and true if it undoes.
 type Handle = (u32, Vec<u32>, bool);
 
-/// What is to happen, and what did.
+/// The replies of the host, and the requests that it got.
 #[derive(Default)]
 struct Script {
     fails: BTreeMap<(u32, bool), Failure>,
-    /// Answers to questions about an operation, in turn; ready when there is none left.
+    /// The replies for an operation, in order. After the last one the object is ready.
     ready: BTreeMap<u32, VecDeque<Readiness>>,
     /// Operations without an undo.
     lasting: BTreeSet<u32>,
-    /// Operations that are not shown.
+    /// Operations without an observation.
     hidden: BTreeSet<u32>,
     did: Vec<String>,
     said: Vec<String>,
@@ -94,7 +93,7 @@ fn broken(text: &str) -> Readiness {
 }
 
 #[test]
-fn each_is_ready_before_the_next_and_all_are_at_the_end() {
+fn each_object_is_ready_before_the_next_and_all_are_at_the_end() {
     check(
         Script::default(),
         "0, ready 0, 1, ready 1, 2, ready 2, ready 0, ready 1, ready 2",
@@ -110,35 +109,35 @@ fn each_is_ready_before_the_next_and_all_are_at_the_end() {
 }
 
 #[test]
-fn a_failure_undoes_what_was_done_last_first() {
+fn a_failure_undoes_the_operations_the_last_one_first() {
     let fails = |index, failure| Script::default().fails(index, false, failure);
     check(fails(0, Failure::Refused), "0", Err((0, "the infrastructure refused it")));
     check(
         fails(2, Failure::Conflict),
         "0, ready 0, 1, ready 1, 2, undo 1, undo 0",
-        Err((2, "undone: 1, 0; the object is no longer what was approved")),
+        Err((2, "undone: 1, 0; the object is no longer in the approved state")),
     );
     check(
         Script::default().answers(1, [broken("ImagePullBackOff")]),
         "0, ready 0, 1, ready 1, undo 1, undo 0",
         Err((1, "undone: 1, 0; it failed: ImagePullBackOff")),
     );
-    // Ready at first, broken by what came after it.
+    // Ready at first, then broken by a later operation.
     check(
         Script::default().answers(0, [Readiness::Ready, broken("CrashLoopBackOff")]),
         "0, ready 0, 1, ready 1, 2, ready 2, ready 0, undo 2, undo 1, undo 0",
         Err((0, "undone: 2, 1, 0; it failed: CrashLoopBackOff")),
     );
-    // Where the host shows nothing, nothing is called ready.
+    // Without an observation no object counts as ready.
     check(
         Script { hidden: BTreeSet::from([0]), ..Script::default() },
         "0, undo 0",
-        Err((0, "undone: 0; the host shows nothing of it")),
+        Err((0, "undone: 0; the host gives no observation")),
     );
 }
 
 #[test]
-fn what_is_never_ready_ends_in_time() {
+fn an_object_that_is_never_ready_ends_the_job_in_time() {
     let mut script =
         Script::default().answers(0, (0..1_000).map(|_| missing("0 of 2 pods are ready")));
     assert_eq!(
@@ -160,7 +159,7 @@ fn what_is_never_ready_ends_in_time() {
 }
 
 #[test]
-fn what_cannot_be_undone_stays_with_what_it_needs() {
+fn an_operation_without_an_undo_keeps_those_that_it_needs() {
     check(
         Script::default().fails(1, true, Failure::Conflict).fails(2, false, Failure::Refused),
         "0, ready 0, 1, ready 1, 2, undo 1",
@@ -171,7 +170,7 @@ fn what_cannot_be_undone_stays_with_what_it_needs() {
         "0, ready 0, 1, ready 1, 2, ready 2, undo 2, undo 1",
         Err((2, "undone: 2, 1; not undone: 0; it failed: x")),
     );
-    // A stopped job does nothing more, not even undo.
+    // A stopped job performs no further operation, not even an undo.
     check(
         Script::default().fails(1, false, Failure::Stopped),
         "0, ready 0, 1",
@@ -180,7 +179,7 @@ fn what_cannot_be_undone_stays_with_what_it_needs() {
 }
 
 #[test]
-fn words_stay_within_what_the_host_takes() {
+fn notes_stay_within_the_limits_of_the_host() {
     let count: u32 = 64;
     let handles = (0..count).map(|index| (index, vec![], false)).collect();
     let long = "x".repeat(200);

@@ -1,18 +1,18 @@
-//! The executor that comes with Cofferdam: performs operations in the order of the plan and stops
-//! at the first failure. It never retries and never undoes: what was done stays done, and the
-//! receipt says what that is. `rollout` is for work that must be undone.
+//! The default executor. It performs the operations in the order of the plan and stops at the first
+//! failure. It never retries and never undoes: earlier operations stay in effect, and the result
+//! names them. `rollout` undoes them.
 
 use cofferdam_sdk::executor::{Failure, Operation, Outcome, Stop, report};
 
 cofferdam_sdk::executor!(run);
 
-/// Performs each handle once. Handles behind a failure are dropped unperformed, which the host
-/// records as skipped.
+/// Performs each handle once. After a failure it drops the other handles, and the host records
+/// their operations as skipped.
 pub fn run(operations: Vec<Operation>) -> Result<(), Stop> {
     drive(operations, Operation::index, Operation::perform, report)
 }
 
-/// The order itself, apart from what a handle is.
+/// The order, for any type of handle.
 fn drive<H>(
     handles: Vec<H>,
     index: fn(&H) -> u32,
@@ -22,10 +22,10 @@ fn drive<H>(
     let count = handles.len();
     for (done, handle) in handles.into_iter().enumerate() {
         let index = index(&handle);
-        // One report per operation: a plan has at most 64, the host takes 100.
+        // One note for each operation: a plan has at most 64, and the host accepts 100.
         report(&format!("operation {index}: {} of {count}", done + 1));
         match perform(handle) {
-            // The undo handle, where there is one, is dropped: this executor keeps what it did.
+            // This executor never undoes, so that it drops the undo handle.
             Outcome::Done(_undo) => {}
             Outcome::Failed(failure) => {
                 return Err(Stop { index, note: note(failure, count - done - 1) });
@@ -35,11 +35,11 @@ fn drive<H>(
     Ok(())
 }
 
-/// What went wrong, and how many operations were left undone for it.
+/// The cause, and the number of operations that were not begun.
 fn note(failure: Failure, left: usize) -> String {
     let why = match failure {
-        Failure::OutOfOrder => "an operation it comes after is not done",
-        Failure::Conflict => "the object is no longer what was approved",
+        Failure::OutOfOrder => "an operation that it depends on is not done",
+        Failure::Conflict => "the object is no longer in the approved state",
         Failure::Refused => "the infrastructure refused it",
         Failure::Stopped => "the job was stopped",
     };
@@ -55,7 +55,7 @@ mod tests {
     use super::{Failure, Outcome, drive};
     use std::cell::RefCell;
 
-    /// Three operations of which one fails; expects what was performed, and how it ended.
+    /// Runs three operations, of which one may fail. Compares the performed ones and the end.
     fn check(fails: Option<(u32, Failure)>, performed: &[u32], end: Result<(), (u32, &str)>) {
         let (seen, notes) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let perform = |handle: u32| {
@@ -93,7 +93,7 @@ mod tests {
             &[0, 1],
             Err((
                 1,
-                "the object is no longer what was approved; the one operation after it was not \
+                "the object is no longer in the approved state; the one operation after it was not \
                  begun",
             )),
         );

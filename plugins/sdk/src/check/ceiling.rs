@@ -1,12 +1,12 @@
-//! Whether an operation lies under a ceiling: the author's early warning. The host decides, and
-//! knows more (namespaces, protected kinds).
+//! Checks an operation against a ceiling, as an early warning for the author. The host decides,
+//! with more rules (namespaces, protected kinds).
 
 use super::{json, object};
 use crate::tool::{
     Action, Addresses, Ceiling, EPHEMERAL, Egress, Grant, NETWORK_POLICY, Operation, POD, Place,
 };
 
-/// What the operation does.
+/// The action of an operation.
 pub(super) fn action(operation: &Operation) -> Action {
     match operation {
         Operation::Read(_) => Action::Read,
@@ -20,7 +20,7 @@ pub(super) fn action(operation: &Operation) -> Action {
     }
 }
 
-/// The first thing about the operation that no line of the ceiling permits, with the remedy.
+/// The first part of the operation that no line of the ceiling permits, with the remedy.
 pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String> {
     if let Operation::Apply(apply) = operation {
         let object::Found { group, version, kind, leaves } = match object::read(&apply.object) {
@@ -63,7 +63,7 @@ pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String>
     lacking(ceiling.grants.iter(), action(operation), (group, version, kind), fields)
 }
 
-/// What a ceiling names a way out by.
+/// The name of a destination in a ceiling.
 fn destination(to: &Egress) -> String {
     match to {
         Egress::Siblings => "egress.siblings".into(),
@@ -74,7 +74,7 @@ fn destination(to: &Egress) -> String {
     }
 }
 
-/// What these lines do not permit.
+/// The first field that these lines do not permit, with the remedy.
 fn lacking<'a>(
     lines: impl Iterator<Item = &'a Grant>,
     action: Action,
@@ -106,7 +106,7 @@ fn lacking<'a>(
     fields.into_iter().find(|field| !permitted(field)).map(|field| {
         let word = json::action(action);
         format!(
-            "the ceiling does not let it {word} `{field}` of {kind}; add the path to the line of \
+            "the ceiling does not permit to {word} `{field}` of {kind}; add the path to the line of \
              {kind} in the definition"
         )
     })

@@ -1,13 +1,13 @@
-//! The JSON form of a draft: what `cofferdam inspect` prints, examples hold and digests are made
-//! over.
+//! The JSON form of a draft. `cofferdam inspect` prints it, examples contain it, and digests are
+//! made of it.
 
 use crate::tool::{
     Action, Addresses, Draft, Egress, Operation, Place, Program, Protocol, Step, Target,
 };
 use serde_json::{Value, json};
 
-/// A draft in its JSON form. Text that ought to be JSON and is not stays text, so that the
-/// difference shows.
+/// A draft in its JSON form. A text that is not valid JSON stays a text, so that the test shows the
+/// difference.
 pub fn draft(draft: &Draft) -> Value {
     json!({
         "summary": draft.summary,
@@ -63,7 +63,7 @@ fn egress(to: &Egress) -> Value {
     }
 }
 
-/// The word for an action in every text.
+/// The name of an action in all texts.
 pub(super) fn action(action: Action) -> &'static str {
     match action {
         Action::Read => "read",

@@ -1,10 +1,10 @@
-//! The leaves of a whole object, as the host finds them: what a ceiling must name.
+//! The field paths of a whole object, as the host finds them. A ceiling must name each.
 
 use crate::tool::key;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What an object is, and the fields it writes.
+/// The kind of an object, and the paths of its fields.
 pub(super) struct Found {
     pub(super) group: String,
     pub(super) version: String,
@@ -12,7 +12,10 @@ pub(super) struct Found {
     pub(super) leaves: Vec<String>,
 }
 
-/// Reads an object; says what it lacks.
+/// Reads an object.
+///
+/// # Errors
+/// The object is not JSON, or has no `apiVersion` or `kind`.
 pub(super) fn read(text: &str) -> Result<Found, String> {
     let object: Value =
         serde_json::from_str(text).map_err(|fault| format!("its object is not JSON: {fault}"))?;
@@ -37,8 +40,8 @@ pub(super) fn read(text: &str) -> Result<Found, String> {
     Ok(Found { group: group.into(), version: version.into(), kind: kind.into(), leaves })
 }
 
-/// Members of a list are named by `name` where each has one of its own; any other list is one leaf,
-/// and so is an empty map.
+/// The members of a list are named by `name` if each has one of its own. Any other list is one
+/// field, and so is an empty map.
 fn collect(at: &str, value: &Value, leaves: &mut Vec<String>) {
     match value {
         Value::Object(members) if !members.is_empty() && !members.contains_key("$host") => {

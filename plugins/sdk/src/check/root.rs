@@ -1,10 +1,10 @@
-//! Refuses keywords at the root of the arguments' schema that the APIs of models refuse: with one
-//! such tool in the list, an agent loses all of them. `cofferdam build` and `accept` refuse the
-//! same. Never looks below the root.
+//! Refuses keywords at the root of the input schema that the APIs of models refuse. With one such
+//! tool in the list, an agent cannot use any tool. `cofferdam build` and `accept` refuse the same
+//! keywords. The rest of the schema is not checked here.
 
 use serde_json::Value;
 
-/// Keywords that no schema of arguments may have at its root.
+/// The keywords that an input schema must not have at its root.
 const ROOT: [&str; 11] = [
     "oneOf",
     "anyOf",
@@ -19,8 +19,8 @@ const ROOT: [&str; 11] = [
     "const",
 ];
 
-/// The fault of a schema with such a keyword; none of a text that is not JSON, which has a fault of
-/// its own.
+/// The error of a schema with such a keyword. `None` for a text that is not JSON, which another
+/// check reports.
 pub(super) fn combinator(text: &str) -> Option<String> {
     let schema: Value = serde_json::from_str(text).ok()?;
     let keyword = ROOT.into_iter().find(|keyword| schema.get(keyword).is_some())?;

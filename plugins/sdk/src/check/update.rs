@@ -1,7 +1,6 @@
-//! `UPDATE_EXAMPLES=1 cargo test`: writes the drafts that `plan` gives into the examples, where an
-//! author would paste them. It looks for the text of the old draft, in `examples/` as a whole file,
-//! or in `src/` as a literal behind the example's title; what it does not find it leaves alone, and
-//! says so.
+//! `UPDATE_EXAMPLES=1 cargo test` writes the drafts of `plan` into the examples. It searches for
+//! the old draft as a whole file in `examples/`, and as a literal after the example's title in
+//! `src/`. If it finds no such text, it changes nothing and reports it.
 
 use super::draft_json;
 use crate::tool::Draft;
@@ -12,10 +11,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Puts the draft in the place of the one that the example holds. Gives the file that was written.
+/// Replaces the draft of the example. Returns the path of the changed file.
 ///
 /// # Errors
-/// The example's text is in no file, or the file cannot be read or written.
+/// No file has the text of the example, or the file cannot be read or written.
 pub fn update(
     crate_folder: &Path,
     title: &str,
@@ -43,8 +42,7 @@ pub fn update(
         .into())
 }
 
-/// Every file below a folder with this ending, in the order of their names; none where there is no
-/// folder.
+/// Every file with this ending below a folder, sorted by name. Empty if there is no such folder.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> =
         fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -54,8 +52,8 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     plain.into_iter().chain(folders.iter().flat_map(|folder| files(folder, ending))).collect()
 }
 
-/// The draft as a literal in the place of the old one: the nearest behind the title, which may
-/// stand in other places too.
+/// Replaces the literal of the old draft: the first one after the title. The title may occur in
+/// other places too.
 fn replaced(source: &str, title: &str, old: &str, text: &str) -> Option<String> {
     let title = format!("\"{title}\"");
     let literals = [format!("r#\"{old}\"#"), format!("r\"{old}\""), format!("\"{old}\"")];
@@ -68,7 +66,7 @@ fn replaced(source: &str, title: &str, old: &str, text: &str) -> Option<String> 
                 .iter()
                 .filter_map(move |literal| Some((rest.find(literal)?, behind, literal.len())))
         })
-        // Of two literals that begin at one place the longer one is meant.
+        // If two literals begin at one place, the longer one is right.
         .min_by_key(|(distance, behind, length)| (*distance, *behind, usize::MAX - length))?;
     let (distance, behind, length) = nearest;
     let start = behind + distance;
@@ -86,7 +84,7 @@ fn pretty(value: &Value) -> String {
     let mut bytes = Vec::new();
     let mut serializer =
         Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
-    // A value that was made of one has a text.
+    // A value always has a text.
     match value.serialize(&mut serializer) {
         Ok(()) => String::from_utf8(bytes).unwrap_or_else(|_| value.to_string()),
         Err(_) => value.to_string(),
@@ -113,7 +111,7 @@ mod tests {
                 "  .example(\n    \"Other\", \"{}\", \"{}\")\n  .example(\n    \"A greeting\",\n    r#\"{\n        \"a\": \"b\"\n    }\"#,\n  )",
             ),
         );
-        // The title of the tool may be the same words.
+        // The title of the tool may be equal to the title of the example.
         check(
             ".title(\"A greeting\")\n.example(\"A greeting\", \"{1}\", \"{}\")",
             "{}",

@@ -1,12 +1,12 @@
-//! Writing a definition: what the tool is, what it takes and gives, and the widest plan it may ever
-//! return. Checked by the host, not here.
+//! Builders of a definition: the description of the tool, its schemas, and the widest plan that it
+//! may return. The host checks it, not this file.
 
 use super::{Action, Ceiling, Definition, Example, Grant, Kind, NETWORK_POLICY, POD};
 
-/// Every namespace but the protected ones. Operators narrow it when they accept a tool.
+/// Every namespace but the protected ones. An operator may narrow it at acceptance.
 pub const EVERYWHERE: &str = "*";
 
-/// The job's own namespace, which is gone when the job is. Tasks run there and nowhere else.
+/// The run namespace, which is deleted when the run ends. Tasks run only there.
 pub const EPHEMERAL: &str = "";
 
 impl Definition {
@@ -25,20 +25,20 @@ impl Definition {
         }
     }
 
-    /// A few words for people, at most 80 characters.
+    /// The title for people, at most 80 characters.
     pub fn title(mut self, title: &str) -> Self {
         self.title = title.into();
         self
     }
 
-    /// What a model reads before it chooses the tool, at most 2,000 characters: what it does, when
-    /// to use it, what it cannot.
+    /// The text that a model reads before it chooses the tool, at most 2,000 characters: its
+    /// purpose, its use and its limits.
     pub fn description(mut self, description: &str) -> Self {
         self.description = description.into();
         self
     }
 
-    /// JSON Schema of the arguments, as text. Forbid what you do not name (`"additionalProperties":
+    /// JSON Schema of the arguments, as text. Forbid other members (`"additionalProperties":
     /// false`) and bound every string.
     pub fn input(mut self, schema: &str) -> Self {
         self.input_schema = schema.into();
@@ -52,13 +52,13 @@ impl Definition {
         self
     }
 
-    /// Adds a line to the ceiling. Whatever no line permits is refused before policy sees it.
+    /// Adds a line to the ceiling. The host refuses a draft that no line permits, before policy.
     pub fn may(mut self, grant: Grant) -> Self {
         self.ceiling.grants.push(grant);
         self
     }
 
-    /// Adds several lines, as those for whole objects are.
+    /// Adds several lines, such as those of `may_apply`.
     pub fn may_all(mut self, grants: impl IntoIterator<Item = Grant>) -> Self {
         self.ceiling.grants.extend(grants);
         self
@@ -69,7 +69,7 @@ impl Definition {
         self.may(POD.grant(Action::Task, &[]).namespaces([EPHEMERAL]))
     }
 
-    /// Adds the line that permits opening ways out of the job's own namespace: `egress.siblings`,
+    /// Adds the line that permits connections out of the run namespace: `egress.siblings`,
     /// `egress.name-service`, `egress.addresses.*`, or one destination,
     /// `egress.addresses["203.0.113.0/24 tcp 443"]`.
     pub fn may_open<const N: usize>(self, destinations: [&str; N]) -> Self {
@@ -82,7 +82,7 @@ impl Definition {
         self
     }
 
-    /// Adds arguments with the draft they give, both as JSON text. It is documentation, and it is a
+    /// Adds an example: arguments with their draft, both as JSON text. It is documentation and a
     /// test.
     pub fn example(mut self, title: &str, arguments: &str, draft: &str) -> Self {
         self.examples.push(Example {
@@ -111,7 +111,7 @@ impl Kind {
         self.grant(Action::Patch, &fields)
     }
 
-    /// Permits reading logs; pods alone have some.
+    /// Permits reading logs. Only pods have logs.
     pub fn may_read_logs(self) -> Grant {
         self.grant(Action::Logs, &[])
     }
@@ -135,7 +135,7 @@ impl Kind {
 }
 
 impl Grant {
-    /// Only in these namespaces: exact names, or a prefix followed by `*`.
+    /// The same in these namespaces alone: exact names, or a prefix followed by `*`.
     pub fn namespaces<const N: usize>(mut self, namespaces: [&str; N]) -> Self {
         self.namespaces = namespaces.iter().map(|namespace| (*namespace).into()).collect();
         self

@@ -1,16 +1,16 @@
-//! Writing a draft: a sentence, an executor, and steps. It is a wish; nothing of it happens before
-//! it was approved exactly as written.
+//! Builders of a draft: a summary, an executor and steps. A draft is a proposal. None of it happens
+//! before it is approved exactly as written.
 
 use super::{Draft, Listing, Operation, Patch, Read, Refusal, Step};
 
-/// Characters of a summary that the host accepts, as in `tool.wit`.
+/// The largest number of characters of a summary, as in `tool.wit`.
 const SUMMARY: usize = 200;
 
-/// The executor that comes with Cofferdam: in the order given, stopping at the first failure.
+/// The default executor: performs the operations in order, and stops at the first failure.
 pub const SEQUENTIAL: &str = "sequential";
 
-/// The executor that comes with Cofferdam for work that must hold: waits until each operation is
-/// ready, and undoes all of it when one is not.
+/// The executor for changes that must work: waits until each object is ready, and undoes all
+/// operations if one is not.
 pub const ROLLOUT: &str = "rollout";
 
 impl Draft {
@@ -25,7 +25,7 @@ impl Draft {
         }
     }
 
-    /// A draft that only looks; without any step it is an answer.
+    /// A draft that only reads. Without steps it is a plain reply.
     pub fn look(summary: impl Into<String>) -> Self {
         Self { summary: cut(summary.into()), executor: None, operations: Vec::new() }
     }
@@ -36,7 +36,7 @@ impl Draft {
         self
     }
 
-    /// Adds a step. Looks (`read`, `list`, `logs`) and changes never stand in one draft.
+    /// Adds a step. A draft has either reads (`read`, `list`, `logs`) or changes, never both.
     pub fn step(mut self, step: impl Into<Step>) -> Self {
         self.operations.push(step.into());
         self
@@ -44,7 +44,7 @@ impl Draft {
 }
 
 fn cut(mut summary: String) -> String {
-    // The place of the last character that may stay, when there is one more behind it.
+    // The position of the last character that may stay, if another one follows.
     let mut ends = summary.char_indices().skip(SUMMARY - 1);
     if let (Some((end, _)), Some(_)) = (ends.next(), ends.next()) {
         summary.truncate(end);
@@ -54,7 +54,7 @@ fn cut(mut summary: String) -> String {
 }
 
 impl Step {
-    /// A step that waits for none and cannot be undone.
+    /// A step that waits for no other step and cannot be undone.
     pub fn new(operation: Operation) -> Self {
         Self { operation, after: Vec::new(), reversible: false }
     }
@@ -66,14 +66,14 @@ impl Step {
         self
     }
 
-    /// Moves a step that was numbered from 0 behind so many others.
+    /// Adds `others` to the indexes that this step waits for, if that many steps come before it.
     pub fn behind(mut self, others: u32) -> Self {
         self.after.iter_mut().for_each(|index| *index += others);
         self
     }
 
-    /// Asks the host for a handle that restores the state before, for executors that undo. The
-    /// approver sees that it may be used.
+    /// Gives the executor a handle that restores the state before. The approver sees that the
+    /// executor may use it.
     pub fn reversible(mut self) -> Self {
         self.reversible = true;
         self
@@ -99,8 +99,8 @@ impl From<Listing> for Step {
 }
 
 impl Refusal {
-    /// Why there is no plan, and what the caller can do about it; one sentence each. For what a
-    /// schema cannot say.
+    /// The cause and the remedy for the caller, one sentence each. For rules that a schema cannot
+    /// express.
     pub fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { reason: reason.into(), remedy: remedy.into() }
     }

@@ -1,5 +1,5 @@
-//! Ways out of the job's own namespace: what runs there reaches nothing but what a step names.
-//! Which blocks are too wide, or closed to everybody, is the host's to say.
+//! Network destinations of the run namespace. Pods there reach only the destinations that a step
+//! names. The host refuses blocks that are too wide or always forbidden.
 
 use super::{Addresses, Egress, Operation, Protocol, Step};
 

@@ -1,10 +1,10 @@
-//! How the two functions of a tool become a component. The arguments were checked against the
-//! schema by the host; here they become a type.
+//! Makes a component of the two functions of a tool, and parses the arguments into their type. The
+//! host has checked the arguments against the schema.
 
 use super::{Definition, Draft, Refusal};
 use serde::de::DeserializeOwned;
 
-/// Makes a component of the two functions of a tool, and tests of its examples.
+/// Exports the two functions of a tool as a component, and makes a test of its examples.
 ///
 /// ```ignore
 /// cofferdam_sdk::tool!(define, plan);
@@ -45,7 +45,7 @@ macro_rules! tool {
     };
 }
 
-/// Says at once, on every machine, when one of the two functions has the wrong form.
+/// Fails the build on every target if one of the two functions has the wrong type.
 #[doc(hidden)]
 pub const fn fits<A: DeserializeOwned>(
     _define: fn() -> Definition,
@@ -63,8 +63,8 @@ pub fn call<A: DeserializeOwned>(
         Ok(arguments) => plan(arguments),
         Err(fault) => Err(Refusal::new(
             format!("the arguments do not fit the tool: {fault}"),
-            "Compare the tool's input schema with its `Arguments` type; one of them promises what \
-             the other does not.",
+            "This is an error of the tool: its input schema and its `Arguments` type differ. Tell \
+             its author.",
         )),
     }
 }

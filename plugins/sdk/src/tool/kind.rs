@@ -1,16 +1,15 @@
-//! Kinds of objects, and the operations on one of them. A kind the host does not know is refused by
-//! the host; here it is three words.
+//! Kinds of objects, and the operations on them. The host refuses a kind that it does not know.
 
 use super::{Listing, Logs, Operation, Patch, Read, Step, Target};
 
 /// A kind of object with its group and version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
-    /// API group, empty for the core group.
+    /// API group. Empty for the core group.
     pub group: &'static str,
-    /// API version.
+    /// Version of the API group.
     pub version: &'static str,
-    /// Kind.
+    /// Name of the kind.
     pub kind: &'static str,
 }
 
@@ -28,7 +27,7 @@ pub const CONFIG_MAP: Kind = Kind { group: "", version: "v1", kind: "ConfigMap" 
 pub const SERVICE: Kind = Kind { group: "", version: "v1", kind: "Service" };
 /// `v1` Pod.
 pub const POD: Kind = Kind { group: "", version: "v1", kind: "Pod" };
-/// `networking.k8s.io/v1` NetworkPolicy: what a way out of the job's own namespace is.
+/// `networking.k8s.io/v1` NetworkPolicy, the kind of an `egress`.
 pub const NETWORK_POLICY: Kind =
     Kind { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicy" };
 /// `v1` Event.
@@ -69,8 +68,8 @@ impl Kind {
         }
     }
 
-    /// Reads the end of the log of one container of a pod, at most `lines` lines (1 to 1,000); a
-    /// pod with one container needs no name for it.
+    /// Reads the end of the log of one container of a pod, at most `lines` lines (1 to 1,000). The
+    /// container may be left out if the pod has only one.
     pub fn logs(
         self,
         namespace: impl Into<String>,
@@ -81,7 +80,7 @@ impl Kind {
         Step::new(Operation::Logs(Logs { target: self.target(namespace, name), container, lines }))
     }
 
-    /// Changes fields of one object; say which with [`Patch::set`], [`Patch::remove`] and
+    /// Changes fields of one object. Add the fields with [`Patch::set`], [`Patch::remove`] and
     /// [`Patch::fill`].
     pub fn patch(self, namespace: impl Into<String>, name: impl Into<String>) -> Patch {
         Patch { target: self.target(namespace, name), changes: Vec::new() }

@@ -1,5 +1,5 @@
-//! Whole objects as an agent gave them: read no further than a tool needs, and passed on as they
-//! are. What they may hold is the ceiling's matter.
+//! Whole objects from the arguments. This file reads only kind, name and namespace, and passes the
+//! objects on unchanged. The ceiling limits their fields.
 
 use super::{Apply, CONFIG_MAP, Kind, Operation, Place, Refusal, SERVICE, Step};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -35,29 +35,29 @@ impl<'de> Deserialize<'de> for Manifest {
 }
 
 impl Manifest {
-    /// Whether it is of this kind.
+    /// True if the object is of this kind.
     pub fn is(&self, kind: Kind) -> bool {
         let (group, version) =
             self.head.api_version.split_once('/').unwrap_or(("", &self.head.api_version));
         (group, version, self.head.kind.as_str()) == (kind.group, kind.version, kind.kind)
     }
 
-    /// `Deployment web`.
+    /// Kind and name, such as `Deployment web`.
     pub fn title(&self) -> String {
         format!("{} {}", self.head.kind, self.head.metadata.name)
     }
 
-    /// The namespace it names.
+    /// The namespace in the object, if it names one.
     pub fn namespace(&self) -> Option<&str> {
         self.head.metadata.namespace.as_deref()
     }
 
-    /// The step that applies it there.
+    /// The step that applies the object in this place.
     pub fn apply(self, place: Place) -> Step {
         Step::new(Operation::Apply(Apply { place, object: Box::<str>::from(self.text).into() }))
     }
 
-    /// What others wait for: configuration first, then how to reach things, then what runs.
+    /// The position in the order: configuration first, then Services, then workloads.
     fn rank(&self) -> u8 {
         [CONFIG_MAP, SERVICE]
             .iter()
@@ -66,9 +66,11 @@ impl Manifest {
     }
 }
 
-/// The steps that apply these objects, of these kinds alone, in an order in which each finds what
-/// it needs; what runs waits for all configuration. `place` says where; an object that names
-/// another namespace, or stands there twice, is refused.
+/// Returns the steps that apply these objects in `place`: configuration first, then Services, then
+/// workloads, which wait for all configuration.
+///
+/// # Errors
+/// An object is of another kind, names another namespace, or occurs twice.
 pub fn in_order(
     mut manifests: Vec<Manifest>,
     kinds: &[Kind],
@@ -82,16 +84,13 @@ pub fn in_order(
         if !kinds.iter().any(|kind| manifest.is(*kind)) {
             let known: Vec<_> = kinds.iter().map(|kind| kind.kind).collect();
             return Err(Refusal::new(
-                format!("`{}` is of no kind that this tool applies", manifest.title()),
+                format!("this tool does not apply `{}`", manifest.title()),
                 format!("Give only: {}.", known.join(", ")),
             ));
         }
         if manifest.namespace().is_some_and(|named| Some(named) != here) {
             return Err(Refusal::new(
-                format!(
-                    "`{}` names another namespace than the one it would go to",
-                    manifest.title()
-                ),
+                format!("`{}` must not name another namespace", manifest.title()),
                 "Leave `metadata.namespace` out of every manifest.",
             ));
         }
@@ -152,7 +151,7 @@ mod tests {
         r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{}}"#;
 
     #[test]
-    fn what_runs_comes_after_what_it_reads() {
+    fn workloads_come_after_their_configuration() {
         check(
             &format!("[{DEPLOY},{REACH},{CONFIG}]"),
             Ok(&[(CONFIG, &[]), (REACH, &[]), (DEPLOY, &[0])]),
@@ -164,15 +163,15 @@ mod tests {
     fn other_kinds_and_places_are_refused() {
         check(
             r#"[{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"}}]"#,
-            Err("`Secret s` is of no kind that this tool applies"),
+            Err("this tool does not apply `Secret s`"),
         );
         check(
             r#"[{"apiVersion":"apps/v1beta1","kind":"Deployment","metadata":{"name":"d"}}]"#,
-            Err("`Deployment d` is of no kind that this tool applies"),
+            Err("this tool does not apply `Deployment d`"),
         );
         check(
             r#"[{"apiVersion":"v1","kind":"Service","metadata":{"name":"s","namespace":"team-b"}}]"#,
-            Err("`Service s` names another namespace than the one it would go to"),
+            Err("`Service s` must not name another namespace"),
         );
         check(&format!("[{CONFIG},{CONFIG}]"), Err("`ConfigMap web` is given twice"));
         assert!(

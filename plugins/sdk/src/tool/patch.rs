@@ -1,5 +1,5 @@
-//! Changes to fields, and the paths that name them. A path is text until the host parses it; what
-//! it names must lie under the ceiling.
+//! Changes to fields, and the paths that name them. The host parses a path and checks it against
+//! the ceiling.
 
 use super::{Change, Patch, Step};
 use serde::Serialize;
@@ -10,22 +10,22 @@ use serde::Serialize;
 pub enum HostValue {
     /// The call's id.
     CallId,
-    /// When the job started, as RFC 3339 in UTC.
+    /// The start of the job, as RFC 3339 in UTC.
     StartedAt,
 }
 
 impl Patch {
     /// Gives a field a new value. `None` removes it, as [`Patch::remove`] does.
     pub fn set(self, path: impl Into<String>, value: impl Serialize) -> Self {
-        // A value without a JSON form becomes empty text, which the host refuses: nothing is ever
-        // removed by mistake.
+        // A value without a JSON form becomes an empty text, which the host refuses. It never
+        // removes a field by mistake.
         match serde_json::to_string(&value).unwrap_or_default() {
             null if null == "null" => self.change(path, None),
             text => self.change(path, Some(text)),
         }
     }
 
-    /// Gives a field a value that the runner fills in.
+    /// Gives a field a value that only the runner knows.
     pub fn fill(self, path: impl Into<String>, value: HostValue) -> Self {
         let text = match value {
             HostValue::CallId => r#"{"$host":"call_id"}"#,
@@ -51,7 +51,7 @@ impl Patch {
 }
 
 /// The path of one key of a map, in quotes and brackets where it needs them: `data.COLOR`,
-/// `data["app.properties"]`. Every path has one spelling, and the host refuses others.
+/// `data["app.properties"]`. A path has one spelling; the host refuses others.
 pub fn key(map: &str, key: &str) -> String {
     let plain = key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && key.chars().all(|other| other.is_ascii_alphanumeric() || other == '_' || other == '-');
@@ -65,7 +65,7 @@ pub fn key(map: &str, key: &str) -> String {
 
 /// The path of a field of one list member, found by its merge key:
 /// `spec.template.spec.containers[name=web].image`. Container and port names need no quotes;
-/// anything else belongs into a schema pattern that keeps `]` out.
+/// for other values the input schema must forbid `]`.
 pub fn member(list: &str, merge_key: &str, value: &str, field: &str) -> String {
     format!("{list}[{merge_key}={value}].{field}")
 }

@@ -1,6 +1,6 @@
-//! The result schema that every tool that changes things shares, because the host shapes the
-//! result. Say nothing here that the host does not do.
+//! The output schema of all tools that change something. The host makes the result, so that this
+//! schema must match the host.
 
-/// JSON Schema of the result of a change: what became of the call, and what each operation changed.
-/// Pass it to [`Definition::output`](super::Definition::output).
+/// JSON Schema of the result of a change: the outcome of the call, and the effect of each
+/// operation. Pass it to [`Definition::output`](super::Definition::output).
 pub const CHANGE_OUTPUT: &str = include_str!("change.schema.json");

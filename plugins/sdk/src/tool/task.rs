@@ -1,5 +1,5 @@
-//! Writing a task: something that runs once in the job's own namespace, without any right, and is
-//! gone with it. What it prints is the result.
+//! Builders of a task: a program that runs once in the run namespace, without any rights. Its
+//! output is the result.
 
 use super::{Image, Operation, Program, Step, Task};
 
@@ -13,18 +13,18 @@ impl Task {
         Self::of(name, Program::Image(Image { reference: reference.into(), arguments }))
     }
 
-    /// A Wasm command that an operator accepted, by digest. It reads its input, and nothing else.
+    /// A Wasm command that an operator accepted, by digest. It reads only its input.
     pub fn command(name: impl Into<String>, digest: impl Into<String>) -> Self {
         Self::of(name, Program::Command(digest.into()))
     }
 
-    /// What it reads on standard input.
+    /// The input of the program.
     pub fn input(mut self, input: impl Into<String>) -> Self {
         self.input = input.into();
         self
     }
 
-    /// Stops it after so many seconds, 1 to 3,600; a minute, where nothing is said.
+    /// The time limit in seconds, 1 to 3,600. The default is 60.
     pub fn seconds(mut self, seconds: u32) -> Self {
         self.seconds = seconds;
         self

@@ -1,15 +1,15 @@
-//! The lines of a ceiling for whole objects of usual kinds, field by field. What is not here no
-//! such plan can write: another ServiceAccount, the node's namespaces, paths, ports or devices,
-//! added capabilities, addresses outside the cluster.
+//! The lines of a ceiling for whole objects of common kinds, field by field. A plan cannot write a
+//! field that is not in these lines: another ServiceAccount, the namespaces, paths, ports and
+//! devices of the node, added capabilities, addresses outside of the cluster.
 
 use super::{Action, CONFIG_MAP, DEPLOYMENT, Grant, JOB, Kind, SERVICE, STATEFUL_SET};
 
 const TEMPLATE: &str = "spec.template";
 
-/// Of every object.
+/// Fields of every object.
 const METADATA: &[&str] = &["metadata.labels.*", "metadata.annotations.*"];
 
-/// Of a pod, besides its containers. Secrets and claims are named, never made.
+/// Fields of a pod, without its containers. A pod may name Secrets and claims, and creates none.
 const POD: &[&str] = &[
     "metadata.labels.*",
     "metadata.annotations.*",
@@ -41,7 +41,7 @@ const POD: &[&str] = &[
     "spec.volumes[*].persistentVolumeClaim.readOnly",
 ];
 
-/// Of a container.
+/// Fields of a container.
 const CONTAINER: &[&str] = &[
     "name",
     "image",
@@ -82,7 +82,7 @@ const CONTAINER: &[&str] = &[
     "lifecycle.preStop.sleep.seconds",
 ];
 
-/// Of each of a container's probes.
+/// Fields of each probe of a container.
 const PROBE: &[&str] = &[
     "httpGet.path",
     "httpGet.port",
@@ -98,7 +98,7 @@ const PROBE: &[&str] = &[
 ];
 const PROBES: &[&str] = &["startupProbe", "readinessProbe", "livenessProbe"];
 
-/// What the kind itself has; a pod template is added to those that have one.
+/// Fields of the kind. The fields of a pod template are added to the kinds that have one.
 fn own(kind: Kind) -> &'static [&'static str] {
     match kind {
         CONFIG_MAP => &["data.*", "binaryData.*", "immutable"],
@@ -146,9 +146,9 @@ fn own(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Permits applying whole objects of this kind in these namespaces, in the fields that such objects
-/// usually have: for ConfigMaps, Services, Deployments, StatefulSets and Jobs; for others it
-/// permits only labels and annotations.
+/// Permits to apply whole objects of this kind in these namespaces, with the common fields of
+/// ConfigMaps, Services, Deployments, StatefulSets and Jobs. For other kinds it permits only labels
+/// and annotations.
 pub fn may_apply(kind: Kind, namespaces: &[&str]) -> Vec<Grant> {
     let line = |fields: Vec<String>| Grant {
         namespaces: namespaces.iter().map(|namespace| (*namespace).into()).collect(),

@@ -1,5 +1,5 @@
-//! `config_set` sets or removes one key of a ConfigMap's `data`. It never touches `binaryData`, and
-//! Secrets are out of reach altogether.
+//! `config_set` sets or removes one key of a ConfigMap's `data`. It never changes `binaryData` or
+//! a Secret.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, CONFIG_MAP, Definition, Draft, Refusal, SEQUENTIAL, key};
 use serde::Deserialize;
@@ -12,8 +12,8 @@ struct Arguments {
     namespace: String,
     name: String,
     key: String,
-    /// None removes the key. The schema requires that it is given, so that nothing is removed by
-    /// leaving something out.
+    /// `None` removes the key. The schema requires the member, so that a missing one removes
+    /// nothing.
     value: Option<String>,
 }
 
@@ -80,8 +80,7 @@ fn define() -> Definition {
 
 fn plan(arguments: Arguments) -> Result<Draft, Refusal> {
     let Arguments { namespace, name, key: of, value } = arguments;
-    // Kubernetes keeps these for itself (ConfigMap validation): they would be `.`, `..` and hidden
-    // links in a mounted folder.
+    // Kubernetes refuses these keys: in a mounted folder they would be `.`, `..` and hidden links.
     if of == "." || of.starts_with("..") {
         return Err(Refusal::new(
             format!("`{of}` cannot be a key of a ConfigMap"),

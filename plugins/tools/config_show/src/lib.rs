@@ -1,5 +1,5 @@
 //! `config_show` lists the ConfigMaps of one namespace, or shows the keys and values of one. It
-//! never reads `binaryData`, and Secrets are out of reach altogether.
+//! never reads `binaryData` or a Secret.
 
 use cofferdam_sdk::tool::{CONFIG_MAP, Definition, Draft, Refusal};
 use serde::Deserialize;
@@ -9,8 +9,8 @@ cofferdam_sdk::tool!(define, plan);
 const NAME: &str = "metadata.name";
 const DATA: &str = "data";
 
-/// ConfigMaps of one list at most. Enough for a team's namespace, and a result a model can still
-/// read.
+/// The largest number of ConfigMaps in a list: enough for the namespace of a team, and short enough
+/// for a model.
 const LIMIT: u32 = 200;
 
 #[derive(Deserialize)]

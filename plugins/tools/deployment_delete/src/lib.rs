@@ -1,5 +1,5 @@
-//! `deployment_delete` deletes one Deployment. It is destructive. It does not have to say so: the
-//! host sees it from the ceiling and, by default, wants a person's signature.
+//! `deployment_delete` deletes one Deployment. It is destructive. The host sees that from the
+//! ceiling and, by default, requires the signature of a person.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, Refusal, SEQUENTIAL};
 use serde::Deserialize;

@@ -1,6 +1,6 @@
-//! `deployment_restart` has a Deployment replace its pods. It writes one annotation of the pod
-//! template, as `kubectl rollout restart` does; the time in it comes from the runner, so that the
-//! same request still gives the same plan.
+//! `deployment_restart` makes a Deployment replace its pods. It writes one annotation of the pod
+//! template, as `kubectl rollout restart` does. The runner fills in the time, so that the same
+//! request gives the same plan.
 
 use cofferdam_sdk::tool::{
     CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, HostValue, Refusal, SEQUENTIAL,

@@ -1,6 +1,6 @@
-//! `deployment_rollout` sets the image of one container of a Deployment, and its replicas where
-//! asked, and waits until the new pods are ready. When they are not in time, what was there before
-//! is restored. It never guesses a tag.
+//! `deployment_rollout` sets the image of one container of a Deployment, and its replicas if the
+//! call gives them, and waits until the new pods are ready. If they are not ready in time, the
+//! executor restores the state before. It never guesses a tag.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, ROLLOUT, Refusal, member};
 use serde::Deserialize;
@@ -26,7 +26,7 @@ fn define() -> Definition {
         .description(
             "Sets the image of one container of one Deployment, and its replicas if you give \
              them, then waits until the new pods are ready; if they are not within ten \
-             minutes, it puts back what was there and says why. `image_set` does not wait. It \
+             minutes, it restores the state before and gives the cause. `image_set` does not wait. It \
              cannot add a container, or start a Deployment that is scaled to zero.",
         )
         .input(include_str!("../input.schema.json"))
@@ -93,7 +93,7 @@ fn plan(
     Ok(Draft::change(summary).executor(ROLLOUT).step(patch.reversible()))
 }
 
-/// Whether the reference has a digest, or a tag that is not `latest`. A colon before the last slash
+/// True if the reference has a digest, or a tag other than `latest`. A colon before the last slash
 /// belongs to a port.
 fn pinned(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or(image);

@@ -1,5 +1,5 @@
-//! `deployment_scale` sets how many replicas a Deployment has. It writes that one field and judges
-//! no number: limits are the policy's business.
+//! `deployment_scale` sets how many replicas a Deployment has. It writes that one field
+//! and accepts any number: policy sets the limits.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, Refusal, SEQUENTIAL};
 use serde::Deserialize;

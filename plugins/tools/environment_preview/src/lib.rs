@@ -1,6 +1,6 @@
-//! `environment_preview` brings manifests up in the job's own namespace, waits until they are
-//! ready, runs a check against them if there is one, and reports. The host removes the namespace
-//! whatever happens: nothing of it stays, and nothing outside is touched.
+//! `environment_preview` applies manifests in the run namespace, waits until they are ready, and
+//! runs a check against them if the call gives one. The host always deletes the run namespace
+//! afterwards. It never changes anything outside of it.
 
 use cofferdam_sdk::tool::{
     CHANGE_OUTPUT, CONFIG_MAP, DEPLOYMENT, Definition, Draft, EPHEMERAL, Egress, JOB, Kind,
@@ -10,10 +10,10 @@ use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
 
-/// What it brings up.
+/// The kinds that it applies.
 const KINDS: [Kind; 5] = [CONFIG_MAP, SERVICE, DEPLOYMENT, STATEFUL_SET, JOB];
 
-/// Seconds of a check that says none.
+/// The default time limit of a check, in seconds.
 const SECONDS: u32 = 60;
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ fn define() -> Definition {
         .title("Try manifests out")
         .description(
             "Brings up to 16 objects up in an empty namespace of their own, waits until they are \
-             ready, runs a check against them if you give one, says what came out, and removes \
+             ready, runs a check against them if you give one, returns its result, and removes \
              everything. Use it before `manifests_apply`. A check is an image that finds the \
              Services by name; it needs a person's approval. No Secrets, no storage, pods of the \
              `restricted` standard only.",
@@ -64,7 +64,7 @@ fn plan(Arguments { manifests, check }: Arguments) -> Result<Draft, Refusal> {
     let titles: Vec<_> = manifests.iter().map(Manifest::title).collect();
     let checked = if check.is_some() { "Try out and check" } else { "Try out" };
     let summary = format!("{checked}: {}", titles.join(", "));
-    // Who has a Service wants to be found by its name.
+    // A Service is found by its name.
     let ways = if manifests.iter().any(|manifest| manifest.is(SERVICE)) {
         vec![Egress::Siblings, Egress::NameService]
     } else {

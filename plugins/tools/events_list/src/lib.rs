@@ -1,12 +1,12 @@
-//! `events_list` shows what the cluster reported about the objects of one namespace. It reads named
-//! fields only, and changes nothing.
+//! `events_list` lists the events of one namespace. It reads named fields only, and changes
+//! nothing.
 
 use cofferdam_sdk::tool::{Definition, Draft, EVENT, Refusal};
 use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
 
-/// Of each event. The name is there in any case.
+/// The fields of each event. The host always adds the name.
 const FIELDS: [&str; 9] = [
     "metadata.name",
     "type",
@@ -19,7 +19,7 @@ const FIELDS: [&str; 9] = [
     "eventTime",
 ];
 
-/// Events when no number is asked for.
+/// The default number of events.
 const LIMIT: u32 = 100;
 
 #[derive(Deserialize)]

@@ -1,12 +1,12 @@
 //! `hello` writes a greeting on a Deployment. It is the worked example: copy this folder, follow
 //! the six steps, and you have a tool.
 //!
-//! A tool does nothing. It is a pure function from arguments to a *draft* of what ought to be done:
-//! no clock, no randomness, no network, no files. Cofferdam checks the draft, asks a policy, asks a
-//! person where the policy says so, and only then has it carried out by others. So the same
-//! arguments always give the same plan, and anybody may run the tool again to check.
+//! A tool has no effect. It is a pure function from arguments to a *draft*, a proposal: it has no
+//! clock, no randomness, no network and no files. Cofferdam checks the draft, asks a policy, and
+//! asks a person if the policy requires one. Other parts then carry it out. So the same arguments
+//! always give the same plan, and a reviewer can run the tool again to check it.
 //!
-//! Step 1 is `Cargo.toml`: `name` (small letters, digits, `_`) is what agents call the tool by.
+//! Step 1 is `Cargo.toml`: agents call the tool by its `name` (small letters, digits, `_`).
 //! `README.md` says how to run each step.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, Refusal, SEQUENTIAL};
@@ -15,13 +15,14 @@ use serde::Deserialize;
 // Exports the two functions below, and makes a test of every example in the definition.
 cofferdam_sdk::tool!(define, plan);
 
-/// The one field this tool writes. A key with dots or slashes stands in quotes and brackets. Where
-/// the path depends on arguments, write it with `tool::key` (see `config_set`) or `tool::member`
-/// for a member of a list (see `image_set`).
+/// The one field that this tool writes. A key with dots or slashes is written in quotes and
+/// brackets. If the path depends on arguments, write it with `tool::key` (see `config_set`) or
+/// `tool::member` for a member of a list (see `image_set`).
 const GREETING: &str = r#"metadata.annotations["cofferdam.dev/greeting"]"#;
 
-/// Step 2: the arguments, as a type. `input.schema.json` says the same to agents; the host has
-/// checked it before `plan` is called, so every pattern and limit in there holds here.
+/// Step 2: the arguments, as a type. `input.schema.json` is the same for agents. The host checks
+/// the arguments against it before it calls `plan`, so that every pattern and limit of the schema
+/// holds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
@@ -30,26 +31,29 @@ struct Arguments {
     greeting: String,
 }
 
-/// Step 3: what the tool is. Read once, when the component is loaded, and pinned with the
-/// component's digest.
+/// Step 3: the description of the tool. The host reads it once when it loads the component, and
+/// pins it with the component's digest.
 fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         // For people, in lists.
         .title("Greet a Deployment")
-        // For models, which choose by it: what it does, when to use it, what it cannot.
+        // For models, which choose by it: its purpose, its use and its limits.
         .description(
             "Writes a greeting into the annotation `cofferdam.dev/greeting` of one \
              Deployment, in place of an earlier one. Use it to see that Cofferdam works: the \
              change is harmless and restarts nothing. It cannot remove a greeting.",
         )
         .input(include_str!("../input.schema.json"))
-        // The host shapes the result. For a change it is always this; a tool that looks brings its own (see `workloads_list`).
+        // The host makes the result. Its schema is this one for a change; a tool that reads has its
+        // own (see `workloads_list`).
         .output(CHANGE_OUTPUT)
-        // Step 4: the ceiling, the widest plan this tool may ever return. Reviewers accept it; a draft beyond it is refused before policy.
-        // Keep it as narrow as the tool: one line per kind of object and action. For any key of a map write `*`: `metadata.labels.*`.
+        // Step 4: the ceiling, the widest plan that this tool may return. An operator accepts it,
+        // and the host refuses a draft beyond it. Keep it narrow: one line for each kind of object
+        // and action. For any key of a map write `*`: `metadata.labels.*`.
         .may(DEPLOYMENT.may_patch([GREETING]))
         .executor(SEQUENTIAL)
-        // Step 5: examples. They are the documentation, what `inspect` shows first, and tests: `cargo test -p hello` compares the drafts.
+        // Step 5: examples. They are documentation and tests: `inspect` shows them first, and
+        // `cargo test -p hello` compares the drafts.
         .example(
             "A greeting",
             r#"{"namespace": "team-a", "name": "web", "greeting": "Ahoy"}"#,
@@ -82,17 +86,17 @@ fn define() -> Definition {
         )
 }
 
-/// Step 6: from arguments to a draft. Refuse what a schema cannot say, with the reason and what the
-/// caller can do about it.
+/// Step 6: from arguments to a draft. Refuse arguments that a schema cannot exclude, with the cause
+/// and the remedy for the caller.
 fn plan(Arguments { namespace, name, greeting }: Arguments) -> Result<Draft, Refusal> {
     let greeting = greeting.trim();
     if greeting.is_empty() {
         return Err(Refusal::new("the greeting is blank", "Give at least one visible character."));
     }
-    // One sentence for the approver, who sees it as the tool's claim, beside the change itself in
-    // the host's words.
+    // One sentence for the approver. It is shown as a claim of the tool, beside the change itself
+    // in a text of the host.
     let summary = format!("Greet Deployment {namespace}/{name} with \"{greeting}\"");
-    // A kind that is not among the constants of `tool` is `Kind { group, version, kind }`.
+    // If `tool` has no constant for a kind, write `Kind { group, version, kind }`.
     // `.reversible()` lets an executor undo the step; `.after([0])` on a later step makes it wait
     // for the first.
     Ok(Draft::change(summary)

@@ -1,5 +1,5 @@
-//! `image_set` sets the image of one container of a Deployment. It never guesses a tag: what cannot
-//! be told apart tomorrow is refused today.
+//! `image_set` sets the image of one container of a Deployment. It never guesses a tag: a
+//! reference without a version is refused.
 
 use cofferdam_sdk::tool::{
     CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, Refusal, SEQUENTIAL, member,
@@ -83,7 +83,7 @@ fn plan(Arguments { namespace, name, container, image }: Arguments) -> Result<Dr
     Ok(Draft::change(summary).step(DEPLOYMENT.patch(namespace, name).set(path, image).reversible()))
 }
 
-/// Whether the reference has a digest, or a tag that is not `latest`. A colon before the last slash
+/// True if the reference has a digest, or a tag other than `latest`. A colon before the last slash
 /// belongs to a port.
 fn pinned(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or(image);

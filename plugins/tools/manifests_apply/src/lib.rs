@@ -1,6 +1,6 @@
 //! `manifests_apply` applies whole objects to one namespace, waits until they are ready, and
-//! restores what was there when one is not. It reads no manifest beyond its name: which fields an
-//! object may have is in the ceiling, line by line.
+//! restores the state before if one is not. It reads only kind and name of a manifest: the ceiling
+//! limits the fields, line by line.
 
 use cofferdam_sdk::tool::{
     CHANGE_OUTPUT, CONFIG_MAP, DEPLOYMENT, Definition, Draft, EVERYWHERE, Kind, Manifest, Place,
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
 
-/// What it applies.
+/// The kinds that it applies.
 const KINDS: [Kind; 4] = [CONFIG_MAP, SERVICE, DEPLOYMENT, STATEFUL_SET];
 
 #[derive(Deserialize)]
@@ -77,12 +77,9 @@ mod tests {
         );
         check(
             &of("ConfigMap", r#"{"name": "c", "namespace": "b"}"#),
-            "refused: `ConfigMap c` names another namespace than the one it would go to",
+            "refused: `ConfigMap c` must not name another namespace",
         );
-        check(
-            &of("Secret", r#"{"name": "s"}"#),
-            "refused: `Secret s` is of no kind that this tool applies",
-        );
+        check(&of("Secret", r#"{"name": "s"}"#), "refused: this tool does not apply `Secret s`");
         check(
             &of("ConfigMap", "{}"),
             "schema: `/manifests/0/metadata`: \"name\" is a required property",

@@ -1,12 +1,11 @@
-//! `pod_logs` shows the last lines that a container wrote. It reads one log, bounded, and changes
-//! nothing.
+//! `pod_logs` shows the last lines of the log of one container, at most 1,000. It changes nothing.
 
 use cofferdam_sdk::tool::{Definition, Draft, POD, Refusal};
 use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
 
-/// Lines when none are asked for: what a model reads at a glance.
+/// The default number of lines: short enough for a model.
 const LINES: u32 = 100;
 
 #[derive(Deserialize)]

@@ -1,5 +1,5 @@
-//! `task_run` runs one container image or one accepted Wasm command, apart from everything: in the
-//! job's own namespace, without any right, and gone with it. What it prints is the result.
+//! `task_run` runs one container image or one accepted Wasm command in the run namespace, without
+//! any rights. Its output is the result. The run namespace is deleted afterwards.
 
 use cofferdam_sdk::tool::{
     CHANGE_OUTPUT, Definition, Draft, Egress, Protocol, Refusal, SEQUENTIAL, Step, Task,
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
 
-/// Seconds when none are given.
+/// The default time limit, in seconds.
 const SECONDS: u32 = 60;
 
 #[derive(Deserialize)]

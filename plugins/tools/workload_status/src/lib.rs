@@ -1,12 +1,12 @@
-//! `workload_status` says how one workload is doing: what is wanted, what runs, what is ready. It
-//! reads named fields only, and changes nothing.
+//! `workload_status` shows the state of one workload: wanted, running and ready replicas. It reads
+//! named fields only, and changes nothing.
 
 use cofferdam_sdk::tool::{DAEMON_SET, DEPLOYMENT, Definition, Draft, Kind, Refusal, STATEFUL_SET};
 use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
 
-/// What a Deployment and a StatefulSet are asked for.
+/// The fields of a Deployment and a StatefulSet.
 const REPLICATED: [&str; 6] = [
     "spec.replicas",
     "spec.template.spec.containers[*].name",
@@ -15,7 +15,7 @@ const REPLICATED: [&str; 6] = [
     "status.updatedReplicas",
     "status.availableReplicas",
 ];
-/// What a DaemonSet is asked for: it counts nodes.
+/// The fields of a DaemonSet, which counts nodes.
 const PER_NODE: [&str; 6] = [
     "spec.template.spec.containers[*].name",
     "spec.template.spec.containers[*].image",

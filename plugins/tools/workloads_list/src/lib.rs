@@ -11,8 +11,8 @@ const REPLICAS: &str = "spec.replicas";
 const CONTAINERS: &str = "spec.template.spec.containers[*].name";
 const IMAGES: &str = "spec.template.spec.containers[*].image";
 
-/// Objects of each kind at most. Enough for a team's namespace, and a result a model can still
-/// read.
+/// The largest number of objects of each kind: enough for the namespace of a team, and short enough
+/// for a model.
 const LIMIT: u32 = 200;
 
 #[derive(Deserialize)]
