@@ -1,12 +1,15 @@
-"""Attacks by a holder of the files of one role: the store's, the gateway's key. Demo and tests use it; it works on a stopped installation only.
+"""Attacks by a thief of the files of one role: the store, or the gateway's key. The demo and tests use
+it. It works on a stopped installation only.
 
-    attack.py HOME permit-without-approval CALL    the gateway's key signs a permit for a job that waits for a person
-    attack.py HOME job-by-hand CALL                a job put into the store by hand, made of another
-    attack.py HOME second-run FROM                 a closed job queued once more as another call, with the permit it had
-    attack.py HOME stolen-approval CALL FROM       a person's signature for one call put under another, with a permit of the gateway's key
-    attack.py HOME other-arguments CALL            a queued job's plan kept, its stored arguments changed
-    attack.py HOME unknown-outcome CALL            a closed job's outcome changed to `indeterminate`
-    attack.py HOME rewrite-entry INDEX             one stored ledger entry rewritten, with its hash
+    attack.py HOME permit-without-approval CALL    sign a permit with the gateway's key for a job that
+                                                   waits for a person
+    attack.py HOME job-by-hand CALL                put a copy of a job into the store
+    attack.py HOME second-run FROM                 queue a closed job again as another call, with its permit
+    attack.py HOME stolen-approval CALL FROM       use a signature for another call, with a permit of the
+                                                   gateway's key
+    attack.py HOME other-arguments CALL            change the stored arguments of a queued job
+    attack.py HOME unknown-outcome CALL            change the outcome of a closed job to `indeterminate`
+    attack.py HOME rewrite-entry INDEX             rewrite a stored ledger entry and its hash
 """
 
 import hashlib
@@ -42,7 +45,7 @@ def job(database, call):
 
 
 def permit(home, document, approvers):
-    """A permit as the gateway would write it, signed with its key."""
+    """A permit in the form of the gateway, signed with its key."""
     principal = document["principal"]
     text = canonical({
         "schema": "cofferdam.permit.v1", "call": document["call"], "plan": document["plan_digest"], "preview": document["preview_digest"],

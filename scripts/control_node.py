@@ -1,8 +1,10 @@
-"""One real node for scripts/control_plane.py: kube-scheduler, containerd and kubelet. The control plane and the node live together in namespaces of their
-own (network, mounts, processes, control groups), so that nothing touches the machine's network, kernel settings or groups, and all of it ends when its
-first process does. The API server's port alone is reached from outside, through a socket that was opened there. Needs root; never for production.
+"""One real node for scripts/control_plane.py: kube-scheduler, containerd and kubelet. The control plane
+and the node run in namespaces of their own (network, mounts, processes, control groups). They do not
+change the network, the kernel settings or the groups of the machine, and all of them end with the first
+process. From outside only the API server's port can be reached, through a socket that was opened there.
+Needs root; never for production.
 
-    control_node.py                    whether this machine can carry one: says why not, and fails then"""
+    control_node.py                    reports if this machine can run a node; fails with the cause if not"""
 
 import argparse
 import json
@@ -41,11 +43,11 @@ SOCKET = "/run/containerd/containerd.sock"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # Begins a command in namespaces of its own.
 INSIDE = ["unshare", "--net", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
-# How long the inside may take to kill what it started, before it is killed itself.
+# The time in which the inner process may kill its children before it is killed.
 LEAVING = 20
 
 
-# What a node does inside, tried in namespaces that are gone at once: interfaces, mounts, an image's layers, a control group.
+# The actions of a node, tried in temporary namespaces: interfaces, mounts, image layers, a control group.
 TRIAL = f"""set -e
 ip link set lo up
 ip link add {BRIDGE} type bridge
@@ -122,7 +124,7 @@ def checked() -> Groups:
 
 
 def probe() -> None:
-    """Whether this machine can carry a node: what it needs is tried. Nothing stays."""
+    """True if this machine can run a node. Tries each requirement, and leaves nothing behind."""
     groups = checked()
     try:
         groups.make()
@@ -376,7 +378,7 @@ def kubelet_configuration(home: Path, pki: Path) -> dict[str, object]:
         "podLogsDir": str(home / "logs"),
         "volumePluginDir": str(home / "volume-plugins"),
         "resolvConf": str(home / "resolv.conf"),
-        # A full disk of the machine is not what is tested.
+        # The tests do not depend on a full disk of the machine.
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "nodefs.inodesFree": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,

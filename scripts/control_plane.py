@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""A real Kubernetes control plane on this machine's loopback, as a test tool: etcd, kube-apiserver and kube-controller-manager with certificates, Node and
-RBAC authorization, admission and an audit log. Without `--node` no scheduler and no node: a test that wants a pod to finish writes its status. Never for
-production: one administrator, no backup, and everything is thrown away at the end.
+"""A real Kubernetes control plane on loopback, as a test tool: etcd, kube-apiserver and
+kube-controller-manager with certificates, Node and RBAC authorization, admission and an audit log.
+Without `--node` it has no scheduler and no node: a test writes the status of a pod itself. Never for
+production: it has one administrator and no backup, and deletes all data at the end.
 
-    control_plane.py up --dir DIR --audit                        start it; prints `ready DIR/admin.kubeconfig`, ends with its standard input
+    control_plane.py up --dir DIR --audit                        start; prints `ready DIR/admin.kubeconfig`, ends with standard input
     control_plane.py up --dir DIR --stay                         the same, until it is told to end (Ctrl-C, SIGTERM)
     control_plane.py up --dir DIR --node                         with one real node (scheduler, containerd, kubelet); needs root
     control_plane.py apply --dir DIR deploy/                     apply manifests as the administrator
@@ -11,7 +12,9 @@ production: one administrator, no backup, and everything is thrown away at the e
     control_plane.py get --dir DIR /api/v1/namespaces/default    an object, as JSON
     control_plane.py request --dir DIR --kubeconfig runner.kubeconfig DELETE /api/v1/namespaces/default
 
-The binaries come from `scripts/setup control-plane`, the node's from `scripts/setup control-plane node`. `apply` needs PyYAML, which `scripts/setup tools` installs into its Python environment.
+The binaries come from `scripts/setup control-plane`, those of the node from
+`scripts/setup control-plane node`. `apply` needs PyYAML, which `scripts/setup tools` installs into its
+Python environment.
 """
 
 import argparse
@@ -47,13 +50,13 @@ def version() -> str:
 
 
 def default_binaries() -> Path:
-    """Where `scripts/setup control-plane` puts the binaries, unless COFFERDAM_CONTROL_PLANE says otherwise."""
+    """The folder of the binaries: COFFERDAM_CONTROL_PLANE, or that of `scripts/setup control-plane`."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("COFFERDAM_CONTROL_PLANE") or cache / "cofferdam" / f"control-plane-{version()}")
 
 
 def end_with_standard_input() -> None:
-    """Turns the end of standard input into SIGTERM: when the starting process dies, however suddenly, the control plane ends too."""
+    """Turns the end of standard input into SIGTERM, so that the control plane ends with its parent."""
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -110,7 +113,7 @@ def around_node(options: argparse.Namespace) -> int:
 
 
 def stay_up(plane: Plane, stay: bool) -> None:
-    """Starts it, says so, and returns when it is asked to end."""
+    """Starts the control plane, prints `ready`, and returns at the request to end."""
     try:
         end_on_signals()
         if not stay:

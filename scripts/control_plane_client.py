@@ -1,5 +1,5 @@
-"""What scripts/control_plane.py says to an API server: plain HTTPS from Python's own library, an identity from a kubeconfig. Starts nothing and knows no
-proxy: the server is on this machine."""
+"""The requests of scripts/control_plane.py to an API server: HTTPS of Python's own library, with the
+identity of a kubeconfig. Starts no program and uses no proxy: the server is on this machine."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-# How long one request may take: a loaded machine is slow, a hung server is a failure.
+# The time limit of a request, in seconds: long enough for a busy machine.
 PATIENCE = 60
 PATCHES = {
     "json": "application/json-patch+json",
@@ -19,12 +19,12 @@ PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
     "apply": "application/apply-patch+yaml",
 }
-# Who the administrator's applies are by, in `managedFields`.
+# The field manager of the administrator's applies.
 MANAGER = "control-plane"
 
 
 class ClientFault(Exception):
-    """The API server refused, or a file does not say what is needed."""
+    """The API server refused a request, or a file lacks a value."""
 
 
 def kubeconfig_of(server: str, ca: bytes, user: dict[str, str], name: str) -> str:

@@ -1,5 +1,5 @@
-"""Container images from a single static program, written as OCI layouts: no registry, no build tool, and the same bytes, hence the same digest, for the
-same program. Starts nothing."""
+"""Container images of a single static program, written as OCI layouts, without a registry or a build
+tool. The same program gives the same bytes and the same digest. Starts no program."""
 
 import hashlib
 import io

@@ -1,5 +1,5 @@
-"""The three processes of scripts/control_plane.py: their certificates, their flags, and how they start and end. Loopback only, ports of each run's own;
-whatever happens to the launcher, nothing that it started outlives it."""
+"""The three processes of scripts/control_plane.py: certificates, flags, start and end. They listen on
+loopback only, on ports of this run, and never outlive the launcher."""
 
 import ctypes
 import fcntl
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from control_plane_client import Client, ClientFault, kubeconfig_of
 
-# How long one component may take to come up; a second or two on an idle machine.
+# The time limit for the start of a component; an idle machine needs a second or two.
 PATIENCE = 180
 # How often to start again when another process took a port between our choosing and the component's listening.
 ATTEMPTS = 4
@@ -39,7 +39,7 @@ AUDIT_POLICY = {
 
 
 class Fault(Exception):
-    """The control plane did not come up, or did not stay up; the text says why and what to do."""
+    """The control plane did not start, or ended early. The text has the cause and the remedy."""
 
 
 class Plane:

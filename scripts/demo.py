@@ -1,5 +1,6 @@
-"""The demo's story over a tree of manifests: seven scenes, each step checked. Uses only what a user has: the command line, the official MCP client, git,
-ssh-keygen, and for the attacks what an attacker would have: the files. Started by scripts/demo."""
+"""The demo over a directory of manifests: seven scenes, each step checked. It uses the command line, the
+official MCP client, git and ssh-keygen, as a user does, and for the attacks the files, as an attacker
+does. Started by scripts/demo."""
 
 import json
 import re

@@ -1,5 +1,6 @@
-"""The demo's cluster: a control plane started here, or an existing one by an administrator's kubeconfig; `deploy/` in it, a namespace that opted in, tables as
-kubectl prints them, and a watch that misses nothing. Only reads once the story has begun, but for what other clients do in it."""
+"""The cluster of the demo: a control plane that it starts, or one of an administrator's kubeconfig, with
+`deploy/` and a target namespace. Also tables in the form of kubectl, and a watch that gets every event.
+After the demo began it only reads, except where it plays another client."""
 
 import http.client
 import json
@@ -22,7 +23,7 @@ RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{TARGET}"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{TARGET}/deployments"
 # Marks the namespace as the demo's own: any other is left alone.
 OWN = ("app.kubernetes.io/part-of", "cofferdam-demo")
-# How long anything may take on a loaded machine, in seconds.
+# The time limit of every wait, in seconds.
 PATIENCE = 120
 
 
@@ -116,7 +117,7 @@ class Cluster:
         return path
 
     def install(self):
-        """`deploy/`, and a kubeconfig for each identity; waits until each finds its fences standing."""
+        """Installs `deploy/` and a kubeconfig for each identity. Waits until each passes its self-check."""
         manifests = sorted((Path(self.options.root) / "deploy").glob("*.yaml"))
         applied = list(self.client.apply(manifests))
         told("admin", f"applied {len(applied)} objects of deploy/")
@@ -142,7 +143,7 @@ class Cluster:
         self.made = True
         list(self.client.apply([Path(self.options.root) / "examples" / "manifests" / TARGET]))
         until("the Deployments' controller", lambda: all(item["status"].get("observedGeneration") == item["metadata"]["generation"] and "deployment.kubernetes.io/revision" in item["metadata"].get("annotations", {}) for item in self.items(DEPLOYMENTS)))
-        # A binding counts some time after it was written.
+        # A binding takes effect some time after it is written.
         for who in ("provisioner", "viewer"):
             until("the rights of an opted-in namespace", lambda who=who: Client(self.identities[who]).request("GET", DEPLOYMENTS)[0] == 200)
 

@@ -1,5 +1,6 @@
-"""The demo's story over a cluster: seven scenes, each step checked, with what kubectl would print before, during and after. Uses only what a user has: the
-command line, the official MCP client, ssh-keygen, and for the attacks what an attacker would have: the tokens. Started by scripts/demo."""
+"""The demo over a cluster: seven scenes, each step checked, with the output of kubectl before, during and
+after. It uses the command line, the official MCP client and ssh-keygen, as a user does, and for the
+attacks the tokens, as an attacker does. Started by scripts/demo."""
 
 import demo_parts as parts
 from control_plane_client import Client, ClientFault

@@ -1,4 +1,5 @@
-"""What both demos share: how a story is told and checked, an installation with its people and agents, and the official MCP client. Tells no story itself."""
+"""The common part of both demos: the output and the checks of steps, an installation with its people and
+agents, and the official MCP client."""
 
 import argparse
 import asyncio
@@ -24,7 +25,7 @@ BOLD, DIM, GREEN, RED, CYAN, END = ("\033[1m", "\033[2m", "\033[32m", "\033[31m"
 
 
 class Deviation(Exception):
-    """A step did not do what the story says."""
+    """A step gave another result than the demo expects."""
 
 
 def expect(condition, what):
@@ -298,7 +299,7 @@ def changed_ledger(stage):
 
 
 def client_configuration(stage):
-    """What to paste into an MCP client."""
+    """The configuration of an MCP client."""
     server = {"type": "http", "url": f"http://127.0.0.1:{stage.port}/mcp", "headers": {"Authorization": f"Bearer {stage.tokens['release']}"}}
     return json.dumps({"mcpServers": {"cofferdam": server}}, indent=2)
 

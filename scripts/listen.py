@@ -1,6 +1,8 @@
-"""Calls one tool as the official client does and prints what it is told, a line of JSON each: every progress as it comes, then the result. For tests.
+"""Calls one tool with the official client. Prints each progress notification when it arrives, and then
+the result, each as a line of JSON. For tests.
 
-    listen.py URL TOKEN MODE TOOL ARGUMENTS    MODE: auto (the newest revision), or legacy (the handshake of before)
+    listen.py URL TOKEN MODE TOOL ARGUMENTS    MODE: auto (the newest revision), or legacy (the
+                                               handshake of older revisions)
 """
 
 import asyncio
