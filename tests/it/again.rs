@@ -96,7 +96,8 @@ fn a_roll_back_that_is_asked_for_again_after_a_person_rolled_forward_is_carried_
     let installation = single();
     let token = installation.agent("release", "operator");
     let arguments = json!({
-        "namespace": "storefront", "name": "web", "container": "web", "image": "registry.example.com/storefront/web:4.11.9"
+        "namespace": "storefront", "name": "web", "container": "web",
+        "image": "registry.example.com/storefront/web:4.11.9"
     });
     let call = asked(&installation, &token, "image_set", &arguments);
     // The same call again joins the question.
@@ -176,7 +177,10 @@ fn calls_about_different_objects_of_one_file_all_run_at_once() {
         (0..BESIDE).map(object).collect::<Vec<_>>().join("---\n"),
     )
     .unwrap();
-    let set = |at: usize| json!({"namespace": "storefront", "name": format!("c{at}"), "key": "LEVEL", "value": "debug"});
+    let set = |at: usize| {
+        json!({"namespace": "storefront", "name": format!("c{at}"),
+        "key": "LEVEL", "value": "debug"})
+    };
     let calls: Vec<String> =
         (0..BESIDE).map(|at| asked(&installation, &token, "config_set", &set(at))).collect();
     // Signed while nothing runs: after the start all of them are carried out beside each other.
@@ -307,7 +311,10 @@ fn closed_at_the_next_start(
 fn a_question_that_a_narrower_ceiling_or_another_executor_cannot_carry_out_is_closed() {
     let mut installation = single();
     let token = installation.agent("release", "operator");
-    let set = |namespace: &str| json!({"namespace": namespace, "name": "web", "key": "LEVEL", "value": "1"});
+    let set = |namespace: &str| {
+        json!({"namespace": namespace, "name": "web", "key": "LEVEL",
+        "value": "1"})
+    };
     let call = asked(&installation, &token, "config_set", &set("storefront"));
     let config_set = assets().join("tools/config_set.wasm");
     // A ceiling that still covers the plan closes nothing.

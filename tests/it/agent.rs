@@ -240,7 +240,8 @@ fn an_agent_that_missed_a_name_is_told_what_there_is() {
         ),
         "{kind}"
     );
-    let image = json!({"namespace": "storefront", "name": "web", "container": "app", "image": "registry.example.com/storefront/web:1"});
+    let image = json!({"namespace": "storefront", "name": "web", "container": "app",
+        "image": "registry.example.com/storefront/web:1"});
     let container = refused("image_set", image);
     assert!(container.contains("web has no container `app`; it has `web`"), "{container}");
     let missing = refused("deployment_scale", json!({"namespace": "storefront", "replicas": 2}));

@@ -292,9 +292,12 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
     supervisor.settings(&settings).unwrap();
     assert!(matches!(supervisor.report().unwrap(), Some(Report::Ready { .. })));
     let read = |kind: &str, group: &str, fields: Value, digest: String| {
-        let target = json!({"group": group, "version": "v1", "kind": kind, "namespace": "storefront", "name": "web"});
-        let step = json!({"action": "read", "target": target, "fields": fields, "after": [], "reversible": false});
-        json!({"id": 1, "ask": {"ask": "read", "tool": "workload_status", "digest": digest, "operations": [step]}})
+        let target = json!({"group": group, "version": "v1", "kind": kind,
+            "namespace": "storefront", "name": "web"});
+        let step = json!({"action": "read", "target": target, "fields": fields, "after": [],
+            "reversible": false});
+        json!({"id": 1, "ask": {"ask": "read", "tool": "workload_status", "digest": digest,
+            "operations": [step]}})
     };
     let own = tool.digest.to_string();
     let within = asked(

@@ -60,7 +60,9 @@ fn scenarios() -> Vec<Scenario> {
         arguments
     };
     let image = "registry.example.com/storefront/web:2";
-    let lint = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {}}]).to_string();
+    let lint = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {}}])
+    .to_string();
     let row = |name, tool, arguments, target, then, ends, told| Scenario {
         name,
         tool,

@@ -106,7 +106,8 @@ fn one_trace_goes_from_the_agent_to_the_teardown() {
     fs::write(&config, lines.join("\n") + "\n").unwrap();
     let token = installation.agent("release", "operator");
     installation.serve(&[]);
-    let arguments = json!({"namespace": "storefront", "name": "web", "replicas": 5, "purpose": "canary-of-the-purpose"});
+    let arguments = json!({"namespace": "storefront", "name": "web", "replicas": 5,
+        "purpose": "canary-of-the-purpose"});
     let answer = installation.traced_call(
         &token,
         "deployment_scale",

@@ -91,7 +91,10 @@ fn a_journey_reads_as_it_always_did() {
         let lines: Vec<String> = named(answer).trim_end().lines().map(numbered).collect();
         writeln!(transcript, "── {who}: {what}\n{}\n", lines.join("\n")).unwrap();
     };
-    let scale = |replicas: u32| json!({"namespace": "storefront", "name": "web", "replicas": replicas, "purpose": "autumn sale"});
+    let scale = |replicas: u32| {
+        json!({"namespace": "storefront", "name": "web",
+        "replicas": replicas, "purpose": "autumn sale"})
+    };
 
     let look = installation.call(
         &token,
@@ -113,7 +116,8 @@ fn a_journey_reads_as_it_always_did() {
     let done = installation.call(&token, "deployment_scale", &scale(5));
     tell("agent", "deployment_scale storefront/web 5", &said(&done.body));
 
-    let target = json!({"namespace": "storefront", "name": "gift-cards-v1", "purpose": "replaced by api 2.28"});
+    let target = json!({"namespace": "storefront", "name": "gift-cards-v1",
+        "purpose": "replaced by api 2.28"});
     let waiting =
         installation.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&target));
     tell(

@@ -10,7 +10,8 @@ use std::process::Command;
 fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
     let installation = TestInstallation::started();
     let token = installation.agent("bot", "operator");
-    let gift = json!({"namespace": "storefront", "name": "gift-cards-v1", "purpose": "old since the wеb relaunch"});
+    let gift = json!({"namespace": "storefront", "name": "gift-cards-v1",
+        "purpose": "old since the wеb relaunch"});
     let asked =
         installation.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gift));
     assert_eq!(asked.status, 202, "{:#}", asked.body);

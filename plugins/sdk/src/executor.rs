@@ -21,19 +21,26 @@ pub use crate::bindings::executor_world::exports::cofferdam::executor::executor:
 #[macro_export]
 macro_rules! executor {
     ($run:path) => {
-        const _: fn(::std::vec::Vec<$crate::executor::Operation>) -> ::std::result::Result<(), $crate::executor::Stop> = $run;
+        const _: fn(
+            ::std::vec::Vec<$crate::executor::Operation>,
+        ) -> ::std::result::Result<(), $crate::executor::Stop> = $run;
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
 
-            impl $crate::bindings::executor_world::exports::cofferdam::executor::executor::Guest for Component {
-                fn run(operations: ::std::vec::Vec<$crate::executor::Operation>) -> ::std::result::Result<(), $crate::executor::Stop> {
-                    $run(operations)
+            impl $crate::bindings::executor_world::exports::cofferdam::executor::executor::Guest
+                for Component
+            {
+                fn run(
+                    operations: ::std::vec::Vec<$crate::executor::Operation>,
+        ) -> ::std::result::Result<(), $crate::executor::Stop> {
+            $run(operations)
                 }
             }
 
-    $crate::bindings::executor_world::export_executor!(Component with_types_in $crate::bindings::executor_world);
+            $crate::bindings::executor_world::export_executor!(
+                Component with_types_in $crate::bindings::executor_world);
         };
     };
 }

@@ -132,8 +132,10 @@ impl Infrastructure {
         let annotated: Option<Vec<&String>> =
             template["metadata"]["annotations"].as_object().map(|map| map.keys().collect());
         json!({
-            "kind": object["kind"], "name": object["metadata"]["name"], "labels": object["metadata"]["labels"], "data": object["data"],
-            "replicas": object["spec"]["replicas"], "containers": containers, "annotated": annotated,
+            "kind": object["kind"], "name": object["metadata"]["name"],
+            "labels": object["metadata"]["labels"], "data": object["data"],
+            "replicas": object["spec"]["replicas"], "containers": containers,
+            "annotated": annotated,
         })
     }
 

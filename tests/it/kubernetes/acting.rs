@@ -216,9 +216,12 @@ fn deletes_and_applies_come_with_their_undo() {
     }
     let at = json!({"namespace": "acting-undo"});
     let operations = json!([
-        {"action": "delete", "target": target("acting-undo", "", "ConfigMap", "gone"), "reversible": true},
-        {"action": "apply", "place": at, "object": config_map("new", &json!({"b": "2"})), "reversible": true},
-        {"action": "apply", "place": at, "object": config_map("kept", &json!({"b": "2"})), "reversible": true},
+        {"action": "delete", "target": target("acting-undo", "", "ConfigMap", "gone"),
+            "reversible": true},
+        {"action": "apply", "place": at, "object": config_map("new", &json!({"b": "2"})),
+            "reversible": true},
+        {"action": "apply", "place": at, "object": config_map("kept", &json!({"b": "2"})),
+            "reversible": true},
     ]);
     let mut job = ns.begin(1, operations, true);
     let before = ns.object("configmaps", "gone");
@@ -248,8 +251,10 @@ fn what_a_plan_brings_up_goes_with_the_run() {
     let mut job = ns.begin(
         1,
         json!([
-            {"action": "apply", "place": "ephemeral", "object": config_map("c", &json!({"a": "1"}))},
-            {"action": "task", "name": "probe", "program": {"image": {"reference": image, "arguments": ["--now"]}}, "input": "{}", "seconds": 60},
+            {"action": "apply", "place": "ephemeral",
+                "object": config_map("c", &json!({"a": "1"}))},
+            {"action": "task", "name": "probe", "program": {"image": {"reference": image,
+                "arguments": ["--now"]}}, "input": "{}", "seconds": 60},
         ]),
         true,
     );
@@ -266,7 +271,8 @@ fn what_a_plan_brings_up_goes_with_the_run() {
         until("the task's Pod", || {
             (ns.plane.request("GET", &pod, None).status == 200).then_some(())
         });
-        let ended = json!({"name": "task", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state":
+        let ended = json!({"name": "task", "image": image, "imageID": "", "ready": false,
+            "restartCount": 0, "state":
             {"terminated": {"exitCode": 3, "reason": "Error", "message": "no such host"}}});
         let status = json!({"status": {"phase": "Failed", "containerStatuses": [ended]}});
         let answer = ns.plane.request("PATCH", &format!("{pod}/status"), Some(&status));

@@ -240,7 +240,8 @@ impl Run {
 
     pub fn labels(&self) -> Value {
         json!({
-            "cofferdam.dev/managed": "true", "cofferdam.dev/call": self.call, "cofferdam.dev/fence": "1",
+            "cofferdam.dev/managed": "true", "cofferdam.dev/call": self.call,
+            "cofferdam.dev/fence": "1",
             "app.kubernetes.io/managed-by": "cofferdam",
         })
     }
@@ -250,7 +251,8 @@ impl Run {
         let mut labels = self.labels();
         labels["pod-security.kubernetes.io/enforce"] = json!("restricted");
         labels["pod-security.kubernetes.io/enforce-version"] = json!("v1.33");
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": labels, "annotations": expiring()}})
+        json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": self.name, "labels": labels, "annotations": expiring()}})
     }
 
     /// Creates the run namespace and the objects for tokens, as the provisioner.
@@ -282,9 +284,12 @@ impl Run {
     }
 
     fn taken(&self, name: &str, role: &str) -> Value {
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "labels": self.labels()},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-            "subjects": [{"kind": "ServiceAccount", "name": "provisioner", "namespace": "cofferdam-system"}]})
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": name, "labels": self.labels()},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": "provisioner",
+                "namespace": "cofferdam-system"}]})
     }
 
     /// The `job` of the run, with a token as the runner gets it.
@@ -298,7 +303,8 @@ impl Run {
 
     pub fn role(&self, rules: Value) -> Value {
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-            "metadata": {"name": self.name, "labels": self.labels(), "annotations": expiring()}, "rules": rules})
+            "metadata": {"name": self.name, "labels": self.labels(), "annotations": expiring()},
+            "rules": rules})
     }
 
     pub fn binding(&self) -> Value {
@@ -324,15 +330,18 @@ pub fn rbac(namespace: &str, rest: &str) -> String {
 }
 
 pub fn account(name: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}, "automountServiceAccountToken": false})
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name},
+        "automountServiceAccountToken": false})
 }
 
 pub fn identity() -> Value {
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cofferdam-identity"}, "type": "Opaque", "immutable": true})
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cofferdam-identity"},
+        "type": "Opaque", "immutable": true})
 }
 
 pub fn token(bound: bool) -> Value {
-    let mut request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
+    let mut request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 600}});
     if bound {
         request["spec"]["boundObjectRef"] =
             json!({"apiVersion": "v1", "kind": "Secret", "name": "cofferdam-identity"});

@@ -27,17 +27,21 @@ pub async fn wait(client: &TestClient, ask: impl Fn() -> Ask) {
 
 fn deployment(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
-        "spec": {"selector": {"matchLabels": {"a": name}}, "template": {"metadata": {"labels": {"a": name}}, "spec": spec}}})
+        "spec": {"selector": {"matchLabels": {"a": name}},
+            "template": {"metadata": {"labels": {"a": name}}, "spec": spec}}})
 }
 
 /// A pod that a run may have.
 fn pod_spec() -> Value {
     json!({
-        "serviceAccountName": "task", "automountServiceAccountToken": false, "restartPolicy": "Never", "hostNetwork": false,
-        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "serviceAccountName": "task", "automountServiceAccountToken": false,
+        "restartPolicy": "Never", "hostNetwork": false,
+        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [{
             "name": "task", "image": format!("registry.example/tool@sha256:{}", "0".repeat(64)),
-            "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
+            "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]}},
             "resources": {"limits": {"cpu": "1", "memory": "64Mi"}},
         }],
         "initContainers": [], "volumes": [],

@@ -139,7 +139,8 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
         let at = rbac(&run.name, "rolebindings/as-job");
         let but_for =
             |pointer: &str, value: Value| apply(at.as_str(), but(&run.as_job(), pointer, value));
-        let everybody = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"});
+        let everybody = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io",
+            "name": "system:authenticated"});
         let job = json!({"kind": "ServiceAccount", "name": "job", "namespace": run.name});
         provisioner
             .try_all(vec![
@@ -147,13 +148,32 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
                 ("for the job itself", but_for("/subjects/0", job), TO_NO_OTHER),
                 (
                     "under another name",
-                    apply(rbac(&run.name, "rolebindings/provisioner"), but(&run.as_job(), "/metadata/name", json!("provisioner"))),
+                    apply(
+                        rbac(&run.name, "rolebindings/provisioner"),
+                        but(&run.as_job(), "/metadata/name", json!("provisioner")),
+                    ),
                     TO_NO_OTHER,
                 ),
-                ("another role under this name", but_for("/roleRef/name", json!("cofferdam-in-run")), TO_NO_OTHER),
-                ("at home", apply(rbac("cofferdam-system", "rolebindings/as-job"), run.as_job()), "nowhere else"),
-                ("in kube-system", apply(rbac("kube-system", "rolebindings/as-job"), run.as_job()), "nowhere else"),
-                ("at a target", apply(rbac("impersonated", "rolebindings/as-job"), run.as_job()), "is named as its run"),
+                (
+                    "another role under this name",
+                    but_for("/roleRef/name", json!("cofferdam-in-run")),
+                    TO_NO_OTHER,
+                ),
+                (
+                    "at home",
+                    apply(rbac("cofferdam-system", "rolebindings/as-job"), run.as_job()),
+                    "nowhere else",
+                ),
+                (
+                    "in kube-system",
+                    apply(rbac("kube-system", "rolebindings/as-job"), run.as_job()),
+                    "nowhere else",
+                ),
+                (
+                    "at a target",
+                    apply(rbac("impersonated", "rolebindings/as-job"), run.as_job()),
+                    "is named as its run",
+                ),
                 (
                     "cluster-wide",
                     apply(
@@ -166,8 +186,10 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
                     "as a part of a job's Role",
                     apply(
                         rbac(&run.name, "roles/job"),
-                        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "job"}, "rules":
-                            [{"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": ["job"], "verbs": ["impersonate"]}]}),
+                        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                            "metadata": {"name": "job"}, "rules":
+                            [{"apiGroups": [""], "resources": ["serviceaccounts"],
+                                "resourceNames": ["job"], "verbs": ["impersonate"]}]}),
                     ),
                     "attempting to grant",
                 ),

@@ -41,7 +41,8 @@ impl ClusterInstallation {
     pub fn bare_on(plane: &'static Cluster, namespace: &str) -> Self {
         let cluster = Self::on(plane, namespace, policy_for(namespace));
         cluster.deployment("web");
-        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
+        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"},
+            "data": {"LOG_LEVEL": "info"}});
         cluster.create(&format!("{}/configmaps", namespace_path(namespace)), &config);
         cluster
     }
@@ -92,9 +93,12 @@ impl ClusterInstallation {
     /// write.
     pub fn deployment(&self, name: &str) {
         let labels = json!({"app": name});
-        let spec = json!({"containers": [{"name": "web", "image": "registry.example.com/storefront/web:1"}]});
-        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec":
-            {"replicas": 3, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}});
+        let spec = json!({"containers": [{"name": "web",
+            "image": "registry.example.com/storefront/web:1"}]});
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name}, "spec":
+            {"replicas": 3, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": spec}}});
         self.create(&self.path(""), &object);
         self.seen_by_its_controller(name);
     }

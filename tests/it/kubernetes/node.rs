@@ -95,12 +95,15 @@ fn call_of(told: &str) -> String {
 fn deployment(image: &str, replicas: u32, cpu: &str, hardened: bool) -> Value {
     let labels = json!({"app": "web"});
     let mut container = json!({"name": "web", "image": image, "args": ["sleep", "600"],
-        "resources": {"requests": {"cpu": cpu, "memory": "16Mi"}, "limits": {"cpu": cpu, "memory": "16Mi"}}});
+        "resources": {"requests": {"cpu": cpu, "memory": "16Mi"},
+            "limits": {"cpu": cpu, "memory": "16Mi"}}});
     let mut pod =
         json!({"automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1});
     if hardened {
-        container["securityContext"] = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
-        pod["securityContext"] = json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
+        container["securityContext"] = json!({"allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+        pod["securityContext"] = json!({"runAsNonRoot": true, "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"}});
     }
     pod["containers"] = json!([container]);
     let template = json!({"metadata": {"labels": labels}, "spec": pod});
@@ -161,10 +164,13 @@ fn manifests_come_up_are_checked_and_go_again() {
     let cluster = cluster("node-preview");
     let token = cluster.installation.agent("release", "operator");
     let image = cluster.plane.image();
-    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"},
+        "data": {"LOG_LEVEL": "info"}});
     // For a Service the namespace is opened first, so that pods reach each other.
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
-    let check = json!({"image": image, "arguments": ["sh", "-c", "echo smoke check passed"], "seconds": 60});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    let check = json!({"image": image, "arguments": ["sh", "-c", "echo smoke check passed"],
+        "seconds": 60});
     let arguments =
         json!({"manifests": [config, service, deployment(&image, 1, "50m", true)], "check": check});
     // The executor applies the next object when the one before is ready. For a Deployment its Pod
@@ -190,13 +196,15 @@ fn what_cannot_run_is_named_within_seconds() {
     let token = cluster.installation.agent("release", "operator");
     let image = cluster.plane.image();
     let missing = format!("cofferdam.test/missing@sha256:{}", "0".repeat(64));
-    let check = json!({"image": image, "arguments": ["sh", "-c", "echo no such page; exit 4"], "seconds": 60});
+    let check = json!({"image": image, "arguments": ["sh", "-c", "echo no such page; exit 4"],
+        "seconds": 60});
     let preview = |manifest: Value, check: Option<&Value>| {
         let mut arguments = json!({"manifests": [manifest]});
         check.inspect(|check| arguments["check"] = (*check).clone());
         ("environment_preview", arguments)
     };
-    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"},
+        "data": {"LOG_LEVEL": "info"}});
     let rows = [
         (
             "an image nobody has",
@@ -248,7 +256,8 @@ fn a_full_node_is_named_within_seconds() {
     // A Pod of another owner uses nearly all of it.
     let node = cluster.plane.request("GET", "/api/v1/nodes/node", None).body;
     let cpu: u64 = node["status"]["allocatable"]["cpu"].as_str().unwrap().parse().unwrap();
-    let container = json!({"name": "filler", "image": image, "args": ["sleep", "600"], "resources": {"requests": {"cpu": format!("{}m", cpu * 1_000 - 100)}}});
+    let container = json!({"name": "filler", "image": image, "args": ["sleep", "600"],
+        "resources": {"requests": {"cpu": format!("{}m", cpu * 1_000 - 100)}}});
     let spec = json!({"containers": [container], "terminationGracePeriodSeconds": 0});
     let pods = format!("{}/pods", namespace_path(&cluster.namespace));
     let filler =

@@ -70,7 +70,8 @@ fn a_fence_that_is_gone_is_missed_by_name() {
         let found = plane.request("GET", &at, None).body;
         assert_eq!(plane.request("DELETE", &at, None).status, 200, "{fence}");
         misses(identity, &format!("the admission policy `{fence}` is missing or not in effect"));
-        let again = json!({"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": {"name": fence}, "spec": found["spec"]});
+        let again = json!({"apiVersion": found["apiVersion"], "kind": found["kind"],
+            "metadata": {"name": fence}, "spec": found["spec"]});
         assert_eq!(plane.request("POST", bindings, Some(&again)).status, 201, "{fence}");
         stands(identity);
     }
@@ -85,7 +86,8 @@ fn a_fence_that_is_gone_is_missed_by_name() {
 
     // A policy with the name of `deploy/` that matches nothing.
     let found = plane.request("GET", &at, None).body;
-    let nowhere = json!({"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"nobody": "has"}}}}});
+    let nowhere = json!({"spec": {"matchResources": {
+        "namespaceSelector": {"matchLabels": {"nobody": "has"}}}}});
     assert_eq!(plane.request("PATCH", &at, Some(&nowhere)).status, 200);
     misses(Identity::Viewer, "the fence `cofferdam-viewer` is applied and not in effect");
     let kubeconfig = plane.kubeconfig("cofferdam-system", Identity::Viewer.account());
@@ -109,7 +111,8 @@ fn a_fence_that_is_gone_is_missed_by_name() {
         "{heard:?}"
     );
     assert_eq!(plane.request("DELETE", &at, None).status, 200);
-    let again = json!({"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": {"name": "cofferdam-viewer"}, "spec": found["spec"]});
+    let again = json!({"apiVersion": found["apiVersion"], "kind": found["kind"],
+        "metadata": {"name": "cofferdam-viewer"}, "spec": found["spec"]});
     assert_eq!(plane.request("POST", bindings, Some(&again)).status, 201);
     stands(Identity::Viewer);
 
@@ -117,15 +120,18 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     // names it.
     let policies = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
     let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "finalizer-for-all"},
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": "finalizer-for-all"},
         "spec": {
             "failurePolicy": "Ignore", "reinvocationPolicy": "Never",
-            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["namespaces"]}]},
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
+                "operations": ["CREATE"], "resources": ["namespaces"]}]},
             "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression":
                 "Object{metadata: Object.metadata{finalizers: ['controller.example.com/namespace-auth']}}"}}],
         },
     });
-    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicyBinding",
         "metadata": {"name": "finalizer-for-all"}, "spec": {"policyName": "finalizer-for-all"}});
     let bindings_of_it = policies.replace("policies", "policybindings");
     for (at, object) in [(policies, &policy), (bindings_of_it.as_str(), &binding)] {
@@ -143,9 +149,11 @@ fn a_fence_that_is_gone_is_missed_by_name() {
 
     // Rights that no policy limits.
     let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
-    let careless = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "careless"},
+    let careless = json!({"apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding", "metadata": {"name": "careless"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        "subjects": [{"kind": "ServiceAccount", "name": "viewer", "namespace": "cofferdam-system"}]});
+        "subjects": [{"kind": "ServiceAccount", "name": "viewer",
+            "namespace": "cofferdam-system"}]});
     assert_eq!(plane.request("POST", path, Some(&careless)).status, 201);
     misses(Identity::Viewer, "the credential may list configmaps in every namespace");
 }

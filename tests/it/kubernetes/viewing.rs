@@ -126,7 +126,8 @@ impl View {
     }
 
     fn target(&self, group: &str, kind: &str, name: &str) -> Value {
-        json!({"group": group, "version": "v1", "kind": kind, "namespace": self.namespace, "name": name})
+        json!({"group": group, "version": "v1", "kind": kind, "namespace": self.namespace,
+            "name": name})
     }
 
     fn patch(&self, kind: &str, name: &str, changes: Value) -> Value {
@@ -227,7 +228,8 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     });
     let changes = json!([
         {"path": "spec.replicas", "value": 5},
-        {"path": "spec.template.spec.containers[name=web].image", "value": "registry.example/web:2"},
+        {"path": "spec.template.spec.containers[name=web].image",
+            "value": "registry.example/web:2"},
         {"path": "metadata.annotations[\"example.com/at\"]", "value": {"$host": "started_at"}},
     ]);
     let patch = || view.patch("Deployment", "web", changes.clone());
@@ -398,19 +400,23 @@ fn what_admission_adds_to_a_patch_is_named_and_refused() {
     // A mutating policy has the effect of a mutating webhook, without a server.
     let admission = "/apis/admissionregistration.k8s.io/v1";
     let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "view-webhook"},
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": "view-webhook"},
         "spec": {
             "failurePolicy": "Fail", "reinvocationPolicy": "Never",
             "matchConstraints": {
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "view-webhook"}},
-                "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}],
+                "namespaceSelector": {"matchLabels": {
+                    "kubernetes.io/metadata.name": "view-webhook"}},
+                "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"],
+                    "operations": ["UPDATE"], "resources": ["deployments"]}],
             },
             "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression":
                 "Object{metadata: Object.metadata{labels: {'injected': 'yes'}}}"}}],
         },
     });
     let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": "view-webhook"},
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "view-webhook"},
         "spec": {"policyName": "view-webhook"},
     });
     for (resource, object) in
@@ -455,15 +461,18 @@ fn a_preview_names_the_autoscaler_of_its_field_and_the_finalizer_of_what_shall_g
         ("other", "Deployment", "api"),
         ("stateful", "StatefulSet", "web"),
     ] {
-        let spec = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": of}, "minReplicas": 2, "maxReplicas": 10});
-        let object = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec});
+        let spec = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": of},
+            "minReplicas": 2, "maxReplicas": 10});
+        let object = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name}, "spec": spec});
         assert_eq!(view.plane.request("POST", at, Some(&object)).status, 201);
     }
     let own = Remark::new(RemarkKind::Scaled, "spec.replicas")
         .by("HorizontalPodAutoscaler web-hpa", "")
         .with(json!("2 to 10"));
     assert_eq!(scale(12).remarks, [own]);
-    let image = json!([{"path": "spec.template.spec.containers[name=web].image", "value": "registry.example/web:2"}]);
+    let image = json!([{"path": "spec.template.spec.containers[name=web].image",
+        "value": "registry.example/web:2"}]);
     assert_eq!(
         view.preview(view.patch("Deployment", "web", image)).remarks,
         vec![],
@@ -491,16 +500,19 @@ fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers
     assert_eq!(view.preview(patch()).after["spec.replicas"], 5);
     let collection = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
     let webhook = json!({
-        "name": "images.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "NoneOnDryRun", "failurePolicy": "Fail",
+        "name": "images.example.com", "admissionReviewVersions": ["v1"],
+        "sideEffects": "NoneOnDryRun", "failurePolicy": "Fail",
         "clientConfig": {"url": "https://127.0.0.1:1/"},
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "view-unasked"}},
-        "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}],
+        "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"],
+            "resources": ["deployments"]}],
     });
     let mut other = webhook.clone();
     other["name"] = json!("other.example.com");
     other["namespaceSelector"] =
         json!({"matchLabels": {"kubernetes.io/metadata.name": "view-unasked-other"}});
-    let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+    let object = json!({"apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": "view-unasked-policies"}, "webhooks": [other, webhook]});
     assert_eq!(view.plane.request("POST", collection, Some(&object)).status, 201);
     let (code, reason, remedy) = until("the webhook", || match view.look(patch()) {
@@ -540,7 +552,8 @@ fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers
         "{look}"
     );
     // Reads still work meanwhile.
-    let read = json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.replicas"]});
+    let read = json!({"action": "read", "target": view.target("apps", "Deployment", "web"),
+        "fields": ["spec.replicas"]});
     assert!(matches!(view.look(read), ReadResponse::Results { .. }));
     assert_eq!(
         view.plane.request("DELETE", &format!("{collection}/view-unasked-policies"), None).status,
@@ -561,7 +574,8 @@ fn looks_show_named_fields_in_bounds() {
     let ReadResponse::Results { results, .. } = view.look(read("web")) else {
         panic!("no results")
     };
-    let fields = json!({"spec.replicas": 3, "spec.template.spec.containers[*].image": ["registry.example/web:1"]});
+    let fields = json!({"spec.replicas": 3, "spec.template.spec.containers[*].image": [
+        "registry.example/web:1"]});
     assert_eq!(results, [json!({"fields": fields})]);
     assert_eq!(view.refused(read("api")).0, "not-found");
 
@@ -570,7 +584,8 @@ fn looks_show_named_fields_in_bounds() {
         view.create("configmaps", &config(&format!("c{at:03}"), json!({"a": at.to_string()})));
     }
     let list = |limit: u32| {
-        let operation = json!({"action": "list", "group": "", "version": "v1", "kind": "ConfigMap", "namespace": view.namespace,
+        let operation = json!({"action": "list", "group": "", "version": "v1", "kind": "ConfigMap",
+            "namespace": view.namespace,
             "fields": ["data.a"], "limit": limit});
         let ReadResponse::Results { results, .. } = view.look(operation) else {
             panic!("no results")
@@ -597,7 +612,10 @@ fn looks_show_named_fields_in_bounds() {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "lonely"},
         "spec": {"containers": [{"name": "web", "image": "registry.example/web:1"}]}});
     view.create("pods", &pod);
-    let logs = |name: &str| json!({"action": "logs", "target": view.target("", "Pod", name), "lines": 10, "container": null});
+    let logs = |name: &str| {
+        json!({"action": "logs", "target": view.target("", "Pod", name),
+        "lines": 10, "container": null})
+    };
     let ReadResponse::Results { results, .. } = view.look(logs("lonely")) else {
         panic!("no results")
     };
@@ -610,7 +628,8 @@ fn looks_show_named_fields_in_bounds() {
 fn the_viewer_looks_no_further_than_ceiling_and_rights() {
     let view = View::of("view-rights");
     // The viewer's own trust file: it sends no request to the cluster.
-    let (code, _) = view.refused(json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.paused"]}));
+    let (code, _) = view.refused(json!({"action": "read", "target": view.target("apps",
+        "Deployment", "web"), "fields": ["spec.paused"]}));
     assert_eq!(code, "beyond-ceiling");
     let secret =
         json!({"action": "read", "target": view.target("", "Secret", "s"), "fields": ["data.a"]});
@@ -625,8 +644,10 @@ fn the_viewer_looks_no_further_than_ceiling_and_rights() {
         Some(&json!({"metadata": {"name": "view-closed"}})),
     );
     assert_eq!(made.status, 201, "{}", made.body);
-    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "view-closed", "name": "web"});
-    let patch = json!({"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": 5}]});
+    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment",
+        "namespace": "view-closed", "name": "web"});
+    let patch = json!({"action": "patch", "target": target,
+        "changes": [{"path": "spec.replicas", "value": 5}]});
     let ReadResponse::Refused { code, reason, remedy } = view.look(patch) else {
         panic!("not refused")
     };

@@ -65,7 +65,7 @@ impl Request {
         self.and("Authorization", &format!("Bearer {token}"))
     }
 
-    /// One more header. A header of the same name stays.
+    /// Adds a header. A header of the same name stays.
     pub fn and(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -107,10 +107,10 @@ impl Request {
     }
 }
 
-/// A response. Its status is 0 if the server closed the connection without one.
+/// A response of a server. Its status is 0 if the server closed the connection without one.
 #[derive(Debug)]
 pub struct Response {
-    /// Status code.
+    /// The status code, or 0.
     pub status: u16,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
@@ -149,7 +149,8 @@ impl Response {
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// Status and body. The members of an object are sorted, whatever features the build has.
+    /// Status and body as text. The members of an object are sorted, whatever features the build
+    /// has.
     pub fn pretty(&self) -> String {
         let sorted: Value = serde_json::from_str(&canonical(&self.json()).unwrap()).unwrap();
         format!("{}\n{:#}\n", self.status, sorted)
@@ -180,10 +181,11 @@ impl Response {
 pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
-    /// Connects. `time_limit` bounds the wait for each part of a response.
+    /// Connects to a server. `time_limit` bounds the wait for each part of a response.
     ///
     /// # Errors
-    /// Those of the system: a server that does not listen, above all.
+    ///
+    /// Those of the system, such as a server that does not listen.
     pub fn open(address: SocketAddr, time_limit: Duration) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;

@@ -52,7 +52,8 @@ impl Report {
     /// The report as JSON: the first findings, and the number of all.
     pub fn json(&self) -> Value {
         let findings: Vec<Value> = self.findings.iter().take(FINDINGS).map(Finding::json).collect();
-        json!({"checked": self.checked, "errors": self.errors(), "total": self.findings.len(), "findings": findings})
+        json!({"checked": self.checked, "errors": self.errors(), "total": self.findings.len(),
+            "findings": findings})
     }
 }
 
@@ -62,7 +63,8 @@ impl Finding {
             Level::Error => "error",
             Level::Warning => "warning",
         };
-        json!({"level": level, "object": self.object, "path": self.path, "rule": self.rule, "text": self.text})
+        json!({"level": level, "object": self.object, "path": self.path, "rule": self.rule,
+            "text": self.text})
     }
 }
 

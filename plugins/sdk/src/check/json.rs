@@ -31,23 +31,28 @@ fn operation(operation: &Operation) -> Value {
             json!({"action": "read", "target": target(&read.target), "fields": read.fields})
         }
         Operation::List(list) => json!({
-            "action": "list", "group": list.group, "version": list.version, "kind": list.kind, "namespace": list.namespace,
+            "action": "list", "group": list.group, "version": list.version, "kind": list.kind,
+            "namespace": list.namespace,
             "fields": list.fields, "limit": list.limit,
         }),
         Operation::Logs(logs) => {
-            json!({"action": "logs", "target": target(&logs.target), "container": logs.container, "lines": logs.lines})
+            json!({"action": "logs", "target": target(&logs.target), "container": logs.container,
+                "lines": logs.lines})
         }
         Operation::Apply(apply) => {
-            json!({"action": "apply", "place": place(&apply.place), "object": parsed(&apply.object)})
+            json!({"action": "apply", "place": place(&apply.place),
+                "object": parsed(&apply.object)})
         }
         Operation::Patch(patch) => json!({
             "action": "patch", "target": target(&patch.target),
             "changes": patch.changes.iter()
-                .map(|change| json!({"path": change.path, "value": change.value.as_deref().map(parsed)})).collect::<Vec<_>>(),
+                .map(|change| json!({"path": change.path,
+                    "value": change.value.as_deref().map(parsed)})).collect::<Vec<_>>(),
         }),
         Operation::Delete(object) => json!({"action": "delete", "target": target(object)}),
         Operation::Task(task) => json!({
-            "action": "task", "name": task.name, "program": program(&task.program), "input": task.input, "seconds": task.seconds,
+            "action": "task", "name": task.name, "program": program(&task.program),
+            "input": task.input, "seconds": task.seconds,
         }),
         Operation::Egress(to) => json!({"action": "egress", "to": egress(to)}),
     }
@@ -86,7 +91,8 @@ pub(super) fn word(protocol: Protocol) -> &'static str {
 
 fn target(target: &Target) -> Value {
     json!({
-        "group": target.group, "version": target.version, "kind": target.kind, "namespace": target.namespace, "name": target.name,
+        "group": target.group, "version": target.version, "kind": target.kind,
+        "namespace": target.namespace, "name": target.name,
     })
 }
 

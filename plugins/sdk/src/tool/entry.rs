@@ -26,12 +26,15 @@ macro_rules! tool {
                     $define()
                 }
 
-                fn plan(arguments: ::std::string::String) -> ::std::result::Result<$crate::tool::Draft, $crate::tool::Refusal> {
+                fn plan(
+                    arguments: ::std::string::String,
+                ) -> ::std::result::Result<$crate::tool::Draft, $crate::tool::Refusal> {
                     $crate::tool::call($plan, &arguments)
                 }
-            }
+    }
 
-    $crate::bindings::tool_world::export_tool!(Component with_types_in $crate::bindings::tool_world);
+            $crate::bindings::tool_world::export_tool!(
+                Component with_types_in $crate::bindings::tool_world);
         };
 
         #[cfg(test)]

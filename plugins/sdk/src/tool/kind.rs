@@ -5,7 +5,7 @@ use super::{Listing, Logs, Operation, Patch, Read, Step, Target};
 /// A kind of object with its group and version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
-    /// API group. Empty for the core group.
+    /// The API group. Empty for the core group.
     pub group: &'static str,
     /// Version of the API group.
     pub version: &'static str,

@@ -35,7 +35,8 @@ fn a_way_out_is_open_from_its_operation_on() {
 
     let path = r#"egress.addresses["203.0.113.0/24 tcp 443"]"#;
     assert_eq!(ns.perform(&mut job, 1).unwrap(), BTreeMap::from([(path.to_owned(), block)]));
-    let outside = json!({"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"protocol": "TCP", "port": 443}]});
+    let outside = json!({"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}],
+        "ports": [{"protocol": "TCP", "port": 443}]});
     assert_eq!(
         shown(policies(&ns, &job)),
         [("allow-egress".to_owned(), json!([outside])), closed.clone()]
@@ -63,7 +64,8 @@ fn a_way_out_is_open_from_its_operation_on() {
     assert_eq!(shown(policies(&ns, &job)), open);
 
     // The job itself opens no access, even without its gate.
-    let object = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-egress"}, "spec": {"podSelector": {}}});
+    let object = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "allow-egress"}, "spec": {"podSelector": {}}});
     let at = format!(
         "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/allow-egress",
         job.namespace.name()

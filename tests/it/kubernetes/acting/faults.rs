@@ -203,7 +203,8 @@ fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
     })));
     let said = ns.perform(&mut job, 0);
     assert!(
-        matches!(&said, Err(EffectError::Unknown(why)) if why.contains("changed outside Cofferdam")),
+        matches!(&said, Err(EffectError::Unknown(why)) if why.contains(
+            "changed outside Cofferdam")),
         "{said:?}"
     );
     assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 4);
@@ -255,7 +256,8 @@ fn what_no_administrator_opted_in_is_not_touched() {
     let said = ns.make(2, &steps, &facts).unwrap_err().to_string();
     assert!(said.starts_with("the plan's rights in `acting-beyond` cannot be given"), "{said}");
     // The run may create a Deployment; a NetworkPolicy would open its guards.
-    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "open"}, "spec": {"podSelector": {}}});
+    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "open"}, "spec": {"podSelector": {}}});
     let (steps, _, facts) =
         ns.look(json!([{"action": "apply", "place": "ephemeral", "object": policy}]));
     let said = ns.make(3, &steps, &facts).unwrap_err().to_string();
@@ -278,17 +280,24 @@ fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approve
     let mut job = ns.begin(1, json!([scale("acting-mutated", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     let api = "/apis/admissionregistration.k8s.io/v1";
-    let kind = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "acting-mutated"}, "spec": spec});
+    let kind = |kind: &str, spec: Value| {
+        json!(
+        {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+        "metadata": {"name": "acting-mutated"}, "spec": spec})
+    };
     let policy = kind(
         "MutatingAdmissionPolicy",
         json!({
             "failurePolicy": "Fail",
             "reinvocationPolicy": "Never",
             "matchConstraints": {
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "acting-mutated"}},
-                "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}],
+                "namespaceSelector": {"matchLabels": {
+                    "kubernetes.io/metadata.name": "acting-mutated"}},
+                "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"],
+                    "operations": ["UPDATE"], "resources": ["deployments"]}],
             },
-            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{spec: Object.spec{replicas: 2}}"}}],
+            "mutations": [{"patchType": "ApplyConfiguration",
+                "applyConfiguration": {"expression": "Object{spec: Object.spec{replicas: 2}}"}}],
         }),
     );
     let binding = kind("MutatingAdmissionPolicyBinding", json!({"policyName": "acting-mutated"}));
@@ -305,7 +314,8 @@ fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approve
     });
     let said = ns.perform(&mut job, 0);
     assert!(
-        matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")),
+        matches!(&said, Err(EffectError::Differs(why)) if why.contains(
+            "`spec.replicas` is 2 instead of 5")),
         "{said:?}"
     );
     assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 2);

@@ -232,8 +232,10 @@ impl TestNamespace {
     pub fn deployment(&self, name: &str) {
         let labels = json!({"app": name});
         let spec = json!({"containers": [{"name": "main", "image": "registry.example/app:1"}]});
-        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec":
-            {"replicas": 3, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}});
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name}, "spec":
+            {"replicas": 3, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": spec}}});
         self.create("deployments", &object);
         until("the Deployment's controller", || {
             let status = &self.object("deployments", name)["status"];
@@ -308,7 +310,8 @@ pub fn target(namespace: &str, group: &str, kind: &str, name: &str) -> Value {
 
 pub fn scale(namespace: &str, name: &str, replicas: u32) -> Value {
     let changes = json!([{"path": "spec.replicas", "value": replicas}]);
-    json!({"action": "patch", "target": target(namespace, "apps", "Deployment", name), "changes": changes, "reversible": true})
+    json!({"action": "patch", "target": target(namespace, "apps", "Deployment", name),
+        "changes": changes, "reversible": true})
 }
 
 pub fn config_map(name: &str, data: &Value) -> Value {

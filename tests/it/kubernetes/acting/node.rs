@@ -24,7 +24,8 @@ fn ns(namespace: &str) -> TestNamespace {
 
 fn operation(image: &str, script: &str, seconds: u32) -> Value {
     let program = json!({"image": {"reference": image, "arguments": ["sh", "-c", script]}});
-    json!({"action": "task", "name": "probe", "program": program, "input": "{\"ask\":1}", "seconds": seconds})
+    json!({"action": "task", "name": "probe", "program": program, "input": "{\"ask\":1}",
+        "seconds": seconds})
 }
 
 fn perform(ns: &TestNamespace, job: &mut Job, index: usize) -> (Effect, Duration) {

@@ -56,10 +56,12 @@ fn what_outlived_its_run_goes_and_nothing_else() {
         plan: PlanDigest::of(b""),
     };
     let lost_name = lost.name.to_string();
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": lost.metadata("reaped", &lost_name), "rules": []});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": lost.metadata("reaped", &lost_name), "rules": []});
     assert_eq!(plane.request("POST", &rbac("reaped", "roles"), Some(&role)).status, 201);
     // An object with the label and without such a name: an administrator's mistake.
-    let odd = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "production", "labels": {"cofferdam.dev/managed": "true"},
+    let odd = json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "production", "labels": {"cofferdam.dev/managed": "true"},
         "annotations": {"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"}}});
     assert_eq!(plane.request("POST", "/api/v1/namespaces", Some(&odd)).status, 201);
 
@@ -87,8 +89,10 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     assert_eq!(round(now), Reaped { foreign: vec!["production".to_owned()], ..Reaped::default() });
 
     // A namespace that cannot end is reported with the cause of the cluster, and never forced.
-    let broken = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.broken.example"},
-        "spec": {"group": "broken.example", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
+    let broken = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+        "metadata": {"name": "v1.broken.example"},
+        "spec": {"group": "broken.example", "version": "v1", "groupPriorityMinimum": 100,
+            "versionPriority": 100,
             "service": {"name": "nobody", "namespace": "default"}, "insecureSkipTLSVerify": true}});
     assert_eq!(
         plane.request("POST", "/apis/apiregistration.k8s.io/v1/apiservices", Some(&broken)).status,
@@ -120,7 +124,8 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     assert_eq!(plane.request("POST", "/api/v1/namespaces", Some(&crowd)).status, 201);
     let others = |number: usize| {
         let labels = json!({"cofferdam.dev/managed": "true"});
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": format!("other-{number}"), "labels": labels}, "rules": []})
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": format!("other-{number}"), "labels": labels}, "rules": []})
     };
     ns.runtime.block_on(async {
         let admin =

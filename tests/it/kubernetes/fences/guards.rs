@@ -133,7 +133,8 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
             let metadata = json!({"name": "allow-egress"});
             apply(
                 at.as_str(),
-                json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+                json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+                    "metadata": metadata, "spec": spec}),
             )
         };
         let spec =
@@ -148,23 +149,25 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
             "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
         });
         let asking = |peer: Value, port: u16| {
-            policy(spec(
-                json!([{"to": [peer], "ports": [{"protocol": "UDP", "port": port}, {"protocol": "TCP", "port": port}]}]),
-            ))
+            policy(spec(json!([{"to": [peer], "ports": [{"protocol": "UDP", "port": port},
+                    {"protocol": "TCP", "port": port}]}])))
         };
         let siblings = |ingress: Value, egress: Value| {
-            let spec = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": ingress, "egress": egress});
+            let spec = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"],
+                "ingress": ingress, "egress": egress});
             let at = at.replace("allow-egress", "allow-siblings");
             let metadata = json!({"name": "allow-siblings"});
             apply(
                 at,
-                json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+                json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+                    "metadata": metadata, "spec": spec}),
             )
         };
         let (from, to_own) =
             (json!([{"from": [{"podSelector": {}}]}]), json!([{"to": [{"podSelector": {}}]}]));
         let both = spec(json!([
-            {"to": [names], "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
+            {"to": [names], "ports": [{"protocol": "UDP", "port": 53},
+                {"protocol": "TCP", "port": 53}]},
             {"to": [block("203.0.113.7/32"), block("2001:db8::/32")], "ports": https},
         ]));
         provisioner
@@ -172,7 +175,8 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
                 ("everywhere", to(block("0.0.0.0/0")), BLOCKS),
                 (
                     "everywhere in two halves",
-                    policy(spec(json!([{"to": [block("0.0.0.0/1"), block("128.0.0.0/1")], "ports": https}]))),
+                    policy(spec(json!([{"to": [block("0.0.0.0/1"), block("128.0.0.0/1")],
+                        "ports": https}]))),
                     BLOCKS,
                 ),
                 ("everywhere, version 6", to(block("::/0")), BLOCKS),
@@ -191,23 +195,49 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
                 ("no ports", policy(spec(json!([{"to": [block("203.0.113.0/24")]}]))), PORTS),
                 ("a port of no number", through(json!([{"protocol": "TCP"}])), PORTS),
                 ("a port by name", through(json!([{"protocol": "TCP", "port": "https"}])), PORTS),
-                ("many ports", through(json!([{"protocol": "TCP", "port": 1, "endPort": 65535}])), PORTS),
+                (
+                    "many ports",
+                    through(json!([{"protocol": "TCP", "port": 1, "endPort": 65535}])),
+                    PORTS,
+                ),
                 ("another protocol", through(json!([{"protocol": "SCTP", "port": 443}])), PORTS),
                 ("every pod of the cluster", to(json!({"namespaceSelector": {}})), NAMES),
                 ("every pod of its own", to(json!({"podSelector": {}})), NAMES),
                 ("all of kube-system", asking(without(&names, "", "podSelector"), 53), NAMES),
-                ("name servers of others", asking(but(&names, "/namespaceSelector/matchLabels", json!({"a": "b"})), 53), NAMES),
+                (
+                    "name servers of others",
+                    asking(but(&names, "/namespaceSelector/matchLabels", json!({"a": "b"})), 53),
+                    NAMES,
+                ),
                 ("name servers at another port", asking(names.clone(), 443), NAMES),
                 (
                     "a way in",
-                    policy(json!({"podSelector": {}, "policyTypes": ["Egress", "Ingress"], "egress": []})),
+                    policy(json!({"podSelector": {}, "policyTypes": ["Egress", "Ingress"],
+                        "egress": []})),
                     "is about Egress alone",
                 ),
-                ("a way in without its type", policy(json!({"podSelector": {}, "policyTypes": ["Egress"], "ingress": [{}]})), ALL),
-                ("no type", policy(json!({"podSelector": {}, "egress": []})), "is about Egress alone"),
+                (
+                    "a way in without its type",
+                    policy(json!({"podSelector": {}, "policyTypes": [
+                    "Egress"], "ingress": [{}]})),
+                    ALL,
+                ),
+                (
+                    "no type",
+                    policy(json!({"podSelector": {}, "egress": []})),
+                    "is about Egress alone",
+                ),
                 ("everybody in, as siblings", siblings(json!([{}]), to_own.clone()), OWN),
                 ("everywhere, as siblings", siblings(from.clone(), json!([{}])), OWN),
-                ("another namespace, as siblings", siblings(json!([{"from": [{"namespaceSelector": {}}]}]), to_own.clone()), OWN),
+                (
+                    "another namespace, as siblings",
+                    siblings(
+                        json!([{"from": [{
+                    "namespaceSelector": {}}]}]),
+                        to_own.clone(),
+                    ),
+                    OWN,
+                ),
                 ("the run's own pods", siblings(from, to_own), "done"),
                 ("names and two places", policy(both), "done"),
                 ("nowhere", policy(spec(json!([]))), "done"),
@@ -231,7 +261,8 @@ fn a_run_whose_guard_is_missing_admits_no_pod() {
     block(async {
         let admin = TestClient::of(&plane.admin()).await;
         let provisioner = TestClient::account(plane, "cofferdam-system", "provisioner").await;
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": pod_spec()});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "cofferdam-task-0"}, "spec": pod_spec()});
         for (missing, fence) in NEEDED {
             let run = Run::new();
             provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();

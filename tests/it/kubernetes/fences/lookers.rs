@@ -72,9 +72,12 @@ fn the_viewer_tries_and_changes_nothing() {
         // A careless administrator gives the viewer all rights there. Admission still permits only
         // dry runs, and no tokens and no Secrets even so: a dry run of a token request returns a
         // valid token.
-        let wide = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "careless"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "viewer", "namespace": "cofferdam-system"}]});
+        let wide = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "careless"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "viewer",
+                "namespace": "cofferdam-system"}]});
         admin.ask(apply(rbac(shop, "rolebindings/careless"), wide)).await.unwrap();
         wait(&viewer, || list(rbac(shop, "roles"))).await;
         viewer

@@ -171,10 +171,14 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
         legacy["metadata"]["annotations"] = json!({"kubernetes.io/service-account.name": "job"});
         let mut changing = identity();
         changing["immutable"] = json!(false);
-        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "job"}, "rules": [
-            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["input"], "verbs": ["create", "patch"]}]});
-        let secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["cofferdam-identity"], "verbs": ["patch"]}]);
-        let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "job"},
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "job"}, "rules": [
+            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["input"],
+                "verbs": ["create", "patch"]}]});
+        let secrets = json!([{"apiGroups": [""], "resources": ["secrets"],
+            "resourceNames": ["cofferdam-identity"], "verbs": ["patch"]}]);
+        let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "job"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "job"},
             "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": run.name}]});
         let mine = |pointer: &str, value: Value| but(&run.taken_on(), pointer, value);
@@ -186,27 +190,63 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
             .try_all(vec![
                 (
                     "a mounted token",
-                    apply(run.at("serviceaccounts/job"), but(&account("job"), "/automountServiceAccountToken", json!(true))),
+                    apply(
+                        run.at("serviceaccounts/job"),
+                        but(&account("job"), "/automountServiceAccountToken", json!(true)),
+                    ),
                     "without a mounted token",
                 ),
-                ("a third identity", apply(run.at("serviceaccounts/other"), account("other")), NO_RIGHT),
+                (
+                    "a third identity",
+                    apply(run.at("serviceaccounts/other"), account("other")),
+                    NO_RIGHT,
+                ),
                 ("job", apply(run.at("serviceaccounts/job"), account("job")), "done"),
                 ("task", apply(run.at("serviceaccounts/task"), account("task")), "done"),
-                ("a token Secret", apply(run.at("secrets/cofferdam-identity"), legacy), "no Secret but the immutable `cofferdam-identity`"),
+                (
+                    "a token Secret",
+                    apply(run.at("secrets/cofferdam-identity"), legacy),
+                    "no Secret but the immutable `cofferdam-identity`",
+                ),
                 (
                     "a Secret that changes",
                     apply(run.at("secrets/cofferdam-identity"), changing),
                     "no Secret but the immutable `cofferdam-identity`",
                 ),
-                ("another Secret", apply(run.at("secrets/other"), but(&identity(), "/metadata/name", json!("other"))), NO_RIGHT),
+                (
+                    "another Secret",
+                    apply(
+                        run.at("secrets/other"),
+                        but(&identity(), "/metadata/name", json!("other")),
+                    ),
+                    NO_RIGHT,
+                ),
                 ("identity", apply(run.at("secrets/cofferdam-identity"), identity()), "done"),
                 ("reading it", get(run.at("secrets/cofferdam-identity")), NO_RIGHT),
-                ("an unbound token", asks("job", token(false)), "bound to the Secret `cofferdam-identity`"),
-                ("a long token", asks("job", but(&bound, "/spec/expirationSeconds", json!(7_200))), "for an hour at most"),
-                ("a token for somebody else", asks("job", for_audiences(json!(["https://vault.example.com"]))), "for no other audience"),
+                (
+                    "an unbound token",
+                    asks("job", token(false)),
+                    "bound to the Secret `cofferdam-identity`",
+                ),
+                (
+                    "a long token",
+                    asks("job", but(&bound, "/spec/expirationSeconds", json!(7_200))),
+                    "for an hour at most",
+                ),
+                (
+                    "a token for somebody else",
+                    asks("job", for_audiences(json!(["https://vault.example.com"]))),
+                    "for no other audience",
+                ),
                 (
                     "a token for somebody else too",
-                    asks("job", for_audiences(json!(["https://kubernetes.default.svc", "https://vault.example.com"]))),
+                    asks(
+                        "job",
+                        for_audiences(json!([
+                            "https://kubernetes.default.svc",
+                            "https://vault.example.com"
+                        ])),
+                    ),
                     "this one is for https://kubernetes.default.svc, https://vault.example.com",
                 ),
                 (
@@ -214,50 +254,102 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                     dry(asks("job", for_audiences(json!(["https://vault.example.com"])))),
                     "for no other audience",
                 ),
-                ("a token for the API server, by name", asks("job", for_audiences(json!(["https://kubernetes.default.svc"]))), "done"),
+                (
+                    "a token for the API server, by name",
+                    asks("job", for_audiences(json!(["https://kubernetes.default.svc"]))),
+                    "done",
+                ),
                 ("a token of `task`", asks("task", bound.clone()), NO_RIGHT),
                 (
                     "a token of its own",
-                    create("/api/v1/namespaces/cofferdam-system/serviceaccounts/provisioner/token", token(false)),
+                    create(
+                        "/api/v1/namespaces/cofferdam-system/serviceaccounts/provisioner/token",
+                        token(false),
+                    ),
                     NO_RIGHT,
                 ),
                 (
                     "the self-check's token, unbound",
-                    create(format!("/api/v1/namespaces/{SELF_CHECK}/serviceaccounts/job/token"), token(false)),
+                    create(
+                        format!("/api/v1/namespaces/{SELF_CHECK}/serviceaccounts/job/token"),
+                        token(false),
+                    ),
                     "bound to the Secret",
                 ),
                 ("a token of `job`", asks("job", bound.clone()), "done"),
                 (
                     "a Role of another name",
-                    apply(rbac(&run.name, "roles/evil"), but(&but(&role, "/metadata/name", json!("evil")), "/rules", json!([]))),
+                    apply(
+                        rbac(&run.name, "roles/evil"),
+                        but(&but(&role, "/metadata/name", json!("evil")), "/rules", json!([])),
+                    ),
                     "is named `job`",
                 ),
-                ("a Role over Secrets", apply(rbac(&run.name, "roles/job"), but(&role, "/rules", secrets)), RULES),
-                ("a Role of what it does not hold", apply(rbac(&run.name, "roles/job"), role.clone()), BEYOND),
-                ("looking without a right to", Ask::Patch(run.at("configmaps/input"), json!([]), Mode::DryRun), NO_RIGHT),
+                (
+                    "a Role over Secrets",
+                    apply(rbac(&run.name, "roles/job"), but(&role, "/rules", secrets)),
+                    RULES,
+                ),
+                (
+                    "a Role of what it does not hold",
+                    apply(rbac(&run.name, "roles/job"), role.clone()),
+                    BEYOND,
+                ),
+                (
+                    "looking without a right to",
+                    Ask::Patch(run.at("configmaps/input"), json!([]), Mode::DryRun),
+                    NO_RIGHT,
+                ),
                 ("a Pod's log", get(run.at("pods/cofferdam-task-0/log")), NO_RIGHT),
                 (
                     "taking it on under another name",
-                    apply(rbac(&run.name, "rolebindings/job"), mine("/metadata/name", json!("job"))),
+                    apply(
+                        rbac(&run.name, "rolebindings/job"),
+                        mine("/metadata/name", json!("job")),
+                    ),
                     "to no other subject",
                 ),
                 ("another ClusterRole", take("/roleRef/name", json!("cofferdam-ceiling")), BEYOND),
                 ("every right", take("/roleRef/name", json!("cluster-admin")), BEYOND),
                 (
                     "for `job`",
-                    take("/subjects/0", json!({"kind": "ServiceAccount", "name": "job", "namespace": run.name})),
+                    take(
+                        "/subjects/0",
+                        json!({"kind": "ServiceAccount", "name": "job",
+                        "namespace": run.name}),
+                    ),
                     "and to no other subject",
                 ),
                 (
                     "for a group",
-                    take("/subjects/0", json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"})),
+                    take(
+                        "/subjects/0",
+                        json!({"kind": "Group",
+                        "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"}),
+                    ),
                     "and to no other subject",
                 ),
                 ("for one more", take("/subjects", more), "and to no other subject"),
-                ("acting as its job, without the option", apply(rbac(&run.name, "rolebindings/as-job"), run.as_job()), "not found"),
-                ("taking it on at home", apply(rbac("cofferdam-system", "rolebindings/provisioner"), run.taken_on()), NOWHERE),
-                ("taking it on in `default`", apply(rbac("default", "rolebindings/provisioner"), run.taken_on()), NOWHERE),
-                ("taking it on", apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()), "done"),
+                (
+                    "acting as its job, without the option",
+                    apply(rbac(&run.name, "rolebindings/as-job"), run.as_job()),
+                    "not found",
+                ),
+                (
+                    "taking it on at home",
+                    apply(rbac("cofferdam-system", "rolebindings/provisioner"), run.taken_on()),
+                    NOWHERE,
+                ),
+                (
+                    "taking it on in `default`",
+                    apply(rbac("default", "rolebindings/provisioner"), run.taken_on()),
+                    NOWHERE,
+                ),
+                (
+                    "taking it on",
+                    apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()),
+                    "done",
+                ),
             ])
             .await;
         // The authorizer knows a new binding some time after it is written.
@@ -319,7 +411,8 @@ fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
         // The namespace opted in and has no ceiling.
         let open = "fences-without-ceiling";
         let labels = json!({"cofferdam.dev/target": "true"});
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": open, "labels": labels}});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": open, "labels": labels}});
         admin.ask(apply(namespace_path(open), namespace)).await.unwrap();
         let at = format!("{}/configmaps/theirs", namespace_path(open));
         let mut theirs = config_map("theirs");
@@ -345,7 +438,8 @@ fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
         );
         let run = Run::new();
         let role = |group: &str, resource: &str, name: &str| {
-            let rules = json!([{"apiGroups": [group], "resources": [resource], "resourceNames": [name], "verbs": ["patch"]}]);
+            let rules = json!([{"apiGroups": [group], "resources": [resource],
+                "resourceNames": [name], "verbs": ["patch"]}]);
             apply(rbac(open, &format!("roles/{}", run.name)), run.role(rules))
         };
         let workload = |resource: &str| {
@@ -392,7 +486,10 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
         let run = Run::new();
         run.make(&provisioner).await;
         let job = run.job(plane, &provisioner).await;
-        let rules = |resource: &str, names: Value, verbs: Value| json!([{"apiGroups": ["apps"], "resources": [resource], "resourceNames": names, "verbs": verbs}]);
+        let rules = |resource: &str, names: Value, verbs: Value| {
+            json!([{"apiGroups": ["apps"], "resources": [resource],
+            "resourceNames": names, "verbs": verbs}])
+        };
         let web = rules("deployments", json!(["web"]), json!(["get", "patch"]));
         let role_at = |namespace: &str| rbac(namespace, &format!("roles/{}", run.name));
         let binding_at = rbac(shop, &format!("rolebindings/{}", run.name));
@@ -401,8 +498,10 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
             apply(binding_at.as_str(), but(&run.binding(), pointer, value))
         };
         let replicas = |name: &str| patch(at(name), "/spec/replicas", json!(2));
-        let cluster_role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-ceiling"});
-        let in_run = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-in-run"});
+        let cluster_role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+            "name": "cofferdam-ceiling"});
+        let in_run = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+            "name": "cofferdam-in-run"});
         let bound_ceiling = other("/roleRef", cluster_role.clone());
         provisioner
             .try_all(vec![
@@ -411,46 +510,100 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
                 ("trying a change", dry(replicas("web")), "done"),
                 (
                     "a Role beyond the ceiling",
-                    role(json!([{"apiGroups": [""], "resources": ["pods/exec"], "resourceNames": ["x"], "verbs": ["create"]}])),
+                    role(json!([{"apiGroups": [""], "resources": ["pods/exec"],
+                        "resourceNames": ["x"], "verbs": ["create"]}])),
                     BEYOND,
                 ),
                 (
                     "a Role over what is named as a guard",
-                    role(json!([{"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "resourceNames": ["deny-all"],
+                    role(json!([{"apiGroups": ["networking.k8s.io"],
+                        "resources": ["networkpolicies"], "resourceNames": ["deny-all"],
                         "verbs": ["patch"]}])),
                     "named as a run's guards",
                 ),
-                ("taking on there what is for runs", apply(rbac(shop, "rolebindings/provisioner"), run.taken_on()), "is named as its run"),
-                ("taking it on as derived rights", other("/roleRef", in_run), "to no other subject"),
-                ("a Role without names", role(rules("deployments", json!([]), json!(["get"]))), RULES),
-                ("a Role that lists", role(rules("deployments", json!(["web"]), json!(["list"]))), RULES),
+                (
+                    "taking on there what is for runs",
+                    apply(rbac(shop, "rolebindings/provisioner"), run.taken_on()),
+                    "is named as its run",
+                ),
+                (
+                    "taking it on as derived rights",
+                    other("/roleRef", in_run),
+                    "to no other subject",
+                ),
+                (
+                    "a Role without names",
+                    role(rules("deployments", json!([]), json!(["get"]))),
+                    RULES,
+                ),
+                (
+                    "a Role that lists",
+                    role(rules("deployments", json!(["web"]), json!(["list"]))),
+                    RULES,
+                ),
                 (
                     "a Role of another name",
-                    apply(rbac(shop, "roles/evil"), but(&run.role(web.clone()), "/metadata/name", json!("evil"))),
+                    apply(
+                        rbac(shop, "roles/evil"),
+                        but(&run.role(web.clone()), "/metadata/name", json!("evil")),
+                    ),
                     "is named as its run",
                 ),
                 (
                     "a Role that nobody could find",
-                    apply(role_at(shop), but(&run.role(web.clone()), "/metadata/labels", json!({}))),
+                    apply(
+                        role_at(shop),
+                        but(&run.role(web.clone()), "/metadata/labels", json!({})),
+                    ),
                     "derived rights bear the labels",
                 ),
                 (
                     "a Role for ever",
-                    apply(role_at(shop), but(&run.role(web.clone()), "/metadata/annotations", json!({}))),
+                    apply(
+                        role_at(shop),
+                        but(&run.role(web.clone()), "/metadata/annotations", json!({})),
+                    ),
                     "derived rights bear cofferdam.dev/expires-at",
                 ),
-                ("a Role where nobody opted in", apply(role_at("fences-closed"), run.role(json!([]))), NOWHERE),
-                ("a Role in kube-system", apply(role_at("kube-system"), run.role(json!([]))), NOWHERE),
-                ("a Role at home", apply(role_at("cofferdam-system"), run.role(json!([]))), NOWHERE),
+                (
+                    "a Role where nobody opted in",
+                    apply(role_at("fences-closed"), run.role(json!([]))),
+                    NOWHERE,
+                ),
+                (
+                    "a Role in kube-system",
+                    apply(role_at("kube-system"), run.role(json!([]))),
+                    NOWHERE,
+                ),
+                (
+                    "a Role at home",
+                    apply(role_at("cofferdam-system"), run.role(json!([]))),
+                    NOWHERE,
+                ),
                 ("the derived Role", role(web.clone()), "done"),
-                ("a binding to somebody else", other("/subjects/0/namespace", json!("default")), "to no other subject"),
-                ("a binding to `task`", other("/subjects/0/name", json!("task")), "to no other subject"),
+                (
+                    "a binding to somebody else",
+                    other("/subjects/0/namespace", json!("default")),
+                    "to no other subject",
+                ),
+                (
+                    "a binding to `task`",
+                    other("/subjects/0/name", json!("task")),
+                    "to no other subject",
+                ),
                 ("a binding of the whole ceiling", bound_ceiling, "to no other subject"),
                 ("the derived binding", apply(binding_at.as_str(), run.binding()), "done"),
-                ("the administrator's binding", delete(rbac(shop, "rolebindings/cofferdam-ceiling")), "is named as its run"),
+                (
+                    "the administrator's binding",
+                    delete(rbac(shop, "rolebindings/cofferdam-ceiling")),
+                    "is named as its run",
+                ),
                 (
                     "a Secret there, tried",
-                    dry(apply(format!("{}/secrets/cofferdam-identity", namespace_path(shop)), identity())),
+                    dry(apply(
+                        format!("{}/secrets/cofferdam-identity", namespace_path(shop)),
+                        identity(),
+                    )),
                     "no Secret but",
                 ),
             ])
@@ -466,8 +619,10 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
         ])
         .await;
         // With any other binding a job still writes only in namespaces with the label.
-        let wide = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "careless"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        let wide = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "careless"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": run.name}]});
         for namespace in ["fences-closed", shop] {
             admin.ask(apply(rbac(namespace, "rolebindings/careless"), wide.clone())).await.unwrap();

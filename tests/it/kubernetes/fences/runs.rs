@@ -17,9 +17,12 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
         let run = Run::new();
         run.make(&provisioner).await;
         let denies = run.in_group("networking.k8s.io", "networkpolicies/deny-all");
-        let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny-all"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}});
+        let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": "deny-all"}, "spec": {"podSelector": {}, "policyTypes": [
+            "Ingress", "Egress"]}});
         provisioner.ask(apply(denies.as_str(), policy.clone())).await.unwrap();
-        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "more"}, "rules": []});
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "more"}, "rules": []});
         let mut finalized = config_map("x");
         finalized["metadata"]["finalizers"] = json!(["example.com/forever"]);
         admin
@@ -51,13 +54,17 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
             ])
             .await;
         // An administrator who is not the superuser of the API server.
-        let deputy = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "fences-deputy"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "deputy", "namespace": "fences-deputy"}]});
+        let deputy = json!({"apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding", "metadata": {"name": "fences-deputy"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "deputy",
+                "namespace": "fences-deputy"}]});
         admin
             .ask(apply(
                 namespace_path("fences-deputy"),
-                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fences-deputy"}}),
+                json!({"apiVersion": "v1", "kind": "Namespace",
+                    "metadata": {"name": "fences-deputy"}}),
             ))
             .await
             .unwrap();
@@ -171,7 +178,10 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         }
         let spec = pod_spec();
         let at = run.at("pods/cofferdam-task-0");
-        let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": spec});
+        let pod = |spec: Value| {
+            json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "cofferdam-task-0"}, "spec": spec})
+        };
         wait(&provisioner, || dry(apply(at.as_str(), pod(spec.clone())))).await;
         let with =
             |pointer: &str, value: Value| apply(at.as_str(), pod(but(&spec, pointer, value)));
@@ -180,9 +190,13 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
             spec[key] = value;
             apply(at.as_str(), pod(spec))
         };
-        let service = |spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": spec});
+        let service = |spec: Value| {
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {
+            "name": "x"}, "spec": spec})
+        };
         let volume = |kind: Value| with("/volumes", json!([kind]));
-        let projected = json!({"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}});
+        let projected = json!({"name": "t", "projected": {"sources": [{"serviceAccountToken": {
+            "path": "t"}}]}});
         let rows = |name: &'static str, rest: &'static str, wrap: &dyn Fn(Value) -> Value| {
             let (group, resource) = name.split_once('/').unwrap();
             let at = run.in_group(group, &format!("{resource}/web"));
@@ -233,9 +247,15 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
                 (name, dry(apply(at.as_str(), wrap(spec.clone()))), "done"),
             ]
         };
-        let workload = |kind: &str, group: &str, spec: Value| json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": "web"}, "spec": spec});
+        let workload = |kind: &str, group: &str, spec: Value| {
+            json!({"apiVersion": format!("{group}/v1"), "kind": kind,
+            "metadata": {"name": "web"}, "spec": spec})
+        };
         let template = |spec: Value| json!({"metadata": {"labels": {"a": "b"}}, "spec": spec});
-        let selected = |spec: Value| json!({"selector": {"matchLabels": {"a": "b"}}, "template": template(spec)});
+        let selected = |spec: Value| {
+            json!({"selector": {"matchLabels": {"a": "b"}},
+            "template": template(spec)})
+        };
         let mut all = vec![
             (
                 "an image by tag",
@@ -254,7 +274,8 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
                 with(
                     "/containers/0/securityContext",
                     json!({
-                        "readOnlyRootFilesystem": true, "runAsNonRoot": true, "allowPrivilegeEscalation": true,
+                        "readOnlyRootFilesystem": true, "runAsNonRoot": true,
+                        "allowPrivilegeEscalation": true,
                         "seccompProfile": {"type": "Unconfined"},
                     }),
                 ),
@@ -336,10 +357,16 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
             workload("Job", "batch", json!({"template": template(spec)}))
         }));
         all.extend(rows("batch/cronjobs", "Never", &|spec| {
-            workload("CronJob", "batch", json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": template(spec)}}}))
+            workload(
+                "CronJob",
+                "batch",
+                json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {
+                "template": template(spec)}}}),
+            )
         }));
         provisioner.try_all(all).await;
-        let ephemeral = json!([{"op": "add", "path": "/spec/ephemeralContainers", "value": [but(&spec["containers"][0], "/name", json!("more"))]}]);
+        let ephemeral = json!([{"op": "add", "path": "/spec/ephemeralContainers",
+            "value": [but(&spec["containers"][0], "/name", json!("more"))]}]);
         let ephemeral = but(&ephemeral, "/0/value/0/resources", json!({}));
         admin
             .try_all(vec![
@@ -361,7 +388,10 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
             ])
             .await;
         let second = run.at("pods/cofferdam-task-1");
-        let named = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-1"}, "spec": spec});
+        let named = |spec: Value| {
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {
+            "name": "cofferdam-task-1"}, "spec": spec})
+        };
         let try_with = |pointer: &str, value: Value| {
             dry(apply(second.as_str(), named(but(&spec, pointer, value))))
         };

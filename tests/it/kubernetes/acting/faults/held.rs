@@ -176,7 +176,8 @@ fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
     for name in ["web", "old"] {
         ns.deployment(name);
     }
-    let delete = json!({"action": "delete", "target": target("acting-webhook", "apps", "Deployment", "old"), "reversible": true});
+    let delete = json!({"action": "delete", "target": target("acting-webhook", "apps",
+        "Deployment", "old"), "reversible": true});
     let mut job = ns.begin(1, json!([scale("acting-webhook", "web", 5), delete]), true);
     // The state while no other client writes.
     let _webhook = Webhook::about(ns.plane, "acting-webhook", |_| {
@@ -184,7 +185,8 @@ fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
     });
     let said = ns.perform(&mut job, 0);
     assert!(
-        matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")),
+        matches!(&said, Err(EffectError::Differs(why)) if why.contains(
+            "`spec.replicas` is 2 instead of 5")),
         "{said:?}"
     );
     assert_eq!(ns.object("deployments", "web")["spec"]["replicas"], 2);
@@ -194,7 +196,8 @@ fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
     until("the object's end", || (ns.status("deployments", "old") == 404).then_some(()));
     let said = ns.undo(&mut job, 1);
     assert!(
-        matches!(&said, Err(EffectError::Differs(why)) if why.ends_with("is not what it was in `spec.replicas`")),
+        matches!(&said, Err(EffectError::Differs(why)) if why.ends_with(
+            "is not what it was in `spec.replicas`")),
         "{said:?}"
     );
     assert_eq!(ns.object("deployments", "old")["spec"]["replicas"], 2);

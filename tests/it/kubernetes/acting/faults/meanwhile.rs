@@ -62,12 +62,15 @@ fn status() -> impl FnOnce(&'static Cluster, &str) + Send + 'static {
 }
 
 fn applied(namespace: &str) -> Value {
-    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"minReadySeconds": 7}});
-    json!({"action": "apply", "place": {"namespace": namespace}, "object": object, "reversible": true})
+    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"minReadySeconds": 7}});
+    json!({"action": "apply", "place": {"namespace": namespace}, "object": object,
+        "reversible": true})
 }
 
 fn deleted(namespace: &str) -> Value {
-    json!({"action": "delete", "target": target(namespace, "apps", "Deployment", "web"), "reversible": true})
+    json!({"action": "delete", "target": target(namespace, "apps", "Deployment", "web"),
+        "reversible": true})
 }
 
 #[test]
@@ -140,8 +143,10 @@ fn an_object_that_is_replaced_meanwhile_is_a_conflict() {
 fn a_status_that_is_written_all_the_time_fails_no_job() {
     let ns = TestNamespace::of("acting-busy");
     ns.deployment("web");
-    let operations = json!([scale("acting-busy", "web", 5), {"action": "apply", "place": {"namespace": "acting-busy"}, "object":
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}, "data": {"a": "1"}}}]);
+    let operations = json!([scale("acting-busy", "web", 5),
+        {"action": "apply", "place": {"namespace": "acting-busy"}, "object":
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"},
+            "data": {"a": "1"}}}]);
     let mut job = ns.begin(1, operations, true);
     // A controller that writes some twenty times a second.
     let at = format!("{}/status", ns.path("deployments", "web"));

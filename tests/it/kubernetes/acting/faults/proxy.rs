@@ -300,7 +300,8 @@ fn said(status: u16, retry_after: Option<u32>) -> Vec<u8> {
         403 => r#"configmaps "x" is forbidden: User "system:serviceaccount:x:job" cannot patch resource "configmaps""#.to_owned(),
         _ => format!("status {status}, for a test"),
     };
-    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Test", "message": message, "code": status});
+    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Test",
+        "message": message, "code": status});
     let body = body.to_string();
     let wait = retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
     let head = format!(

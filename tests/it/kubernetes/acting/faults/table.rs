@@ -82,7 +82,8 @@ pub fn happened(plane: &Cluster, run: &str, name: &str) -> usize {
 
 fn write(namespace: &str, name: &str) -> Value {
     let changes = json!([{"path": "data.a", "value": "2"}]);
-    json!({"action": "patch", "target": target(namespace, "", "ConfigMap", name), "changes": changes, "reversible": true})
+    json!({"action": "patch", "target": target(namespace, "", "ConfigMap", name),
+        "changes": changes, "reversible": true})
 }
 
 /// Ends a run, and checks that nothing of it remains.
@@ -296,7 +297,8 @@ fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked
     let said = ns.remove(job.namespace.name());
     println!("away, the run's end: {said:?}");
     assert!(
-        matches!(&said, Err(TeardownError::Api { error, .. }) if error.to_string().contains("cannot be reached")),
+        matches!(&said, Err(TeardownError::Api { error, .. }) if error.to_string().contains(
+            "cannot be reached")),
         "{said:?}"
     );
     assert_eq!(ns.object("configmaps", "away")["data"]["a"], "1");
@@ -473,7 +475,8 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
     let said = ns.sweep(3, &[]);
     println!("sweep: {said:?}");
     assert!(
-        matches!(&said, Err(TeardownError::Api { error, .. }) if error.to_string().contains("cannot be reached")),
+        matches!(&said, Err(TeardownError::Api { error, .. }) if error.to_string().contains(
+            "cannot be reached")),
         "{said:?}"
     );
 }

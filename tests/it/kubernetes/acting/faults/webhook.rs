@@ -48,18 +48,23 @@ impl Webhook {
         });
         let authority = std::fs::read(plane.admin().with_file_name("pki").join("ca.crt")).unwrap();
         let collection = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
-        let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": {"name": namespace}, "webhooks": [{
-            "name": "webhook.cofferdam.test", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail", "timeoutSeconds": 30,
+        let object = json!({"apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration", "metadata": {"name": namespace}, "webhooks": [{
+            "name": "webhook.cofferdam.test", "admissionReviewVersions": ["v1"],
+            "sideEffects": "None", "failurePolicy": "Fail", "timeoutSeconds": 30,
             "clientConfig": {"url": url, "caBundle": base64(&authority)},
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-            "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}],
+            "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"],
+                "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}],
         }]});
         let made = plane.request("POST", collection, Some(&object));
         assert_eq!(made.status, 201, "{}", made.body);
         let tried = format!("/apis/apps/v1/namespaces/{namespace}/deployments?dryRun=All");
         let labels = json!({"app": "tried"});
-        let trial = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "tried"}, "spec": {"selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "b"}]}}}});
+        let trial = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "tried"}, "spec": {"selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "a", "image": "b"}]}}}});
         until("the API server to ask the webhook", || {
             let answer = plane.request("POST", &tried, Some(&trial));
             (answer.status == 201 && asked.load(Ordering::SeqCst) > 0).then_some(())
@@ -87,7 +92,9 @@ fn serve(
             response["patchType"] = json!("JSONPatch");
             response["patch"] = json!(base64(patch.to_string().as_bytes()));
         }
-        let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string();
+        let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "response": response})
+        .to_string();
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
