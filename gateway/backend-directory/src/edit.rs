@@ -108,7 +108,8 @@ pub fn patch(
     Ok(text)
 }
 
-/// Removes the object at a position; none when the file has nothing else and must go itself.
+/// Removes the object at a position. Returns `None` if the file has no other content and must be
+/// removed itself.
 pub fn delete(format: Format, text: &str, at: &Position) -> Result<Option<String>, EditError> {
     let before = format.read(text)?;
     if before.len() == 1 && at.items.is_empty() {
@@ -123,8 +124,8 @@ pub fn delete(format: Format, text: &str, at: &Position) -> Result<Option<String
     if object::is_removed(&before, &read_back, at) { Ok(Some(after)) } else { Err(entangled()) }
 }
 
-/// One change: what is meant first, then the text, then the text read back. None where the object
-/// is as it is meant already.
+/// Makes one change: first the intended values, then the text, then the text read back. Returns
+/// `None` if the object is as intended already.
 fn change(
     source: Source<'_>,
     before: &[Document],
@@ -210,7 +211,7 @@ fn is_same_beside(new: &Node, old: &Node, items: &[usize]) -> bool {
     }
 }
 
-/// The same, where the list at this position may have other members.
+/// Compares like [`is_same_beside`], if the list at this position may have other members.
 fn is_same_beside_list(new: &Node, old: &Node, items: &[usize]) -> bool {
     let members = items.split_first().is_none_or(|(index, rest)| {
         is_same_list(new, old, *index, |new, old| is_same_beside_list(new, old, rest))

@@ -24,7 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Objects of a tree: what a look holds in memory by name. The largest clusters have fewer.
+/// The most objects of a tree. A request keeps their names in memory; the largest clusters have
+/// fewer.
 pub const OBJECTS: usize = 200_000;
 
 /// A file as it was read.
@@ -104,7 +105,7 @@ pub enum FindError {
     /// The tree has no such object.
     #[error("there is no {0} in this tree")]
     Absent(Target),
-    /// It cannot be told for sure which it is, or what it says.
+    /// The object or its content is uncertain.
     #[error("{target} cannot be told for sure: {reason}")]
     Ambiguous {
         /// The object of the operation.

@@ -31,7 +31,7 @@ const JOURNAL: u64 = 64 * 1024 * 1024;
 /// A journal that is the commit record.
 const COMMITTED: &str = "committed";
 
-/// A journal before it is one: what it names may lie beside its place.
+/// The name of a journal before its commit record. Files that it names may be beside their places.
 const WRITING: &str = "writing";
 
 /// A journal all of whose files are in place.
@@ -72,8 +72,8 @@ impl Journal {
             .map_err(|error| obstacle(&self.folder, "cannot be used", &error))
     }
 
-    /// Commits a job's files: everything or nothing. Says when the commit is durable and when all
-    /// of it is visible.
+    /// Commits the files of a job: all or nothing. Calls `step` when the commit is durable, and
+    /// when all of it is visible.
     pub fn commit(
         &self,
         _lock: &Lock,
@@ -153,7 +153,7 @@ impl Journal {
         let sealed = fs::rename(self.named(call, WRITING), &record).and_then(|()| self.sync());
         sealed.map_err(|error| {
             let obstacle = obstacle(&record, "cannot be written", &error);
-            // Whether the record is there decides, not what the call said.
+            // The commit record decides, and not the result of the system call.
             if self.withdraw(call) {
                 CommitError::Unwritable(obstacle)
             } else {

@@ -207,10 +207,9 @@ impl Backend for Directory {
         }
     }
 
-    /// Finds out what became of a job whose runner was lost while it acted. Under the tree's lock
-    /// first the old copies go, so that a runner that is not dead after all cannot commit any
-    /// more; then the journal says it. `given_up` is what a person says who does not want to wait
-    /// for it.
+    /// Finds the outcome of a job whose runner was lost while it acted. Under the tree's lock it
+    /// first removes the old copies, so that a runner that is still alive cannot commit any more.
+    /// Then it reads the journal. `given_up` is an operator's reason for not waiting longer.
     async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Settled), BackendError> {
         let Lost { fence, given_up, .. } = *lost;
         let call = &lost.job.call;

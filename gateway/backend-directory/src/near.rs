@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 /// The number of places that one refusal names; `doctor` names more.
 const NAMED: usize = 3;
 
-/// Why a list cannot be shown: it is of a namespace that is not there. An empty list would read as
-/// if nothing ran in it.
+/// The refusal of a list in a namespace that does not exist. An empty list would read as if no
+/// workload ran there.
 pub fn unknown_namespace(index: &Index, steps: &[Step], bound: &Bound) -> Option<Refusal> {
     let there = namespaces(index, bound);
     let unknown = steps.iter().find_map(|step| match &step.operation {

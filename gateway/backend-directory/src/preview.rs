@@ -151,7 +151,7 @@ fn unchanged(found: &Found<'_>, error: EditError) -> Refusal {
     Refusal { reason, ..Refusal::from(error) }
 }
 
-/// The same operation over this tree, where the object is not in the state it was approved over.
+/// Previews the same operation over this tree, if the object is not in its approved state.
 pub fn renewed(
     index: &Index,
     operation: &Operation,

@@ -106,7 +106,7 @@ impl From<edit::EditError> for EffectError {
 }
 
 impl PrivateCopy {
-    /// Makes it: the folder, and a copy of every file that holds one of these objects.
+    /// Creates the folder, and copies every file that has one of these objects.
     pub fn make(
         runs: &Path,
         call: &CallId,
@@ -115,7 +115,7 @@ impl PrivateCopy {
         targets: &[&Target],
     ) -> Result<Self, EffectError> {
         let folder = runs.join(name(call, fence));
-        // The same lease never makes it twice: something is wrong if it is there.
+        // The same lease never creates it twice. If it exists, something is wrong.
         DirBuilder::new().mode(0o700).create(&folder).map_err(unmade(&folder))?;
         let (mut files, mut written) = (BTreeMap::new(), Vec::new());
         for target in targets {
@@ -167,7 +167,7 @@ impl PrivateCopy {
 
     /// Checks that an operation can still happen: its object is as approved.
     pub fn check(&mut self, approved: &PreviewedOperation) -> Result<(), EffectError> {
-        // What a task brings is new: nothing is there that could have changed.
+        // An object of a task is new, so it cannot have changed.
         if approved.target.namespace == EPHEMERAL {
             return Ok(());
         }
@@ -179,8 +179,8 @@ impl PrivateCopy {
         &self.meanwhile
     }
 
-    /// Does one operation in the copy and compares what came out with what was approved. Returns
-    /// the observed state after.
+    /// Carries out one operation in the copy and compares the result with the approved one. Returns
+    /// the observed state after it.
     pub fn perform(
         &mut self,
         operation: &Operation,
@@ -263,9 +263,8 @@ impl PrivateCopy {
         self.files.keys().cloned().collect()
     }
 
-    /// The first file of the tree that this job does not write and in which one of its objects is
-    /// no longer as it was seen: a change to what is there already is a statement about what is
-    /// there.
+    /// The first file of the tree that this job does not write and in which one of its objects has
+    /// changed. A job whose change has no effect still depends on the present state.
     pub fn moved(&self, root: &Root, written: &[ChangedFile]) -> Option<PathBuf> {
         let kept =
             self.done.iter().filter(|done| written.iter().all(|file| file.path != done.path));

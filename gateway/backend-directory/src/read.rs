@@ -92,7 +92,7 @@ pub struct Document {
     pub unclear: Option<Unclear>,
     /// Bytes in the file: from its separator to the next one.
     pub range: Range<usize>,
-    /// Every such reason, with the byte where it is.
+    /// Every reason, with its byte.
     flaws: Vec<(usize, Unclear)>,
     /// Nothing in it could be read.
     broken: bool,
@@ -161,7 +161,7 @@ pub fn is_separator(line: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-/// Reads what is between two separators: one document, or more where `...` ends one.
+/// Reads the text between two separators: one document, or more if `...` ends one.
 fn chunk(
     text: &str,
     range: Range<usize>,

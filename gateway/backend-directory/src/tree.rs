@@ -121,8 +121,8 @@ impl Reader<'_> {
         }
         let entries = match self.root.entries(folder) {
             Ok(entries) => entries,
-            // Below the root a folder is passed over, as one file is: calls about other objects go
-            // on.
+            // A folder below the root is skipped, as a file is, so that calls about other objects
+            // succeed.
             Err(error) if depth > 0 && is_local(&error) => {
                 self.name(folder.to_owned(), unreadable(&error));
                 return Ok(());
@@ -176,7 +176,7 @@ impl Reader<'_> {
                 self.left -= text.as_ref().map_or(0, |text| text.len() as u64);
                 self.tree.manifests.push(Manifest { path, text });
             }
-            // Gone or replaced since it was listed: as if it had not been there.
+            // A file that was removed or replaced since it was listed counts as absent.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if is_local(&error) => self.name(path, unreadable(&error)),
             Err(source) => return Err(TreeError::Read { path, source }),

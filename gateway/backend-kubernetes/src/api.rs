@@ -293,9 +293,9 @@ impl Cluster {
             map.extend(
                 preconditions.map(|preconditions| ("preconditions".to_owned(), preconditions)),
             );
-            // Of a delete the server reads its options from the body alone once there is one: in
-            // the query this would be a real delete. There it stands for the audit log,
-            // which has no bodies.
+            // The server reads the options of a delete from the body alone if there is one:
+            // `dryRun` in the query alone would be a real delete. The query has it for the audit
+            // log, which has no bodies.
             if mode == Mode::DryRun {
                 map.insert("dryRun".to_owned(), json!(["All"]));
             }

@@ -53,8 +53,8 @@ impl Credential {
             |error| CredentialError::Unreadable { path: path.to_owned(), error: Box::new(error) };
         let refused = |what| CredentialError::Refused { path: path.to_owned(), what };
         let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
-        // What runs a program, or lets another than the named server answer, is refused before
-        // anything is loaded.
+        // A kubeconfig that runs a program, or trusts another server than the named one, is refused
+        // before it is loaded.
         for user in kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()) {
             if user.exec.is_some() || user.auth_provider.is_some() {
                 return Err(refused("runs a program to log in"));
@@ -77,15 +77,15 @@ impl Credential {
         if config.cluster_url.scheme_str() != Some("https") {
             return Err(refused("does not use https"));
         }
-        // The crate falls back to the environment's proxy where the kubeconfig names none.
+        // The crate uses the proxy of the environment if the kubeconfig names none.
         config.proxy_url = None;
         config.connect_timeout = Some(CONNECT);
         // Each request has its own deadline (`api.rs`): a write is waited for until the server has
         // given it up.
         config.read_timeout = None;
         config.write_timeout = None;
-        // Fifteen silent retries, of writes too: the requests of `api.rs` say themselves what may
-        // be asked again.
+        // The default is fifteen silent retries, of writes too. The requests of `api.rs` decide
+        // themselves.
         config.default_retry = false;
         let files = config.auth_info.token_file.iter().map(PathBuf::from).collect();
         Ok(Self { config: Box::new(config), files })

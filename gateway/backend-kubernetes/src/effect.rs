@@ -141,7 +141,7 @@ impl Namespace {
         approved: &PreviewedOperation,
     ) -> Result<(), EffectError> {
         let target = &approved.target;
-        // The run's own namespace is new: nothing is there that could have changed.
+        // The run namespace is new, so its objects cannot have changed.
         if target.namespace == EPHEMERAL {
             return Ok(());
         }
@@ -174,7 +174,7 @@ impl Namespace {
         let mut over = self.latest(approved);
         for _ in 0..RENEWALS {
             match self.perform_over(operation, &over, host, told).await {
-                // Nothing happened: the object is not in the state of the last look.
+                // Nothing happened: the object is not in the state of the last read.
                 Err(EffectError::Conflict(_)) => over = self.renew(operation, approved).await?,
                 done => return done,
             }
@@ -265,7 +265,8 @@ impl Namespace {
         }
         let at = self.at(target)?;
         let job = self.job().await?;
-        // In its own namespace the job may write, and reads what a patch of nothing would leave.
+        // In the run namespace the job may write and not read: it reads the result of an empty
+        // patch.
         let live = if target.namespace == EPHEMERAL {
             match job.patch(&at, &json!([]), &self.manager, super::api::Mode::DryRun).await {
                 Ok(object) => Some(object),
@@ -307,7 +308,7 @@ impl Namespace {
             |live: Option<&Value>| live.is_some_and(|live| is_as_approved(live, &approved.expect));
         let object = change.make(is_before, is_with(uid, &expected)).await?.unwrap_or_default();
         let after = object::fields_as(&object, &expected).unwrap_or_default();
-        // What it was approved over is what it was: nothing else is ever changed.
+        // The undo writes the values of the approved state, and no others.
         let before = changes.iter().map(|(path, _)| {
             let value = approved.before.get(&path.to_string()).cloned().unwrap_or_default();
             (path.clone(), (!value.is_null()).then_some(value))

@@ -21,7 +21,7 @@ pub fn said(error: &ApiError) -> String {
             "the cluster gives Cofferdam no right to it".to_owned()
         }
         ApiError::Refused { message, .. } => quoted(message),
-        // Its configuration is an operator's to see: no job and no provisioner may list them.
+        // Only an operator may see its configuration: no job and no provisioner may list webhooks.
         ApiError::Unclear(_) if error.is_unasked_webhook() => {
             format!("{} ({FIND} shows its configuration)", unasked(error))
         }
@@ -68,7 +68,7 @@ pub fn quoted(message: &str) -> String {
     let message = one_line(message);
     let message = message.as_str();
     let Some((before, after)) = message.split_once(VALUE) else { return said_by_server(message) };
-    // Go writes structures with braces, whichever way it writes them.
+    // Go prints structures with braces in each of its formats.
     if !after.contains('{') && !after.starts_with('[') {
         return said_by_server(message);
     }

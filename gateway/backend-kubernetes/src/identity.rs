@@ -45,7 +45,7 @@ async fn impersonate(
 ) -> Result<Cluster, ApiError> {
     let user = format!("system:serviceaccount:{run}:{JOB}");
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-    // Past the gate, which lets the plan's objects through and nothing else.
+    // Without the gate, which allows the plan's objects alone.
     let asking = Cluster::impersonating(credential, &user, None)?;
     let mut poll = Poll::within(RIGHTS_WAIT);
     loop {

@@ -72,9 +72,8 @@ fn pin(tests: &mut Vec<Value>, object: &Value, path: &FieldPath) {
     let mut at = object;
     for segment in path.segments() {
         let Some((token, child)) = child(at, segment) else {
-            // RFC 6902 cannot test that something is absent: what would hold it is tested whole.
-            // Metadata and the object itself hold what every write changes, so that the
-            // version says the same.
+            // RFC 6902 cannot test that a value is absent, so its container is tested whole. Every
+            // write changes the metadata and the object itself; there the version is tested.
             match (pointer.as_str(), object.pointer(VERSION)) {
                 ("" | "/metadata", Some(version)) => test(tests, VERSION.to_owned(), version),
                 _ => test(tests, pointer, at),

@@ -42,7 +42,7 @@ impl LookError {
                 format!("cannot {what}: {said}"),
                 "read the object again and ask for what it needs now",
             ),
-            // The server's words name the identity and its rights, which are no agent's business.
+            // The server's words name the identity and its rights. An agent must not see them.
             403 | 422 if by_rights(message) => {
                 tracing::warn!(what, error = said, "this identity has no right to a read");
                 Refusal::new("forbidden", format!("Cofferdam has no rights to {what}"), OPT_IN)

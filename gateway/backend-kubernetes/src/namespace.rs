@@ -159,8 +159,8 @@ pub(super) async fn make(
         .map_err(|error| EffectError::Refused(error.to_string()))?;
     let marks = Marks { name: wanted.name.clone(), expires, plan: wanted.plan };
     let name = wanted.name.to_string();
-    // Derived before anything is made: a plan whose rights cannot be bound to names leaves nothing
-    // behind.
+    // Derived before any object is created: a plan whose rights cannot be bound to names leaves
+    // nothing behind.
     let wide = |error: rights::TooWide| EffectError::Refused(error.to_string());
     let targets = rights::at_targets(&marks, wanted.facts).map_err(wide)?;
     let own = rights::in_run(&marks, wanted.steps, wanted.facts).map_err(wide)?;
@@ -185,7 +185,7 @@ pub(super) async fn make(
     }
     wait_quota(provisioner, &name).await?;
     if let Some(derived) = &own {
-        // What it is a part of was given a moment ago.
+        // The provisioner got the rights that contain it a moment ago.
         grant(provisioner, derived, RIGHTS_WAIT).await?;
     }
     for derived in &targets {

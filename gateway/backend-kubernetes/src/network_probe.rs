@@ -200,7 +200,7 @@ impl Probe<'_> {
         for (path, object) in
             [(at("configmaps"), task::input(&task, &place)), (at("pods"), task::pod(&task, &place))]
         {
-            // What it took on and what guards the run is not seen at once.
+            // The API server does not see new rights and guards at once.
             let mut poll = Poll::within(RIGHTS_WAIT);
             while let Err(error) = self
                 .cluster

@@ -108,8 +108,8 @@ pub fn without_server_fields(object: &Value) -> Value {
     }
     let is_job = object.get("kind").and_then(Value::as_str) == Some("Job");
     if is_job && object.pointer("/spec/manualSelector") != Some(&Value::Bool(true)) {
-        // Generated from the UID of the one that is gone; the server makes new ones and refuses any
-        // that are given.
+        // Generated from the UID of the deleted object; the server creates new ones and rejects
+        // given ones.
         if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
             spec.remove("selector");
         }

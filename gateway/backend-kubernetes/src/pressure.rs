@@ -46,7 +46,7 @@ fn of(namespaces: &[Value], now: Timestamp) -> Going {
         let since = held::since(object).and_then(|since| since.parse::<Timestamp>().ok());
         let seconds = since.map_or(0, |since| now.as_second().saturating_sub(since.as_second()));
         let seconds = u64::try_from(seconds).unwrap_or(0);
-        // A condition holds for some seconds of every removal.
+        // Every removal has such a condition for some seconds.
         let is_held = !held::finalizers(object).is_empty()
             || (seconds > LONGEST && !held::conditions(object).is_empty());
         if is_held {

@@ -57,7 +57,7 @@ async fn preview_operation(
     operation: &Operation,
     fact: &OperationFacts,
 ) -> Result<PreviewedOperation, LookError> {
-    // An applied object's leaves, as the ceiling was held against them.
+    // The leaves of an applied object, as the ceiling check found them.
     let leaves: Vec<_> = fact.changes.iter().map(|change| change.path.clone()).collect();
     Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index }
         .preview_one(operation, &leaves)

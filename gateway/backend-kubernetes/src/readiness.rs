@@ -102,7 +102,7 @@ impl<'a> Seen<'a> {
         if self.text("/spec/updateStrategy/type") == "OnDelete" {
             return self.counted(wanted, "/status/readyReplicas", "/status/readyReplicas", None);
         }
-        // Below the partition nothing is updated; that is what was asked for.
+        // Objects below the partition are not updated, as the specification says.
         let partition = self.count("/spec/updateStrategy/rollingUpdate/partition");
         let updated = self.count("/status/updatedReplicas");
         if self.text("/status/updateRevision") != self.text("/status/currentRevision")

@@ -70,8 +70,8 @@ impl fmt::Display for Reaped {
 /// Runs one round. It does not wait: the next round reads the objects that this round deleted.
 pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError> {
     let mut reaped = Reaped::default();
-    // Rights before namespaces: a namespace is made before its rights are, so whose namespace is
-    // missing afterwards has lost it.
+    // Rights before namespaces: a namespace is created before its rights, so rights whose namespace
+    // is missing afterwards have lost it.
     let mut rights = Vec::new();
     for resource in ["rolebindings", "roles"] {
         match cluster.list_all(&everywhere(resource), &managed(), ALL, lean).await {
@@ -79,14 +79,14 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError>
                 reaped.overflow.extend(more.then(|| resource.to_owned()));
                 rights.extend(found.into_iter().map(|object| (resource, object)));
             }
-            // A list that is too large to read must not keep namespaces from being looked at.
+            // A list that is too large to read must not stop the reaping of namespaces.
             Err(error) => reaped.stuck.push((format!("the list of {resource}"), error.to_string())),
         }
     }
     let (namespaces, more) = cluster.list_all("/api/v1/namespaces", &managed(), ALL, lean).await?;
     reaped.overflow.extend(more.then(|| "namespaces".to_owned()));
     let there: BTreeSet<String> = namespaces.iter().filter_map(name).map(str::to_owned).collect();
-    // Those in a run's own namespace go with it.
+    // Rights in a run namespace are removed with it.
     for (resource, object) in
         rights.iter().filter(|(_, object)| !namespace(object).is_some_and(|at| there.contains(at)))
     {
@@ -158,8 +158,8 @@ async fn reap_object(cluster: &Cluster, object: &Value, now: Timestamp, reaped: 
     } else if object::is_terminating(object) {
         reaped.stuck.push((own, held::words(object)));
     } else if is_expired(object, now) {
-        // The lists above may not have seen them: what this namespace itself names goes in any
-        // case.
+        // The lists above may be incomplete: the rights that this namespace names are removed in
+        // any case.
         let gone =
             match teardown::rights(cluster, &own, &listed(object, TARGETS).into_iter().collect())
                 .await

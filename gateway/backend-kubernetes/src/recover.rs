@@ -112,7 +112,7 @@ pub fn fate(
         if of(true).is_some() {
             fate.undoing.insert(index);
         }
-        // What went into the run's own namespace is gone with it.
+        // An object in the run namespace is removed with it.
         if operation.target.namespace == EPHEMERAL {
             if done.after.is_some() {
                 fate.passed.insert(index);
@@ -123,7 +123,7 @@ pub fn fate(
         let left = match (done.after.is_some(), undo) {
             (true, None) => Left::Effect,
             (_, Some(true)) => Left::Nothing,
-            // Begun, or its undo was: what is there now says which.
+            // The operation or its undo had begun: the present state shows the result.
             (false, None) | (_, Some(false)) => {
                 let left = match live.get(&index) {
                     Some(object) => left(operation, object.as_ref()),

@@ -101,8 +101,7 @@ fn own_rules(step: &Step, fact: &OperationFacts) -> Vec<Rule> {
                 rule("", "configmaps", &task.object(), &["create", "patch"]),
                 rule("", "pods", &task.object(), &["create", "get", "patch"]),
             ],
-            // A command computes in a process of the runner's own, and asks the cluster for
-            // nothing.
+            // A Wasm command runs in a process of the runner, and sends no request to the cluster.
             None => Vec::new(),
         },
         _ => Vec::new(),

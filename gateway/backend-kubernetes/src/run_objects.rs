@@ -49,7 +49,7 @@ fn hard() -> Value {
         // and the cluster's own certificate.
         "count/configmaps": "129",
         "count/secrets": "1",
-        // The job's, the tasks', and the one that every namespace has.
+        // The accounts of the job and of tasks, and the default one of every namespace.
         "count/serviceaccounts": "3",
         "count/deployments.apps": "20",
         "count/statefulsets.apps": "20",
@@ -169,7 +169,8 @@ pub fn guards(marks: &Marks) -> Vec<Guard> {
     vec![
         guard("", "ResourceQuota", "resourcequotas", QUOTA, json!({"spec": {"hard": hard()}})),
         guard("", "LimitRange", "limitranges", "defaults", json!({"spec": limits})),
-        // What a plan opens is opened beside it, when its operation is performed (`egress.rs`).
+        // A destination of the plan gets a policy of its own when its operation is carried out
+        // (`egress.rs`).
         guard(
             "networking.k8s.io",
             "NetworkPolicy",

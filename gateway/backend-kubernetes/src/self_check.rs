@@ -183,8 +183,7 @@ pub async fn check_aloud(
         retries.until_effective(|| run_probe(&cluster, &probe)).await?;
     }
     if let Identity::Provisioner(jobs) = identity {
-        // Fences that do not stand around the provisioner itself are tried as a job, as one would
-        // meet them.
+        // Policies that do not apply to the provisioner itself are probed as a job.
         let job = match jobs {
             JobIdentity::Token => {
                 let token = retries.until_effective(|| token(&cluster)).await?;
@@ -279,7 +278,7 @@ async fn run_probe(cluster: &Cluster, probe: &Probe) -> Result<(), CheckError> {
         (Answer::RefusedBy { fence, file, says }, Err(ApiError::Refused { message, .. })) => {
             if is_denied_by(&message, fence) && message.contains(says) {
                 Ok(())
-            // Admission asks the quota last: it ran out only because no policy objected.
+            // Admission checks the quota last: if it is exceeded, no policy rejected the request.
             } else if message.contains("exceeded quota") {
                 Err(CheckError::Open { fence, probe: probe.what, file })
             } else {

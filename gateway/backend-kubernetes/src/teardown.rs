@@ -150,8 +150,8 @@ pub(super) async fn remove_before(
             workload(cluster, run, &listed(found, WORKLOAD)).await?;
         }
     }
-    // Rights that do not go lose their subject with the namespace: it goes all the same, and then
-    // it is said.
+    // Rights that remain lose their subject with the namespace. So the namespace is removed anyway,
+    // and the error is reported afterwards.
     let mut rights = rights(cluster, run, &places).await;
     if let (Ok(()), Some(witness)) = (&rights, witness) {
         rights = refused(run, witness).await;
@@ -195,7 +195,7 @@ pub async fn sweep(cluster: &Cluster, traces: Traces<'_>) -> Result<Option<Strin
         .filter(|own| own.call == *call && own.fence < fence)
         .collect();
     let newest = found.iter().max_by_key(|own| own.fence).map(RunName::to_string);
-    // A run whose namespace was removed by others may have rights all the same.
+    // A run whose namespace was removed by others may still have rights.
     let earlier =
         earlier.iter().filter(|other| **other < fence).map(|other| RunName::new(call, *other));
     let runs: BTreeMap<Fence, RunName> =
@@ -243,10 +243,9 @@ async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), 
             return Err(TeardownError::Foreign(cofferdam_core::model::escape::line(entry)));
         }
         let at = format!("{collection}/{name}");
-        // Whatever has that name there: the whole namespace goes.
+        // Any object of that name, since the whole namespace is removed.
         match cluster.delete(&at, Only::Any, Mode::Real).await {
-            // The runner was lost before it took on what it needs there, so nothing was brought up
-            // either.
+            // The runner was lost before it took on its rights there, so it created no workload.
             Err(error) if error.is_forbidden() => return Ok(()),
             answer => answer.or_else(tolerate).map_err(api(&at))?,
         }
@@ -268,7 +267,7 @@ fn tolerate(error: ApiError) -> Result<(), ApiError> {
 
 /// The collection that an entry of the annotation names, `batch/v1/jobs`.
 fn in_run(run: &str, kind: &str) -> Option<String> {
-    // The two that hold a namespace up; nothing else is ever written there.
+    // The two kinds that delay the removal of a namespace. No other kind is ever written there.
     match kind {
         "v1/pods" => Some(path::collection("", "v1", run, "pods")),
         "batch/v1/jobs" => Some(path::collection("batch", "v1", run, "jobs")),
@@ -290,10 +289,10 @@ async fn wait_gone(
     loop {
         let seen = match cluster.get(at).await {
             Ok(None) => return Ok(()),
-            // Another one of that name is not the one that was to go.
+            // The object of this name has another UID: the deleted one is gone.
             Ok(Some(other)) if object::uid(&other) != uid => return Ok(()),
             Ok(Some(present)) => {
-                // One that was going before this look has had its time elsewhere.
+                // A namespace that was terminating before this read had its time elsewhere.
                 if !asked && object::is_terminating(&present) {
                     poll = Poll::within(limit.min(GOING));
                     held = Some(Poll::within(Duration::ZERO));
@@ -306,8 +305,8 @@ async fn wait_gone(
                         by: held::words(&present),
                     });
                 }
-                // A second delete of a namespace that is going is a conflict; of anything else
-                // nothing new.
+                // A second delete of a terminating namespace is a conflict; of another object it
+                // changes nothing.
                 let told = asked || object::is_terminating(&present);
                 let error = if told {
                     None
@@ -316,7 +315,7 @@ async fn wait_gone(
                 };
                 asked = asked || error.is_none();
                 match error {
-                    // The object is another one, or on its way: the next look says which.
+                    // The object is another one, or terminating: the next read shows which.
                     Some(error) if !error.is_conflict() => Err(error),
                     _ => Ok(present),
                 }

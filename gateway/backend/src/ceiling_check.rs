@@ -26,8 +26,7 @@ pub fn check_ceiling(
     let accepted = accepted.ok_or_else(|| {
         beyond(format!("the viewer's trust file does not accept this component of `{tool}`"))
     })?;
-    // Which executor would run it is nothing to the viewer; any that the ceiling names makes the
-    // draft whole.
+    // The viewer has no use for the executor; any executor of the ceiling completes the draft.
     let changes = operations.iter().any(|step| !step.operation.action().reads());
     let executor = trust
         .executors

@@ -26,7 +26,8 @@ pub fn rest(
     for own in own {
         rest.origins.extend(origin(own.segments()).map(|origin| (own.to_string(), origin)));
     }
-    // A part of the fields would tell a change of the others without a field, or not at all.
+    // With only a part of the fields, a change of another field would be reported without its name,
+    // or not at all.
     if found.len() > REST {
         return rest;
     }
@@ -122,7 +123,7 @@ mod tests {
         let data = |count: usize| json!({"data": (0..count).map(|at| (format!("k{at}"), json!(at))).collect::<serde_json::Map<_, _>>()});
         assert_eq!(rest(&data(REST), &[], |_| None).fields.map(|fields| fields.len()), Some(REST));
         assert_eq!(rest(&data(REST + 1), &[], |_| None).fields, None);
-        // Of one that goes, what describes it still has its origin.
+        // The summary of a deleted object still has its origins.
         let described = BTreeMap::from([("data".to_owned(), json!(["k0"]))]);
         let by = |path: &[Segment]| (path.len() == 1).then(|| Origin::Manager("m".to_owned()));
         let origins = |count| {

@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(kept(&[all]), [true]);
         assert_eq!(kept(&[all + 1]), [false]);
         assert_eq!(kept(&[half, half]), [true, true]);
-        // What is beyond the bound is left out whole, and so is all that comes after it.
+        // A rest beyond the bound is left out whole, and so is every later one.
         assert_eq!(kept(&[half, half + 1, 0]), [true, false, false]);
         assert_eq!(kept(&[half, half, 0]), [true, true, false]);
         // No number of small ones comes past it.

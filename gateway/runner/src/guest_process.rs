@@ -184,8 +184,8 @@ impl<S: Start> Guests<S> {
             .key
             .seal(&format!("{digest} {engine}"), &artefact)
             .map_err(|fail| error("artefact", fail))?;
-        // Kept for the next time; a failure to keep it hinders nothing. Renamed, so that no reader
-        // sees half of one.
+        // Kept for the next time. If that fails, the job goes on. Renamed, so that no reader sees a
+        // half-written file.
         let temporary = place.with_extension(format!("{}.writing", std::process::id()));
         let kept = fs::write(&temporary, [engine.as_bytes(), b"\n", &sealed].concat())
             .and_then(|()| fs::rename(&temporary, &place));

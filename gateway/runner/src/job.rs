@@ -108,7 +108,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
     /// Waits for a job, as long as it takes; none once the wait is `over`. Dropping this is safe: a
     /// job that was claimed meanwhile goes to another runner.
     pub async fn claim(&self, over: impl Fn() -> bool) -> Result<Option<LeasedJob>, ActError> {
-        // Asked once at least: a job may have been enqueued just before.
+        // Requested at least once: a job may have been enqueued just before.
         loop {
             self.backend.ready()?;
             match self.backend.backpressure((self.now)()).await {
@@ -120,7 +120,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                     continue;
                 }
                 Err(_) if over() => return Ok(None),
-                // What it cannot ask now it cannot change now.
+                // Infrastructure that cannot be read now cannot be changed now.
                 Err(error) => {
                     tracing::warn!(
                         what = "infrastructure",
@@ -135,7 +135,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 Ok(Claimed::Leased { job: Some(job) }) => return Ok(Some(*job)),
                 Ok(_) | Err(RoleError::Unavailable(_)) if over() => return Ok(None),
                 Ok(_) => {}
-                // It is being restarted, and hands over a fresh socket then.
+                // The recorder restarts, and the supervisor hands over a new socket.
                 Err(RoleError::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
                 Err(error) => return Err(error.into()),
             }
@@ -166,8 +166,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
             }
         };
         let Err(error) = work.instrument(span).await else { return Ok(call) };
-        // One that cannot go on is let go of, so that it holds up neither this place nor the
-        // others.
+        // A job that cannot go on is given up, so that it blocks neither this runner nor other
+        // jobs.
         let Some(obstacle) = error.obstacle() else { return Err(error) };
         tracing::error!(%call, %fence, "the job cannot go on at present: {obstacle}");
         lease.let_go(obstacle).await?;
@@ -209,8 +209,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         if let Err(error) = self.backend.sweep(&lost).await {
             return self.cannot_begin(lease, &lost, error, step).await;
         }
-        // Where its own rights will be: admission holds the stored preview against the runner's
-        // own.
+        // The target namespaces of its rights: admission compares the stored preview with the
+        // runner's own.
         let targets = lost.targets();
         let trust = match trust(&self.trust_file) {
             Ok(trust) => trust,
@@ -239,7 +239,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         };
         step(JobStep::Admitted);
         let name = format!("cofferdam-run-{}-{}", lease.call(), lease.fence());
-        // A runner that was paused for long makes nothing under a lease that is another's by now.
+        // A runner that was paused for long creates nothing under a lease that another runner has
+        // by now.
         if lease.confirm().await == Some(Stopped::Lost) {
             return Err(ActError::Lost);
         }
@@ -269,8 +270,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         if let Err(error) =
             lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await
         {
-            // Only this runner knows of it: what was made in a cluster under a dead fence goes at
-            // once. A private copy is swept by the next lease.
+            // Only this runner knows the run. In a cluster it is removed at once; the next lease
+            // removes a private copy.
             if error == RoleError::Fenced && !B::COMMITS {
                 self.backend.remove(lease.call(), &Left::Own(&run), &targets).await?;
             }
@@ -338,8 +339,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
             return Ok(ending.meanwhile(&meanwhile(plan, run)).into());
         }
         step(JobStep::ExecutorFinished);
-        // In a directory nothing has happened yet; in a cluster everything has, and a cancellation
-        // comes too late.
+        // With a commit nothing has happened yet. Otherwise every effect has happened, and a
+        // cancellation comes too late.
         if B::COMMITS {
             match lease.confirm().await {
                 Some(Stopped::Cancelled) => return Ok(self.cancelled(&BTreeSet::new()).into()),

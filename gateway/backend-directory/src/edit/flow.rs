@@ -79,7 +79,7 @@ pub(super) fn add(
     };
     let own = unit(source, node);
     let before = starts.len().checked_sub(2).and_then(|at| ends.get(at)).copied();
-    // What is between the last member and the comma before it, or the bracket.
+    // The text between the last member and the comma before it, or the bracket.
     let gap = match before {
         Some(end) => source.text.get(end..*last)?.split_once(',')?.1,
         None => source.text.get(node.span.start + 1..*last)?,

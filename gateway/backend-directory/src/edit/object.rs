@@ -57,8 +57,8 @@ fn json(text: &str, documents: &[Document], index: usize) -> Option<Splice> {
     }
 }
 
-/// A document: its lines from its separator to the end of its content. The first document leaves
-/// what is before its content, and takes the separator behind it instead.
+/// The lines of a document, from its separator to the end of its content. The first document leaves
+/// the text before its content, and takes the separator after it instead.
 fn yaml(text: &str, documents: &[Document], index: usize) -> Option<Splice> {
     let document = documents.get(index)?;
     let (content, end) = content(text, document);

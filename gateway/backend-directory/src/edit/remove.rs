@@ -36,7 +36,7 @@ pub(super) fn remove(source: Source<'_>, way: &Walk<'_>) -> Option<Splice> {
     if source.text.get(line_start(source.text, start)..start)?.trim().is_empty() {
         return Splice::new(lines(source.text, start, end), "");
     }
-    // It shares its line with a dash before it: the dash stays, and what follows comes to it.
+    // A dash before it is on the same line. The dash stays, and the next member moves up to it.
     let next = begin(index + 1)?;
     let between = source.text.get(end..next)?;
     let end = if between.trim().is_empty() { next } else { line_end(source.text, end) };
@@ -55,8 +55,8 @@ fn lines(text: &str, start: usize, end: usize) -> std::ops::Range<usize> {
     if is_open { shorter.len()..end } else { start..end }
 }
 
-/// The only member goes: an empty collection is written as one, since a block without members would
-/// read as nothing at all.
+/// Removes the only member: the empty collection is written out, since a block without members
+/// would read as null.
 fn last(source: Source<'_>, way: &Walk<'_>, start: usize) -> Option<Splice> {
     let shorter = way.shorter()?;
     let host = *shorter.nodes.last()?;

@@ -86,7 +86,8 @@ impl Layout<'_> {
     }
 }
 
-/// A value on one line, collections between brackets; `flow` where it is within brackets itself.
+/// A value on one line, with collections between brackets. `flow` is true if it is between brackets
+/// itself.
 pub(super) fn between(format: Format, value: &Value, flow: bool) -> String {
     inline(format, value, flow, (", ", ": "))
 }
@@ -128,7 +129,7 @@ pub(super) fn key(format: Format, key: &str) -> String {
     }
 }
 
-/// A value of JSON over several lines: what holds it is indented by `indent`, what it holds by one
+/// A JSON value over several lines. Its container is indented by `indent`, its content by one
 /// `unit` more.
 pub(super) fn pretty(value: &Value, line: &str, indent: &str, unit: &str) -> String {
     let inner = format!("{indent}{unit}");

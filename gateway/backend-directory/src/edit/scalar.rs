@@ -6,7 +6,7 @@ use crate::read::{Format, Node, plain};
 use saphyr_parser::ScalarStyle;
 use serde_json::Value;
 
-/// Replaces a scalar by a scalar; none where either is something else, or nothing is written there.
+/// Replaces a scalar by a scalar; `None` if either is no scalar, or the present value has no text.
 pub(super) fn replace(
     source: Source<'_>,
     node: &Node,
@@ -49,8 +49,8 @@ pub(super) fn quoted_if_needed(string: &str, flow: bool) -> String {
     if is_plain(string, flow) { string.to_owned() } else { double_quoted(string) }
 }
 
-/// JSON strings are YAML double-quoted strings (YAML 1.2.2, 1.2); what is not printable there is
-/// escaped too.
+/// A string in double quotes. JSON strings are YAML double-quoted strings (YAML 1.2.2, 1.2);
+/// characters that YAML cannot print are escaped too.
 pub(super) fn double_quoted(string: &str) -> String {
     let mut quoted = String::with_capacity(string.len() + 2);
     for character in Value::from(string).to_string().chars() {

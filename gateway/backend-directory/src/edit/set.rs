@@ -26,7 +26,7 @@ pub(super) fn set(source: Source<'_>, way: &Walk<'_>, value: &Value) -> Option<S
             add(source, way, Some(key), &wrap(rest, value))
         }
         (Some((Segment::Member { .. }, [])), Shape::List { .. }) => add(source, way, None, value),
-        // Nothing is there yet: `annotations:` without a value.
+        // There is no value yet: `annotations:` alone.
         (Some(_), Shape::Scalar { value: Value::Null, .. }) => {
             in_place(source, way, &wrap(way.rest, value))
         }
@@ -85,7 +85,7 @@ fn in_place(source: Source<'_>, way: &Walk<'_>, value: &Value) -> Option<Splice>
     }
 }
 
-/// Where what follows a key ends, and the comment on the key's line.
+/// The end of the text after a key, and the comment on the key's line.
 fn behind<'a>(text: &'a str, node: &Node, colon: usize) -> Option<(usize, &'a str)> {
     if is_block(node) {
         return Some((node.end(), text.get(colon..line_end(text, colon))?));

@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
         Self { nodes, steps, rest: &[], unknown: None }
     }
 
-    /// The value that the path names, where it is there.
+    /// The value that the path names, if it exists.
     pub fn target(&self) -> Option<&'a Node> {
         if self.rest.is_empty() { self.nodes.last().copied() } else { None }
     }

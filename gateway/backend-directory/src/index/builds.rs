@@ -34,7 +34,7 @@ impl Builds {
         self.graph.ways(path)
     }
 
-    /// The names under which an object of a file counts: its own, or those that it is built under.
+    /// The names of an object of a file: its own, or those in its builds.
     pub fn names(&mut self, ways: &Ways, path: &Path, at: usize, name: Name) -> Vec<Name> {
         let written =
             Written { path, kind: &name.kind, namespace: &name.namespace, name: &name.name };
@@ -181,7 +181,8 @@ pub fn several(target: &Target, found: &Found<'_>) -> Option<FindError> {
     })
 }
 
-/// That an object is built as several, and by what, in words whose subject is its place.
+/// Text that an object is built as several, with the sources. The subject of the text is the
+/// object's place.
 pub fn as_several(found: &Found<'_>) -> Option<String> {
     let Some(Built::Several { told, .. }) = found.built else { return None };
     Some(format!("is built as several objects; one change would reach all of them: {told}"))

@@ -7,12 +7,13 @@ use super::{File, Index};
 use cofferdam_core::model::operation::Target;
 use cofferdam_core::model::preview::{Remark, RemarkKind};
 
-/// Places that one preview names: enough to see what is wrong with a tree. The rest is counted.
+/// The number of places that one preview names, enough to see the problem of a tree. The rest is
+/// counted.
 const NAMED: usize = 3;
 
 impl Index {
-    /// The places where a second copy of an object would not be seen: [`NAMED`] of them, and how
-    /// many more there are.
+    /// The places where a second copy of an object would not be seen: at most [`NAMED`], and the
+    /// number of the others.
     pub(super) fn unseen_copies(&self, target: &Target) -> Vec<Remark> {
         let wanted =
             Wanted { kind: &target.kind, namespace: &target.namespace, name: Some(&target.name) };

@@ -77,8 +77,8 @@ fn nameless<'a>(file: &'a File, wanted: &'a Wanted<'a>) -> impl Iterator<Item = 
 }
 
 impl Index {
-    /// Places that may hold objects of a group and kind in a namespace, beside those that are found
-    /// by their names.
+    /// Places that may have objects of a group and kind in a namespace, besides those that are
+    /// found by name.
     pub fn gaps(&self, group: &str, kind: &str, namespace: &str) -> Vec<Place> {
         let wanted = Wanted { kind, namespace, name: None };
         let mut places = self.unsure_of_namespace(group, kind);

@@ -80,8 +80,8 @@ impl Journal {
         }
     }
 
-    /// Writes every new content beside its place, so that after the commit record only renames are
-    /// left. Tests before what can be tested.
+    /// Writes every new content beside its place, so that only renames remain after the commit
+    /// record. Checks first everything that can be checked.
     pub(super) fn stage(&self, entry: &Entry) -> Result<Stages, Obstacle> {
         let mut staged = Stages::new();
         let suffix = suffix(&entry.call);
@@ -100,7 +100,8 @@ impl Journal {
         Ok(staged)
     }
 
-    /// Removes what a runner that was killed before its commit record had written beside the files.
+    /// Removes the files that a runner wrote beside their places before it was killed without a
+    /// commit record.
     pub(super) fn unstage(&self, call: &CallId) {
         let Ok(Some(entry)) = self.load(call, super::WRITING) else { return };
         for line in entry.files.iter().filter(|line| line.content.is_some()) {

@@ -96,7 +96,7 @@ pub enum CommitError {
     /// The journal cannot be written down.
     #[error("the journal has no JSON form: {0}")]
     Journal(#[from] serde_json::Error),
-    /// It is committed, and cannot be finished at present: it is tried again.
+    /// The commit is durable, and cannot be completed at present. It is tried again.
     #[error("{0}")]
     Committed(Obstacle),
     /// It is committed, and a file is neither as it was before nor as it should be after.

@@ -13,7 +13,8 @@ const TOLD: usize = 4;
 /// Code of the refusal of a delete that would leave a kustomization without what it names.
 pub const STILL_NAMED: &str = "still-named";
 
-/// Why an object cannot be removed; none where nothing names it. `whole`: its file goes too.
+/// The reason why an object cannot be removed; `None` if no layer names it. `whole` is true if its
+/// file is removed too.
 pub fn refused(
     graph: &Graph,
     files: &Files,

@@ -101,7 +101,7 @@ impl Graph {
         reference.map_or("path", |reference| reference.key)
     }
 
-    /// For what a file is named, where that is not its objects.
+    /// The use of a file by a layer, if it is not for its objects.
     pub fn other_use(&self, file: &Path) -> Option<(Link, Use)> {
         let mut naming = self.naming(file).peekable();
         let first = naming.peek().copied()?;
@@ -122,7 +122,7 @@ impl Graph {
     fn climb(&self, way: &mut Way, ways: &mut Ways) {
         let Some(last) = way.last().copied() else { return };
         let above = self.above.get(last.layer).map(Vec::as_slice).unwrap_or_default();
-        // A layer that includes itself in the end includes nothing more by it.
+        // A layer that includes itself through others includes nothing more that way.
         let next: Vec<Link> = above
             .iter()
             .filter(|link| !way.iter().any(|known| known.layer == link.layer))

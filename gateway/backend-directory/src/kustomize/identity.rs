@@ -38,7 +38,7 @@ pub enum Built {
         /// The sources of namespace and name.
         given: Vec<Remark>,
     },
-    /// Several objects, or nothing that can be told.
+    /// Several objects, or an uncertain identity.
     Several {
         /// Namespace and name of each.
         objects: Vec<(String, String)>,
@@ -51,7 +51,7 @@ pub enum Built {
         what: &'static str,
         /// The key that names it.
         key: &'static str,
-        /// Where it is named.
+        /// The place of the layer that names it.
         place: String,
     },
 }

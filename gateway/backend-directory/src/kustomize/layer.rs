@@ -143,7 +143,7 @@ pub struct Meta {
 pub struct Generated {
     /// The name of the generated object.
     pub name: String,
-    /// `behavior: replace`: what it does not name goes.
+    /// True for `behavior: replace`: keys that it does not name are removed.
     pub replaces: bool,
     /// Keys that are known, with their values where they are.
     pub data: Vec<(String, Value)>,
@@ -199,7 +199,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// One that says nothing yet.
+    /// A layer without content.
     pub fn new(path: &Path, line: usize, kind: LayerKind, folder: PathBuf) -> Self {
         Self {
             path: path.to_owned(),

@@ -62,7 +62,8 @@ fn variable(text: &str, (open, close): (char, char)) -> Option<(usize, usize)> {
     None
 }
 
-/// Where the bracket that a text begins with is closed: a default may hold a variable of its own.
+/// The position of the closing bracket for the one that a text begins with. A default may have a
+/// variable of its own.
 fn closing(text: &str, (open, close): (char, char)) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, character) in text.char_indices() {

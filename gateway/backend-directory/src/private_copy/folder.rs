@@ -40,7 +40,7 @@ pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> Result<Option<PathBuf>
     Ok(newest.map(|(_, path)| path))
 }
 
-/// Removes a namespace's folder and looks whether it is gone.
+/// Removes the folder of a private copy and checks that it is gone.
 pub fn remove(folder: &Path) -> Result<(), Obstacle> {
     let kept = |error: io::Error| obstacle(folder, "cannot be removed", &error);
     match fs::remove_dir_all(folder) {

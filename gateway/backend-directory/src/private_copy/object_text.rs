@@ -49,7 +49,7 @@ pub(super) fn edited(
     }
 }
 
-/// The object in a file's text, where it is clear.
+/// The object in the text of a file, if it is clear.
 pub(super) fn find(path: &Path, text: &str, target: &Target) -> Option<(Position, Value)> {
     let documents = Format::of(path).read(text).ok()?;
     let (position, _) =

@@ -23,7 +23,7 @@ impl PrivateCopy {
     /// Does every operation again in fresh copies of its files.
     pub fn renew(&mut self, root: &Root) -> Result<(), EffectError> {
         let index = Index::read(root, None).map_err(Obstacle::from)?;
-        // Each file as it is in the tree, and as it becomes.
+        // Each file as it is in the tree, and with the effects of the job.
         let mut texts: BTreeMap<PathBuf, (String, Option<String>)> = BTreeMap::new();
         let mut done = Vec::with_capacity(self.done.len());
         for Done { path, operation, approved, host } in &self.done {

@@ -134,13 +134,13 @@ impl<'a> Builder<'a> {
             ScalarStyle::Literal | ScalarStyle::Folded => {
                 return self.block(range, (!properties).then(|| span.start.col()));
             }
-            // Where nothing is written, the parser points at the colon.
+            // For an empty scalar the parser points at the colon.
             ScalarStyle::Plain
                 if range.is_empty() && self.text.as_bytes().get(range.start) == Some(&b':') =>
             {
                 return range.start + 1..range.end + 1;
             }
-            // A scalar of several lines may hold the white space behind it.
+            // A scalar of several lines may include the white space after it.
             ScalarStyle::Plain => {
                 let written = self.text.get(range.clone()).unwrap_or_default().trim_end().len();
                 return range.start..range.start + written;
@@ -175,7 +175,7 @@ impl<'a> Builder<'a> {
         let (mut at, mut end) = (header + first, header + head.trim_end().len());
         for line in body.split_inclusive('\n') {
             let blank = line.trim().is_empty();
-            // Where there is no content, the parser points at what follows.
+            // Without content the parser points at the next token.
             if !blank && (spaces(line) < column || at >= range.end) {
                 break;
             }
@@ -254,11 +254,11 @@ impl<'a> Builder<'a> {
         }
         let range = self.range(span);
         let start = if anchored || tagged { self.content(range.start) } else { range.start };
-        // A bracket is a token; a block begins with none, also where its first key is in brackets.
+        // A bracket is a token. A block begins with no token, also if its first key is in brackets.
         let flow =
             range.end > start && matches!(self.text.as_bytes().get(start), Some(b'{' | b'['));
-        // The parser says where the first member of a block sequence begins; the sequence begins at
-        // its dash.
+        // The parser gives the start of a block sequence's first member; the sequence begins at its
+        // dash.
         let start = match &members {
             Members::List(_) if !flow && !anchored && !tagged => {
                 dash(self.text.get(self.range.start..start).unwrap_or_default())
@@ -357,14 +357,14 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A key's name, and what is wrong with it; `braces` where a brace is right before it.
+/// The name of a key, and its error. `braces` is true if a brace is right before it.
 fn named(node: &Node, braces: bool) -> (String, Option<&'static str>) {
     match &node.shape {
         Shape::Scalar { value: Value::String(name), doubtful: false, .. } if node.anchored => {
             (name.clone(), Some("an anchor on a key; write the value out where it is used"))
         }
         Shape::Scalar { value: Value::String(name), doubtful: false, .. } => (name.clone(), None),
-        // What `{{ .Values.a }}` is to YAML: a map that is a key of another.
+        // The YAML value of `{{ .Values.a }}`: a map that is a key of another map.
         Shape::Map { flow: true, .. } if braces => (String::new(), Some(TEMPLATE)),
         _ => (String::new(), Some("a key that is not a string; put it in quotes")),
     }

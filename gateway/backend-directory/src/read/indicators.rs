@@ -22,7 +22,8 @@ pub(crate) fn dash(before: &str) -> Option<usize> {
     }
 }
 
-/// Where a line's last word is the header of a block scalar. A comment may follow it.
+/// The position of a block scalar's header, if it is the last word of a line. A comment may follow
+/// it.
 pub(super) fn indicator(line: &str) -> Option<usize> {
     let comments = line.rmatch_indices(" #").map(|(at, _)| at);
     std::iter::once(line.len()).chain(comments).find_map(|end| {

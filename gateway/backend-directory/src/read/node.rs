@@ -5,7 +5,7 @@ use saphyr_parser::ScalarStyle;
 use serde_json::{Map, Value};
 use std::ops::Range;
 
-/// A value and where it is.
+/// A value with its place.
 #[derive(Debug, Clone)]
 pub struct Node {
     /// The line in the file, from 1.
@@ -121,7 +121,7 @@ impl Node {
         }
     }
 
-    /// Its text, where it is a string. An alias has none: what it means is written elsewhere.
+    /// The text of a string. `None` for an alias, whose meaning is written elsewhere.
     pub fn text(&self) -> Option<&str> {
         match &self.shape {
             Shape::Scalar { value, .. } if !self.borrows => value.as_str(),

@@ -40,7 +40,7 @@ pub fn plain(text: &str) -> (Value, bool) {
             {
                 (Value::Number(number.into()), false)
             }
-            // Octal here, decimal there; or beyond what every reader holds.
+            // Octal for one reader and decimal for another, or beyond the range of some reader.
             _ => kept(true),
         };
     }

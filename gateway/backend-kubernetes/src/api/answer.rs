@@ -120,8 +120,7 @@ pub(super) fn sent(error: &kube::Error) -> ApiError {
     let mut refused = matches!(error, kube::Error::Auth(_));
     while let Some(inner) = source {
         words.push(inner.to_string());
-        // Connecting is all that the operating system refuses in this way: nothing was sent on a
-        // connection that never was.
+        // The operating system gives this error for a connection attempt alone: nothing was sent.
         refused |= inner.downcast_ref::<std::io::Error>().is_some_and(|io| {
             matches!(
                 io.kind(),
@@ -147,8 +146,8 @@ pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
     } else {
         word("message").to_owned()
     };
-    // The server has no status of its own for an applied object that does not have its kind's
-    // fields: it says 500 (seen on 1.36).
+    // The server has no status of its own for an applied object with unknown fields: it says 500
+    // (seen on 1.36).
     if message.contains(UNTYPED) {
         return ApiError::Refused {
             status: 422,

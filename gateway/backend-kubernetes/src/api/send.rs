@@ -92,15 +92,15 @@ impl Cluster {
                 }
                 Err(error) => (None, error),
             };
-            // The server took its token for none and never looked at what was asked. While the
-            // identity stands there is another.
+            // The server rejected the token and did not look at the request. The source issues
+            // another one.
             if let (true, false, Some(bearer)) = (error.is_unauthorized(), renewed, &self.bearer) {
                 renewed = true;
                 token = Some(bearer.token(token.as_deref()).await.map_err(|_| error)?);
                 continue;
             }
             let again = match (status, &error) {
-                // 429 is said before anything is done (API priority and fairness).
+                // 429 comes before any effect (API priority and fairness).
                 (Some(status), _) => {
                     status == StatusCode::TOO_MANY_REQUESTS || (reads && status.is_server_error())
                 }

@@ -82,8 +82,8 @@ impl Namespace {
         let object = self.put(&sent, &target).await?;
         let uid = object::uid(&object).unwrap_or_default().to_owned();
         self.undo.insert(approved.index, Undo::Created { uid });
-        // As the plan says it, long values by their digest: only this job writes there, and nothing
-        // of it outlives the run.
+        // As in the plan, with long values by their digest: only this job writes there, and the
+        // objects end with the run.
         Ok(host.fields(&approved.after))
     }
 
@@ -112,8 +112,8 @@ impl Namespace {
             match job.apply(at, sent, manager, Mode::Real).await {
                 Ok(object) => return Ok(object),
                 Err(error) if error.is_unclear() => unclear = Some(error),
-                // Another API server may see a right or a guard later than the one that was asked
-                // before; nothing was done.
+                // Another API server may see a right or a guard later than the first one. Nothing
+                // was done.
                 Err(error) if is_unseen(&error) && poll.again().await => continue,
                 Err(error) => {
                     return Err(match unclear {

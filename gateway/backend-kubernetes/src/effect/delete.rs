@@ -49,7 +49,7 @@ impl Namespace {
         let live = look(&job, &at, target, None).await?.filter(|live| is_before(Some(live)));
         let live = live.ok_or_else(|| EffectError::Conflict(target.clone()))?;
         remove(&job, &at, target, uid, is_before).await?;
-        // Whatever version of it went: what was approved is all but what its status says.
+        // The deleted version may be newer than the approved one: only its status can differ.
         self.undo.insert(approved.index, Undo::Object(object::without_server_fields(&live)));
         let Some(going) = left(&job, &at, target, uid).await? else { return Ok(BTreeMap::new()) };
         let (by, after) = (held::words(&going), held::state(&going, &approved.before));
@@ -65,7 +65,7 @@ impl Namespace {
                 |live: Option<&Value>| live.is_none_or(|live| object::uid(live) == Some(uid));
             return remove(&job, &at, target, uid, is_it).await;
         }
-        // There the job reads nothing; the whole namespace goes anyway.
+        // The job has no read access there; the namespace is removed anyway.
         job.delete(&at, Only::Uid(uid), Mode::Real).await.map_err(|error| refused(target, &error))
     }
 
@@ -83,7 +83,7 @@ impl Namespace {
             }
         }
         let back = self.written(&job, &at, object, target).await?;
-        // Readers of the outcome are not told values that the plan does not name.
+        // The outcome shows no values that the plan does not name.
         let differing: Vec<String> = differences(object, &object::without_server_fields(&back))
             .iter()
             .map(|difference| format!("`{}`", difference.place()))

@@ -56,17 +56,18 @@ impl Change<'_> {
     ) -> Result<Option<Value>, EffectError> {
         let mut unclear: Option<ApiError> = None;
         let (mut unclears, mut stales) = (0, 0);
-        // Whether no answer was unclear but those about a webhook that could not be asked.
+        // True while the only unclear responses are about a webhook without a response.
         let mut only_unasked = true;
-        // A right that one API server has seen another may see later; a refusal for it did nothing.
+        // Another API server may see a right later than the first one. A refusal for that reason
+        // did nothing.
         let mut poll: Option<Poll> = None;
         loop {
             let live = look(self.job, self.at, self.target, unclear.as_ref()).await?;
             match &unclear {
                 Some(_) if is_after(live.as_ref()) => return Ok(live),
                 _ if is_before(live.as_ref()) => {}
-                // It is neither as it was nor as it should be: another client changed it, before
-                // this write or after it.
+                // The object is neither in the earlier nor in the intended state: another client
+                // changed it, before this write or after it.
                 Some(error) => {
                     return Err(unknown(
                         self.target,
@@ -78,7 +79,7 @@ impl Change<'_> {
             }
             if unclears == UNCLEAR || stales == STALE {
                 return Err(match &unclear {
-                    // Said before anything is stored, and the object is as it was.
+                    // The server refused before it stored anything, and the object is unchanged.
                     Some(error) if only_unasked => refused(self.target, error),
                     unclear => self.given_up(unclear.as_ref()),
                 });
@@ -95,7 +96,7 @@ impl Change<'_> {
                     unclear = Some(error);
                     tokio::time::sleep(PAUSE).await;
                 }
-                // The next look says what it is now.
+                // The next read shows the present version.
                 Err(error) if self.is_stale(&error) => {
                     stales += 1;
                     if stales > AT_ONCE {
@@ -142,7 +143,7 @@ impl Change<'_> {
                 );
                 self.job.delete(self.at, Only::State(uid, version), Mode::Real).await.map(|()| None)
             }
-            // It is as it should be already.
+            // The object is as intended already.
             (Write::Patch(..) | Write::Delete, live) => Ok(live.cloned()),
         }
     }
@@ -156,8 +157,8 @@ impl Change<'_> {
                 !message.starts_with("Apply failed with ")
             }
             (_, ApiError::Refused { status: 409, .. }) => true,
-            // A failed `test` is 422, as is what the server or its admission finds invalid: that
-            // says why.
+            // A failed `test` has status 422, as has an invalid object; the text of the latter
+            // gives the reason.
             (Write::Patch(..), ApiError::Refused { status: 422, message, .. }) => {
                 message.starts_with(FAILED_TEST)
             }

@@ -67,7 +67,7 @@ fn newest(log: &str, most: usize) -> (Vec<String>, bool) {
     let mut shown = Vec::new();
     let mut lines = log.lines().rev();
     for line in lines.by_ref() {
-        // The comma besides.
+        // One byte for the comma.
         let size = Value::from(line).to_string().len() + 1;
         match left.checked_sub(size) {
             Some(rest) => left = rest,
@@ -118,7 +118,7 @@ mod tests {
         check("a\nb\nc\n", 100, &["a", "b", "c"], false);
         check("a\r\n\nb", 100, &["a", "", "b"], false);
         check("aaa\nbbb\nccc\n", 13, &["bbb", "ccc"], true);
-        // What is escaped counts as it is sent: six bytes each.
+        // An escaped character counts as it is sent: six bytes each.
         check("\u{1b}\u{1b}\u{1b}\nx", 15, &["x"], true);
         check("aaaaaaaaaaaaaaaaaaaa", 12, &["aaaaaa…"], true);
         check("\u{1b}\u{1b}\u{1b}", 14, &["\u{1b}…"], true);

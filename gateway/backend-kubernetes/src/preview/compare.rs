@@ -85,7 +85,7 @@ pub fn beyond(
     for path in paths {
         path.set(&mut meant, path.get(answer)?)?;
     }
-    // The API server leaves out what became empty on the way to a field.
+    // The API server removes a value that became empty on the way to a field.
     for path in paths {
         prune(&mut meant, path.segments());
         prune(&mut got, path.segments());

@@ -288,7 +288,7 @@ fn reaper() -> Vec<Probe> {
             "limit=1",
         ),
         delete("deleting a namespace that is not a run's", at("cofferdam-system")),
-        // On every cluster: the API server makes it.
+        // This object exists on every cluster: the API server creates it.
         delete(
             "deleting a Role that is not a run's",
             rbac("kube-system", "roles", "extension-apiserver-authentication-reader"),

@@ -61,7 +61,7 @@ impl<'a, T: Fn(&str)> RetryWindow<'a, T> {
             CheckError::Open { fence, .. } | CheckError::Hidden { fence, .. } => {
                 applied(self.looks, fence).await?
             }
-            // A right, which takes its time as well and cannot be looked at.
+            // A missing right, which also takes time and cannot be read.
             CheckError::Shut { .. } => Applied::Unseen,
             _ => return Err(error),
         };

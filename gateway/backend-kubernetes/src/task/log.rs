@@ -95,10 +95,10 @@ mod tests {
             ("half a line\nsecond\nthi", &[]),
             ("half a line\nsecond\nthird\n\n", &[("third", 0), ("", 0)]),
             ("half a line\nsecond\nthird\n\ncarriage\r\n", &[("carriage", 0)]),
-            // The node started a new log: none of it is known to be new.
+            // The node started a new log: no line is known to be new.
             ("other\n", &[]),
         ]);
-        // What is not text is replaced the same way each time.
+        // Bytes that are not UTF-8 are replaced in the same way each time.
         check(&[("a\u{fffd}\nb\u{fffd}", &[("a\u{fffd}", 0)]), ("a\u{fffd}\nbä\n", &[("bä", 0)])]);
     }
 

@@ -175,7 +175,7 @@ fn failed(status: Status<'_>) -> TaskState {
         _ => Reason::Other,
     };
     let said = status.text(&format!("{ended}/message"));
-    // A container that never ran said nothing: the words are its node's.
+    // A container that never ran has no output: the text is the node's.
     let who = if reason == Reason::StartFailed { CLUSTER } else { TASK };
     let words = [
         (CLUSTER, status.text("/message")),
@@ -195,7 +195,7 @@ fn pending(status: Status<'_>, events: &[Value]) -> TaskState {
         | "ErrImageNeverPull"
         | "ImageInspectError"
         | "SignatureValidationFailed" => {
-            // A back-off only says that it waits; why, the event said.
+            // A back-off has no reason; the event before it had it.
             let words = if message.starts_with("Back-off") {
                 warned(events, &["Failed"]).unwrap_or(message)
             } else {

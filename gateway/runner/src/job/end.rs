@@ -38,8 +38,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         let Settled { ending: Ending { outcome, code, detail, files, meanwhile }, lock } = settled;
         tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
         if code == UNWRITABLE {
-            // Of such an end the words are paths, errors and remedies alone: what an operator
-            // needs, whole.
+            // The text of this outcome has paths, errors and remedies alone, and an operator needs
+            // all of it.
             tracing::warn!(call = %lease.call(), "a job could not be written: {detail}");
         }
         lease.report(RunnerEvent::Finished { outcome, code, detail, files, meanwhile }).await?;

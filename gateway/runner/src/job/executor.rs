@@ -230,11 +230,11 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
         self.stopped = self.context.lease.stopped();
         match self.stopped {
             Some(Stopped::Lost) => return Err(ActError::Lost),
-            // What was done is undone all the same: a cancelled job leaves as little as it can.
+            // Done operations are undone nevertheless: few effects of a cancelled job remain.
             Some(Stopped::Cancelled) if !undo => return Ok(failed("stopped")),
             Some(Stopped::Cancelled) | None => {}
         }
-        // Looked at before it is recorded as started: most of what cannot happen never starts.
+        // Checked before it is recorded as started: most impossible operations never start.
         if !undo && let Err(error) = self.run.check(&wanted.operation, approved).await {
             return Ok(self.fail(index, undo, &error));
         }
@@ -244,8 +244,8 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
         (self.context.step)(JobStep::OperationStarted);
         let (after, held) = match self.effect(wanted, approved, undo).await {
             Ok(after) => (after, None),
-            // The request is done as approved; what it is for is not there yet, so that nothing
-            // that comes after it may begin.
+            // The request was done as approved, and its purpose is not reached yet. No later
+            // operation may begin.
             Err(EffectError::Held(going)) if !undo => {
                 let held = going.to_string();
                 (going.after, Some(held))
@@ -325,7 +325,8 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
             let seen = match self.run.observe(approved).await {
                 Ok(seen @ (Observed::Ready | Observed::Failed { .. })) => return seen,
                 Ok(seen) => seen,
-                // Not to be seen just now is not failed: the executor decides how long it waits.
+                // An object that cannot be read at present has not failed: the executor decides how
+                // long it waits.
                 Err(error) => Observed::progressing(&error.to_string()),
             };
             if Instant::now() + LOOK >= until || self.context.lease.stopped().is_some() {

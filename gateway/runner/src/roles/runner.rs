@@ -66,7 +66,7 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let (infrastructure, paths) = Acted::open(&settings)?;
     read.extend(paths.read);
     write.extend(paths.write);
-    // The standard library gives a process that hears nothing `/dev/null`.
+    // The standard library gives `/dev/null` to a process without input.
     write.push(PathBuf::from("/dev/null"));
     let mut execute = vec![settings.guest.as_path()];
     execute.extend(LIBRARIES.iter().map(Path::new).filter(|path| path.exists()));
@@ -157,8 +157,8 @@ async fn listen(
             }
             Handed::Told(_) => continue,
         };
-        // After the recorder was restarted a fresh socket is another seat: a job under way is
-        // another's then, and the next word says so.
+        // After a restart of the recorder a new socket is another seat: a job in progress belongs
+        // to another runner then, and the next report gets that answer.
         match given.name.as_str() {
             "recorder" => {
                 if let Err(error) = recorder.connect(given.into_stream()) {
@@ -178,7 +178,7 @@ async fn listen(
 
 /// Waits until an idle runner need not wait for a job any more.
 async fn enough(mut stop: watch::Receiver<Stop>) {
-    // Without a sender the supervisor is gone.
+    // Without a sender the supervisor has ended.
     drop(stop.wait_for(|stop| *stop != Stop::NotYet).await);
     drop(tokio::time::timeout(LAST_CLAIM, stop.wait_for(|stop| *stop == Stop::Now)).await);
 }

@@ -70,7 +70,7 @@ impl Viewer {
         loop {
             let next = tokio::select! {
                 handed = handed.recv() => handed,
-                // This holds a sender.
+                // This task keeps a sender, so the channel is open.
                 Some(why) = broken.recv() => {
                     // The supervisor starts it again and connects it.
                     inherited.report(&Report::Failed(why))?;

@@ -47,7 +47,7 @@ pub fn remarks(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Rem
         let changed = changed(&entry.value, &after);
         before = self::changed(&entry.value, &before).unwrap_or(before);
         let Some(changed) = changed else { continue };
-        // What comes out is the same as without the edit: it has no effect.
+        // If the result is the same without the edit, the edit has no effect.
         let kind = if changed == before { RemarkKind::Overridden } else { RemarkKind::Altered };
         found.push(
             Remark::new(kind, edit.path.to_string())

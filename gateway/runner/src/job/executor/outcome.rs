@@ -26,7 +26,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
             self.differing.insert(index);
         }
         let unknown = matches!(error, EffectError::Unknown(_));
-        // The first thing that is not known is what a person has to look at.
+        // A person has to look at the first operation with an unknown result.
         if !self.failure.as_ref().is_some_and(|failure| failure.unknown) {
             self.failure = Some(Failure { index, undo, why: error.to_string(), unknown });
         }
