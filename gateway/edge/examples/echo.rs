@@ -1,6 +1,6 @@
-//! A bare hyper server that reads a JSON body and sends it back: what a whole denied call is
-//! measured against. No gate, no limits, no Front. Listens on the address given as the first
-//! argument, `127.0.0.1:7799` by default.
+//! A bare hyper server that reads a JSON body and sends it back, as the baseline for a whole denied
+//! call. No checks, no limits, no Front. Listens on the address in the first argument,
+//! `127.0.0.1:7799` by default.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};

@@ -59,8 +59,8 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
             JOB_CANCEL,
             "Withdraw a call",
             format!(
-                "Withdraws one of your own calls in {environment} that has not begun to act. What \
-                 has begun is finished."
+                "Withdraws one of your own calls in {environment} before it acts. A call that acts \
+                 already runs to its end."
             ),
             json!({"type": "object", "properties": {"id": id}, "required": ["id"], "additionalProperties": false}),
             false,
@@ -69,8 +69,8 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
             JOB_GET,
             "Follow a call",
             format!(
-                "Tells how one of your own calls in {environment} stands: waiting for a person, \
-                 on its way, or finished, and with what result."
+                "Reports the state of one of your own calls in {environment}: waiting for a \
+                 person, in progress, or finished with its result."
             ),
             json!({
                 "type": "object",
@@ -88,11 +88,10 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
         ),
         tool(
             PREVIEW,
-            "Show what a call would do",
+            "Preview a call",
             format!(
-                "Shows what another tool would change in {environment} with these arguments, and \
-                 how it would be decided: plan, difference, rights, decision. Changes nothing; a \
-                 later call is decided again."
+                "Previews a call of another tool in {environment}: plan, difference, rights and \
+                 decision. Changes nothing. A later call is decided again."
             ),
             json!({
                 "type": "object",

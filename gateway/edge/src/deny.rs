@@ -71,7 +71,7 @@ pub enum Deny {
     #[error("only clients on this machine may read this")]
     NotLocal,
     /// The path is unknown.
-    #[error("nothing is served at this path; `GET /` names what is")]
+    #[error("this path does not exist; `GET /` lists the paths")]
     Path,
     /// The id in a path does not have the form of a call's id.
     #[error(
@@ -80,7 +80,7 @@ pub enum Deny {
     )]
     Call(String),
     /// The path is unknown, and near the MCP endpoint.
-    #[error("nothing is served at this path; MCP is served at `POST /mcp`")]
+    #[error("this path does not exist; MCP is at `POST /mcp`")]
     NotMcp,
     /// The client uses the transport of revision 2024-11-05.
     #[error(
@@ -224,12 +224,12 @@ pub enum Deny {
     #[error("cannot decide or cannot record: {0}; nothing was executed")]
     Unavailable(String),
     /// The Front did not answer within its own limit.
-    #[error("no answer in time; the call goes on: ask for the same again to join it")]
+    #[error("no answer in time; the call goes on: repeat the same request to join it")]
     Unanswered,
     /// The Front failed during a call.
     #[error(
-        "the gateway failed during this call, and it is not known how far it came; ask for the \
-         same again to learn it"
+        "the gateway failed during this call, and its effect is unknown; repeat the same request \
+         to get its outcome"
     )]
     Broken,
 }

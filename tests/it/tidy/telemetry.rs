@@ -1,11 +1,14 @@
-//! What logs and traces may say: each field of a log line is on the list of the telemetry crate,
-//! and each attribute on its list is set by some source. Reads sources alone; it starts no role.
+//! The contents of logs and traces: each field of a log line is on the list of telemetry names,
+//! and a source sets each attribute and changes each metric. Reads sources; starts no role.
 
 use super::{Breach, Page, check, finds, page, pages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The file with both lists.
 const LISTS: &str = "gateway/core/src/protocol/telemetry_names.rs";
+
+/// Where the metrics are declared.
+const METRICS: &str = "gateway/telemetry/src/metrics.rs";
 
 /// Macros that write a line of the log.
 const LINES: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
@@ -72,19 +75,66 @@ fn every_attribute_on_the_list_is_set_by_a_source() {
     let sources: Vec<Page> = pages(&["gateway"], ".rs").into_iter().filter(is_source).collect();
     let unset: Vec<_> = attributes
         .iter()
-        .filter(|name| !sources.iter().any(|source| source.text.contains(name.as_str())))
+        .filter(|(constant, name)| !sources.iter().any(|source| sets(source, constant, name)))
         .collect();
     assert!(
         unset.is_empty(),
         "no source sets {unset:?}; set them at a span, or take them off the list in {LISTS}"
     );
+    let source = |text: &str| Page { path: "gateway/a/src/a.rs".into(), text: text.into() };
+    let sets = |text: &str| sets(&source(text), "CALL", "cofferdam.call");
+    assert!(sets("info_span!(\"job\", cofferdam.call = %call)"));
+    assert!(sets("use telemetry_names::CALL;\ninfo_span!(\"job\", { CALL } = %call)"));
+    assert!(!sets("const CALL: u8 = 1;"));
+    assert!(!sets("use telemetry_names::CALLS;"));
+}
+
+#[test]
+fn every_declared_metric_is_changed_by_a_source() {
+    let declared = metrics();
+    assert!(declared.len() > 20, "the metrics are not read: {declared:?}");
+    let sources: Vec<Page> = pages(&["gateway"], ".rs")
+        .into_iter()
+        .filter(|page| page.path != METRICS && page.path.contains("/src/"))
+        .collect();
+    let unused: Vec<_> = declared
+        .iter()
+        .filter(|metric| !sources.iter().any(|source| has_word(&source.text, metric)))
+        .collect();
+    assert!(unused.is_empty(), "no source changes {unused:?}; {METRICS} declares them");
+}
+
+/// Returns whether a page sets an attribute: by its name, or by its constant from the list.
+fn sets(page: &Page, constant: &str, name: &str) -> bool {
+    page.text.contains(name)
+        || page.text.contains("telemetry_names") && has_word(&page.text, constant)
+}
+
+/// Returns whether a text has this word, with no letter, digit or `_` beside it.
+fn has_word(text: &str, word: &str) -> bool {
+    let inside = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].ends_with(inside) && !text[at + word.len()..].starts_with(inside)
+    })
 }
 
 /// Neither the lists themselves, nor a test.
 fn is_source(page: &Page) -> bool {
     !page.path.starts_with("gateway/telemetry/")
+        && page.path != LISTS
         && page.path.contains("/src/")
         && !page.path.contains("tests")
+}
+
+/// The constants of all declared metrics.
+fn metrics() -> Vec<String> {
+    let text = page(METRICS).text;
+    let list = text.lines().skip_while(|line| *line != "metrics! {").skip(1);
+    list.take_while(|line| *line != "}")
+        .filter_map(|line| line.strip_prefix("    ")?.split_once(": "))
+        .filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 /// The texts between a line that contains `head` and the next `];`.
@@ -107,8 +157,8 @@ fn logged() -> BTreeSet<String> {
         .collect()
 }
 
-/// The names on the list of attributes, for which it gives constants.
-fn attributes() -> BTreeSet<String> {
+/// The list of attributes: the constant and the name of each.
+fn attributes() -> Vec<(String, String)> {
     let page = page(LISTS);
     let constants: BTreeMap<&str, &str> = page
         .text
@@ -117,8 +167,8 @@ fn attributes() -> BTreeSet<String> {
         .map(|(constant, value)| (constant, value.trim_end_matches("\";")))
         .collect();
     members("pub const ATTRIBUTES")
-        .iter()
-        .map(|constant| constants[constant.as_str()].to_owned())
+        .into_iter()
+        .map(|constant| (constant.clone(), constants[constant.as_str()].to_owned()))
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! Sizes, times, numbers of connections and calls, and the stop.
+//! Limits of sizes, times, connections and calls, and the stop.
 
 use crate::front::FakeFront;
 use crate::wire::{FromAgent, Request, Server, read, send_all};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// How long anything may take on a loaded machine before a test gives up.
+/// Longest wait on a loaded machine before a test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
@@ -117,8 +117,7 @@ async fn heads_that_two_readers_could_read_differently() {
         plain HTTP, LF alone: 400 malformed request head: a line ends with LF alone; end each line with CR LF
     "#]].assert_eq(&told);
     assert_eq!(server.front.last.lock().unwrap().take(), None, "nothing was called");
-    // Behind a request that was right, on the same connection: the first is answered, the second
-    // refused.
+    // Behind a correct request on the same connection: the first is answered, the second refused.
     let kept = Request::call("scale", json!({})).without("Connection").bytes();
     let second = b"POST /mcp HTTP/1.1\nHost: localhost\n\n".to_vec();
     let mut stream = server.connect().await;
@@ -175,7 +174,7 @@ async fn connections_that_only_sit_there_shut_out_no_other() {
     let mut rest = String::new();
     proven.read_to_string(&mut rest).await.unwrap();
     assert!(rest.contains("HTTP/1.1 200"), "a connection that had sent a token is kept: {rest}");
-    // The oldest of those that only sat there were closed.
+    // The oldest idle connections were closed.
     let mut nothing = [0; 1];
     let first = tokio::time::timeout(PATIENCE, idle[0].read(&mut nothing)).await;
     assert!(matches!(first, Ok(Ok(0) | Err(_))));
@@ -201,7 +200,7 @@ async fn when_all_connections_work_probes_are_still_answered() {
     assert_eq!(server.send(&Request::new("GET", "/readyz")).await.status, 200);
     server.front.let_go.notify_one();
     assert_eq!(read(&mut working).await.status, 200);
-    // Its place is free once its connection has ended, which is after its answer.
+    // The place is free when its connection has ended, which is after its response.
     let served =
         async { while server.send(&Request::call("scale", json!({}))).await.status != 200 {} };
     tokio::time::timeout(PATIENCE, served).await.expect("then others are served again");
@@ -314,7 +313,7 @@ async fn a_reader_who_takes_nothing_loses_the_connection() {
     .await;
     let mut deaf = server.connect().await;
     deaf.write_all(&Request::call("big", json!({})).bytes()).await.unwrap();
-    // It holds the one connection; the next client is served once it was given up.
+    // It has the one connection. The next client is served after it was given up.
     let next =
         tokio::time::timeout(PATIENCE, server.send(&Request::call("scale", json!({})))).await;
     assert_eq!(next.unwrap().status, 200);
@@ -394,7 +393,7 @@ async fn a_server_that_drains_refuses_new_calls_and_cuts_nobody_off() {
     busy.write_all(&Request::call("slow", json!({})).bytes()).await.unwrap();
     server.until_called().await;
     server.calls.drain();
-    // As a client that keeps its connection: without `Connection: close` of its own.
+    // Like a client that keeps its connection: without `Connection: close`.
     let new = server.send(&Request::call("scale", json!({})).without("Connection")).await;
     expect![
         "503 -32603 id 7: stopping: no new call is taken; nothing was executed; try again in a \
@@ -410,7 +409,7 @@ async fn a_server_that_drains_refuses_new_calls_and_cuts_nobody_off() {
     assert_eq!((ready.status, ready.body.as_slice()), (503, &b"stopping\n"[..]));
     assert_eq!(server.send(&get("/healthz")).await.status, 200);
 
-    // Connected, and its request still on its way, when the listener closes.
+    // Connected, with its request still on its way, when the listener closes.
     let mut late = server.connect().await;
     server.begin_stop();
     tokio::time::sleep(Duration::from_millis(50)).await;

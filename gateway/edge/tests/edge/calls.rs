@@ -1,4 +1,4 @@
-//! `tools/call`: what reaches the Front, what comes back, and the companions.
+//! `tools/call`: the call that the Front gets, the response, and the built-in tools.
 
 use crate::front::{FakeFront, id};
 use crate::wire::{FromAgent, Request, Server, send_all};

@@ -1,5 +1,5 @@
-//! The denial table as a contract: every row that exists, on MCP and on plain HTTP, and every way a
-//! request can be malformed.
+//! The denial table as a contract: every row, on MCP and on plain HTTP, and every malformed form of
+//! a request.
 
 use crate::front::{FakeFront, TOKEN};
 use crate::wire::{FromAgent, Request, Server, send_all};
@@ -363,7 +363,7 @@ async fn refusals_before_the_body_is_read_name_its_id() {
         accept: 406 -32600 id 7: answers are JSON, and `Accept` is `text/html`; send `Accept: application/json, text/event-stream`
         type: 415 -32600 id 7: the body must be JSON in UTF-8, and `Content-Type` is `text/plain`; send `Content-Type: application/json`
         encoding: 415 -32600 id 7: the body must be sent as it is, and `Content-Encoding` is `br`; leave this header out
-        near the path: 404 -32600 id 7: nothing is served at this path; MCP is served at `POST /mcp`
+        near the path: 404 -32600 id 7: this path does not exist; MCP is at `POST /mcp`
         a text as id: 401 -32600 id "a": a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
         no id that can be read: 401 -32600 id null: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
         an id twice: 401 -32600 id null: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
@@ -617,6 +617,6 @@ async fn when_nothing_can_be_decided() {
         list, plain: 503 cannot decide or cannot record: the tools cannot be listed now; nothing was executed
         ready: 503 not ready: policy does not answer
         alive: 200 alive
-        a panic: 500 -32603 id 7: the gateway failed during this call, and it is not known how far it came; ask for the same again to learn it
+        a panic: 500 -32603 id 7: the gateway failed during this call, and its effect is unknown; repeat the same request to get its outcome
     "#]].assert_eq(&send_all(&server, rows).await);
 }

@@ -1,4 +1,4 @@
-//! Host, Origin, media types, methods and paths: what is refused before anybody is asked.
+//! Host, Origin, media types, methods and paths: the refusals before authentication.
 
 use crate::front::FakeFront;
 use crate::wire::{FromAgent, Request, Server, send_all};
@@ -247,21 +247,21 @@ async fn methods_and_paths() {
         POST /v1/tools: 405 this path takes GET, HEAD only
         PATCH /v1/jobs/x: 405 this path takes GET, HEAD, DELETE only
         POST /healthz: 405 this path takes GET, HEAD only
-        /nowhere: 404 nothing is served at this path; `GET /` names what is
+        /nowhere: 404 this path does not exist; `GET /` lists the paths
         /mcp/: 200 ok
         /mcp?session=1: 200 ok
         a token in the query: 400 -32600 id 7: this path takes no query string; tokens belong in the `Authorization` header
-        //mcp: 404 -32600 id 7: nothing is served at this path; MCP is served at `POST /mcp`
-        /MCP: 404 -32600 id 7: nothing is served at this path; MCP is served at `POST /mcp`
-        /api/mcp: 404 -32600 id 7: nothing is served at this path; MCP is served at `POST /mcp`
-        /mcp/x: 404 -32600 id 7: nothing is served at this path; MCP is served at `POST /mcp`
+        //mcp: 404 -32600 id 7: this path does not exist; MCP is at `POST /mcp`
+        /MCP: 404 -32600 id 7: this path does not exist; MCP is at `POST /mcp`
+        /api/mcp: 404 -32600 id 7: this path does not exist; MCP is at `POST /mcp`
+        /mcp/x: 404 -32600 id 7: this path does not exist; MCP is at `POST /mcp`
         the absolute form: 200 ok
         the transport of 2024-11-05: 404 -32600 id null: the transport HTTP+SSE of revision 2024-11-05 is not served; use a client that speaks Streamable HTTP (revision 2025-03-26 or newer), at `POST /mcp`
         its messages: 404 -32600 id 7: the transport HTTP+SSE of revision 2024-11-05 is not served; use a client that speaks Streamable HTTP (revision 2025-03-26 or newer), at `POST /mcp`
         /v1/tools/: 200 ok
         HEAD /v1/tools: 200
         POST /v1/tools/: 405 this path takes GET, HEAD only
-        /v1/tools/a/b: 404 nothing is served at this path; `GET /` names what is
+        /v1/tools/a/b: 404 this path does not exist; `GET /` lists the paths
         /v1/tools/../jobs: 404 unknown tool: `..%2fjobs`
         an encoded name: 404 unknown tool: `sc%61le`
     "#]]
@@ -320,7 +320,7 @@ async fn probes_and_pages_for_monitors() {
     assert!(head.body.is_empty() && !get.body.is_empty());
     let down = Server::start(FakeFront { down: true, ..FakeFront::default() }).await;
     assert_eq!(down.send(&probe("HEAD", "/readyz?verbose")).await.status, 503);
-    // A page whose name resolves to this machine is local too: it is told that, and not why.
+    // A page whose name resolves to this machine is local too: it learns the state, but no cause.
     assert_eq!(
         down.send(&Request::new("GET", "/readyz")).await.line(),
         "503 not ready: policy does not answer"

@@ -23,23 +23,23 @@ pub const TOKEN: &str = "token-of-alice";
 
 #[derive(Default)]
 pub struct FakeFront {
-    /// Whether a token is needed.
+    /// True if a token is needed.
     pub closed: bool,
-    /// Further tools, by number.
+    /// The number of further tools.
     pub extra: u32,
-    /// Whether nothing can be listed or done.
+    /// True if no list and no call works.
     pub down: bool,
-    /// Slow calls that were started.
+    /// Slow calls that started.
     pub started: AtomicU32,
-    /// Slow calls that came to their end.
+    /// Slow calls that ended.
     pub finished: AtomicU32,
-    /// Held calls may go on.
+    /// Lets held calls go on.
     pub let_go: tokio::sync::Notify,
     /// HTTP requests in progress.
     pub active: AtomicU32,
     /// Events that the edge reported, with the number of each.
     pub counts: Mutex<BTreeMap<String, u32>>,
-    /// The last call, as it was handed in.
+    /// The last call that the Front got.
     pub last: Mutex<Option<FrontCall>>,
 }
 
@@ -105,7 +105,7 @@ impl Front for FakeFront {
             ));
         }
         let numbered = (0..self.extra).map(|number| tool(&format!("tool_{number:03}")));
-        // `preview` is the edge's own name: a tool of that name must not be listed twice.
+        // `preview` is a built-in tool: a tool of that name must not be listed twice.
         Ok([tool("scale"), tool("preview")].into_iter().chain(numbered).collect())
     }
 
@@ -133,14 +133,14 @@ impl Front for FakeFront {
                 self.finished.fetch_add(1, Ordering::SeqCst);
                 success("slow but done", json!({}), true)
             }
-            // For as long as the test wants it to.
+            // Held until the test lets it go.
             "held" => {
                 self.started.fetch_add(1, Ordering::SeqCst);
                 self.let_go.notified().await;
                 self.finished.fetch_add(1, Ordering::SeqCst);
                 success("held and done", json!({}), true)
             }
-            // Its last line and its end come together.
+            // The last line and the end of the call come together.
             "talks" | "talks_and_fails" => {
                 for line in ["RUNNING", "The executor says: \"one\"", "The executor says: \"two\""]
                 {

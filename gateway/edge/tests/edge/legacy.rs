@@ -156,7 +156,7 @@ async fn older_revisions_are_answered_as_they_are_offered() {
         ("2026-07-28", "2025-11-25"),
         ("2099-01-01", "2025-11-25"),
     ] {
-        // The header of a handshake decides nothing.
+        // The header of a handshake has no effect.
         for header in ["", "2025-06-18", "2024-11-05", "2026-07-28", "x"] {
             let answer = server.send(&offer(offered).with("MCP-Protocol-Version", header)).await;
             assert_eq!(answer.json()["result"]["protocolVersion"], spoken, "{offered} {header}");

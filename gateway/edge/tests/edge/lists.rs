@@ -99,7 +99,7 @@ async fn one_page() {
                   "idempotentHint": true,
                   "openWorldHint": false
                 },
-                "description": "Withdraws one of your own calls in staging that has not begun to act. What has begun is finished.",
+                "description": "Withdraws one of your own calls in staging before it acts. A call that acts already runs to its end.",
                 "inputSchema": {
                   "additionalProperties": false,
                   "properties": {
@@ -130,7 +130,7 @@ async fn one_page() {
                   "openWorldHint": false,
                   "readOnlyHint": true
                 },
-                "description": "Tells how one of your own calls in staging stands: waiting for a person, on its way, or finished, and with what result.",
+                "description": "Reports the state of one of your own calls in staging: waiting for a person, in progress, or finished with its result.",
                 "inputSchema": {
                   "additionalProperties": false,
                   "properties": {
@@ -168,7 +168,7 @@ async fn one_page() {
                   "openWorldHint": false,
                   "readOnlyHint": true
                 },
-                "description": "Shows what another tool would change in staging with these arguments, and how it would be decided: plan, difference, rights, decision. Changes nothing; a later call is decided again.",
+                "description": "Previews a call of another tool in staging: plan, difference, rights and decision. Changes nothing. A later call is decided again.",
                 "inputSchema": {
                   "additionalProperties": false,
                   "properties": {
@@ -195,7 +195,7 @@ async fn one_page() {
                   },
                   "type": "object"
                 },
-                "title": "Show what a call would do"
+                "title": "Preview a call"
               },
               {
                 "annotations": {
@@ -263,7 +263,7 @@ async fn all_pages_hold_every_tool_once() {
 
 #[tokio::test]
 async fn an_exact_page_has_no_next() {
-    // 45 and `scale` and the four companions are fifty.
+    // 45, `scale` and the four built-in tools are fifty.
     let server = Server::start(FakeFront { extra: 45, ..FakeFront::default() }).await;
     let page = server.send(&Request::modern("tools/list", json!({}))).await.json();
     assert_eq!(page["result"]["tools"].as_array().unwrap().len(), 50);

@@ -1,6 +1,6 @@
-//! The edge over real HTTP: a real Front that behaves by a tool's name, real sockets on loopback,
-//! requests written byte by byte so that they can be as wrong as an attacker's. Snapshots are
-//! renewed with `UPDATE_EXPECT=1` and then read.
+//! The edge over real HTTP: a Front whose replies depend on the tool's name, real sockets on
+//! loopback, and requests written byte by byte, so that they can be as wrong as those of an
+//! attacker. `UPDATE_EXPECT=1` updates snapshots; read the changes.
 
 #[cfg(test)]
 mod bounds;

@@ -154,6 +154,6 @@ async fn requests_that_are_not_served() {
         Allowed: up to 10 replicas
         Next: ask for fewer replicas
         a wait for the withdrawal: 400 this path takes no query string; tokens belong in the `Authorization` header
-        a panic: 500 the gateway failed during this call, and it is not known how far it came; ask for the same again to learn it
+        a panic: 500 the gateway failed during this call, and its effect is unknown; repeat the same request to get its outcome
     "#]].assert_eq(&send_all(&server, rows).await);
 }

@@ -1,4 +1,5 @@
-//! Progress: the event stream of a held call, who gets one, and that nothing else changes.
+//! Progress: the event stream of a held call, its conditions, and the proof that nothing else
+//! changes.
 
 use crate::front::{FakeFront, id};
 use crate::wire::{Request, Response, Server, send_all};
@@ -33,7 +34,7 @@ fn messages(answer: &Response) -> Vec<Value> {
     data.map(|data| serde_json::from_str(data).unwrap()).collect()
 }
 
-/// What one client reads: each progress, then the result's text or the error.
+/// The events of one client: each progress, then the text of the result or the error.
 fn told(answer: &Response) -> String {
     let line = |message: &Value| match (&message["params"], &message["result"], &message["error"]) {
         (params @ Value::Object(_), _, _) => {
@@ -78,7 +79,7 @@ async fn a_held_call_tells_its_progress_on_its_own_stream() {
         "a": said it all
     "#]]
     .assert_eq(&told(&server.send(&legacy("talks", json!(5))).await));
-    // The status is long sent: what would have been one is a message.
+    // The status was sent before, so the refusal is a message.
     expect![[r#"
         1 1: RUNNING
         1 2: The executor says: "one"

@@ -1,5 +1,5 @@
-//! What the edge emits: a span per request and one per call, with the conventions' attributes, and
-//! nothing of arguments or tokens.
+//! The spans of the edge: one for each request and one for each call, with the attributes of the
+//! conventions, and without arguments or tokens.
 
 use crate::front::{FakeFront, TOKEN};
 use crate::wire::{FromAgent, Request, Server};
@@ -15,7 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 type Fields = BTreeMap<String, String>;
 
-/// Keeps every span's fields, in the order in which spans opened.
+/// Keeps the fields of every span, in the order of their start.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<(u64, Fields)>>>);
 

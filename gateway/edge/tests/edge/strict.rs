@@ -1,4 +1,4 @@
-//! Every rule of strict JSON, on both endpoints, on the bytes as they came.
+//! Every rule of strict JSON, on both endpoints, on the original bytes.
 
 use crate::front::FakeFront;
 use crate::wire::{Request, Server, send_all};

@@ -27,8 +27,8 @@ impl Server {
     }
 
     pub async fn with(front: FakeFront, change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        // Without any subscriber, the first test to reach a span would note for the whole process
-        // that it has no listener.
+        // Without a subscriber, the first test that reaches a span would disable it for the whole
+        // process.
         static HEARD: std::sync::Once = std::sync::Once::new();
         HEARD.call_once(|| {
             tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap()
@@ -96,7 +96,7 @@ impl FromAgent for Request {
 /// Reads until the server closes the connection.
 pub async fn read(stream: &mut TcpStream) -> Response {
     let mut bytes = Vec::new();
-    // A server that will not read a request's body resets the connection after the response.
+    // A server that does not read the body of a request resets the connection after the response.
     while let Ok(count) = stream.read_buf(&mut bytes).await {
         if count == 0 {
             break;
