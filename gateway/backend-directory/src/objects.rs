@@ -39,7 +39,7 @@ pub struct Identity {
 
 impl Identity {
     /// Returns whether an operation on this target means the object.
-    pub fn is(&self, target: &Target) -> bool {
+    pub fn matches_target(&self, target: &Target) -> bool {
         self.version == target.version && self.name == Name::of(target)
     }
 }

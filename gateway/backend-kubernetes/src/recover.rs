@@ -126,7 +126,7 @@ pub fn fate(
             // The operation or its undo had begun: the present state shows the result.
             (false, None) | (_, Some(false)) => {
                 let left = match live.get(&index) {
-                    Some(object) => left(operation, object.as_ref()),
+                    Some(object) => operation_state(operation, object.as_ref()),
                     None => Left::Unclear("it was not looked at".to_owned()),
                 };
                 let wanted = if undo.is_some() { Left::Nothing } else { Left::Effect };
@@ -157,7 +157,7 @@ pub fn fate(
 }
 
 /// The state of one operation, from the live object.
-fn left(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
+fn operation_state(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
     let deletes = operation.after.is_empty();
     match (&operation.expect, live) {
         (Expect::Present { .. }, None) if deletes => Left::Effect,

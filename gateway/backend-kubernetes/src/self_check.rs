@@ -179,7 +179,7 @@ pub async fn check_aloud(
         check_impersonation_option(&cluster, jobs).await?;
     }
     let mut retries = RetryWindow::new(&cluster, tell);
-    for probe in probes::of_identity(identity) {
+    for probe in probes::identity_probes(identity) {
         retries.until_effective(|| run_probe(&cluster, &probe)).await?;
     }
     if let Identity::Provisioner(jobs) = identity {
@@ -195,7 +195,7 @@ pub async fn check_aloud(
                 None,
             )?,
         };
-        for probe in probes::of_job() {
+        for probe in probes::job_probes() {
             retries.until_effective(|| run_probe(&job, &probe)).await?;
         }
     }

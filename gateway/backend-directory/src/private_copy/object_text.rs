@@ -53,7 +53,7 @@ pub(super) fn edited(
 pub(super) fn find(path: &Path, text: &str, target: &Target) -> Option<(Position, Value)> {
     let documents = Format::of(path).read(text).ok()?;
     let (position, _) =
-        objects(&documents).into_iter().find(|(_, identity)| identity.is(target))?;
+        objects(&documents).into_iter().find(|(_, identity)| identity.matches_target(target))?;
     let object = position.object(&documents)?;
     let is_clear = documents.get(position.document)?.unclear_in(object).is_none();
     is_clear.then(|| (position, object.value()))

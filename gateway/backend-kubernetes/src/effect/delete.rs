@@ -51,7 +51,9 @@ impl Namespace {
         remove(&job, &at, target, uid, is_before).await?;
         // The deleted version may be newer than the approved one: only its status can differ.
         self.undo.insert(approved.index, Undo::Object(object::without_server_fields(&live)));
-        let Some(going) = left(&job, &at, target, uid).await? else { return Ok(BTreeMap::new()) };
+        let Some(going) = follow_deletion(&job, &at, target, uid).await? else {
+            return Ok(BTreeMap::new());
+        };
         let (by, after) = (held::words(&going), held::state(&going, &approved.before));
         Err(EffectError::Held(Box::new(Going { target: target.clone(), by, after })))
     }
@@ -124,7 +126,7 @@ async fn remove(
 }
 
 /// Follows a terminating object. Returns the object if it remains at the end of the time.
-async fn left(
+async fn follow_deletion(
     job: &Cluster,
     at: &str,
     target: &Target,

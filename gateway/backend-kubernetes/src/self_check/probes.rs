@@ -55,7 +55,7 @@ pub struct Probe {
 }
 
 /// The probes that an identity makes itself.
-pub fn of_identity(identity: Identity) -> Vec<Probe> {
+pub fn identity_probes(identity: Identity) -> Vec<Probe> {
     match identity {
         Identity::Provisioner(jobs) => {
             let mut probes = provisioner();
@@ -303,7 +303,7 @@ fn reaper() -> Vec<Probe> {
 }
 
 /// The probes that the self-check sends as its `job`.
-pub fn of_job() -> Vec<Probe> {
+pub fn job_probes() -> Vec<Probe> {
     let policy = json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
