@@ -75,6 +75,44 @@ fn steps_of_the_demo_are_those_that_it_checks() {
     finds(steps, "a.md", "  ✓ git is content\n", 1);
 }
 
+#[test]
+fn metrics_of_the_operators_page_are_declared() {
+    let declared = page("gateway/telemetry/src/metrics.rs").text;
+    let names: Vec<String> = declared
+        .split('"')
+        .filter(|text| text.starts_with("cofferdam."))
+        .map(underscored)
+        .collect();
+    assert!(names.len() > 10, "the list of metrics has another form");
+    let unknown = |page: &Page| -> Vec<Breach> {
+        let mut breaches = Vec::new();
+        for (number, line) in lines(page) {
+            for code in line.split('`').skip(1).step_by(2) {
+                if code.starts_with("cofferdam_") && !names.contains(&declared_name(code)) {
+                    breaches.push((number, format!("there is no metric `{code}`")));
+                }
+            }
+        }
+        breaches
+    };
+    check(&[page("docs/operating.md")], unknown);
+    let real = "`cofferdam_ready` `cofferdam_jobs_closed_total{outcome=\"dead\"}`";
+    finds(unknown, "a.md", real, 0);
+    finds(unknown, "a.md", "`cofferdam_jobs_total`", 1);
+}
+
+/// A name of OpenTelemetry, with the separators of Prometheus.
+fn underscored(name: &str) -> String {
+    name.replace('.', "_")
+}
+
+/// The name of a Prometheus metric, without its labels and the ending of its kind or unit.
+fn declared_name(code: &str) -> String {
+    let name = code.split('{').next().unwrap_or_default();
+    let ending = ["_total", "_bytes", "_seconds"].iter().find_map(|end| name.strip_suffix(end));
+    ending.unwrap_or(name).to_owned()
+}
+
 /// The number of fixed characters of a Python string that identify a step.
 const TELLING: usize = 8;
 
