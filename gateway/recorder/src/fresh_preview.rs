@@ -1,5 +1,5 @@
-//! Fresh looks that approvers ask for and the gateway takes: each is one question with its answer,
-//! in memory alone. A look that is not answered in time is answered with the reason.
+//! Fresh previews that approvers request and the gateway makes. Requests and results are only in
+//! memory. If a preview is late, the approver gets the reason.
 
 use crate::waiters::locked;
 use cofferdam_core::model::id::CallId;
@@ -10,14 +10,13 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// How long an approver waits for one look: a viewer's slow answer, and no more, since a person
-/// sits before it.
+/// The time limit of one preview: enough for a slow viewer, and acceptable for a person.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks that wait at once, at most: each is a person at a terminal.
+/// The most requests that wait at once: each is a person at a terminal.
 const WAITING: usize = 32;
 
-/// Looks that were asked for.
+/// The requested previews.
 #[derive(Default)]
 pub(crate) struct FreshPreviews {
     asked: Mutex<VecDeque<CallId>>,
@@ -26,12 +25,12 @@ pub(crate) struct FreshPreviews {
 }
 
 impl FreshPreviews {
-    /// Asks for one, and waits for its answer.
+    /// Requests a preview and waits for it.
     pub async fn ask(&self, call: &CallId) -> FreshPreview {
         let (send, receive) = oneshot::channel();
         {
             let mut answers = locked(&self.answers);
-            // Whoever asked earlier may have gone away.
+            // Earlier requesters may have left.
             answers.retain(|_, waiting| {
                 waiting.retain(|sender| !sender.is_closed());
                 !waiting.is_empty()
@@ -51,24 +50,24 @@ impl FreshPreviews {
         }
     }
 
-    /// The next call that has to be looked at, if there is one.
+    /// The next call that needs a preview, if there is one.
     pub fn next(&self) -> Option<CallId> {
         let mut asked = locked(&self.asked);
         let call = asked.pop_front()?;
-        // One look answers all who ask for the same call.
+        // One preview serves all requests for the same call.
         asked.retain(|other| *other != call);
         Some(call)
     }
 
-    /// Changes when there may be one.
+    /// Changes when a request may be waiting.
     pub fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
     }
 
-    /// Answers all who asked for this call.
+    /// Sends the preview to all requesters of this call.
     pub fn answer(&self, call: &CallId, seen: &FreshPreview) {
         for waiting in locked(&self.answers).remove(call).into_iter().flatten() {
-            // One that went away needs no answer.
+            // A requester that left needs no result.
             let _gone = waiting.send(seen.clone());
         }
     }

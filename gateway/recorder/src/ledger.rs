@@ -1,6 +1,6 @@
 //! The ledger: an RFC 6962 Merkle log in the C2SP tile layout with Ed25519-signed checkpoints. Own
-//! code over sha2 for tree, tiles and proofs. Never holds a payload, and never signs a tree that is
-//! not a continuation of the last one.
+//! code over sha2 for tree, tiles and proofs. Never contains a payload, and never signs a tree that
+//! does not continue the last one.
 
 pub mod leaf;
 pub mod note;

@@ -1,8 +1,8 @@
 //! # The recorder: jobs, approvals and the ledger
 //!
-//! Alone opens the store, sequences the ledger and holds the checkpoint key. Knows no socket, no
-//! Wasm and no infrastructure: the binary connects [`Recorder`] to sockets, one [`RunnerSeat`] to
-//! each runner's.
+//! The only code that opens the store, orders the ledger and has the checkpoint key. Knows no
+//! socket, no Wasm and no infrastructure: the binary connects [`Recorder`] to sockets, with one
+//! [`RunnerSeat`] for each runner.
 //!
 //! | part | file | what |
 //! |---|---|---|

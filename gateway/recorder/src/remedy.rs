@@ -1,5 +1,4 @@
-//! What an operator does about an error of the file system at a path of the recorder. Changes
-//! nothing.
+//! The remedies for errors of the file system at paths of the recorder. Changes nothing.
 
 use std::io::{Error, ErrorKind};
 

@@ -1,5 +1,5 @@
-//! The recorder as its binary holds it: opened once, cloned freely, asked by the handlers of three
-//! sockets. Opens no socket itself.
+//! The recorder as a handle: opened once, cloned freely, used by the handlers of three sockets.
+//! Opens no socket itself.
 
 mod claim;
 mod health;
@@ -23,10 +23,10 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// What a runner's socket is called.
+/// The name of a runner's socket.
 const RUNNER: &str = "runner";
 
-/// The recorder.
+/// The handle of the recorder.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,
@@ -41,7 +41,7 @@ struct Inner {
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A role that holds a socket; counted in the status until this is dropped.
+/// A role with a socket; the status counts it until this is dropped.
 pub struct RoleSeat {
     recorder: Recorder,
     name: String,
@@ -70,12 +70,12 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Commits and publishes what was taken in, and lets go of the store; requests after this are
-    /// answered `unavailable`.
+    /// Commits and publishes all accepted changes, then closes the store. Later requests get
+    /// `unavailable`.
     pub async fn close(self) {
         // The writer closes last: SQLite then folds its write-ahead log into the one file.
         self.inner.reader.0.close().await;
-        // A writer that ended already needs no asking.
+        // A writer that already ended needs no request.
         let _ended = self.inner.queue.send(Request::Stop).await;
         let tasks = std::mem::take(&mut *locked(&self.inner.tasks));
         for task in tasks {
@@ -85,14 +85,14 @@ impl Recorder {
         }
     }
 
-    /// Holds no runner any more that finds no job: each is told so at once, and ends. Jobs that
-    /// wait are still given out.
+    /// Begins to drain: a runner without a job is told at once, and ends. Waiting jobs still get
+    /// runners.
     pub fn drain(&self) {
         self.inner.shared.draining.send_replace(true);
     }
 
-    /// Jobs that a runner has to begin or to finish: the first so many of them, oldest first, and
-    /// how many there are beside these.
+    /// The jobs without an end: the first `most` of them, oldest first, and the number of further
+    /// ones.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -100,20 +100,19 @@ impl Recorder {
         Ok(self.inner.reader.unfinished(most).await?)
     }
 
-    /// Takes what the supervisor sees, for the status. The newest takes the place of the one
-    /// before.
+    /// Stores the newest notice of the supervisor, for the status.
     pub fn know(&self, notice: Notice) {
         *locked(&self.inner.shared.notice) = notice;
     }
 
-    /// Counts a role that holds a socket, for the status.
+    /// Counts a role with a socket, for the status.
     pub fn role(&self, name: &str) -> RoleSeat {
         *locked(&self.inner.shared.roles).entry(name.to_owned()).or_insert(0) += 1;
         RoleSeat { recorder: self.clone(), name: name.to_owned() }
     }
 
-    /// Whether a runner holds a socket. Each holds it for one job, so a moment without any is no
-    /// want of them.
+    /// Returns whether a runner has a socket. Each has it for one job, so a short time without any
+    /// does not count.
     fn has_runners(&self) -> bool {
         let there = locked(&self.inner.shared.roles).contains_key(RUNNER);
         let left = *locked(&self.inner.shared.runner_left);
@@ -123,7 +122,7 @@ impl Recorder {
             })
     }
 
-    /// A runner's seat: one for each runner socket, dropped when it closes.
+    /// The seat of a runner: one for each runner's socket, dropped when the socket closes.
     pub fn runner(&self) -> RunnerSeat {
         RunnerSeat::new(self.clone())
     }
@@ -156,7 +155,7 @@ impl Drop for RoleSeat {
     }
 }
 
-/// An answer of a kind that its change never has.
+/// The error for a reply of the writer to another change.
 fn misplaced_answer() -> RoleError {
     RoleError::Unavailable(
         "the recorder's writer answered another question; this is a defect, please report it"

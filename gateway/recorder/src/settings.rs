@@ -1,5 +1,5 @@
-//! What a recorder is given: its places, its key, and everything it may not reach for itself
-//! (clock, randomness, disk, trust file).
+//! The context of a recorder: its folders, its key, and the inputs that are passed in (clock,
+//! random bytes, disk, trust file).
 
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::trust::Trust;
@@ -9,76 +9,74 @@ use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Milliseconds after which an approved call is offered to the gateway again when it neither
-/// permitted nor withdrew it.
+/// Milliseconds until an approved call is offered again to the gateway, if it is neither permitted
+/// nor withdrawn.
 pub const OFFER_MS: i64 = 30_000;
 
-/// Milliseconds between sweeps for lost leases and expired jobs: a tenth of what anybody could
-/// notice.
+/// Milliseconds between sweeps for lost leases and expired jobs.
 pub const SWEEP_MS: u64 = 1_000;
 
-/// Milliseconds until a job that met an obstacle is tried again; doubled each time it meets one.
+/// Milliseconds until a job is retried after an obstacle; doubled after each further one.
 pub const RETRY_MS: i64 = 1_000;
 
-/// The longest such pause: so soon after its cause is gone a job goes on by itself, and so seldom a
-/// runner is busy with one that cannot.
+/// The longest pause before a retry, in milliseconds: short enough to continue soon after the cause
+/// is gone, and long enough to keep runners free.
 pub const LONGEST_RETRY_MS: i64 = 10_000;
 
-/// Stuck jobs in one answer: more of them have one cause, and a person reads a few.
+/// The most stuck jobs in one response: they usually have one cause.
 pub const STUCK: i64 = 20;
 
-/// Milliseconds after which runners are missed when none holds a socket: each ends with its job,
-/// and the next one needs a moment to start.
+/// Milliseconds without any runner's socket until runners count as missing: each runner ends with
+/// its job, and the next one needs time to start.
 pub const RUNNERS_AWAY_MS: i64 = 5_000;
 
-/// The longest a request is held, in milliseconds, whatever it asks for: a little beyond what the
-/// edge waits.
+/// The longest time that a request is held, in milliseconds: slightly longer than the edge waits.
 pub const LONGEST_WAIT_MS: u64 = 60_000;
 
-/// A function that is passed in.
+/// A function that the binary passes in.
 pub type Given<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
-/// The wall clock.
+/// The wall clock, passed in.
 pub type Clock = Given<Timestamp>;
 
-/// 32 random bytes from the operating system, or why there are none.
+/// 32 random bytes from the operating system, or the cause of the error.
 pub type Random = Given<Result<[u8; 32], String>>;
 
-/// The disk under the store, or why it cannot be asked.
+/// The disk of the store, or the cause of the error.
 pub type FreeSpace = Given<Result<Disk, String>>;
 
 /// The recorder's own trust file, and the digest of its text.
 #[derive(Debug, Clone)]
 pub struct TrustNow {
-    /// What it says.
+    /// The content of the trust file.
     pub trust: Trust,
-    /// Its digest, for the ledger.
+    /// The digest of its text, for the ledger.
     pub digest: TrustDigest,
 }
 
-/// The trust file as it is now, or why it cannot be read: asked at each use, so that a new approver
-/// counts at once.
+/// The present trust file, or the cause of the error. Read at each use, so that a removed approver
+/// is in effect at once.
 pub type TrustFile = Given<Result<TrustNow, String>>;
 
-/// Everything a recorder needs.
+/// The settings and inputs of a recorder.
 #[derive(Clone)]
 pub struct RecorderContext {
-    /// Folder of the store; made when missing. No other role opens it.
+    /// The folder of the store; made if it is missing. No other role opens it.
     pub store: PathBuf,
-    /// Folder of the ledger's tiles; made when missing. Everybody may read it.
+    /// The folder of the ledger's tiles; made if it is missing. Every user may read it.
     pub ledger: PathBuf,
-    /// Id of the environment: names the ledger `cofferdam.dev/<id>`.
+    /// The id of the environment: the ledger is `cofferdam.dev/<id>`.
     pub environment: String,
-    /// Signs checkpoints.
+    /// The key that signs checkpoints.
     pub key: SigningKey,
-    /// The wall clock.
+    /// The wall clock, passed in.
     pub clock: Clock,
-    /// Randomness.
+    /// The source of random bytes.
     pub random: Random,
-    /// The disk under `store`.
+    /// The disk of the folder `store`.
     pub free: FreeSpace,
-    /// Whose approvals count.
+    /// The trust file with the approvers.
     pub trust: TrustFile,
-    /// Seconds a lease lasts without a heartbeat: `runner.lease_seconds` of the configuration.
+    /// Seconds that a lease lasts without a heartbeat: `runner.lease_seconds` of the configuration.
     pub lease_seconds: u64,
 }

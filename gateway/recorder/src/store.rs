@@ -1,5 +1,5 @@
 //! The one SQLite file: opened by one process, written by one task, changed only by plain data.
-//! Never asked by anybody but the handlers.
+//! Only the handlers use it.
 
 mod approvals;
 mod batch;

@@ -1,6 +1,5 @@
-//! Who waits for what: readers of one job, runners at the queue, the gateway for approved calls;
-//! and who holds which lease. In memory alone: a recorder that starts again has no waiters, and no
-//! lease survives the socket it was given over.
+//! The waiters (readers of a job, runners, the gateway for approved calls) and the leases. Only in
+//! memory: a restarted recorder has no waiters, and a lease ends with its socket.
 
 use crate::fresh_preview::FreshPreviews;
 use cofferdam_core::model::id::{CallId, Fence};
@@ -10,52 +9,52 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 
-/// Takes a lock whose holder cannot leave it half-changed: every use is a single insert, remove or
-/// read.
+/// Takes a lock, also a poisoned one: every use is a single insert, remove or read, so the data is
+/// consistent.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What handlers and writer share.
+/// The state that handlers and writer share.
 pub(crate) struct Shared {
     readers: Mutex<HashMap<CallId, watch::Sender<()>>>,
-    /// Something may be claimable.
+    /// Changes when a job may be claimable.
     pub queue: watch::Sender<()>,
-    /// An approved call may be there.
+    /// True if an approved call may be waiting.
     pub approved: watch::Sender<()>,
-    /// Size and checkpoint of the ledger.
+    /// The size and the checkpoint of the ledger.
     pub head: watch::Sender<(u64, String)>,
-    /// Leases with the time they run out, in milliseconds.
+    /// The leases with their end, in milliseconds.
     pub leases: Mutex<HashMap<CallId, (Fence, i64)>>,
-    /// Approved calls that were offered, with the time they are offered again.
+    /// The offered calls with the time of the next offer, in milliseconds.
     pub offers: Mutex<HashMap<CallId, i64>>,
-    /// Roles that hold a socket.
+    /// The number of sockets of each role.
     pub roles: Mutex<BTreeMap<String, u32>>,
-    /// When the last runner let go of its socket, in milliseconds.
+    /// The time when the last runner's socket closed, in milliseconds.
     pub runner_left: Mutex<Option<i64>>,
-    /// What the supervisor told last.
+    /// The newest notice of the supervisor.
     pub notice: Mutex<Notice>,
-    /// Why the writer's last try failed; none while the store takes what it is given.
+    /// The last failure of the writer; `None` while the store accepts changes.
     pub failing: Mutex<Option<String>>,
-    /// Why committed entries are not published.
+    /// The cause if committed entries are not published.
     pub unpublished: Mutex<Option<String>>,
-    /// Why the write-ahead log cannot be folded back.
+    /// The cause if the write-ahead log cannot be folded.
     pub pinned: Mutex<Option<String>>,
-    /// Whether it was logged that the disk is nearly full.
+    /// True if the log has the warning about a nearly full disk.
     pub short: Mutex<bool>,
-    /// What was repaired at the start.
+    /// The repairs at the start, a sentence each.
     pub repaired: Vec<String>,
-    /// True from when no runner is held any more that finds no job.
+    /// True after the recorder began to drain.
     pub draining: watch::Sender<bool>,
-    /// Fresh looks that approvers ask for.
+    /// The fresh previews that approvers request.
     pub looks: FreshPreviews,
     gone: mpsc::UnboundedSender<(CallId, Fence)>,
-    /// How long a lease lasts without a heartbeat, in milliseconds.
+    /// The length of a lease without a heartbeat, in milliseconds.
     lease_ms: i64,
 }
 
 impl Shared {
-    /// State without waiters and leases. `lease_seconds` is how long a lease lasts without a
+    /// Makes a state without waiters and leases. `lease_seconds`: the length of a lease without a
     /// heartbeat.
     pub fn new(
         head: (u64, String),
@@ -86,7 +85,7 @@ impl Shared {
         (shared, losses)
     }
 
-    /// The store takes nothing at present, for this reason. Logged once, until it takes entries
+    /// Notes that the store accepts no change, with the cause. Logged once, until it accepts one
     /// again.
     pub fn fails(&self, why: String) {
         if locked(&self.failing).replace(why.clone()).is_none() {
@@ -97,15 +96,15 @@ impl Shared {
         }
     }
 
-    /// Changes of one job from now on.
+    /// A receiver of the changes of one job from now on.
     pub fn changes(&self, call: &CallId) -> watch::Receiver<()> {
         let mut readers = locked(&self.readers);
-        // Senders without a listener are dropped whenever a new listener comes.
+        // Drops closed senders when a waiter is added.
         readers.retain(|_, sender| !sender.is_closed());
         readers.entry(call.clone()).or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 
-    /// Wakes those whom a commit concerns.
+    /// Wakes the waiters of a commit.
     pub fn tell(&self, touched: &BTreeSet<CallId>, queue: bool, approved: bool) {
         {
             let readers = locked(&self.readers);
@@ -121,17 +120,17 @@ impl Shared {
         }
     }
 
-    /// A lease begins, or lives on.
+    /// Notes a new or renewed lease.
     pub fn leased(&self, call: CallId, fence: Fence, now: Timestamp) {
         let until = now.as_millisecond().saturating_add(self.lease_ms);
         let mut leases = locked(&self.leases);
-        // A heartbeat that comes late must not stand in for a newer lease.
+        // A late heartbeat must not replace a newer lease.
         if leases.get(&call).is_none_or(|(newest, _)| *newest <= fence) {
             leases.insert(call, (fence, until));
         }
     }
 
-    /// A lease ended in good order, or was written off.
+    /// Removes an ended lease.
     pub fn released(&self, call: &CallId, fence: Fence) {
         let mut leases = locked(&self.leases);
         if leases.get(call).is_some_and(|(held, _)| *held == fence) {
@@ -139,13 +138,13 @@ impl Shared {
         }
     }
 
-    /// A runner is gone: its lease is lost at once.
+    /// Ends the lease of a lost runner at once.
     pub fn lost(&self, call: CallId, fence: Fence) {
-        // Without a receiver the recorder is ending, and the next start writes all leases off.
+        // Without a receiver the recorder is ending, and the next start ends all leases.
         let _ending = self.gone.send((call, fence));
     }
 
-    /// Leases that ran out.
+    /// The expired leases.
     pub fn overdue(&self, now: Timestamp) -> Vec<(CallId, Fence)> {
         let leases = locked(&self.leases);
         leases

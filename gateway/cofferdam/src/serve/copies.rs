@@ -11,6 +11,7 @@ pub use removed_approvers::remove_approvers;
 
 use crate::config::home::{Home, write_private};
 use anyhow::{Context as _, Result, anyhow, bail};
+use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_process::writable;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -142,7 +143,7 @@ fn clear(folder: &Path) -> Result<()> {
 
 /// Copies every file that roles read while they serve, and the configuration for a later
 /// comparison. Returns the copies, with paths relative to their root.
-fn copy_all(home: &Home, to: &Home) -> Result<Vec<PathBuf>> {
+fn copy_all(home: &Home, to: &Home) -> Result<Vec<(PathBuf, ComponentDigest)>> {
     let folders = [to.tools(), to.executors(), to.commands(), to.policy()];
     for folder in folders.iter().map(PathBuf::as_path).chain(to.trust().parent()) {
         make(folder)?;
@@ -153,7 +154,8 @@ fn copy_all(home: &Home, to: &Home) -> Result<Vec<PathBuf>> {
         match fs::read(&from) {
             Ok(bytes) => {
                 write_private(&copy, &bytes)?;
-                names.push(copy.strip_prefix(to.root()).unwrap_or(&copy).to_owned());
+                let name = copy.strip_prefix(to.root()).unwrap_or(&copy).to_owned();
+                names.push((name, ComponentDigest::of(&bytes)));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => bail!("{}", writable::unreadable(&from, &error)),

@@ -8,16 +8,16 @@ mod heartbeat;
 mod links;
 mod notices;
 mod open_access;
+mod start;
 mod stop;
 mod time;
 
-use super::role_process::{self, Backoff, Event, Name, RoleProcess, State, Told};
+use super::role_process::{Backoff, Event, Name, RoleProcess, State, Told};
 use super::signals::{Sign, Signals};
-use super::{Options, banner, role_settings};
+use super::{Options, banner};
 use crate::config::{Infrastructure, Installation};
 use crate::serve::copies::Copies;
-use anyhow::{Context as _, Result, anyhow, bail};
-use cofferdam_core::model::escape;
+use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_process::control::Report;
@@ -25,7 +25,7 @@ use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
 use copies::{copies, own};
 use exit::how;
-use open_access::{no_agent, open_again};
+use open_access::open_again;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -226,76 +226,6 @@ impl<'a> Supervisor<'a> {
         if let Some(manager) = &self.manager {
             manager.tell(state);
         }
-    }
-
-    /// Starts every role whose pause is over.
-    fn begin_due(&mut self) -> Result<()> {
-        let now = Instant::now();
-        let due: Vec<Name> =
-            self.due.iter().filter(|(_, due)| **due <= now).map(|(name, _)| *name).collect();
-        for name in due {
-            self.due.remove(&name);
-            if let Err(error) = self.begin(name) {
-                if self.first.contains(&name) {
-                    return Err(error);
-                }
-                let pause = self.again(name, Duration::ZERO, false);
-                tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause), escape::chain(error.as_ref()));
-            }
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, name: Name) -> Result<()> {
-        self.started += 1;
-        let (one, events, installation) =
-            ((name, self.started), self.teller.clone(), &self.installation);
-        let sibling = match name {
-            Name::Recorder => role_process::start(
-                one,
-                &self.this,
-                &["role", "recorder"],
-                &role_settings::recorder(installation),
-                events,
-            )?,
-            Name::Gateway => {
-                let role_settings = role_settings::gateway(
-                    installation,
-                    &self.guest,
-                    self.anonymous && no_agent(installation),
-                );
-                role_process::start(one, &self.this, &["role", "gateway"], &role_settings, events)?
-            }
-            Name::Viewer => role_process::start(
-                one,
-                &self.runner,
-                &[],
-                &role_settings::viewer(installation),
-                events,
-            )?,
-            Name::Runner(_) => {
-                // Only the first run is interrupted: the next one is the rehearsed recovery.
-                let seen = self.fences.map(|seen| seen.elapsed());
-                let role_settings =
-                    role_settings::runner(installation, &self.guest, seen, self.drill.take());
-                role_process::start(one, &self.runner, &[], &role_settings, events)?
-            }
-            Name::Reaper => {
-                let Infrastructure::Kubernetes(cluster) = &installation.config.infrastructure
-                else {
-                    bail!("a directory has no reaper");
-                };
-                role_process::start(
-                    one,
-                    &self.runner,
-                    &[],
-                    &role_settings::reaper(installation, cluster),
-                    events,
-                )?
-            }
-        };
-        self.roles.insert(name, sibling);
-        Ok(())
     }
 
     /// Schedules the restart of a role; returns the pause until then.

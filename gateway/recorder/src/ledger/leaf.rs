@@ -1,5 +1,5 @@
-//! A leaf: what the ledger says of one entry, as canonical JSON with keyed commitments instead of
-//! payloads. Never holds a payload.
+//! The ledger's form of one entry: canonical JSON with keyed commitments instead of payloads. Never
+//! contains a payload.
 
 use super::tree::{Hash, leaf_hash};
 use cofferdam_core::model::id::{
@@ -14,63 +14,63 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::collections::BTreeMap;
 
-/// The key of one record's commitments: erased with its payloads, so that they cannot be found
-/// again by trying.
+/// The key of one record's commitments. It is erased with the payloads, so that guessing cannot
+/// recover them.
 pub type RecordKey = [u8; 32];
 
-/// What the ledger says of one entry.
+/// The ledger's form of one entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Leaf {
-    /// Always [`LEAF_SCHEMA`].
+    /// The schema: always [`LEAF_SCHEMA`].
     pub schema: String,
-    /// The ledger it belongs to.
+    /// The name of its ledger.
     pub origin: String,
-    /// Its index, from 0.
+    /// The index of the entry, from 0.
     pub index: u64,
-    /// When it was recorded, RFC 3339 in milliseconds.
+    /// The time of the record: RFC 3339 in milliseconds.
     pub time: String,
-    /// What happened.
+    /// The recorded event.
     pub event: Event,
-    /// The call; none for administration.
+    /// The call; `None` for an entry about administration.
     pub call: Option<CallId>,
-    /// The agent's name; empty for administration.
+    /// The name of the agent; empty for administration.
     pub principal: String,
-    /// The tool's name and component.
+    /// The name and the component digest of the tool.
     pub tool: Option<(String, ComponentDigest)>,
-    /// The plan.
+    /// The digest of the plan.
     pub plan: Option<PlanDigest>,
-    /// The preview.
+    /// The digest of the preview.
     pub preview: Option<PreviewDigest>,
-    /// The policy.
+    /// The digest of the policy.
     pub policy: Option<PolicyDigest>,
-    /// The trust file.
+    /// The digest of the trust file.
     pub trust: Option<TrustDigest>,
-    /// Trace id; empty when none.
+    /// The trace id; empty without a trace.
     pub trace: String,
     /// Payload name → HMAC-SHA-256 of the payload under the record's key, in hexadecimal.
     pub commitments: BTreeMap<String, String>,
-    /// Leaf hash of the entry before, in hexadecimal; empty for the first. A cheap check for
-    /// readers of a stream.
+    /// The leaf hash of the entry before, in hexadecimal; empty for the first entry. A simple check
+    /// for readers of a stream.
     pub previous: String,
 }
 
 /// HMAC-SHA-256 of a payload under the record's key, in hexadecimal.
 pub fn commitment(key: &RecordKey, payload: &str) -> String {
-    // An HMAC takes a key of any length, so this cannot fail for 32 bytes; an empty commitment
-    // would match nothing.
+    // An HMAC accepts keys of any length, so 32 bytes cannot fail; an empty commitment would match
+    // nothing.
     Hmac::<Sha256>::new_from_slice(key).map_or_else(
         |_| String::new(),
         |mac| hex(&mac.chain_update(payload).finalize().into_bytes()),
     )
 }
 
-/// RFC 3339 in milliseconds, UTC.
+/// A time as RFC 3339 text in milliseconds, UTC.
 pub fn time_text(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// An entry's leaf as text, and its hash.
+/// Makes the leaf of an entry, as text, and its hash.
 pub fn seal(
     entry: &Entry,
     origin: &str,

@@ -1,5 +1,5 @@
 //! Signed notes and checkpoints (C2SP signed-note, tlog-checkpoint) with one Ed25519 key. Never
-//! ignores a malformed line; signatures of other keys are ignored, as the specification wants it.
+//! ignores a malformed line. Ignores signatures of other keys, as the specification requires.
 
 use super::tree::Hash;
 use base64::Engine as _;
@@ -10,38 +10,38 @@ use sha2::{Digest as _, Sha256};
 /// Algorithm byte of Ed25519 in key ids (C2SP signed-note).
 const ED25519: u8 = 1;
 
-/// Bytes of the largest checkpoint that is read: three lines and sixteen signatures fit many times.
+/// The most bytes of a checkpoint: far more than three lines and sixteen signatures.
 pub const LARGEST: u64 = 64 * 1024;
 
-/// Why a checkpoint is invalid.
+/// An error of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    /// Not a note.
+    /// The text is not a signed note.
     #[error("the checkpoint is not a signed note of three lines and signatures")]
     Shape,
-    /// The origin is another.
+    /// The checkpoint is of another ledger.
     #[error("the checkpoint is of `{0}`, another ledger")]
     Origin(String),
-    /// No signature by the key.
+    /// The checkpoint has no valid signature of the key.
     #[error("the checkpoint is not signed by the recorder key that was given")]
     Signature,
 }
 
-/// A checkpoint: what a signature says of a tree.
+/// A checkpoint: origin, size and root of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The ledger: `cofferdam.dev/<environment id>`.
     pub origin: String,
-    /// Number of entries.
+    /// The number of entries.
     pub size: u64,
-    /// The tree's root.
+    /// The root hash of the tree.
     pub root: Hash,
 }
 
-/// How every ledger's name begins; an environment's id follows.
+/// The prefix of every ledger's name; the id of the environment follows.
 pub const ORIGIN: &str = "cofferdam.dev/";
 
-/// The ledger's name for an environment's id.
+/// The name of the ledger of an environment.
 pub fn origin(environment: &str) -> String {
     format!("{ORIGIN}{environment}")
 }
@@ -58,7 +58,7 @@ pub fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
     id
 }
 
-/// The key as other tools take it: `name+key id+base64`.
+/// The key in the form of other tools: `name+key id+base64`.
 pub fn vkey(name: &str, key: &VerifyingKey) -> String {
     let bytes = [&[ED25519], key.as_bytes().as_slice()].concat();
     format!(
@@ -69,12 +69,12 @@ pub fn vkey(name: &str, key: &VerifyingKey) -> String {
 }
 
 impl Checkpoint {
-    /// The three lines.
+    /// The three lines of the checkpoint.
     pub fn text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
     }
 
-    /// Signs them. The recorder's alone.
+    /// Signs the checkpoint. Only the recorder does.
     pub fn sign(&self, key: &SigningKey) -> String {
         let text = self.text();
         let signature = key.sign(text.as_bytes()).to_bytes();
@@ -83,7 +83,7 @@ impl Checkpoint {
         format!("{text}\n\u{2014} {} {line}\n", self.origin)
     }
 
-    /// Reads the text without looking at signatures.
+    /// Parses the text without checking signatures.
     pub fn read(note: &str) -> Result<Self, NoteError> {
         let (text, _) = note.split_once("\n\n").ok_or(NoteError::Shape)?;
         let mut lines = text.split('\n');
@@ -98,10 +98,9 @@ impl Checkpoint {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(NoteError::Shape)?;
-        // A ledger of ours has no extension lines; control characters would let two readers see two
-        // origins.
-        // An origin is also the name of its key, which has neither a space nor a plus (C2SP
-        // signed-note).
+        // The checkpoints of this project have no extension lines. Control characters could show
+        // two readers two origins. An origin is also the name of its key, which has neither a space
+        // nor a plus (C2SP signed-note).
         let spaced = origin.contains(|sign: char| sign.is_whitespace() || sign == '+');
         if extended
             || spaced
@@ -114,7 +113,7 @@ impl Checkpoint {
         Ok(Self { origin: origin.to_owned(), size: number, root })
     }
 
-    /// Reads it and checks the signature of the ledger's own key.
+    /// Parses a checkpoint and checks the signature of the ledger's key.
     pub fn open(note: &str, key: &VerifyingKey) -> Result<Self, NoteError> {
         let checkpoint = Self::read(note)?;
         let (text, signatures) = note.split_once("\n\n").ok_or(NoteError::Shape)?;

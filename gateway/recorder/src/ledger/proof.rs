@@ -1,27 +1,27 @@
 //! Inclusion and consistency proofs (RFC 6962 §2.1.1–2.1.2; checking as RFC 9162 §2.1.3.2 and
-//! §2.1.4.2). Never reads a file: hashes come from whatever is passed in, and a proof is worth
-//! something only after it was checked against a root.
+//! §2.1.4.2). Never reads a file: the caller passes the hashes in. A proof is valid only after it
+//! was checked against a root.
 
 use super::tree::{Hash, node_hash};
 
-/// Where hashes of perfect subtrees come from.
+/// A source of the hashes of perfect subtrees.
 pub trait Nodes {
-    /// Why a hash cannot be had.
+    /// The error of a missing hash.
     type Error;
-    /// Hash of the perfect subtree of 2^`height` entries with this index at its height.
+    /// The hash of the perfect subtree of 2^`height` entries with this index at its height.
     fn node(&mut self, height: u32, index: u64) -> Result<Hash, Self::Error>;
 }
 
-/// A proof that does not lead to the root it claims.
+/// The error of a proof that does not lead to its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadProof {
-    /// Index or sizes that cannot be.
+    /// The index or the sizes are impossible.
     #[error("the proof is for an index or size that the tree does not have")]
     Range,
-    /// Wrong number of hashes.
+    /// The number of hashes is wrong.
     #[error("the proof has another number of hashes than its tree needs")]
     Length,
-    /// It leads elsewhere.
+    /// The proof leads to another root.
     #[error("the proof does not lead to the root of the signed checkpoint")]
     Root,
 }
@@ -31,8 +31,8 @@ fn split(count: u64) -> u64 {
     1 << (u64::BITS - 1 - (count - 1).leading_zeros())
 }
 
-/// Root over entries `from..to`; `from` must be a multiple of the largest power of two in the span,
-/// as all spans of RFC 6962 are.
+/// The root of the entries `from..to`; `from` must be a multiple of the largest power of two in the
+/// span, as all spans of RFC 6962 are.
 pub fn span<N: Nodes>(nodes: &mut N, from: u64, to: u64) -> Result<Hash, N::Error> {
     let count = to - from;
     if count.is_power_of_two() {
@@ -44,8 +44,8 @@ pub fn span<N: Nodes>(nodes: &mut N, from: u64, to: u64) -> Result<Hash, N::Erro
     Ok(node_hash(&left, &span(nodes, middle, to)?))
 }
 
-/// Inclusion proof of entry `index` in a tree of `size` entries, from the leaf's sibling to the
-/// root's child.
+/// Makes the inclusion proof of entry `index` in a tree of `size` entries, from the leaf's sibling
+/// to the root's child.
 pub fn inclusion<N: Nodes>(nodes: &mut N, index: u64, size: u64) -> Result<Vec<Hash>, N::Error> {
     let (mut from, mut to, mut path) = (0, size, Vec::new());
     while to - from > 1 {
@@ -62,7 +62,7 @@ pub fn inclusion<N: Nodes>(nodes: &mut N, index: u64, size: u64) -> Result<Vec<H
     Ok(path)
 }
 
-/// Checks an inclusion proof.
+/// Checks an inclusion proof against a root.
 pub fn check_inclusion(
     leaf: Hash,
     index: u64,
@@ -96,13 +96,14 @@ pub fn check_inclusion(
     if hash == *root { Ok(()) } else { Err(BadProof::Root) }
 }
 
-/// Consistency proof from a tree of `old` entries to one of `new` entries.
+/// Makes the consistency proof from a tree of `old` entries to one of `new` entries.
 pub fn consistency<N: Nodes>(nodes: &mut N, old: u64, new: u64) -> Result<Vec<Hash>, N::Error> {
     let mut path = Vec::new();
     if old == 0 || old >= new {
         return Ok(path);
     }
-    // RFC 6962 SUBPROOF as a loop: `whole` says that the old tree's root itself needs no telling.
+    // RFC 6962 SUBPROOF as a loop: `whole` means that the proof leaves out the root of the old
+    // tree.
     let (mut from, mut to, mut whole) = (0, new, true);
     while old != to {
         let middle = from + split(to - from);
@@ -122,7 +123,7 @@ pub fn consistency<N: Nodes>(nodes: &mut N, old: u64, new: u64) -> Result<Vec<Ha
     Ok(path)
 }
 
-/// Checks a consistency proof.
+/// Checks a consistency proof against two roots.
 pub fn check_consistency(
     old: u64,
     old_root: &Hash,

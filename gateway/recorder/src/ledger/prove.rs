@@ -1,6 +1,6 @@
-//! Proofs for others: one entry in a signed ledger (C2SP tlog-proof), and one ledger as the
-//! continuation of another. Every proof is checked against the signature before it is given out, so
-//! a changed tile never leaves as a proof.
+//! Proofs for reviewers: one entry in a signed ledger (C2SP tlog-proof), and one ledger as the
+//! continuation of another. Every proof is checked against the signature first, so a changed tile
+//! never becomes a proof.
 
 use super::note::{Checkpoint, NoteError};
 use super::proof::{self, BadProof, Nodes};
@@ -16,41 +16,41 @@ use std::path::{Path, PathBuf};
 /// The first line of a proof (C2SP tlog-proof).
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
-/// Why there is no proof.
+/// An error of making or checking a proof.
 #[derive(Debug, thiserror::Error)]
 pub enum ProveError {
-    /// A file.
+    /// A file cannot be read.
     #[error("`{0}` cannot be read: {1}")]
     File(PathBuf, std::io::Error),
-    /// The checkpoint.
+    /// The checkpoint is invalid.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// The entry is not there.
+    /// The ledger does not have the entry.
     #[error(
         "the newest checkpoint signs {size} entries, without entry {index}; the next checkpoint, \
          within a second, signs newer ones"
     )]
     Absent {
-        /// What was asked for.
+        /// The requested index.
         index: u64,
-        /// What is there.
+        /// The number of signed entries.
         size: u64,
     },
-    /// A tile is not whole.
+    /// A tile is incomplete.
     #[error("`{0}` is not whole; `cofferdam ledger verify` names the first bad entry")]
     Tile(String),
     /// The files do not lead to the signed root.
     #[error("{0}; `cofferdam ledger verify` names the first bad entry")]
     Proof(#[from] BadProof),
-    /// Not a proof.
+    /// The text is not a proof.
     #[error("it is not a proof in the form `{HEADER}` with its entry as extra data")]
     Shape,
-    /// Of another ledger.
+    /// The proof is of another ledger.
     #[error("the two checkpoints are of different ledgers")]
     Origin,
 }
 
-/// Hashes from tile files.
+/// A source of hashes from tile files.
 struct TileNodes<'a> {
     folder: &'a Path,
     size: u64,
@@ -88,7 +88,7 @@ impl TileNodes<'_> {
     }
 }
 
-/// The partial tile of this width, or the full one that took its place.
+/// The partial tile of this width, or the full one that replaced it.
 fn either(
     folder: &Path,
     kind: Kind,
@@ -114,8 +114,8 @@ fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, String), Prove
     Ok((Checkpoint::open(&note, key)?, note))
 }
 
-/// A proof of one entry, in the form of C2SP tlog-proof; the entry itself is the extra data, so
-/// that the file is all that a checker needs.
+/// Makes the proof of one entry as a C2SP tlog-proof. The entry is the extra data, so that a
+/// reviewer needs only this file.
 pub fn prove(folder: &Path, key: &VerifyingKey, index: u64) -> Result<String, ProveError> {
     let (checkpoint, note) = head(folder, key)?;
     if index >= checkpoint.size {
@@ -135,18 +135,18 @@ pub fn prove(folder: &Path, key: &VerifyingKey, index: u64) -> Result<String, Pr
     Ok(format!("{HEADER}\nextra {}\nindex {index}\n{lines}\n{note}", STANDARD.encode(entry)))
 }
 
-/// What a proof proves.
+/// A proven entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenEntry {
-    /// The entry's index.
+    /// The index of the entry.
     pub index: u64,
-    /// The entry, canonical JSON.
+    /// The entry as canonical JSON.
     pub entry: String,
-    /// The checkpoint it is in.
+    /// The checkpoint that includes it.
     pub checkpoint: Checkpoint,
 }
 
-/// Checks a proof with a key that the caller brings.
+/// Checks a proof with the caller's key.
 pub fn verify_proof(text: &str, key: &VerifyingKey) -> Result<ProvenEntry, ProveError> {
     let (proof, note) = text.split_once("\n\n").ok_or(ProveError::Shape)?;
     let mut lines = proof.split('\n');
@@ -175,19 +175,19 @@ pub fn verify_proof(text: &str, key: &VerifyingKey) -> Result<ProvenEntry, Prove
     })
 }
 
-/// One ledger as the continuation of another.
+/// The proof that one ledger continues another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continuation {
-    /// The older.
+    /// The older checkpoint.
     pub old: Checkpoint,
-    /// The newer.
+    /// The newer checkpoint.
     pub new: Checkpoint,
     /// The consistency proof between them.
     pub proof: Vec<Hash>,
 }
 
-/// Proves that the ledger in a folder continues an older checkpoint: nothing before it was changed
-/// or removed.
+/// Proves that the ledger in a folder continues an older checkpoint, without a changed or removed
+/// entry.
 pub fn diff(older: &str, folder: &Path, key: &VerifyingKey) -> Result<Continuation, ProveError> {
     let old = Checkpoint::open(older, key)?;
     let (new, _) = head(folder, key)?;

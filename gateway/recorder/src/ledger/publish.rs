@@ -1,5 +1,5 @@
-//! Writing the ledger out as tiles, after the commit: what is on disk here is a copy anybody may
-//! read, made again from the store when it is missing or behind. Never ahead of the store.
+//! Publishes the ledger as tiles after each commit. The files are a copy for every reader, and are
+//! made again from the store if they are missing or old. Never ahead of the store.
 
 use super::note::Checkpoint;
 use super::tile::{Kind, Place, bundle, hash_tile};
@@ -12,28 +12,28 @@ use std::path::{Path, PathBuf};
 /// The file of the newest checkpoint.
 const CHECKPOINT: &str = "checkpoint";
 
-/// Entries that were committed.
+/// Committed entries to publish.
 #[derive(Debug)]
 pub struct Published {
-    /// Index of the first.
+    /// The index of the first entry.
     pub first: u64,
-    /// Text and leaf hash.
+    /// The text and the leaf hash of each entry.
     pub entries: Vec<(String, Hash)>,
-    /// The checkpoint over them.
+    /// The checkpoint that includes them.
     pub note: String,
 }
 
-/// A file that cannot be written.
+/// The error of a file that cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("`{path}`: {error}; {remedy}", path = .path.display(), remedy = remedy(.error))]
 pub struct PublishError {
-    /// Which.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Why.
+    /// The cause.
     pub error: io::Error,
 }
 
-/// One file to write; complete tiles are forced to disk, since they are not looked at again.
+/// One file to write. Full tiles are flushed to disk, because they are not checked again.
 #[derive(Debug)]
 struct Due {
     place: Place,
@@ -45,18 +45,18 @@ struct Due {
 pub struct Tiles {
     folder: PathBuf,
     tree: Tree,
-    /// Entries of the bundle that is not full yet.
+    /// The entries of the bundle that is not full yet.
     entries: Vec<String>,
     due: Vec<Due>,
-    /// Damage that was found and written again, a sentence each.
+    /// The repaired damage, a sentence each.
     repaired: Vec<String>,
 }
 
-/// Copies of one damaged file that are kept; further ones take the place of the last.
+/// The most quarantined copies of one damaged file; a further one replaces the last.
 const COPIES: u32 = 8;
 
 impl Tiles {
-    /// A ledger in this folder, from its first entry on.
+    /// Starts a ledger in this folder, without entries.
     pub fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -67,7 +67,7 @@ impl Tiles {
         }
     }
 
-    /// Its folder.
+    /// The folder of the ledger.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -77,7 +77,7 @@ impl Tiles {
         &self.tree
     }
 
-    /// Takes an entry in.
+    /// Adds an entry.
     pub fn push(&mut self, text: String, hash: Hash) {
         self.entries.push(text);
         for tile in self.tree.push(hash) {
@@ -94,8 +94,8 @@ impl Tiles {
         }
     }
 
-    /// Forgets full tiles that are on disk in full length already: for a start, when only what is
-    /// missing is written.
+    /// Removes from the queue the full tiles that exist with their full length. A start writes only
+    /// missing files.
     pub fn keep_existing(&mut self) {
         let folder = &self.folder;
         self.due.retain(|due| {
@@ -105,23 +105,22 @@ impl Tiles {
         });
     }
 
-    /// Damage that was found and written again, a sentence each: the file, and where what was there
-    /// is kept.
+    /// The repaired damage, a sentence each: the file, and the path of the quarantined copy.
     pub fn repaired(&self) -> &[String] {
         &self.repaired
     }
 
-    /// Number of full tiles to write.
+    /// The number of full tiles to write.
     pub fn due(&self) -> usize {
         self.due.len()
     }
 
-    /// Writes full tiles alone.
+    /// Writes only the full tiles.
     pub fn flush_full(&mut self) -> Result<(), PublishError> {
         while let Some(Due { place, bytes }) = self.due.first() {
             let (path, bytes) = (place.path(), bytes.clone());
             self.put(&path, &bytes, true)?;
-            // Partial tiles of what is full now are no longer needed (C2SP tlog-tiles).
+            // Partial tiles of a full tile are no longer needed (C2SP tlog-tiles).
             let partial = self.folder.join(format!("{path}.p"));
             match fs::remove_dir_all(&partial) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -134,8 +133,8 @@ impl Tiles {
         Ok(())
     }
 
-    /// Writes what is due, then partial tiles, then the checkpoint. What failed is tried again the
-    /// next time.
+    /// Writes the queued tiles, then partial tiles, then the checkpoint. The next call repeats a
+    /// failed write.
     pub fn flush(&mut self, note: &str) -> Result<(), PublishError> {
         self.flush_full()?;
         let partial = self.tree.partial_tiles().map(|(level, index, hashes)| {
@@ -157,15 +156,15 @@ impl Tiles {
         self.put(CHECKPOINT, note.as_bytes(), true)
     }
 
-    /// Replaces a file whole: a reader sees the old bytes or the new ones. The bytes of a tile's
-    /// place never change: others that are there are damage, and are set aside as evidence.
+    /// Replaces a file atomically: a reader gets the old bytes or the new ones. The bytes of a tile
+    /// never change: other bytes are damage, and are quarantined as evidence.
     fn put(&mut self, relative: &str, bytes: &[u8], force: bool) -> Result<(), PublishError> {
         let path = self.folder.join(relative);
         let error = |error| PublishError { path: path.clone(), error };
         match fs::read(&path) {
             Ok(there) if there == bytes => return Ok(()),
             Ok(_) if relative != CHECKPOINT => {
-                let kept = self.set_aside(relative).map_err(error)?;
+                let kept = self.quarantine(relative).map_err(error)?;
                 let told = format!(
                     "`{}` was damaged and is written again; what was there is kept as `{}`",
                     path.display(),
@@ -190,8 +189,8 @@ impl Tiles {
         written().map_err(error)
     }
 
-    /// Moves a file out of the tiles; answers where to.
-    fn set_aside(&self, relative: &str) -> io::Result<PathBuf> {
+    /// Moves a damaged file out of the tiles; returns its new path.
+    fn quarantine(&self, relative: &str) -> io::Result<PathBuf> {
         let folder = self.folder.join("damaged");
         fs::create_dir_all(&folder)?;
         let name = relative.replace('/', "-");
@@ -203,19 +202,19 @@ impl Tiles {
     }
 }
 
-/// The checkpoint that is published in a folder, unread; none when there is none.
+/// Reads the published checkpoint of a folder, unparsed; `None` if it is missing.
 pub fn published(folder: &Path) -> Result<Option<String>, PublishError> {
     let path = folder.join("checkpoint");
     match fs::read_to_string(&path) {
         Ok(note) => Ok(Some(note)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        // Not text: as bad as torn, and written again.
+        // A file that is not text is damaged, and is written again.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
         Err(error) => Err(PublishError { path, error }),
     }
 }
 
-/// Checks one step of a rebuilt tree against what was published: none when it is not of this size.
+/// Compares a rebuilt tree with the published checkpoint; `None` if the sizes differ.
 pub fn continues(tree: &Tree, published: &Checkpoint) -> Option<bool> {
     (tree.size() == published.size).then(|| tree.root() == published.root)
 }

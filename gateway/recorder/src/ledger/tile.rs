@@ -1,32 +1,32 @@
-//! Where tiles lie and how bundles are framed (C2SP tlog-tiles). Never decides what they hold.
+//! The paths of tiles and the framing of bundles (C2SP tlog-tiles). Never interprets an entry.
 
 use super::tree::Hash;
 
-/// Bytes of the longest entry: its length stands before it in two bytes.
+/// The most bytes of an entry: two bytes before it have its length.
 pub const LONGEST_ENTRY: usize = 65_535;
 
-/// What a tile file holds.
+/// The kind of a tile file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Entries.
+    /// A bundle of entries.
     Entries,
-    /// Hashes of this level.
+    /// The hashes of this level.
     Hashes(u32),
 }
 
-/// One tile file.
+/// The place of one tile file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// What it holds.
+    /// The kind of the file.
     pub kind: Kind,
-    /// Its index within the level.
+    /// The index within its level.
     pub index: u64,
-    /// 1 to 255 for a partial tile, 256 for a full one.
+    /// The width: 1 to 255 for a partial tile, 256 for a full one.
     pub width: u64,
 }
 
 impl Place {
-    /// Path beneath the ledger's directory: `tile/0/x001/x234/067.p/5`.
+    /// The path in the folder of the ledger: `tile/0/x001/x234/067.p/5`.
     pub fn path(&self) -> String {
         let level = match self.kind {
             Kind::Entries => "entries".to_owned(),
@@ -42,7 +42,7 @@ impl Place {
         format!("tile/{level}/{number}{partial}")
     }
 
-    /// Reads a path back; none when it is not exactly what [`Place::path`] writes.
+    /// Parses a path; `None` if it is not exactly in the form of [`Place::path`].
     pub fn parse(path: &str) -> Option<Self> {
         let (kind, rest) = path.strip_prefix("tile/")?.split_once('/')?;
         let kind = if kind == "entries" {
@@ -64,7 +64,7 @@ impl Place {
         (place.path() == path).then_some(place)
     }
 
-    /// Index of the first entry beneath it; at most `u64::MAX`.
+    /// The index of the first entry of the tile; at most `u64::MAX`.
     pub fn first_entry(&self) -> u64 {
         let level = match self.kind {
             Kind::Entries => 0,
@@ -77,17 +77,17 @@ impl Place {
     }
 }
 
-/// Entries beneath one hash of this level.
+/// The number of entries of one hash of this level.
 pub fn span(level: u32) -> u64 {
     1u64.checked_shl(8 * level).unwrap_or(u64::MAX)
 }
 
-/// Bytes of a hash tile.
+/// The bytes of a hash tile.
 pub fn hash_tile(hashes: &[Hash]) -> Vec<u8> {
     hashes.concat()
 }
 
-/// Bytes of an entry bundle; none when an entry is too long.
+/// The bytes of an entry bundle; `None` if an entry is too long.
 pub fn bundle<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for entry in entries {
@@ -97,7 +97,7 @@ pub fn bundle<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>
     Some(bytes)
 }
 
-/// Entries of a bundle, and whether the bytes ended with the last one.
+/// The entries of a bundle, and whether the bytes end with the last one.
 pub fn unbundle(mut bytes: &[u8]) -> (Vec<&[u8]>, bool) {
     let mut entries = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<2>() {

@@ -3,28 +3,28 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// A node's hash.
+/// The hash of a node.
 pub type Hash = [u8; 32];
 
-/// Height of a tile.
+/// The height of a tile, in levels of the tree.
 pub const HEIGHT: u32 = 8;
 
-/// Hash of an entry: `SHA-256(0x00 ‖ entry)`.
+/// The hash of an entry: `SHA-256(0x00 ‖ entry)`.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
     Sha256::new().chain_update([0]).chain_update(entry).finalize().into()
 }
 
-/// Hash of an inner node: `SHA-256(0x01 ‖ left ‖ right)`.
+/// The hash of an inner node: `SHA-256(0x01 ‖ left ‖ right)`.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
-/// Hash of the tree without entries.
+/// The hash of the tree without entries.
 pub fn empty_root() -> Hash {
     Sha256::digest([]).into()
 }
 
-/// Root over the hashes of perfect subtrees of one height, of which there are a power of two.
+/// The root of the hashes of perfect subtrees of one height; their number is a power of two.
 pub fn fold(hashes: &[Hash]) -> Hash {
     let mut row = hashes.to_vec();
     while row.len() > 1 {
@@ -41,29 +41,29 @@ pub fn fold(hashes: &[Hash]) -> Hash {
 /// A tile that became full: it never changes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FullTile {
-    /// 0 holds leaf hashes.
+    /// The level: 0 has leaf hashes.
     pub level: u32,
-    /// Its index within the level.
+    /// The index within its level.
     pub index: u64,
-    /// Its 256 hashes.
+    /// The 256 hashes of the tile.
     pub hashes: Vec<Hash>,
 }
 
-/// A tree by its right edge.
+/// A tree, stored as its right edge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
-    /// Per tile level, the hashes of the tile that is not full yet.
+    /// For each level of tiles, the hashes of the tile that is not full yet.
     edges: Vec<Vec<Hash>>,
     size: u64,
 }
 
 impl Tree {
-    /// Number of entries.
+    /// The number of entries.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Appends a leaf hash; answers the tiles that became full by it, lowest level first.
+    /// Appends a leaf hash; returns the tiles that became full, lowest level first.
     pub fn push(&mut self, leaf: Hash) -> Vec<FullTile> {
         self.size += 1;
         let mut full = Vec::new();
@@ -93,7 +93,7 @@ impl Tree {
         })
     }
 
-    /// The root.
+    /// The root hash.
     pub fn root(&self) -> Hash {
         // Perfect subtrees from the largest to the smallest, folded from the right (RFC 6962: the
         // left subtree is the largest that fits).

@@ -1,6 +1,6 @@
-//! Checking a published ledger offline, with a key that the caller brings: every entry, every tile,
-//! the checkpoint. Names the first bad entry and says what it cannot prove. Never writes, never
-//! asks the recorder, and believes no file because another one agrees with it.
+//! Checks a published ledger offline with the caller's key: every entry, every tile and the
+//! checkpoint. Names the first bad entry, and the facts that it cannot prove. Never writes and
+//! never asks the recorder. Two files that agree with each other are no proof.
 
 mod file;
 
@@ -16,37 +16,37 @@ use file::read;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Faults that are told in full; a ruined ledger has no use for more.
+/// The most errors in a report.
 const TOLD: usize = 64;
 
-/// One thing that is wrong.
+/// One error of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerError {
-    /// The entry it is about; none when no single entry can be named.
+    /// The bad entry; `None` if the error is not about a single entry.
     pub entry: Option<u64>,
-    /// The file, beneath the ledger's folder.
+    /// The path of the file in the folder of the ledger.
     pub file: String,
-    /// What is wrong with it.
+    /// The description of the error.
     pub what: String,
 }
 
-/// What was found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The ledger's name; empty when no checkpoint could be read.
+    /// The name of the ledger; empty without a readable checkpoint.
     pub origin: String,
-    /// Entries the checkpoint signs.
+    /// The number of signed entries.
     pub size: u64,
-    /// The root the checkpoint signs, in hexadecimal.
+    /// The signed root, in hexadecimal.
     pub root: String,
-    /// What is wrong, the first to look at first.
+    /// The errors, the most important first.
     pub errors: Vec<LedgerError>,
-    /// What this check cannot prove, in sentences.
+    /// The facts that this check cannot prove, a sentence each.
     pub unproven: Vec<String>,
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Returns whether there is no error.
     pub fn is_sound(&self) -> bool {
         self.errors.is_empty()
     }
@@ -57,13 +57,13 @@ impl Report {
     }
 }
 
-/// A folder that cannot be checked at all.
+/// The error of a folder that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` cannot be read: {1}; give the folder that holds `checkpoint` and `tile`")]
 pub struct Unreadable(pub PathBuf, pub std::io::Error);
 
-/// Which faults are looked at first: what an entry's own bytes say, then each level of tiles, then
-/// content, then the whole.
+/// The order of errors: bytes of entries, then each level of tiles, then contents of entries, then
+/// the whole ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
     Tile(u32),
@@ -77,7 +77,7 @@ struct Check<'a> {
     beyond: u64,
 }
 
-/// Checks a published ledger. `older` is a checkpoint the caller kept from before.
+/// Checks a published ledger. `older` is an earlier checkpoint of the caller.
 pub fn verify(
     folder: &Path,
     key: &VerifyingKey,
@@ -137,8 +137,8 @@ impl Check<'_> {
             .push((layer, LedgerError { entry, file: file.to_owned(), what: what.to_owned() }));
     }
 
-    /// Every tile file against the entries: also partial ones of earlier sizes, which stay until
-    /// the full one is there.
+    /// Checks every tile file against the entries, also partial ones of earlier sizes, which exist
+    /// until the full tile does.
     fn tiles(
         &mut self,
         leaves: &[Hash],
@@ -172,7 +172,8 @@ impl Check<'_> {
             let bytes = match read(&self.folder.join(file)) {
                 Ok(bytes) => bytes,
                 Err(Unreadable(path, error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                    // Listed as a partial file and full by now; the full one holds the same.
+                    // The partial file was listed and is full by now; the full file has the same
+                    // hashes.
                     let full = Place { kind: place.kind, index: place.index, width: 256 };
                     if self.folder.join(full.path()).exists() {
                         continue;
@@ -227,7 +228,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What entries say of themselves and of the one before.
+    /// Checks the contents of entries: their own index, and the hash of the entry before.
     fn content(&mut self, origin: &str, entries: &[Vec<u8>], leaves: &[Hash]) {
         let mut breaks = BTreeSet::new();
         let mut previous = String::new();
@@ -262,8 +263,8 @@ impl Check<'_> {
             }
             previous = hex(hash);
         }
-        // Entry n names the hash of n-1. One break: n-1 was changed. Two in a row: the entry
-        // between them was, in just that field.
+        // Entry n has the hash of n-1. With one mismatch, n-1 was changed. With two in a row, only
+        // this field of the entry between them was changed.
         for index in &breaks {
             let after_another = index.checked_sub(1).is_some_and(|before| breaks.contains(&before));
             if after_another {
@@ -280,7 +281,8 @@ impl Check<'_> {
         }
     }
 
-    /// The tree against what was signed, now and before. Answers what stays unproven.
+    /// Checks the tree against the signed checkpoint and an earlier one. Returns the unproven
+    /// facts.
     fn whole(
         &mut self,
         checkpoint: &Checkpoint,

@@ -1,4 +1,4 @@
-//! What a runner may ask: one job at a time, moved under its fence. The seat is the socket: when it
+//! The requests of a runner: one job at a time, under its lease epoch. When the socket of the seat
 //! closes, the lease is lost at once.
 
 use super::{Recorder, misplaced_answer};
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// A runner's socket, as far as the recorder is concerned.
+/// The seat of a runner: its socket and its lease.
 pub struct RunnerSeat {
     recorder: Recorder,
     held: Mutex<Option<(CallId, Fence)>>,
@@ -24,13 +24,12 @@ impl RunnerSeat {
         Self { recorder, held: Mutex::new(None) }
     }
 
-    /// The job this runner holds.
+    /// The leased job of this runner.
     pub fn holds(&self) -> Option<(CallId, Fence)> {
         locked(&self.held).clone()
     }
 
-    /// Answers one request. Dropping the returned future before it is done is safe: a claimed job
-    /// goes to the next runner.
+    /// Handles one request. Dropping the future is safe: a claimed job goes to the next runner.
     pub async fn claim(&self, claim: Claim) -> Result<Claimed, RoleError> {
         match claim {
             Claim::Next { wait_ms } => self.next(wait_ms).await,
@@ -79,7 +78,7 @@ impl RunnerSeat {
         }
     }
 
-    /// A runner speaks of its own job alone; any other is under another's lease.
+    /// Checks that the request is about the runner's own job and lease.
     fn own(&self, call: &CallId, fence: Fence) -> Result<(), RoleError> {
         let held = locked(&self.held);
         if held.as_ref().is_some_and(|(own, under)| own == call && *under == fence) {
@@ -111,7 +110,7 @@ impl RunnerSeat {
                 return Ok(Claimed::Leased { job: None });
             }
             let news = async {
-                // Both senders live as long as the recorder.
+                // Both senders exist as long as the recorder.
                 tokio::select! {
                     _ = queue.changed() => {}
                     _ = draining.changed() => {}

@@ -1,5 +1,5 @@
-//! Whether new work is taken, and what is wrong where it is not: in words with path, cause and
-//! remedy. Never refuses what already runs.
+//! Decides whether new work is accepted; a refusal has path, cause and remedy. Never refuses
+//! requests about running jobs.
 
 use super::Recorder;
 use crate::store::change::Change;
@@ -10,18 +10,18 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::Disk;
 
-/// Bytes of the write-ahead log from which on it is folded back by request: twice what SQLite folds
-/// by itself.
+/// The size of the write-ahead log, in bytes, that requests a fold: twice the size at which SQLite
+/// folds itself.
 const FOLD: u64 = 8 << 20;
 
 impl Recorder {
-    /// New work is refused while the disk is nearly full: what is left is for outcomes and
-    /// teardown. Not knowing is refusing.
+    /// Refuses new work while the disk is nearly full, or its state is unknown: the rest is for
+    /// outcomes and cleanup.
     pub(super) fn check_room(&self) -> Result<(), RoleError> {
         self.short_of_room().map_or(Ok(()), |why| Err(RoleError::Unavailable(why)))
     }
 
-    /// How things are.
+    /// The health of the recorder, for the gateway.
     pub(super) fn health(&self) -> Proposed {
         let shared = &self.inner.shared;
         let warns = [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone()]
@@ -31,25 +31,24 @@ impl Recorder {
         Proposed::Health { refuses: self.refuses(), warns: warns.collect(), repaired }
     }
 
-    /// Jobs that cannot be finished at present. A store that cannot be read is told by its own
-    /// cause, and hides no runner.
+    /// The stuck jobs. An unreadable store is reported elsewhere, with its cause.
     pub(super) async fn stuck(&self) -> Vec<StuckJob> {
         let read = self.inner.reader.stuck().await;
-        let unread = |halt| tracing::warn!(what = "stuck jobs", error = %RoleError::from(halt), "stuck jobs cannot be listed");
+        let unread = |error| tracing::warn!(what = "stuck jobs", error = %RoleError::from(error), "stuck jobs cannot be listed");
         read.map_err(unread).unwrap_or_default()
     }
 
-    /// Whether the store takes nothing at all.
+    /// Returns whether the store accepts no change at all.
     pub(super) fn refuses_all(&self) -> bool {
         locked(&self.inner.shared.failing).is_some()
     }
 
-    /// Why new work is refused at present.
+    /// The reason why new work is refused now.
     pub(super) fn refuses(&self) -> Option<String> {
         locked(&self.inner.shared.failing).clone().or_else(|| self.short_of_room())
     }
 
-    /// The disk under the store.
+    /// The disk of the store.
     pub(super) fn disk(&self) -> Result<Disk, String> {
         (self.inner.settings.free)()
     }
@@ -77,22 +76,22 @@ impl Recorder {
         }
     }
 
-    /// Looks after the store once a second: tries a failing one again, folds a long write-ahead
-    /// log, and logs each change.
+    /// Maintains the store once a second: retries after a failure, folds a long write-ahead log,
+    /// and logs each change.
     pub(super) async fn look_after(&self) {
         let shared = &self.inner.shared;
         if let Err(why) = self.inner.held.check() {
             shared.fails(why);
         }
-        // A page alone may still find room in the write-ahead log; a batch would not.
+        // One page may still fit in the write-ahead log; a batch would not.
         if self.refuses_all() && tried(&self.inner.settings.store).is_ok() {
-            // The writer logs how it goes; whether it failed again is in `failing`.
+            // The writer logs the result, and stores a further failure in `failing`.
             let _still_failing = self.submit(Change::Probe).await;
         }
         let long = std::fs::metadata(database(&self.inner.settings.store).with_extension("db-wal"))
             .is_ok_and(|file| file.len() > FOLD);
         if long || locked(&shared.pinned).is_some() {
-            // A writer that ended needs no folding.
+            // A writer that ended needs no fold.
             let _ended = self.inner.queue.send(Request::Fold).await;
         }
         let refuses = self.short_of_room();
@@ -106,7 +105,7 @@ impl Recorder {
     }
 }
 
-/// Bytes for people.
+/// A number of bytes for people.
 pub(super) fn bytes(count: u64) -> String {
     const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = UNITS.into_iter().find(|(shift, _)| count >> shift > 0);

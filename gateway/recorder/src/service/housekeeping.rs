@@ -1,5 +1,5 @@
-//! Housekeeping: leases that ran out or whose runner is gone, jobs out of time. Never ends a lease
-//! that was renewed meanwhile: the fence decides.
+//! Housekeeping: ends lost leases, and jobs after their time. Never ends a lease that was renewed
+//! meanwhile: the lease epoch decides.
 
 use super::Recorder;
 use crate::settings::SWEEP_MS;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Each start is an entry, with the trust file that it begins with.
+/// Records the start, with the digest of its trust file.
 pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     let event = Event::Administered { what: "start".to_owned(), by: "recorder".to_owned() };
     let mut entry = Entry::of(event, None, "");
@@ -31,15 +31,14 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
         .map_err(|error| unrecorded(recorder, &error))
 }
 
-/// Why the first entries were not taken: the store's own fault where it has one, with path and
-/// remedy.
+/// The error of the first entries: the store's own error if there is one, with path and remedy.
 fn unrecorded(recorder: &Recorder, error: &RoleError) -> OpenError {
     OpenError::Start(recorder.refuses().unwrap_or_else(|| error.to_string()))
 }
 
-/// Ends every lease of the last run: its sockets ended with it.
+/// Ends every lease of the last run: its sockets are closed.
 pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
-    let leases = recorder.inner.reader.standing().await.map_err(|halt| unread(recorder, halt))?;
+    let leases = recorder.inner.reader.standing().await.map_err(|error| unread(recorder, error))?;
     for (call, fence) in leases {
         recorder
             .submit(Change::Lose { call, fence, obstacle: None })
@@ -49,9 +48,9 @@ pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Why the leases of the last run cannot be read.
-fn unread(recorder: &Recorder, halt: ChangeError) -> OpenError {
-    match halt {
+/// The error of unreadable leases.
+fn unread(recorder: &Recorder, error: ChangeError) -> OpenError {
+    match error {
         ChangeError::Store(error) => {
             OpenError::Store(described(&recorder.inner.settings.store, "cannot be read", &error))
         }
@@ -87,7 +86,7 @@ pub(super) fn spawn(recorder: &Recorder, mut losses: mpsc::UnboundedReceiver<(Ca
 async fn lose(recorder: &Recorder, call: CallId, fence: Fence) {
     let shared: &Shared = &recorder.inner.shared;
     match recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: None }).await {
-        // Fenced: it was lost or closed before.
+        // The lease was lost or closed before.
         Ok(_) | Err(RoleError::Fenced) => shared.released(&call, fence),
         Err(error) => {
             tracing::error!(%call, %error, "a lost lease could not be recorded; tried again")
@@ -96,12 +95,12 @@ async fn lose(recorder: &Recorder, call: CallId, fence: Fence) {
 }
 
 impl Recorder {
-    /// Ends leases that ran out and jobs out of time. Runs by itself every second.
+    /// Ends expired leases, and jobs after their time. Runs every second.
     pub async fn sweep(&self) {
         let now = self.now();
         self.look_after().await;
         if self.refuses_all() {
-            // It was told once, and is tried again with the next sweep.
+            // The error was logged once; the next sweep retries.
             return;
         }
         for (call, fence) in self.inner.shared.overdue(now) {
@@ -109,12 +108,12 @@ impl Recorder {
         }
         match self.inner.reader.due(now.as_millisecond()).await {
             Ok(false) => {}
-            // A stuck job is due: one of the runners that wait tries it.
+            // A stuck job is due: a waiting runner tries it.
             Ok(true) => {
                 self.inner.shared.queue.send_replace(());
             }
-            Err(halt) => {
-                tracing::error!(what = "store", error = %RoleError::from(halt), "the store cannot be read")
+            Err(error) => {
+                tracing::error!(what = "store", error = %RoleError::from(error), "the store cannot be read")
             }
         }
         match self.inner.reader.late(now.as_millisecond()).await {
@@ -124,8 +123,8 @@ impl Recorder {
                     tracing::error!(what = "jobs out of time", %error, "jobs out of time could not be ended; tried again");
                 }
             }
-            Err(halt) => {
-                tracing::error!(what = "store", error = %RoleError::from(halt), "the store cannot be read")
+            Err(error) => {
+                tracing::error!(what = "store", error = %RoleError::from(error), "the store cannot be read")
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What an operator command may ask; a use that changes something or reads payloads is a ledger
-//! entry. A person's signature is checked here, by the recorder's own trust file.
+//! The requests of operator commands. A request that changes state or reads payloads becomes a
+//! ledger entry. A person's signature is checked here, with the recorder's own trust file.
 
 use super::{Recorder, misplaced_answer};
 use crate::settings::LONGEST_WAIT_MS;
@@ -20,13 +20,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Jobs in one answer.
+/// The most jobs in one response.
 const JOBS: u32 = 1_000;
 
-/// Characters of a call id's beginning: fewer are rarely unique.
+/// The fewest characters of a call id's beginning: fewer are rarely unique.
 const BEGINNING: usize = 4;
 
-/// A text that a call id may begin with.
+/// Checks the beginning of a call id.
 fn beginning(call: &str) -> Result<(), RoleError> {
     let valid = (BEGINNING..=CallId::LENGTH).contains(&call.len())
         && call.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -39,7 +39,7 @@ fn beginning(call: &str) -> Result<(), RoleError> {
     }
 }
 
-/// Why a call cannot be signed.
+/// The reason why a call cannot be signed.
 fn not_waiting(call: &CallId, phase: Phase) -> String {
     match phase {
         Phase::Closed => format!("the call `{call}` is closed already; it can no longer be signed"),
@@ -51,7 +51,7 @@ fn not_waiting(call: &CallId, phase: Phase) -> String {
 }
 
 impl Recorder {
-    /// Answers an operator command of this operating-system user.
+    /// Handles a request of an operator command of this operating-system user.
     pub async fn operate(&self, uid: u32, operate: Operate) -> Result<Operated, RoleError> {
         let by = uid.to_string();
         self.note_use(&by, &operate).await?;
@@ -115,9 +115,9 @@ impl Recorder {
         }
     }
 
-    /// A use that changes something or reads payloads is an entry, whatever comes of it. A look at
-    /// states (`jobs`, `status`, and how a job goes on) is none: a look a minute would be most
-    /// of a quiet ledger, and a look at a full disk must not write.
+    /// Records a request that changes state or reads payloads, whatever its result. Reading states
+    /// (`jobs`, `status`, progress of a job) is not recorded: it would fill a quiet ledger, and
+    /// must work with a full disk.
     async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), RoleError> {
         let (command, request, call) = match operate {
             Operate::Jobs { .. } | Operate::Follow { .. } | Operate::Status => return Ok(()),
@@ -127,7 +127,7 @@ impl Recorder {
             Operate::Resolve { call, .. } => ("resolve", json!({ "ask": "resolve" }), Some(call)),
             Operate::Erase { call } => ("erase", json!({ "ask": "erase", "call": call }), None),
         };
-        // A signature for a call that is not there must not put an entry under its name.
+        // A signature for an unknown call must not add an entry under its id.
         let call = match call {
             Some(call) => self.inner.reader.job(call).await?.is_some().then(|| call.clone()),
             None => None,
@@ -137,8 +137,8 @@ impl Recorder {
         self.submit(Change::End(Box::new(entry))).await.map(drop)
     }
 
-    /// A signature is an approval only if it is for exactly this question, by a person whom policy
-    /// names, by our own trust file.
+    /// Checks a signature: it is for exactly this question, and the recorder's trust file has the
+    /// person's key.
     async fn checked(
         &self,
         call: CallId,
@@ -172,8 +172,7 @@ impl Recorder {
         let verified = verify(&signed, &asked, &now.trust).map_err(refused)?;
         let approver = verified.approver().to_owned();
         let Statement { nonce, expires, verdict, reason, shown, .. } = verified.statement();
-        // The text that we ourselves would have shown: what was signed over another one is not an
-        // answer to this question.
+        // The text as the recorder renders it: a signature over another text does not count.
         let (_, ours) = question(&job).map_err(|error| RoleError::Refused(error.to_string()))?;
         if *shown != ours {
             return Err(refused(ApprovalError::Other("text than the one that is shown")));
@@ -191,7 +190,7 @@ impl Recorder {
         Ok(Signature { call, approver, verdict, reason, digest, signed, trust: now.digest, by })
     }
 
-    /// A job's phase and outcome: no payload.
+    /// Waits for a job; returns phase and outcome without payloads.
     async fn follow(&self, call: &CallId, wait_ms: u64) -> Result<Operated, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut changes = self.inner.shared.changes(call);
@@ -211,13 +210,13 @@ impl Recorder {
         }
     }
 
-    /// Reads and writes nothing: it has to answer when the disk is full.
+    /// Returns the status. Writes nothing: it must work with a full disk.
     async fn status(&self) -> Result<Operated, RoleError> {
         let (entries, checkpoint) = self.inner.shared.head.borrow().clone();
         let roles = crate::waiters::locked(&self.inner.shared.roles).clone();
         let (phases, unread) = match self.inner.reader.phases().await {
             Ok(phases) => (phases, None),
-            Err(halt) => (BTreeMap::new(), Some(RoleError::from(halt).to_string())),
+            Err(error) => (BTreeMap::new(), Some(RoleError::from(error).to_string())),
         };
         let Proposed::Health { refuses, warns, repaired } = self.health() else {
             return Err(misplaced_answer());

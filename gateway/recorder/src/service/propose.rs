@@ -1,5 +1,5 @@
-//! What the gateway may ask: propose jobs, record endings, read and end what is the named
-//! principal's own. Never moves a job that a runner holds.
+//! The requests of the gateway: propose jobs, record ends of calls, read and end jobs of one
+//! principal. Never moves a job under a lease.
 
 use super::{Recorder, misplaced_answer};
 use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
@@ -16,11 +16,11 @@ use cofferdam_core::protocol::gateway_recorder::{Counts, IdempotencyKey, Propose
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Longest idempotency key, in characters.
+/// The most characters of an idempotency key.
 const KEY: usize = 128;
 
 impl Recorder {
-    /// Answers the gateway.
+    /// Handles a request of the gateway.
     pub async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
         match propose {
             Propose::End { entry } => {
@@ -111,7 +111,7 @@ impl Recorder {
         }
     }
 
-    /// The gateway's socket closed: what it was offered is offered again at once.
+    /// Handles the end of the gateway's socket: its offered calls are offered again at once.
     pub fn gateway_gone(&self) {
         locked(&self.inner.shared.offers).clear();
         self.inner.shared.approved.send_replace(());
@@ -139,8 +139,7 @@ impl Recorder {
         }
     }
 
-    /// One of the principal's own jobs, when its version is beyond the one the reader knows, or
-    /// when the wait is over.
+    /// Returns a job of the principal when its version is newer than `known`, or after the wait.
     async fn job(
         &self,
         principal: &str,
@@ -158,8 +157,8 @@ impl Recorder {
         }
     }
 
-    /// An approved call that is not offered already; offered once until it is permitted or
-    /// withdrawn, and again after a while without either.
+    /// Returns the next approved call that is not offered yet. It is offered again if it is not
+    /// permitted or withdrawn in time.
     async fn next_approved(&self, wait_ms: u64) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut approved = self.inner.shared.approved.subscribe();
@@ -186,7 +185,7 @@ impl Recorder {
         }
     }
 
-    /// A waiting call that an approver is about to sign.
+    /// Returns the next call that needs a fresh preview.
     async fn next_look(&self, wait_ms: u64) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut news = self.inner.shared.looks.news();
@@ -202,7 +201,7 @@ impl Recorder {
         }
     }
 
-    /// Takes the offer of a call; false while a gateway has it.
+    /// Marks a call as offered; false if it is already.
     fn offer(&self, call: &CallId, now: i64) -> bool {
         let mut offers = locked(&self.inner.shared.offers);
         offers.retain(|_, until| *until > now);
@@ -214,7 +213,7 @@ impl Recorder {
     }
 }
 
-/// An entry must be about its job and say what happens.
+/// Checks that an entry is about its job and its event.
 fn about(entry: &Entry, call: &CallId, fits: bool) -> Result<(), RoleError> {
     if entry.call.as_ref() == Some(call) && fits {
         Ok(())
@@ -223,8 +222,7 @@ fn about(entry: &Entry, call: &CallId, fits: bool) -> Result<(), RoleError> {
     }
 }
 
-/// What the recorder checks of a job for itself: it is of one piece. Whether it may run is for the
-/// runner to check.
+/// Checks that the parts of a job belong together. The runner checks whether it may run.
 fn check_job(
     job: &StoredJob,
     entry: &Entry,

@@ -1,5 +1,5 @@
-//! Starting: the ledger is rebuilt from the store, held against what was signed and what was
-//! published, and published where it is missing.
+//! The start: rebuilds the ledger from the store, compares it with the signed and the published
+//! checkpoint, and publishes missing tiles.
 
 use crate::ledger::note::{Checkpoint, ORIGIN, origin};
 use crate::ledger::publish::{PublishError, Published, Tiles, continues, published};
@@ -17,20 +17,19 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Leaves read at once.
+/// The number of leaves that are read at once.
 const READ: i64 = 4_096;
 
-/// Batches that may wait to be published; beyond this the writer waits, so that memory stays
-/// bounded.
+/// The most unpublished batches; with more, the writer waits, so that memory is bounded.
 const UNPUBLISHED: usize = 64;
 
-/// Until what could not be published is tried again.
+/// The pause before a failed publication is repeated.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Batches published together.
+/// The most batches in one publication.
 const TOGETHER: usize = 16;
 
-/// Everything that is ready to run.
+/// The opened parts of a recorder.
 pub(super) struct Started {
     pub writer: Writer,
     pub publisher: JoinHandle<()>,
@@ -40,7 +39,7 @@ pub(super) struct Started {
     pub held: Arc<OpenFiles>,
 }
 
-/// Opens everything.
+/// Opens the store and the ledger.
 pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenError> {
     let Opened { mut writer, options, readers, held, lock } = open(&settings.store).await?;
     let origin = origin(&settings.environment);
@@ -71,8 +70,8 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
     Ok(Started { writer, publisher, losses, readers, shared, held })
 }
 
-/// The signed checkpoint in the store must be of exactly this ledger and key; the published one of
-/// its beginning.
+/// Rebuilds the tree. The signed checkpoint of the store must match it exactly; the published one
+/// must match its beginning.
 async fn restore(
     settings: &RecorderContext,
     origin: &str,
@@ -179,7 +178,7 @@ async fn restore(
     Ok((tiles, head, note))
 }
 
-/// Files are written off the runtime's threads.
+/// Runs file writes outside of the runtime's threads.
 async fn blocking(
     mut tiles: Tiles,
     work: impl FnOnce(&mut Tiles) -> Result<(), PublishError> + Send + 'static,
@@ -190,12 +189,12 @@ async fn blocking(
     })??)
 }
 
-/// Publishes what was committed, batches together when they come fast. What cannot be written is
-/// tried again each second, so that it is published as soon as it can be.
+/// Publishes committed batches, several together under load. A failed write is repeated each
+/// second.
 async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: Arc<Shared>) {
     let mut tiles = Some(tiles);
     let mut batches = Vec::with_capacity(TOGETHER);
-    // The newest checkpoint that is not published yet.
+    // The newest unpublished checkpoint.
     let mut owed: Option<String> = None;
     loop {
         tokio::select! {
@@ -224,7 +223,7 @@ async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: 
     }
 }
 
-/// Says once that entries are not published, and once that they are again.
+/// Logs once that entries are not published, and once that they are again.
 fn told(shared: &Shared, folder: &Path, error: Option<PublishError>) {
     let mut unpublished = locked(&shared.unpublished);
     let Some(PublishError { path, error }) = error else {

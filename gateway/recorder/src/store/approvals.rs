@@ -1,5 +1,5 @@
-//! What agents, persons and the gateway do to a job that no runner reports on: withdraw, sign,
-//! permit, erase.
+//! Changes to a job by agents, approvers, operators and the gateway: cancel, sign, permit,
+//! withdraw, resolve, erase.
 
 use super::batch::{Batch, ChangeError};
 use super::change::{Done, Signature};
@@ -20,8 +20,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use sqlx::SqliteConnection;
 
-/// The agent withdraws: at once while no runner holds the job, else its runner is asked to stop
-/// before the next effect.
+/// Cancels a job: at once if it has no lease, else its runner stops before the next effect.
 pub(crate) async fn cancel(
     principal: &str,
     call: &CallId,
@@ -41,7 +40,7 @@ pub(crate) async fn cancel(
     Ok(Done::Noted)
 }
 
-/// A question that waits for people.
+/// Loads a job that waits for approvals.
 async fn question(call: &CallId, connection: &mut SqliteConnection) -> Result<JobRow, ChangeError> {
     let row = JobRow::load(&mut *connection, call).await?.ok_or_else(|| absent(call))?;
     match row.phase()? {
@@ -53,7 +52,7 @@ async fn question(call: &CallId, connection: &mut SqliteConnection) -> Result<Jo
     }
 }
 
-/// The journey was run again and allowed: to the queue.
+/// Queues a job after the second decision allowed it.
 pub(crate) async fn permit(
     call: &CallId,
     permit: &SignedPermit,
@@ -90,7 +89,7 @@ pub(crate) async fn permit(
     Ok(Done::Recorded(Recorded { index }))
 }
 
-/// The journey was run again and said no.
+/// Ends a job after the second decision refused it.
 pub(crate) async fn withdraw(
     call: &CallId,
     detail: &str,
@@ -104,8 +103,8 @@ pub(crate) async fn withdraw(
     Ok(Done::Recorded(Recorded { index }))
 }
 
-/// A person's checked signature. A rejection ends the job and is remembered; a complete quorum
-/// makes it one to decide again.
+/// Adds a checked signature. A denial ends the job and is remembered; a complete quorum makes the
+/// job ready for the second decision.
 pub(crate) async fn sign(
     signature: &Signature,
     batch: &mut Batch,
@@ -165,7 +164,7 @@ pub(crate) async fn sign(
     Ok(Done::Signed(missing))
 }
 
-/// How many people have approved.
+/// The number of different people who approved.
 pub(crate) async fn approvals(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     let names: Vec<String> = sqlx::query_scalar(
         "SELECT approver FROM statements WHERE call = ? AND verdict = 'approve'",
@@ -176,7 +175,7 @@ pub(crate) async fn approvals(call: &str, connection: &mut SqliteConnection) -> 
     Ok(i64::try_from(people(names.iter().map(String::as_str)).len()).unwrap_or(i64::MAX))
 }
 
-/// The names of all who signed.
+/// The names of all signers.
 async fn signers(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar("SELECT approver FROM statements WHERE call = ?")
         .bind(call.to_owned())
@@ -219,8 +218,8 @@ async fn remember(
     .map(drop)
 }
 
-/// A person found out what became of a job whose runner could not say. Written once, and beside the
-/// outcome, which stays as it was recorded.
+/// Records a person's finding about an indeterminate job. Written once, beside the recorded
+/// outcome.
 pub(crate) async fn resolve(
     call: &CallId,
     found: Found,
@@ -254,7 +253,7 @@ pub(crate) async fn resolve(
     let resolution =
         Resolution { found, because: because.to_owned(), by: by.to_owned(), at: batch.now };
     row.resolution = Some(serde_json::to_string(&resolution).map_err(store)?);
-    // One that is given up is ended by the next runner, at once.
+    // The next runner ends a job that was given up, at once.
     row.retry_at = 0;
     batch.queue = true;
     let entry = row
@@ -265,9 +264,8 @@ pub(crate) async fn resolve(
     Ok(Done::Noted)
 }
 
-/// Whether a person may give up a job that has no outcome yet: one that is stuck after its effect
-/// was committed, in a directory. In a cluster every effect is visible, and the API server says
-/// what became of it as soon as it can be asked.
+/// Checks that a person may give up a job: it is stuck after its commit, in a directory. In a
+/// cluster every effect is visible, and the API server shows the result.
 fn give_up(call: &CallId, found: Found, row: &JobRow) -> Result<(), RoleError> {
     let phase = row.phase()?;
     let environment: Environment = parse(&row.environment, "environment")?;
@@ -286,8 +284,8 @@ fn give_up(call: &CallId, found: Found, row: &JobRow) -> Result<(), RoleError> {
     Err(RoleError::Refused(problem))
 }
 
-/// Payloads and their keys go, of the job too; leaves stay, and so do their proofs. Refused while
-/// the job is open: it is still needed.
+/// Erases payloads and their keys, also those of the job. Leaves and proofs remain. An open job is
+/// refused, because it still needs its payloads.
 pub(crate) async fn erase(
     call: &CallId,
     by: &str,

@@ -1,5 +1,5 @@
-//! One transaction's worth of ledger entries: indexes given at once, rows written together at the
-//! end. Never touches a job.
+//! The ledger entries of one transaction: indexes are assigned at once, rows are written together
+//! at the end. Never changes a job.
 
 use crate::ledger::leaf::{self, RecordKey};
 use crate::ledger::note::Checkpoint;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::BTreeSet;
 
-/// Rows in one statement: SQLite takes 32,766 bound values, payload rows have four.
+/// The most rows in one statement: SQLite accepts 32,766 bound values, and payload rows have four.
 const ROWS: usize = 4_096;
 
 /// An entry that became a leaf.
@@ -25,30 +25,30 @@ pub(crate) struct NewLeaf {
     pub hash: Hash,
 }
 
-/// What the ledger is at some moment.
+/// The state of the ledger at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Head {
     pub tree: Tree,
     pub last: Option<Hash>,
 }
 
-/// What a transaction is made with.
+/// The key, the clock value and the other inputs of a transaction.
 pub(crate) struct WriteContext<'a> {
     pub origin: &'a str,
     pub random: &'a Random,
     pub key: &'a SigningKey,
 }
 
-/// What one transaction adds.
+/// The additions of one transaction.
 pub(crate) struct Batch {
     pub now: Timestamp,
     first: u64,
     entries: Vec<Entry>,
-    /// Calls whose waiting readers have something new.
+    /// The calls with news for waiting readers.
     pub touched: BTreeSet<CallId>,
-    /// A job may be claimable.
+    /// True if a job may be claimable.
     pub queue: bool,
-    /// An approved call may be there.
+    /// True if an approved call may be waiting.
     pub approved: bool,
 }
 
@@ -68,7 +68,7 @@ impl Batch {
         self.now.as_millisecond()
     }
 
-    /// Adds an entry; answers its index.
+    /// Adds an entry; returns its index.
     pub fn record(&mut self, entry: Entry) -> u64 {
         let index = self.first + self.entries.len() as u64;
         if let Some(call) = &entry.call {
@@ -78,17 +78,18 @@ impl Batch {
         index
     }
 
-    /// Number of entries so far, for [`Batch::rewind`].
+    /// The number of entries so far, for [`Batch::rewind`].
     pub fn mark(&self) -> usize {
         self.entries.len()
     }
 
-    /// Takes back the entries of a change that was refused.
+    /// Removes the entries of a refused change.
     pub fn rewind(&mut self, mark: usize) {
         self.entries.truncate(mark);
     }
 
-    /// Writes leaves, payloads and the new checkpoint; answers what is published after the commit.
+    /// Writes leaves, payloads and the new checkpoint; returns the entries to publish after the
+    /// commit.
     pub async fn write(
         self,
         mut head: Head,
@@ -182,25 +183,25 @@ pub(crate) async fn put_checkpoint(
     .map(drop)
 }
 
-/// Why a change did not happen.
+/// The error of a change.
 #[derive(Debug)]
 pub(crate) enum ChangeError {
-    /// It was refused; the others of its batch go on.
+    /// The change was refused; the others of its batch continue.
     Error(RoleError),
-    /// The store failed; the whole transaction goes.
+    /// The store failed; the whole transaction is rolled back.
     Store(sqlx::Error),
-    /// A file of the store is not at its path any more; the whole transaction goes.
+    /// A file of the store is no longer at its path; the whole transaction fails.
     Lost {
-        /// Path, cause and remedy.
+        /// The path, the cause and the remedy.
         why: String,
-        /// The transaction was committed to the open file before this was seen.
+        /// True if the transaction was already committed to the open file.
         committed: bool,
     },
 }
 
 impl ChangeError {
-    /// Whether the store itself failed (a full disk, an unreadable page), and not one change
-    /// against its rules.
+    /// Returns whether the store itself failed (a full disk, an unreadable page), and not one
+    /// change.
     pub fn is_of_the_store(&self) -> bool {
         match self {
             Self::Error(_) => false,
@@ -225,8 +226,8 @@ impl From<sqlx::Error> for ChangeError {
 }
 
 impl From<ChangeError> for RoleError {
-    fn from(halt: ChangeError) -> Self {
-        match halt {
+    fn from(error: ChangeError) -> Self {
+        match error {
             ChangeError::Error(error) => error,
             ChangeError::Store(error) => Self::Unavailable(format!("the store failed: {error}")),
             ChangeError::Lost { why, .. } => Self::Unavailable(why),
@@ -234,7 +235,7 @@ impl From<ChangeError> for RoleError {
     }
 }
 
-/// A batch that was written, to be told about once it is committed.
+/// A written batch, for the waiters and the publisher after the commit.
 pub(crate) struct Written {
     pub head: Head,
     pub leaves: Vec<NewLeaf>,
@@ -244,12 +245,12 @@ pub(crate) struct Written {
     pub approved: bool,
 }
 
-/// SQLite's integers are signed; indexes stay far below.
+/// Converts to a signed integer of SQLite; indexes are far below its limit.
 pub(crate) fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Reads one back.
+/// Converts an integer of SQLite back.
 pub(crate) fn to_u64(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }

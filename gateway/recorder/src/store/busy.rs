@@ -1,6 +1,6 @@
-//! Which objects running jobs are about: of two jobs about one object the later waits for the
-//! earlier one's effects, since both would start from the same state and one of them could only
-//! fail. Never holds up a job that is to be recovered.
+//! Finds queued jobs whose objects no running job changes. If two jobs are about one object, the
+//! later one waits: both would start from the same state, and one could only fail. Never delays a
+//! job that has to be recovered.
 
 use super::batch::ChangeError;
 use super::row::{JobRow, plan_of};
@@ -11,7 +11,7 @@ use cofferdam_core::model::run::Phase;
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 
-/// The objects of a stored plan; none where it cannot be read, which is for its runner to refuse.
+/// The objects of a stored plan; empty for an unreadable plan, which its runner refuses.
 async fn objects(
     call: &str,
     connection: &mut SqliteConnection,
@@ -28,9 +28,8 @@ async fn objects(
     Ok(lasting.map(|fact| [fact.group, fact.kind, fact.namespace, fact.name]).collect())
 }
 
-/// Those of these jobs that may be claimed now: what is to be recovered, and of the queued ones
-/// those about no object of a running job or of an earlier queued one. A running job that is stuck
-/// holds up no other.
+/// Selects the claimable jobs: those to recover, and queued ones without an object of a running or
+/// an earlier queued job. A stuck job delays no other.
 pub(crate) async fn free(
     candidates: Vec<JobRow>,
     connection: &mut SqliteConnection,
@@ -57,7 +56,7 @@ pub(crate) async fn free(
         if own.is_disjoint(&busy) {
             free.push(row);
         }
-        // What waits goes before what came after it.
+        // A waiting job comes before later ones.
         busy.extend(own);
     }
     Ok(free)

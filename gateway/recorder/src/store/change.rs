@@ -1,5 +1,4 @@
-//! A change as plain data: what the writer is asked, and what it answers after the commit. Never
-//! holds a connection.
+//! A change as plain data, and the writer's reply after the commit. Never has a connection.
 
 use cofferdam_core::model::id::{CallId, Fence, StatementDigest, TrustDigest};
 use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
@@ -12,142 +11,141 @@ use cofferdam_core::protocol::gateway_recorder::IdempotencyKey;
 use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use jiff::Timestamp;
 
-/// One change: all of it or nothing, together with its ledger entries.
+/// One change with its ledger entries: applied as a whole or not at all.
 #[derive(Debug)]
 pub enum Change {
-    /// An entry alone.
+    /// Add only a ledger entry.
     End(Box<Entry>),
-    /// A new job.
+    /// Add a new job.
     Enqueue {
         /// The job.
         job: Box<StoredJob>,
-        /// Its entry.
+        /// The ledger entry.
         entry: Box<Entry>,
-        /// The client's key.
+        /// The idempotency key of the client.
         key: Option<IdempotencyKey>,
-        /// A job that did the same and does not count, because the objects are not as it left
-        /// them.
+        /// An earlier equal job that does not count, because its objects changed since.
         seen: Option<CallId>,
     },
-    /// A runner wants the oldest claimable job.
+    /// Lease the oldest claimable job to a runner.
     Claim,
-    /// A runner reports.
+    /// Apply a report of a runner.
     Move {
-        /// Which job.
+        /// The id of the call.
         call: CallId,
-        /// Under which fence.
+        /// The lease epoch of the runner.
         fence: Fence,
-        /// What happened.
+        /// The reported event.
         event: RunnerEvent,
     },
-    /// Words of an executor or of tasks.
+    /// Add progress notes of an executor or of tasks.
     Progress {
-        /// Which job.
+        /// The id of the call.
         call: CallId,
-        /// Under which fence.
+        /// The lease epoch of the runner.
         fence: Fence,
-        /// The words.
+        /// The notes.
         said: Vec<Said>,
     },
-    /// A lease is lost, or its runner lets go of the job.
+    /// End a lease: it is lost, or its runner gives the job back.
     Lose {
-        /// Which job.
+        /// The id of the call.
         call: CallId,
-        /// Under which fence.
+        /// The lease epoch of the runner.
         fence: Fence,
-        /// What is in the job's way, as its runner says; none where the runner was lost.
+        /// The obstacle that the runner reported; `None` for a lost runner.
         obstacle: Option<Obstacle>,
     },
-    /// The agent withdraws.
+    /// Cancel a job for its agent.
     Cancel {
-        /// Whose.
+        /// The principal of the job.
         principal: String,
-        /// Which.
+        /// The id of the call.
         call: CallId,
     },
-    /// Decided again and allowed.
+    /// Queue a job after the second decision allowed it.
     Permit {
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// The permit.
+        /// The signed permit.
         permit: Box<SignedPermit>,
-        /// Its entry.
+        /// The ledger entry.
         entry: Box<Entry>,
-        /// When the permit runs out.
+        /// The end of the permit.
         expires: Timestamp,
     },
-    /// Decided again and refused.
+    /// End a job after the second decision refused it.
     Withdraw {
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// One sentence.
+        /// The reason, one sentence.
         detail: String,
-        /// Its entry.
+        /// The ledger entry.
         entry: Box<Entry>,
     },
-    /// A person's checked signature.
+    /// Add a checked signature of a person.
     Sign(Box<Signature>),
-    /// A person found out what became of a job.
+    /// Record a person's finding about a job.
     Resolve {
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// What they found.
+        /// The finding.
         found: Found,
-        /// How they know.
+        /// The evidence, one sentence.
         because: String,
-        /// Who.
+        /// The operating-system user.
         by: String,
     },
-    /// The gateway serves these: questions under other means end.
+    /// End the questions that the served trust file no longer supports.
     Retire(Box<Trust>),
-    /// Writes a page and changes nothing: whether a store that failed takes something again.
+    /// Write a page without a change, to test a failed store.
     Probe,
-    /// Jobs that were not decided or not run in time.
+    /// End the jobs that were not decided or not run in time.
     Expire,
-    /// Payloads of a call go.
+    /// Erase the payloads of a call.
     Erase {
-        /// Which.
+        /// The id of the call.
         call: CallId,
-        /// By whom.
+        /// The operating-system user.
         by: String,
     },
 }
 
-/// A person's signature, checked by the handler.
+/// A signature of a person, checked by the handler.
 #[derive(Debug)]
 pub struct Signature {
-    /// Which call.
+    /// The id of the call.
     pub call: CallId,
-    /// Who signed, by the recorder's own trust file.
+    /// The signer, from the recorder's own trust file.
     pub approver: String,
-    /// Approve or reject.
+    /// The verdict: approve or reject.
     pub verdict: Verdict,
-    /// The person's reason.
+    /// The reason of the person.
     pub reason: String,
-    /// Digest of the statement.
+    /// The digest of the statement.
     pub digest: StatementDigest,
-    /// The statement as signed.
+    /// The signed statement.
     pub signed: SignedStatement,
-    /// The trust file that knew the approver.
+    /// The digest of the trust file with the approver.
     pub trust: TrustDigest,
-    /// The operating-system user who handed it in.
+    /// The operating-system user who sent it.
     pub by: String,
 }
 
-/// What the writer answers once the change is durable.
+/// The reply of the writer after the commit.
 #[derive(Debug)]
 pub enum Done {
-    /// Its newest entry.
+    /// The newest entry of the change.
     Recorded(Recorded),
-    /// It is another job.
+    /// The call joined another job.
     Joined(CallId),
-    /// The job that was claimed.
+    /// The leased job, if there is one.
     Leased(Option<Box<LeasedJob>>),
-    /// How many more signatures are needed.
+    /// The number of missing signatures.
     Signed(u32),
-    /// Nothing to tell.
+    /// Done, without a value.
     Noted,
 }
 
-/// A change's answer.
+/// The result of a change.
 pub type Answer = Result<Done, RoleError>;

@@ -1,5 +1,5 @@
-//! New jobs: all of a batch together. Joining and idempotency are decided inside the transaction,
-//! so two proposers cannot both be first.
+//! Adds the new jobs of a batch together. Joining and idempotency are decided inside the
+//! transaction, so two proposers cannot both be first.
 
 use super::batch::{Batch, ChangeError, to_i64};
 use super::change::{Answer, Done};
@@ -21,19 +21,19 @@ pub(crate) struct New {
     pub seen: Option<CallId>,
 }
 
-/// What a key stands for: call, tool, arguments' digest.
+/// The use of a key: call, tool and digest of the arguments.
 type Used = (String, String, String);
 
-/// What the store already has that new jobs may be.
+/// The stored jobs that new ones may be equal to.
 #[derive(Default)]
 struct Known {
     keys: BTreeMap<(String, String), Used>,
-    /// Jobs that the same call led to, without an outcome or just done.
+    /// The jobs of equal calls, without an outcome or recently done.
     same: BTreeMap<SameCall, String>,
     calls: BTreeSet<String>,
 }
 
-/// Enqueues them; answers each in order.
+/// Adds the jobs; returns their results in order.
 pub(crate) async fn enqueue(
     news: Vec<New>,
     random: impl Fn() -> Result<[u8; 32], String>,
@@ -60,8 +60,8 @@ pub(crate) async fn enqueue(
             Err(error) => Err(error),
             Ok(Some(call)) => Ok(Done::Joined(call)),
             Ok(None) => {
-                // The question's nonce is the recorder's: a statement signed for anything else
-                // cannot fit it.
+                // The recorder makes the nonce of a question: a statement for another question
+                // cannot match it.
                 let bits = random()
                     .map_err(|error| RoleError::Unavailable(format!("no randomness: {error}")))?;
                 new.job.nonce = hex(bits.get(..16).unwrap_or_default());
@@ -79,14 +79,14 @@ pub(crate) async fn enqueue(
 }
 
 impl Known {
-    /// The key of a new job, and whether it is used.
+    /// The key of a new job, and whether it is already used.
     fn keyed(&self, new: &New) -> Option<((String, String), bool)> {
         let key = (new.job.principal.name.clone(), new.key.as_ref()?.key.clone());
         let used = self.keys.contains_key(&key);
         Some((key, used))
     }
 
-    /// The job that a new one is the same as; none when it is new indeed.
+    /// The stored job that a new one is equal to; `None` if it is new.
     fn place(&self, new: &New) -> Result<Option<CallId>, RoleError> {
         let read = |call: &String| CallId::parse(call).map_err(|_| super::row::damaged("call id"));
         if let Some((call, tool, arguments)) =
@@ -102,7 +102,7 @@ impl Known {
             };
             return if same { read(call).map(Some) } else { Err(other()) };
         }
-        // A call with a key joins by that key alone.
+        // A call with a key joins only by that key.
         if new.key.is_none()
             && let Some(call) = self.same.get(&sameness(new))
             && new.seen.as_ref().is_none_or(|seen| seen.as_str() != call)
@@ -116,7 +116,7 @@ impl Known {
     }
 }
 
-/// What makes it the same call as another.
+/// The identity of a call, to find equal ones.
 fn sameness(new: &New) -> SameCall {
     let job = &new.job;
     SameCall {
@@ -169,7 +169,7 @@ async fn known(
     Ok(known)
 }
 
-/// A job's document: without statements and permit, which have places of their own.
+/// The document of a job, without statements and permit, which have tables of their own.
 fn document(job: &StoredJob) -> Result<String, RoleError> {
     let bare = StoredJob { statements: Vec::new(), permit: None, ..job.clone() };
     serde_json::to_string(&bare)

@@ -1,5 +1,4 @@
-//! A store looked at from outside, while no recorder has it: whether it is whole, whose it is, how
-//! much is in it. Reads only.
+//! Examines a store while no recorder has it open: integrity, environment and size. Only reads.
 
 use super::database;
 use super::source::is_damage;
@@ -8,35 +7,35 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::path::Path;
 
-/// What a look at a store gives.
+/// The result of examining a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Examined {
-    /// The environment whose ledger it holds; none while it holds none.
+    /// The environment of its ledger; `None` for an empty store.
     pub environment: Option<String>,
-    /// Entries of its ledger.
+    /// The number of ledger entries.
     pub entries: u64,
 }
 
-/// A look that failed; without a remedy.
+/// The error of an examination, without a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExamineError {
-    /// The file is there, and holds no store or a broken one.
+    /// The file exists and is not a valid store.
     #[error("{0}")]
     Damaged(String),
-    /// It cannot be read. This says nothing about what is in it.
+    /// The file cannot be read; its content is not known.
     #[error("{0}")]
     Unreadable(String),
 }
 
-/// Looks at the store in this folder.
+/// Examines the store in a folder.
 ///
 /// # Errors
-/// It is damaged, or cannot be read: SQLite's own words.
+/// The store is damaged or unreadable: the error text of SQLite.
 pub fn examine(folder: &Path) -> Result<Examined, ExamineError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ExamineError::Unreadable(error.to_string()))?;
     runtime.block_on(look(folder)).map_err(|error| match &error {
-        // What the check found.
+        // The finding of the integrity check.
         sqlx::Error::Protocol(found) => ExamineError::Damaged(found.clone()),
         error if is_damage(error) => ExamineError::Damaged(plain(error)),
         error => ExamineError::Unreadable(plain(error)),
@@ -51,7 +50,7 @@ async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {
     if check != "ok" {
         return Err(sqlx::Error::Protocol(check));
     }
-    // A store that no recorder has opened yet has no tables.
+    // A store without tables was never opened by a recorder.
     let tables: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoint'")
             .fetch_one(&mut connection)
@@ -74,7 +73,7 @@ async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {
     Ok(examined)
 }
 
-/// SQLite's own words, once.
+/// The error text of SQLite, once.
 fn plain(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),

@@ -1,5 +1,4 @@
-//! The end of jobs that no runner holds: withdrawn, rejected, or out of time. Never touches a job
-//! under a lease.
+//! Ends jobs without a lease: withdrawn, rejected or expired. Never changes a job under a lease.
 
 use super::approvals::approvals;
 use super::batch::{Batch, ChangeError};
@@ -10,11 +9,11 @@ use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
 use sqlx::SqliteConnection;
 
-/// Jobs ended in one sweep; the next sweep takes the rest.
+/// The most jobs that one sweep ends; the next sweep ends the rest.
 const SWEEP: i64 = 256;
 
-/// Ends a job that no runner holds. One that was never claimed is closed; of one that was, a
-/// namespace may be left, so it goes through teardown. Answers the index of its newest entry.
+/// Ends a job without a lease. A job that was never claimed is closed; any other one may have a
+/// namespace, and goes through teardown. Returns the index of its newest entry.
 pub(crate) async fn end(
     old: &JobRow,
     outcome: Outcome,

@@ -1,5 +1,5 @@
-//! Leases: the oldest claimable job under a new fence, and what happens when its runner is lost.
-//! Fences grow over all jobs, strictly.
+//! Leases: gives the oldest claimable job a new lease epoch, and handles lost runners. Lease epochs
+//! grow strictly, over all jobs.
 
 use super::batch::{Batch, ChangeError, to_u64};
 use super::busy;
@@ -13,19 +13,16 @@ use cofferdam_core::model::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
 use sqlx::SqliteConnection;
 
-/// Jobs looked at for one claim: the first is taken whose objects no running job is about and whose
-/// row can be read. Callers take turns among them, so that one caller's many jobs about one object
-/// hide no other caller's job.
+/// The most candidates of one claim: the first readable job is taken whose objects no running job
+/// changes. Callers take turns, so that many jobs of one caller hide no job of another.
 const CANDIDATES: i64 = 64;
 
-/// Milliseconds that a stuck job waits for its turn while other jobs come all the time.
+/// The longest time, in milliseconds, that a stuck job waits while other jobs arrive.
 const TURN_MS: i64 = 60_000;
 
-/// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that
-/// wait, since something of theirs is out there. Of those that are stuck one runner at a time tries
-/// one, when its pause is over and no other job waits, so that they take no place from others; one
-/// that has waited for its turn for [`TURN_MS`] comes before those. One that cannot be read is set
-/// apart.
+/// Leases the oldest claimable job. Jobs of lost runners come first, because they may have effects.
+/// One runner at a time retries one stuck job, after its pause and when no other job waits; after
+/// [`TURN_MS`] it comes before the others. An unreadable job is quarantined.
 pub(crate) async fn claim(
     lease_seconds: u64,
     batch: &mut Batch,
@@ -57,7 +54,7 @@ pub(crate) async fn claim(
     Ok(Done::Leased(None))
 }
 
-/// Leases one job under a new fence. Reads all of it before it writes anything.
+/// Leases one job with a new lease epoch. Reads the whole job before any write.
 async fn lease(
     old: &JobRow,
     lease_seconds: u64,
@@ -81,12 +78,12 @@ async fn lease(
     if first {
         row.freed();
     }
-    // A further try of a stuck job gets its entry once it comes to something.
+    // A retry of a stuck job gets its entry when it makes progress.
     if row.stuck.is_none() {
         row.record(batch, entry);
     }
     sqlx::query("UPDATE fences SET newest = ?").bind(fence).execute(&mut *connection).await?;
-    // A runner that takes over makes nothing.
+    // A runner that recovers a job creates no namespace.
     if first {
         sqlx::query("INSERT INTO leases (call, fence) VALUES (?, ?)")
             .bind(&old.call)
@@ -94,7 +91,7 @@ async fn lease(
             .execute(&mut *connection)
             .await?;
     }
-    // More may be waiting for the next runner.
+    // More jobs may wait for the next runner.
     batch.queue = true;
     let leased = LeasedJob {
         job,
@@ -110,8 +107,8 @@ async fn lease(
     Ok(leased)
 }
 
-/// A job whose row or document cannot be read is nothing that a runner could do anything about, and
-/// no obstacle to the others.
+/// Quarantines a job with an unreadable row or document: a runner cannot correct it, and it must
+/// not block other jobs.
 async fn set_apart(
     old: JobRow,
     error: &RoleError,
@@ -124,7 +121,7 @@ async fn set_apart(
                   the log of the recorder says more";
     let mut row = old;
     row.meet(Some(&Obstacle::new(error.to_string(), remedy)), batch.now)?;
-    // Not by the guarded way: what it would read of the row may be what is damaged.
+    // A plain statement: the guarded update would read the damaged row.
     sqlx::query("UPDATE jobs SET stuck = ?, retry_at = ?, version = version + 1 WHERE call = ?")
         .bind(row.stuck)
         .bind(row.retry_at)
@@ -135,7 +132,7 @@ async fn set_apart(
     Ok(())
 }
 
-/// The leases that a job had before it acted, oldest first.
+/// The leases of a job before it acted, oldest first.
 async fn earlier(connection: &mut SqliteConnection, call: &str) -> sqlx::Result<Vec<Fence>> {
     let fences: Vec<i64> =
         sqlx::query_scalar("SELECT fence FROM leases WHERE call = ? ORDER BY fence")
@@ -145,7 +142,7 @@ async fn earlier(connection: &mut SqliteConnection, call: &str) -> sqlx::Result<
     Ok(fences.into_iter().map(|fence| Fence(to_u64(fence))).collect())
 }
 
-/// The job under exactly this lease.
+/// Loads the job under exactly this lease.
 pub(crate) async fn held(
     call: &CallId,
     fence: Fence,
@@ -157,11 +154,10 @@ pub(crate) async fn held(
         .ok_or(ChangeError::Error(RoleError::Fenced))
 }
 
-/// A lease is lost, or its runner lets go of the job because of an obstacle. Before acting the job
-/// goes back to the queue, too often and it is dead, by way of teardown: a namespace may exist that
-/// was never recorded. While acting or tearing down it keeps its phase, for a fresh runner to
-/// recover. An obstacle is an entry when it is met first; what further tries find is kept beside
-/// the job alone.
+/// Ends a lease: it is lost, or its runner gives the job back because of an obstacle. Before
+/// acting, the job returns to the queue; after too many leases it is dead, by way of teardown,
+/// because an unrecorded namespace may exist. While acting or tearing down, it keeps its phase for
+/// a new runner. The first obstacle is a ledger entry; later ones are only stored with the job.
 pub(crate) async fn lose(
     call: &CallId,
     fence: Fence,
@@ -212,7 +208,7 @@ pub(crate) async fn lose(
     Ok(Done::Noted)
 }
 
-/// Words of an executor or of tasks, for callers that wait: numbered, and the newest kept.
+/// Stores progress notes for waiting callers: numbered, and only the newest.
 pub(crate) async fn progress(
     call: &CallId,
     fence: Fence,

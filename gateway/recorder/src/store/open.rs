@@ -1,5 +1,5 @@
-//! Opening the store: the lock, the pragmas, the migrations. Refuses when another process holds it,
-//! and when its schema is from a newer version.
+//! Opens the store: lock, pragmas and migrations. Refuses a store that another process has open,
+//! and one of a newer version.
 
 use super::open_files::OpenFiles;
 use super::source::described;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Migrations in order; a store's `user_version` is how many of them it has seen.
+/// The migrations in order; `user_version` of a store is the number of applied ones.
 const MIGRATIONS: [&str; 5] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
@@ -24,60 +24,59 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("schema_5.sql"),
 ];
 
-/// Connections that read beside the one that writes: waiting agents and operators, never the hot
-/// path.
+/// The number of reading connections, for waiting agents and operators.
 const READERS: u32 = 4;
 
-/// How long a statement waits for another connection of this process.
+/// The longest wait of a statement for another connection of this process.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// A store that cannot be opened.
+/// The error of a store that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process has the store open.
     #[error(
         "another process holds the store in `{0}`; one recorder opens a store: stop the other \
          `cofferdam serve`, or give this one its own home"
     )]
     Held(PathBuf),
-    /// A file or folder.
+    /// A file or folder cannot be used.
     #[error("`{path}` cannot be used: {error}; {remedy}", error = .1, path = .0.display(), remedy = remedy(.1))]
     File(PathBuf, std::io::Error),
-    /// A newer version wrote it.
+    /// A newer version wrote the store.
     #[error(
         "the store has schema {found}, this version knows {known}; start the version that wrote \
          it, or a newer one"
     )]
     Newer {
-        /// The store's.
+        /// The value of the store.
         found: u32,
-        /// Ours.
+        /// The newest schema of this version.
         known: u32,
     },
-    /// SQLite: path, code, cause and remedy. It says nothing about what the ledger holds.
+    /// An error of SQLite: path, code, cause and remedy. The content of the ledger is not known.
     #[error("{0}")]
     Store(String),
-    /// The first entries of this start were not taken.
+    /// The first entries of this start could not be recorded.
     #[error("this start cannot be recorded: {0}")]
     Start(String),
-    /// A task of the start did not end as it should.
+    /// A task of the start failed.
     #[error("{0}; this is a defect, please report it")]
     Defect(String),
-    /// Its ledger is not what was signed.
+    /// The ledger does not match its signed checkpoint.
     #[error(
         "the store's ledger is not what its checkpoint signs: {0}; keep the files as they are, \
          and compare with `cofferdam ledger verify`"
     )]
     Ledger(String),
-    /// It is another environment's.
+    /// The store belongs to another environment.
     #[error(
         "this trust file belongs to another environment ({trusted}) than the stored ledger \
          ({stored}); restore the right trust file"
     )]
     Environment {
-        /// The trust file's.
+        /// The environment of the trust file.
         trusted: String,
-        /// The store's.
+        /// The value of the store.
         stored: String,
     },
     /// The published ledger is ahead.
@@ -86,30 +85,30 @@ pub enum OpenError {
          than what was published, as after restoring a backup; restore the newer one"
     )]
     RolledBack {
-        /// In the tiles' folder.
+        /// The number of published entries.
         published: u64,
-        /// In the store.
+        /// The number of stored entries.
         stored: u64,
     },
-    /// It cannot be published.
+    /// The ledger cannot be published.
     #[error("the ledger cannot be published: {0}")]
     Publish(#[from] crate::ledger::publish::PublishError),
-    /// No randomness.
+    /// The operating system gave no random bytes.
     #[error("no randomness: {0}")]
     Random(String),
 }
 
-/// A store that is open: no other process has it while this lives.
+/// An open store: no other process can open it while this exists.
 pub(crate) struct Opened {
-    /// The one connection that writes.
+    /// The only writing connection.
     pub writer: SqliteConnection,
-    /// How it is made again.
+    /// The options for a new writing connection.
     pub options: SqliteConnectOptions,
-    /// Connections that read.
+    /// The reading connections.
     pub readers: SqlitePool,
-    /// The files that are open.
+    /// The open files of the store.
     pub held: Arc<OpenFiles>,
-    /// OpenFiles until the process ends or this is dropped.
+    /// The lock, kept until this is dropped or the process ends.
     pub lock: File,
 }
 
@@ -119,7 +118,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         let path = path.to_owned();
         move |error| OpenError::File(path, error)
     };
-    // What is in it is for this user alone.
+    // Only this user may read the store.
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -136,7 +135,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         TryLockError::WouldBlock => OpenError::Held(folder.to_owned()),
         TryLockError::Error(error) => OpenError::File(lock_path.clone(), error),
     })?;
-    // For people who wonder what the file is; the lock is the kernel's, so a stale file locks no
+    // The text explains the file to people. The kernel has the lock, so a stale file locks no
     // process out.
     lock.set_len(0)
         .and_then(|()| lock.write_all(b"held by the recorder while it runs\n"))
@@ -146,7 +145,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
-        // A confined role has no folder for temporary files, and large statements would want one.
+        // A confined role has no folder for temporary files of large statements.
         .pragma("temp_store", "MEMORY")
         .foreign_keys(true);
     // Erased payloads are overwritten, not only unlinked.
@@ -167,7 +166,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
     let first = Arc::clone(&held);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
-        // One that is opened later must not read a file that took the place of the store.
+        // A later connection must not read a file that replaced the store.
         .after_connect(move |_, _| {
             let checked = first.check_database().map_err(sqlx::Error::Protocol);
             Box::pin(async move { checked })
@@ -189,7 +188,7 @@ async fn migrate(found: u32, connection: &mut SqliteConnection) -> sqlx::Result<
     {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
-        // A pragma takes no bound values; the number is ours.
+        // A pragma accepts no bound values; the number is a constant of this crate.
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}")))
             .execute(&mut *transaction)
             .await?;

@@ -1,6 +1,6 @@
-//! The store's files as the recorder opened them, and whether their paths still lead to them. A
-//! file that is moved away, removed or replaced still takes writes; they are lost when it is
-//! closed. Never writes, and never opens what took their place.
+//! The open files of the store, and a check that their paths still lead to them. A moved, removed
+//! or replaced file still accepts writes, which are lost when it is closed. Never writes, and never
+//! opens a file that replaced one.
 
 use super::database;
 use std::fs::{File, Metadata};
@@ -9,25 +9,25 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Device and inode.
+/// The device and the inode of a file.
 type Identity = (u64, u64);
 
-/// The log of SQLite beside the database, and the index of that log.
+/// The extensions of SQLite's log and of its index.
 const LOGS: [&str; 2] = ["db-wal", "db-shm"];
 
-/// The files that the recorder holds open.
+/// The open files of the recorder.
 pub(crate) struct OpenFiles {
     database: PathBuf,
     identity: Identity,
-    /// While it is open no other file gets its inode. Closed last: to close it ends SQLite's
-    /// locks.
+    /// While it is open, no other file gets its inode. Closed last, because closing it releases the
+    /// locks of SQLite.
     _open: File,
-    /// Of [`LOGS`], as the newest connection of the writer has them.
+    /// The identities of [`LOGS`], as the newest writing connection has them.
     logs: Mutex<[Option<Identity>; 2]>,
 }
 
 impl OpenFiles {
-    /// Notes the files of the store in this folder. The writer's connection is open, and has read.
+    /// Notes the files of the store. The writing connection must be open, and must have read.
     ///
     /// # Errors
     /// The database cannot be opened for reading.
@@ -40,16 +40,16 @@ impl OpenFiles {
         Ok(held)
     }
 
-    /// Notes the log: a connection that was opened when no other was makes a log of its own.
+    /// Notes the log: a connection that is the only one makes a new log.
     pub fn note_logs(&self) {
         let now = LOGS.map(|ending| self.log(ending).metadata().ok().map(|facts| identity(&facts)));
         *self.logs.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    /// Whether every path leads to the file that is open.
+    /// Checks that every path leads to the open file.
     ///
     /// # Errors
-    /// One does not: its path, what happened, and the remedy.
+    /// A path does not: path, cause and remedy.
     pub fn check(&self) -> Result<(), String> {
         self.check_database()?;
         let logs = *self.logs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ impl OpenFiles {
         Ok(())
     }
 
-    /// The same of the database alone: before a connection is opened there may be no log.
+    /// Checks only the database: before a connection is opened there may be no log.
     ///
     /// # Errors
     /// As [`OpenFiles::check`].
@@ -90,7 +90,7 @@ fn identity(facts: &Metadata) -> Identity {
     (facts.dev(), facts.ino())
 }
 
-/// What happened to a path that leads to this file no longer.
+/// Describes a path that no longer leads to this file.
 fn happened(path: &Path, held: Identity) -> Option<String> {
     match path.metadata() {
         Ok(facts) if identity(&facts) == held => None,

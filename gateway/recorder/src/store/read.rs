@@ -1,19 +1,19 @@
-//! Reading beside the writer: what agents, the gateway and operators ask. Never writes. An answer
-//! of several statements is one transaction, so that all of it is of one moment: the writer commits
-//! between any two.
+//! Reads for agents, the gateway and operators, beside the writer. Never writes. A result of
+//! several statements is one transaction, because the writer may commit between any two.
+
+mod overview;
 
 use super::batch::{ChangeError, to_u64};
 use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same_call::{SameCall, same};
 use crate::ledger::leaf::Leaf;
-use crate::settings::STUCK;
 use cofferdam_core::model::call::{EndedCall, OwnCall, Rejected};
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::model::job::{JobView, Planned, StoredJob, StuckJob};
+use cofferdam_core::model::job::{JobView, Planned, StoredJob};
 use cofferdam_core::model::json;
 use cofferdam_core::model::limit::REJECTION_SECONDS;
 use cofferdam_core::model::record::Event;
-use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::UsedKey;
 use cofferdam_core::protocol::operator_recorder::{OwnedJob, StoryEntry};
@@ -22,18 +22,18 @@ use serde_json::Value;
 use sqlx::{SqliteExecutor, SqlitePool};
 use std::collections::BTreeMap;
 
-/// Approved calls looked at in one go: each is offered to one gateway, and few wait at any time.
+/// The most approved calls of one query: few wait at any time.
 const APPROVED: i64 = 64;
 
-/// Bytes of jobs in one list, as JSON: half of what a socket carries. Who asked for more asks again
-/// for those before the last.
+/// The most bytes of jobs in one list, as JSON: half of a socket's limit. A client gets more with a
+/// further request.
 const LIST: usize = 4 * 1024 * 1024;
 
-/// Connections that read.
+/// The reading connections.
 #[derive(Clone)]
 pub(crate) struct Reader(pub SqlitePool);
 
-/// One call, whole.
+/// Everything stored about one call.
 pub(crate) struct Story {
     pub call: CallId,
     pub job: Option<StoredJob>,
@@ -42,7 +42,7 @@ pub(crate) struct Story {
 }
 
 impl Reader {
-    /// One of this principal's jobs.
+    /// A job of this principal.
     pub async fn view(&self, call: &CallId, principal: &str) -> Result<JobView, ChangeError> {
         let mut connection = self.0.begin().await?;
         let row = JobRow::owned(&mut *connection, call, principal).await?;
@@ -51,7 +51,7 @@ impl Reader {
         Ok(row.view(planned, operations)?)
     }
 
-    /// The job that the same call led to, with the milliseconds since its end.
+    /// The job of an equal call, with the milliseconds since its end.
     pub async fn same(
         &self,
         of: &SameCall,
@@ -65,7 +65,7 @@ impl Reader {
         Ok(Some((row.view(planned, operations)?, ended)))
     }
 
-    /// How a call of this principal ended that left no job.
+    /// The end of a call without a job, for this principal.
     pub async fn ended(
         &self,
         call: &CallId,
@@ -89,7 +89,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// This principal's jobs, newest first, and whether there are older ones.
+    /// The jobs of this principal, newest first, and whether there are older ones.
     pub async fn calls(
         &self,
         principal: &str,
@@ -123,7 +123,7 @@ impl Reader {
         Ok((calls, more))
     }
 
-    /// What a key stands for.
+    /// The use of an idempotency key.
     pub async fn key(&self, principal: &str, key: &str) -> Result<Option<UsedKey>, ChangeError> {
         let row: Option<(String, String, String)> = sqlx::query_as(
             "SELECT call, tool, arguments FROM idempotency WHERE principal = ? AND key = ?",
@@ -143,7 +143,7 @@ impl Reader {
         .transpose()
     }
 
-    /// A person's denial of this plan of this principal that still counts.
+    /// A denial of this plan of this principal by a person, if it still counts.
     pub async fn rejection(
         &self,
         principal: &str,
@@ -168,7 +168,7 @@ impl Reader {
         Ok(rejected.transpose()?)
     }
 
-    /// Approved calls that wait to be decided again, oldest first.
+    /// The approved calls that wait for the second decision, oldest first.
     pub async fn approved(&self, now_ms: i64) -> Result<Vec<CallId>, ChangeError> {
         let calls: Vec<String> = sqlx::query_scalar(
             "SELECT call FROM jobs WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND \
@@ -184,7 +184,7 @@ impl Reader {
             .collect()
     }
 
-    /// Jobs that wait for a runner or have one, oldest first, and how many there are beyond these.
+    /// The jobs without an end, oldest first, and the number of further ones.
     pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), ChangeError> {
         let calls: Vec<String> = sqlx::query_scalar(
             "SELECT call FROM jobs WHERE phase <> 'awaiting_approval' AND phase <> 'closed' ORDER \
@@ -200,7 +200,7 @@ impl Reader {
         Ok((first.collect::<Result<_, ChangeError>>()?, more))
     }
 
-    /// A job as it was stored.
+    /// The stored job with its phase.
     pub async fn job(&self, call: &CallId) -> Result<Option<(StoredJob, Phase)>, ChangeError> {
         let mut connection = self.0.begin().await?;
         let Some(row) = JobRow::load(&mut *connection, call).await? else { return Ok(None) };
@@ -208,7 +208,7 @@ impl Reader {
         Ok(stored(&mut connection, &row).await?.map(|job| (job, phase)))
     }
 
-    /// Whether a lease stands, and whether its job was cancelled.
+    /// Returns whether the job of this lease was cancelled; an error if the lease ended.
     pub async fn cancelled(&self, call: &CallId, fence: Fence) -> Result<bool, ChangeError> {
         let row = JobRow::load(&self.0, call).await?;
         row.filter(|row| row.leased && row.fence() == fence)
@@ -216,7 +216,7 @@ impl Reader {
             .ok_or(ChangeError::Error(RoleError::Fenced))
     }
 
-    /// Whether a sweep has something to end.
+    /// Returns whether a sweep has a job to end.
     pub async fn late(&self, now_ms: i64) -> Result<bool, ChangeError> {
         Ok(sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM jobs WHERE phase IN ('awaiting_approval', 'queued') AND \
@@ -227,7 +227,7 @@ impl Reader {
         .await?)
     }
 
-    /// Whether a job that met an obstacle is to be tried again.
+    /// Returns whether the retry of a stuck job is due.
     pub async fn due(&self, now_ms: i64) -> Result<bool, ChangeError> {
         Ok(sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM jobs WHERE stuck IS NOT NULL AND phase <> 'closed' AND \
@@ -238,23 +238,8 @@ impl Reader {
         .await?)
     }
 
-    /// Jobs that cannot be finished at present, oldest first.
-    pub async fn stuck(&self) -> Result<Vec<StuckJob>, ChangeError> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!(
-            "WHERE stuck IS NOT NULL AND phase <> 'closed' ORDER BY seq LIMIT ?"
-        ))
-        .bind(STUCK)
-        .fetch_all(&self.0)
-        .await?;
-        // One whose row cannot be read is told by the log each time it is passed over.
-        let told = |row: &JobRow| {
-            Some(StuckJob { call: row.id().ok()?, phase: row.phase().ok()?, stuck: row.stuck()? })
-        };
-        Ok(rows.iter().filter_map(told).collect())
-    }
-
-    /// Jobs without their operations, newest first, no more than one answer carries; `before` is a
-    /// call or the beginning of one.
+    /// The jobs without their operations, newest first, up to the limits of one response. `before`
+    /// is a call id or its beginning.
     pub async fn jobs(
         &self,
         waiting: bool,
@@ -302,7 +287,7 @@ impl Reader {
                 person: job.as_ref().and_then(|job| job.principal.person.clone()),
                 created,
                 summary: job.map(|job| summary(&job.plan)).unwrap_or_default(),
-                // What was done is in each job's own story: a list of it has no bound.
+                // Without operations: only the history of one job has them.
                 job: row.view(planned, Vec::new())?,
             };
             size += serde_json::to_vec(&owned).map_or(usize::MAX, |text| text.len());
@@ -314,10 +299,10 @@ impl Reader {
         Ok(jobs)
     }
 
-    /// One call by id or unique beginning.
+    /// Finds a call by its id or a unique beginning.
     pub async fn story(&self, beginning: &str) -> Result<Story, ChangeError> {
         let mut connection = self.0.begin().await?;
-        // `~` sorts after every character an id has.
+        // `~` sorts after every character of an id.
         let calls: Vec<String> = sqlx::query_scalar(
             "SELECT DISTINCT call FROM leaves WHERE call >= ? AND call < ? LIMIT 2",
         )
@@ -377,62 +362,9 @@ impl Reader {
         };
         Ok(Story { call: id, job, view, entries })
     }
-
-    /// Jobs by phase.
-    pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, ChangeError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase")
-                .fetch_all(&self.0)
-                .await?;
-        rows.into_iter()
-            .map(|(word, count)| {
-                Ok((
-                    Phase::from_word(&word).ok_or_else(|| super::row::damaged("phase"))?,
-                    to_u64(count),
-                ))
-            })
-            .collect::<Result<_, RoleError>>()
-            .map_err(ChangeError::from)
-    }
-
-    /// Closed jobs by outcome.
-    pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, ChangeError> {
-        let closed = "SELECT outcome, count(*) FROM jobs WHERE phase = 'closed' AND outcome IS \
-                      NOT NULL GROUP BY outcome";
-        let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(&self.0).await?;
-        rows.into_iter()
-            .map(|(word, count)| {
-                Ok((
-                    Outcome::from_word(&word).ok_or_else(|| super::row::damaged("outcome"))?,
-                    to_u64(count),
-                ))
-            })
-            .collect::<Result<_, RoleError>>()
-            .map_err(ChangeError::from)
-    }
-
-    /// People's signed answers by verdict.
-    pub async fn answers(&self) -> Result<BTreeMap<String, u64>, ChangeError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict")
-                .fetch_all(&self.0)
-                .await?;
-        Ok(rows.into_iter().map(|(verdict, count)| (verdict, to_u64(count))).collect())
-    }
-
-    /// Every lease that stands; after a start none of them has a runner any more.
-    pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, ChangeError> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
-            .fetch_all(&self.0)
-            .await?;
-        rows.iter()
-            .map(|row| Ok((row.id()?, row.fence())))
-            .collect::<Result<_, RoleError>>()
-            .map_err(ChangeError::from)
-    }
 }
 
-/// When a job's call arrived.
+/// The arrival time of a job's call.
 async fn created(
     executor: impl SqliteExecutor<'_>,
     call: &str,
@@ -442,7 +374,7 @@ async fn created(
     Ok(jiff::Timestamp::from_millisecond(created).map_err(|_| super::row::damaged("time"))?)
 }
 
-/// The summary in a sealed plan; empty when there is none.
+/// The summary in a sealed plan; empty without one.
 fn summary(plan: &str) -> String {
     let plan = json::strict(plan.as_bytes()).unwrap_or_default();
     plan.get("summary").and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -1,5 +1,9 @@
-//! A job's row: read whole, changed as a value, put back guarded by the fence and phase it was read
-//! with. Never decides what a change means.
+//! The row of a job: read as a whole, changed as a value, and written back guarded by lease epoch
+//! and phase. Never decides the meaning of a change.
+
+mod related;
+
+pub(crate) use related::{document, operations, planned, stored};
 
 use super::batch::{Batch, ChangeError, to_i64, to_u64};
 use crate::settings::{LONGEST_RETRY_MS, RETRY_MS};
@@ -9,7 +13,6 @@ use cofferdam_core::model::job::{
 };
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
-use cofferdam_core::model::statement::SignedStatement;
 use cofferdam_core::protocol::RoleError;
 use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -61,13 +64,13 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-/// Milliseconds until a job is tried again that met an obstacle this often: doubled each time, up
-/// to the longest.
+/// Milliseconds until the retry after this many obstacles: doubled each time, up to the longest
+/// pause.
 fn retry_ms(tries: u32) -> i64 {
     RETRY_MS.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(LONGEST_RETRY_MS)
 }
 
-/// A row that is not what this version wrote.
+/// The error of a row that this version did not write.
 pub(crate) fn damaged(what: &str) -> RoleError {
     RoleError::Unavailable(format!(
         "the store's {what} is not readable: other software wrote it, or the file is damaged; \
@@ -75,19 +78,19 @@ pub(crate) fn damaged(what: &str) -> RoleError {
     ))
 }
 
-/// Reads JSON of our own making. Not by the border's strict rules: serde wrote it, and an object's
-/// number beyond 2^53 must read back.
+/// Parses stored JSON. Not with the strict reader of requests: serde wrote it, and numbers beyond
+/// 2^53 must be read back.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, RoleError> {
     T::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|_| damaged(what))
 }
 
-/// The sealed plan in a stored document; none where that cannot be read.
+/// The sealed plan in a stored document; `None` if it is unreadable.
 pub(crate) fn plan_of(document: &str) -> Option<String> {
     parse::<StoredJob>(document, "job").ok().map(|job| job.plan)
 }
 
 impl JobRow {
-    /// Reads one job.
+    /// Reads the job of a call.
     pub async fn load(
         executor: impl SqliteExecutor<'_>,
         call: &CallId,
@@ -98,7 +101,7 @@ impl JobRow {
             .await
     }
 
-    /// Reads one job of this principal; another's is as if it were not there.
+    /// Reads a job of this principal; the job of another one is not found.
     pub async fn owned(
         executor: impl SqliteExecutor<'_>,
         call: &CallId,
@@ -110,12 +113,12 @@ impl JobRow {
         row.fetch_optional(executor).await?.ok_or_else(|| absent(call).into())
     }
 
-    /// Where it is.
+    /// The phase of the job.
     pub fn phase(&self) -> Result<Phase, RoleError> {
         Phase::from_word(&self.phase).ok_or_else(|| damaged("phase"))
     }
 
-    /// What became of it.
+    /// The outcome of the job, once it has one.
     pub fn outcome(&self) -> Result<Option<Outcome>, RoleError> {
         self.outcome
             .as_deref()
@@ -123,43 +126,41 @@ impl JobRow {
             .transpose()
     }
 
-    /// Its id.
+    /// The id of the call.
     pub fn id(&self) -> Result<CallId, RoleError> {
         CallId::parse(&self.call).map_err(|_| damaged("call id"))
     }
 
-    /// Its fence.
+    /// The lease epoch of the job.
     pub fn fence(&self) -> Fence {
         Fence(to_u64(self.fence))
     }
 
-    /// What its executor and its tasks said. Notes of another form, as an earlier version kept
-    /// them, are not worth refusing a job over.
+    /// The progress notes of its executor and tasks. Notes in the form of an earlier version are
+    /// left out.
     pub fn notes(&self) -> Vec<Note> {
         self.progress.as_deref().and_then(|text| parse(text, "progress").ok()).unwrap_or_default()
     }
 
-    /// What a person found out, or that a person gave it up.
+    /// The finding of a person, or that a person gave it up.
     pub fn resolution(&self) -> Result<Option<Resolution>, RoleError> {
         self.resolution.as_deref().map(|text| parse(text, "resolution")).transpose()
     }
 
-    /// Why it cannot be finished at present. An obstacle of another form is not worth refusing a
-    /// job over.
+    /// The obstacle of a stuck job. An obstacle in the form of an earlier version is left out.
     pub fn stuck(&self) -> Option<Stuck> {
         self.stuck.as_deref().and_then(|text| parse(text, "obstacle").ok())
     }
 
-    /// Notes what is in its way, and when it is tried again. A runner that was lost over a try
-    /// leaves the obstacle as it was.
+    /// Notes the obstacle and the time of the retry. A lost runner does not change the obstacle.
     pub fn meet(
         &mut self,
         obstacle: Option<&Obstacle>,
         now: jiff::Timestamp,
     ) -> Result<(), RoleError> {
         let known = self.stuck();
-        // One that did not act yet is begun afresh each time: its leases are counted, not its
-        // tries.
+        // A job that did not act starts from the beginning each time: its leases are counted, not
+        // its retries.
         let before_acting = matches!(self.phase(), Ok(Phase::Leased | Phase::Prepared));
         let leases = if before_acting {
             u32::try_from(self.attempts).unwrap_or(u32::MAX).saturating_sub(1)
@@ -180,13 +181,13 @@ impl JobRow {
         Ok(())
     }
 
-    /// Nothing is in its way any more.
+    /// Removes the obstacle.
     pub fn freed(&mut self) {
         self.stuck = None;
         self.retry_at = 0;
     }
 
-    /// Moves it by the one table.
+    /// Changes the phase by the table of transitions.
     pub fn advance(&mut self, event: RunEvent) -> Result<Phase, RoleError> {
         let next =
             self.phase()?.next(event).map_err(|illegal| RoleError::Refused(illegal.to_string()))?;
@@ -194,7 +195,7 @@ impl JobRow {
         Ok(next)
     }
 
-    /// Writes the outcome; once.
+    /// Writes the outcome, only once.
     pub fn finish(&mut self, outcome: Outcome, detail: &str, now_ms: i64) -> Result<(), RoleError> {
         if let Some(written) = &self.outcome {
             return Err(RoleError::Refused(format!(
@@ -208,16 +209,15 @@ impl JobRow {
         Ok(())
     }
 
-    /// An entry about this job.
+    /// Makes an entry about this job.
     pub fn entry(&self, event: Event) -> Result<Entry, RoleError> {
         let mut entry = Entry::of(event, Some(self.id()?), &self.principal);
         entry.plan = Some(self.plan.clone().try_into().map_err(|_| damaged("plan digest"))?);
         Ok(entry)
     }
 
-    /// Records an entry about this job; answers its index. The job names the one that proves its
-    /// state: its newest, and from its outcome on that of the outcome or of what a person found
-    /// out.
+    /// Records an entry about this job; returns its index. The job names the entry that proves its
+    /// state: the newest one, and after its outcome that of the outcome or of a person's finding.
     pub fn record(&mut self, batch: &mut Batch, entry: Entry) -> u64 {
         let proves = self.outcome.is_none()
             || matches!(entry.event, Event::Finished { .. } | Event::Resolved { .. });
@@ -228,7 +228,7 @@ impl JobRow {
         index
     }
 
-    /// Puts it back in place of `old`, unless another lease or phase is there by now.
+    /// Replaces `old`, unless lease or phase changed meanwhile.
     pub async fn put(
         mut self,
         old: &Self,
@@ -274,7 +274,7 @@ impl JobRow {
             .ok_or(ChangeError::Error(RoleError::Fenced))
     }
 
-    /// As its owner sees it.
+    /// The job as its owner may read it.
     pub fn view(
         &self,
         planned: Vec<Planned>,
@@ -303,8 +303,7 @@ impl JobRow {
                 .map(|text| parse(text, "list of files"))
                 .transpose()?
                 .unwrap_or_default(),
-            // Differences of another form, as an earlier version kept them, are not worth refusing
-            // a job over.
+            // Differences in the form of an earlier version are left out.
             meanwhile: self
                 .meanwhile
                 .as_deref()
@@ -325,85 +324,7 @@ impl JobRow {
     }
 }
 
-/// What a caller learns of a job that is not there, or not theirs: the same.
+/// The error for a job that does not exist or belongs to another principal: one text for both.
 pub(crate) fn absent(call: &CallId) -> RoleError {
     RoleError::NotFound(format!("no job `{call}` of this caller"))
-}
-
-/// What was recorded of a job's operations, in order.
-pub(crate) async fn operations(
-    executor: impl SqliteExecutor<'_>,
-    call: &str,
-) -> Result<Vec<OperationRecord>, ChangeError> {
-    let rows: Vec<(i64, bool, String, Option<String>)> = sqlx::query_as(
-        "SELECT operation, undo, before, after FROM operations WHERE call = ? ORDER BY undo, \
-         operation",
-    )
-    .bind(call.to_owned())
-    .fetch_all(executor)
-    .await?;
-    rows.into_iter()
-        .map(|(index, undo, before, after)| {
-            Ok(OperationRecord {
-                index: u32::try_from(index).map_err(|_| damaged("operation index"))?,
-                undo,
-                before: parse(&before, "before-state")?,
-                after: after.as_deref().map(|text| parse(text, "after-state")).transpose()?,
-            })
-        })
-        .collect::<Result<_, RoleError>>()
-        .map_err(ChangeError::from)
-}
-
-/// A job's operations in words; none when it was erased.
-pub(crate) async fn planned(
-    executor: impl SqliteExecutor<'_>,
-    call: &str,
-) -> Result<Vec<Planned>, ChangeError> {
-    Ok(document(executor, call).await?.as_ref().map(Planned::all).unwrap_or_default())
-}
-
-/// A job as it was stored at first; none when it was erased.
-pub(crate) async fn document(
-    executor: impl SqliteExecutor<'_>,
-    call: &str,
-) -> Result<Option<StoredJob>, ChangeError> {
-    let document: Option<Option<String>> =
-        sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?")
-            .bind(call.to_owned())
-            .fetch_optional(executor)
-            .await?;
-    Ok(document.flatten().map(|document| parse(&document, "job")).transpose()?)
-}
-
-/// A job's signed statements, oldest first.
-pub(crate) async fn statements(
-    executor: impl SqliteExecutor<'_>,
-    call: &str,
-) -> sqlx::Result<Vec<SignedStatement>> {
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT statement, signature FROM statements WHERE call = ? ORDER BY id")
-            .bind(call.to_owned())
-            .fetch_all(executor)
-            .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(statement, signature)| SignedStatement { statement, signature })
-        .collect())
-}
-
-/// A job as it was stored, with what was added since; none when it was erased.
-pub(crate) async fn stored(
-    connection: &mut SqliteConnection,
-    row: &JobRow,
-) -> Result<Option<StoredJob>, ChangeError> {
-    let document: Option<String> = sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?")
-        .bind(row.call.clone())
-        .fetch_one(&mut *connection)
-        .await?;
-    let Some(document) = document else { return Ok(None) };
-    let mut job: StoredJob = parse(&document, "job")?;
-    job.statements = statements(connection, &row.call).await?;
-    job.permit = row.permit.as_deref().map(|text| parse(text, "permit")).transpose()?;
-    Ok(Some(job))
 }

@@ -1,5 +1,5 @@
-//! A runner's reports: each moves the job by the one table, under its fence, with its ledger entry.
-//! Never believes an event its phase does not allow.
+//! The reports of runners: each changes the phase by the table of transitions, under the lease
+//! epoch, with a ledger entry. Never accepts an event that the phase does not allow.
 
 use super::batch::{Batch, ChangeError};
 use super::change::Done;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, json};
 use sqlx::SqliteConnection;
 
-/// Moves the job.
+/// Applies a report to the job.
 pub(crate) async fn move_job(
     call: &CallId,
     fence: Fence,
@@ -25,8 +25,7 @@ pub(crate) async fn move_job(
     let old = held(call, fence, connection).await?;
     let mut row = old.clone();
     if row.stuck.is_some() {
-        // A try that came to something: only now does its lease get its entry, so that the tries
-        // before leave none.
+        // A retry that made progress: only now its lease gets an entry.
         let entry = row.entry(Event::Leased { fence })?;
         row.record(batch, entry);
         row.freed();
@@ -69,10 +68,10 @@ pub(crate) async fn move_job(
             runners_own(row.phase()?, outcome)?;
             row.finish(outcome, &detail, batch.now_ms())?;
             row.advance(RunEvent::Finish)?;
-            // A job about the same object may have waited for this.
+            // A job about the same object may wait for this.
             batch.queue = true;
             if outcome != Outcome::Indeterminate {
-                // A person gave it up before its end was known; now it is.
+                // A person gave up the job before its end was known; now it is known.
                 row.resolution = None;
             }
             let mut told = Map::from_iter([
@@ -100,8 +99,8 @@ pub(crate) async fn move_job(
     Ok(Done::Recorded(Recorded { index }))
 }
 
-/// Outcomes a runner may report: what people and the recorder decide is not among them, and before
-/// acting nothing can have succeeded.
+/// Checks an outcome of a runner: outcomes of people and of the recorder are refused, and success
+/// before acting.
 fn runners_own(phase: Phase, outcome: Outcome) -> Result<(), RoleError> {
     let fits = match outcome {
         Outcome::Failed | Outcome::Refused | Outcome::Cancelled | Outcome::Expired => true,
@@ -143,8 +142,7 @@ async fn started(
     .bind(before)
     .fetch_optional(connection)
     .await?;
-    // Nothing runs twice: what was started under an earlier lease is reconciled, never started
-    // again.
+    // Nothing runs twice: work of an earlier lease is reconciled and never started again.
     fresh.map(drop).ok_or_else(|| {
         RoleError::Refused(format!("operation {operation} was started before")).into()
     })

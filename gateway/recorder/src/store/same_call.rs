@@ -1,23 +1,23 @@
-//! Which job the same call led to: one without an outcome, else one that succeeded a moment ago.
-//! Never another principal's, and never one of another policy.
+//! Finds the job of an equal call: one without an outcome, else one that recently succeeded. Never
+//! one of another principal or policy.
 
 use super::row::{JobRow, columns};
 use cofferdam_core::model::limit::ALREADY_MS;
 use sqlx::SqliteExecutor;
 
-/// What makes two calls the same.
+/// The identity of a call: equal ones join.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SameCall {
-    /// Whose.
+    /// The principal of the job.
     pub principal: String,
-    /// The plan's digest.
+    /// The digest of the plan.
     pub plan: String,
-    /// The policy's digest.
+    /// The digest of the policy.
     pub policy: String,
 }
 
-/// The job that this same call led to. A question or a permit that has run out is none: the next
-/// sweep ends it.
+/// Finds the job of an equal call. An expired question or permit does not count: the next sweep
+/// ends it.
 pub(crate) async fn same(
     of: &SameCall,
     now_ms: i64,

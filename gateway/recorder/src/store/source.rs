@@ -1,5 +1,5 @@
-//! The writer's connection: opened, dropped after a failure, opened again, and what the store then
-//! turns out to hold. Never believes that a failed commit did not happen: the store itself says so.
+//! The connection of the writer: opened, dropped after a failure, and opened again. Never assumes
+//! that a failed commit did not happen: the store is read.
 
 use super::batch::{ChangeError, Head, NewLeaf, to_i64, to_u64};
 use super::open_files::OpenFiles;
@@ -16,24 +16,24 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The store's one database file in its folder. Its name is written here alone.
+/// The path of the database in the folder of the store. Only this function has its name.
 pub fn database(folder: &Path) -> PathBuf {
     folder.join("cofferdam.db")
 }
 
-/// How the writer's connection is made.
+/// The parts that make a writing connection.
 pub(crate) struct Source {
-    /// The store's folder.
+    /// The folder of the store.
     pub folder: PathBuf,
-    /// Whose signature the store's checkpoint has.
+    /// The key that checks the checkpoint of the store.
     pub key: VerifyingKey,
-    /// With these options.
+    /// The options of the connection.
     pub options: SqliteConnectOptions,
-    /// The files that were opened at the start: no others are ever written.
+    /// The files that were opened at the start: no other files are written.
     pub held: Arc<OpenFiles>,
 }
 
-/// What a store holds beyond what its writer knew.
+/// The committed changes that the writer did not know.
 pub(crate) struct Beyond {
     pub head: Head,
     pub leaves: Vec<NewLeaf>,
@@ -46,7 +46,7 @@ impl Source {
         SqliteConnection::connect_with(&self.options).await
     }
 
-    /// Reads what was committed after `head`: the commit whose end is unknown, where it happened.
+    /// Reads the changes committed after `head`: those of a commit with an unknown end.
     pub async fn beyond(
         &self,
         head: &Head,
@@ -94,7 +94,7 @@ impl Source {
         Ok(Beyond { head, leaves, note })
     }
 
-    /// Leases in the store.
+    /// The leases in the store.
     pub async fn leases(
         &self,
         connection: &mut SqliteConnection,
@@ -108,7 +108,7 @@ impl Source {
             .map_err(ChangeError::from)
     }
 
-    /// A failure of the writer in words.
+    /// The description of a writer's failure.
     pub fn describe(&self, error: &sqlx::Error) -> String {
         let again = if is_damage(error) {
             ""
@@ -119,8 +119,8 @@ impl Source {
     }
 }
 
-/// A failure in words: the path, SQLite's code, the operating system's error where one shows, and
-/// the remedy. `what` goes on from the path (`cannot be opened`).
+/// The description of a failure: path, code of SQLite, error of the operating system if there is
+/// one, and remedy. `what` continues after the path (`cannot be opened`).
 pub(crate) fn described(folder: &Path, what: &str, error: &sqlx::Error) -> String {
     let code =
         error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
@@ -146,20 +146,20 @@ pub(crate) fn described(folder: &Path, what: &str, error: &sqlx::Error) -> Strin
     format!("the store `{}` {what}: {said}{code}{cause}; {remedy}", file.display())
 }
 
-/// SQLite's primary code; 0 where the failure has none.
+/// The primary code of SQLite; 0 if the failure has none.
 fn primary(error: &sqlx::Error) -> u32 {
     let code =
         error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
     code.parse::<u32>().unwrap_or_default() & 0xff
 }
 
-/// Whether the file is there and holds no store, or a broken one.
+/// Returns whether the file exists and is not a valid store.
 pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
     matches!(primary(error), 11 | 26)
 }
 
-/// Why a path cannot be a store, where a look at it alone says so. Opening it would end SQLite's
-/// locks.
+/// The cause if the metadata of the path already shows it. Opening the file would release the locks
+/// of SQLite.
 fn unusable(file: &Path) -> Option<String> {
     match file.metadata() {
         Ok(facts) if facts.is_file() => None,
@@ -168,11 +168,11 @@ fn unusable(file: &Path) -> Option<String> {
     }
 }
 
-/// Bytes that a batch may take: less room than that is none.
+/// The bytes of a large batch: less free space counts as none.
 const BATCH: usize = 256 * 1024;
 
-/// Writes as much as a batch beside the store and removes it, for the operating system's own words
-/// on why that fails.
+/// Writes a file of the size of a batch beside the store and removes it, for the error of the
+/// operating system.
 pub(crate) fn tried(folder: &Path) -> std::io::Result<()> {
     let path = folder.join("writable");
     let written = std::fs::File::create(&path).and_then(|mut file| {

@@ -1,57 +1,56 @@
-//! The one task that writes. Changes that wait together are committed together; no caller is
-//! answered before the commit. Never reads for others.
+//! The only task that writes. Waiting changes are committed together; a caller gets its reply after
+//! the commit. Never reads for others.
+
+mod apply;
 
 use super::batch::{Batch, ChangeError, Head, WriteContext, Written};
 use super::change::{Answer, Change, Done};
 use super::database;
-use super::enqueue::{New, enqueue};
 use super::source::{Beyond, Source};
-use super::{approvals, expire, lease, retire, run};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
 use crate::waiters::{Shared, locked};
-use cofferdam_core::model::record::Recorded;
+use apply::apply_all;
 use cofferdam_core::protocol::RoleError;
 use sqlx::{Connection as _, SqliteConnection};
 use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Changes committed together: one `fsync` serves them all, and a batch still takes only some ten
-/// milliseconds.
+/// The most changes in one commit: one `fsync` for all, and still only about ten milliseconds.
 pub(crate) const TOGETHER: usize = 256;
 
-/// Changes that may wait; beyond this a proposer waits to be taken in.
+/// The most waiting changes; with more, a proposer waits.
 pub(crate) const WAITING: usize = 1_024;
 
-/// What the task is asked.
+/// A request to the writer.
 pub(crate) enum Request {
-    /// Commit this and answer.
+    /// Commit this change and reply.
     Change(Change, oneshot::Sender<Answer>),
-    /// Fold the write-ahead log back into the file, as far as readers let it.
+    /// Fold the write-ahead log into the database, as far as readers permit.
     Fold,
-    /// Commit what came before, then end.
+    /// Commit the changes before, then end.
     Stop,
 }
 
-/// The task's state.
+/// The state of the writer.
 pub(crate) struct Writer {
     pub source: Source,
-    /// None after a failure, until it is made again.
+    /// The connection; `None` after a failure, until the next one.
     pub connection: Option<SqliteConnection>,
-    /// The connection committed what `head` does not have, and it was told to no caller.
+    /// True if a commit is not in `head`, and no caller knows of it.
     pub behind: bool,
     pub head: Head,
     pub origin: String,
     pub settings: RecorderContext,
     pub shared: Arc<Shared>,
     pub published: mpsc::Sender<Published>,
-    /// Keeps other processes out while this lives.
+    /// The lock that keeps other processes out.
     pub lock: File,
 }
 
 impl Writer {
-    /// Runs until it is asked to stop or no sender is left.
+    /// Runs until a request to stop, or the end of all senders.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
         let mut waiting = Vec::with_capacity(TOGETHER);
         let mut stop = false;
@@ -64,7 +63,7 @@ impl Writer {
                         changes.push(change);
                         replies.push(reply);
                     }
-                    // Dropping the reply tells its asker that the recorder ended.
+                    // Dropping the reply tells the requester that the recorder ended.
                     Request::Change(..) => {}
                     Request::Fold => fold = true,
                     Request::Stop => stop = true,
@@ -73,7 +72,7 @@ impl Writer {
             let answers = self.commit(&changes).await;
             for (reply, answer) in replies.into_iter().zip(answers) {
                 if let Err(Ok(Done::Leased(Some(job)))) = reply.send(answer) {
-                    // The runner that asked is gone: the lease has no holder.
+                    // The runner is gone: its lease is lost.
                     self.shared.lost(job.job.call, job.fence);
                 }
             }
@@ -92,9 +91,8 @@ impl Writer {
     async fn commit(&mut self, changes: &[Change]) -> Vec<Answer> {
         match self.transact(changes).await {
             Ok(answers) => answers,
-            Err(halt) if changes.len() > 1 && !halt.is_of_the_store() => {
-                // One of them spoiled the transaction: each for itself, so that only that one
-                // fails.
+            Err(error) if changes.len() > 1 && !error.is_of_the_store() => {
+                // One change broke the transaction: apply each alone, so that only that one fails.
                 let mut answers = Vec::with_capacity(changes.len());
                 for change in changes {
                     let one = self.transact(std::slice::from_ref(change)).await;
@@ -105,8 +103,8 @@ impl Writer {
                 }
                 answers
             }
-            Err(halt) => {
-                let error = RoleError::from(halt);
+            Err(error) => {
+                let error = RoleError::from(error);
                 changes.iter().map(|_| Err(error.clone())).collect()
             }
         }
@@ -118,9 +116,9 @@ impl Writer {
         }
         let mut connection = match self.connected().await {
             Ok(connection) => connection,
-            Err(halt) => {
-                self.failed(&halt);
-                return Err(halt);
+            Err(error) => {
+                self.failed(&error);
+                return Err(error);
             }
         };
         match self.attempt(changes, &mut connection).await {
@@ -141,33 +139,32 @@ impl Writer {
                 }
                 Ok(answers)
             }
-            Err(halt @ ChangeError::Lost { .. }) => {
-                // The connection stays: through it SQLite folds a log that was removed into the
-                // store when it is closed.
+            Err(error @ ChangeError::Lost { .. }) => {
+                // Keep the connection: when it closes, SQLite folds even a removed log into the
+                // store.
                 self.connection = Some(connection);
-                self.behind |= matches!(halt, ChangeError::Lost { committed: true, .. });
-                self.failed(&halt);
-                Err(halt)
+                self.behind |= matches!(error, ChangeError::Lost { committed: true, .. });
+                self.failed(&error);
+                Err(error)
             }
             Err(ChangeError::Store(error)) => {
-                // Whether SQLite still has the transaction open, and whether a commit happened, is
-                // not known on this side: the connection goes, and the next one
-                // reads what the store holds.
+                // It is not known whether the transaction is open or committed: close the
+                // connection, and read the store with the next one.
                 if let Err(error) = connection.close().await {
                     tracing::debug!(%error, "the failed connection did not close cleanly");
                 }
-                let halt = ChangeError::Store(error);
-                self.failed(&halt);
-                Err(halt)
+                let error = ChangeError::Store(error);
+                self.failed(&error);
+                Err(error)
             }
-            Err(halt) => {
+            Err(error) => {
                 self.connection = Some(connection);
-                Err(halt)
+                Err(error)
             }
         }
     }
 
-    /// One transaction: all of the changes, or none.
+    /// Applies all of the changes in one transaction, or none.
     async fn attempt(
         &self,
         changes: &[Change],
@@ -188,7 +185,7 @@ impl Writer {
                     .await
                     .map(|written| (answers, written))
             }
-            Err(halt) => Err(halt),
+            Err(error) => Err(error),
         };
         match outcome {
             Ok(done) => {
@@ -197,24 +194,23 @@ impl Writer {
                     return Err(ChangeError::Lost { why, committed: false });
                 }
                 transaction.commit().await?;
-                // What was committed to a file that was just taken away must not be acknowledged.
+                // A commit to a file that was just removed must not be acknowledged.
                 self.source
                     .held
                     .check()
                     .map_err(|why| ChangeError::Lost { why, committed: true })?;
                 Ok(done)
             }
-            Err(halt @ (ChangeError::Store(_) | ChangeError::Lost { .. })) => Err(halt),
-            Err(halt) => {
+            Err(error @ (ChangeError::Store(_) | ChangeError::Lost { .. })) => Err(error),
+            Err(error) => {
                 transaction.rollback().await?;
-                Err(halt)
+                Err(error)
             }
         }
     }
 
-    /// The connection, made again after a failure. What the store then holds beyond what is known
-    /// here was committed by a transaction whose end was not learned: it is published and told;
-    /// a lease that was given in it has no holder.
+    /// Returns the connection, a new one after a failure. Unknown committed changes are published
+    /// and reported; a lease among them has no runner.
     async fn connected(&mut self) -> Result<SqliteConnection, ChangeError> {
         let mut connection = match self.connection.take() {
             Some(connection) if !self.behind => return Ok(connection),
@@ -256,7 +252,7 @@ impl Writer {
         Ok(connection)
     }
 
-    /// Notes that the store failed, and logs it once.
+    /// Notes a failure of the store, and logs it once.
     fn failed(&self, halt: &ChangeError) {
         let why = match halt {
             ChangeError::Store(error) if halt.is_of_the_store() => self.source.describe(error),
@@ -267,7 +263,8 @@ impl Writer {
         self.shared.fails(why);
     }
 
-    /// Folds the write-ahead log. A reader that stays keeps it from that: it grows, and is named.
+    /// Folds the write-ahead log. A long reader prevents that: the log grows, and a warning names
+    /// it.
     async fn fold(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         let file = database(&self.source.folder).with_extension("db-wal");
@@ -276,8 +273,7 @@ impl Writer {
             .await
         {
             Ok((_, frames, folded)) if frames == folded => {
-                // The log is not needed any more: it becomes short again. A reader that begins
-                // right now only puts that off.
+                // The log is folded: truncate it. A new reader only delays that.
                 let short = "PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA \
                              busy_timeout = 5000";
                 sqlx::raw_sql(short).execute(&mut *connection).await.map(|_| true)
@@ -310,7 +306,7 @@ impl Writer {
         }
     }
 
-    /// Tells everybody who waits for it.
+    /// Informs the waiters and the publisher of a commit.
     async fn committed(&mut self, answers: &[Answer], written: Written) {
         let first = self.head.tree.size();
         let size = written.head.tree.size();
@@ -323,111 +319,19 @@ impl Writer {
         if !written.leaves.is_empty() {
             self.shared.head.send_replace((size, written.note.clone()));
             let entries = written.leaves.into_iter().map(|leaf| (leaf.text, leaf.hash)).collect();
-            // The publisher only ends after this task; should it have failed, the next start
-            // publishes what is missing.
+            // The publisher ends after this task; if it failed, the next start publishes the
+            // missing tiles.
             let _sent = self.published.send(Published { first, entries, note: written.note }).await;
         }
         self.shared.tell(&written.touched, written.queue, written.approved);
     }
 
-    /// Erased payloads also leave the write-ahead log.
+    /// Removes erased payloads from the write-ahead log.
     async fn forget(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
         {
             tracing::warn!(what = "write-ahead log", %error, "erased payloads stay in the write-ahead log until its next checkpoint");
         }
-    }
-}
-
-/// Applies a batch's changes: new jobs together, the others in order of arrival.
-async fn apply_all(
-    changes: &[Change],
-    settings: &RecorderContext,
-    batch: &mut Batch,
-    connection: &mut SqliteConnection,
-) -> Result<Vec<Answer>, ChangeError> {
-    let news: Vec<New> = changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::Enqueue { job, entry, key, seen } => Some(New {
-                job: job.as_ref().clone(),
-                entry: entry.as_ref().clone(),
-                key: key.clone(),
-                seen: seen.clone(),
-            }),
-            _ => None,
-        })
-        .collect();
-    let mut enqueued = if news.is_empty() {
-        Vec::new()
-    } else {
-        enqueue(news, || (settings.random)(), batch, connection).await?
-    }
-    .into_iter();
-    let mut answers = Vec::with_capacity(changes.len());
-    for change in changes {
-        if matches!(change, Change::Enqueue { .. }) {
-            answers.push(enqueued.next().unwrap_or(Ok(Done::Noted)));
-            continue;
-        }
-        let mark = batch.mark();
-        answers.push(match apply(change, settings.lease_seconds, batch, connection).await {
-            Ok(done) => Ok(done),
-            Err(ChangeError::Error(error)) => {
-                batch.rewind(mark);
-                Err(error)
-            }
-            Err(store) => return Err(store),
-        });
-    }
-    Ok(answers)
-}
-
-/// INVARIANT: a change that answers a fault has written nothing; each checks everything before its
-/// first write.
-async fn apply(
-    change: &Change,
-    lease_seconds: u64,
-    batch: &mut Batch,
-    connection: &mut SqliteConnection,
-) -> Result<Done, ChangeError> {
-    match change {
-        Change::End(entry) => {
-            Ok(Done::Recorded(Recorded { index: batch.record(entry.as_ref().clone()) }))
-        }
-        // Applied together before.
-        Change::Enqueue { .. } => Ok(Done::Noted),
-        Change::Claim => lease::claim(lease_seconds, batch, connection).await,
-        Change::Move { call, fence, event } => {
-            run::move_job(call, *fence, event.clone(), batch, connection).await
-        }
-        Change::Progress { call, fence, said } => {
-            lease::progress(call, *fence, said, batch, connection).await
-        }
-        Change::Lose { call, fence, obstacle } => {
-            lease::lose(call, *fence, obstacle.as_ref(), batch, connection).await
-        }
-        Change::Cancel { principal, call } => {
-            approvals::cancel(principal, call, batch, connection).await
-        }
-        Change::Permit { call, permit, entry, expires } => {
-            approvals::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection)
-                .await
-        }
-        Change::Withdraw { call, detail, entry } => {
-            approvals::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await
-        }
-        Change::Sign(signature) => approvals::sign(signature, batch, connection).await,
-        Change::Resolve { call, found, because, by } => {
-            approvals::resolve(call, *found, (because, by), batch, connection).await
-        }
-        Change::Probe => {
-            sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
-            Ok(Done::Noted)
-        }
-        Change::Retire(trust) => retire::retire(trust, batch, connection).await,
-        Change::Expire => expire::expire(batch, connection).await,
-        Change::Erase { call, by } => approvals::erase(call, by, batch, connection).await,
     }
 }

@@ -1,7 +1,11 @@
 //! The history of one call: request, decision, approvals, effects, cleanup and proof. Made from the
 //! recorder's response alone; words of others are quoted.
 
-use super::change::{change_lines, scalar};
+mod entries;
+
+pub use entries::event;
+
+use super::change::change_lines;
 use super::short;
 use cofferdam_core::model::document::Document;
 use cofferdam_core::model::escape::{legible_json, legible_quoted, line, quoted};
@@ -10,14 +14,13 @@ use cofferdam_core::model::facts::facts_of;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::{JobView, OperationRecord, Resolution, StoredJob, Stuck};
 use cofferdam_core::model::json;
-use cofferdam_core::model::reason::Reason;
-use cofferdam_core::model::record::{Event, OPERATOR};
+use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
-use cofferdam_core::model::subject::Subject;
 use cofferdam_core::protocol::operator_recorder::StoryEntry;
 use cofferdam_core::text::difference;
 use cofferdam_core::text::{changed, describe_notes, named, needed, rights, seconds, would_do};
+use entries::{decided, ending, payload, remembered};
 use serde_json::Value;
 
 /// Everything that the recorder knows of a call.
@@ -348,115 +351,6 @@ fn proven(story: &Story<'_>) -> Vec<String> {
         .collect();
     lines.push(format!("check it: cofferdam ledger prove {}", story.call));
     lines
-}
-
-/// A payload of one of the entries, unless it was erased.
-fn payload<'a>(entries: &'a [StoryEntry], name: &str) -> Option<&'a Value> {
-    entries.iter().find_map(|entry| entry.payloads.get(name)).filter(|value| !value.is_null())
-}
-
-/// The request of a call without a job.
-fn remembered(entries: &[StoryEntry]) -> Vec<String> {
-    /// The most characters of a payload.
-    const MOST: usize = 160;
-    let when = entries.first().map(|entry| seconds(entry.time)).unwrap_or_default();
-    let subject: Option<Subject> = payload(entries, "subject")
-        .and_then(|subject| serde_json::from_value(subject.clone()).ok());
-    let mut lines = vec![match subject {
-        None => when,
-        Some(Subject { id, properties, .. }) => {
-            let roles = if properties.roles.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", line(&properties.roles.join(", ")))
-            };
-            let person = properties
-                .person
-                .map(|person| format!(" for {}", quoted(&person)))
-                .unwrap_or_default();
-            format!("{when} by {}{roles}{person}", quoted(&id))
-        }
-    }];
-    lines.extend(
-        payload(entries, "purpose")
-            .and_then(Value::as_str)
-            .map(|purpose| format!("its purpose, it says: {}", quoted(purpose))),
-    );
-    let plan: Option<Document> =
-        payload(entries, "plan").and_then(|plan| serde_json::from_value(plan.clone()).ok());
-    match plan {
-        Some(plan) => {
-            lines.push(format!("{} {}", line(&plan.tool.name), scalar(&plan.arguments)));
-            lines.push(format!("the tool calls it {}", quoted(&plan.summary)));
-        }
-        None => lines
-            .extend(payload(entries, "arguments").map(|arguments| short(&scalar(arguments), MOST))),
-    }
-    lines
-}
-
-/// The decision for a call without a job.
-fn decided(entries: &[StoryEntry]) -> Vec<String> {
-    let ended = entries.iter().rev().find_map(|entry| match &entry.event {
-        Event::Ended { ending, code } => Some(format!("{} by {}", line(ending), line(code))),
-        _ => None,
-    });
-    let reasons: Vec<Reason> = payload(entries, "reasons")
-        .and_then(|reasons| serde_json::from_value(reasons.clone()).ok())
-        .unwrap_or_default();
-    // For a read call, the rule is enough: the caller has nothing to do.
-    let read = entries
-        .iter()
-        .any(|entry| matches!(&entry.event, Event::Ended { ending, .. } if ["looked", "answered"].contains(&ending.as_str())));
-    if read && !reasons.is_empty() {
-        return reasons
-            .iter()
-            .map(|reason| format!("by rule {}: {}", line(&reason.id), line(&reason.message)))
-            .collect();
-    }
-    let rules = reasons.iter().map(|reason| {
-        format!("rule {}: {} ({})", line(&reason.id), line(&reason.message), line(&reason.remedy))
-    });
-    ended.into_iter().chain(rules).collect()
-}
-
-fn ending(event: &Event) -> Option<String> {
-    match event {
-        Event::Ended { ending, code } => Some(format!("{} ({})", line(ending), line(code))),
-        _ => None,
-    }
-}
-
-/// One ledger entry in a few words.
-pub fn event(event: &Event) -> String {
-    let undo = |undo: &bool| if *undo { " (undo)" } else { "" };
-    match event {
-        Event::Ended { ending, code } => format!("ended: {}, {}", line(ending), line(code)),
-        Event::Asked => "a person is asked".to_owned(),
-        Event::Intended => "intended: decided, before anybody may claim it".to_owned(),
-        Event::Signed { approver, verdict, .. } => {
-            format!("{} by {}", line(verdict), line(approver))
-        }
-        Event::Leased { fence } => format!("leased under fence {fence}"),
-        Event::Moved { phase, fence } => format!("{phase} under fence {fence}"),
-        Event::Started { operation, undo: is, fence } => {
-            format!("operation {operation}{} started under fence {fence}", undo(is))
-        }
-        Event::Done { operation, undo: is, fence } => {
-            format!("operation {operation}{} done under fence {fence}", undo(is))
-        }
-        Event::Finished { outcome } => format!("finished: {outcome}"),
-        Event::Resolved { found, by } => format!("resolved as {found}, by user {}", line(by)),
-        Event::Closed { .. } => "closed".to_owned(),
-        Event::Administered { what, by } if what.starts_with(OPERATOR) => {
-            format!(
-                "an operator's command `{}`, by user {}",
-                line(what.trim_start_matches(OPERATOR)),
-                line(by)
-            )
-        }
-        Event::Administered { what, by } => format!("{} by {}", line(what), line(by)),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! originals; changes neither.
 
 use crate::config::home::Home;
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow};
 use cofferdam_core::model::id::ComponentDigest;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub struct Copies {
     home: Home,
     files: Vec<Copied>,
+    /// The trust files of home and copies, when removed approvers were last applied.
+    applied: Option<[Option<Facts>; 2]>,
 }
 
 /// One copied file.
@@ -53,37 +55,38 @@ impl From<&Metadata> for Facts {
 }
 
 impl Copies {
-    /// Reads the digests and the metadata of new copies.
-    pub fn note(home: Home, names: Vec<PathBuf>) -> Result<Self> {
-        let note = |name: PathBuf| -> Result<Copied> {
-            let path = home.root().join(&name);
-            let read = || -> std::io::Result<(Vec<u8>, Metadata)> {
-                Ok((fs::read(&path)?, path.symlink_metadata()?))
-            };
-            let (bytes, facts) =
-                read().with_context(|| format!("cannot read the copy of `{}`", name.display()))?;
-            Ok(Copied { digest: ComponentDigest::of(&bytes), facts: Facts::from(&facts), name })
+    /// Notes new copies with their digests, and reads their metadata.
+    pub fn note(home: Home, files: Vec<(PathBuf, ComponentDigest)>) -> Result<Self> {
+        let note = |(name, digest): (PathBuf, ComponentDigest)| -> Result<Copied> {
+            let facts = Facts::of(&home.root().join(&name))
+                .ok_or_else(|| anyhow!("cannot read the copy of `{}`", name.display()))?;
+            Ok(Copied { name, digest, facts })
         };
-        let files = names.into_iter().map(note).collect::<Result<_>>()?;
-        Ok(Self { home, files })
+        let files = files.into_iter().map(note).collect::<Result<_>>()?;
+        Ok(Self { home, files, applied: None })
     }
 
     /// Updates digest and metadata of one copy; returns whether the path is a copy.
     pub(super) fn note_again(&mut self, path: &Path) -> bool {
-        let Ok(name) = path.strip_prefix(self.home.root()).map(Path::to_owned) else {
+        let Ok(name) = path.strip_prefix(self.home.root()) else { return false };
+        let Some(copied) = self.files.iter_mut().find(|copied| copied.name == name) else {
             return false;
         };
-        let Ok(Self { files: mut fresh, .. }) = Self::note(self.home.clone(), vec![name.clone()])
-        else {
-            return false;
-        };
-        match (self.files.iter_mut().find(|copied| copied.name == name), fresh.pop()) {
-            (Some(old), Some(new)) => {
-                *old = new;
-                true
-            }
-            _ => false,
-        }
+        // The metadata first: a change between the two is found by the next check.
+        let (Some(facts), Ok(bytes)) = (Facts::of(path), fs::read(path)) else { return false };
+        (copied.digest, copied.facts) = (ComponentDigest::of(&bytes), facts);
+        true
+    }
+
+    /// The metadata of both trust files, if one changed since approvers were last applied.
+    pub(super) fn changed_trust(&self, home: &Home) -> Option<[Option<Facts>; 2]> {
+        let now = [home, &self.home].map(|home| Facts::of(&home.trust()));
+        (self.applied != Some(now)).then_some(now)
+    }
+
+    /// Notes that removed approvers were applied when the trust files had this metadata.
+    pub(super) fn note_applied(&mut self, facts: [Option<Facts>; 2]) {
+        self.applied = Some(facts);
     }
 
     /// The folder of the copies, with the layout of a home.

@@ -22,13 +22,18 @@ pub fn remove_approvers(home: &Home, served: &Home) -> Result<usize> {
 }
 
 impl Copies {
-    /// Takes removed approvers out of the copy, and takes note of a copy that lacks some of them
-    /// and is the same in all else. Gives what is served from now on, if that changed.
+    /// Removes approvers from the copy, and notes a copy that lacks some of them and is otherwise
+    /// equal. Returns the trust file in use from now on, if it changed. Reads the files only after
+    /// one of them changed, or after an error.
     pub fn follow_removals(&mut self, home: &Home, served: &Trust) -> Option<Trust> {
+        let facts = self.changed_trust(home)?;
         // If the trust file of the home cannot be read, nothing is removed: the check of the home
         // reports the error.
-        let _unreadable = remove_approvers(home, self.home());
+        let applied = remove_approvers(home, self.home());
         let now = read_trust(self.home()).ok()?;
+        if applied.is_ok() {
+            self.note_applied(facts);
+        }
         if now.approvers == served.approvers || !narrower(&now, served) {
             return None;
         }

@@ -118,3 +118,28 @@ fn a_copy_that_is_lost_or_changed_is_named_and_is_no_difference_of_the_home() {
         assert!(running(&home));
     }
 }
+
+#[test]
+fn trust_files_are_read_again_only_after_a_change() {
+    let (_folder, home) = home();
+    let approver = "[[approver]]\nname = \"bob\"\nkey = \"k\"\n";
+    write_private(&home.trust(), trust(POLICY[0], approver).as_bytes()).unwrap();
+    let served = Served::take(&home).unwrap();
+    let (mut copies, trusted) =
+        (served.copies().clone(), crate::config::read_trust(&home).unwrap());
+    assert!(copies.changed_trust(&home).is_some(), "the first check reads both");
+    assert_eq!(copies.follow_removals(&home, &trusted), None);
+    assert!(copies.changed_trust(&home).is_none());
+    // An unreadable file is tried again each time.
+    write_private(&home.trust(), b"no trust file").unwrap();
+    assert_eq!(copies.follow_removals(&home, &trusted), None);
+    assert!(copies.changed_trust(&home).is_some());
+    write_private(&home.trust(), trust(POLICY[0], "").as_bytes()).unwrap();
+    let now = copies.follow_removals(&home, &trusted).unwrap();
+    assert!(now.approvers.is_empty());
+    assert!(copies.damaged().is_empty(), "{:?}", copies.damaged());
+    // The copy itself changed, so both are read once more.
+    assert!(copies.changed_trust(&home).is_some());
+    assert_eq!(copies.follow_removals(&home, &now), None);
+    assert!(copies.changed_trust(&home).is_none());
+}

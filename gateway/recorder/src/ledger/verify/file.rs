@@ -1,5 +1,5 @@
-//! The files of a published ledger: which there are, and the entries in them. Names what is missing
-//! or cut off; compares nothing.
+//! Lists the files of a published ledger and reads their entries. Reports missing and truncated
+//! files; compares nothing.
 
 use super::{Check, Layer, Unreadable};
 use crate::ledger::note::{Checkpoint, LARGEST};
@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-/// Reads a file; tiles and bundles of ours are far below the limit of full bundles.
+/// Reads a file, up to the size of a full bundle.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    /// Bytes of the largest file of a ledger: 256 entries of the longest kind.
+    /// The most bytes of a file: a bundle of 256 longest entries.
     const FILE: u64 = 256 * (2 + 65_535) + LARGEST;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| Unreadable(path.to_owned(), error))?;
@@ -19,7 +19,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
 }
 
 impl Check<'_> {
-    /// Every file beneath `tile`, by its place.
+    /// Lists every file in `tile`, by its place.
     pub(super) fn list(
         &mut self,
         relative: &Path,
@@ -36,7 +36,7 @@ impl Check<'_> {
             let path = relative.join(file.file_name());
             let kind = match file.file_type() {
                 Ok(kind) => kind,
-                // A partial file that is full by now.
+                // The partial file was replaced by a full one.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Unreadable(folder.clone(), error)),
             };
@@ -52,8 +52,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The first of two places that is there, with its bytes. Both are looked for twice: a ledger
-    /// that grows puts the full file in place and then removes the partial one.
+    /// Reads the first existing file of two places. Both are tried twice: a growing ledger first
+    /// writes the full file and then removes the partial one.
     pub(super) fn there(
         &self,
         places: &[Place; 2],
@@ -69,8 +69,7 @@ impl Check<'_> {
         Ok(None)
     }
 
-    /// The signed entries, from the bundles that hold all of them; what cannot be read is left
-    /// empty and named.
+    /// Reads all signed entries from their bundles. An unreadable entry is empty, and is reported.
     pub(super) fn entries(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Vec<u8>>, Unreadable> {
         let mut entries = Vec::new();
         let mut index = 0;

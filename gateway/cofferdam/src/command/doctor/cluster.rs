@@ -1,0 +1,66 @@
+//! Checks the identities of a cluster. Reads no kubeconfig: `cofferdam-runner` does.
+
+use crate::command::runner_binary;
+use crate::config::Cluster;
+use crate::serve::health::Findings;
+use cofferdam_core::model::escape::line;
+use cofferdam_core::model::trust::Trust;
+
+/// Checks each identity with `cofferdam-runner`: it reaches the trusted cluster, and has the rights
+/// of its role and no more.
+pub(super) fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
+    for (identity, kubeconfig) in cluster.identities() {
+        let path = kubeconfig.display();
+        let met = match runner_binary::identify(kubeconfig) {
+            Ok(met) => met,
+            Err(error) => {
+                found.bad(
+                    identity,
+                    format!("{error:#}"),
+                    "see that the API server is reached, and that the kubeconfig is still good",
+                );
+                continue;
+            }
+        };
+        if let Some(trusted) = trust
+            .map(|trust| &trust.environment.id)
+            .filter(|trusted| **trusted != met.environment_id)
+        {
+            let detail = format!(
+                "`{path}` leads to {} ({}), not to the trusted cluster {trusted}",
+                met.server, met.environment_id
+            );
+            found.bad(
+                identity,
+                detail,
+                "use a kubeconfig of that cluster; another cluster needs a home of its own",
+            );
+            continue;
+        }
+        match runner_binary::check(identity, cluster.job_identity, kubeconfig) {
+            Ok(checked) => {
+                for looked in checked.findings.iter().filter(|looked| !looked.ok) {
+                    // The text about an admission policy that is not in effect includes its remedy.
+                    let says = if looked.says.is_empty() { &looked.check } else { &looked.says };
+                    found.bad(identity, line(says), &line(&looked.remedy));
+                }
+                if checked.ok {
+                    let held = checked.findings.len();
+                    found.good(
+                        identity,
+                        format!(
+                            "Kubernetes {} at {}, {held} checks hold",
+                            line(&met.version),
+                            line(&met.server)
+                        ),
+                    );
+                }
+            }
+            Err(error) => found.bad(
+                identity,
+                format!("{error:#}"),
+                "see that `cofferdam-runner` is of this version",
+            ),
+        }
+    }
+}

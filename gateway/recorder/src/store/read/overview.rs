@@ -1,0 +1,76 @@
+//! Reads over all jobs, for the status, the metrics and the start: stuck jobs, counts and leases.
+//! Never reads a payload.
+
+use super::Reader;
+use crate::settings::STUCK;
+use crate::store::batch::{ChangeError, to_u64};
+use crate::store::row::{JobRow, columns, damaged};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::job::StuckJob;
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::protocol::RoleError;
+use std::collections::BTreeMap;
+
+impl Reader {
+    /// The stuck jobs, oldest first.
+    pub async fn stuck(&self) -> Result<Vec<StuckJob>, ChangeError> {
+        let rows: Vec<JobRow> = sqlx::query_as(columns!(
+            "WHERE stuck IS NOT NULL AND phase <> 'closed' ORDER BY seq LIMIT ?"
+        ))
+        .bind(STUCK)
+        .fetch_all(&self.0)
+        .await?;
+        // The log names an unreadable row each time it is skipped.
+        let told = |row: &JobRow| {
+            Some(StuckJob { call: row.id().ok()?, phase: row.phase().ok()?, stuck: row.stuck()? })
+        };
+        Ok(rows.iter().filter_map(told).collect())
+    }
+
+    /// The number of jobs in each phase.
+    pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, ChangeError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase")
+                .fetch_all(&self.0)
+                .await?;
+        rows.into_iter()
+            .map(|(word, count)| {
+                Ok((Phase::from_word(&word).ok_or_else(|| damaged("phase"))?, to_u64(count)))
+            })
+            .collect::<Result<_, RoleError>>()
+            .map_err(ChangeError::from)
+    }
+
+    /// The number of closed jobs with each outcome.
+    pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, ChangeError> {
+        let closed = "SELECT outcome, count(*) FROM jobs WHERE phase = 'closed' AND outcome IS \
+                      NOT NULL GROUP BY outcome";
+        let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(&self.0).await?;
+        rows.into_iter()
+            .map(|(word, count)| {
+                Ok((Outcome::from_word(&word).ok_or_else(|| damaged("outcome"))?, to_u64(count)))
+            })
+            .collect::<Result<_, RoleError>>()
+            .map_err(ChangeError::from)
+    }
+
+    /// The number of signatures with each verdict.
+    pub async fn answers(&self) -> Result<BTreeMap<String, u64>, ChangeError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict")
+                .fetch_all(&self.0)
+                .await?;
+        Ok(rows.into_iter().map(|(verdict, count)| (verdict, to_u64(count))).collect())
+    }
+
+    /// All leases; after a start, none of them has a runner.
+    pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, ChangeError> {
+        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
+            .fetch_all(&self.0)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.id()?, row.fence())))
+            .collect::<Result<_, RoleError>>()
+            .map_err(ChangeError::from)
+    }
+}

@@ -1,0 +1,101 @@
+//! Applies changes inside the writer's transaction. Never commits and never replies to a caller.
+
+use crate::settings::RecorderContext;
+use crate::store::batch::{Batch, ChangeError};
+use crate::store::change::{Answer, Change, Done};
+use crate::store::enqueue::{New, enqueue};
+use crate::store::{approvals, expire, lease, retire, run};
+use cofferdam_core::model::record::Recorded;
+use sqlx::SqliteConnection;
+
+/// Applies a batch's changes: new jobs together, the others in order of arrival.
+pub(super) async fn apply_all(
+    changes: &[Change],
+    settings: &RecorderContext,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Answer>, ChangeError> {
+    let news: Vec<New> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Enqueue { job, entry, key, seen } => Some(New {
+                job: job.as_ref().clone(),
+                entry: entry.as_ref().clone(),
+                key: key.clone(),
+                seen: seen.clone(),
+            }),
+            _ => None,
+        })
+        .collect();
+    let mut enqueued = if news.is_empty() {
+        Vec::new()
+    } else {
+        enqueue(news, || (settings.random)(), batch, connection).await?
+    }
+    .into_iter();
+    let mut answers = Vec::with_capacity(changes.len());
+    for change in changes {
+        if matches!(change, Change::Enqueue { .. }) {
+            answers.push(enqueued.next().unwrap_or(Ok(Done::Noted)));
+            continue;
+        }
+        let mark = batch.mark();
+        answers.push(match apply(change, settings.lease_seconds, batch, connection).await {
+            Ok(done) => Ok(done),
+            Err(ChangeError::Error(error)) => {
+                batch.rewind(mark);
+                Err(error)
+            }
+            Err(store) => return Err(store),
+        });
+    }
+    Ok(answers)
+}
+
+/// INVARIANT: a change that returns an error has written nothing; each checks everything before its
+/// first write.
+async fn apply(
+    change: &Change,
+    lease_seconds: u64,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    match change {
+        Change::End(entry) => {
+            Ok(Done::Recorded(Recorded { index: batch.record(entry.as_ref().clone()) }))
+        }
+        // Already applied together.
+        Change::Enqueue { .. } => Ok(Done::Noted),
+        Change::Claim => lease::claim(lease_seconds, batch, connection).await,
+        Change::Move { call, fence, event } => {
+            run::move_job(call, *fence, event.clone(), batch, connection).await
+        }
+        Change::Progress { call, fence, said } => {
+            lease::progress(call, *fence, said, batch, connection).await
+        }
+        Change::Lose { call, fence, obstacle } => {
+            lease::lose(call, *fence, obstacle.as_ref(), batch, connection).await
+        }
+        Change::Cancel { principal, call } => {
+            approvals::cancel(principal, call, batch, connection).await
+        }
+        Change::Permit { call, permit, entry, expires } => {
+            approvals::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection)
+                .await
+        }
+        Change::Withdraw { call, detail, entry } => {
+            approvals::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await
+        }
+        Change::Sign(signature) => approvals::sign(signature, batch, connection).await,
+        Change::Resolve { call, found, because, by } => {
+            approvals::resolve(call, *found, (because, by), batch, connection).await
+        }
+        Change::Probe => {
+            sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
+            Ok(Done::Noted)
+        }
+        Change::Retire(trust) => retire::retire(trust, batch, connection).await,
+        Change::Expire => expire::expire(batch, connection).await,
+        Change::Erase { call, by } => approvals::erase(call, by, batch, connection).await,
+    }
+}
