@@ -219,7 +219,7 @@ fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
     );
     has(
         &on_terminal("deny", "1\nnot before the release\nyes\n"),
-        &["Why not?", &format!("Denied {call} as bob@example.com")],
+        &["Reason of the denial", &format!("Denied {call} as bob@example.com")],
     );
     let story = installation.closed(&call);
     assert_eq!(story["view"]["outcome"], "rejected");

@@ -39,7 +39,7 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     );
     for (words, why) in [
         (&["--as", "maybe", "--because", "I looked"][..], "possible values: succeeded, failed"),
-        (&["--as", "failed", "--because", " "], "say how you know"),
+        (&["--as", "failed", "--because", " "], "give your evidence"),
         (&["--as", "failed"], "--because <TEXT>"),
     ] {
         let said = installation.fail(&[&["resolve", &call][..], words].concat());

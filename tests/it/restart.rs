@@ -82,7 +82,7 @@ fn the_removal_of_an_approver_holds_at_once() {
     assert_eq!(asked.status, 202, "{:#}", asked.body);
     let call = installation.waiting();
     let said = installation.run(&["approver", "remove", "bob@example.com"]);
-    assert!(said.contains("From now on no signature of theirs counts"), "{said}");
+    assert!(said.contains("From now on no signature of this person counts"), "{said}");
     let refused =
         installation.fail(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
     assert!(refused.contains("is not enrolled"), "{refused}");

@@ -37,7 +37,7 @@ impl FreshPreviews {
             });
             if answers.values().map(Vec::len).sum::<usize>() >= WAITING {
                 return FreshPreview::Not {
-                    why: "too many people look at present; try again".to_owned(),
+                    why: "too many approvers request a preview at the moment; try again".to_owned(),
                 };
             }
             answers.entry(call.clone()).or_default().push(send);
@@ -46,7 +46,9 @@ impl FreshPreviews {
         self.news.send_replace(());
         match timeout(PATIENCE, receive).await {
             Ok(Ok(seen)) => seen,
-            _ => FreshPreview::Not { why: "the gateway did not look in time".to_owned() },
+            _ => {
+                FreshPreview::Not { why: "the gateway did not make the preview in time".to_owned() }
+            }
         }
     }
 

@@ -13,7 +13,7 @@ pub(crate) fn remedy(error: &Error) -> &'static str {
             "move away the file that lies in place of a folder"
         }
         ErrorKind::NotFound => "make it again, or restore it from a backup",
-        _ => "look at that place and at its disk",
+        _ => "check that path and its disk",
     }
 }
 
@@ -33,7 +33,7 @@ mod tests {
             (20, "move away the file"),
             (17, "move away the file"),
             (2, "restore it from a backup"),
-            (5, "look at that place and at its disk"),
+            (5, "check that path and its disk"),
         ];
         for (errno, words) in table {
             assert!(remedy(&Error::from_raw_os_error(errno)).contains(words), "{errno}");

@@ -89,10 +89,7 @@ impl Shared {
     /// again.
     pub fn fails(&self, why: String) {
         if locked(&self.failing).replace(why.clone()).is_none() {
-            tracing::error!(
-                what = "store",
-                "nothing is recorded, so nothing is carried out: {why}"
-            );
+            tracing::error!(what = "store", "changes cannot be recorded, so no call runs: {why}");
         }
     }
 

@@ -66,7 +66,7 @@ fn reason(text: &str) -> Result<String, String> {
     match (text.chars().count(), unseen(text)) {
         (1..=BECAUSE, None) => Ok(text.to_owned()),
         (1..=BECAUSE, Some(odd)) => {
-            Err(format!("the character U+{:04X} cannot be seen; leave it out", u32::from(odd)))
+            Err(format!("the character U+{:04X} is invisible; remove it", u32::from(odd)))
         }
         (count, _) => Err(format!("it has {count} characters; 1 to {BECAUSE} are kept")),
     }
@@ -97,20 +97,19 @@ impl Accept {
         };
         let plugin = bench.read(file)?;
         match (&plugin.kind, self.executor, self.command) {
-            (Kind::Executor(_), false, _) => Err(Usage(
-                "this is an executor, which carries plans out; say so with `--executor`".to_owned(),
-            )
-            .into()),
+            (Kind::Executor(_), false, _) => {
+                Err(Usage("this is an executor; accept it with `--executor`".to_owned()).into())
+            }
             (Kind::Command(_), _, false) => {
-                Err(Usage("this is a command, which tasks run; say so with `--command`".to_owned())
+                Err(Usage("this is a command for tasks; accept it with `--command`".to_owned())
                     .into())
             }
             (Kind::Tool(_), true, _) => {
-                Err(Usage("this is a tool, not an executor; leave `--executor` out".to_owned())
+                Err(Usage("this is a tool and not an executor; omit `--executor`".to_owned())
                     .into())
             }
             (Kind::Tool(_), _, true) => {
-                Err(Usage("this is a tool, not a command; leave `--command` out".to_owned()).into())
+                Err(Usage("this is a tool and not a command; omit `--command`".to_owned()).into())
             }
             (Kind::Executor(name), true, _) => {
                 let digest = plugin.digest;
@@ -177,8 +176,8 @@ impl Accept {
                 if compared.ceiling.width == Width::Wider && !self.wider && !self.keep_ceiling =>
             {
                 bail!(
-                    "it is wider than what was accepted:\n  {}\naccept that with `--wider`, or \
-                     only the new component with `--keep-ceiling`",
+                    "its ceiling is wider than the accepted one:\n  {}\naccept the wider ceiling \
+                     with `--wider`, or only the new component with `--keep-ceiling`",
                     few("+", &compared.ceiling.added).join("\n  ")
                 );
             }
@@ -205,7 +204,7 @@ impl Accept {
             lines.extend(compared.lines().into_iter().map(|line| format!("  {line}")));
         }
         if !warnings.is_empty() {
-            lines.push("Some hosts of models refuse its schemas:".to_owned());
+            lines.push("Some MCP hosts refuse its schemas:".to_owned());
             let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             lines.extend(few("!", &told).into_iter().map(|line| format!("  {line}")));
         }
@@ -232,7 +231,9 @@ fn named(name: &str, kind: &str) -> Result<()> {
     if crate::config::valid_name(name) {
         return Ok(());
     }
-    bail!("`{name}` is no name for {kind}s; name the file by small letters, digits and `_`")
+    bail!(
+        "`{name}` is not a valid name for {kind}s; name the file with small letters, digits and `_`"
+    )
 }
 
 fn taken(kind: &str, name: &str, digest: ComponentDigest) -> Report {

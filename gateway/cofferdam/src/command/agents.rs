@@ -57,15 +57,15 @@ impl Agents {
 
 fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<Report> {
     if !valid_name(&name) {
-        bail!("`{name}` is no name for an agent; use 1 to 64 of a-z, 0-9, -, _ and .");
+        bail!("`{name}` is not a valid name of an agent; use 1 to 64 of a-z, 0-9, -, _ and .");
     }
     if let Some(role) = roles.iter().find(|role| !valid_name(role)) {
-        bail!("`{role}` is no name for a role; use 1 to 64 of a-z, 0-9, -, _ and .");
+        bail!("`{role}` is not a valid name of a role; use 1 to 64 of a-z, 0-9, -, _ and .");
     }
     let mut file = AgentsFile::open(home)?;
     if file.known()?.list().iter().any(|agent| agent.name == name) {
         bail!(
-            "`{name}` is there already; give it a new token with `cofferdam agents rotate \
+            "the agent `{name}` exists; give it a new token with `cofferdam agents rotate \
              {name}`, or remove it first"
         );
     }
@@ -89,8 +89,8 @@ fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<
     );
     for role in &unknown {
         text.push_str(&format!(
-            "\n\nNote: policy/data.json names no role `{role}`; unless the policy itself does, it \
-             allows the agent nothing by it."
+            "\n\nNote: policy/data.json names no role `{role}`; unless the policy has this role \
+             in its rules, the role permits nothing."
         ));
     }
     Ok(Report::new(
@@ -159,9 +159,7 @@ fn remove(home: &Home, name: &str) -> Result<Report> {
     file.list()?.retain(|entry| !named(entry, name));
     file.save(home)?;
     Ok(Report::new(
-        format!(
-            "Removed `{name}`. Its jobs that were decided already still run; see `cofferdam jobs`."
-        ),
+        format!("Removed `{name}`. Its queued jobs still run; see `cofferdam jobs`."),
         json!({"removed": name}),
     ))
 }
@@ -173,8 +171,7 @@ fn rotate(home: &Home, name: &str) -> Result<Report> {
     file.save(home)?;
     Ok(Report::new(
         format!(
-            "`{name}` has a new token, shown this once:\n\n  {token}\n\nThe old one is worth \
-             nothing any more."
+            "`{name}` has a new token, shown this once:\n\n  {token}\n\nThe old token is refused."
         ),
         json!({"name": name, "token": token}),
     ))
@@ -184,7 +181,7 @@ fn rotate(home: &Home, name: &str) -> Result<Report> {
 fn token() -> Result<(String, TokenDigest)> {
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits)
-        .map_err(|error| anyhow!("the system gives no random bits: {error}"))?;
+        .map_err(|error| anyhow!("the operating system gives no random bytes: {error}"))?;
     let token =
         format!("{TOKEN_PREFIX}{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bits));
     let digest = TokenDigest::of(token.as_bytes());

@@ -114,7 +114,8 @@ impl Approve {
         let way = self.signing.way(home, &waiting)?;
         if !self.yes && matches!(way, Way::Sign(_)) && !std::io::stdin().is_terminal() {
             return Err(Usage(
-                "there is no terminal to ask on; read it with `cofferdam show ID --shown`, then \
+                "there is no terminal for the question; read the text with `cofferdam show ID \
+                 --shown`, then \
                  give `--yes`"
                     .to_owned(),
             )
@@ -148,7 +149,7 @@ impl Deny {
         let terminal = std::io::stdin().is_terminal();
         let reason = match given {
             Some(reason) => reason,
-            None if terminal => checked(&ask("Why not? The agent is told: ")?)?,
+            None if terminal => checked(&ask("Reason of the denial, which the agent reads: ")?)?,
             None => checked("")?,
         };
         // A denial changes no infrastructure, so a script needs no `--yes`.
@@ -170,7 +171,7 @@ fn checked(reason: &str) -> Result<String> {
         || cofferdam_core::model::escape::unseen(reason).is_some()
     {
         return Err(Usage(format!(
-            "give a `--reason` of 1 to {REASON} visible characters: the agent is told it"
+            "give a `--reason` of 1 to {REASON} visible characters; the agent reads it"
         ))
         .into());
     }

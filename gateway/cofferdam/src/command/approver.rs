@@ -59,13 +59,14 @@ impl ApproverCommand {
                 }
                 file.save()?;
                 if let Some(copies) = copies::current(home) {
-                    copies::remove_approvers(home, &copies)
-                        .context("the removal holds from the next start of `cofferdam serve` on")?;
+                    copies::remove_approvers(home, &copies).context(
+                        "the removal is in effect from the next start of `cofferdam serve` on",
+                    )?;
                 }
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
                 let json = json!({"removed": name, "keys": keys, "restart_needed": false});
-                let at_once = "From now on no signature of theirs counts, also none that they \
-                               gave for a call that has not run yet.";
+                let at_once = "From now on no signature of this person counts, also not for a \
+                               call that has not run yet.";
                 Ok(Report::new(format!("Removed `{name}` ({removed}). {at_once}"), json))
             }
         }
@@ -80,8 +81,8 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
         })
     {
         bail!(
-            "`{name}` is no name for an approver; use visible ASCII without blanks, commas and \
-             wildcards, such as bob@example.com"
+            "`{name}` is not a valid name of an approver; use visible ASCII without blanks, \
+             commas and wildcards, such as bob@example.com"
         );
     }
     let key = public_key(path)?;
@@ -115,8 +116,8 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     };
     Ok(Report::new(
         format!(
-            "Enrolled `{name}` with {fingerprint}.{later}{touched}\nThey see what waits with \
-             `cofferdam jobs --waiting` and sign it with `cofferdam approve ID`."
+            "Enrolled `{name}` with {fingerprint}.{later}{touched}\nThe approver lists waiting \
+             calls with `cofferdam jobs --waiting` and signs one with `cofferdam approve ID`."
         ),
         json!({"name": name, "fingerprint": fingerprint, "touch": touch, "restart_needed": restart}),
     ))

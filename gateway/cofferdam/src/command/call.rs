@@ -169,7 +169,7 @@ impl Call {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if !named {
             return Err(Usage(format!(
-                "`{}` is no name of a tool; `cofferdam tools` lists them",
+                "`{}` is not the name of a tool; `cofferdam tools` lists them",
                 self.tool
             ))
             .into());
@@ -242,12 +242,14 @@ fn pairs(pairs: &[String]) -> Result<Map<String, Value>> {
     let mut map = Map::new();
     for pair in pairs {
         let Some((key, text)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(Usage(format!("`{pair}` is no argument; write `--arg key=value`")).into());
+            return Err(
+                Usage(format!("`{pair}` is not an argument; write `--arg key=value`")).into()
+            );
         };
         let value =
             strict::strict(text.as_bytes()).unwrap_or_else(|_| Value::String(text.to_owned()));
         if map.insert(key.to_owned(), value).is_some() {
-            return Err(Usage(format!("the argument `{key}` is there twice")).into());
+            return Err(Usage(format!("the argument `{key}` is given twice")).into());
         }
     }
     Ok(map)
@@ -273,8 +275,8 @@ mod tests {
             Ok(json!({"a": 1, "b": true, "c": "x y", "d": "1", "e": [1, 2], "f": "a=b", "g": ""})),
         );
         check(&["a=9007199254740993"], Ok(json!({"a": "9007199254740993"})));
-        check(&["a"], Err("no argument"));
-        check(&["=1"], Err("no argument"));
+        check(&["a"], Err("not an argument"));
+        check(&["=1"], Err("not an argument"));
         check(&["a=1", "a=2"], Err("twice"));
     }
 }

@@ -35,9 +35,9 @@ impl Doctor {
         let good = found.all_good();
         lines.push(
             if good {
-                "Nothing stands in the way of `cofferdam serve`."
+                "There is no error: `cofferdam serve` can run."
             } else {
-                "Correct what is WRONG, then ask again."
+                "Correct each line with WRONG, then run `cofferdam doctor` again."
             }
             .to_owned(),
         );
@@ -95,18 +95,15 @@ const PLACES: usize = 5;
 /// Reports manifests that no call can use. They do not stop `serve`.
 fn manifests(tree: &Path, found: &mut Findings) {
     match runner_binary::survey(tree) {
-        Ok(left_out) if left_out.is_empty() => found.good("manifests", "all of them are read"),
+        Ok(left_out) if left_out.is_empty() => found.good("manifests", "all manifests are read"),
         Ok(left_out) => {
             let named: Vec<_> =
                 left_out.places.iter().take(PLACES).map(|place| line(&place.words())).collect();
-            let detail = format!(
-                "places that are not read or not relied on: {}; {}",
-                left_out.count,
-                named.join("; ")
-            );
+            let detail =
+                format!("{} places are not read or not used: {}", left_out.count, named.join("; "));
             found.good("manifests", detail);
         }
-        Err(error) => found.less("manifests", format!("cannot be looked through: {error:#}"), ""),
+        Err(error) => found.less("manifests", format!("cannot be checked: {error:#}"), ""),
     }
 }
 
@@ -143,11 +140,7 @@ pub fn installation(
         health::store(home, trust, serving, found);
         if trust.approvers.is_empty() {
             let remedy = "cofferdam approver add NAME --key FILE.pub";
-            found.less(
-                "approvers",
-                "no person is enrolled who could sign what needs approval",
-                remedy,
-            );
+            found.less("approvers", "no approver is enrolled, so no call can be approved", remedy);
         }
     }
     health::disk("disk", &home.store(), found);
@@ -263,7 +256,7 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
         Ok(agents) if agents.list().is_empty() => {
             found.less(
                 "agents",
-                "none: callers on this machine may look and preview",
+                "none: callers on this machine may read and preview",
                 "cofferdam agents add NAME --role ROLE --for PERSON",
             );
         }

@@ -55,7 +55,7 @@ pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
     ] {
         if let Some(value) = value {
             if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-                bail!("the value for `{name}` has characters that HTTP does not carry");
+                bail!("the value of `{name}` has characters that are not permitted in HTTP");
             }
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -72,10 +72,9 @@ pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
         .and_then(|()| stream.write_all(request.body.unwrap_or_default().as_bytes()))
         .with_context(lost)?;
     let mut bytes = Vec::new();
-    stream
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)
-        .context("the answer broke off; ask again with the same `--key` to join what was begun")?;
+    stream.take(LONGEST + 1).read_to_end(&mut bytes).context(
+        "the response is incomplete; repeat the call with the same `--key` to join the first one",
+    )?;
     if bytes.len() as u64 > LONGEST {
         bail!("the answer is longer than {LONGEST} bytes");
     }
@@ -84,7 +83,7 @@ pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
 
 /// Parses a whole response.
 fn parse(bytes: &[u8]) -> Result<Answer> {
-    let broken = "what answers there does not speak HTTP/1.1 as the edge does";
+    let broken = "the server at this address is not a Cofferdam edge";
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context(broken)?;
     let (head, rest) = bytes.split_at_checked(end + 4).context(broken)?;
     let head = std::str::from_utf8(head).context(broken)?;

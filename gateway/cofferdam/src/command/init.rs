@@ -249,7 +249,7 @@ fn configure(
         config::template(&environment.name, infrastructure, listen).as_bytes(),
     )?;
     if let Err(errors) = Config::read(home) {
-        std::fs::remove_file(home.config()).context("cannot take back the faulty configuration")?;
+        std::fs::remove_file(home.config()).context("cannot remove the invalid configuration")?;
         return Err(errors.into());
     }
     log.made(format_args!("cofferdam.toml, environment `{}`, {words}", environment.name));

@@ -212,7 +212,7 @@ impl Show {
 /// The free space on the disk of the store.
 fn room(disk: Disk) -> String {
     format!(
-        "{} free, of which {} stay for running jobs",
+        "{} free; {} of it are reserved for running jobs",
         bytes(disk.free_bytes),
         bytes(disk.reserve_bytes)
     )

@@ -107,7 +107,8 @@ impl Key {
                 let trust = TrustFile::open(home).and_then(|file| file.trust());
                 trust
                     .context(
-                        "no trust file tells whose signature counts; give the recorder's public \
+                        "there is no trust file with the key of the recorder; give the \
+                         recorder's public \
                          key with `--key`",
                     )?
                     .keys
@@ -132,7 +133,7 @@ impl Ledger {
                     .with_context(|| format!("cannot read `{}`", older.display()))?;
                 let folder = folder.unwrap_or_else(|| home.ledger());
                 let found = diff(&note, &folder, &key.read(home)?)
-                    .context("the ledger is no continuation of that checkpoint")?;
+                    .context("the ledger does not continue that checkpoint")?;
                 Ok(Report::new(
                     format!(
                         "The ledger continues it: its first {} of {} entries are unchanged, \

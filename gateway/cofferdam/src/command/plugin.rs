@@ -162,7 +162,7 @@ pub fn has_clock(wasm: &[u8]) -> bool {
 }
 
 fn unexpected(computed: &Computed) -> anyhow::Error {
-    anyhow!("the guest process answered something else: {computed:?}")
+    anyhow!("the guest process returned an unexpected response: {computed:?}")
 }
 
 /// The name of a file without its extension: the name of an executor or a command.

@@ -106,7 +106,7 @@ fn parse(bytes: &[u8], file: &str) -> Result<PublicKey> {
         bail!("`{file}` is a certificate; give the key that it is for, the file without `-cert`");
     }
     if !TAKEN.contains(&kind) {
-        bail!("keys of the kind `{}` are not taken; {MAKE_ONE}", legible(kind));
+        bail!("keys of the kind `{}` are not supported; {MAKE_ONE}", legible(kind));
     }
     PublicKey::from_openssh(&format!("{kind} {key}")).with_context(|| {
         format!(

@@ -34,10 +34,10 @@ fn unreached(path: &Path, error: &std::io::Error) -> anyhow::Error {
     if error.kind() == std::io::ErrorKind::PermissionDenied {
         let owner = path.ancestors().find_map(|near| near.metadata().ok()).map(|facts| facts.uid());
         let owner = owner.map(|uid| format!("; it belongs to user {uid}")).unwrap_or_default();
-        return anyhow!("you may not use `{shown}`{owner}");
+        return anyhow!("this user has no right to use `{shown}`{owner}");
     }
     anyhow!(
-        "nothing answers at `{shown}`: `cofferdam serve` does not run for this home; start it, or \
+        "no process serves `{shown}`: `cofferdam serve` does not run for this home; start it, or \
          name the home with `--home`"
     )
 }
@@ -45,7 +45,8 @@ fn unreached(path: &Path, error: &std::io::Error) -> anyhow::Error {
 /// The error for a response of another kind.
 pub fn unexpected() -> anyhow::Error {
     anyhow!(
-        "the recorder answered something else; is `cofferdam serve` of the same version as this \
+        "the recorder returned an unexpected response; is `cofferdam serve` of the same version \
+         as this \
          command?"
     )
 }

@@ -56,7 +56,7 @@ impl Resolve {
             || cofferdam_core::model::escape::unseen(&because).is_some()
         {
             return Err(Usage(format!(
-                "say how you know, in 1 to {PURPOSE} visible characters: the agent is told it"
+                "give your evidence in 1 to {PURPOSE} visible characters; the agent reads it"
             ))
             .into());
         }
@@ -117,7 +117,7 @@ impl Resolve {
             return Err(recorder_client::unexpected());
         };
         let text = format!(
-            "Resolved {call} as {found}; its agent is told.\n  its story: cofferdam show {call}"
+            "Resolved {call} as {found}; its agent reads it.\n  its story: cofferdam show {call}"
         );
         Ok(Report::new(text, json!({"call": call, "as": found, "because": because})))
     }

@@ -93,7 +93,7 @@ impl Signer {
         }
         let private = PrivateKey::from_openssh(&bytes).with_context(|| {
             format!(
-                "`{}` is no OpenSSH private key; convert it with `ssh-keygen -p -f {0}`",
+                "`{}` is not an OpenSSH private key; convert it with `ssh-keygen -p -f {0}`",
                 path.display()
             )
         })?;
@@ -108,13 +108,13 @@ impl Signer {
             private.algorithm(),
             Algorithm::Ed25519 | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }
         ) {
-            bail!("keys of the kind `{}` are not taken; {MAKE_ONE}", private.algorithm());
+            bail!("keys of the kind `{}` are not supported; {MAKE_ONE}", private.algorithm());
         }
         if private.is_encrypted() {
             let passphrase = passphrase(path, &variable)?;
             let open = private
                 .decrypt(passphrase.as_bytes())
-                .with_context(|| format!("the passphrase does not open `{}`", path.display()))?;
+                .with_context(|| format!("the passphrase does not decrypt `{}`", path.display()))?;
             return Ok(Self::File(Box::new(open)));
         }
         Ok(Self::File(Box::new(private)))
@@ -327,7 +327,7 @@ mod tests {
             (name == PASSPHRASE_FILE).then(|| secret.clone())
         })
         .unwrap_err();
-        assert!(wrong.to_string().contains("does not open"));
+        assert!(wrong.to_string().contains("does not decrypt"));
 
         let socket = folder.path().join("agent");
         let mut agent = Command::new("ssh-agent")

@@ -58,7 +58,7 @@ pub fn ask(
 ) -> Result<(Computed, Vec<u8>), GuestError> {
     let spawned = |error: io::Error| {
         let remedy = "`cofferdam doctor` says where it should be";
-        fault_of("spawn", format!("cannot start `{}`: {error}; {remedy}", guest.display()))
+        error_of("spawn", format!("cannot start `{}`: {error}; {remedy}", guest.display()))
     };
     let (ours, theirs) = UnixStream::pair().map_err(spawned)?;
     let mut child = spawn::spawn(guest, &[], OwnedFd::from(theirs), StandardError::Discarded)
@@ -81,7 +81,7 @@ pub fn ask(
                 "there was no answer within {} s, so its process was ended",
                 limit.as_secs()
             );
-            return Err(fault_of("time", detail));
+            return Err(error_of("time", detail));
         }
     };
     match strict_into::<Computed>(&answer.header) {
@@ -89,9 +89,10 @@ pub fn ask(
             Err(GuestError { code: line(&code), detail: line(&detail) })
         }
         Ok(computed) => Ok((computed, answer.body)),
-        Err(error) => {
-            Err(fault_of("output", format!("the guest process answered something else: {error}")))
-        }
+        Err(error) => Err(error_of(
+            "output",
+            format!("the guest process returned an unexpected response: {error}"),
+        )),
     }
 }
 
@@ -111,7 +112,7 @@ fn slow(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-fn fault_of(code: &str, detail: String) -> GuestError {
+fn error_of(code: &str, detail: String) -> GuestError {
     GuestError { code: code.to_owned(), detail }
 }
 
@@ -129,7 +130,7 @@ fn crashed(child: &mut Child) -> GuestError {
         }
     };
     let how = status.map_or_else(|| "without a word".to_owned(), ended);
-    fault_of(
+    error_of(
         "crash",
         format!(
             "the process that looked at it ended {how}; it cannot be used, and nothing else was \

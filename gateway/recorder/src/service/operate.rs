@@ -101,8 +101,8 @@ impl Recorder {
             Operate::Resolve { call, found, because } => {
                 if !(1..=PURPOSE).contains(&because.chars().count()) || unseen(&because).is_some() {
                     return Err(RoleError::Refused(format!(
-                        "say how you know, in 1 to {PURPOSE} visible characters: the agent is \
-                         told it"
+                        "give your evidence in 1 to {PURPOSE} visible characters; the agent \
+                         reads it"
                     )));
                 }
                 self.submit(Change::Resolve { call, found, because, by }).await?;

@@ -137,7 +137,7 @@ pub(crate) fn described(folder: &Path, what: &str, error: &sqlx::Error) -> Strin
         _ if is_damage(error) => {
             "stop `cofferdam serve`, keep the files as they are, and restore the store from a copy"
         }
-        _ => "look at its disk",
+        _ => "check its disk",
     };
     let said = error
         .as_database_error()
@@ -163,7 +163,7 @@ pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
 fn unusable(file: &Path) -> Option<String> {
     match file.metadata() {
         Ok(facts) if facts.is_file() => None,
-        Ok(_) => Some("it is a folder or another thing that is no file".to_owned()),
+        Ok(_) => Some("it is a folder or a special file".to_owned()),
         Err(error) => Some(error.to_string()),
     }
 }

@@ -43,14 +43,14 @@ pub fn follow(home: &Home, call: &CallId, wait: Duration) -> Followed {
             Ok(Operated::Followed { phase, outcome, detail, meanwhile }) => {
                 return told(phase, outcome, detail, meanwhile);
             }
-            Ok(_) => return unknown("the recorder answered something else"),
+            Ok(_) => return unknown("the recorder returned an unexpected response"),
             Err(error) => return unknown(&format!("{error:#}")),
         }
     }
 }
 
 fn unknown(why: &str) -> Followed {
-    let text = format!("it was signed; what becomes of it is not known yet ({})", legible(why));
+    let text = format!("it was signed; its result is not known yet ({})", legible(why));
     Followed {
         state: "unknown",
         text,
@@ -90,8 +90,8 @@ fn told(
         (Some(Outcome::Dead | Outcome::Indeterminate), _) => (
             "uncertain",
             format!(
-                "it is not certain what became of it{why}; look at it, then use `cofferdam \
-                 resolve`."
+                "its real outcome is not known{why}; read the infrastructure, then record it \
+                 with `cofferdam resolve`."
             ),
         ),
         (Some(Outcome::Held), _) => ("held", format!("it was asked for, and is held{why}.")),
@@ -137,7 +137,7 @@ mod tests {
             "ended",
             "it is rejected: bob said no.",
         );
-        check(Phase::Closed, Some(Outcome::Indeterminate), "", "uncertain", "not certain");
+        check(Phase::Closed, Some(Outcome::Indeterminate), "", "uncertain", "not known");
         let held = "Deployment web was asked to be deleted, and is held by the finalizer `a/b`";
         check(
             Phase::Closed,

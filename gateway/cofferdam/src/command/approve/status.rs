@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 pub fn lines(home: &Home, job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<String> {
     let since = match recorder_client::ask(home, &Operate::Preview { call: job.call.clone() }) {
         Ok(Operated::Previewed(seen)) => since(job, &seen),
-        Ok(_) => unseen("the recorder answered something else"),
+        Ok(_) => unseen("the recorder returned an unexpected response"),
         Err(error) => unseen(&format!("{error:#}")),
     };
     vec![

@@ -17,7 +17,7 @@ pub(super) fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut F
                 found.bad(
                     identity,
                     format!("{error:#}"),
-                    "see that the API server is reached, and that the kubeconfig is still good",
+                    "check that the API server is reachable and the kubeconfig is valid",
                 );
                 continue;
             }
@@ -27,7 +27,7 @@ pub(super) fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut F
             .filter(|trusted| **trusted != met.environment_id)
         {
             let detail = format!(
-                "`{path}` leads to {} ({}), not to the trusted cluster {trusted}",
+                "`{path}` is for the cluster {} ({}), and the trust file names {trusted}",
                 met.server, met.environment_id
             );
             found.bad(
@@ -49,7 +49,7 @@ pub(super) fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut F
                     found.good(
                         identity,
                         format!(
-                            "Kubernetes {} at {}, {held} checks hold",
+                            "Kubernetes {} at {}, {held} checks passed",
                             line(&met.version),
                             line(&met.server)
                         ),
@@ -59,7 +59,7 @@ pub(super) fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut F
             Err(error) => found.bad(
                 identity,
                 format!("{error:#}"),
-                "see that `cofferdam-runner` is of this version",
+                "install `cofferdam-runner` of this version",
             ),
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn binaries(found: &mut Findings) {
             found.bad(
                 "binaries",
                 format!("`{}` is missing", path.display()),
-                "build it with `scripts/setup`, or say where it is with `cofferdam serve \
+                "build it with `scripts/setup`, or name its folder with `cofferdam serve \
                  --binaries DIR`",
             );
         }
@@ -44,8 +44,8 @@ pub(super) fn landlock(home: &Home, found: &mut Findings) {
         Ok(Ok(Confined::Fully)) => found.good("landlock", "roles are confined to their files"),
         Ok(Ok(Confined::Partly)) => found.less(
             "landlock",
-            "this kernel has an older Landlock; roles are confined to what it knows",
-            "Linux 6.12 or newer has all of it",
+            "this kernel has an older Landlock, so roles are only partly confined",
+            "use Linux 6.12 or newer",
         ),
         Ok(Ok(Confined::Not)) => {
             found.less(
@@ -55,8 +55,10 @@ pub(super) fn landlock(home: &Home, found: &mut Findings) {
                 "boot with `lsm=landlock,…`, Linux 5.13 or newer",
             );
         }
-        Ok(Err(error)) => found.less("landlock", format!("cannot be tried: {error}"), "see above"),
-        Err(_) => found.less("landlock", "cannot be tried", "tell us"),
+        Ok(Err(error)) => {
+            found.less("landlock", format!("cannot be checked: {error}"), "see above")
+        }
+        Err(_) => found.less("landlock", "cannot be checked", "report this defect"),
     }
 }
 
@@ -71,7 +73,7 @@ pub(super) fn tools(found: &mut Findings) {
         Some(path) => found.good("ssh-keygen", path.display().to_string()),
         None => found.less(
             "ssh-keygen",
-            "missing: approvals cannot be checked by it",
+            "missing: approvals cannot be checked with it",
             "install the OpenSSH client (Debian: openssh-client)",
         ),
     }

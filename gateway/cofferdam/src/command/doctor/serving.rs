@@ -32,7 +32,7 @@ pub(super) fn running(listen: SocketAddr, found: &mut Findings) {
                 }
             }
             for stuck in listed("stuck") {
-                found.less("stuck", line(stuck), "it goes on by itself once the cause is gone");
+                found.less("stuck", line(stuck), "the job continues when the cause is removed");
             }
             match missing.as_slice() {
                 [] if answer.status == 200 => {
@@ -40,18 +40,14 @@ pub(super) fn running(listen: SocketAddr, found: &mut Findings) {
                 }
                 [] => found.bad(
                     "serve",
-                    format!("is running, and answers {} to `/readyz`", answer.status),
+                    format!("runs, and returns {} for `/readyz`", answer.status),
                     "read its log",
                 ),
                 causes => {
                     let new: Vec<_> =
                         causes.iter().filter(|cause| !is_known(cause, found)).collect();
                     if new.is_empty() {
-                        found.less(
-                            "serve",
-                            "is running, and calls fail by what is WRONG above",
-                            "",
-                        );
+                        found.less("serve", "runs, and calls fail because of the errors above", "");
                     }
                     new.iter().for_each(|cause| found.bad("serve", line(cause), ""));
                 }
@@ -59,7 +55,7 @@ pub(super) fn running(listen: SocketAddr, found: &mut Findings) {
         }
         Err(error) => found.bad(
             "serve",
-            format!("runs, and does not answer: {error:#}"),
+            format!("runs, and does not respond: {error:#}"),
             "read its log; it may still be starting",
         ),
     }

@@ -32,8 +32,8 @@ impl Assets {
                 })
                 .with_context(|| {
                     format!(
-                        "no {what} to begin with; build them with `scripts/setup`, or say where \
-                         they are with `--assets DIR`"
+                        "there are no {what}; build them with `scripts/setup`, or name their \
+                         folder with `--assets DIR`"
                     )
                 })
         };

@@ -34,8 +34,8 @@ pub fn tree(given: &Path, name: Option<String>, home: &Home, working: &Path) -> 
         })?;
     if !config::overlaps(&tree, home).is_empty() {
         bail!(
-            "the home `{}` and the tree `{}` overlap, so that a change could reach what decides \
-             about changes; choose another with `--home DIR`",
+            "the home `{}` and the tree `{}` overlap, so an agent could change the \
+             configuration; choose another home with `--home DIR`",
             home.root().display(),
             tree.display()
         );
@@ -76,14 +76,14 @@ pub fn cluster(
     for (identity, kubeconfig) in cluster.identities() {
         let found = runner_binary::identify(kubeconfig).with_context(|| {
             format!(
-                "cannot learn which cluster the {identity}'s kubeconfig `{}` leads to",
+                "cannot identify the cluster of the {identity}'s kubeconfig `{}`",
                 kubeconfig.display()
             )
         })?;
         match &met {
             Some(first) if first.environment_id != found.environment_id => bail!(
-                "the kubeconfigs lead to different clusters: the viewer's to {} ({}), the \
-                 {identity}'s to {} ({})",
+                "the kubeconfigs are for different clusters: the viewer's for {} ({}), the \
+                 {identity}'s for {} ({})",
                 first.server,
                 first.environment_id,
                 found.server,
@@ -112,7 +112,7 @@ pub fn cluster(
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(|error| anyhow!("the system gives no random bits: {error}"))?;
+        .map_err(|error| anyhow!("the operating system gives no random bytes: {error}"))?;
     Ok(bytes)
 }
 
@@ -132,7 +132,9 @@ fn environment_name(tree: &Path) -> Result<String> {
         .collect();
     let name = name.trim_matches('-').to_owned();
     if name.is_empty() {
-        Err(anyhow!("the folder's name makes no name for the environment; give one with `--name`"))
+        Err(anyhow!(
+            "the name of the folder is not a valid name of an environment; give one with `--name`"
+        ))
     } else {
         Ok(name)
     }

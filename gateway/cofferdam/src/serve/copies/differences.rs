@@ -96,9 +96,8 @@ fn in_trust(served: &Trust, now: &Trust) -> Vec<String> {
     );
     let removed = served.approvers.iter().filter(|person| !now.approvers.contains(person));
     found.extend(
-        removed.map(|person| {
-            format!("a removed key of the approver `{}` can still sign", person.name)
-        }),
+        removed
+            .map(|person| format!("a removed key of the approver `{}` still counts", person.name)),
     );
     found
 }

@@ -283,7 +283,7 @@ pub async fn resume(gateway: Arc<Gateway>) {
     loop {
         match journey::resume(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
             Ok(Resumed::Withdrawn { call, code, .. }) => {
-                tracing::info!(%call, code, "an approved call was not carried out")
+                tracing::info!(%call, code, "an approved call did not run")
             }
             Ok(_) => {}
             Err(error) => {

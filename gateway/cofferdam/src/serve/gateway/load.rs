@@ -137,6 +137,6 @@ fn compile(guest: &Path, kind: GuestKind, wasm: &[u8]) -> Result<(Vec<u8>, Strin
         guest_process::COMPILE,
     )? {
         (Computed::Artefact { engine }, artefact) => Ok((artefact, engine)),
-        (other, _) => bail!("the compiling guest answered something else: {other:?}"),
+        (other, _) => bail!("the compiling guest returned an unexpected response: {other:?}"),
     }
 }

@@ -79,7 +79,7 @@ pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
                 }
                 Err(ExamineError::Unreadable(error)) => {
                     let remedy = "make the file readable for the user who runs Cofferdam, and \
-                                  look at its disk";
+                                  check its disk";
                     found.bad("store", format!("`{shown}` cannot be read: {error}"), remedy);
                 }
             }

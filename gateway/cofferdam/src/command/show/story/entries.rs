@@ -93,17 +93,17 @@ pub fn event(event: &Event) -> String {
     match event {
         Event::Ended { ending, code } => format!("ended: {}, {}", line(ending), line(code)),
         Event::Asked => "a person is asked".to_owned(),
-        Event::Intended => "intended: decided, before anybody may claim it".to_owned(),
+        Event::Intended => "intended: decided, before a runner may claim it".to_owned(),
         Event::Signed { approver, verdict, .. } => {
             format!("{} by {}", line(verdict), line(approver))
         }
-        Event::Leased { fence } => format!("leased under fence {fence}"),
-        Event::Moved { phase, fence } => format!("{phase} under fence {fence}"),
+        Event::Leased { fence } => format!("leased with lease epoch {fence}"),
+        Event::Moved { phase, fence } => format!("{phase} with lease epoch {fence}"),
         Event::Started { operation, undo: is, fence } => {
-            format!("operation {operation}{} started under fence {fence}", undo(is))
+            format!("operation {operation}{} started with lease epoch {fence}", undo(is))
         }
         Event::Done { operation, undo: is, fence } => {
-            format!("operation {operation}{} done under fence {fence}", undo(is))
+            format!("operation {operation}{} done with lease epoch {fence}", undo(is))
         }
         Event::Finished { outcome } => format!("finished: {outcome}"),
         Event::Resolved { found, by } => format!("resolved as {found}, by user {}", line(by)),

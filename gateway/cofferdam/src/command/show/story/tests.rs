@@ -15,7 +15,8 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
     let plan = json::canonical(&json!({
         "schema": "cofferdam.plan.v1", "tool": {"name": "deployment_delete", "version": "0.1.0", "digest": ComponentDigest::of(b"tool")},
         "executor": {"name": "sequential", "digest": ComponentDigest::of(b"executor")},
-        "arguments": {"namespace": "team-a", "name": "old-web"}, "summary": "Delete Deployment team-a/old-web", "environment": environment,
+        "arguments": {"namespace": "team-a", "name": "old-web"}, "summary": "Delete Deployment \
+         team-a/old-web", "environment": environment,
         "operations": [{"action": "delete", "target": target, "after": [], "reversible": false}],
     }))
     .unwrap();
@@ -106,10 +107,10 @@ fn a_call_that_was_approved_and_done() {
             cleaned up   2026-11-24 03:00:07Z its private copy was removed
             proven       leaf 5      2026-11-24 03:00:00Z a person is asked
                          leaf 6      2026-11-24 03:00:01Z approve by bob@example.com
-                         leaf 7      2026-11-24 03:00:02Z intended: decided, before anybody may claim it
-                         leaf 8      2026-11-24 03:00:03Z leased under fence 1
-                         leaf 9      2026-11-24 03:00:04Z operation 0 started under fence 1
-                         leaf 10     2026-11-24 03:00:05Z operation 0 done under fence 1
+                         leaf 7      2026-11-24 03:00:02Z intended: decided, before a runner may claim it
+                         leaf 8      2026-11-24 03:00:03Z leased with lease epoch 1
+                         leaf 9      2026-11-24 03:00:04Z operation 0 started with lease epoch 1
+                         leaf 10     2026-11-24 03:00:05Z operation 0 done with lease epoch 1
                          leaf 11     2026-11-24 03:00:06Z finished: succeeded
                          leaf 12     2026-11-24 03:00:07Z closed
                          check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
@@ -186,7 +187,8 @@ fn a_call_that_was_denied() {
         "payloads": {
             "arguments": {"replicas": 40}, "purpose": "more \"load\"",
             "subject": {"type": "agent", "id": "release", "properties": {"roles": ["operator"], "for": "ada@example.com", "act": []}},
-            "reasons": [{"id": "replicas-limit", "message": "40 are more than 20", "remedy": "at most 20", "audience": "user"}],
+            "reasons": [{"id": "replicas-limit", "message": "40 are more than 20", "remedy": "at \
+             most 20", "audience": "user"}],
         },
     }))
     .unwrap();
