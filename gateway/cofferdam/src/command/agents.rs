@@ -139,7 +139,7 @@ fn list(home: &Home) -> Result<Report> {
          serve` is started again.\nAdd one: cofferdam agents add NAME --role ROLE --for PERSON"
             .to_owned()
     } else if rows.is_empty() {
-        "No agent is configured: callers on this machine may look and preview; every change needs \
+        "No agent is configured: callers on this machine can read and preview; every change needs \
          a person.\nAdd one: cofferdam agents add NAME --role ROLE --for PERSON"
             .to_owned()
     } else {

@@ -256,7 +256,7 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
         Ok(agents) if agents.list().is_empty() => {
             found.less(
                 "agents",
-                "none: callers on this machine may read and preview",
+                "none: callers on this machine can read and preview",
                 "cofferdam agents add NAME --role ROLE --for PERSON",
             );
         }

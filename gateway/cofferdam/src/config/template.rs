@@ -12,41 +12,45 @@ pub fn template(environment: &str, infrastructure: &Infrastructure, listen: Sock
         Infrastructure::Kubernetes(cluster) => kubernetes(cluster),
     };
     format!(
-        r#"# Cofferdam's configuration. Read when `cofferdam serve` starts; unknown keys are errors; `cofferdam doctor` checks it.
-# Beside it: agents.toml (who may connect), trust.toml (what is accepted), both written by commands.
+        r#"# The configuration of Cofferdam. `cofferdam serve` reads it at its start; `cofferdam doctor` checks
+# it. Unknown keys are errors. Commands write the agents (agents.toml) and the trust file (trust.toml).
 
 [environment]
-# What people call this infrastructure. It stands in every answer and approval; the same name stands in trust.toml.
+# The name of this infrastructure, as in trust.toml. Every result and every approval has it.
 name = "{environment}"
 
 {infrastructure}
 [edge]
-# Where agents connect, in plain HTTP. Without configured agents only an address of this machine is allowed. An address that other machines reach shows
-# them agents' tokens: listen on 127.0.0.1 behind a proxy that speaks TLS, and name its host in `hosts`.
+# The address for agents, in plain HTTP. Without configured agents it must be an address of this
+# machine. Do not expose it to other machines, because they could read tokens: listen on 127.0.0.1
+# behind a proxy with TLS, and add the name of the proxy to `hosts`.
 listen = "{listen}"
-# Web origins that may send requests. Programs send none and are always answered.
+# The web origins whose requests are accepted. A request without an origin is always accepted.
 origins = []
-# Further host names it is reached by, for instance behind a proxy.
+# Further host names of this address, such as the name of a proxy.
 hosts = []
-# How long a call is held before it answers "still waiting", in seconds (1 to 55: clients give up at 60).
+# The longest time that a call is held, in seconds (1 to 55: clients give up after 60).
 wait_seconds = 45
 
 [serve]
-# How long running jobs may take to finish after the signal to stop, in seconds (1 to 600). What is not finished then is taken up at the next start.
+# The time limit of running jobs after the signal to stop, in seconds (1 to 600). The next start
+# continues unfinished jobs.
 drain_seconds = 30
 
 [runner]
-# How many runners wait for jobs (1 to 16).
+# The number of runners (1 to 16). Each runs one job at a time.
 seats = 2
-# A runner that sends no heartbeat for so long loses its job to another one, in seconds (3 to 300). It sends three in this time.
+# A runner that sends no heartbeat for this time loses its job to another one, in seconds (3 to 300).
+# A runner sends three heartbeats in this time.
 lease_seconds = 30
 
 [telemetry]
-# An OTLP/HTTP collector that gets traces and metrics (JSON). Prometheus reads the same metrics at /metrics.
+# An OTLP/HTTP collector for traces and metrics (JSON). Prometheus reads the same metrics at
+# /metrics.
 # otlp = "http://127.0.0.1:4318"
-# "text" for people, "json" for machines.
+# The format of the log: "text" for people, "json" for programs.
 log_format = "text"
-# error, warn, info, debug or trace.
+# The level of the log: error, warn, info, debug or trace.
 log_level = "info"
 "#
     )
@@ -60,7 +64,8 @@ fn quoted(path: &Path) -> toml_edit::Value {
 fn directory(tree: &Path) -> String {
     format!(
         r#"[directory]
-# The folder of Kubernetes manifests that is looked at and changed. Nothing of Cofferdam may lie in it, nor it in Cofferdam's home.
+# The folder of Kubernetes manifests that is read and changed. It must not overlap with the home of
+# Cofferdam.
 tree = {}
 "#,
         quoted(tree)
@@ -73,18 +78,19 @@ fn kubernetes(
     let by = job_identity.word();
     format!(
         r#"[kubernetes]
-# The kubeconfig of each identity (deploy/README.md says how to make them); each role reads its own and no other.
-# Looks: reads all but Secrets, and dry-runs.
+# The kubeconfig of each identity (see deploy/README.md). Each role reads only its own.
+# Reads all objects except Secrets, and makes dry runs.
 viewer = {}
-# Makes each job's namespace and its rights, within the ceilings that administrators gave.
+# Creates the run namespace and the rights of each job, within the ceilings of the administrators.
 provisioner = {}
-# Removes what expired.
+# Removes expired run namespaces and rights.
 reaper = {}
-# How long the API server may work on one write of a runner, its admission webhooks included, in seconds (5 to 300). It is told so with each, and gives up what
-# takes longer; sooner where its own --request-timeout is shorter. A lost runner's job is watched for that long before an effect that does not show is told as not
-# done: lower it only while no job acts.
+# The time limit of the API server for one write of a runner, in seconds (5 to 300), with its admission
+# webhooks. Each write has it as its `timeout`; a shorter --request-timeout of the server wins. After
+# the loss of a runner, its writes are awaited for this time. Lower it only while no job is running.
 request_timeout_seconds = {}
-# How a job acts: by a "token" of its own, or by "impersonation", which needs deploy/options/impersonation.yaml; then the audit log names both.
+# The identity of a job: a "token" of its own, or "impersonation", which needs
+# deploy/options/impersonation.yaml. With impersonation, the audit log names both identities.
 job_identity = "{by}"
 "#,
         quoted(viewer),

@@ -52,7 +52,7 @@ fn text(installation: &Installation) -> String {
     lines.push(format!("  tools  {tools}"));
     if agents.list().is_empty() {
         lines.push(
-            "No agent is configured: callers on this machine may look and preview; every change \
+            "No agent is configured: callers on this machine can read and preview; every change \
              needs a person's signature."
                 .to_owned(),
         );
@@ -98,7 +98,7 @@ mod tests {
               MCP    http://127.0.0.1:8620/mcp
               HTTP   http://127.0.0.1:8620/v1/tools
               tools  none: `cofferdam accept FILE` accepts one
-            No agent is configured: callers on this machine may look and preview; every change needs a person's signature.
+            No agent is configured: callers on this machine can read and preview; every change needs a person's signature.
               add one: cofferdam agents add NAME --role ROLE --for PERSON
             Everything that runs as this operating-system user is trusted: an agent with a shell here could reach the tree, the keys and the
             operator socket beneath /home/me/cofferdam. Give agents another user, or another machine."#]]
@@ -111,7 +111,7 @@ mod tests {
               MCP    http://127.0.0.1:8620/mcp
               HTTP   http://127.0.0.1:8620/v1/tools
               tools  none: `cofferdam accept FILE` accepts one
-            No agent is configured: callers on this machine may look and preview; every change needs a person's signature.
+            No agent is configured: callers on this machine can read and preview; every change needs a person's signature.
               add one: cofferdam agents add NAME --role ROLE --for PERSON
             Everything that runs as this operating-system user is trusted: an agent with a shell here could read the kubeconfigs and use the
             cluster itself, and reach the keys and the operator socket beneath /home/me/cofferdam. Give agents another user, or another machine."#]]
