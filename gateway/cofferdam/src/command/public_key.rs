@@ -209,7 +209,7 @@ mod tests {
         for kind in ["ssh-rsa", "ssh-dss", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"] {
             refused(
                 format!("{kind} AAAA bob"),
-                &format!("keys of the kind `{kind}` are not taken; make one with"),
+                &format!("keys of the kind `{kind}` are not supported; make one with"),
             );
         }
     }
