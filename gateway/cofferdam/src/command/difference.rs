@@ -37,8 +37,8 @@ pub fn lines(changed: &[Changed]) -> Vec<String> {
     let mut lines = Vec::new();
     for Changed { at, before, after } in changed.iter().take(TOLD) {
         lines.push(format!("~ {}", line(at.trim_start_matches('/'))));
-        lines.extend(before.as_ref().map(|value| format!("  - {}", told(value))));
-        lines.extend(after.as_ref().map(|value| format!("  + {}", told(value))));
+        lines.extend(before.as_ref().map(|value| format!("  - {}", shorten(value))));
+        lines.extend(after.as_ref().map(|value| format!("  + {}", shorten(value))));
     }
     if changed.len() > TOLD {
         lines.push(format!("~ … and {} more; `--json` has all", changed.len() - TOLD));
@@ -84,7 +84,7 @@ fn walk(old: Option<&Value>, new: Option<&Value>, at: String, found: &mut Vec<Ch
     }
 }
 
-fn told(value: &Value) -> String {
+fn shorten(value: &Value) -> String {
     let text = match value {
         Value::String(text) => quoted(text),
         other => line(&other.to_string()),

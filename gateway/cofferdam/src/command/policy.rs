@@ -26,7 +26,7 @@ use cofferdam_core::stage::question;
 use compiled::Compiled;
 use jiff::Timestamp;
 pub use opa::opa;
-use opa::{Opa, said};
+use opa::{Opa, output_text};
 use serde_json::{Value, json};
 use sources::Sources;
 use std::path::{Path, PathBuf};
@@ -143,17 +143,17 @@ impl Test {
                 "test",
                 format!(
                     "a test of the policy fails:\n{}{differs}",
-                    sources.shown_lines(&said(&output))
+                    sources.shown_lines(&output_text(&output))
                 ),
             ));
         }
         let both = both?;
-        let tests = said(&output).lines().last().unwrap_or_default().to_owned();
+        let tests = output_text(&output).lines().last().unwrap_or_default().to_owned();
         let output = run(&["--coverage", "--threshold", COVERAGE, "--format", "json"])?;
         if !output.status.success() {
             let detail = format!(
                 "the tests reach less than {COVERAGE} % of the policy:\n{}",
-                sources.shown_lines(&said(&output))
+                sources.shown_lines(&output_text(&output))
             );
             return Err(refusal("coverage", detail));
         }

@@ -89,7 +89,7 @@ impl Try {
         let principal = principal(&installation.agents, self.agent.as_deref())?;
         let asked =
             trial::ask(&bench, &plugin, definition, &installation, principal.clone(), arguments)?;
-        let (told, answer, well) = told(asked, &definition.name, &principal);
+        let (told, answer, well) = describe(asked, &definition.name, &principal);
         good &= well;
         lines.push(String::new());
         lines.push(format!("What `{}` would be told if this tool were accepted", principal.name));
@@ -211,7 +211,7 @@ fn principal(agents: &Agents, wanted: Option<&str>) -> Result<Principal> {
 }
 
 /// The reply as text, as JSON, and whether it is not a refusal. A trial has no ledger entry.
-fn told(reply: Reply, name: &str, principal: &Principal) -> (String, Value, bool) {
+fn describe(reply: Reply, name: &str, principal: &Principal) -> (String, Value, bool) {
     let (text, value, good) = match reply {
         Reply::Success(success) => (success.text, success.structured, true),
         Reply::Listed(listed) => (listed.text, listed.structured, true),

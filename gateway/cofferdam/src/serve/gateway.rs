@@ -167,7 +167,7 @@ async fn serve(
         let given: Given = match handed {
             Handed::Socket(given) => given,
             Handed::Told(told) => {
-                gateway.hear(&told);
+                gateway.store_notice(&told);
                 continue;
             }
             Handed::Drain => {

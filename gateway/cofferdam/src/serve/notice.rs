@@ -10,7 +10,7 @@ pub struct Notices(Mutex<Notice>);
 
 impl Notices {
     /// Stores a notice. An unreadable one is of another version, and is ignored.
-    pub fn hear(&self, told: &str) {
+    pub fn store(&self, told: &str) {
         match serde_json::from_str(told) {
             Ok(notice) => *self.0.lock().unwrap_or_else(PoisonError::into_inner) = notice,
             Err(error) => {

@@ -123,7 +123,7 @@ async fn serve(
             Handed::Socket(given) => connect(recorder.clone(), given, breaks.clone()),
             Handed::Drain => recorder.drain(),
             Handed::Told(told) => {
-                notices.hear(&told);
+                notices.store(&told);
                 recorder.know(notices.now());
             }
         }

@@ -72,13 +72,13 @@ pub enum State {
 #[derive(Debug)]
 pub enum Event {
     /// The role sent this report.
-    Said(Report),
+    Reported(Report),
     /// The process ended, with its status if known. All of its reports came before.
     Ended(Option<ExitStatus>),
 }
 
 /// An event with the number of its process.
-pub type Told = (u64, Event);
+pub type RoleEvent = (u64, Event);
 
 /// A running role. Dropping it ends the role.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ pub fn start(
     program: &Path,
     arguments: &[&str],
     settings: &impl Serialize,
-    events: UnboundedSender<Told>,
+    events: UnboundedSender<RoleEvent>,
 ) -> Result<RoleProcess> {
     let (ours, theirs) = control::pair().context("cannot make a socket pair")?;
     let mut command = spawn::command(program, arguments, theirs, StandardError::Inherited);
@@ -192,7 +192,7 @@ async fn attend(
     mut child: Child,
     mut tether: Tether,
     mut words: UnboundedReceiver<Word>,
-    events: UnboundedSender<Told>,
+    events: UnboundedSender<RoleEvent>,
 ) {
     let tell = |event| {
         // Without a supervisor there is no receiver.
@@ -203,7 +203,7 @@ async fn attend(
         tokio::select! {
             status = child.wait() => break status,
             report = tether.next_report(), if speaks => match report {
-                Ok(Some(report)) => tell(Event::Said(report)),
+                Ok(Some(report)) => tell(Event::Reported(report)),
                 Ok(None) | Err(_) => speaks = false,
             },
             word = words.recv(), if held => match word {
@@ -221,7 +221,7 @@ async fn attend(
         }
     };
     for report in tether.unread_reports() {
-        tell(Event::Said(report));
+        tell(Event::Reported(report));
     }
     tell(Event::Ended(status.ok()));
 }

@@ -12,7 +12,7 @@ mod start;
 mod stop;
 mod time;
 
-use super::role_process::{Backoff, Event, Name, RoleProcess, State, Told};
+use super::role_process::{Backoff, Event, Name, RoleEvent, RoleProcess, State};
 use super::signals::{Sign, Signals};
 use super::{Options, banner};
 use crate::config::{Infrastructure, Installation};
@@ -23,8 +23,8 @@ use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_process::control::Report;
 use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
-use copies::{copies, own};
-use exit::how;
+use copies::{copies, name_original};
+use exit::describe_exit;
 use open_access::open_again;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -70,8 +70,8 @@ struct Supervisor<'a> {
     /// True if no agent was configured since the start: local callers need no token.
     anonymous: bool,
     started: u64,
-    events: UnboundedReceiver<Told>,
-    teller: UnboundedSender<Told>,
+    events: UnboundedReceiver<RoleEvent>,
+    events_sender: UnboundedSender<RoleEvent>,
     heartbeat: Interval,
     manager: Option<Manager>,
     watchdog: Option<Interval>,
@@ -139,7 +139,7 @@ impl<'a> Supervisor<'a> {
             Some(folder) => folder.clone(),
             None => this.parent().context("this binary lies in no folder")?.to_owned(),
         };
-        let (teller, events) = mpsc::unbounded_channel();
+        let (events_sender, events) = mpsc::unbounded_channel();
         // Half of the watchdog's time: one late message must not end the service.
         let watchdog = manager.as_ref().and_then(Manager::watchdog).map(|most| steady(most / 2));
         let mut supervisor = Self {
@@ -159,7 +159,7 @@ impl<'a> Supervisor<'a> {
             anonymous: true,
             started: 0,
             events,
-            teller,
+            events_sender,
             heartbeat: steady(options.heartbeat.unwrap_or(HEARTBEAT)),
             manager,
             watchdog,
@@ -207,7 +207,7 @@ impl<'a> Supervisor<'a> {
         tokio::select! {
             // Received heartbeats count before missed ones.
             biased;
-            Some((serial, event)) = self.events.recv() => self.take(serial, event)?,
+            Some((serial, event)) = self.events.recv() => self.handle_event(serial, event)?,
             Some(notice) = self.looks.1.recv() => self.noticed(notice),
             () = until(due) => self.begin_due()?,
             _ = self.heartbeat.tick() => self.ping(),
@@ -229,7 +229,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Schedules the restart of a role; returns the pause until then.
-    fn again(&mut self, name: Name, lived: Duration, clean: bool) -> Duration {
+    fn schedule_restart(&mut self, name: Name, lived: Duration, clean: bool) -> Duration {
         let pause = self.backoff.entry(name).or_default().ended(lived, clean);
         if self.ending.is_none() {
             self.due.insert(name, Instant::now() + pause);
@@ -237,11 +237,11 @@ impl<'a> Supervisor<'a> {
         pause
     }
 
-    fn take(&mut self, serial: u64, event: Event) -> Result<()> {
-        if let Some(at) = self.leaving.iter().position(|sibling| sibling.serial == serial) {
+    fn handle_event(&mut self, serial: u64, event: Event) -> Result<()> {
+        if let Some(at) = self.leaving.iter().position(|child| child.serial == serial) {
             match (event, self.leaving.get_mut(at)) {
-                (Event::Said(Report::Pong), Some(sibling)) => sibling.lives(),
-                (Event::Said(_), _) => {}
+                (Event::Reported(Report::Pong), Some(child)) => child.lives(),
+                (Event::Reported(_), _) => {}
                 (Event::Ended(status), _) => {
                     self.leaving.remove(at);
                     // Its end does not affect its seat: another runner takes over a job that it did
@@ -255,38 +255,38 @@ impl<'a> Supervisor<'a> {
             return Ok(());
         }
         let Some(name) =
-            self.roles.iter().find(|(_, sibling)| sibling.serial == serial).map(|(name, _)| *name)
+            self.roles.iter().find(|(_, child)| child.serial == serial).map(|(name, _)| *name)
         else {
             return Ok(());
         };
         match event {
-            Event::Said(report) => self.said(name, report),
+            Event::Reported(report) => self.handle_report(name, report),
             Event::Ended(status) => return self.ended(name, status),
         }
         Ok(())
     }
 
-    fn said(&mut self, name: Name, report: Report) {
-        let Some(sibling) = self.roles.get_mut(&name) else { return };
+    fn handle_report(&mut self, name: Name, report: Report) {
+        let Some(child) = self.roles.get_mut(&name) else { return };
         match report {
-            Report::Pong => sibling.lives(),
+            Report::Pong => child.lives(),
             Report::Failed(why) => {
-                sibling.error = Some(own(&self.installation, &self.copies, &why))
+                child.error = Some(name_original(&self.installation, &self.copies, &why))
             }
-            Report::Ready { checked, .. } if sibling.state == State::Starting => {
-                sibling.state = State::Ready;
+            Report::Ready { checked, .. } if child.state == State::Starting => {
+                child.state = State::Ready;
                 if name.is_runner() && checked {
                     // Its self-check ran after this time.
-                    self.fences = Some(sibling.begun);
+                    self.fences = Some(child.begun);
                 }
                 self.ready(name);
             }
             Report::Leaving if name.is_runner() => {
-                sibling.state = State::Leaving;
+                child.state = State::Leaving;
                 self.make_room();
             }
             Report::Closed => self.anonymous = false,
-            Report::Idle | Report::Cut(_) | Report::Left { .. } => self.heard_at_the_end(report),
+            Report::Idle | Report::Cut(_) | Report::Left { .. } => self.handle_final_report(report),
             Report::Ready { .. } | Report::Leaving => {}
         }
     }
@@ -323,8 +323,8 @@ impl<'a> Supervisor<'a> {
 
     /// Handles the end of a role: logs the cause, and schedules a restart.
     fn ended(&mut self, name: Name, status: Option<ExitStatus>) -> Result<()> {
-        let Some(sibling) = self.roles.remove(&name) else { return Ok(()) };
-        let RoleProcess { pid, begun, state, error, killed, .. } = sibling;
+        let Some(child) = self.roles.remove(&name) else { return Ok(()) };
+        let RoleProcess { pid, begun, state, error, killed, .. } = child;
         let clean = name.is_runner()
             && state != State::Starting
             && status.is_some_and(|status| status.success());
@@ -339,11 +339,11 @@ impl<'a> Supervisor<'a> {
             return Ok(());
         }
         let hung = killed.is_some();
-        let why = killed.or(error).unwrap_or_else(|| how(status, state));
+        let why = killed.or(error).unwrap_or_else(|| describe_exit(status, state));
         if self.first.contains(&name) && !hung {
             return Err(anyhow!("the {name} cannot start: {why}"));
         }
-        let pause = self.again(name, begun.elapsed(), clean);
+        let pause = self.schedule_restart(name, begun.elapsed(), clean);
         if !clean {
             tracing::warn!(role = %name, pid, "restarting {name} in {}: {why}", seconds(pause));
         }
@@ -355,13 +355,13 @@ impl<'a> Supervisor<'a> {
         let leaving: Vec<Name> = self
             .roles
             .iter()
-            .filter(|(_, sibling)| sibling.state == State::Leaving)
+            .filter(|(_, child)| child.state == State::Leaving)
             .map(|(name, _)| *name)
             .collect();
         for name in leaving.into_iter().take(LEAVING.saturating_sub(self.leaving.len())) {
-            if let Some(sibling) = self.roles.remove(&name) {
-                self.leaving.push(sibling);
-                self.again(name, Duration::ZERO, true);
+            if let Some(child) = self.roles.remove(&name) {
+                self.leaving.push(child);
+                self.schedule_restart(name, Duration::ZERO, true);
             }
         }
     }

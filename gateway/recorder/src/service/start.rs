@@ -215,7 +215,7 @@ async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: 
         match done.await {
             Ok((own, note, written)) => {
                 owed = note.filter(|_| written.is_err());
-                told(&shared, own.folder(), written.err());
+                log_publication(&shared, own.folder(), written.err());
                 tiles = Some(own);
             }
             Err(error) => told_defect(&shared, &error),
@@ -224,7 +224,7 @@ async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: 
 }
 
 /// Logs once that entries are not published, and once that they are again.
-fn told(shared: &Shared, folder: &Path, error: Option<PublishError>) {
+fn log_publication(shared: &Shared, folder: &Path, error: Option<PublishError>) {
     let mut unpublished = locked(&shared.unpublished);
     let Some(PublishError { path, error }) = error else {
         if unpublished.take().is_some() {

@@ -1,6 +1,6 @@
 //! Files of the store and of the published ledger that are taken away, replaced or in the way,
-//! while the recorder has them and at its start. What would be lost is not acknowledged, and every
-//! view says why.
+//! while the recorder has them and at its start. A change that would be lost is not
+//! acknowledged, and every view has the cause.
 
 use crate::world::*;
 use cofferdam_core::protocol::RoleError;
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What both views say: why new work is refused, and what warns. The state may change between the
+/// The texts of both views: the refusal of new work, and the warnings. The state may change between the
 /// two reads, so a difference counts only if it stays.
 async fn told(recorder: &Recorder) -> (Option<String>, Vec<String>) {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -215,7 +215,7 @@ fn folder_in_place(path: &Path) {
     fs::create_dir(path).unwrap();
 }
 
-/// What is done to an installation, and words of the refusal.
+/// The damage to an installation, and words of the refusal.
 type Refusal = (fn(&Path), &'static [&'static str]);
 
 #[tokio::test]

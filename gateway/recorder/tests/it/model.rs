@@ -102,7 +102,7 @@ impl Model {
     }
 }
 
-/// What the model says that a runner's report does; true when it is taken.
+/// Applies a runner's report to the model; true if it is accepted.
 fn reported(model: &mut Model, event: &RunnerEvent) -> bool {
     match event {
         RunnerEvent::Prepared { .. } => model.fire(Event::Prepare),

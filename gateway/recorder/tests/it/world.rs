@@ -295,7 +295,7 @@ pub async fn stored(recorder: &Recorder, call: &CallId) -> StoredJob {
     }
 }
 
-/// What a person signs when shown this job.
+/// The statement that a person signs for this job.
 pub fn statement(job: &StoredJob, verdict: Verdict) -> Statement {
     Statement {
         schema: STATEMENT_SCHEMA.to_owned(),

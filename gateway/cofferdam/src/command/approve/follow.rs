@@ -41,7 +41,7 @@ pub fn follow(home: &Home, call: &CallId, wait: Duration) -> Followed {
         match recorder_client::ask(home, &Operate::Follow { call: call.clone(), wait_ms }) {
             Ok(Operated::Followed { outcome: None, .. }) if Instant::now() < until => {}
             Ok(Operated::Followed { phase, outcome, detail, meanwhile }) => {
-                return told(phase, outcome, detail, meanwhile);
+                return describe(phase, outcome, detail, meanwhile);
             }
             Ok(_) => return unknown("the recorder returned an unexpected response"),
             Err(error) => return unknown(&format!("{error:#}")),
@@ -61,7 +61,7 @@ fn unknown(why: &str) -> Followed {
     }
 }
 
-fn told(
+fn describe(
     phase: Phase,
     outcome: Option<Outcome>,
     detail: String,
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn every_end_is_told_as_it_is() {
         let check = |phase, outcome, detail: &str, state: &str, words: &str| {
-            let followed = told(phase, outcome, detail.to_owned(), Vec::new());
+            let followed = describe(phase, outcome, detail.to_owned(), Vec::new());
             assert_eq!(followed.state, state);
             assert!(followed.text.contains(words), "{}", followed.text);
         };

@@ -2,7 +2,7 @@
 //! policy output that the tests use, and the outputs must be equal. Never judges the content of a
 //! test.
 
-use super::opa::{Opa, said};
+use super::opa::{Opa, output_text};
 use super::refusal;
 use super::sources::Sources;
 use crate::command::plugin::{Bench, Policy};
@@ -167,7 +167,7 @@ fn interpreted(sources: &Sources, opa: &Opa) -> Result<BTreeMap<String, Case>> {
         "",
     )?;
     let tests: Vec<Test> = serde_json::from_slice(&output.stdout)
-        .map_err(|_| refusal("test", sources.shown_lines(&said(&output))))?;
+        .map_err(|_| refusal("test", sources.shown_lines(&output_text(&output))))?;
     let mut cases: BTreeMap<String, Case> = BTreeMap::new();
     for test in tests.into_iter().filter(|test| !test.skip) {
         // A rule with several bodies is several tests in OPA, and one rule in the module.
@@ -246,7 +246,10 @@ fn module(
     if !output.status.success() {
         return Err(refusal(
             "test",
-            format!("the tests cannot be compiled:\n{}", sources.shown_lines(&said(&output))),
+            format!(
+                "the tests cannot be compiled:\n{}",
+                sources.shown_lines(&output_text(&output))
+            ),
         ));
     }
     let bytes = super::compiled::member(&bundle, "policy.wasm")?;
@@ -309,7 +312,7 @@ fn difference(case: &Case, tried: &Tried) -> Option<String> {
             .as_ref()
             .map_or_else(|| "no answer".to_owned(), |(code, detail)| format!("{code}: {detail}"));
         let (interpreter, module) =
-            (told(&missing.answer), other.map_or(error, |other| told(&other.answer)));
+            (describe(&missing.answer), other.map_or(error, |other| describe(&other.answer)));
         return Some(format!("  interpreter: {interpreter}\n  module:      {module}"));
     }
     let passed = passed(case, tried);
@@ -337,7 +340,7 @@ fn passed(case: &Case, tried: &Tried) -> bool {
 }
 
 /// A short form of an output: effect, covers and reasons.
-fn told(answer: &str) -> String {
+fn describe(answer: &str) -> String {
     let Ok(value) = serde_json::from_str::<Value>(answer) else {
         return answer.chars().take(WORDS).collect();
     };

@@ -1,7 +1,7 @@
 //! Checks the sources of a policy: packages, builtins, types, patterns and format. Each error names
 //! the file and the remedy. Runs no test.
 
-use super::opa::{Opa, said};
+use super::opa::{Opa, output_text};
 use super::refusal;
 use super::replacements::instead;
 use super::sources::Sources;
@@ -38,7 +38,7 @@ pub fn check(sources: &Sources, opa: &Opa) -> Result<String> {
     typed(sources, opa, &["--capabilities", &place])?;
     patterns(sources, opa, &files)?;
     let output = opa.run(&["fmt", "--list", "lib", &sources.name], "")?;
-    let unformatted = said(&output);
+    let unformatted = output_text(&output);
     if !unformatted.is_empty() {
         return Err(refusal(
             "format",
@@ -57,7 +57,7 @@ fn parsed(sources: &Sources, opa: &Opa, places: &[String]) -> Result<Vec<File>> 
         let output =
             opa.run(&["parse", "--format", "json", "--json-include", "locations", place], "")?;
         if !output.status.success() {
-            let words = said(&output);
+            let words = output_text(&output);
             let words = if words.contains("rego_parse_error") {
                 words
             } else {
@@ -111,7 +111,7 @@ fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
         serde_json::from_slice::<Value>(text).ok()?.get("errors")?.as_array().cloned()
     });
     let Some(errors) = errors else {
-        return Err(refusal("check", sources.shown_lines(&said(&output))));
+        return Err(refusal("check", sources.shown_lines(&output_text(&output))));
     };
     let (mut lines, mut builtin) = (Vec::new(), false);
     for error in &errors {

@@ -1,6 +1,6 @@
 //! Builds the module and the data document of a policy with `opa build`. Never accepts them.
 
-use super::opa::{Opa, said};
+use super::opa::{Opa, output_text};
 use super::refusal;
 use super::sources::Sources;
 use anyhow::{Context as _, Result};
@@ -51,7 +51,7 @@ impl Compiled {
         arguments.extend(["lib", &sources.name]);
         let output = opa.run(&arguments, "")?;
         if !output.status.success() {
-            return Err(refusal("check", sources.shown_lines(&said(&output))));
+            return Err(refusal("check", sources.shown_lines(&output_text(&output))));
         }
         let data =
             String::from_utf8(member(&bundle, "data.json")?).context("data.json is not UTF-8")?;

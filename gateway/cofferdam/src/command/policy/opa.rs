@@ -84,14 +84,14 @@ impl Opa {
     pub fn json<S: AsRef<OsStr>>(&self, arguments: &[S], input: &str) -> Result<Value> {
         let output = self.run(arguments, input)?;
         if !output.status.success() {
-            return Err(refusal("check", said(&output)));
+            return Err(refusal("check", output_text(&output)));
         }
         serde_json::from_slice(&output.stdout).context("the answer of `opa` is not readable")
     }
 }
 
 /// The whole output, for people.
-pub fn said(output: &Output) -> String {
+pub fn output_text(output: &Output) -> String {
     let texts = [&output.stdout, &output.stderr]
         .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")

@@ -106,8 +106,8 @@ impl Gateway {
     }
 
     /// Stores a notice of the supervisor.
-    pub(super) fn hear(&self, told: &str) {
-        self.notices.hear(told);
+    pub(super) fn store_notice(&self, told: &str) {
+        self.notices.store(told);
     }
 
     /// The client of the recorder.

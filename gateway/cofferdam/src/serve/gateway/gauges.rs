@@ -78,7 +78,7 @@ impl Gateway {
         match answered.status {
             401 => {
                 self.exporter.add(metrics::UNAUTHENTICATED, &[], 1.0);
-                self.world.roles.heard().unauthenticated(answered);
+                self.world.roles.call_log().unauthenticated(answered);
             }
             // Malformed requests. An unknown path, method or host, and an overload, are counted
             // elsewhere.

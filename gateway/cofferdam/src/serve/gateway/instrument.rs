@@ -23,18 +23,18 @@ use tracing::{Instrument as _, info_span};
 pub struct Observed<T> {
     inner: T,
     outlet: Outlet,
-    heard: CallLog,
+    call_log: CallLog,
 }
 
 impl<T> Observed<T> {
     /// Adds spans and metrics to a host.
     pub fn new(inner: T, outlet: Outlet) -> Self {
-        Self { inner, outlet, heard: CallLog::default() }
+        Self { inner, outlet, call_log: CallLog::default() }
     }
 
     /// The log lines of calls, with their rate limits.
-    pub fn heard(&self) -> &CallLog {
-        &self.heard
+    pub fn call_log(&self) -> &CallLog {
+        &self.call_log
     }
 
     /// The host itself.
@@ -110,7 +110,7 @@ impl Recorder for Observed<Arc<Roles>> {
             _ => "record",
         };
         let answer = self.stage(stage, self.inner.propose(&propose)).await;
-        self.heard.recorded(&self.outlet, &propose, &answer);
+        self.call_log.recorded(&self.outlet, &propose, &answer);
         answer
     }
 }

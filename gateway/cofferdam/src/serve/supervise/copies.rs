@@ -12,8 +12,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
     repair::repair(&installation.home)?;
     let served = Served::take(&installation.home).context("cannot copy what is to be served")?;
-    let trust = read_trust(served.copies().home())
-        .map_err(|error| anyhow!("{}", own(installation, served.copies(), &error.to_string())))?;
+    let trust = read_trust(served.copies().home()).map_err(|error| {
+        anyhow!("{}", name_original(installation, served.copies(), &error.to_string()))
+    })?;
     if trust.environment != installation.trust.environment {
         bail!("the trust file was changed during this start; start `cofferdam serve` again");
     }
@@ -32,7 +33,7 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
 
 /// Replaces the path of a copy in a role's error with the path of the home's file: each start makes
 /// the copies again.
-pub(super) fn own(installation: &Installation, copies: &Copies, said: &str) -> String {
+pub(super) fn name_original(installation: &Installation, copies: &Copies, said: &str) -> String {
     let root = |home: &Home| home.root().display().to_string();
     said.replace(&root(copies.home()), &root(&installation.home))
 }

@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 const BAD_CALL: i32 = 31;
 
 /// The cause of the end of a role that reported none.
-pub(super) fn how(status: Option<ExitStatus>, state: State) -> String {
+pub(super) fn describe_exit(status: Option<ExitStatus>, state: State) -> String {
     if status.and_then(|status| status.signal()) == Some(BAD_CALL) {
         return "it made a system call that its role may not make. Either it was attacked, or \
                 this is a fault of Cofferdam. The kernel's log (`journalctl -k`, `type=1326`) \
@@ -30,7 +30,7 @@ mod tests {
     #[test]
     fn a_role_that_the_kernel_ended_for_a_system_call_is_told_so() {
         let check = |signal: i32, state: State, expect: &str| {
-            let told = how(Some(ExitStatus::from_raw(signal)), state);
+            let told = describe_exit(Some(ExitStatus::from_raw(signal)), state);
             assert!(told.starts_with(expect), "{told}");
         };
         check(31, State::Ready, "it made a system call that its role may not make");

@@ -20,25 +20,24 @@ impl Supervisor<'_> {
     /// Sends a heartbeat request to every role, and kills those that owe too many.
     pub(super) fn ping(&mut self) {
         let (every, cluster) = (self.heartbeat.period(), self.has_cluster());
-        let roles = self.roles.iter_mut().map(|(name, sibling)| (*name, sibling));
-        let leaving = self.leaving.iter_mut().map(|sibling| (Name::Runner(0), sibling));
-        for (name, sibling) in roles.chain(leaving).filter(|(_, sibling)| sibling.killed.is_none())
-        {
-            let silence = match sibling.state {
+        let roles = self.roles.iter_mut().map(|(name, child)| (*name, child));
+        let leaving = self.leaving.iter_mut().map(|child| (Name::Runner(0), child));
+        for (name, child) in roles.chain(leaving).filter(|(_, child)| child.killed.is_none()) {
+            let silence = match child.state {
                 State::Starting => {
                     let most = if !cluster && (name.is_runner() || name == Name::Viewer) {
                         READY_SMALL
                     } else {
                         READY
                     };
-                    (sibling.begun.elapsed() > most)
+                    (child.begun.elapsed() > most)
                         .then(|| format!("it was not ready within {}", seconds(most)))
                 }
-                State::Ready | State::Leaving => (sibling.ping() >= MISSED)
+                State::Ready | State::Leaving => (child.ping() >= MISSED)
                     .then(|| format!("it gave no sign of life for {}", seconds(every * MISSED))),
             };
             if let Some(silence) = silence {
-                sibling.kill(format!("{silence} and was killed"));
+                child.kill(format!("{silence} and was killed"));
             }
         }
     }

@@ -42,7 +42,7 @@ impl Supervisor<'_> {
                 let there = self
                     .roles
                     .iter()
-                    .filter(|(_, sibling)| sibling.state != State::Starting)
+                    .filter(|(_, child)| child.state != State::Starting)
                     .map(|(name, _)| *name);
                 there.filter(move |name| {
                     if name.is_runner() { kind == "runner" } else { kind == name.to_string() }

@@ -21,7 +21,7 @@ impl Supervisor<'_> {
                 if self.first.contains(&name) {
                     return Err(error);
                 }
-                let pause = self.again(name, Duration::ZERO, false);
+                let pause = self.schedule_restart(name, Duration::ZERO, false);
                 tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause), escape::chain(error.as_ref()));
             }
         }
@@ -31,7 +31,7 @@ impl Supervisor<'_> {
     fn begin(&mut self, name: Name) -> Result<()> {
         self.started += 1;
         let (one, events, installation) =
-            ((name, self.started), self.teller.clone(), &self.installation);
+            ((name, self.started), self.events_sender.clone(), &self.installation);
         let role = match name {
             Name::Recorder => role_process::start(
                 one,

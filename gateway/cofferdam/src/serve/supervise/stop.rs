@@ -40,7 +40,7 @@ pub(super) struct Ending {
 
 impl Supervisor<'_> {
     /// Handles a report that a role sends only at its end.
-    pub(super) fn heard_at_the_end(&mut self, report: Report) {
+    pub(super) fn handle_final_report(&mut self, report: Report) {
         let Some(ending) = &mut self.ending else { return };
         match report {
             Report::Idle => ending.idle = true,
@@ -65,7 +65,7 @@ impl Supervisor<'_> {
         self.over.store(true, Ordering::SeqCst);
         let in_order = tokio::select! {
             biased;
-            () = again(signals) => false,
+            () = another_stop(signals) => false,
             () = self.drain(Instant::now() + drain) => true,
         };
         if in_order {
@@ -201,7 +201,7 @@ impl Supervisor<'_> {
 }
 
 /// Waits for another signal to stop.
-async fn again(signals: &mut Signals) {
+async fn another_stop(signals: &mut Signals) {
     loop {
         match signals.next().await {
             Sign::Stop => return,
