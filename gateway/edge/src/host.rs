@@ -214,8 +214,8 @@ mod tests {
             assert_eq!(read(configured).covers(&read(asked)), expect, "{configured} {asked}");
         };
         check("gate.example.com", "gate.example.com:8620", true);
-        check("gate.example.com", "HostOrigin.Example.COM.:443", true);
-        check("HostOrigin.Example.com.", "gate.example.com", true);
+        check("gate.example.com", "Gate.Example.COM.:443", true);
+        check("Gate.Example.com.", "gate.example.com", true);
         check("gate.example.com:443", "gate.example.com", true);
         check("gate.example.com:80", "gate.example.com", true);
         check("gate.example.com:8443", "gate.example.com:8443", true);
