@@ -82,3 +82,17 @@ fn unpinned(page: &Page) -> Vec<Breach> {
         .map(|(number, action)| (number, format!("name the commit of the action `{action}`")))
         .collect()
 }
+
+#[test]
+fn only_dependencies_are_optimized_in_a_first_build() {
+    let manifests = pages(&["gateway", "tests", "fuzz"], "Cargo.toml");
+    let own = manifests.iter().filter(|page| !page.path.starts_with(CLIENTS)).filter_map(|page| {
+        let name = page.text.lines().find_map(|line| line.strip_prefix("name = "))?;
+        Some(format!("{} = {{ opt-level = 0 }}", name.trim_matches('"')))
+    });
+    let workspace = page("Cargo.toml").text;
+    let missing: Vec<_> =
+        own.filter(|line| !workspace.lines().any(|there| there == line)).collect();
+    assert!(missing.is_empty(), "add to [profile.dev.package] of Cargo.toml: {missing:#?}");
+    assert!(workspace.contains("[profile.dev.build-override]\nopt-level = 0\n"), "macros are not");
+}

@@ -15,10 +15,11 @@ use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
 use serde::de::DeserializeOwned;
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row as _, SqliteConnection, SqliteExecutor};
 
 /// A job without its document.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub(crate) struct JobRow {
     pub call: String,
     pub principal: String,
@@ -47,6 +48,41 @@ pub(crate) struct JobRow {
     pub ended: Option<i64>,
     pub ledger: i64,
     pub version: i64,
+}
+
+/// By hand: the derive macro would bring a second SQLite, compiled for the compiler's own use.
+impl FromRow<'_, SqliteRow> for JobRow {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            call: row.try_get("call")?,
+            principal: row.try_get("principal")?,
+            tool: row.try_get("tool")?,
+            plan: row.try_get("plan")?,
+            arguments: row.try_get("arguments")?,
+            phase: row.try_get("phase")?,
+            outcome: row.try_get("outcome")?,
+            detail: row.try_get("detail")?,
+            fence: row.try_get("fence")?,
+            leased: row.try_get("leased")?,
+            attempts: row.try_get("attempts")?,
+            cancelled: row.try_get("cancelled")?,
+            approved: row.try_get("approved")?,
+            progress: row.try_get("progress")?,
+            resolution: row.try_get("resolution")?,
+            stuck: row.try_get("stuck")?,
+            retry_at: row.try_get("retry_at")?,
+            files: row.try_get("files")?,
+            meanwhile: row.try_get("meanwhile")?,
+            approval: row.try_get("approval")?,
+            reasons: row.try_get("reasons")?,
+            environment: row.try_get("environment")?,
+            permit: row.try_get("permit")?,
+            expires: row.try_get("expires")?,
+            ended: row.try_get("ended")?,
+            ledger: row.try_get("ledger")?,
+            version: row.try_get("version")?,
+        })
+    }
 }
 
 /// The columns of [`JobRow`].
