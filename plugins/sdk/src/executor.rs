@@ -34,12 +34,12 @@ macro_rules! executor {
             {
                 fn run(
                     operations: ::std::vec::Vec<$crate::executor::Operation>,
-        ) -> ::std::result::Result<(), $crate::executor::Stop> {
-            $run(operations)
+                ) -> ::std::result::Result<(), $crate::executor::Stop> {
+                    $run(operations)
                 }
             }
 
-            $crate::bindings::executor_world::export_executor!(
+    $crate::bindings::executor_world::export_executor!(
                 Component with_types_in $crate::bindings::executor_world);
         };
     };

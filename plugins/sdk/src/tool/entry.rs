@@ -31,9 +31,9 @@ macro_rules! tool {
                 ) -> ::std::result::Result<$crate::tool::Draft, $crate::tool::Refusal> {
                     $crate::tool::call($plan, &arguments)
                 }
-    }
+            }
 
-            $crate::bindings::tool_world::export_tool!(
+    $crate::bindings::tool_world::export_tool!(
                 Component with_types_in $crate::bindings::tool_world);
         };
 
