@@ -89,7 +89,10 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     let nowhere = json!({"spec": {"matchResources": {
         "namespaceSelector": {"matchLabels": {"nobody": "has"}}}}});
     assert_eq!(plane.request("PATCH", &at, Some(&nowhere)).status, 200);
-    misses(Identity::Viewer, "the fence `cofferdam-viewer` is applied and not in effect");
+    misses(
+        Identity::Viewer,
+        "the admission policy `cofferdam-viewer` is applied and not in effect",
+    );
     let kubeconfig = plane.kubeconfig("cofferdam-system", Identity::Viewer.account());
     let heard = Mutex::new(Vec::new());
     let tell = |words: &str| heard.lock().unwrap().push(words.to_owned());
@@ -106,8 +109,9 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     let heard = heard.into_inner().unwrap();
     assert!(
         heard.len() == 1
-            && heard[0]
-                .starts_with("waiting up to 20 s for what was applied and is not yet in effect"),
+            && heard[0].starts_with(
+                "waiting up to 20 s for policies that are applied and not yet in effect"
+            ),
         "{heard:?}"
     );
     assert_eq!(plane.request("DELETE", &at, None).status, 200);
