@@ -180,3 +180,25 @@ fn a_member_that_is_not_there_is_told_with_those_that_are() {
         "web has no initContainer `app`; it has none"
     );
 }
+
+#[test]
+fn a_path_overlaps_itself_and_the_paths_beneath_it() {
+    for (one, other, overlap) in [
+        ("spec.replicas", "spec.replicas", true),
+        ("spec", "spec.replicas", true),
+        ("spec.replicas", "spec", true),
+        ("spec.replicas", "spec.paused", false),
+        ("a[name=web].image", "a[name=web]", true),
+        ("a[name=web]", "a[name=api].image", false),
+        ("spec", "status", false),
+    ] {
+        assert_eq!(path(one).overlaps(&path(other)), overlap, "{one} {other}");
+    }
+}
+
+#[test]
+fn only_a_star_for_a_key_is_any_key() {
+    for (text, any) in [("data.*", true), ("data.a", false), ("a[*].image", false)] {
+        assert_eq!(path(text).has_any_key(), any, "{text}");
+    }
+}
