@@ -153,7 +153,8 @@ macro_rules! searched {
     ($($name:ident),+) => {$(
         #[test]
         fn $name() {
-            let (name, oracle) = *ORACLES.iter().find(|(name, _)| *name == stringify!($name)).unwrap();
+            let (name, oracle) = *ORACLES.iter().find(|(name,
+            _)| *name == stringify!($name)).unwrap();
             search(name, oracle);
         }
     )+

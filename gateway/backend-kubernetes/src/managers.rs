@@ -55,9 +55,11 @@ mod tests {
         let object = json!({"metadata": {"managedFields": [
             {"manager": "kubectl-create", "time": "2026-11-24T10:00:00Z", "fieldsV1": {
                 "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
-                "f:spec": {"f:replicas": {}, "f:selector": {}, "f:template": {"f:spec": {"f:containers": {
+                "f:spec": {"f:replicas": {}, "f:selector": {},
+                "f:template": {"f:spec": {"f:containers": {
                     "k:{\"name\":\"web\"}": {".": {}, "f:name": {}, "f:image": {},
-                        "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}},
+                        "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {},
+                        "f:containerPort": {}}}}}}}},
             }},
             {
                 "manager": "hpa",

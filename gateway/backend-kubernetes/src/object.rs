@@ -172,7 +172,8 @@ mod tests {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {
-                "name": "web", "namespace": "shop", "uid": "u1", "resourceVersion": "7", "generation": 3,
+                "name": "web", "namespace": "shop", "uid": "u1", "resourceVersion": "7",
+                "generation": 3,
                 "creationTimestamp": "2026-11-23T12:00:00Z", "managedFields": [
                     {"manager": "kubectl"},
                 ],

@@ -107,7 +107,8 @@ mod tests {
                     "cofferdam.dev/call": call,
                     "cofferdam.dev/fence": number.to_string(),
                 },
-                "deletionTimestamp": format!("2026-11-29T17:{minute:02}:00Z"), "finalizers": finalizers,
+                "deletionTimestamp": format!("2026-11-29T17:{minute:02}:00Z"),
+                "finalizers": finalizers,
             },
             "spec": {"finalizers": ["kubernetes"]}, "status": {"conditions": conditions},
         })

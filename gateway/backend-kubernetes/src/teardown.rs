@@ -323,7 +323,8 @@ async fn wait_gone(
             Err(error) => Err(error),
         };
         // Waiting does not give a right.
-        let waits = !matches!(&seen, Err(error @ (ApiError::Refused { .. } | ApiError::Gated(_))) if !is_busy(error));
+        let waits = !matches!(&seen,
+        Err(error @ (ApiError::Refused { .. } | ApiError::Gated(_))) if !is_busy(error));
         if waits && poll.again().await {
             continue;
         }

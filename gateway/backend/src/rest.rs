@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn an_object_with_too_many_fields_is_kept_as_a_whole() {
-        let data = |count: usize| json!({"data": (0..count).map(|at| (format!("k{at}"), json!(at))).collect::<serde_json::Map<_, _>>()});
+        let data = |count: usize| {
+            json!({"data": (0..count).map(|at| (format!("k{at}"),
+        json!(at))).collect::<serde_json::Map<_, _>>()})
+        };
         assert_eq!(rest(&data(REST), &[], |_| None).fields.map(|fields| fields.len()), Some(REST));
         assert_eq!(rest(&data(REST + 1), &[], |_| None).fields, None);
         // The summary of a deleted object still has its origins.

@@ -292,7 +292,10 @@ fn check_environment(config: &Config, trusted: &Environment, errors: &mut Vec<Co
 pub fn is_made(home: &Home) -> bool {
     let made = [home.config(), home.trust(), home.agents(), home.keys(), home.store()];
     // An unreadable file counts as present.
-    made.iter().any(|path| !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound))
+    made.iter().any(|path| {
+        !matches!(path.symlink_metadata(),
+    Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+    })
 }
 
 /// The remedy for a lost file. Never `init` on an existing home: it would make another environment,

@@ -74,8 +74,10 @@ pub fn definition() -> Definition {
         title: "Scale".into(),
         description: "Scales a Deployment.".into(),
         input_schema: json!({
-            "type": "object", "additionalProperties": false, "required": ["namespace", "name", "replicas"],
-            "properties": {"namespace": {"type": "string"}, "name": {"type": "string"}, "replicas": {"type": "integer", "maximum": 1000}}
+            "type": "object", "additionalProperties": false, "required": ["namespace", "name",
+            "replicas"],
+            "properties": {"namespace": {"type": "string"}, "name": {"type": "string"},
+            "replicas": {"type": "integer", "maximum": 1000}}
         }),
         output_schema: json!({"type": "object"}),
         ceiling: ceiling(),
@@ -203,7 +205,8 @@ pub const UNKNOWN_OBLIGATION: &str = "obliged";
 /// The tool: a patch of the replicas, except for the numbers above.
 pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
     let arguments: Value = serde_json::from_str(arguments).unwrap();
-    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": arguments["namespace"], "name": arguments["name"]});
+    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment",
+    "namespace": arguments["namespace"], "name": arguments["name"]});
     let draft = |executor: Value, mut operation: Value| {
         operation["after"] = json!([]);
         operation["reversible"] = json!(false);
@@ -220,7 +223,8 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         ),
         BEYOND_CEILING => draft(
             json!("sequential"),
-            json!({"action": "patch", "target": target, "changes": [{"path": "spec.paused", "value": true}]}),
+            json!({"action": "patch", "target": target, "changes": [{"path": "spec.paused",
+            "value": true}]}),
         ),
         TOOL_REFUSES => {
             Ok(Err(ToolRefusal { reason: "no such number".into(), remedy: "Give another.".into() }))
@@ -230,7 +234,8 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         }
         replicas => draft(
             json!("sequential"),
-            json!({"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": replicas}]}),
+            json!({"action": "patch", "target": target, "changes": [{"path": "spec.replicas",
+            "value": replicas}]}),
         ),
     }
 }
@@ -239,7 +244,10 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
 /// for `asks-young` is good for 300 seconds of its 600.
 pub fn policy(input: &str) -> Result<String, GuestError> {
     let input: Value = serde_json::from_str(input).unwrap();
-    let reason = |id: &str, message: &str| json!([{"id": id, "message": message, "remedy": "at most 20 replicas", "audience": "user"}]);
+    let reason = |id: &str, message: &str| {
+        json!([{"id": id, "message": message,
+    "remedy": "at most 20 replicas", "audience": "user"}])
+    };
     let covers: Vec<_> = input["plan"]["operations"]
         .as_array()
         .into_iter()
@@ -248,7 +256,8 @@ pub fn policy(input: &str) -> Result<String, GuestError> {
         .collect();
     let namespace = input["arguments"]["namespace"].as_str().unwrap_or_default();
     let mut output = json!({
-        "schema": "cofferdam.decision.v1", "effect": "allow", "covers": covers, "reasons": reason("operators", "operators may scale"),
+        "schema": "cofferdam.decision.v1", "effect": "allow", "covers": covers,
+        "reasons": reason("operators", "operators may scale"),
         "obligations": [], "approval": null
     });
     match namespace {

@@ -45,7 +45,8 @@ fn tool(name: &str, description: &str, input_schema: Value) -> ToolListing {
 }
 
 fn with_output(name: &str, description: &str, input_schema: Value) -> ToolListing {
-    let output_schema = json!({"type": "object", "properties": {"replicas": {"type": "integer"}}, "required": ["replicas"]});
+    let output_schema = json!({"type": "object", "properties": {"replicas": {"type": "integer"}},
+    "required": ["replicas"]});
     ToolListing { output_schema, ..tool(name, description, input_schema) }
 }
 
@@ -93,7 +94,8 @@ impl Front for Fixtures {
                         "email": {"type": "string"}
                     },
                     "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
-                    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
+                    "if": {"properties": {"contactMethod": {"const": "phone"}},
+                    "required": ["contactMethod"]},
                     "then": {"required": ["phone"]},
                     "else": {"required": ["email"]},
                     "additionalProperties": false

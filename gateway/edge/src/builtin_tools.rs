@@ -21,7 +21,8 @@ pub fn is_builtin_tool(name: &str) -> bool {
 
 /// The built-in tools as lists show them, with the environment's name in every description.
 pub fn listings(environment: &str) -> [ToolListing; 4] {
-    let id = json!({"type": "string", "pattern": "^[a-z2-7]{26}$", "description": "The call's id, as every result names it."});
+    let id = json!({"type": "string", "pattern": "^[a-z2-7]{26}$",
+    "description": "The call's id, as every result names it."});
     let tool =
         |name: &str, title: &str, description: String, input_schema: Value, read_only: bool| {
             ToolListing {
@@ -48,8 +49,10 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
             json!({
                 "type": "object",
                 "properties": {
-                    "open": {"type": "boolean", "default": false, "description": "Only calls that have not ended."},
-                    "limit": {"type": "integer", "minimum": 1, "maximum": CALLS, "default": CALLS_USUAL},
+                    "open": {"type": "boolean", "default": false,
+                    "description": "Only calls that have not ended."},
+                    "limit": {"type": "integer", "minimum": 1, "maximum": CALLS,
+                    "default": CALLS_USUAL},
                 },
                 "additionalProperties": false,
             }),
@@ -62,7 +65,8 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
                 "Withdraws one of your own calls in {environment} before it acts. A call that acts \
                  already runs to its end."
             ),
-            json!({"type": "object", "properties": {"id": id}, "required": ["id"], "additionalProperties": false}),
+            json!({"type": "object", "properties": {"id": id}, "required": ["id"],
+            "additionalProperties": false}),
             false,
         ),
         tool(
@@ -97,7 +101,8 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
                 "type": "object",
                 "properties": {
                     "tool": {"type": "string", "description": "Name of the tool."},
-                    "arguments": {"type": "object", "description": "Its arguments, as its own input schema describes them."},
+                    "arguments": {"type": "object",
+                    "description": "Its arguments, as its own input schema describes them."},
                 },
                 "required": ["tool"],
                 "additionalProperties": false,

@@ -173,7 +173,8 @@ impl<F: Front> Edge<F> {
         tokio::select! {
             biased;
             reply = &mut held => responder.reply(reply, &span),
-            Some(first) = lines.recv() => Ok(EventStream { token, responder, span }.stream(first, lines, held)),
+            Some(first) = lines.recv() => Ok(EventStream { token, responder, span }.stream(first,
+            lines, held)),
         }
     }
 
@@ -222,7 +223,8 @@ impl<F: Front> Edge<F> {
     }
 
     fn server_info(&self) -> Value {
-        json!({"name": "cofferdam", "title": format!("Cofferdam ({})", self.front.environment()), "version": env!("CARGO_PKG_VERSION")})
+        json!({"name": "cofferdam", "title": format!("Cofferdam ({})", self.front.environment()),
+        "version": env!("CARGO_PKG_VERSION")})
     }
 }
 

@@ -61,7 +61,8 @@ pub fn plain(reply: Reply) -> Result<Answer, Deny> {
         Reply::Success(Success { text, structured, proof, complete }) => {
             let (status, member) =
                 if complete { (StatusCode::OK, "result") } else { (StatusCode::ACCEPTED, PENDING) };
-            let body = json!({ member: structured, "text": text, "call": proof.call, "plan": proof.plan, "ledger": proof.ledger });
+            let body = json!({ member: structured, "text": text, "call": proof.call,
+            "plan": proof.plan, "ledger": proof.ledger });
             Ok(respond::json(status, &body))
         }
         Reply::Listed(Listed { text, structured }) => {
@@ -71,7 +72,8 @@ pub fn plain(reply: Reply) -> Result<Answer, Deny> {
             Ok(respond::json(status_of(refusal.kind), &json!({"error": refusal_value(&refusal)})))
         }
         Reply::BadArguments { path, reason } => {
-            let body = json!({"error": {"path": path, "reason": reason, "text": bad_arguments(&path, &reason)}});
+            let body = json!({"error": {"path": path, "reason": reason,
+            "text": bad_arguments(&path, &reason)}});
             Ok(respond::json(StatusCode::UNPROCESSABLE_ENTITY, &body))
         }
         other => Err(deny_of(other)),

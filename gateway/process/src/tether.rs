@@ -61,7 +61,8 @@ impl Tether {
             tokio::select! {
                 ready = self.socket.readable() => {
                     ready?;
-                    match self.socket.try_io(Interest::READABLE, || control::try_report(&self.socket)) {
+                    match self.socket.try_io(Interest::READABLE,
+                    || control::try_report(&self.socket)) {
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         heard => return heard,
                     }

@@ -73,9 +73,8 @@ async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
         digest: ComponentDigest::of(b"t"),
         operations: vec![],
     };
-    assert!(
-        matches!(client.call(&look).await.unwrap(), ReadResponse::Refused { code, .. } if code == "beyond-ceiling")
-    );
+    assert!(matches!(client.call(&look).await.unwrap(), ReadResponse::Refused { code,
+        .. } if code == "beyond-ceiling"));
     drop(control);
     assert!(child.wait().unwrap().success());
 }

@@ -72,7 +72,8 @@ impl Metric {
 
 /// Declares a constant for each metric, and the list of all.
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $constant:ident: $kind:ident, $unit:ident, $name:literal, [$($label:expr),*], $help:literal;)*) => {
+    ($($(#[$doc:meta])* $constant:ident: $kind:ident, $unit:ident, $name:literal,
+    [$($label:expr),*], $help:literal;)*) => {
         $(
             #[doc = $help]
             pub const $constant: Metric = Metric {

@@ -115,8 +115,16 @@ fn gateway_work() -> TraceParent {
         error.type = tracing::field::Empty,
     );
     call.in_scope(|| {
-        let decide = info_span!("decide", cofferdam.stage = "decide", cofferdam.plan.operations = 1_u64, token = CANARY);
-        decide.in_scope(|| tracing::event!(target: "cofferdam_test", tracing::Level::INFO, code = "allowed", token = CANARY, "decided"));
+        let decide = info_span!(
+            "decide",
+            cofferdam.stage = "decide",
+            cofferdam.plan.operations = 1_u64,
+            token = CANARY
+        );
+        decide.in_scope(|| {
+            tracing::event!(target: "cofferdam_test", tracing::Level::INFO,
+        code = "allowed", token = CANARY, "decided")
+        });
     });
     call.record("error.type", "timeout");
     current(&call).unwrap()

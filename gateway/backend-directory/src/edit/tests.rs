@@ -396,9 +396,14 @@ proptest! {
     #[test]
     fn an_edit_does_what_is_meant_or_nothing(
         at in prop_oneof![
-            Just("spec.replicas"), Just("spec.paused"), Just("metadata.name"), Just("metadata.labels.tier"), Just("metadata.labels"), Just("metadata.annotations.x"),
-            Just("spec.template.spec.containers[name=web].image"), Just("spec.template.spec.containers[name=web].env"),
-            Just("spec.template.spec.containers[name=log].image"), Just("spec.template.metadata.labels.a"), Just("spec"), Just("top"), Just("spec.template.spec.containers[name=log]"), Just("spec.template.spec.containers[name=web].env[name=B]")
+            Just("spec.replicas"), Just("spec.paused"), Just("metadata.name"),
+            Just("metadata.labels.tier"), Just("metadata.labels"), Just("metadata.annotations.x"),
+            Just("spec.template.spec.containers[name=web].image"),
+            Just("spec.template.spec.containers[name=web].env"),
+            Just("spec.template.spec.containers[name=log].image"),
+            Just("spec.template.metadata.labels.a"), Just("spec"), Just("top"),
+            Just("spec.template.spec.containers[name=log]"),
+            Just("spec.template.spec.containers[name=web].env[name=B]")
         ],
         value in prop::option::of(leaf()),
     ) {

@@ -123,9 +123,8 @@ fn the_next_job_completes_the_one_before() {
     let desk = desk();
     desk.die_at(1, JobStep::EffectCommitted);
     // The second job was approved over the state before the first: it finds another one now.
-    assert!(
-        matches!(desk.commit(2, &|_| {}), Err(CommitError::Conflict(path)) if path == Path::new("a"))
-    );
+    assert!(matches!(desk.commit(2, &|_| {}),
+        Err(CommitError::Conflict(path)) if path == Path::new("a")));
     assert_eq!((desk.recover(1), desk.recover(2)), (Recovered::Complete, Recovered::Untouched));
     assert_eq!(desk.tree(), (Some("2".into()), None));
 }
@@ -411,8 +410,7 @@ fn a_job_that_changes_nothing_is_held_against_the_tree_too() {
             &|_| {},
         )
     };
-    assert!(
-        matches!(commit(&|_| Some("a".into())), Err(CommitError::Conflict(path)) if path == Path::new("a"))
-    );
+    assert!(matches!(commit(&|_| Some("a".into())),
+        Err(CommitError::Conflict(path)) if path == Path::new("a")));
     commit(&|_| None).unwrap();
 }

@@ -269,9 +269,8 @@ fn another_component_or_an_unknown_tool_sees_nothing() {
         vec![Step { operation: read("web", "spec.replicas"), after: vec![], reversible: false }];
     for (tool, digest) in [("t", ComponentDigest::of(b"other")), ("u", ComponentDigest::of(b"t"))] {
         let look = ReadRequest::Read { tool: tool.into(), digest, operations: operations.clone() };
-        assert!(
-            matches!(looker.look(&look, &trust()).unwrap(), ReadResponse::Refused { code, .. } if code == "beyond-ceiling")
-        );
+        assert!(matches!(looker.look(&look, &trust()).unwrap(), ReadResponse::Refused { code,
+            .. } if code == "beyond-ceiling"));
     }
 }
 

@@ -222,7 +222,8 @@ fn any_change() -> impl Strategy<Value = (FieldPath, Option<Value>)> {
 
 proptest! {
     #[test]
-    fn a_patch_does_what_setting_the_fields_does(changes in prop::collection::vec(any_change(), 1..6)) {
+    fn a_patch_does_what_setting_the_fields_does(changes in prop::collection::vec(any_change(),
+    1..6)) {
         let mut meant = deployment();
         let fits = changes.iter().all(|(at, value)| at.set(&mut meant, value.clone()).is_ok());
         match render(&deployment(), &changes) {

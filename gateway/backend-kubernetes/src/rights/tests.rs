@@ -212,10 +212,10 @@ fn the_objects_are_as_admission_wants_them() {
 
 #[test]
 fn what_cannot_be_bound_to_names_is_refused() {
-    let steps = steps(
-        json!([{"action": "list", "group": "apps", "version": "v1", "kind": "Deployment", "namespace": "shop",
-        "fields": ["spec.replicas"], "limit": 5}]),
-    );
+    let steps =
+        steps(json!([{"action": "list", "group": "apps", "version": "v1", "kind": "Deployment",
+        "namespace": "shop",
+        "fields": ["spec.replicas"], "limit": 5}]));
     let facts = facts_of(&steps).unwrap();
     assert!(
         at_targets(&marks(), &facts)

@@ -156,7 +156,8 @@ mod tests {
             json!({
                 "podSelector": {},
                 "policyTypes": ["Egress"],
-                "egress": [{"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP", "port": 443}]}],
+                "egress": [{"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP",
+                "port": 443}]}],
             })
         };
         for (block, server, expect) in [

@@ -108,7 +108,8 @@ fn provisioner() -> Vec<Probe> {
     });
     let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY});
     let elsewhere = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec":
-        {"expirationSeconds": 600, "boundObjectRef": bound, "audiences": ["https://cofferdam.dev/self-check"]}});
+        {"expirationSeconds": 600, "boundObjectRef": bound,
+        "audiences": ["https://cofferdam.dev/self-check"]}});
     let token = |what, body, answer| Probe {
         what,
         method: Method::POST,
@@ -136,7 +137,8 @@ fn provisioner() -> Vec<Probe> {
     let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {
         "name": "self-check",
     }, "spec":
-        {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": confined.get("spec").map(always)}}});
+        {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}},
+        "spec": confined.get("spec").map(always)}}});
     let unguarded = |what, without: &str, fence| {
         let at = format!(
             "{}/pods/cofferdam-task-0",

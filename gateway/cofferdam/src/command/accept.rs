@@ -219,7 +219,8 @@ impl Accept {
         Ok(Report::new(
             lines.join("\n"),
             json!({
-                "kind": "tool", "name": name, "version": version, "digest": digest, "ceiling": ceiling, "width": stands,
+                "kind": "tool", "name": name, "version": version, "digest": digest,
+                "ceiling": ceiling, "width": stands,
                 "warnings": warnings, "compared": changed, "listed": able(&ceiling, &known),
             }),
         ))

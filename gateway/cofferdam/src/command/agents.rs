@@ -95,7 +95,8 @@ fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<
     }
     Ok(Report::new(
         text,
-        json!({"name": name, "roles": roles, "for": person, "token": token, "unknown_roles": unknown}),
+        json!({"name": name, "roles": roles, "for": person, "token": token,
+        "unknown_roles": unknown}),
     ))
 }
 
@@ -148,7 +149,10 @@ fn list(home: &Home) -> Result<Report> {
     let agents: Vec<_> = known
         .list()
         .iter()
-        .map(|agent| json!({"name": agent.name, "roles": agent.roles, "for": agent.person, "token": agent.token}))
+        .map(|agent| {
+            json!({"name": agent.name, "roles": agent.roles, "for": agent.person,
+        "token": agent.token})
+        })
         .collect();
     Ok(Report::new(text, json!({"agents": agents})))
 }

@@ -119,7 +119,8 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
             "Enrolled `{name}` with {fingerprint}.{later}{touched}\nThe approver lists waiting \
              calls with `cofferdam jobs --waiting` and signs one with `cofferdam approve ID`."
         ),
-        json!({"name": name, "fingerprint": fingerprint, "touch": touch, "restart_needed": restart}),
+        json!({"name": name, "fingerprint": fingerprint, "touch": touch,
+        "restart_needed": restart}),
     ))
 }
 

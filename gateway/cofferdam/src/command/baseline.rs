@@ -95,7 +95,8 @@ impl Compared {
     /// The same comparison for programs.
     pub fn json(&self) -> Value {
         json!({
-            "width": width(self.ceiling.width), "added": self.ceiling.added, "removed": self.ceiling.removed,
+            "width": width(self.ceiling.width), "added": self.ceiling.added,
+            "removed": self.ceiling.removed,
             "changed": self.changed, "same": self.same,
         })
     }

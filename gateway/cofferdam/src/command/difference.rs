@@ -48,7 +48,8 @@ pub fn lines(changed: &[Changed]) -> Vec<String> {
 
 fn value(definition: &Definition) -> Value {
     json!({
-        "version": definition.version, "title": definition.title, "description": definition.description,
+        "version": definition.version, "title": definition.title,
+        "description": definition.description,
         "input_schema": definition.input_schema, "output_schema": definition.output_schema,
         "examples": examples(&definition.examples),
     })
@@ -121,7 +122,10 @@ mod tests {
 
     #[test]
     fn words_schemas_and_examples_are_compared() {
-        let schema = |most: u32| json!({"type": "object", "properties": {"a/b": {"type": "string", "maxLength": most}}});
+        let schema = |most: u32| {
+            json!({"type": "object", "properties": {"a/b": {"type": "string",
+        "maxLength": most}}})
+        };
         let old = definition("Scales.", schema(63), &["one", "two"]);
         assert_eq!(between(&old, &old), []);
         let new =

@@ -63,7 +63,10 @@ fn lines_of(found: &Findings) -> Vec<String> {
 
 /// The same findings for programs.
 pub fn values(found: &Findings) -> Vec<Value> {
-    let value = |one: &Finding| json!({"grade": one.grade.word(), "what": one.what, "detail": one.detail, "remedy": one.remedy});
+    let value = |one: &Finding| {
+        json!({"grade": one.grade.word(), "what": one.what,
+    "detail": one.detail, "remedy": one.remedy})
+    };
     found.0.iter().map(value).collect()
 }
 

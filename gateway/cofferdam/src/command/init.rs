@@ -202,7 +202,8 @@ impl Init {
         Ok(Report::new(
             text,
             json!({
-                "home": home.root(), "tree": tree, "kubernetes": kubeconfigs, "environment": trust.environment, "policy": trust.policy,
+                "home": home.root(), "tree": tree, "kubernetes": kubeconfigs,
+                "environment": trust.environment, "policy": trust.policy,
                 "tools": trust.tools.iter().map(|tool| &tool.name).collect::<Vec<_>>(),
                 "executors": trust.executors.iter().map(|executor| &executor.name).collect::<Vec<_>>(),
                 "commands": trust.commands.iter().map(|command| &command.name).collect::<Vec<_>>(),

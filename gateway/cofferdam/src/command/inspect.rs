@@ -102,7 +102,8 @@ fn executor(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
     );
     Report::new(
         lines.join("\n"),
-        json!({"kind": "executor", "name": name, "digest": plugin.digest, "imports": plugin.imports, "trust": standing}),
+        json!({"kind": "executor", "name": name, "digest": plugin.digest,
+        "imports": plugin.imports, "trust": standing}),
     )
 }
 
@@ -126,7 +127,8 @@ fn command(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
     lines.push(same.to_owned());
     Report::new(
         lines.join("\n"),
-        json!({"kind": "command", "name": name, "digest": plugin.digest, "imports": plugin.imports, "trust": standing}),
+        json!({"kind": "command", "name": name, "digest": plugin.digest, "imports": plugin.imports,
+        "trust": standing}),
     )
 }
 
@@ -196,17 +198,25 @@ fn tool_report(
     let good = runs.iter().all(|run| run.error.is_none());
     let examples: Vec<Value> = runs
         .iter()
-        .map(|run| json!({"title": run.example.title, "arguments": run.example.arguments, "draft": run.example.draft, "fault": run.error}))
+        .map(|run| {
+            json!({"title": run.example.title, "arguments": run.example.arguments,
+        "draft": run.example.draft, "fault": run.error})
+        })
         .collect();
     let ceiling = compared.as_ref().map(|compared| &compared.ceiling);
     let value = json!({
-        "kind": "tool", "name": definition.name, "version": definition.version, "title": definition.title,
-        "description": definition.description, "digest": plugin.digest, "imports": plugin.imports, "unused": plugin.unused,
-        "input_schema": definition.input_schema, "output_schema": definition.output_schema, "ceiling": definition.ceiling,
-        "rights": cofferdam_core::model::rights::of_ceiling(&definition.ceiling), "examples": examples, "warnings": warnings,
+        "kind": "tool", "name": definition.name, "version": definition.version,
+        "title": definition.title,
+        "description": definition.description, "digest": plugin.digest, "imports": plugin.imports,
+        "unused": plugin.unused,
+        "input_schema": definition.input_schema, "output_schema": definition.output_schema,
+        "ceiling": definition.ceiling,
+        "rights": cofferdam_core::model::rights::of_ceiling(&definition.ceiling),
+        "examples": examples, "warnings": warnings,
         "accepted": trust.and_then(|trust| trust.tool(&definition.name)),
         "width": ceiling.map(|ceiling| width(ceiling.width)),
-        "added": ceiling.map(|ceiling| &ceiling.added), "removed": ceiling.map(|ceiling| &ceiling.removed),
+        "added": ceiling.map(|ceiling| &ceiling.added),
+        "removed": ceiling.map(|ceiling| &ceiling.removed),
         "changed": compared.as_ref().and_then(|compared| compared.changed.as_ref()),
     });
     Ok(Report::new(lines.join("\n"), value).good(good))

@@ -189,7 +189,8 @@ impl Show {
                 let written =
                     write_out(folder, &call.to_string(), &approver.name, &approver.key, signed)?;
                 text.push_str(&format!("\n             {}", written.command));
-                exported.push(json!({"approver": approver.name, "statement": written.statement, "signature": written.signature, "command": written.command}));
+                exported.push(json!({"approver": approver.name, "statement": written.statement,
+                "signature": written.signature, "command": written.command}));
             }
         }
         let mut value = serde_json::to_value(&answer).context("the story has no JSON form")?;
@@ -231,7 +232,8 @@ fn not_serving(home: &Home) -> Report {
         "next         {}",
         if found.all_good() { "cofferdam serve" } else { "cofferdam doctor" }
     ));
-    let json = json!({"serving": false, "environment_name": environment, "good": found.all_good(), "findings": doctor::values(&found)});
+    let json = json!({"serving": false, "environment_name": environment, "good": found.all_good(),
+    "findings": doctor::values(&found)});
     Report::new(lines.join("\n"), json).good(false)
 }
 
@@ -247,7 +249,8 @@ fn unanswered(home: &Home, error: &anyhow::Error) -> Report {
     ];
     lines.extend(found.bad_ones().map(|finding| format!("WRONG        {}", finding.line())));
     lines.push("next         cofferdam doctor".to_owned());
-    let json = json!({"serving": true, "good": false, "fault": format!("{error:#}"), "findings": doctor::values(&found)});
+    let json = json!({"serving": true, "good": false, "fault": format!("{error:#}"),
+    "findings": doctor::values(&found)});
     Report::new(lines.join("\n"), json).good(false)
 }
 

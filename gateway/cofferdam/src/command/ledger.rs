@@ -142,7 +142,9 @@ impl Ledger {
                         found.new.size,
                         found.proof.len()
                     ),
-                    json!({"old": found.old.size, "new": found.new.size, "root": hex(&found.new.root), "proof": found.proof.iter().map(|hash| hex(hash)).collect::<Vec<_>>()}),
+                    json!({"old": found.old.size, "new": found.new.size,
+                    "root": hex(&found.new.root),
+                    "proof": found.proof.iter().map(|hash| hex(hash)).collect::<Vec<_>>()}),
                 ))
             }
             Self::Checkpoint => checkpoint(home),
@@ -192,7 +194,8 @@ impl Verify {
             .map(|error| json!({"entry": error.entry, "file": error.file, "what": error.what}))
             .collect();
         let value = json!({
-            "sound": report.is_sound(), "origin": report.origin, "size": report.size, "root": report.root, "first_bad": report.first_bad(),
+            "sound": report.is_sound(), "origin": report.origin, "size": report.size,
+            "root": report.root, "first_bad": report.first_bad(),
             "faults": errors, "unproven": report.unproven,
         });
         Ok(Report::new(lines.join("\n"), value).good(report.is_sound()))
@@ -261,7 +264,8 @@ fn check(file: &Path, key: &VerifyingKey) -> Result<Report> {
             "Proven: entry {} of {} ({} entries){said}",
             proven.index, proven.checkpoint.origin, proven.checkpoint.size
         ),
-        json!({"index": proven.index, "origin": proven.checkpoint.origin, "size": proven.checkpoint.size, "entry": entry}),
+        json!({"index": proven.index, "origin": proven.checkpoint.origin,
+        "size": proven.checkpoint.size, "entry": entry}),
     ))
 }
 
@@ -276,7 +280,8 @@ fn checkpoint(home: &Home) -> Result<Report> {
         bail!("the checkpoint at `{}` is cut off", path.display());
     }
     let value = json!({
-        "checkpoint": note, "origin": checkpoint.origin, "size": checkpoint.size, "root": hex(&checkpoint.root),
+        "checkpoint": note, "origin": checkpoint.origin, "size": checkpoint.size,
+        "root": hex(&checkpoint.root),
         "key": verifying_key_text(&key), "vkey": vkey(&checkpoint.origin, &key),
     });
     Ok(Report::new(note.trim_end_matches('\n').to_owned(), value))

@@ -216,7 +216,8 @@ fn describe(reply: Reply, name: &str, principal: &Principal) -> (String, Value, 
         Reply::Success(success) => (success.text, success.structured, true),
         Reply::Listed(listed) => (listed.text, listed.structured, true),
         Reply::Refused(refusal) => {
-            let value = json!({"rule": refusal.rule, "why": refusal.why, "allowed": refusal.allowed, "next": refusal.next});
+            let value = json!({"rule": refusal.rule, "why": refusal.why,
+            "allowed": refusal.allowed, "next": refusal.next});
             (refusal.text(), value, false)
         }
         Reply::BadArguments { path, reason } => (

@@ -135,7 +135,8 @@ async fn serve(
             let _gone = control.report(&Report::Left { calls, more });
         }
         Err(error) => {
-            tracing::warn!(what = "jobs that are left", %error, "which jobs are left cannot be read")
+            tracing::warn!(what = "jobs that are left", %error,
+            "which jobs are left cannot be read")
         }
     }
     recorder.close().await;
@@ -194,7 +195,8 @@ async fn operate(recorder: Recorder, listener: UnixListener) {
         {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(what = "operator socket", %error, "an operator's command could not be accepted");
+                tracing::warn!(what = "operator socket", %error,
+                "an operator's command could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

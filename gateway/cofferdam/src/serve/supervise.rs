@@ -114,7 +114,8 @@ pub async fn serve(
             sign = signals.next() => match sign {
                 Sign::Stop => break,
                 Sign::Hangup => tracing::warn!(name = "SIGHUP", "SIGHUP: nothing is reloaded; a restart is needed to use a changed configuration, policy or tool"),
-                Sign::Other(name) => tracing::warn!(name, "{name} has no meaning here, and is ignored; TERM or INT stops it"),
+                Sign::Other(name) => tracing::warn!(name,
+                "{name} has no meaning here, and is ignored; TERM or INT stops it"),
             },
             done = supervisor.turn() => if let Err(error) = done {
                 // Roles that still start would report missing copies.

@@ -104,7 +104,9 @@ mod tests {
             json!({"type": "object", "properties": {"spec.replicas": field}, "required": required});
         let result =
             json!({"type": "object", "properties": {"items": {"type": "array", "items": item}}});
-        Schema::of_output(&json!({"type": "object", "properties": {"results": {"type": "array", "items": result}}})).unwrap()
+        Schema::of_output(&json!({"type": "object", "properties": {"results": {"type": "array",
+        "items": result}}}))
+        .unwrap()
     }
 
     #[test]
@@ -139,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_result_that_is_no_list_is_refused_as_before() {
-        let closed = json!({"type": "object", "properties": {"results": {"items": {"required": ["fields"]}}}});
+        let closed = json!({"type": "object",
+        "properties": {"results": {"items": {"required": ["fields"]}}}});
         let schema = Schema::of_output(&closed).unwrap();
         let mut left_out = LeftOut::default();
         assert!(

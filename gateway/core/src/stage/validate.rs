@@ -129,7 +129,8 @@ mod tests {
     fn nothing_for_an_optional_argument_is_to_be_left_out() {
         let schema = json!({
             "type": "object",
-            "properties": {"kind": {"type": "string", "minLength": 1}, "name": {"type": "string", "minLength": 1}},
+            "properties": {"kind": {"type": "string", "minLength": 1}, "name": {"type": "string",
+            "minLength": 1}},
             "required": ["name"],
         });
         let schema = crate::tool::schema::Schema::of_input(&schema).unwrap();

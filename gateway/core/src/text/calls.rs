@@ -70,7 +70,8 @@ impl Row {
 
     fn value(&self) -> Value {
         json!({
-            "call": self.call, "tool": self.tool, "what": self.what, "state": self.state, "asked": self.asked,
+            "call": self.call, "tool": self.tool, "what": self.what, "state": self.state,
+            "asked": self.asked,
             "outcome": self.outcome, "next": self.next,
         })
     }

@@ -99,7 +99,8 @@ mod tests {
         let fact = sealed(vec![scale("team-a", 5)]).unwrap().facts()[0].clone();
         let list = OperationFacts { name: String::new(), ..fact.clone() };
         let results = [
-            json!({"items": [{"metadata.name": "web", "c[*].name": ["web", "metrics"], "c[*].image": ["w:1", null], "d[*].x": [1]}], "truncated": false}),
+            json!({"items": [{"metadata.name": "web", "c[*].name": ["web", "metrics"],
+            "c[*].image": ["w:1", null], "d[*].x": [1]}], "truncated": false}),
             json!({"fields": {"spec.replicas": null, "c[*].name": null, "c[*].image": null}}),
             json!({"fields": {"c[*].name": ["a"], "c[*].image": ["a", "b"]}}),
             json!({"lines": ["x"], "truncated": true}),
@@ -112,8 +113,10 @@ mod tests {
                     "metadata.name": "web", "d[*].x": [1],
                     "c": [{"name": "web", "image": "w:1"}, {"name": "metrics", "image": null}],
                 }], "truncated": false}),
-                json!({"kind": "Deployment", "namespace": "team-a", "name": "web", "fields": {"spec.replicas": null, "c": null}}),
-                json!({"kind": "Deployment", "namespace": "team-a", "name": "web", "fields": {"c[*].name": ["a"], "c[*].image": ["a", "b"]}}),
+                json!({"kind": "Deployment", "namespace": "team-a", "name": "web",
+                "fields": {"spec.replicas": null, "c": null}}),
+                json!({"kind": "Deployment", "namespace": "team-a", "name": "web",
+                "fields": {"c[*].name": ["a"], "c[*].image": ["a", "b"]}}),
                 json!({"lines": ["x"], "truncated": true}),
             ]
         );

@@ -205,7 +205,8 @@ mod tests {
         check(json!({"type": "object"}), "compiled");
         check(json!({"type": "string"}), "root needs");
         check(
-            json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "string"}}}),
+            json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}},
+            "$defs": {"a": {"type": "string"}}}),
             "compiled",
         );
         check(
@@ -217,7 +218,8 @@ mod tests {
             "refers to",
         );
         check(
-            json!({"type": "object", "properties": {"a": {"items": {"properties": {"b": {"writeOnly": true}}}}}}),
+            json!({"type": "object",
+            "properties": {"a": {"items": {"properties": {"b": {"writeOnly": true}}}}}}),
             "writeOnly",
         );
         check(json!({"type": "object", "properties": {"purpose": {}}}), "`purpose`");
@@ -227,7 +229,8 @@ mod tests {
             "does not compile",
         );
         check(
-            json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(a{1000}){1000}"}}}),
+            json!({"type": "object", "properties": {"a": {"type": "string",
+            "pattern": "(a{1000}){1000}"}}}),
             "does not compile",
         );
         check(

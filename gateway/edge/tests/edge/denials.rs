@@ -378,7 +378,10 @@ async fn messages_that_are_no_request() {
     let server = Server::start(FakeFront::default()).await;
     let raw = |body: &[u8]| Request::call("scale", json!({})).body(body);
     let call = || Request::call("scale", json!({}));
-    let meta = || json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+    let meta = || {
+        json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {}})
+    };
     let params = |params: Value| {
         rpc(json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}))
     };
@@ -411,9 +414,8 @@ async fn messages_that_are_no_request() {
         ("no _meta", params(json!({"name": "scale"}))),
         (
             "no version in _meta",
-            params(
-                json!({"name": "scale", "_meta": {"io.modelcontextprotocol/clientCapabilities": {}}}),
-            ),
+            params(json!({"name": "scale",
+                "_meta": {"io.modelcontextprotocol/clientCapabilities": {}}})),
         ),
         (
             "version a number",
@@ -423,9 +425,8 @@ async fn messages_that_are_no_request() {
         ),
         (
             "no capabilities in _meta",
-            params(
-                json!({"name": "scale", "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}),
-            ),
+            params(json!({"name": "scale",
+                "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}})),
         ),
         ("no name", params(json!({"arguments": {}, "_meta": meta()}))),
         ("name a number", params(json!({"name": 1, "_meta": meta()}))),
@@ -554,10 +555,12 @@ async fn headers_that_say_something_else() {
 async fn versions_nobody_speaks() {
     let server = Server::start(FakeFront::default()).await;
     let asked = |version: &str| {
-        let meta = json!({"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}});
+        let meta = json!({"io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {}});
         Request::modern("server/discover", json!({}))
             .with("MCP-Protocol-Version", version)
-            .json(&json!({"jsonrpc": "2.0", "id": 7, "method": "server/discover", "params": {"_meta": meta}}))
+            .json(&json!({"jsonrpc": "2.0", "id": 7, "method": "server/discover",
+            "params": {"_meta": meta}}))
     };
     expect![[r#"
         400

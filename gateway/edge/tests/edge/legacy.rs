@@ -12,7 +12,8 @@ fn notification(method: &str) -> Request {
 #[tokio::test]
 async fn a_legacy_conversation() {
     let server = Server::start(FakeFront::default()).await;
-    let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+    let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {},
+    "clientInfo": {"name": "c", "version": "1"}});
     let answer = server
         .send(&Request::legacy("initialize", hello.clone()).without("MCP-Protocol-Version"))
         .await;
@@ -245,14 +246,40 @@ async fn the_envelope_is_read_liberally() {
         rows.iter().map(|(name, request)| (name.as_str(), request.clone())).collect();
     rows.extend([
         ("a byte order mark", marked),
-        ("null results", send(json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "result": null, "error": null}))),
-        ("a notification with id null", send(json!({"jsonrpc": "2.0", "id": null, "method": "notifications/initialized"}))),
-        ("a request with id null", send(json!({"jsonrpc": "2.0", "id": null, "method": "tools/call", "params": {"name": "scale"}}))),
+        (
+            "null results",
+            send(json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "result": null,
+        "error": null})),
+        ),
+        (
+            "a notification with id null",
+            send(json!({"jsonrpc": "2.0", "id": null,
+        "method": "notifications/initialized"})),
+        ),
+        (
+            "a request with id null",
+            send(json!({"jsonrpc": "2.0", "id": null,
+        "method": "tools/call", "params": {"name": "scale"}})),
+        ),
         ("params a full list", request("tools/list", json!([1]))),
-        ("arguments a full list", request("tools/call", json!({"name": "scale", "arguments": [1]}))),
+        (
+            "arguments a full list",
+            request(
+                "tools/call",
+                json!({"name": "scale",
+        "arguments": [1]}),
+            ),
+        ),
         ("arguments a text", request("tools/call", json!({"name": "scale", "arguments": "{}"}))),
         ("name null", request("tools/call", json!({"name": null}))),
-        ("a key null", request("tools/call", json!({"name": "scale", "_meta": {"cofferdam.dev/idempotency-key": null}}))),
+        (
+            "a key null",
+            request(
+                "tools/call",
+                json!({"name": "scale",
+        "_meta": {"cofferdam.dev/idempotency-key": null}}),
+            ),
+        ),
     ]);
     expect![[r#"
         params null: 200 ok

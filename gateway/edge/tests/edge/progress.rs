@@ -87,7 +87,8 @@ async fn a_held_call_tells_its_progress_on_its_own_stream() {
         7 -32603: cannot decide or cannot record: the recorder does not answer; nothing was executed
     "#]]
     .assert_eq(&told(&server.send(&modern("talks_and_fails", json!(1))).await));
-    let follow = json!({"name": "job_get", "arguments": {"id": id(), "wait_seconds": 1}, "_meta": {"progressToken": "j"}});
+    let follow = json!({"name": "job_get", "arguments": {"id": id(), "wait_seconds": 1},
+    "_meta": {"progressToken": "j"}});
     expect![[r#"
         "j" 1: RUNNING
         7: job of anonymous, held 1000 ms

@@ -253,11 +253,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn larger_trees_too(size in 1u64..3000, a in any::<prop::sample::Index>(), b in any::<prop::sample::Index>()) {
+        fn larger_trees_too(size in 1u64..3000, a in any::<prop::sample::Index>(),
+        b in any::<prop::sample::Index>()) {
             let (mut leaves, root) = tree(size);
             let index = u64::try_from(a.index(usize::try_from(size).unwrap())).unwrap();
             let proof = inclusion(&mut leaves, index, size).unwrap();
-            prop_assert_eq!(check_inclusion(leaves.0[usize::try_from(index).unwrap()], index, size, &proof, &root), Ok(()));
+            prop_assert_eq!(check_inclusion(leaves.0[usize::try_from(index).unwrap()], index, size,
+            &proof, &root), Ok(()));
             let old = u64::try_from(b.index(usize::try_from(size).unwrap())).unwrap() + 1;
             let proof = consistency(&mut leaves, old, size).unwrap();
             prop_assert_eq!(check_consistency(old, &tree(old).1, size, &root, &proof), Ok(()));

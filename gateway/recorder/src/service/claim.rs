@@ -53,7 +53,8 @@ impl RunnerSeat {
                     );
                     return Err(RoleError::Refused(problem));
                 }
-                tracing::debug!(%call, "a job cannot go on at present and is tried again: {obstacle}");
+                tracing::debug!(%call,
+                "a job cannot go on at present and is tried again: {obstacle}");
                 self.recorder
                     .submit(Change::Lose { call: call.clone(), fence, obstacle: Some(obstacle) })
                     .await?;

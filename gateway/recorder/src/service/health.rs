@@ -34,7 +34,10 @@ impl Recorder {
     /// The stuck jobs. An unreadable store is reported elsewhere, with its cause.
     pub(super) async fn stuck(&self) -> Vec<StuckJob> {
         let read = self.inner.reader.stuck().await;
-        let unread = |error| tracing::warn!(what = "stuck jobs", error = %RoleError::from(error), "stuck jobs cannot be listed");
+        let unread = |error| {
+            tracing::warn!(what = "stuck jobs", error = %RoleError::from(error),
+        "stuck jobs cannot be listed")
+        };
         read.map_err(unread).unwrap_or_default()
     }
 

@@ -21,7 +21,8 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     match (recorder.inner.settings.trust)() {
         Ok(now) => entry.trust = Some(now.digest),
         Err(error) => {
-            tracing::warn!(what = "trust file", %error, "the trust file cannot be read; no approval counts until it can")
+            tracing::warn!(what = "trust file", %error,
+            "the trust file cannot be read; no approval counts until it can")
         }
     }
     recorder
@@ -113,18 +114,21 @@ impl Recorder {
                 self.inner.shared.queue.send_replace(());
             }
             Err(error) => {
-                tracing::error!(what = "store", error = %RoleError::from(error), "the store cannot be read")
+                tracing::error!(what = "store", error = %RoleError::from(error),
+                "the store cannot be read")
             }
         }
         match self.inner.reader.late(now.as_millisecond()).await {
             Ok(false) => {}
             Ok(true) => {
                 if let Err(error) = self.submit(Change::Expire).await {
-                    tracing::error!(what = "jobs out of time", %error, "jobs out of time could not be ended; tried again");
+                    tracing::error!(what = "jobs out of time", %error,
+                    "jobs out of time could not be ended; tried again");
                 }
             }
             Err(error) => {
-                tracing::error!(what = "store", error = %RoleError::from(error), "the store cannot be read")
+                tracing::error!(what = "store", error = %RoleError::from(error),
+                "the store cannot be read")
             }
         }
     }

@@ -146,7 +146,8 @@ pub(crate) async fn sign(
         approver: signature.approver.clone(),
         verdict: word(signature.verdict).to_owned(),
     };
-    let handed_in = json!({ "by": signature.by, "statement": signature.signed.statement, "signature": signature.signed.signature });
+    let handed_in = json!({ "by": signature.by, "statement": signature.signed.statement,
+    "signature": signature.signed.signature });
     let mut row = old.clone();
     let mut entry = row.entry(event)?.with("signed", handed_in.to_string());
     entry.trust = Some(signature.trust);

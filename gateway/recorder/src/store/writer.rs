@@ -83,7 +83,8 @@ impl Writer {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::error!(what = "store", %error, "the store did not close cleanly; it recovers at the next start");
+            tracing::error!(what = "store", %error,
+            "the store did not close cleanly; it recovers at the next start");
         }
         drop(self.lock);
     }
@@ -301,7 +302,8 @@ impl Writer {
                 *pinned = Some(why);
             }
             Err(error) => {
-                tracing::warn!(what = "write-ahead log", %error, "the write-ahead log cannot be folded back; tried again")
+                tracing::warn!(what = "write-ahead log", %error,
+                "the write-ahead log cannot be folded back; tried again")
             }
         }
     }
@@ -331,7 +333,8 @@ impl Writer {
         let Some(connection) = &mut self.connection else { return };
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
         {
-            tracing::warn!(what = "write-ahead log", %error, "erased payloads stay in the write-ahead log until its next checkpoint");
+            tracing::warn!(what = "write-ahead log", %error,
+            "erased payloads stay in the write-ahead log until its next checkpoint");
         }
     }
 }

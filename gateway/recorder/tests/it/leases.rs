@@ -239,7 +239,8 @@ async fn a_waiting_runner_gets_the_job_as_soon_as_it_is_there_and_one_alone() {
 fn about(world: &World, number: u128, agent: &str, name: &str) -> StoredJob {
     let mut job = world.job(number, agent, &format!("plan {number}"), None);
     let mut plan: Value = serde_json::from_str(&job.plan).unwrap();
-    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "name": name});
+    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment",
+    "namespace": "team-a", "name": name});
     plan["operations"] =
         json!([{"action": "delete", "target": target, "after": [], "reversible": false}]);
     job.plan = cofferdam_core::model::json::canonical(&plan).unwrap();

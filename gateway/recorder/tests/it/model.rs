@@ -218,7 +218,8 @@ async fn tell(seat: &mut Seat, models: &mut [Model], event: RunnerEvent) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None,
+    ..ProptestConfig::default() })]
     #[test]
     fn the_store_lives_as_the_table_says(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -303,7 +303,8 @@ impl World {
         };
         fs::write(at("trust.toml"), toml::to_string(&trust).unwrap()).unwrap();
         let job = job(&trust, &Root::open(&at("tree")).unwrap(), &key);
-        let output = json!({"schema": "cofferdam.decision.v1", "effect": "allow", "covers": [0, 1], "obligations": [], "approval": null,
+        let output = json!({"schema": "cofferdam.decision.v1", "effect": "allow", "covers": [0, 1],
+        "obligations": [], "approval": null,
             "reasons": [{"id": "ok", "message": "fine", "remedy": "", "audience": "user"}]});
         let state = State {
             job,

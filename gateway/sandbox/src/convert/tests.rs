@@ -187,10 +187,13 @@ fn a_draft_reads_as_the_json_that_examples_hold() {
             step(patch("spec.paused", None), vec![0]),
         ],
     };
-    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "name": "web"});
+    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment",
+    "namespace": "team-a", "name": "web"});
     let expect = json!({"summary": "Scale web.", "executor": "sequential", "operations": [
-        {"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": 3}], "after": [], "reversible": true},
-        {"action": "patch", "target": target, "changes": [{"path": "spec.paused", "value": null}], "after": [0], "reversible": true},
+        {"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": 3}],
+        "after": [], "reversible": true},
+        {"action": "patch", "target": target, "changes": [{"path": "spec.paused", "value": null}],
+        "after": [0], "reversible": true},
     ]});
     assert_eq!(serde_json::to_value(draft(said).unwrap()).unwrap(), expect);
 }

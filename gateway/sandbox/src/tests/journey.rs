@@ -186,12 +186,16 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
         Policy::load(&engine, &artefact(Built { kind: GuestKind::Policy, wasm }).unwrap(), &data)
             .unwrap();
     let seen = |role: &str| {
-        let subject = json!({"type": "agent", "id": "ada", "properties": {"roles": [role], "for": "alice@example.com", "act": []}});
+        let subject = json!({"type": "agent", "id": "ada", "properties": {"roles": [role],
+        "for": "alice@example.com", "act": []}});
         let context = json!({
-            "environment": {"name": "staging", "id": "5d3e"}, "time": "2026-11-24T10:00:00Z", "weekday": "Tuesday", "minute": 600,
-            "purpose": null, "approval": null, "policy": ComponentDigest::of(b"policy"), "supported_obligations": ["ttl"],
+            "environment": {"name": "staging", "id": "5d3e"}, "time": "2026-11-24T10:00:00Z",
+            "weekday": "Tuesday", "minute": 600,
+            "purpose": null, "approval": null, "policy": ComponentDigest::of(b"policy"),
+            "supported_obligations": ["ttl"],
         });
-        let input = json!({"schema": "cofferdam.authz.v1", "phase": "list", "subject": subject, "tools": tools, "context": context});
+        let input = json!({"schema": "cofferdam.authz.v1", "phase": "list", "subject": subject,
+        "tools": tools, "context": context});
         let names = policy
             .evaluate("cofferdam/list/visible", &input.to_string())
             .unwrap_or_else(|error| panic!("{role}: {error}"));

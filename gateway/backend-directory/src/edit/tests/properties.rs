@@ -80,7 +80,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn an_edit_changes_only_the_named_value(number in 0..8_usize, path in 0..PATHS.len(), value in leaf()) {
+    fn an_edit_changes_only_the_named_value(number in 0..8_usize, path in 0..PATHS.len(),
+    value in leaf()) {
         let (format, text, at) = form(number);
         let path = FieldPath::parse(PATHS[path]).unwrap();
         let before = format.read(&text).unwrap();

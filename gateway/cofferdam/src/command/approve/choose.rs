@@ -41,7 +41,8 @@ pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Resul
         return Err(recorder_client::unexpected());
     };
     let now = Timestamp::now();
-    let value = json!({"waiting": jobs.iter().zip(1..).map(|(job, number)| entry(number, job, now)).collect::<Vec<_>>()});
+    let value = json!({"waiting": jobs.iter().zip(1..).map(|(job, number)| entry(number, job,
+    now)).collect::<Vec<_>>()});
     if jobs.is_empty() {
         return Ok(Choice::List(Report::new("Nothing waits for a person.", value)));
     }

@@ -105,16 +105,17 @@ pub fn answer(
             .clone();
         let written = write_out(folder, &call.to_string(), &name, &key, &signed)?;
         text.push_str(&format!("\n  check it:  {}", written.command));
-        files = Some(
-            json!({"statement": written.statement, "signature": written.signature, "allowed_signers": written.allowed, "command": written.command}),
-        );
+        files = Some(json!({"statement": written.statement, "signature": written.signature,
+            "allowed_signers": written.allowed, "command": written.command}));
     }
     let Followed { state, phase, outcome, detail, meanwhile, .. } = followed;
     Ok(Report::new(
         text,
         json!({
-            "call": call, "verdict": verdict, "approver": name, "missing": missing, "statement": digest, "files": files,
-            "state": state, "phase": phase, "outcome": outcome, "detail": detail, "meanwhile": meanwhile,
+            "call": call, "verdict": verdict, "approver": name, "missing": missing,
+            "statement": digest, "files": files,
+            "state": state, "phase": phase, "outcome": outcome, "detail": detail,
+            "meanwhile": meanwhile,
         }),
     ))
 }
@@ -169,6 +170,7 @@ fn written(
         "Nothing is signed yet. The statement is in {file}.\n  sign it:     {sign}\n  hand it \
              in:  {hand_in}"
     );
-    let value = json!({"call": call, "verdict": verdict, "state": "not_signed", "statement": digest, "file": path, "sign": sign, "hand_in": hand_in});
+    let value = json!({"call": call, "verdict": verdict, "state": "not_signed",
+    "statement": digest, "file": path, "sign": sign, "hand_in": hand_in});
     Ok(Report::new(told, value))
 }

@@ -120,7 +120,8 @@ async fn look(
             Some(Ok(agents)) => Some(Arc::new(agents)),
             Some(Err(error)) => {
                 // Logged once for each such file, and not for each request.
-                tracing::error!(path = %path.display(), %error, "the agents file cannot be read; the last good one holds");
+                tracing::error!(path = %path.display(), %error,
+                "the agents file cannot be read; the last good one holds");
                 None
             }
             None => None,

@@ -41,7 +41,8 @@ impl CallLog {
             ) => {
                 outlet.count(metrics::REFUSED_WORK, &[("cause", cause(error))], 1);
                 if let Some(kept_back) = self.refused.pass(Instant::now()) {
-                    tracing::warn!(what = "new work", why = %error, kept_back, "new work is refused");
+                    tracing::warn!(what = "new work", why = %error, kept_back,
+                    "new work is refused");
                 }
             }
             _ => {}
@@ -57,7 +58,8 @@ impl CallLog {
         {
             let (call, agent, tool) = (&job.call, job.principal.name.as_str(), job.tool.as_str());
             let (agent, next) = (shown(agent), format!("cofferdam approve {call}"));
-            tracing::info!(%call, agent, tool, rule, remedy = next, kept_back, "a person is asked to approve a call");
+            tracing::info!(%call, agent, tool, rule, remedy = next, kept_back,
+            "a person is asked to approve a call");
         }
     }
 

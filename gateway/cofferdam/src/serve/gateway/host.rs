@@ -110,7 +110,8 @@ impl Host for GatewayHost {
         match getrandom::fill(&mut bytes) {
             Ok(()) => u128::from_ne_bytes(bytes),
             Err(error) => {
-                tracing::error!(what = "randomness", %error, "the operating system gives no randomness");
+                tracing::error!(what = "randomness", %error,
+                "the operating system gives no randomness");
                 std::process::exit(71)
             }
         }

@@ -28,7 +28,8 @@ impl Supervisor<'_> {
                             b.put(Parcel::stream(right_knows, other));
                         }
                         Err(error) => {
-                            tracing::error!(role = %left, peer = %right, error = %error, "cannot connect the {left} and the {right}")
+                            tracing::error!(role = %left, peer = %right, error = %error,
+                            "cannot connect the {left} and the {right}")
                         }
                     }
                 }

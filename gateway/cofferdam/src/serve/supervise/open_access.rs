@@ -17,6 +17,7 @@ pub(super) fn open_again(installation: &Installation) {
         && let Err(error) = std::fs::remove_file(&mark)
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %mark.display(), %error, "callers without a token are refused, because this file cannot be removed");
+        tracing::warn!(path = %mark.display(), %error,
+        "callers without a token are refused, because this file cannot be removed");
     }
 }

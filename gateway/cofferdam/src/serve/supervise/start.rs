@@ -22,7 +22,8 @@ impl Supervisor<'_> {
                     return Err(error);
                 }
                 let pause = self.schedule_restart(name, Duration::ZERO, false);
-                tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause), escape::chain(error.as_ref()));
+                tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause),
+                escape::chain(error.as_ref()));
             }
         }
         Ok(())

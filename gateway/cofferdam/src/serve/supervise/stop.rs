@@ -145,7 +145,8 @@ impl Supervisor<'_> {
         for (name, role) in self.roles.iter_mut().map(|(name, role)| (*name, role)).chain(leaving) {
             if role.killed.is_none() && which(name, role.state) {
                 if role.state != State::Starting {
-                    tracing::warn!(role = %name, pid = role.pid, "the {name} did not end in time: it is killed");
+                    tracing::warn!(role = %name, pid = role.pid,
+                    "the {name} did not end in time: it is killed");
                     ending.killed.push(name);
                 }
                 role.kill("it did not end in time".to_owned());

@@ -38,7 +38,8 @@ pub(super) fn patch(changes: &[Change]) -> Result<Vec<FieldPath>, String> {
         let draws =
             into_spec && change.value.as_ref().is_some_and(|value| value.get(FOREIGN).is_some());
         if draws
-            || matches!(path.segments(), [Segment::Key(first), Segment::Key(second), ..] if first == "spec" && second == FOREIGN)
+            || matches!(path.segments(), [Segment::Key(first), Segment::Key(second),
+            ..] if first == "spec" && second == FOREIGN)
         {
             return Err(foreign());
         }

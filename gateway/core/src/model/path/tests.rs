@@ -79,7 +79,8 @@ fn ceilings_cover_what_they_name_and_nothing_beneath() {
 
 #[test]
 fn values_are_found_and_changed_by_merge_key() {
-    let object = json!({"spec": {"replicas": 3, "containers": [{"name": "web", "image": "a"}, {"name": "log", "image": "b", "ports": [{"containerPort": 80}]}]}});
+    let object = json!({"spec": {"replicas": 3, "containers": [{"name": "web", "image": "a"},
+    {"name": "log", "image": "b", "ports": [{"containerPort": 80}]}]}});
     let get = |text: &str| path(text).get(&object);
     assert_eq!(get("spec.replicas"), Ok(Some(json!(3))));
     assert_eq!(get("spec.paused"), Ok(None));
@@ -127,7 +128,8 @@ fn segment() -> impl Strategy<Value = Segment> {
     prop_oneof![
         4 => "[a-z][a-zA-Z0-9-]{0,6}".prop_map(Segment::Key),
         1 => any::<String>().prop_map(|text| Segment::Key(text.chars().take(8).collect())),
-        2 => ("[a-z]{1,4}", "[a-z0-9./:-]{1,6}").prop_map(|(key, value)| Segment::Member { key, value }),
+        2 => ("[a-z]{1,4}", "[a-z0-9./:-]{1,6}").prop_map(|(key, value)| Segment::Member { key,
+        value }),
     ]
 }
 
@@ -146,14 +148,16 @@ proptest! {
     }
 
     #[test]
-    fn a_path_covers_itself_and_only_itself(a in prop::collection::vec(segment(), 1..4), b in prop::collection::vec(segment(), 1..4)) {
+    fn a_path_covers_itself_and_only_itself(a in prop::collection::vec(segment(), 1..4),
+    b in prop::collection::vec(segment(), 1..4)) {
         let (a, b) = (FieldPath(a), FieldPath(b));
         prop_assert!(a.covers(&a));
         prop_assert_eq!(a.covers(&b), a == b);
     }
 
     #[test]
-    fn what_is_set_is_got_and_what_is_removed_is_gone(keys in prop::collection::vec("[a-z]{1,3}", 1..5), number in 0u32..9) {
+    fn what_is_set_is_got_and_what_is_removed_is_gone(keys in prop::collection::vec("[a-z]{1,3}",
+    1..5), number in 0u32..9) {
         let path = FieldPath(keys.into_iter().map(Segment::Key).collect());
         let mut object = json!({});
         path.set(&mut object, Some(json!(number))).unwrap();

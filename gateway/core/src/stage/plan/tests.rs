@@ -91,13 +91,13 @@ pub(crate) fn step(operation: Value) -> Value {
 }
 
 pub(crate) fn deployment(namespace: &str, name: &str) -> Value {
-    json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": namespace, "name": name})
+    json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": namespace,
+    "name": name})
 }
 
 pub(crate) fn scale(namespace: &str, replicas: u32) -> Value {
-    step(
-        json!({"action": "patch", "target": deployment(namespace, "web"), "changes": [{"path": "spec.replicas", "value": replicas}]}),
-    )
+    step(json!({"action": "patch", "target": deployment(namespace, "web"),
+        "changes": [{"path": "spec.replicas", "value": replicas}]}))
 }
 
 pub(crate) fn draft(operations: Vec<Value>) -> Draft {
@@ -123,7 +123,8 @@ fn check(operations: Vec<Value>, expect: &str) {
 
 fn patch(path: &str, value: Value) -> Value {
     step(
-        json!({"action": "patch", "target": deployment("team-a", "web"), "changes": [{"path": path, "value": value}]}),
+        json!({"action": "patch", "target": deployment("team-a", "web"), "changes": [{"path": path,
+        "value": value}]}),
     )
 }
 
@@ -144,9 +145,8 @@ fn drafts_beyond_the_ceiling_name_the_missing_line() {
         "lacks the line: delete apps/v1 Deployment in namespace prod",
     );
     check(
-        vec![step(
-            json!({"action": "read", "target": deployment("team-a", "web"), "fields": ["spec.replicas"]}),
-        )],
+        vec![step(json!({"action": "read", "target": deployment("team-a", "web"),
+            "fields": ["spec.replicas"]}))],
         "lacks the line: read apps/v1 Deployment",
     );
 }
@@ -174,7 +174,8 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
         "0 changes",
     );
     check(vec![scale("team-a", 5), scale("team-a", 6)], "another operation changes, too");
-    let list = json!({"action": "list", "group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "fields": ["metadata.name"], "limit": 10});
+    let list = json!({"action": "list", "group": "apps", "version": "v1", "kind": "Deployment",
+    "namespace": "team-a", "fields": ["metadata.name"], "limit": 10});
     check(vec![step(list.clone())], "sealed");
     check(vec![scale("team-a", 5), step(list.clone())], "both reads and changes");
     let mut many = list;
@@ -184,9 +185,9 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
     late["after"] = json!([0]);
     check(vec![late], "waits for itself");
     let object = |metadata: Value| {
-        step(
-            json!({"action": "apply", "place": {"namespace": "team-a"}, "object": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "b"}}}),
-        )
+        step(json!({"action": "apply", "place": {"namespace": "team-a"},
+            "object": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
+            "data": {"a": "b"}}}))
     };
     check(vec![object(json!({"name": "c"}))], "sealed");
     check(vec![object(json!({"generateName": "c"}))], "metadata.generateName");
@@ -206,7 +207,8 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
         vec![step(json!({"action": "apply", "place": {"namespace": "team-a"}, "object": ours}))],
         "sealed",
     );
-    let secret = json!({"action": "apply", "place": {"namespace": "team-a"}, "object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}});
+    let secret = json!({"action": "apply", "place": {"namespace": "team-a"},
+    "object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}});
     check(vec![step(secret)], "Secrets are never");
 }
 
@@ -214,7 +216,8 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
 fn whole_objects_are_held_against_the_ceiling_leaf_by_leaf() {
     let apply = |place: Value, container: Value| {
         let spec = json!({"replicas": 2, "template": {"spec": {"containers": [container]}}});
-        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec});
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web"}, "spec": spec});
         step(json!({"action": "apply", "place": place, "object": object}))
     };
     let plain = || json!({"name": "web", "image": "web:1"});
@@ -246,7 +249,8 @@ fn whole_objects_are_held_against_the_ceiling_leaf_by_leaf() {
 
 #[test]
 fn policy_sees_what_an_applied_object_says() {
-    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a.b": "x", "c": "y"}});
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
+    "data": {"a.b": "x", "c": "y"}});
     let sealed =
         sealed(vec![step(json!({"action": "apply", "place": "ephemeral", "object": object}))])
             .unwrap();
@@ -264,9 +268,8 @@ fn policy_sees_what_an_applied_object_says() {
 fn tasks_and_logs_are_a_pods() {
     let image = format!("registry.example.com/check@sha256:{}", "0a".repeat(32));
     let task = |name: &str, program: Value, seconds: u32| {
-        step(
-            json!({"action": "task", "name": name, "program": program, "input": "", "seconds": seconds}),
-        )
+        step(json!({"action": "task", "name": name, "program": program, "input": "",
+            "seconds": seconds}))
     };
     let by_image = || json!({"image": {"reference": image.clone(), "arguments": []}});
     check(vec![task("check", by_image(), 60)], "sealed");
@@ -298,7 +301,8 @@ fn tasks_and_logs_are_a_pods() {
     );
     let logs = |namespace: &str, kind: &str, lines: u32| {
         let group = if kind == "Pod" { "" } else { "apps" };
-        let target = json!({"group": group, "version": "v1", "kind": kind, "namespace": namespace, "name": "web-1"});
+        let target = json!({"group": group, "version": "v1", "kind": kind, "namespace": namespace,
+        "name": "web-1"});
         vec![step(json!({"action": "logs", "target": target, "container": "web", "lines": lines}))]
     };
     check(logs("team-a", "Pod", 10), "sealed");
@@ -337,9 +341,8 @@ fn ways_out_are_named_one_by_one() {
 }
 
 fn task(program: Value) -> Value {
-    step(
-        json!({"action": "task", "name": "probe", "program": program, "input": "{}", "seconds": 30}),
-    )
+    step(json!({"action": "task", "name": "probe", "program": program, "input": "{}",
+        "seconds": 30}))
 }
 
 #[test]
@@ -469,18 +472,24 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_keys_is_no_difference(entries in prop::collection::btree_map("[a-z]{1,5}", 0u32..9, 1..6)) {
+    fn the_order_of_keys_is_no_difference(entries in prop::collection::btree_map("[a-z]{1,5}",
+    0u32..9, 1..6)) {
         let text = |order: Vec<(&String, &u32)>| {
-            let members: Vec<_> = order.into_iter().map(|(key, value)| format!("{key:?}: {value}")).collect();
+            let members: Vec<_> = order.into_iter().map(|(key,
+            value)| format!("{key:?}: {value}")).collect();
             crate::model::json::strict(format!("{{{}}}", members.join(", ")).as_bytes()).unwrap()
         };
-        let digest = |arguments: &Value| seal(draft(vec![scale("team-a", 1)]), &tool(), &executors(), arguments, &environment()).unwrap().digest();
-        prop_assert_eq!(digest(&text(entries.iter().collect())), digest(&text(entries.iter().rev().collect())));
+        let digest = |arguments: &Value| seal(draft(vec![scale("team-a", 1)]), &tool(),
+        &executors(), arguments, &environment()).unwrap().digest();
+        prop_assert_eq!(digest(&text(entries.iter().collect())),
+        digest(&text(entries.iter().rev().collect())));
     }
 
     #[test]
-    fn a_sealed_plan_lies_under_its_ceiling(namespace in "[a-z]{1,4}(-[a-z]{1,3})?", field in "spec\\.[a-z]{1,8}") {
-        let operation = step(json!({"action": "patch", "target": deployment(&namespace, "web"), "changes": [{"path": field, "value": 1}]}));
+    fn a_sealed_plan_lies_under_its_ceiling(namespace in "[a-z]{1,4}(-[a-z]{1,3})?",
+    field in "spec\\.[a-z]{1,8}") {
+        let operation = step(json!({"action": "patch", "target": deployment(&namespace, "web"),
+        "changes": [{"path": field, "value": 1}]}));
         if let Ok(plan) = sealed(vec![operation]) {
             let fact = &plan.facts()[0];
             prop_assert!(fact.namespace.starts_with("team-") || fact.namespace == "prod");
@@ -500,7 +509,8 @@ fn a_members_name_is_no_part_of_the_path_language() {
     let tried = |fields: &[&str], tool: &mut TrustedTool, name: &str, key: &str| {
         tool.ceiling.grants = vec![grant(Action::Apply, "apps", "Deployment", &[""], fields)];
         let containers = json!([{"name": name, key: ["sh"]}]);
-        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web"},
             "spec": {"template": {"spec": {"containers": containers}}}});
         let operation = step(json!({"action": "apply", "place": "ephemeral", "object": object}));
         seal(draft(vec![operation]), tool, &executors(), &json!({}), &environment())

@@ -78,28 +78,36 @@ mod tests {
         let digest = format!("sha256:{}", "a".repeat(64));
         let image = format!("registry.example/probe@{digest}");
         check(
-            json!({"action": "task", "name": "probe", "program": {"image": {"reference": image, "arguments": ["--url", "http://web"]}}, "input": "{}", "seconds": 30}),
+            json!({"action": "task", "name": "probe", "program": {"image": {"reference": image,
+            "arguments": ["--url", "http://web"]}}, "input": "{}", "seconds": 30}),
             "Pod probe in the ephemeral namespace",
-            json!({"task.image": image, "task.arguments": ["--url", "http://web"], "task.input": "{}", "task.seconds": 30}),
+            json!({"task.image": image, "task.arguments": ["--url", "http://web"],
+            "task.input": "{}", "task.seconds": 30}),
         );
         let long = "x".repeat(SHOWN + 1);
         check(
-            json!({"action": "task", "name": "lint", "program": {"command": digest}, "input": long, "seconds": 5}),
+            json!({"action": "task", "name": "lint", "program": {"command": digest}, "input": long,
+            "seconds": 5}),
             "Pod lint in the ephemeral namespace",
-            json!({"task.command": digest, "task.input": {"bytes": SHOWN + 1, "digest": ObjectDigest::of(long.as_bytes())}, "task.seconds": 5}),
+            json!({"task.command": digest, "task.input": {"bytes": SHOWN + 1,
+            "digest": ObjectDigest::of(long.as_bytes())}, "task.seconds": 5}),
         );
-        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "labels": {"a": "b"}}, "data": {"k": "v", "long": long}});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c",
+        "labels": {"a": "b"}}, "data": {"k": "v", "long": long}});
         check(
             json!({"action": "apply", "place": "ephemeral", "object": object}),
             "ConfigMap c in the ephemeral namespace",
-            json!({"metadata.labels.a": "b", "data.k": "v", "data.long": {"bytes": SHOWN + 1, "digest": ObjectDigest::of(long.as_bytes())}}),
+            json!({"metadata.labels.a": "b", "data.k": "v", "data.long": {"bytes": SHOWN + 1,
+            "digest": ObjectDigest::of(long.as_bytes())}}),
         );
     }
 
     #[test]
     fn tasks_and_ways_out_leave_no_object_to_look_at() {
-        let task = json!({"action": "task", "name": "t", "program": {"command": format!("sha256:{}", "a".repeat(64))}, "input": "", "seconds": 5});
-        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "v"}});
+        let task = json!({"action": "task", "name": "t",
+        "program": {"command": format!("sha256:{}", "a".repeat(64))}, "input": "", "seconds": 5});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
+        "data": {"k": "v"}});
         for (operation, expect) in [
             (task, false),
             (json!({"action": "egress", "to": "siblings"}), false),
@@ -111,7 +119,8 @@ mod tests {
 
     #[test]
     fn what_lies_elsewhere_has_to_be_looked_at() {
-        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "v"}});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
+        "data": {"k": "v"}});
         assert_eq!(
             shown(json!({"action": "apply", "place": {"namespace": "team-a"}, "object": object})),
             None

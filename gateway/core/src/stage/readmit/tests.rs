@@ -228,8 +228,10 @@ fn policy_is_given_the_times_of_each_approval() {
     let issued = "2026-11-23T12:00:00Z";
     let times = |age: u64| {
         serde_json::json!([
-            {"approver": "bob", "issued": issued, "expires": "2026-11-23T12:10:00Z", "seconds": 600, "age_seconds": age},
-            {"approver": "carl", "issued": issued, "expires": "2026-11-23T13:00:00Z", "seconds": 3601, "age_seconds": age},
+            {"approver": "bob", "issued": issued, "expires": "2026-11-23T12:10:00Z",
+            "seconds": 600, "age_seconds": age},
+            {"approver": "carl", "issued": issued, "expires": "2026-11-23T13:00:00Z",
+            "seconds": 3601, "age_seconds": age},
         ])
     };
     assert_eq!(facts("2026-11-23T12:05:01.9Z")["signatures"], times(301));

@@ -95,7 +95,8 @@ fn with(operations: Value) -> StoredJob {
 fn task(name: &str, input: &str, after: &[u32]) -> Value {
     let command = format!("sha256:{}", "a".repeat(64));
     serde_json::json!({
-        "action": "task", "name": name, "program": {"command": command}, "input": input, "seconds": 5, "after": after, "reversible": false
+        "action": "task", "name": name, "program": {"command": command}, "input": input,
+        "seconds": 5, "after": after, "reversible": false
     })
 }
 

@@ -222,7 +222,8 @@ mod tests {
         check(object("anyOf", json!([{"$ref": "#"}])), again);
         check(object("properties", json!({"a": {"$ref": "#/properties/a"}})), again);
         check(
-            json!({"type": "object", "$ref": "#/$defs/a", "$defs": {"a": {"not": {"$ref": "#/$defs/b"}}, "b": {"$ref": "#/$defs/a"}}}),
+            json!({"type": "object", "$ref": "#/$defs/a",
+            "$defs": {"a": {"not": {"$ref": "#/$defs/b"}}, "b": {"$ref": "#/$defs/a"}}}),
             again,
         );
         check(
@@ -230,17 +231,23 @@ mod tests {
             again,
         );
         check(
-            json!({"type": "object", "properties": {"child": {"$ref": "#"}, "list": {"type": "array", "items": {"$ref": "#"}}}}),
+            json!({"type": "object", "properties": {"child": {"$ref": "#"},
+            "list": {"type": "array", "items": {"$ref": "#"}}}}),
             "compiled",
         );
         // Doubled at each level of a value.
         let tree = json!({"properties": {"a": {"$ref": "#/$defs/t"}}});
-        let grows = json!({"type": "object", "properties": {"t": {"$ref": "#/$defs/t"}}, "$defs": {"t": {"allOf": [tree, tree]}}});
+        let grows = json!({"type": "object", "properties": {"t": {"$ref": "#/$defs/t"}},
+        "$defs": {"t": {"allOf": [tree, tree]}}});
         check(grows, "holds one value against more");
-        let items = json!({"type": "object", "anyOf": [{"additionalProperties": {"$ref": "#"}}, {"patternProperties": {"a": {"$ref": "#"}}}]});
+        let items = json!({"type": "object", "anyOf": [{"additionalProperties": {"$ref": "#"}},
+        {"patternProperties": {"a": {"$ref": "#"}}}]});
         check(items, "holds one value against more");
         // Each member by one way: an expression.
-        let one = |name: &str| json!({"type": "object", "properties": {name: {"type": "array", "items": {"$ref": "#"}}}, "required": [name]});
+        let one = |name: &str| {
+            json!({"type": "object", "properties": {name: {"type": "array",
+        "items": {"$ref": "#"}}}, "required": [name]})
+        };
         check(json!({"type": "object", "oneOf": [one("and"), one("or"), one("not")]}), "compiled");
         // Two to the power of forty.
         let mut doubled = Map::new();
@@ -258,7 +265,8 @@ mod tests {
             check(schema, "holds one value against more");
         }
         check(
-            json!({"type": "object", "dependencies": {"a": {"$ref": "#/$defs/d39"}}, "$defs": doubled}),
+            json!({"type": "object", "dependencies": {"a": {"$ref": "#/$defs/d39"}},
+            "$defs": doubled}),
             "holds one value against more",
         );
         check(json!({"type": "object", "$defs": doubled}), "holds one value against more");

@@ -263,12 +263,14 @@ mod tests {
         let clean = json!({
             "type": "object", "additionalProperties": false, "properties": {
                 "a": {"type": "array", "items": {"type": "string", "enum": ["x"]}},
-                "enum": {"type": "string"}, "b": {"type": "object", "additionalProperties": {"type": "string"}},
+                "enum": {"type": "string"}, "b": {"type": "object",
+                "additionalProperties": {"type": "string"}},
             },
         });
         check(clean.clone(), clean.clone(), Ok(&[]));
         let odd = json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "properties": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
+            "properties": {
                 "a": {"type": ["string", "null"]}, "b/c": true, "d": {"enum": ["x"]},
                 "e": {"type": "array", "items": {"properties": {"f": {"type": "string"}}}},
                 "g": {"type": "object", "additionalProperties": {"type": ["string", "number"]}},

@@ -46,14 +46,18 @@ mod tests {
     #[test]
     fn a_listed_schema_is_open() {
         let own = json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": false, "required": ["results"],
-            "properties": {"results": {"type": "array", "items": {"type": "object", "additionalProperties": false, "required": ["fields"]}}},
+            "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
+            "additionalProperties": false, "required": ["results"],
+            "properties": {"results": {"type": "array", "items": {"type": "object",
+            "additionalProperties": false, "required": ["fields"]}}},
         });
         let open = json!({
-            "type": "object", "properties": {"results": {"type": "array", "items": {"type": "object", "required": ["fields"]}}},
+            "type": "object", "properties": {"results": {"type": "array",
+            "items": {"type": "object", "required": ["fields"]}}},
         });
         assert_eq!(listed(&own), open);
-        let combined = json!({"type": "object", "required": ["a"], "anyOf": [{"required": ["b"]}], "additionalProperties": false});
+        let combined = json!({"type": "object", "required": ["a"], "anyOf": [{"required": ["b"]}],
+        "additionalProperties": false});
         assert_eq!(
             listed(&combined),
             json!({"type": "object", "required": ["a"], "anyOf": [{"required": ["b"]}]})

@@ -55,8 +55,10 @@ mod tests {
         let schema = json!({
             "type": "object", "additionalProperties": false, "required": ["namespace", "name"],
             "properties": {
-                "namespace": {"type": "string"}, "name": {"type": "string"}, "limit": {"type": "integer", "maximum": 5},
-                "at": {"type": "object", "required": ["x"], "additionalProperties": false, "properties": {"x": {"type": "integer"}}},
+                "namespace": {"type": "string"}, "name": {"type": "string"},
+                "limit": {"type": "integer", "maximum": 5},
+                "at": {"type": "object", "required": ["x"], "additionalProperties": false,
+                "properties": {"x": {"type": "integer"}}},
             },
         });
         let schema = Schema::of_input(&schema).unwrap();

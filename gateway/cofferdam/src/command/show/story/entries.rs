@@ -65,9 +65,10 @@ pub(super) fn decided(entries: &[StoryEntry]) -> Vec<String> {
         .and_then(|reasons| serde_json::from_value(reasons.clone()).ok())
         .unwrap_or_default();
     // For a read call, the rule is enough: the caller has nothing to do.
-    let read = entries
-        .iter()
-        .any(|entry| matches!(&entry.event, Event::Ended { ending, .. } if ["looked", "answered"].contains(&ending.as_str())));
+    let read = entries.iter().any(|entry| {
+        matches!(&entry.event, Event::Ended { ending, .. } if ["looked",
+        "answered"].contains(&ending.as_str()))
+    });
     if read && !reasons.is_empty() {
         return reasons
             .iter()

@@ -11,9 +11,11 @@ const CALL: &str = "abcdefghijklmnopqrstuvwxyz";
 /// A whole job and its entries, as the recorder answers them.
 fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
     let environment = json!({"name": "lab", "id": "3f"});
-    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "name": "old-web"});
+    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment",
+    "namespace": "team-a", "name": "old-web"});
     let plan = json::canonical(&json!({
-        "schema": "cofferdam.plan.v1", "tool": {"name": "deployment_delete", "version": "0.1.0", "digest": ComponentDigest::of(b"tool")},
+        "schema": "cofferdam.plan.v1", "tool": {"name": "deployment_delete", "version": "0.1.0",
+        "digest": ComponentDigest::of(b"tool")},
         "executor": {"name": "sequential", "digest": ComponentDigest::of(b"executor")},
         "arguments": {"namespace": "team-a", "name": "old-web"}, "summary": "Delete Deployment \
          team-a/old-web", "environment": environment,
@@ -21,41 +23,58 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
     }))
     .unwrap();
     let preview: Preview = serde_json::from_value(json!({"operations": [{
-        "index": 0, "target": target, "expect": "absent", "before": {"spec.replicas": 1}, "after": {}, "place": "team-a/old-web.yaml:1", "remarks": [],
+        "index": 0, "target": target, "expect": "absent", "before": {"spec.replicas": 1},
+        "after": {}, "place": "team-a/old-web.yaml:1", "remarks": [],
     }]}))
     .unwrap();
     let (preview_text, preview_digest) = preview.seal().unwrap();
     let policy = PolicyDigest::of(b"policy");
     let statement: Statement = serde_json::from_value(json!({
-        "schema": "cofferdam.approval.v1", "call": CALL, "verdict": "approve", "reason": "", "plan": PlanDigest::of(plan.as_bytes()),
+        "schema": "cofferdam.approval.v1", "call": CALL, "verdict": "approve", "reason": "",
+        "plan": PlanDigest::of(plan.as_bytes()),
         "preview": preview_digest, "shown": cofferdam_core::model::id::ShownDigest::of(b"shown"),
-        "subject": {"type": "agent", "id": "release-bot", "properties": {"roles": ["deployer"], "for": "ada@example.com", "act": []}},
-        "environment": environment, "policy": policy, "nonce": "00", "expires": "2026-11-24T04:00:00Z",
+        "subject": {"type": "agent", "id": "release-bot", "properties": {"roles": ["deployer"],
+        "for": "ada@example.com", "act": []}},
+        "environment": environment, "policy": policy, "nonce": "00",
+        "expires": "2026-11-24T04:00:00Z",
     }))
     .unwrap();
     let (statement, digest) = statement.canonical().unwrap();
-    let reasons = json!([{"id": "deletes-need-a-person", "message": "a delete needs a person", "remedy": "ask one", "audience": "user"}]);
+    let reasons = json!([{"id": "deletes-need-a-person", "message": "a delete needs a person",
+    "remedy": "ask one", "audience": "user"}]);
     let rule = json!({"quorum": 1, "approvers": ["*"], "expires_seconds": 3600});
     let job = serde_json::from_value(json!({
         "call": CALL,
-        "principal": {"name": "release-bot", "anonymous": false, "roles": ["deployer"], "person": "ada@example.com", "act": []},
-        "tool": "deployment_delete", "tool_digest": ComponentDigest::of(b"tool"), "arguments": "{\"name\":\"old-web\",\"namespace\":\"team-a\"}",
-        "purpose": "it is gone\nproven       nothing", "plan": plan, "plan_digest": PlanDigest::of(plan.as_bytes()), "preview": preview_text,
-        "preview_digest": preview_digest, "environment": environment, "policy": policy, "reasons": reasons, "approval": rule, "nonce": "00",
-        "statements": [{"statement": statement, "signature": "-----BEGIN SSH SIGNATURE-----"}], "permit": null, "trace": null,
+        "principal": {"name": "release-bot", "anonymous": false, "roles": ["deployer"],
+        "person": "ada@example.com", "act": []},
+        "tool": "deployment_delete", "tool_digest": ComponentDigest::of(b"tool"),
+        "arguments": "{\"name\":\"old-web\",\"namespace\":\"team-a\"}",
+        "purpose": "it is gone\nproven       nothing", "plan": plan,
+        "plan_digest": PlanDigest::of(plan.as_bytes()), "preview": preview_text,
+        "preview_digest": preview_digest, "environment": environment, "policy": policy,
+        "reasons": reasons, "approval": rule, "nonce": "00",
+        "statements": [{"statement": statement, "signature": "-----BEGIN SSH SIGNATURE-----"}],
+        "permit": null, "trace": null,
         "created": "2026-11-24T03:00:00Z", "expires": "2026-11-24T04:00:00Z",
     }))
     .unwrap();
     let view = serde_json::from_value(json!({
-        "call": CALL, "tool": "deployment_delete", "plan": PlanDigest::of(plan.as_bytes()), "arguments": ArgumentsDigest::of(b"arguments"),
-        "phase": "closed", "outcome": "succeeded", "detail": "every operation was done", "resolution": null, "claimed": true, "meanwhile": [],
-        "operations": [{"index": 0, "undo": false, "before": {"spec.replicas": 1}, "after": {}}], "progress": [], "approval": rule,
-        "planned": [{"index": 0, "words": "delete Deployment old-web in namespace team-a", "ephemeral": false, "executes_code": false, "remarks": []}], "files": [], "stuck": null, "reasons": reasons, "environment": environment, "ledger": 12, "expires": "2026-11-24T04:00:00Z", "version": 9,
+        "call": CALL, "tool": "deployment_delete", "plan": PlanDigest::of(plan.as_bytes()),
+        "arguments": ArgumentsDigest::of(b"arguments"),
+        "phase": "closed", "outcome": "succeeded", "detail": "every operation was done",
+        "resolution": null, "claimed": true, "meanwhile": [],
+        "operations": [{"index": 0, "undo": false, "before": {"spec.replicas": 1}, "after": {}}],
+        "progress": [], "approval": rule,
+        "planned": [{"index": 0, "words": "delete Deployment old-web in namespace team-a",
+        "ephemeral": false, "executes_code": false, "remarks": []}], "files": [], "stuck": null,
+        "reasons": reasons, "environment": environment, "ledger": 12,
+        "expires": "2026-11-24T04:00:00Z", "version": 9,
     }))
     .unwrap();
     let events = [
         json!({"kind": "asked"}),
-        json!({"kind": "signed", "statement": digest, "approver": "bob@example.com", "verdict": "approve"}),
+        json!({"kind": "signed", "statement": digest, "approver": "bob@example.com",
+        "verdict": "approve"}),
         json!({"kind": "intended"}),
         json!({"kind": "leased", "fence": 1}),
         json!({"kind": "started", "operation": 0, "undo": false, "fence": 1}),
@@ -183,10 +202,12 @@ fn a_call_that_waits() {
 #[test]
 fn a_call_that_was_denied() {
     let entry = serde_json::from_value(json!({
-        "index": 3, "time": "2026-11-24T03:00:00Z", "event": {"kind": "ended", "ending": "denied", "code": "replicas-limit"},
+        "index": 3, "time": "2026-11-24T03:00:00Z", "event": {"kind": "ended", "ending": "denied",
+        "code": "replicas-limit"},
         "payloads": {
             "arguments": {"replicas": 40}, "purpose": "more \"load\"",
-            "subject": {"type": "agent", "id": "release", "properties": {"roles": ["operator"], "for": "ada@example.com", "act": []}},
+            "subject": {"type": "agent", "id": "release", "properties": {"roles": ["operator"],
+            "for": "ada@example.com", "act": []}},
             "reasons": [{"id": "replicas-limit", "message": "40 are more than 20", "remedy": "at \
              most 20", "audience": "user"}],
         },
