@@ -70,7 +70,7 @@ fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
     assert!(!near.contains("'role'"), "{near}");
     let help = Command::new(&cofferdam).args(["agents", "add", "--help"]).output().unwrap();
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    assert!(help.contains("letters a-z, digits, `-`, `_` and `.`"), "{help}");
+    assert!(help.contains("characters of a-z, 0-9, `-`, `_` and `.`"), "{help}");
 }
 
 #[test]

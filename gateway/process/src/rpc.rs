@@ -53,7 +53,7 @@ struct Answer<A> {
     id: u64,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     ok: Option<A>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "fault", default, skip_serializing_if = "Option::is_none")]
     error: Option<RoleError>,
 }
 

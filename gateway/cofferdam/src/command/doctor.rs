@@ -267,7 +267,7 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
             "agents",
             agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join(", "),
         ),
-        Err(error) => found.bad("agents", error.problem, &error.remedy),
+        Err(error) => found.bad("agents", error.cause(), &error.remedy),
     }
     config
 }

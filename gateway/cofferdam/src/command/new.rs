@@ -20,7 +20,7 @@ const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
 const LINKED: &str = include_str!("../../../../plugins/.cargo/config.toml");
 
 /// The first line of the example after its own head.
-const HEAD: &str = "//! A tool does nothing.";
+const HEAD: &str = "//! A tool has no effect.";
 
 /// The most characters of a tool's name, as in `tool.wit`.
 const NAME: usize = 64;
