@@ -259,7 +259,7 @@ async fn list(cluster: &Cluster, operation: &Operation) -> Result<Value, LookErr
             items.push(item);
         }
         if size > limit::RESULT {
-            let reason = format!("what `{what}` shows exceeds {} bytes", limit::RESULT);
+            let reason = format!("the result of `{what}` exceeds {} bytes", limit::RESULT);
             return Err(Refusal::new(
                 "unsupported",
                 reason,

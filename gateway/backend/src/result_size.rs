@@ -46,7 +46,7 @@ impl ResultSize {
         }
         let fields = [&shown.before, &shown.after].into_iter().flatten();
         let bytes = fields.map(|(path, value)| path.len() + value.to_string().len()).sum();
-        self.add(bytes, limit::POLICY_INPUT, "what it would change", "change less at once")
+        self.add(bytes, limit::POLICY_INPUT, "the previewed values", "change less at once")
     }
 
     fn add(&mut self, bytes: usize, limit: usize, what: &str, remedy: &str) -> Result<(), Refusal> {
@@ -54,7 +54,11 @@ impl ResultSize {
         if self.shown <= limit {
             Ok(())
         } else {
-            Err(Refusal::new("unsupported", format!("{what} exceeds {limit} bytes"), remedy))
+            Err(Refusal::new(
+                "unsupported",
+                format!("{what} are larger than {limit} bytes"),
+                remedy,
+            ))
         }
     }
 }
@@ -127,7 +131,7 @@ mod tests {
         let refusal = sum.result(&Value::from(1)).unwrap_err();
         assert_eq!(
             (refusal.code, refusal.reason.as_str()),
-            ("unsupported", "the results together exceeds 262144 bytes")
+            ("unsupported", "the results together are larger than 262144 bytes")
         );
     }
 }

@@ -92,7 +92,7 @@ fn a_plan_that_reads_more_than_an_answer_holds_is_refused_by_name_and_the_next_c
             "{round}: {refused:?}\n{}",
             installation.log()
         );
-        assert!(told.contains("the results together exceeds"), "{round}: {told}");
+        assert!(told.contains("results together are larger than"), "{round}: {told}");
         let next = installation.call(&token, "config_show", &json!({"namespace": "storefront"}));
         assert!(
             next.status == 200 && next.body.to_string().contains("large"),
