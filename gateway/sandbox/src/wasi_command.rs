@@ -1,7 +1,7 @@
 //! One Wasm command of a `task` operation, one run: a fresh sandbox with an input and an output and
 //! nothing else. It gets no file, no connection, no environment, no clock and no randomness, so the
 //! same input gives the same result, and a second run can check it.
-//! Wasm commands are the only guests with WASI. [`link`] has the linked part. Interfaces that the
+//! Wasm commands are the only guests with WASI. `link` has the linked part. Interfaces that the
 //! runtime of a program imports without need are present and empty (folders, environment,
 //! terminals), or end the program with a cause (clocks, randomness).
 

@@ -37,7 +37,7 @@ pub fn ssh_key(person: &str) -> ssh_key::PrivateKey {
     ssh_key::PrivateKey::from(ssh_key::private::Ed25519Keypair::from_seed(seed.as_bytes()))
 }
 
-/// An approver of this name, with the key of [`ssh_key`].
+/// An approver of this name, with the key of [`fn@ssh_key`].
 pub fn approver(person: &str) -> Approver {
     Approver { name: person.to_owned(), key: ssh_key(person).public_key().to_openssh().unwrap() }
 }

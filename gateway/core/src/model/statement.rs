@@ -54,8 +54,8 @@ pub struct Statement {
     /// did not bound an approval's time; those do not count any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Timestamp>,
-    /// The time after which the signature does not count. At most [`limit::APPROVAL_SECONDS_MOST`]
-    /// after `issued`, and at most as long as policy's own rule says.
+    /// The time after which the signature does not count. At most
+    /// [`crate::model::limit::APPROVAL_SECONDS_MOST`] after `issued`, and at most as long as policy's own rule says.
     pub expires: Timestamp,
 }
 

@@ -41,7 +41,7 @@ pub enum Propose {
         seen: Option<CallId>,
     },
     /// The newest job of this principal, plan and policy that has no outcome yet, or succeeded at
-    /// most [`ALREADY_MS`] ago. Answered by [`Proposed::Same`].
+    /// most [`crate::model::limit::ALREADY_MS`] ago. Answered by [`Proposed::Same`].
     Same {
         /// The name of the principal.
         principal: String,

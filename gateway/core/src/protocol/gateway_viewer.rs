@@ -12,7 +12,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum ReadRequest {
-    /// Asks for the changes of these operations. Answered by [`Looked::Preview`].
+    /// Asks for the changes of these operations. Answered by [`ReadResponse::Preview`].
     Preview {
         /// The name of the tool.
         tool: String,
@@ -21,7 +21,7 @@ pub enum ReadRequest {
         /// The operations of the plan.
         operations: Vec<Step>,
     },
-    /// Asks for the results of these read operations. Answered by [`Looked::Results`].
+    /// Asks for the results of these read operations. Answered by [`ReadResponse::Results`].
     Read {
         /// The name of the tool.
         tool: String,

@@ -265,7 +265,8 @@ impl<'a> Derived<'a> {
 }
 
 impl Question<'_> {
-    /// The question for the entry point [`super::CALL_ENTRYPOINT`] of the runner's own policy.
+    /// The question for the entry point [`crate::policy::digest::CALL_ENTRYPOINT`] of the runner's
+    /// own policy.
     pub fn input(&self) -> &str {
         &self.input
     }
