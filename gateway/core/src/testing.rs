@@ -1,8 +1,8 @@
 //! A small whole world for the core's own tests: a tool, a policy, a tree of objects, a recorder
 //! and a runner, each a few lines, each doing its part for real. Never leaves the tests.
 
-use crate::journey::World;
-use crate::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer};
+use crate::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer, no_progress};
+use crate::journey::{Mode, World, ask};
 use crate::model::call::{EndedCall, OwnCall, Rejected};
 use crate::model::caller::{Caller, Principal, Standing};
 use crate::model::ceiling::{Ceiling, Definition, Example, Grant};
@@ -786,4 +786,17 @@ pub fn now_or_never<F: Future>(future: F) -> F::Output {
         std::task::Poll::Ready(output) => output,
         std::task::Poll::Pending => panic!("the test world never waits"),
     }
+}
+
+/// A job that waits for bob.
+pub fn waiting() -> StoredJob {
+    let host = Bench::new();
+    let _waiting = now_or_never(ask(
+        &host,
+        &world(),
+        raw(&host, scale("asks-b", 5)),
+        Mode::Call,
+        &no_progress,
+    ));
+    host.jobs.lock().unwrap()[0].0.clone()
 }

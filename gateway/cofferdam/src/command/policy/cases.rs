@@ -199,24 +199,7 @@ fn interpreted(sources: &Sources, opa: &Opa) -> Result<BTreeMap<String, Case>> {
 
 /// The data document as the module will have it.
 fn document(sources: &Sources, opa: &Opa) -> Result<String> {
-    let answer = opa.json(
-        &[
-            "eval",
-            "--format",
-            "json",
-            "--ignore",
-            "*.rego",
-            "--ignore",
-            "testdata",
-            "-d",
-            &sources.name,
-            "data",
-        ],
-        "",
-    )?;
-    Ok(answer
-        .pointer("/result/0/expressions/0/value")
-        .map_or_else(|| "{}".to_owned(), Value::to_string))
+    Ok(opa.data(&sources.name)?.map_or_else(|| "{}".to_owned(), |data| data.to_string()))
 }
 
 /// The module with these tests as its entry points.

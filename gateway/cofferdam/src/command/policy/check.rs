@@ -171,22 +171,7 @@ const PATTERNS: [(&str, usize); 2] = [("regex.match", 0), ("regex.find_all_strin
 
 /// Checks constant patterns: an invalid pattern matches nothing, and tests may not notice it.
 fn patterns(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
-    let document = opa.json(
-        &[
-            "eval",
-            "--format",
-            "json",
-            "--ignore",
-            "*.rego",
-            "--ignore",
-            "testdata",
-            "-d",
-            &sources.name,
-            "data",
-        ],
-        "",
-    )?;
-    let data = document.pointer("/result/0/expressions/0/value").cloned().unwrap_or(Value::Null);
+    let data = opa.data(&sources.name)?.unwrap_or(Value::Null);
     if data.get("cofferdam").is_some() {
         let detail = format!(
             "the data of {}: `cofferdam` would stand in the place of the library's rules, which \

@@ -88,6 +88,17 @@ impl Opa {
         }
         serde_json::from_slice(&output.stdout).context("the answer of `opa` is not readable")
     }
+
+    /// Reads the data document of a folder, as its module gets it; `None` for a folder without data.
+    ///
+    /// # Errors
+    /// `check`: the error text of `opa`.
+    pub fn data(&self, folder: &str) -> Result<Option<Value>> {
+        let tests = ["--ignore", "*.rego", "--ignore", "testdata"];
+        let arguments = [&["eval", "--format", "json"][..], &tests, &["-d", folder, "data"]];
+        let answer = self.json(&arguments.concat(), "")?;
+        Ok(answer.pointer("/result/0/expressions/0/value").cloned())
+    }
 }
 
 /// The whole output, for people.

@@ -2,25 +2,9 @@
 //! another value does not count.
 
 use super::*;
-use crate::journey::ports::no_progress;
-use crate::journey::{Mode, ask};
 use crate::model::id::CallId;
-use crate::model::job::StoredJob;
 use crate::model::statement::Verdict;
 use crate::testing::*;
-
-/// A job that waits for bob.
-fn waiting() -> StoredJob {
-    let host = Bench::new();
-    let _waiting = now_or_never(ask(
-        &host,
-        &world(),
-        raw(&host, scale("asks-b", 5)),
-        Mode::Call,
-        &no_progress,
-    ));
-    host.jobs.lock().unwrap()[0].0.clone()
-}
 
 /// The result of bob's signature for this job, where his statement differs in one value.
 fn judged(change: impl Fn(&mut Statement)) -> Result<String, String> {

@@ -6,7 +6,7 @@ use crate::journey::ports::no_progress;
 use crate::journey::{Mode, ask};
 use crate::model::id::PlanDigest;
 use crate::model::reason::ApprovalRule;
-use crate::testing::{Bench, now_or_never, raw, scale, world};
+use crate::testing::{Bench, now_or_never, raw, scale, waiting, world};
 use expect_test::expect;
 
 #[test]
@@ -60,19 +60,6 @@ fn no_word_of_others_breaks_a_line_or_hides() {
           needed:     1 of bob\u{1b}[2K\u{202e}\u{a}Call: other
         Question:     nonce\u{1b}[2K\u{202e}\u{a}Call: other"#]].assert_eq(&words.join("\n"));
     assert!(!text.lines().any(|line| line.starts_with("Call: other")), "{text}");
-}
-
-/// A job that waits for a person.
-fn waiting() -> StoredJob {
-    let host = Bench::new();
-    let _waiting = now_or_never(ask(
-        &host,
-        &world(),
-        raw(&host, scale("asks-b", 5)),
-        Mode::Call,
-        &no_progress,
-    ));
-    host.jobs.lock().unwrap()[0].0.clone()
 }
 
 /// The same with other operations, all of them in the ephemeral namespace.
