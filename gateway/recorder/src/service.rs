@@ -57,7 +57,7 @@ impl Recorder {
         let tasks = vec![tokio::spawn(Writer::run(writer, requests)), publisher];
         let inner = Inner {
             settings,
-            reader: Reader(readers),
+            reader: Reader::new(readers, Arc::clone(&held)),
             queue,
             shared,
             held,
@@ -74,7 +74,7 @@ impl Recorder {
     /// `unavailable`.
     pub async fn close(self) {
         // The writer closes last: SQLite then folds its write-ahead log into the one file.
-        self.inner.reader.0.close().await;
+        self.inner.reader.close().await;
         // A writer that already ended needs no request.
         let _ended = self.inner.queue.send(Request::Stop).await;
         let tasks = std::mem::take(&mut *locked(&self.inner.tasks));

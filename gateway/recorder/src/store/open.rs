@@ -25,7 +25,7 @@ const MIGRATIONS: [&str; 5] = [
 ];
 
 /// The number of reading connections, for waiting agents and operators.
-const READERS: u32 = 4;
+pub(crate) const READERS: u32 = 4;
 
 /// The longest wait of a statement for another connection of this process.
 const BUSY: Duration = Duration::from_secs(5);
@@ -166,6 +166,12 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
     let first = Arc::clone(&held);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
+        // They stay open: later, another file may be at this path.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A failed connection is found when it is given back. A read of a lost store ends soon.
+        .test_before_acquire(false)
+        .acquire_timeout(BUSY)
         // A later connection must not read a file that replaced the store.
         .after_connect(move |_, _| {
             let checked = first.check_database().map_err(sqlx::Error::Protocol);
@@ -174,7 +180,17 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .connect_with(options.read_only(true))
         .await
         .map_err(failed(folder))?;
+    open_all(&readers).await.map_err(failed(folder))?;
     Ok(Opened { writer, options: writing, readers, held, lock })
+}
+
+/// Opens every reading connection. The pool itself opens one, and the others when they are needed.
+async fn open_all(readers: &SqlitePool) -> sqlx::Result<()> {
+    let mut open = Vec::new();
+    for _ in 0..READERS {
+        open.push(readers.acquire().await?);
+    }
+    Ok(())
 }
 
 /// An error of SQLite at the start.

@@ -4,6 +4,8 @@
 mod overview;
 
 use super::batch::{ChangeError, to_u64};
+use super::open::READERS;
+use super::open_files::OpenFiles;
 use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same_call::{SameCall, same};
 use crate::ledger::leaf::Leaf;
@@ -21,6 +23,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::{SqliteExecutor, SqlitePool};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The most approved calls of one query: few wait at any time.
 const APPROVED: i64 = 64;
@@ -29,9 +32,12 @@ const APPROVED: i64 = 64;
 /// further request.
 const LIST: usize = 4 * 1024 * 1024;
 
-/// The reading connections.
+/// The reading connections, and the files that they have open.
 #[derive(Clone)]
-pub(crate) struct Reader(pub SqlitePool);
+pub(crate) struct Reader {
+    readers: SqlitePool,
+    files: Arc<OpenFiles>,
+}
 
 /// Everything stored about one call.
 pub(crate) struct Story {
@@ -42,9 +48,29 @@ pub(crate) struct Story {
 }
 
 impl Reader {
+    pub const fn new(readers: SqlitePool, files: Arc<OpenFiles>) -> Self {
+        Self { readers, files }
+    }
+
+    /// Closes the connections, after the reads that run.
+    pub async fn close(&self) {
+        self.readers.close().await;
+    }
+
+    /// The connections. A connection that replaces a failed one must not open another file at the
+    /// path of the store: SQLite then shortens the shared index that the other connections have
+    /// mapped, and the process ends with SIGBUS.
+    fn readers(&self) -> Result<&SqlitePool, ChangeError> {
+        if self.readers.size() < READERS {
+            let lost = |why| ChangeError::Lost { why, committed: false };
+            self.files.check_database().map_err(lost)?;
+        }
+        Ok(&self.readers)
+    }
+
     /// A job of this principal.
     pub async fn view(&self, call: &CallId, principal: &str) -> Result<JobView, ChangeError> {
-        let mut connection = self.0.begin().await?;
+        let mut connection = self.readers()?.begin().await?;
         let row = JobRow::owned(&mut *connection, call, principal).await?;
         let planned = planned(&mut *connection, &row.call).await?;
         let operations = operations(&mut *connection, &row.call).await?;
@@ -57,7 +83,7 @@ impl Reader {
         of: &SameCall,
         now_ms: i64,
     ) -> Result<Option<(JobView, u64)>, ChangeError> {
-        let mut connection = self.0.begin().await?;
+        let mut connection = self.readers()?.begin().await?;
         let Some(row) = same(of, now_ms, &mut *connection).await? else { return Ok(None) };
         let ended = row.ended.map_or(0, |ended| to_u64(now_ms.saturating_sub(ended)));
         let planned = planned(&mut *connection, &row.call).await?;
@@ -74,7 +100,7 @@ impl Reader {
         let leaves: Vec<(i64, String)> =
             sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
                 .bind(call.to_string())
-                .fetch_all(&self.0)
+                .fetch_all(self.readers()?)
                 .await?;
         for (index, text) in leaves {
             let leaf: Leaf = super::row::parse(&text, "ledger entry")?;
@@ -96,7 +122,7 @@ impl Reader {
         open: bool,
         limit: u32,
     ) -> Result<(Vec<OwnCall>, bool), ChangeError> {
-        let mut connection = self.0.begin().await?;
+        let mut connection = self.readers()?.begin().await?;
         let found: Vec<JobRow> = sqlx::query_as(columns!(
             "WHERE principal = ? AND (outcome IS NULL OR NOT ?) ORDER BY seq DESC LIMIT ?"
         ))
@@ -130,7 +156,7 @@ impl Reader {
         )
         .bind(principal.to_owned())
         .bind(key.to_owned())
-        .fetch_optional(&self.0)
+        .fetch_optional(self.readers()?)
         .await?;
         row.map(|(call, tool, arguments)| {
             let damaged = |_| super::row::damaged("idempotency key");
@@ -157,7 +183,7 @@ impl Reader {
         .bind(principal.to_owned())
         .bind(plan.to_string())
         .bind(now_ms)
-        .fetch_optional(&self.0)
+        .fetch_optional(self.readers()?)
         .await?;
         let time =
             |ms: i64| Timestamp::from_millisecond(ms).map_err(|_| super::row::damaged("time"));
@@ -176,7 +202,7 @@ impl Reader {
         )
         .bind(now_ms)
         .bind(APPROVED)
-        .fetch_all(&self.0)
+        .fetch_all(self.readers()?)
         .await?;
         calls
             .iter()
@@ -190,7 +216,7 @@ impl Reader {
             "SELECT call FROM jobs WHERE phase <> 'awaiting_approval' AND phase <> 'closed' ORDER \
              BY seq",
         )
-        .fetch_all(&self.0)
+        .fetch_all(self.readers()?)
         .await?;
         let more = u64::try_from(calls.len().saturating_sub(most)).unwrap_or(u64::MAX);
         let first = calls
@@ -202,7 +228,7 @@ impl Reader {
 
     /// The stored job with its phase.
     pub async fn job(&self, call: &CallId) -> Result<Option<(StoredJob, Phase)>, ChangeError> {
-        let mut connection = self.0.begin().await?;
+        let mut connection = self.readers()?.begin().await?;
         let Some(row) = JobRow::load(&mut *connection, call).await? else { return Ok(None) };
         let phase = row.phase()?;
         Ok(stored(&mut connection, &row).await?.map(|job| (job, phase)))
@@ -210,7 +236,7 @@ impl Reader {
 
     /// Returns whether the job of this lease was cancelled; an error if the lease ended.
     pub async fn cancelled(&self, call: &CallId, fence: Fence) -> Result<bool, ChangeError> {
-        let row = JobRow::load(&self.0, call).await?;
+        let row = JobRow::load(self.readers()?, call).await?;
         row.filter(|row| row.leased && row.fence() == fence)
             .map(|row| row.cancelled)
             .ok_or(ChangeError::Error(RoleError::Fenced))
@@ -223,7 +249,7 @@ impl Reader {
              phase <> 'closed' AND expires <= ?)",
         )
         .bind(now_ms)
-        .fetch_one(&self.0)
+        .fetch_one(self.readers()?)
         .await?)
     }
 
@@ -234,7 +260,7 @@ impl Reader {
              leased = 0 AND retry_at <= ?)",
         )
         .bind(now_ms)
-        .fetch_one(&self.0)
+        .fetch_one(self.readers()?)
         .await?)
     }
 
@@ -246,7 +272,7 @@ impl Reader {
         limit: u32,
         before: Option<&str>,
     ) -> Result<Vec<OwnedJob>, ChangeError> {
-        let mut connection = self.0.begin().await?;
+        let mut connection = self.readers()?.begin().await?;
         let before = match before {
             None => i64::MAX,
             Some(beginning) => {
@@ -301,7 +327,7 @@ impl Reader {
 
     /// Finds a call by its id or a unique beginning.
     pub async fn story(&self, beginning: &str) -> Result<Story, ChangeError> {
-        let mut connection = self.0.begin().await?;
+        let mut connection = self.readers()?.begin().await?;
         // `~` sorts after every character of an id.
         let calls: Vec<String> = sqlx::query_scalar(
             "SELECT DISTINCT call FROM leaves WHERE call >= ? AND call < ? LIMIT 2",

@@ -18,7 +18,7 @@ impl Reader {
             "WHERE stuck IS NOT NULL AND phase <> 'closed' ORDER BY seq LIMIT ?"
         ))
         .bind(STUCK)
-        .fetch_all(&self.0)
+        .fetch_all(self.readers()?)
         .await?;
         // The log names an unreadable row each time it is skipped.
         let told = |row: &JobRow| {
@@ -31,7 +31,7 @@ impl Reader {
     pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, ChangeError> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase")
-                .fetch_all(&self.0)
+                .fetch_all(self.readers()?)
                 .await?;
         rows.into_iter()
             .map(|(word, count)| {
@@ -45,7 +45,7 @@ impl Reader {
     pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, ChangeError> {
         let closed = "SELECT outcome, count(*) FROM jobs WHERE phase = 'closed' AND outcome IS \
                       NOT NULL GROUP BY outcome";
-        let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(&self.0).await?;
+        let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(self.readers()?).await?;
         rows.into_iter()
             .map(|(word, count)| {
                 Ok((Outcome::from_word(&word).ok_or_else(|| damaged("outcome"))?, to_u64(count)))
@@ -58,7 +58,7 @@ impl Reader {
     pub async fn answers(&self) -> Result<BTreeMap<String, u64>, ChangeError> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict")
-                .fetch_all(&self.0)
+                .fetch_all(self.readers()?)
                 .await?;
         Ok(rows.into_iter().map(|(verdict, count)| (verdict, to_u64(count))).collect())
     }
@@ -66,7 +66,7 @@ impl Reader {
     /// All leases; after a start, none of them has a runner.
     pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, ChangeError> {
         let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
-            .fetch_all(&self.0)
+            .fetch_all(self.readers()?)
             .await?;
         rows.iter()
             .map(|row| Ok((row.id()?, row.fence())))
