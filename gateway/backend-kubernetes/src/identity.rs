@@ -2,14 +2,13 @@
 //! API server sees the same name either way, so rights, admission policies and the gate are the
 //! same (DECISIONS.md 32). Takes on no other identity, and none before the API server agreed.
 
-use super::api::{ApiError, Bearer, Cluster, Gate, Mode};
+use super::api::{ApiError, Bearer, Cluster, Gate};
 use super::credential::Credential;
-use super::labels::{IDENTITY, JOB};
+use super::labels::JOB;
 use super::namespace::{Maker, RIGHTS_WAIT};
 use super::poll::Poll;
-use super::run_objects;
+use super::{review, run_objects};
 use cofferdam_core::protocol::role_settings::JobIdentity;
-use serde_json::{Value, json};
 
 /// The connection of the job. Its tokens are bound to the Secret with the UID `secret`; `gate`
 /// limits its requests on this side.
@@ -23,11 +22,10 @@ pub(super) async fn connect(
     let job = match jobs {
         JobIdentity::Token => {
             // Tokens end with the Secret that they are bound to: at the latest with the namespace.
-            let bound =
-                json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY, "uid": secret});
+            let bound = review::identity_secret(Some(secret));
             Cluster::connect_for(
                 credential,
-                Bearer::new(provisioner.clone(), run_objects::token_path(run), &bound),
+                Bearer::new(provisioner.clone(), run_objects::token_path(run), bound),
                 gate,
             )?
         }
@@ -44,25 +42,18 @@ async fn impersonate(
     gate: Option<Gate>,
 ) -> Result<Cluster, ApiError> {
     let user = format!("system:serviceaccount:{run}:{JOB}");
-    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     // Without the gate, which allows the plan's objects alone.
     let asking = Cluster::impersonating(credential, &user, None)?;
     let mut poll = Poll::within(RIGHTS_WAIT);
     loop {
-        match asking
-            .create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real)
-            .await
-        {
+        match review::own_name(&asking).await {
             Err(error) if error.is_forbidden() || error.is_unclear() => {
                 if !poll.again().await {
                     return Err(error);
                 }
             }
             Err(error) => return Err(error),
-            Ok(answer)
-                if answer.pointer("/status/userInfo/username").and_then(Value::as_str)
-                    == Some(user.as_str()) =>
-            {
+            Ok(Some(name)) if name == user => {
                 return Cluster::impersonating(credential, &user, gate);
             }
             Ok(_) => {

@@ -4,7 +4,8 @@
 
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -160,24 +161,24 @@ pub struct Marks {
 
 impl Marks {
     /// The metadata of an object of this run; in a namespace, or of a namespace with an empty one.
-    pub fn metadata(&self, namespace: &str, name: &str) -> Value {
-        let annotations =
-            BTreeMap::from([(EXPIRES, moment(self.expires)), (PLAN, self.plan.to_string())]);
-        let mut metadata = Map::from_iter([
-            ("name".to_owned(), json!(name)),
-            ("labels".to_owned(), json!(self.name.labels())),
-            ("annotations".to_owned(), json!(annotations)),
-        ]);
-        if !namespace.is_empty() {
-            metadata.insert("namespace".to_owned(), json!(namespace));
+    pub fn metadata(&self, namespace: &str, name: &str) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+            labels: Some(self.name.labels()),
+            annotations: Some(BTreeMap::from([
+                (EXPIRES.to_owned(), moment(self.expires)),
+                (PLAN.to_owned(), self.plan.to_string()),
+            ])),
+            ..ObjectMeta::default()
         }
-        Value::Object(metadata)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn run() -> RunName {
         RunName::new(&CallId::from_random(7), Fence(3))

@@ -23,6 +23,8 @@
 //! | `held.rs`, `pressure.rs` | finalizers that hold an object; terminating namespaces |
 //! | `network_probe.rs` | a test of the network plug-in |
 //! | `recover.rs` | the outcome of a lost runner's job |
+//! | `review.rs` | requests about an identity: its name, its tokens |
+//! | `typed.rs` | typed objects of Kubernetes as JSON |
 //! | `environment.rs` | the identity of the cluster |
 //! | `look.rs`, `preview.rs` | reads for the viewer; dry runs of operations |
 //! | `near.rs`, `remarks.rs` | objects with a similar name; remarks on a preview |
@@ -54,11 +56,13 @@ pub mod readiness;
 pub mod reap;
 pub mod recover;
 mod remarks;
+mod review;
 pub mod rights;
 pub mod run_objects;
 pub mod self_check;
 pub mod task;
 pub mod teardown;
+mod typed;
 pub mod webhook;
 
 use api::{ApiError, Cluster};

@@ -7,12 +7,14 @@ use super::api::Gate;
 use super::labels::{JOB, Marks, RunName};
 use super::path;
 use super::task::Task;
+use super::typed::{account, role_ref, to_json};
 use cofferdam_core::model::ceiling::EPHEMERAL;
 use cofferdam_core::model::facts::OperationFacts;
 use cofferdam_core::model::operation::{Action, Operation, Step};
 use cofferdam_core::model::rights::{NamespaceRights, Rule, of_plan};
 use http::Method;
-use serde_json::{Value, json};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
+use serde_json::Value;
 
 /// The API group of Roles and RoleBindings.
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -129,18 +131,27 @@ fn derived(marks: &Marks, rights: NamespaceRights, name: &str) -> Result<Derived
             });
         }
     }
-    let role = json!({
-        "apiVersion": format!("{RBAC}/v1"), "kind": "Role",
-        "metadata": marks.metadata(&namespace, name),
-        "rules": rules,
+    let role = to_json(&Role {
+        metadata: marks.metadata(&namespace, name),
+        rules: Some(rules.into_iter().map(policy_rule).collect()),
     });
-    let binding = json!({
-        "apiVersion": format!("{RBAC}/v1"), "kind": "RoleBinding",
-        "metadata": marks.metadata(&namespace, name),
-        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": JOB, "namespace": marks.name.to_string()}],
+    let binding = to_json(&RoleBinding {
+        metadata: marks.metadata(&namespace, name),
+        role_ref: role_ref("Role", name),
+        subjects: Some(vec![account(&marks.name.to_string(), JOB)]),
     });
     Ok(Derived { namespace, role, binding })
+}
+
+fn policy_rule(rule: Rule) -> PolicyRule {
+    let Rule { api_groups, resources, resource_names, verbs } = rule;
+    PolicyRule {
+        api_groups: Some(api_groups),
+        resources: Some(resources),
+        resource_names: Some(resource_names),
+        verbs,
+        ..PolicyRule::default()
+    }
 }
 
 /// The requests that the job's own connection may send: the objects of the plan, with the methods

@@ -8,7 +8,15 @@ use super::labels::{HOME, IDENTITY, JOB, Marks, PROVISIONER, TARGETS, TASK, WORK
 use super::path::{collection, namespace as namespace_path};
 use super::rights::binding_path;
 use super::task;
-use serde_json::{Value, json};
+use super::typed::{Amounts, account, amounts, role_ref, to_json};
+use k8s_openapi::api::core::v1::{
+    LimitRange, LimitRangeItem, LimitRangeSpec, Namespace, ResourceQuota, ResourceQuotaSpec,
+    Secret, ServiceAccount,
+};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use serde_json::Value;
 
 /// The Kubernetes version whose `restricted` is enforced: pinned, so that a server's upgrade
 /// changes nothing silently; the oldest that is supported.
@@ -25,41 +33,41 @@ const AS_JOB: &str = "cofferdam-as-job";
 
 /// The limits of one container. Admission holds the provisioner to them
 /// (`deploy/10-fence-provisioner.yaml`).
-fn most_of_one() -> Value {
-    json!({"cpu": "4", "memory": "4Gi", "ephemeral-storage": "2Gi"})
+fn most_of_one() -> Amounts {
+    amounts(&[("cpu", "4"), ("memory", "4Gi"), ("ephemeral-storage", "2Gi")])
 }
 
 /// The limits of a run. Admission holds the provisioner to them too. Object counts limit what a
 /// hostile plan can create. Kinds whose finalizers belong to others (load balancers, volumes) have
 /// the limit zero.
-fn hard() -> Value {
-    json!({
-        "pods": "20",
-        "requests.cpu": "8",
-        "limits.cpu": "8",
-        "requests.memory": "8Gi",
-        "limits.memory": "8Gi",
-        "requests.ephemeral-storage": "4Gi",
-        "limits.ephemeral-storage": "4Gi",
-        "services": "10",
-        "services.loadbalancers": "0",
-        "services.nodeports": "0",
-        "persistentvolumeclaims": "0",
+fn hard() -> Amounts {
+    amounts(&[
+        ("pods", "20"),
+        ("requests.cpu", "8"),
+        ("limits.cpu", "8"),
+        ("requests.memory", "8Gi"),
+        ("limits.memory", "8Gi"),
+        ("requests.ephemeral-storage", "4Gi"),
+        ("limits.ephemeral-storage", "4Gi"),
+        ("services", "10"),
+        ("services.loadbalancers", "0"),
+        ("services.nodeports", "0"),
+        ("persistentvolumeclaims", "0"),
         // An input for each of the 64 operations that a plan can have, as many objects of its own,
         // and the cluster's own certificate.
-        "count/configmaps": "129",
-        "count/secrets": "1",
+        ("count/configmaps", "129"),
+        ("count/secrets", "1"),
         // The accounts of the job and of tasks, and the default one of every namespace.
-        "count/serviceaccounts": "3",
-        "count/deployments.apps": "20",
-        "count/statefulsets.apps": "20",
-        "count/replicasets.apps": "40",
-        "count/jobs.batch": "20",
-        "count/cronjobs.batch": "20",
-        "count/roles.rbac.authorization.k8s.io": "1",
+        ("count/serviceaccounts", "3"),
+        ("count/deployments.apps", "20"),
+        ("count/statefulsets.apps", "20"),
+        ("count/replicasets.apps", "40"),
+        ("count/jobs.batch", "20"),
+        ("count/cronjobs.batch", "20"),
+        ("count/roles.rbac.authorization.k8s.io", "1"),
         // The job's, and the provisioner's own two.
-        "count/rolebindings.rbac.authorization.k8s.io": "3",
-    })
+        ("count/rolebindings.rbac.authorization.k8s.io", "3"),
+    ])
 }
 
 /// An object of a run and its path.
@@ -76,20 +84,18 @@ pub struct Guard {
 pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard {
     let name = marks.name.to_string();
     let mut metadata = marks.metadata("", &name);
-    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-        annotations.insert(TARGETS.to_owned(), json!(targets.join(",")));
-        annotations.insert(WORKLOAD.to_owned(), json!(workload.join(",")));
-    }
-    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
-        for mode in ["enforce", "audit", "warn"] {
-            labels.insert(format!("pod-security.kubernetes.io/{mode}"), json!("restricted"));
-            labels
-                .insert(format!("pod-security.kubernetes.io/{mode}-version"), json!(POD_SECURITY));
-        }
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(TARGETS.to_owned(), targets.join(","));
+    annotations.insert(WORKLOAD.to_owned(), workload.join(","));
+    let labels = metadata.labels.get_or_insert_default();
+    for mode in ["enforce", "audit", "warn"] {
+        let key = format!("pod-security.kubernetes.io/{mode}");
+        labels.insert(format!("{key}-version"), POD_SECURITY.to_owned());
+        labels.insert(key, "restricted".to_owned());
     }
     Guard {
         path: namespace_path(&name),
-        object: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
+        object: to_json(&Namespace { metadata, ..Namespace::default() }),
     }
 }
 
@@ -108,23 +114,21 @@ pub fn as_job(marks: &Marks) -> Guard {
 
 fn taken_on(marks: &Marks, name: &str, role: &str) -> Guard {
     let run = marks.name.to_string();
-    let object = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": marks.metadata(&run, name),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "ServiceAccount", "name": PROVISIONER, "namespace": HOME}],
+    let object = to_json(&RoleBinding {
+        metadata: marks.metadata(&run, name),
+        role_ref: role_ref("ClusterRole", role),
+        subjects: Some(vec![account(HOME, PROVISIONER)]),
     });
     Guard { path: binding_path(&run, name), object }
 }
 
-/// The quota without a run's marks.
-pub(super) fn quota() -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": QUOTA},
-        "spec": {"hard": hard()},
-    })
+/// The quota with these marks.
+pub(super) fn quota(metadata: ObjectMeta) -> ResourceQuota {
+    ResourceQuota {
+        metadata,
+        spec: Some(ResourceQuotaSpec { hard: Some(hard()), ..ResourceQuotaSpec::default() }),
+        ..ResourceQuota::default()
+    }
 }
 
 /// Where the quota is.
@@ -148,39 +152,58 @@ pub fn is_enforced(quota: &Value) -> bool {
 /// are bound to the last one.
 pub fn guards(marks: &Marks) -> Vec<Guard> {
     let run = marks.name.to_string();
-    let guard = |group: &str, kind: &str, resource: &str, name: &str, rest: Value| {
-        let api = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-        let mut object =
-            json!({"apiVersion": api, "kind": kind, "metadata": marks.metadata(&run, name)});
-        if let (Some(object), Value::Object(rest)) = (object.as_object_mut(), rest) {
-            object.extend(rest);
-        }
-        Guard { path: format!("{}/{name}", collection(group, "v1", &run, resource)), object }
+    let guard = |group: &str, resource: &str, name: &str, object: Value| Guard {
+        path: format!("{}/{name}", collection(group, "v1", &run, resource)),
+        object,
     };
-    let each =
-        json!({"cpu": task::CPU, "memory": task::MEMORY, "ephemeral-storage": task::STORAGE});
-    let limits = json!({"limits": [{
-        "type": "Container",
-        "default": each,
-        "defaultRequest": each,
-        "max": most_of_one(),
-    }]});
-    let mute = json!({"automountServiceAccountToken": false});
+    let metadata = |name: &str| marks.metadata(&run, name);
+    let each = amounts(&[
+        ("cpu", task::CPU),
+        ("memory", task::MEMORY),
+        ("ephemeral-storage", task::STORAGE),
+    ]);
+    let limits = LimitRangeItem {
+        type_: "Container".to_owned(),
+        default: Some(each.clone()),
+        default_request: Some(each),
+        max: Some(most_of_one()),
+        ..LimitRangeItem::default()
+    };
+    let mute = |name: &str| {
+        let account = ServiceAccount {
+            metadata: metadata(name),
+            automount_service_account_token: Some(false),
+            ..ServiceAccount::default()
+        };
+        guard("", "serviceaccounts", name, to_json(&account))
+    };
+    let limits = LimitRange {
+        metadata: metadata("defaults"),
+        spec: Some(LimitRangeSpec { limits: vec![limits] }),
+    };
+    // A destination of the plan gets a policy of its own when its operation is carried out
+    // (`egress.rs`).
+    let deny_all = NetworkPolicy {
+        metadata: metadata("deny-all"),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector::default()),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ..NetworkPolicySpec::default()
+        }),
+    };
+    let identity = Secret {
+        metadata: metadata(IDENTITY),
+        type_: Some("Opaque".to_owned()),
+        immutable: Some(true),
+        ..Secret::default()
+    };
     vec![
-        guard("", "ResourceQuota", "resourcequotas", QUOTA, json!({"spec": {"hard": hard()}})),
-        guard("", "LimitRange", "limitranges", "defaults", json!({"spec": limits})),
-        // A destination of the plan gets a policy of its own when its operation is carried out
-        // (`egress.rs`).
-        guard(
-            "networking.k8s.io",
-            "NetworkPolicy",
-            "networkpolicies",
-            "deny-all",
-            json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}),
-        ),
-        guard("", "ServiceAccount", "serviceaccounts", JOB, mute.clone()),
-        guard("", "ServiceAccount", "serviceaccounts", TASK, mute),
-        guard("", "Secret", "secrets", IDENTITY, json!({"type": "Opaque", "immutable": true})),
+        guard("", "resourcequotas", QUOTA, to_json(&quota(metadata(QUOTA)))),
+        guard("", "limitranges", "defaults", to_json(&limits)),
+        guard("networking.k8s.io", "networkpolicies", "deny-all", to_json(&deny_all)),
+        mute(JOB),
+        mute(TASK),
+        guard("", "secrets", IDENTITY, to_json(&identity)),
     ]
 }
 

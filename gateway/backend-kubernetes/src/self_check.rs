@@ -12,12 +12,16 @@ mod retry;
 use super::api::{ApiError, Cluster, Mode};
 use super::credential::Credential;
 use super::error_text;
-use super::labels::IDENTITY;
+use super::review::{self, identity_secret, token_request};
+use super::typed::to_json;
 use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::JobIdentity;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use probes::{Answer, Probe, RUN, Right};
 use retry::RetryWindow;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The file of `deploy/` with what impersonation needs.
 const OPTION: &str = "options/impersonation.yaml";
@@ -223,34 +227,33 @@ async fn check_impersonation_option(
 
 /// It is who it should be.
 async fn check_account(cluster: &Cluster, identity: Identity) -> Result<(), CheckError> {
-    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-    let answer = cluster
-        .create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real)
-        .await?;
-    let given =
-        answer.pointer("/status/userInfo/username").and_then(Value::as_str).unwrap_or_default();
+    let given = review::own_name(cluster).await?.unwrap_or_default();
     let expected = format!("system:serviceaccount:cofferdam-system:{}", identity.account());
     if given == expected {
         Ok(())
     } else {
-        Err(CheckError::Stranger { given: escape::line(given), expected })
+        Err(CheckError::Stranger { given: escape::line(&given), expected })
     }
 }
 
 /// Returns whether RBAC gives a right. Only a clear response counts.
 async fn has_right(cluster: &Cluster, right: &Right) -> Result<bool, CheckError> {
     let Right { verb, group, resource, subresource, namespace, name } = right;
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {
-            "verb": verb,
-            "group": group,
-            "resource": resource,
-            "subresource": subresource,
-            "namespace": namespace,
-            "name": name,
-        }},
+    let text = |part: &str| Some(part.to_owned());
+    let review = to_json(&SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb: text(verb),
+                group: text(group),
+                resource: text(resource),
+                subresource: text(subresource),
+                namespace: text(namespace),
+                name: text(name),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
     });
     let answer = cluster
         .create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review, Mode::Real)
@@ -300,15 +303,7 @@ fn is_denied_by(message: &str, fence: &str) -> bool {
 /// tried here.
 async fn token(cluster: &Cluster) -> Result<String, CheckError> {
     const WHAT: &str = "a token for `job` in the self-check's namespace";
-    // The shortest that the API server issues.
-    let request = json!({
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {
-            "expirationSeconds": 600,
-            "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": IDENTITY},
-        },
-    });
+    let request = token_request(Some(identity_secret(None)), &[]);
     let path = format!("/api/v1/namespaces/{RUN}/serviceaccounts/job/token");
     let answer =
         cluster.create(&path, &request, Mode::Real).await.map_err(|error| match error {

@@ -13,8 +13,15 @@ mod tests;
 pub use log::Log;
 pub use state::{Reason, TaskState, refused, state};
 
+use super::typed::{amounts, exactly, to_json};
 use cofferdam_core::model::operation::{Operation, Program};
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, Pod,
+    PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The ServiceAccount of tasks. It has no binding and no token.
@@ -39,17 +46,17 @@ pub const STORAGE: &str = "64Mi";
 const TEMPORARY: &str = "64Mi";
 
 /// Any user but root; the number that images without a shell use.
-const USER: u32 = 65_532;
+const USER: i64 = 65_532;
 
 /// Seconds between being asked to end and being ended: they are on the way of every teardown.
-const GRACE_SECONDS: u32 = 5;
+const GRACE_SECONDS: i64 = 5;
 
 /// Seconds a task stays bound to a node that does not answer; Kubernetes' own default is five
 /// minutes.
-const NODE_SECONDS: u32 = 30;
+const NODE_SECONDS: i64 = 30;
 
 /// Octal 0444, as JSON has it: the input is read by any user that the image runs as.
-const READ_ONLY: u32 = 0o444;
+const READ_ONLY: i32 = 0o444;
 
 /// A `task` operation whose program is an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,92 +110,109 @@ impl<'a> Task<'a> {
     }
 }
 
-fn metadata(task: &Task<'_>, place: &Place<'_>) -> Value {
-    json!({
-        "name": task.object(),
-        "namespace": place.namespace,
-        "labels": place.labels,
+fn metadata(task: &Task<'_>, place: &Place<'_>) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(task.object()),
+        namespace: Some(place.namespace.to_owned()),
+        labels: Some(place.labels.clone()),
         // Not a label: a task's name may be longer than a label's value.
-        "annotations": {"cofferdam.dev/task": task.name},
-    })
+        annotations: Some([("cofferdam.dev/task".to_owned(), task.name.to_owned())].into()),
+        ..ObjectMeta::default()
+    }
 }
 
 /// The object with the input. Created before the Pod, and immutable like it.
 pub fn input(task: &Task<'_>, place: &Place<'_>) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": metadata(task, place),
-        "immutable": true,
-        "data": {"input": task.input},
+    to_json(&ConfigMap {
+        metadata: metadata(task, place),
+        immutable: Some(true),
+        data: Some([("input".to_owned(), task.input.to_owned())].into()),
+        ..ConfigMap::default()
     })
 }
 
 /// The Pod of a task. It passes Pod Security `restricted` and the admission policy for workloads of
 /// `deploy/`.
 pub fn pod(task: &Task<'_>, place: &Place<'_>) -> Value {
-    let resources = json!({"cpu": CPU, "memory": MEMORY, "ephemeral-storage": STORAGE});
-    let tolerations: Vec<Value> = ["unreachable", "not-ready"]
-        .iter()
-        .map(|state| {
-            let key = format!("node.kubernetes.io/{state}");
-            json!({
-                "key": key,
-                "operator": "Exists",
-                "effect": "NoExecute",
-                "tolerationSeconds": NODE_SECONDS,
-            })
-        })
-        .collect();
-    let mut pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata(task, place),
-        "spec": {
-            "serviceAccountName": SERVICE_ACCOUNT,
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "restartPolicy": "Never",
-            "activeDeadlineSeconds": task.seconds,
-            "terminationGracePeriodSeconds": GRACE_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": USER,
-                "runAsGroup": USER,
-                "fsGroup": USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "tolerations": tolerations,
-            "containers": [{
-                "name": CONTAINER,
-                "image": task.image,
-                "imagePullPolicy": "IfNotPresent",
-                "args": task.arguments,
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "resources": {"requests": resources, "limits": resources},
-                "terminationMessagePolicy": "FallbackToLogsOnError",
-                "volumeMounts": [
-                    {"name": "input", "mountPath": INPUT, "subPath": "input", "readOnly": true},
-                    {"name": "temporary", "mountPath": "/tmp"},
-                ],
-            }],
-            "volumes": [
-                {"name": "input", "configMap": {"name": task.object(), "defaultMode": READ_ONLY}},
-                {"name": "temporary", "emptyDir": {"medium": "Memory", "sizeLimit": TEMPORARY}},
-            ],
-        },
+    let tolerations = ["unreachable", "not-ready"].map(|state| Toleration {
+        key: Some(format!("node.kubernetes.io/{state}")),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoExecute".to_owned()),
+        toleration_seconds: Some(NODE_SECONDS),
+        ..Toleration::default()
     });
-    if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
-        if place.user_namespace {
-            spec.insert("hostUsers".to_owned(), false.into());
-        }
-        if let Some(class) = place.runtime_class {
-            spec.insert("runtimeClassName".to_owned(), class.into());
-        }
+    let spec = PodSpec {
+        service_account_name: Some(SERVICE_ACCOUNT.to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        restart_policy: Some("Never".to_owned()),
+        active_deadline_seconds: Some(i64::from(task.seconds)),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            fs_group: Some(USER),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                ..SeccompProfile::default()
+            }),
+            ..PodSecurityContext::default()
+        }),
+        tolerations: Some(tolerations.into()),
+        containers: vec![container(task)],
+        volumes: Some(volumes(task)),
+        host_users: place.user_namespace.then_some(false),
+        runtime_class_name: place.runtime_class.map(str::to_owned),
+        ..PodSpec::default()
+    };
+    to_json(&Pod { metadata: metadata(task, place), spec: Some(spec), ..Pod::default() })
+}
+
+fn container(task: &Task<'_>) -> Container {
+    let amounts = amounts(&[("cpu", CPU), ("memory", MEMORY), ("ephemeral-storage", STORAGE)]);
+    let input = VolumeMount {
+        name: "input".to_owned(),
+        mount_path: INPUT.to_owned(),
+        sub_path: Some("input".to_owned()),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let temporary = VolumeMount {
+        name: "temporary".to_owned(),
+        mount_path: "/tmp".to_owned(),
+        ..VolumeMount::default()
+    };
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(task.image.to_owned()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        args: Some(task.arguments.to_vec()),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            ..SecurityContext::default()
+        }),
+        resources: Some(exactly(&amounts)),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(vec![input, temporary]),
+        ..Container::default()
     }
-    pod
+}
+
+fn volumes(task: &Task<'_>) -> Vec<Volume> {
+    let input = ConfigMapVolumeSource {
+        name: task.object(),
+        default_mode: Some(READ_ONLY),
+        ..ConfigMapVolumeSource::default()
+    };
+    let temporary = EmptyDirVolumeSource {
+        medium: Some("Memory".to_owned()),
+        size_limit: Some(Quantity(TEMPORARY.to_owned())),
+    };
+    vec![
+        Volume { name: "input".to_owned(), config_map: Some(input), ..Volume::default() },
+        Volume { name: "temporary".to_owned(), empty_dir: Some(temporary), ..Volume::default() },
+    ]
 }

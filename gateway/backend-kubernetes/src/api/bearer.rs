@@ -2,18 +2,17 @@
 //! expires, and when the server rejects it. Keeps it in memory alone, and never prints it.
 
 use super::{ApiError, Cluster, Mode, until_clear};
-use serde_json::{Value, json};
+use crate::review::{TOKEN_SECONDS, token_request};
+use k8s_openapi::api::authentication::v1::BoundObjectReference;
+use serde_json::Value;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Seconds a token is good for: the least that API servers give.
-const SECONDS: u64 = 600;
-
 /// A token is renewed after half its time, so that no request begins with one that is about to end.
-const RENEW: Duration = Duration::from_secs(SECONDS / 2);
+const RENEW: Duration = Duration::from_secs(TOKEN_SECONDS as u64 / 2);
 
 /// Whose tokens, and who gives them.
 #[derive(Clone)]
@@ -38,13 +37,9 @@ type Given<'a> = Pin<Box<dyn Future<Output = Result<String, ApiError>> + Send + 
 
 impl Bearer {
     /// For the ServiceAccount with this subresource `token`. Its tokens end with the object that
-    /// they are bound to, `{apiVersion, kind, name, uid}`.
-    pub fn new(issuer: Cluster, path: String, bound: &Value) -> Self {
-        let request = json!({
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"expirationSeconds": SECONDS, "boundObjectRef": bound},
-        });
+    /// they are bound to.
+    pub fn new(issuer: Cluster, path: String, bound: BoundObjectReference) -> Self {
+        let request = token_request(Some(bound), &[]);
         Self(Arc::new(Account { issuer, path, request, held: Mutex::new(None) }))
     }
 

@@ -3,9 +3,15 @@
 //! plan was sealed.
 
 use super::{Guard, Marks, collection};
+use crate::typed::to_json;
 use cofferdam_core::model::cidr::Block;
 use cofferdam_core::model::operation::{Addresses, Egress, Protocol};
-use serde_json::{Value, json};
+use k8s_openapi::api::networking::v1::{
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -27,25 +33,34 @@ pub fn policy(
     server: Option<IpAddr>,
 ) -> Guard {
     if *to == Egress::Siblings {
-        let each_other = json!([{"podSelector": {}}]);
-        let spec = json!({
-            "podSelector": {},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": each_other}],
-            "egress": [{"to": each_other}],
-        });
-        return guard(marks, SIBLINGS, spec);
+        let each_other = vec![NetworkPolicyPeer {
+            pod_selector: Some(LabelSelector::default()),
+            ..NetworkPolicyPeer::default()
+        }];
+        let ingress = NetworkPolicyIngressRule { from: Some(each_other.clone()), ports: None };
+        let egress = NetworkPolicyEgressRule { to: Some(each_other), ports: None };
+        return guard(marks, SIBLINGS, Some(vec![ingress]), vec![egress]);
     }
-    let rules: Vec<Value> = opened.iter().filter_map(|to| rule(to, server)).collect();
-    guard(marks, OUTSIDE, json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules}))
+    let rules = opened.iter().filter_map(|to| rule(to, server)).collect();
+    guard(marks, OUTSIDE, None, rules)
 }
 
-fn guard(marks: &Marks, name: &str, spec: Value) -> Guard {
+fn guard(
+    marks: &Marks,
+    name: &str,
+    ingress: Option<Vec<NetworkPolicyIngressRule>>,
+    egress: Vec<NetworkPolicyEgressRule>,
+) -> Guard {
     let run = marks.name.to_string();
-    let object = json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": marks.metadata(&run, name),
-        "spec": spec,
+    let directions = if ingress.is_some() { &["Ingress", "Egress"][..] } else { &["Egress"] };
+    let object = to_json(&NetworkPolicy {
+        metadata: marks.metadata(&run, name),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector::default()),
+            policy_types: Some(directions.iter().map(|word| (*word).to_owned()).collect()),
+            ingress,
+            egress: Some(egress),
+        }),
     });
     Guard {
         path: format!("{}/{name}", collection("networking.k8s.io", "v1", &run, "networkpolicies")),
@@ -53,36 +68,45 @@ fn guard(marks: &Marks, name: &str, spec: Value) -> Guard {
     }
 }
 
-/// One destination outside the run; none for the run itself.
-fn rule(to: &Egress, server: Option<IpAddr>) -> Option<Value> {
-    let port = |protocol: Protocol, port: u16| {
-        let protocol = match protocol {
-            Protocol::Tcp => "TCP",
-            Protocol::Udp => "UDP",
-        };
-        json!({"protocol": protocol, "port": port})
+fn port(protocol: Protocol, number: u16) -> NetworkPolicyPort {
+    let protocol = match protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
     };
-    match to {
-        Egress::Siblings => None,
-        Egress::NameService => Some(json!({
-            "to": [{
-                "namespaceSelector": {
-                    "matchLabels": {"kubernetes.io/metadata.name": "kube-system"},
-                },
-                "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-            }],
-            "ports": [port(Protocol::Udp, NAMES), port(Protocol::Tcp, NAMES)],
-        })),
-        Egress::Addresses(Addresses { block, protocol, port: number }) => {
-            let mut named = json!({"cidr": block});
-            if let (Some(server), Some(named)) =
-                (server.and_then(|server| within(block, server)), named.as_object_mut())
-            {
-                named.insert("except".to_owned(), json!([server]));
-            }
-            Some(json!({"to": [{"ipBlock": named}], "ports": [port(*protocol, *number)]}))
-        }
+    NetworkPolicyPort {
+        protocol: Some(protocol.to_owned()),
+        port: Some(IntOrString::Int(i32::from(number))),
+        ..NetworkPolicyPort::default()
     }
+}
+
+fn labelled(key: &str, value: &str) -> LabelSelector {
+    let label = (key.to_owned(), value.to_owned());
+    LabelSelector { match_labels: Some([label].into()), ..LabelSelector::default() }
+}
+
+/// One destination outside the run; none for the run itself.
+fn rule(to: &Egress, server: Option<IpAddr>) -> Option<NetworkPolicyEgressRule> {
+    let (peer, ports) = match to {
+        Egress::Siblings => return None,
+        Egress::NameService => (
+            NetworkPolicyPeer {
+                namespace_selector: Some(labelled("kubernetes.io/metadata.name", "kube-system")),
+                pod_selector: Some(labelled("k8s-app", "kube-dns")),
+                ..NetworkPolicyPeer::default()
+            },
+            vec![port(Protocol::Udp, NAMES), port(Protocol::Tcp, NAMES)],
+        ),
+        Egress::Addresses(Addresses { block, protocol, port: number }) => {
+            let except = server.and_then(|server| within(block, server)).map(|one| vec![one]);
+            let block = IPBlock { cidr: block.clone(), except };
+            (
+                NetworkPolicyPeer { ip_block: Some(block), ..NetworkPolicyPeer::default() },
+                vec![port(*protocol, *number)],
+            )
+        }
+    };
+    Some(NetworkPolicyEgressRule { to: Some(vec![peer]), ports: Some(ports) })
 }
 
 /// The one address as a block, if it lies in a wider block. A plan that names just that address
@@ -96,6 +120,7 @@ fn within(block: &str, server: IpAddr) -> Option<String> {
 mod tests {
     use super::*;
     use crate::run_objects::tests::marks;
+    use serde_json::{Value, json};
 
     fn addresses(block: &str) -> Egress {
         Egress::Addresses(Addresses { block: block.to_owned(), protocol: Protocol::Tcp, port: 443 })

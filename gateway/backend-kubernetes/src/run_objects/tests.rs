@@ -5,6 +5,7 @@ use crate::labels::RunName;
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use expect_test::expect;
 use jiff::Timestamp;
+use serde_json::json;
 
 pub(crate) fn marks() -> Marks {
     let name = RunName::new(&CallId::from_random(0), Fence(2));
@@ -84,8 +85,8 @@ fn variable(name: &str) -> Value {
 
 #[test]
 fn admission_holds_the_provisioner_to_what_is_written_here() {
-    assert_eq!(variable("most"), hard());
-    assert_eq!(variable("mostOfOne"), most_of_one());
+    assert_eq!(variable("most"), to_json(&hard()));
+    assert_eq!(variable("mostOfOne"), to_json(&most_of_one()));
     assert!(POLICY.contains(&format!(
         "'pod-security.kubernetes.io/enforce-version'].orValue('') == '{POD_SECURITY}'"
     )));

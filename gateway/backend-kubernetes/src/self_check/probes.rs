@@ -11,10 +11,13 @@ use self::objects::{
     APPLY, always, at, config_map, config_map_at, dry, get, namespace, pod, rbac, refused, taken_on,
 };
 use super::Identity;
-use crate::labels::IDENTITY;
-use crate::run_objects;
+use crate::review::{identity_secret, token_request};
+use crate::run_objects::{self, QUOTA};
+use crate::typed::to_json;
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use http::Method;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 /// The namespace that probes are made against: in name and labels a run's, in
@@ -101,15 +104,9 @@ fn provisioner() -> Vec<Probe> {
         "metadata": {"name": "job"},
         "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}],
     });
-    let unbound = json!({
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {"expirationSeconds": 600},
-    });
-    let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY});
-    let elsewhere = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec":
-        {"expirationSeconds": 600, "boundObjectRef": bound,
-        "audiences": ["https://cofferdam.dev/self-check"]}});
+    let unbound = token_request(None, &[]);
+    let elsewhere =
+        token_request(Some(identity_secret(None)), &["https://cofferdam.dev/self-check"]);
     let token = |what, body, answer| Probe {
         what,
         method: Method::POST,
@@ -118,10 +115,12 @@ fn provisioner() -> Vec<Probe> {
         body: Some(("application/json", body)),
         answer,
     };
-    let mut quota = run_objects::quota();
-    if let Some(pods) = quota.pointer_mut("/spec/hard/pods") {
-        *pods = json!("1000");
+    let named = ObjectMeta { name: Some(QUOTA.to_owned()), ..ObjectMeta::default() };
+    let mut quota = run_objects::quota(named);
+    if let Some(hard) = quota.spec.as_mut().and_then(|spec| spec.hard.as_mut()) {
+        hard.insert("pods".to_owned(), Quantity("1000".to_owned()));
     }
+    let quota = to_json(&quota);
     let tag = pod("registry.example/tool:latest", json!([]));
     let digest = format!("registry.example/tool@sha256:{}", "0".repeat(64));
     let old = json!({
@@ -312,11 +311,7 @@ pub fn job_probes() -> Vec<Probe> {
         "metadata": {"name": "deny-all"},
         "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
     });
-    let token = json!({
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {"expirationSeconds": 600},
-    });
+    let token = token_request(None, &[]);
     vec![
         dry(
             "loosening a run's network policy",

@@ -2,6 +2,7 @@
 
 use super::*;
 use expect_test::expect;
+use serde_json::json;
 
 fn task() -> Operation {
     serde_json::from_value(json!({
