@@ -114,3 +114,25 @@ fn the_example_tree_reads_as_its_page_says() {
         );
     }
 }
+
+/// `const NAME: [&str; …] = […];`, as its words. An empty list is an error of the reader.
+fn words_of_constant(text: &str, name: &str) -> Vec<String> {
+    let (_, rest) = text.split_once(&format!("const {name}: [&str;")).unwrap();
+    let (_, list) = rest.split_once("= [").unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let words: Vec<_> = list.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    assert!(!words.is_empty(), "`{name}` has no words");
+    words
+}
+
+#[test]
+fn the_sdk_refuses_the_same_keywords_at_the_root_of_a_schema() {
+    let words = |path: &str| words_of_constant(&page(path).text, "ROOT");
+    assert_eq!(
+        words("gateway/core/src/tool/schema/lint.rs"),
+        words("plugins/sdk/src/check/root.rs"),
+        "both lists have the same keywords in the same order; copy the first over the second"
+    );
+    let example = "const ROOT: [&str; 2] = [\n    \"a\",\n    \"$b\",\n];\nconst C: &str = \"d\";";
+    assert_eq!(words_of_constant(example, "ROOT"), ["a", "$b"]);
+}
