@@ -6,7 +6,7 @@ use crate::installation::TestInstallation;
 use serde_json::json;
 
 #[test]
-fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
+fn a_person_resolves_an_unknown_outcome_and_the_agent_is_told() {
     let mut installation = TestInstallation::started();
     let token = installation.agent("release", "operator");
     let scale =

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_created_again_is_what_somebody_wrote() {
+    fn an_object_is_created_again_as_a_client_wrote_it() {
         let expect = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {
                 "name": "web",

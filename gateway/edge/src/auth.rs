@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_anonymous_from_elsewhere() {
+    fn no_caller_is_anonymous_from_elsewhere() {
         let check = |anonymous: bool, client: &str, expect: bool| {
             let principal =
                 Principal { name: "a".into(), anonymous, roles: vec![], person: None, act: vec![] };

@@ -107,7 +107,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn a_role_that_takes_nothing_blocks_nobody_and_gets_everything_in_order_later() {
+    async fn a_role_that_takes_nothing_blocks_no_sender_and_gets_everything_in_order_later() {
         const PARCELS: usize = 600;
         let (control, theirs) = pair().unwrap();
         let mut tether = Tether::new(control).unwrap();

@@ -291,7 +291,7 @@ fn what_a_plan_brings_up_goes_with_the_run() {
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
-fn rights_go_where_somebody_took_the_runs_namespace_away() {
+fn rights_go_where_another_client_deleted_the_runs_namespace() {
     let ns = TestNamespace::of("acting-taken");
     ns.deployment("web");
     for fence in [1, 2] {

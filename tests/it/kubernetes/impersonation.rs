@@ -50,7 +50,7 @@ fn jobs_by_impersonation_are_held_as_jobs_by_token() {
     }
 
     a_whole_job(plane, &own);
-    nobody_else_is_taken_on(plane, &own);
+    no_other_identity_is_taken_on(plane, &own);
 }
 
 fn a_whole_job(plane: &'static Cluster, own: &Path) {
@@ -131,7 +131,7 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     assert!(said.is_forbidden(), "{said}");
 }
 
-fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
+fn no_other_identity_is_taken_on(plane: &'static Cluster, own: &Path) {
     block(async {
         let provisioner = TestClient::of(own).await;
         let run = Run::new();

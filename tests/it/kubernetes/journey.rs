@@ -146,7 +146,7 @@ fn a_denied_call_does_not_reach_the_cluster() {
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
-fn a_job_whose_namespace_somebody_deleted_loses_its_rights_all_the_same() {
+fn a_job_whose_namespace_another_client_deleted_loses_its_rights_all_the_same() {
     let cluster = ClusterInstallation::started("journey-taken");
     let installation = &cluster.installation;
     let token = installation.agent("release", "operator");

@@ -169,3 +169,26 @@ fn machine(page: &Page) -> Vec<Breach> {
     })
     .collect()
 }
+
+#[test]
+fn names_of_functions_have_no_person_without_a_role() {
+    check(&pages(&RUST, ".rs"), plain_name);
+    for word in ["no", "any", "some"] {
+        let bad = format!("    async fn refuses_{word}body_else() {{\n");
+        finds(plain_name, "gateway/a.rs", &bad, 1);
+        finds(plain_name, "gateway/a.rs", &format!("fn {word}body() {{\n"), 1);
+        finds(plain_name, "gateway/a.rs", &format!("fn {word}_body() {{\n"), 0);
+    }
+}
+
+/// A name says which role or person it means: `no_caller_…`, `another_client_…`.
+fn plain_name(page: &Page) -> Vec<Breach> {
+    let vague = |line: &str| {
+        let name = line.split_once("fn ")?.1.split(['(', '<']).next()?;
+        let word = name.split('_').find(|word| {
+            word.strip_suffix("body").is_some_and(|start| ["no", "any", "some"].contains(&start))
+        })?;
+        Some(format!("`{name}`: name the role or the person in place of `{word}`"))
+    };
+    lines(page).filter_map(|(number, line)| Some((number, vague(line)?))).collect()
+}

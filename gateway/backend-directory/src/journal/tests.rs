@@ -130,7 +130,7 @@ fn the_next_job_completes_the_one_before() {
 }
 
 #[test]
-fn without_its_namespace_nobody_commits() {
+fn without_its_namespace_no_runner_commits() {
     let desk = desk();
     fs::remove_dir(desk.place.path().join("run")).unwrap();
     assert!(matches!(desk.commit(1, &|_| {}), Err(CommitError::Fenced)));

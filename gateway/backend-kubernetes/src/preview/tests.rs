@@ -22,7 +22,7 @@ fn an_applied_object_is_sent_in_its_namespace_with_the_hosts_values() {
 }
 
 #[test]
-fn a_refusal_names_the_field_that_nobody_asked_to_change() {
+fn a_refusal_names_the_field_outside_the_request() {
     let target = |kind: &str| Target {
         group: String::new(),
         version: "v1".to_owned(),

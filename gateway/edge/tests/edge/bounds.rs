@@ -387,7 +387,7 @@ async fn the_stop_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn a_server_that_drains_refuses_new_calls_and_cuts_nobody_off() {
+async fn a_server_that_drains_refuses_new_calls_and_cuts_no_caller_off() {
     let mut server = Server::start(FakeFront::default()).await;
     let mut busy = server.connect().await;
     busy.write_all(&Request::call("slow", json!({})).bytes()).await.unwrap();

@@ -552,7 +552,7 @@ async fn headers_that_say_something_else() {
 }
 
 #[tokio::test]
-async fn versions_nobody_speaks() {
+async fn versions_that_are_not_supported() {
     let server = Server::start(FakeFront::default()).await;
     let asked = |version: &str| {
         let meta = json!({"io.modelcontextprotocol/protocolVersion": version,

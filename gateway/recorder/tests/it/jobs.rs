@@ -362,7 +362,7 @@ async fn many_proposers_with_one_key_make_one_job() {
 }
 
 #[tokio::test]
-async fn nobody_sees_ends_or_joins_what_is_anothers() {
+async fn no_caller_sees_ends_or_joins_a_job_of_another() {
     let world = World::new();
     let (recorder, job) = world.queued().await;
     let (principal, call) = ("other".to_owned(), job.call.clone());
@@ -503,7 +503,7 @@ async fn of_many_who_are_committed_together_one_that_cannot_be_recorded_fails_al
 }
 
 #[tokio::test]
-async fn the_gateway_records_endings_and_no_event_of_anybody_else() {
+async fn the_gateway_records_endings_and_no_event_of_another_role() {
     let world = World::new();
     let recorder = world.open().await;
     let fence = Fence(1);

@@ -185,7 +185,8 @@ async fn a_cancelled_job_does_not_act() {
 }
 
 #[tokio::test]
-async fn what_nobody_ran_in_time_expires_and_what_may_have_left_something_is_torn_down_first() {
+async fn a_job_that_no_runner_took_expires_and_one_that_may_have_left_something_is_torn_down_first()
+{
     let world = World::new();
     let recorder = world.open().await;
     let (fresh, used) = (world.job(1, "agent", "fresh", None), world.job(2, "agent", "used", None));

@@ -221,7 +221,7 @@ fn folder_in_place(path: &Path) {
 type Refusal = (fn(&Path), &'static [&'static str]);
 
 #[tokio::test]
-async fn an_error_of_a_file_at_the_start_has_path_cause_and_remedy_and_accuses_nobody() {
+async fn an_error_of_a_file_at_the_start_has_path_cause_and_remedy_and_accuses_no_person() {
     let table: [Refusal; 5] = [
         (
             |home| folder_in_place(&home.join("store/cofferdam.db")),

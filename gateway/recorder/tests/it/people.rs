@@ -286,7 +286,7 @@ fn resolve(call: &CallId, because: &str) -> Operate {
 }
 
 #[tokio::test]
-async fn what_nobody_knew_is_resolved_once_by_a_person_beside_the_outcome() {
+async fn an_unknown_outcome_is_resolved_once_by_a_person_beside_the_outcome() {
     let world = World::new();
     let recorder = world.open().await;
     let job = world.job(1, "agent", "delete", None);

@@ -183,7 +183,7 @@ fn a_request_that_is_lost_is_asked_again_over_the_same_state() {
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
-fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
+fn another_writer_after_a_lost_answer_makes_it_unknown() {
     let plane = installed();
     let relay = Relay::before(plane);
     let ns = TestNamespace::on(plane, "acting-unknown", &relay.kubeconfig);
@@ -274,7 +274,7 @@ fn what_no_administrator_opted_in_is_not_touched() {
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
-fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approved() {
+fn a_change_by_foreign_admission_is_told_apart_from_the_approved_one() {
     let ns = TestNamespace::of("acting-mutated");
     ns.deployment("web");
     let mut job = ns.begin(1, json!([scale("acting-mutated", "web", 5)]), true);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
-fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
+fn a_runs_guards_are_frozen_and_no_user_becomes_its_job() {
     let plane = installed();
     block(async {
         let admin = TestClient::of(&plane.admin()).await;

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn neither_a_missing_file_nor_the_last_removal_lets_anybody_in() {
+    async fn neither_a_missing_file_nor_the_last_removal_lets_a_caller_in() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agents.toml");
         assert!(AgentsFile::open(path.clone(), true, || ()).is_err());

@@ -42,7 +42,7 @@ fn forge(job: &mut StoredJob, key: &SigningKey, change: impl Fn(&mut Permit)) {
 }
 
 #[test]
-fn a_runner_believes_nobody() {
+fn a_runner_trusts_no_other_role() {
     check(|_, _, _, _| {}, "admitted");
     check(|_, job, _, _| job.permit = None, "permit-missing");
     check(|_, job, _, _| forge(job, &SigningKey::from_bytes(&[8; 32]), |_| {}), "permit-signature");
