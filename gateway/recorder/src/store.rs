@@ -19,6 +19,9 @@ mod same_call;
 mod source;
 mod writer;
 
+#[cfg(test)]
+mod plans;
+
 pub(crate) use batch::{ChangeError, Head, put_checkpoint};
 pub(crate) use open_files::OpenFiles;
 pub(crate) use read::Reader;

@@ -7,7 +7,7 @@ use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Takes a lock, also a poisoned one: every use is a single insert, remove or read, so the data is
 /// consistent.
@@ -15,11 +15,23 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The fewest kept readers of jobs: below this number, those that left are not looked for.
+const TIDY: usize = 64;
+
+/// The waiting readers of jobs.
+#[derive(Default)]
+struct Readers {
+    senders: HashMap<CallId, watch::Sender<()>>,
+    /// The number of senders at which those without a reader are removed: twice the number that
+    /// was left, so that one reader costs the same however many wait.
+    tidy_at: usize,
+}
+
 /// The state that handlers and writer share.
 pub(crate) struct Shared {
-    readers: Mutex<HashMap<CallId, watch::Sender<()>>>,
-    /// Changes when a job may be claimable.
-    pub queue: watch::Sender<()>,
+    readers: Mutex<Readers>,
+    /// Wakes one waiting runner for each job that may be claimable.
+    pub queue: Notify,
     /// True if an approved call may be waiting.
     pub approved: watch::Sender<()>,
     /// The size and the checkpoint of the ledger.
@@ -64,7 +76,7 @@ impl Shared {
         let (gone, losses) = mpsc::unbounded_channel();
         let shared = Self {
             readers: Mutex::default(),
-            queue: watch::Sender::new(()),
+            queue: Notify::new(),
             approved: watch::Sender::new(()),
             head: watch::Sender::new(head),
             leases: Mutex::default(),
@@ -96,21 +108,25 @@ impl Shared {
     /// A receiver of the changes of one job from now on.
     pub fn changes(&self, call: &CallId) -> watch::Receiver<()> {
         let mut readers = locked(&self.readers);
-        // Drops closed senders when a waiter is added.
-        readers.retain(|_, sender| !sender.is_closed());
-        readers.entry(call.clone()).or_insert_with(|| watch::Sender::new(())).subscribe()
+        if readers.senders.len() >= readers.tidy_at {
+            readers.senders.retain(|_, sender| !sender.is_closed());
+            readers.tidy_at = readers.senders.len().saturating_mul(2).max(TIDY);
+        }
+        readers.senders.entry(call.clone()).or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 
-    /// Wakes the waiters of a commit.
-    pub fn tell(&self, touched: &BTreeSet<CallId>, queue: bool, approved: bool) {
+    /// Wakes the waiters of a commit: the readers of a job, one runner for each claimable job, and
+    /// the gateway.
+    pub fn tell(&self, touched: &BTreeSet<CallId>, claimable: usize, approved: bool) {
         {
             let readers = locked(&self.readers);
-            touched.iter().filter_map(|call| readers.get(call)).for_each(|sender| {
+            touched.iter().filter_map(|call| readers.senders.get(call)).for_each(|sender| {
                 sender.send_replace(());
             });
         }
-        if queue {
-            self.queue.send_replace(());
+        // A runner that finds no job waits again.
+        for _ in 0..claimable {
+            self.queue.notify_one();
         }
         if approved {
             self.approved.send_replace(());

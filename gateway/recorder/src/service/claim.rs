@@ -96,7 +96,6 @@ impl RunnerSeat {
             )));
         }
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
-        let mut queue = self.recorder.inner.shared.queue.subscribe();
         let mut draining = self.recorder.inner.shared.draining.subscribe();
         loop {
             match self.recorder.submit(Change::Claim).await? {
@@ -111,9 +110,10 @@ impl RunnerSeat {
                 return Ok(Claimed::Leased { job: None });
             }
             let news = async {
-                // Both senders exist as long as the recorder.
+                // A job that came before this wait left its notice. The sender exists as long as the
+                // recorder.
                 tokio::select! {
-                    _ = queue.changed() => {}
+                    () = self.recorder.inner.shared.queue.notified() => {}
                     _ = draining.changed() => {}
                 }
             };

@@ -85,7 +85,7 @@ pub(crate) async fn permit(
         .bind(old.call)
         .execute(connection)
         .await?;
-    batch.queue = true;
+    batch.claimable += 1;
     Ok(Done::Recorded(Recorded { index }))
 }
 
@@ -256,7 +256,7 @@ pub(crate) async fn resolve(
     row.resolution = Some(serde_json::to_string(&resolution).map_err(store)?);
     // The next runner ends a job that was given up, at once.
     row.retry_at = 0;
-    batch.queue = true;
+    batch.claimable += 1;
     let entry = row
         .entry(Event::Resolved { found, by: by.to_owned() })?
         .with("because", json!(because).to_string());

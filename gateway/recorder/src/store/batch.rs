@@ -46,8 +46,8 @@ pub(crate) struct Batch {
     entries: Vec<Entry>,
     /// The calls with news for waiting readers.
     pub touched: BTreeSet<CallId>,
-    /// True if a job may be claimable.
-    pub queue: bool,
+    /// The number of jobs that became claimable; at least 1 if there may be one.
+    pub claimable: usize,
     /// True if an approved call may be waiting.
     pub approved: bool,
 }
@@ -59,7 +59,7 @@ impl Batch {
             first: head.tree.size(),
             entries: Vec::new(),
             touched: BTreeSet::new(),
-            queue: false,
+            claimable: 0,
             approved: false,
         }
     }
@@ -158,7 +158,7 @@ impl Batch {
             leaves,
             note,
             touched: self.touched,
-            queue: self.queue,
+            claimable: self.claimable,
             approved: self.approved,
         })
     }
@@ -241,7 +241,7 @@ pub(crate) struct Written {
     pub leaves: Vec<NewLeaf>,
     pub note: String,
     pub touched: BTreeSet<CallId>,
-    pub queue: bool,
+    pub claimable: usize,
     pub approved: bool,
 }
 

@@ -1,63 +1,212 @@
-//! Finds queued jobs whose objects no running job changes. If two jobs are about one object, the
-//! later one waits: both would start from the same state, and one could only fail. Never delays a
-//! job that has to be recovered.
+//! The objects of the jobs that wait or run. If two jobs have an object in common, the later one
+//! waits: both would start from the same state, and one could only fail. A job that waits for
+//! another one is marked as blocked, so that a claim does not read it. Never delays a job that has
+//! to be recovered, and a stuck job delays no other.
 
-use super::batch::ChangeError;
+use super::batch::{Batch, ChangeError};
 use super::row::{JobRow, plan_of};
 use cofferdam_core::model::ceiling::EPHEMERAL;
 use cofferdam_core::model::document::Document;
 use cofferdam_core::model::facts::facts_of;
 use cofferdam_core::model::run::Phase;
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::BTreeSet;
 
-/// The objects of a stored plan; empty for an unreadable plan, which its runner refuses.
-async fn objects(
-    call: &str,
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<BTreeSet<[String; 4]>> {
-    let document: Option<String> = sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?")
-        .bind(call.to_owned())
-        .fetch_one(connection)
-        .await?;
-    let facts = document
-        .and_then(|document| plan_of(&document))
-        .and_then(|plan| Document::read(&plan).ok());
-    let facts = facts.and_then(|(plan, _)| facts_of(&plan.operations).ok());
-    let lasting = facts.into_iter().flatten().filter(|fact| fact.namespace != EPHEMERAL);
-    Ok(lasting.map(|fact| [fact.group, fact.kind, fact.namespace, fact.name]).collect())
+/// The most rows in one statement.
+const ROWS: usize = 4_096;
+
+/// Whether another job has an object of the job `?1`: a running one, or an earlier queued one.
+pub(super) const BLOCKED: &str = "\
+    SELECT EXISTS (SELECT 1 FROM job_objects AS own CROSS JOIN job_objects AS other
+                   WHERE own.seq = ?1 AND other.object = own.object AND other.running = 1
+                   AND other.seq <> ?1)
+        OR EXISTS (SELECT 1 FROM job_objects AS own CROSS JOIN job_objects AS other
+                   WHERE own.seq = ?1 AND other.object = own.object AND other.running = 0
+                   AND other.seq < ?1)";
+
+/// Marks the new jobs from the number `?1` whose objects an earlier job has.
+pub(super) const BLOCK_NEW: &str = "\
+    UPDATE jobs SET blocked = 1 WHERE seq IN
+        (SELECT own.seq FROM job_objects AS own WHERE own.seq >= ?1 AND EXISTS
+            (SELECT 1 FROM job_objects AS other WHERE other.object = own.object
+             AND other.running IN (0, 1) AND other.seq < own.seq))";
+
+/// Takes the mark from the first queued job of the object `?1`.
+pub(super) const UNBLOCK: &str = "\
+    UPDATE jobs SET blocked = 0 WHERE blocked = 1 AND seq =
+        (SELECT seq FROM job_objects WHERE object = ?1 AND running = 0 ORDER BY seq LIMIT 1)";
+
+/// Returns whether a job delays others with its objects, and if so, whether it runs.
+pub(super) fn holds(row: &JobRow) -> Option<bool> {
+    if row.stuck.is_some() {
+        return None;
+    }
+    match row.phase() {
+        Ok(Phase::Queued) => Some(false),
+        Ok(Phase::Leased | Phase::Prepared | Phase::Acting) => Some(true),
+        Ok(Phase::AwaitingApproval | Phase::TearingDown | Phase::Closed) | Err(_) => None,
+    }
 }
 
-/// Selects the claimable jobs: those to recover, and queued ones without an object of a running or
-/// an earlier queued job. A stuck job delays no other.
-pub(crate) async fn free(
-    candidates: Vec<JobRow>,
+/// The objects of a sealed plan; empty for an unreadable plan, which its runner refuses.
+pub(super) fn objects_of(plan: &str) -> BTreeSet<String> {
+    let facts = Document::read(plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok());
+    let lasting = facts.into_iter().flatten().filter(|fact| fact.namespace != EPHEMERAL);
+    lasting.map(|fact| [fact.group, fact.kind, fact.namespace, fact.name].join("/")).collect()
+}
+
+/// The objects of a stored job.
+async fn stored_objects(
+    seq: i64,
     connection: &mut SqliteConnection,
-) -> Result<Vec<JobRow>, ChangeError> {
-    if candidates.is_empty() {
-        return Ok(candidates);
+) -> sqlx::Result<BTreeSet<String>> {
+    let document: Option<String> = sqlx::query_scalar("SELECT document FROM jobs WHERE seq = ?")
+        .bind(seq)
+        .fetch_one(connection)
+        .await?;
+    let plan = document.and_then(|document| plan_of(&document));
+    Ok(plan.as_deref().map(objects_of).unwrap_or_default())
+}
+
+/// Stores the objects of jobs.
+pub(super) async fn insert(
+    rows: &[(i64, String)],
+    running: bool,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    for rows in rows.chunks(ROWS) {
+        QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO job_objects (object, running, seq) ")
+            .push_values(rows, |mut row, (seq, object)| {
+                row.push_bind(object.clone()).push_bind(running).push_bind(*seq);
+            })
+            .build()
+            .execute(&mut *connection)
+            .await?;
     }
-    let running: Vec<String> = sqlx::query_scalar(
-        "SELECT call FROM jobs WHERE phase IN ('leased', 'prepared', 'acting') AND stuck IS NULL",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut busy = BTreeSet::new();
-    for call in running {
-        busy.extend(objects(&call, connection).await?);
-    }
-    let mut free = Vec::with_capacity(candidates.len());
-    for row in candidates {
-        if row.phase != Phase::Queued.word() {
-            free.push(row);
-            continue;
+    Ok(())
+}
+
+/// Follows a change of a job: it begins or ceases to delay others.
+pub(super) async fn follow(
+    old: &JobRow,
+    now: Option<bool>,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    match (holds(old), now) {
+        (before, now) if before == now => Ok(()),
+        (Some(true), Some(false)) => {
+            run(old.seq, false, connection).await?;
+            unblock(&held(old.seq, connection).await?, batch, connection).await
         }
-        let own = objects(&row.call, connection).await?;
-        if own.is_disjoint(&busy) {
-            free.push(row);
+        (Some(_), Some(running)) => run(old.seq, running, connection).await,
+        (Some(_), None) => release(old.seq, batch, connection).await,
+        (None, Some(running)) => {
+            let objects = stored_objects(old.seq, connection).await?;
+            let rows: Vec<_> = objects.into_iter().map(|object| (old.seq, object)).collect();
+            insert(&rows, running, connection).await
         }
-        // A waiting job comes before later ones.
-        busy.extend(own);
+        (None, None) => Ok(()),
     }
-    Ok(free)
+}
+
+async fn run(seq: i64, running: bool, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    sqlx::query("UPDATE job_objects SET running = ? WHERE seq = ?")
+        .bind(running)
+        .bind(seq)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+async fn held(seq: i64, connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT object FROM job_objects WHERE seq = ?")
+        .bind(seq)
+        .fetch_all(connection)
+        .await
+}
+
+/// Removes the objects of a job, and lets the next job of each continue.
+pub(super) async fn release(
+    seq: i64,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    let objects: Vec<String> =
+        sqlx::query_scalar("DELETE FROM job_objects WHERE seq = ? RETURNING object")
+            .bind(seq)
+            .fetch_all(&mut *connection)
+            .await?;
+    unblock(&objects, batch, connection).await
+}
+
+async fn unblock(
+    objects: &[String],
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    for object in objects {
+        let freed = sqlx::query(UNBLOCK).bind(object.clone()).execute(&mut *connection).await?;
+        batch.claimable += usize::from(freed.rows_affected() > 0);
+    }
+    Ok(())
+}
+
+/// Returns whether a claim has to leave this queued job. A job that is not stuck is marked then, so
+/// that the next claim does not read it; a stuck one is tried again at `later`.
+pub(super) async fn leave(
+    row: &JobRow,
+    later: i64,
+    connection: &mut SqliteConnection,
+) -> Result<bool, ChangeError> {
+    if row.stuck.is_none() {
+        let blocked: bool =
+            sqlx::query_scalar(BLOCKED).bind(row.seq).fetch_one(&mut *connection).await?;
+        if blocked {
+            sqlx::query("UPDATE jobs SET blocked = 1 WHERE seq = ?")
+                .bind(row.seq)
+                .execute(connection)
+                .await?;
+        }
+        return Ok(blocked);
+    }
+    for object in stored_objects(row.seq, connection).await? {
+        let busy: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM job_objects WHERE object = ?1 AND running = 1)
+                 OR EXISTS (SELECT 1 FROM job_objects WHERE object = ?1 AND running = 0 AND seq < ?2)",
+        )
+        .bind(object)
+        .bind(row.seq)
+        .fetch_one(&mut *connection)
+        .await?;
+        if busy {
+            sqlx::query("UPDATE jobs SET retry_at = ? WHERE seq = ?")
+                .bind(later)
+                .bind(row.seq)
+                .execute(connection)
+                .await?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Computes the objects of the jobs of a store that had no table of them.
+pub(super) async fn compute(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    for (phases, running) in
+        [("phase = 'queued'", false), ("phase IN ('leased', 'prepared', 'acting')", true)]
+    {
+        let jobs: Vec<i64> =
+            QueryBuilder::<Sqlite>::new("SELECT seq FROM jobs WHERE stuck IS NULL AND ")
+                .push(phases)
+                .build_query_scalar()
+                .fetch_all(&mut *connection)
+                .await?;
+        for seq in jobs {
+            let objects = stored_objects(seq, connection).await?;
+            let rows: Vec<_> = objects.into_iter().map(|object| (seq, object)).collect();
+            insert(&rows, running, connection).await?;
+        }
+    }
+    sqlx::query(BLOCK_NEW).bind(0_i64).execute(connection).await.map(drop)
 }

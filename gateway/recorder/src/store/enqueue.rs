@@ -2,6 +2,7 @@
 //! transaction, so two proposers cannot both be first.
 
 use super::batch::{Batch, ChangeError, to_i64};
+use super::busy;
 use super::change::{Answer, Done};
 use super::same_call::{SameCall, same};
 use cofferdam_core::model::id::{ArgumentsDigest, CallId, hex};
@@ -67,7 +68,7 @@ pub(crate) async fn enqueue(
                 new.job.nonce = hex(bits.get(..16).unwrap_or_default());
                 known.calls.insert(new.job.call.to_string());
                 known.same.insert(sameness(&new), new.job.call.to_string());
-                batch.queue |= new.job.permit.is_some();
+                batch.claimable += usize::from(new.job.permit.is_some());
                 let index = batch.record(new.entry);
                 jobs.push((new.job, index));
                 Ok(Done::Recorded(Recorded { index }))
@@ -205,7 +206,11 @@ async fn insert(
         return Ok(());
     }
     let mut rows = Vec::with_capacity(jobs.len());
+    let mut objects = BTreeMap::new();
     for (job, index) in jobs {
+        if job.permit.is_some() {
+            objects.insert(job.call.to_string(), busy::objects_of(&job.plan));
+        }
         let texts = (
             document(&job)?,
             job.approval.as_ref().map(json).transpose()?,
@@ -215,11 +220,11 @@ async fn insert(
         );
         rows.push((job, index, texts));
     }
-    QueryBuilder::<Sqlite>::new(
+    let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO jobs (call, principal, tool, plan, policy, arguments, phase, approval, \
          reasons, environment, permit, created, expires, ledger, document) ",
-    )
-    .push_values(
+    );
+    query.push_values(
         rows,
         |mut row, (job, index, (document, approval, reasons, environment, permit))| {
             let phase = if permit.is_some() { Phase::Queued } else { Phase::AwaitingApproval };
@@ -239,9 +244,18 @@ async fn insert(
                 .push_bind(to_i64(index))
                 .push_bind(document);
         },
-    )
-    .build()
-    .execute(connection)
-    .await?;
+    );
+    let stored: Vec<(i64, String)> =
+        query.push(" RETURNING seq, call").build_query_as().fetch_all(&mut *connection).await?;
+    let first = stored.iter().map(|(seq, _)| *seq).min().unwrap_or(i64::MAX);
+    let objects: Vec<(i64, String)> = stored
+        .into_iter()
+        .filter_map(|(seq, call)| Some((seq, objects.remove(&call)?)))
+        .flat_map(|(seq, objects)| objects.into_iter().map(move |object| (seq, object)))
+        .collect();
+    if !objects.is_empty() {
+        busy::insert(&objects, false, connection).await?;
+        sqlx::query(busy::BLOCK_NEW).bind(first).execute(connection).await?;
+    }
     Ok(())
 }

@@ -12,6 +12,12 @@ use sqlx::SqliteConnection;
 /// The most jobs that one sweep ends; the next sweep ends the rest.
 const SWEEP: i64 = 256;
 
+/// The jobs that are out of time at `?1`, at most `?2`.
+pub(super) const OUT_OF_TIME: &str = columns!(
+    "INDEXED BY jobs_expires WHERE phase IN ('awaiting_approval', 'queued') AND expires <= ?1 \
+     ORDER BY expires LIMIT ?2"
+);
+
 /// Ends a job without a lease. A job that was never claimed is closed; any other one may have a
 /// namespace, and goes through teardown. Returns the index of its newest entry.
 pub(crate) async fn end(
@@ -28,7 +34,7 @@ pub(crate) async fn end(
     let entry = if row.phase()? == Phase::Queued && row.attempts > 0 {
         row.advance(RunEvent::Lease)?;
         let phase = row.advance(RunEvent::Finish)?;
-        batch.queue = true;
+        batch.claimable += 1;
         row.entry(Event::Moved { phase, fence: row.fence() })?
     } else {
         row.advance(RunEvent::Withdraw)?;
@@ -44,14 +50,11 @@ pub(crate) async fn expire(
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Done, ChangeError> {
-    let late: Vec<JobRow> = sqlx::query_as(columns!(
-        "WHERE phase IN ('awaiting_approval', 'queued') AND phase <> 'closed' AND expires <= ? \
-         ORDER BY seq LIMIT ?"
-    ))
-    .bind(batch.now_ms())
-    .bind(SWEEP)
-    .fetch_all(&mut *connection)
-    .await?;
+    let late: Vec<JobRow> = sqlx::query_as(OUT_OF_TIME)
+        .bind(batch.now_ms())
+        .bind(SWEEP)
+        .fetch_all(&mut *connection)
+        .await?;
     for row in late {
         let detail = if row.phase()? == Phase::Queued {
             "no runner took it before its permit ran out".to_owned()

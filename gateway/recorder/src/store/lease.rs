@@ -5,6 +5,7 @@ use super::batch::{Batch, ChangeError, to_u64};
 use super::busy;
 use super::change::Done;
 use super::row::{JobRow, columns, damaged, operations, stored};
+use crate::settings::RETRY_MS;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{LeasedJob, Note, Obstacle, Said};
 use cofferdam_core::model::limit::NOTES_KEPT;
@@ -13,12 +14,41 @@ use cofferdam_core::model::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
 use sqlx::SqliteConnection;
 
-/// The most candidates of one claim: the first readable job is taken whose objects no running job
-/// changes. Callers take turns, so that many jobs of one caller hide no job of another.
-const CANDIDATES: i64 = 64;
+/// The most jobs that one claim leaves because of their objects, or sets apart as unreadable. Few
+/// are left: a new job is marked when it is stored. Then the next claim continues.
+const CANDIDATES: usize = 64;
 
 /// The longest time, in milliseconds, that a stuck job waits while other jobs arrive.
 const TURN_MS: i64 = 60_000;
+
+/// The next job of a claim at the time `?1`; `?2` is [`TURN_MS`] earlier. Each part reads the
+/// beginning of an index.
+pub(super) const NEXT: &str = columns!(
+    "WHERE seq = (SELECT seq FROM (
+        SELECT 1 AS class, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_recover
+            WHERE phase IN ('acting', 'tearing_down') AND leased = 0 AND stuck IS NULL
+            ORDER BY seq LIMIT 1)
+        UNION ALL SELECT 2, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_stuck
+            WHERE stuck IS NOT NULL AND phase <> 'closed' AND phase IN ('acting', 'tearing_down')
+            AND leased = 0 AND retry_at <= ?2 AND NOT EXISTS (SELECT 1 FROM jobs AS other
+                INDEXED BY jobs_leased WHERE other.leased = 1 AND other.stuck IS NOT NULL)
+            ORDER BY retry_at, seq LIMIT 1)
+        UNION ALL SELECT 3, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_queue
+            WHERE phase = 'queued' AND leased = 0 AND blocked = 0 AND stuck IS NULL
+            AND expires > ?1 ORDER BY seq LIMIT 1)
+        UNION ALL SELECT 4 + (retry_at > ?2) * 2, seq FROM (SELECT seq, retry_at FROM jobs
+            INDEXED BY jobs_stuck WHERE stuck IS NOT NULL AND phase <> 'closed'
+            AND phase = 'queued' AND leased = 0 AND retry_at <= ?1 AND expires > ?1
+            AND NOT EXISTS (SELECT 1 FROM jobs AS other INDEXED BY jobs_leased
+                WHERE other.leased = 1 AND other.stuck IS NOT NULL)
+            ORDER BY retry_at LIMIT 1)
+        UNION ALL SELECT 5, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_stuck
+            WHERE stuck IS NOT NULL AND phase <> 'closed' AND phase IN ('acting', 'tearing_down')
+            AND leased = 0 AND retry_at <= ?1 AND NOT EXISTS (SELECT 1 FROM jobs AS other
+                INDEXED BY jobs_leased WHERE other.leased = 1 AND other.stuck IS NOT NULL)
+            ORDER BY retry_at, seq LIMIT 1)
+     ) ORDER BY class LIMIT 1)"
+);
 
 /// Leases the oldest claimable job. Jobs of lost runners come first, because they may have effects.
 /// One runner at a time retries one stuck job, after its pause and when no other job waits; after
@@ -28,29 +58,25 @@ pub(crate) async fn claim(
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Done, ChangeError> {
-    let candidates: Vec<JobRow> = sqlx::query_as(columns!(
-        "WHERE leased = 0 AND phase <> 'closed' AND retry_at <= ?1
-         AND (phase IN ('acting', 'tearing_down') OR (phase = 'queued' AND expires > ?1))
-         AND (stuck IS NULL OR NOT EXISTS
-              (SELECT 1 FROM jobs AS other WHERE other.stuck IS NOT NULL AND other.leased = 1 AND \
-         other.phase <> 'closed'))
-         ORDER BY stuck IS NOT NULL AND retry_at > ?3, phase = 'queued', stuck IS NOT NULL,
-                  row_number() OVER (PARTITION BY phase = 'queued', stuck IS NOT NULL, principal \
-         ORDER BY seq), seq
-         LIMIT ?2"
-    ))
-    .bind(batch.now_ms())
-    .bind(CANDIDATES)
-    .bind(batch.now_ms().saturating_sub(TURN_MS))
-    .fetch_all(&mut *connection)
-    .await?;
-    for old in busy::free(candidates, connection).await? {
+    let now = batch.now_ms();
+    for _ in 0..CANDIDATES {
+        let next: Option<JobRow> = sqlx::query_as(NEXT)
+            .bind(now)
+            .bind(now.saturating_sub(TURN_MS))
+            .fetch_optional(&mut *connection)
+            .await?;
+        let Some(old) = next else { return Ok(Done::Leased(None)) };
+        let later = now.saturating_add(RETRY_MS);
+        if old.phase == Phase::Queued.word() && busy::leave(&old, later, connection).await? {
+            continue;
+        }
         match lease(&old, lease_seconds, batch, connection).await {
             Ok(leased) => return Ok(Done::Leased(Some(Box::new(leased)))),
             Err(ChangeError::Error(error)) => set_apart(old, &error, batch, connection).await?,
             Err(store) => return Err(store),
         }
     }
+    batch.claimable += 1;
     Ok(Done::Leased(None))
 }
 
@@ -62,8 +88,13 @@ async fn lease(
     connection: &mut SqliteConnection,
 ) -> Result<LeasedJob, ChangeError> {
     let job = stored(connection, old).await?.ok_or_else(|| damaged("job"))?;
-    let operations = operations(&mut *connection, &old.call).await?;
-    let earlier = earlier(&mut *connection, &old.call).await?;
+    // A job without a lease epoch was never leased, so nothing was done for it.
+    let (operations, earlier) = if old.fence > 0 {
+        let done = operations(&mut *connection, &old.call).await?;
+        (done, earlier(&mut *connection, &old.call).await?)
+    } else {
+        (Vec::new(), Vec::new())
+    };
     let fence: i64 =
         sqlx::query_scalar("SELECT newest + 1 FROM fences").fetch_one(&mut *connection).await?;
     let mut row = old.clone();
@@ -82,17 +113,18 @@ async fn lease(
     if row.stuck.is_none() {
         row.record(batch, entry);
     }
-    sqlx::query("UPDATE fences SET newest = ?").bind(fence).execute(&mut *connection).await?;
     // A runner that recovers a job creates no namespace.
-    if first {
-        sqlx::query("INSERT INTO leases (call, fence) VALUES (?, ?)")
-            .bind(&old.call)
+    let written = if first {
+        sqlx::query("UPDATE fences SET newest = ?; INSERT INTO leases (call, fence) VALUES (?, ?)")
             .bind(fence)
-            .execute(&mut *connection)
-            .await?;
-    }
+            .bind(old.call.clone())
+            .bind(fence)
+    } else {
+        sqlx::query("UPDATE fences SET newest = ?").bind(fence)
+    };
+    written.execute(&mut *connection).await?;
     // More jobs may wait for the next runner.
-    batch.queue = true;
+    batch.claimable = batch.claimable.max(1);
     let leased = LeasedJob {
         job,
         fence: row.fence(),
@@ -126,8 +158,9 @@ async fn set_apart(
         .bind(row.stuck)
         .bind(row.retry_at)
         .bind(&call)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    busy::release(row.seq, batch, connection).await?;
     batch.touched.extend(CallId::parse(&call));
     Ok(())
 }
@@ -203,7 +236,7 @@ pub(crate) async fn lose(
         entry = entry.with("obstacle", serde_json::to_string(obstacle).map_err(problem)?);
     }
     row.record(batch, entry);
-    batch.queue = true;
+    batch.claimable += 1;
     row.put(&old, batch, connection).await?;
     Ok(Done::Noted)
 }

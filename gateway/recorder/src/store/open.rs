@@ -1,6 +1,7 @@
 //! Opens the store: lock, pragmas and migrations. Refuses a store that another process has open,
 //! and one of a newer version.
 
+use super::busy;
 use super::open_files::OpenFiles;
 use super::source::described;
 use crate::remedy::remedy;
@@ -16,13 +17,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The migrations in order; `user_version` of a store is the number of applied ones.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
+
+/// The migration that adds the objects of jobs.
+const OBJECTS: u32 = 6;
 
 /// The number of reading connections, for waiting agents and operators.
 pub(crate) const READERS: u32 = 4;
@@ -204,6 +209,9 @@ async fn migrate(found: u32, connection: &mut SqliteConnection) -> sqlx::Result<
     {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        if version == OBJECTS {
+            busy::compute(&mut transaction).await?;
+        }
         // A pragma accepts no bound values; the number is a constant of this crate.
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}")))
             .execute(&mut *transaction)

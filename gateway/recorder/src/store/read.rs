@@ -32,6 +32,38 @@ const APPROVED: i64 = 64;
 /// further request.
 const LIST: usize = 4 * 1024 * 1024;
 
+/// Whether a job is out of time at `?1`.
+pub(super) const LATE: &str = "\
+    SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_expires
+        WHERE phase IN ('awaiting_approval', 'queued') AND expires <= ?1)";
+
+/// Whether a runner could claim a job at `?1`, or retry a stuck one.
+pub(super) const DUE: &str = "\
+    SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_stuck WHERE stuck IS NOT NULL
+        AND phase <> 'closed' AND phase IN ('queued', 'acting', 'tearing_down') AND leased = 0
+        AND retry_at <= ?1)
+    OR EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_queue WHERE phase = 'queued' AND leased = 0
+        AND blocked = 0 AND stuck IS NULL AND expires > ?1)";
+
+/// The newest jobs of the principal `?1`, at most `?2`.
+pub(super) const OWN: &str =
+    columns!("INDEXED BY jobs_principal WHERE principal = ?1 ORDER BY seq DESC LIMIT ?2");
+
+/// The newest jobs of the principal `?1` without an outcome, at most `?2`.
+pub(super) const OWN_OPEN: &str = columns!(
+    "INDEXED BY jobs_principal_open WHERE principal = ?1 AND outcome IS NULL ORDER BY seq DESC \
+     LIMIT ?2"
+);
+
+/// The newest jobs before the number `?1`, at most `?2`.
+pub(super) const ALL: &str = columns!("WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
+
+/// The newest questions before the number `?1`, at most `?2`.
+pub(super) const QUESTIONS: &str = columns!(
+    "INDEXED BY jobs_open WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND seq < ?1 \
+     ORDER BY seq DESC LIMIT ?2"
+);
+
 /// The reading connections, and the files that they have open.
 #[derive(Clone)]
 pub(crate) struct Reader {
@@ -123,14 +155,11 @@ impl Reader {
         limit: u32,
     ) -> Result<(Vec<OwnCall>, bool), ChangeError> {
         let mut connection = self.readers()?.begin().await?;
-        let found: Vec<JobRow> = sqlx::query_as(columns!(
-            "WHERE principal = ? AND (outcome IS NULL OR NOT ?) ORDER BY seq DESC LIMIT ?"
-        ))
-        .bind(principal.to_owned())
-        .bind(open)
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&mut *connection)
-        .await?;
+        let found: Vec<JobRow> = sqlx::query_as(if open { OWN_OPEN } else { OWN })
+            .bind(principal.to_owned())
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&mut *connection)
+            .await?;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = found.len() > most;
         let mut calls = Vec::with_capacity(most.min(found.len()));
@@ -244,24 +273,12 @@ impl Reader {
 
     /// Returns whether a sweep has a job to end.
     pub async fn late(&self, now_ms: i64) -> Result<bool, ChangeError> {
-        Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE phase IN ('awaiting_approval', 'queued') AND \
-             phase <> 'closed' AND expires <= ?)",
-        )
-        .bind(now_ms)
-        .fetch_one(self.readers()?)
-        .await?)
+        Ok(sqlx::query_scalar(LATE).bind(now_ms).fetch_one(self.readers()?).await?)
     }
 
-    /// Returns whether the retry of a stuck job is due.
+    /// Returns whether a runner could claim a job, or retry a stuck one.
     pub async fn due(&self, now_ms: i64) -> Result<bool, ChangeError> {
-        Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE stuck IS NOT NULL AND phase <> 'closed' AND \
-             leased = 0 AND retry_at <= ?)",
-        )
-        .bind(now_ms)
-        .fetch_one(self.readers()?)
-        .await?)
+        Ok(sqlx::query_scalar(DUE).bind(now_ms).fetch_one(self.readers()?).await?)
     }
 
     /// The jobs without their operations, newest first, up to the limits of one response. `before`
@@ -294,14 +311,11 @@ impl Reader {
                 }
             }
         };
-        let rows: Vec<JobRow> = sqlx::query_as(columns!(
-            "WHERE (phase = 'awaiting_approval' OR NOT ?) AND seq < ? ORDER BY seq DESC LIMIT ?"
-        ))
-        .bind(waiting)
-        .bind(before)
-        .bind(i64::from(limit))
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows: Vec<JobRow> = sqlx::query_as(if waiting { QUESTIONS } else { ALL })
+            .bind(before)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *connection)
+            .await?;
         let mut jobs = Vec::with_capacity(rows.len());
         let mut size = 0;
         for row in rows {

@@ -6,6 +6,7 @@ mod related;
 pub(crate) use related::{document, operations, planned, stored};
 
 use super::batch::{Batch, ChangeError, to_i64, to_u64};
+use super::busy;
 use crate::settings::{LONGEST_RETRY_MS, RETRY_MS};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{
@@ -21,6 +22,7 @@ use sqlx::{FromRow, Row as _, SqliteConnection, SqliteExecutor};
 /// A job without its document.
 #[derive(Debug, Clone)]
 pub(crate) struct JobRow {
+    pub seq: i64,
     pub call: String,
     pub principal: String,
     pub tool: String,
@@ -54,6 +56,7 @@ pub(crate) struct JobRow {
 impl FromRow<'_, SqliteRow> for JobRow {
     fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
+            seq: row.try_get("seq")?,
             call: row.try_get("call")?,
             principal: row.try_get("principal")?,
             tool: row.try_get("tool")?,
@@ -89,7 +92,7 @@ impl FromRow<'_, SqliteRow> for JobRow {
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
-            "SELECT call, principal, tool, plan, arguments, phase, outcome, detail, fence, \
+            "SELECT seq, call, principal, tool, plan, arguments, phase, outcome, detail, fence, \
              leased, attempts, cancelled, ",
             "approved, progress, resolution, stuck, retry_at, files, meanwhile, approval, \
              reasons, environment, permit, expires, ended, ",
@@ -281,6 +284,7 @@ impl JobRow {
              WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
         );
         batch.touched.insert(self.id()?);
+        let holds = busy::holds(&self);
         guarded
             .bind(self.phase)
             .bind(self.outcome)
@@ -304,10 +308,10 @@ impl JobRow {
             .bind(old.call.clone())
             .bind(old.fence)
             .bind(old.phase.clone())
-            .fetch_optional(connection)
+            .fetch_optional(&mut *connection)
             .await?
-            .map(drop)
-            .ok_or(ChangeError::Error(RoleError::Fenced))
+            .ok_or(ChangeError::Error(RoleError::Fenced))?;
+        Ok(busy::follow(old, holds, batch, connection).await?)
     }
 
     /// The job as its owner may read it.

@@ -69,7 +69,7 @@ pub(crate) async fn move_job(
             row.finish(outcome, &detail, batch.now_ms())?;
             row.advance(RunEvent::Finish)?;
             // A job about the same object may wait for this.
-            batch.queue = true;
+            batch.claimable += 1;
             if outcome != Outcome::Indeterminate {
                 // A person gave up the job before its end was known; now it is known.
                 row.resolution = None;

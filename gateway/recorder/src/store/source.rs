@@ -99,9 +99,11 @@ impl Source {
         &self,
         connection: &mut SqliteConnection,
     ) -> Result<Vec<(CallId, Fence)>, ChangeError> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
-            .fetch_all(connection)
-            .await?;
+        let rows: Vec<JobRow> = sqlx::query_as(columns!(
+            "INDEXED BY jobs_leased WHERE leased = 1 AND phase <> 'closed'"
+        ))
+        .fetch_all(connection)
+        .await?;
         rows.iter()
             .map(|row| Ok((row.id()?, row.fence())))
             .collect::<Result<_, RoleError>>()

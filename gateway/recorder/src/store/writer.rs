@@ -23,6 +23,9 @@ pub(crate) const TOGETHER: usize = 256;
 /// The most waiting changes; with more, a proposer waits.
 pub(crate) const WAITING: usize = 1_024;
 
+/// The runners that look for a job after a commit with an unknown end.
+const CONNECTED: usize = 16;
+
 /// A request to the writer.
 pub(crate) enum Request {
     /// Commit this change and reply.
@@ -246,7 +249,7 @@ impl Writer {
             let touched = leaves.iter().filter_map(|leaf| leaf.call.clone()).collect();
             self.committed(
                 &[],
-                Written { head, leaves, note, touched, queue: true, approved: true },
+                Written { head, leaves, note, touched, claimable: CONNECTED, approved: true },
             )
             .await;
         }
@@ -325,7 +328,7 @@ impl Writer {
             // missing tiles.
             let _sent = self.published.send(Published { first, entries, note: written.note }).await;
         }
-        self.shared.tell(&written.touched, written.queue, written.approved);
+        self.shared.tell(&written.touched, written.claimable, written.approved);
     }
 
     /// Removes erased payloads from the write-ahead log.

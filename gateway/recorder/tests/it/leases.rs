@@ -5,10 +5,12 @@ use cofferdam_core::model::id::PlanDigest;
 use cofferdam_core::model::job::{Said, StoredJob};
 use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, NOTES_KEPT};
 use cofferdam_core::model::run::{ATTEMPTS, Outcome, Phase};
+use cofferdam_core::model::statement::Verdict;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 /// How long anything may take on a loaded machine before a test gives up.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
@@ -263,6 +265,113 @@ async fn many_jobs_of_one_caller_about_one_object_hold_up_no_other_caller() {
     assert_eq!(next(&two).await.unwrap().job.call, other.call);
     assert!(next(&three).await.is_none(), "a second job about an object waits for the first");
 }
+
+/// A backlog of two objects and several callers: at each moment one job of an object runs, each is
+/// claimed in the order of its number, and none is forgotten, whatever ends the one before it.
+#[tokio::test]
+async fn each_job_of_a_long_queue_is_claimed_in_its_turn() {
+    let world = World::new();
+    let recorder = world.open().await;
+    const JOBS: u128 = 60;
+    let name = |number: u128| if number.is_multiple_of(3) { "api" } else { "web" };
+    for number in 1..=JOBS {
+        let job = about(&world, number, &format!("agent {}", number % 5), name(number));
+        enqueue(&recorder, &job, None).await.unwrap();
+    }
+    let (mut ended, mut newest) = (std::collections::BTreeSet::new(), [0, 0]);
+    while ended.len() < usize::try_from(JOBS).unwrap() {
+        let seats = [recorder.runner(), recorder.runner(), recorder.runner()];
+        let mut held = Vec::new();
+        for seat in &seats {
+            held.extend(next(seat).await.map(|job| (seat, job)));
+        }
+        assert!((1..=2).contains(&held.len()), "one for each object");
+        for (seat, leased) in held {
+            let number = (1..=JOBS).find(|number| call(*number) == leased.job.call).unwrap();
+            let object = usize::from(name(number) == "api");
+            assert!(number > newest[object], "{number} came after {}", newest[object]);
+            newest[object] = number;
+            run(seat, &leased).await;
+            ended.insert(number);
+            // The job after it is withdrawn before it is claimed.
+            let after = (number + 1..=JOBS).find(|other| name(*other) == name(number));
+            if let Some(after) = after.filter(|_| number.is_multiple_of(4)) {
+                let principal = format!("agent {}", after % 5);
+                let withdraw = Propose::Cancel { principal, call: call(after) };
+                recorder.propose(withdraw).await.unwrap();
+                ended.insert(after);
+            }
+        }
+    }
+    assert!(next(&recorder.runner()).await.is_none());
+    recorder.close().await;
+}
+
+/// A question that was asked before two other jobs, and is permitted while the first of them runs.
+#[tokio::test]
+async fn a_job_that_was_permitted_late_comes_before_later_ones_about_its_object() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let mut asked = about(&world, 1, "agent", "web");
+    asked.approval = Some(rule(1, &["*"]));
+    let permit = asked.permit.take().unwrap();
+    enqueue(&recorder, &asked, None).await.unwrap();
+    for number in [2, 3] {
+        enqueue(&recorder, &about(&world, number, "agent", "web"), None).await.unwrap();
+    }
+    let seat = recorder.runner();
+    let running = next(&seat).await.unwrap();
+    assert_eq!(running.job.call, call(2));
+    let question = stored(&recorder, &asked.call).await;
+    let approve = sign("bob", &statement(&question, Verdict::Approve));
+    hand_in(&recorder, &asked.call, approve).await.unwrap();
+    asked.permit = Some(permit.clone());
+    let permitted = Propose::Permit {
+        call: asked.call.clone(),
+        permit,
+        entry: entry(&asked),
+        expires: asked.expires,
+    };
+    recorder.propose(permitted).await.unwrap();
+    assert!(next(&recorder.runner()).await.is_none(), "the object is busy");
+    run(&seat, &running).await;
+    for number in [1, 3] {
+        let seat = recorder.runner();
+        let leased = next(&seat).await.unwrap();
+        assert_eq!(leased.job.call, call(number));
+        assert!(next(&recorder.runner()).await.is_none(), "the object is busy");
+        run(&seat, &leased).await;
+    }
+}
+
+/// A store of the version before the table of objects.
+#[tokio::test]
+async fn a_store_without_the_objects_of_its_jobs_gets_them_at_its_start() {
+    let world = World::new();
+    let recorder = world.open().await;
+    for (number, name) in [(1, "web"), (2, "web"), (3, "api")] {
+        enqueue(&recorder, &about(&world, number, "agent", name), None).await.unwrap();
+    }
+    recorder.close().await;
+    let store = cofferdam_recorder::database(&world.folder.path().join("store"));
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&store);
+    let mut old = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(AS_VERSION_5).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+    let recorder = world.open().await;
+    let (first, second, third) = (recorder.runner(), recorder.runner(), recorder.runner());
+    assert_eq!(next(&first).await.unwrap().job.call, call(1));
+    assert_eq!(next(&second).await.unwrap().job.call, call(3));
+    assert!(next(&third).await.is_none(), "its object is busy");
+    recorder.close().await;
+}
+
+/// Makes the schema of version 5.
+const AS_VERSION_5: &str = "
+    DROP INDEX jobs_queue; DROP INDEX jobs_recover; DROP INDEX jobs_stuck; DROP INDEX jobs_leased;
+    DROP INDEX jobs_expires; DROP INDEX jobs_counts; DROP INDEX jobs_principal;
+    DROP INDEX jobs_principal_open; DROP TABLE job_objects; ALTER TABLE jobs DROP COLUMN blocked;
+    PRAGMA user_version = 5;";
 
 #[tokio::test]
 async fn notes_are_numbered_bounded_and_in_no_ledger() {

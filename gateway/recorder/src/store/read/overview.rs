@@ -29,10 +29,11 @@ impl Reader {
 
     /// The number of jobs in each phase.
     pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, ChangeError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase")
-                .fetch_all(self.readers()?)
-                .await?;
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT phase, count(*) FROM jobs INDEXED BY jobs_counts GROUP BY phase",
+        )
+        .fetch_all(self.readers()?)
+        .await?;
         rows.into_iter()
             .map(|(word, count)| {
                 Ok((Phase::from_word(&word).ok_or_else(|| damaged("phase"))?, to_u64(count)))
@@ -43,7 +44,7 @@ impl Reader {
 
     /// The number of closed jobs with each outcome.
     pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, ChangeError> {
-        let closed = "SELECT outcome, count(*) FROM jobs WHERE phase = 'closed' AND outcome IS \
+        let closed = "SELECT outcome, count(*) FROM jobs INDEXED BY jobs_counts WHERE phase = 'closed' AND outcome IS \
                       NOT NULL GROUP BY outcome";
         let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(self.readers()?).await?;
         rows.into_iter()
@@ -65,9 +66,11 @@ impl Reader {
 
     /// All leases; after a start, none of them has a runner.
     pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, ChangeError> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
-            .fetch_all(self.readers()?)
-            .await?;
+        let rows: Vec<JobRow> = sqlx::query_as(columns!(
+            "INDEXED BY jobs_leased WHERE leased = 1 AND phase <> 'closed'"
+        ))
+        .fetch_all(self.readers()?)
+        .await?;
         rows.iter()
             .map(|row| Ok((row.id()?, row.fence())))
             .collect::<Result<_, RoleError>>()

@@ -80,7 +80,10 @@ pub(crate) async fn stored(
         .await?;
     let Some(document) = document else { return Ok(None) };
     let mut job: StoredJob = parse(&document, "job")?;
-    job.statements = statements(connection, &row.call).await?;
+    // Only the answers to a question are signed.
+    if row.approval.is_some() {
+        job.statements = statements(connection, &row.call).await?;
+    }
     job.permit = row.permit.as_deref().map(|text| parse(text, "permit")).transpose()?;
     Ok(Some(job))
 }
