@@ -1,7 +1,9 @@
 //! An installation for whole journeys: a directory of manifests, a home, and the real gateway with
 //! all its roles, made by the real commands. Never a mock.
 
-// Included by its path, because the benchmarks use this file too.
+// Included by their paths, because the benchmarks use this file too.
+#[path = "installation/entries.rs"]
+mod entries;
 #[path = "installation/warm.rs"]
 mod warm;
 

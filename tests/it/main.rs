@@ -21,6 +21,8 @@ mod conformance;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod counts;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod faults;
