@@ -13,10 +13,10 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-/// The wait of a role at its end for its last spans: a batch is sent half a second after its first
-/// span.
+/// The longest wait of a role at its end for its last spans: a batch is sent half a second after its
+/// first span.
 pub const LINGER: Duration = Duration::from_millis(600);
 
 /// Starts log lines and spans for the whole process.
@@ -39,28 +39,59 @@ pub fn random() -> u128 {
 }
 
 /// Spans and metrics that wait for the socket to the gateway.
-pub struct PendingSink(mpsc::UnboundedSender<StdStream>);
+pub struct PendingSink {
+    sockets: mpsc::UnboundedSender<StdStream>,
+    flushes: mpsc::UnboundedSender<oneshot::Sender<()>>,
+}
+
+/// Sends the signals of a role that ends.
+pub struct Flush(mpsc::UnboundedSender<oneshot::Sender<()>>);
 
 impl PendingSink {
     /// Starts the task that sends, without a socket.
     pub fn new(intake: Intake) -> Self {
-        let (sender, sockets) = mpsc::unbounded_channel();
-        tokio::spawn(send(sockets, intake));
-        Self(sender)
+        let (sockets, taken) = mpsc::unbounded_channel();
+        let (flushes, asked) = mpsc::unbounded_channel();
+        tokio::spawn(send(taken, asked, intake));
+        Self { sockets, flushes }
     }
 
     /// Takes the socket for signals from now on: the first one, or the one to a gateway that
     /// started again.
     pub fn take(&mut self, stream: StdStream) {
         // The task ends only with the process.
-        let _ended = self.0.send(stream);
+        let _ended = self.sockets.send(stream);
+    }
+
+    /// The flush of this sink, for the end of the role.
+    pub fn flush(&self) -> Flush {
+        Flush(self.flushes.clone())
+    }
+}
+
+impl Flush {
+    /// Waits until the socket has every signal so far. The kernel keeps them for the gateway after
+    /// the end of this process. Waits at most [`LINGER`] for a socket, or for a gateway that reads
+    /// nothing.
+    pub async fn wait(self) {
+        let (done, flushed) = oneshot::channel();
+        // Without the task there is nothing to send.
+        if self.0.send(done).is_ok() {
+            let _late = tokio::time::timeout(LINGER, flushed).await;
+        }
     }
 }
 
 /// Sends spans and metrics to the gateway, over the newest socket. Signals that are lost on the way
 /// are not sent again.
-async fn send(mut sockets: mpsc::UnboundedReceiver<StdStream>, mut intake: Intake) {
+async fn send(
+    mut sockets: mpsc::UnboundedReceiver<StdStream>,
+    mut flushes: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    mut intake: Intake,
+) {
     let mut unsent = None;
+    // Those that wait for the end of the signals so far.
+    let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
     while let Some(stream) = sockets.recv().await {
         let Ok(mut stream) =
             stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream))
@@ -70,9 +101,23 @@ async fn send(mut sockets: mpsc::UnboundedReceiver<StdStream>, mut intake: Intak
         loop {
             let batch = match unsent.take() {
                 Some(batch) => batch,
+                None if !waiting.is_empty() => match intake.batch_now() {
+                    Some(batch) => batch,
+                    None => {
+                        for done in waiting.drain(..) {
+                            // A role that waited too long has ended.
+                            let _late = done.send(());
+                        }
+                        continue;
+                    }
+                },
                 None => tokio::select! {
                     biased;
                     () = gone(&stream) => break,
+                    Some(done) = flushes.recv() => {
+                        waiting.push(done);
+                        continue;
+                    }
                     batch = intake.batch() => match batch {
                         Some(batch) => batch,
                         None => return,
@@ -116,5 +161,29 @@ pub async fn receive(stream: StdStream, mut take: impl FnMut(Batch)) {
         if let Ok(batch) = serde_json::from_slice(&frame.header) {
             take(batch);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::UNAUTHENTICATED;
+
+    #[tokio::test]
+    async fn the_signals_of_a_role_that_ends_are_in_its_socket_before_it_ends() {
+        let (outlet, intake) = Outlet::open();
+        let mut sink = PendingSink::new(intake);
+        for _ in 0..3 {
+            outlet.count(UNAUTHENTICATED, &[], 1);
+        }
+        let (ours, theirs) = StdStream::pair().unwrap();
+        let waiting = tokio::spawn(sink.flush().wait());
+        sink.take(theirs);
+        waiting.await.unwrap();
+        // What is there is read without a wait.
+        ours.set_nonblocking(true).unwrap();
+        let frame = frame::read(&mut &ours).unwrap().unwrap();
+        let batch: Batch = serde_json::from_slice(&frame.header).unwrap();
+        assert_eq!(batch.signals.len(), 3);
     }
 }

@@ -30,6 +30,10 @@ pub struct Outlet {
 #[derive(Debug)]
 pub struct Intake {
     receiver: Receiver<Signal>,
+    /// Signals that wait for others in their frame.
+    collected: Vec<Signal>,
+    /// The time at which these signals are sent.
+    until: Option<Instant>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -38,7 +42,10 @@ impl Outlet {
     pub fn open() -> (Self, Intake) {
         let (sender, receiver) = mpsc::channel(WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
-        (Self { sender, dropped: dropped.clone() }, Intake { receiver, dropped })
+        (
+            Self { sender, dropped: dropped.clone() },
+            Intake { receiver, collected: Vec::new(), until: None, dropped },
+        )
     }
 
     /// Puts one signal into the queue, or counts it as dropped.
@@ -70,18 +77,39 @@ impl Outlet {
 
 impl Intake {
     /// Returns the next batch when it is full, or half a second after its first signal. Returns
-    /// `None` when every [`Outlet`] is gone and the queue is empty.
+    /// `None` when every [`Outlet`] is gone and the queue is empty. Dropping the future while it
+    /// waits loses nothing.
     pub async fn batch(&mut self) -> Option<Batch> {
-        let first = self.receiver.recv().await?;
-        let mut signals = vec![first];
-        let until = Instant::now() + LINGER;
-        while signals.len() < BATCH {
-            match timeout_at(until, self.receiver.recv()).await {
-                Ok(Some(signal)) => signals.push(signal),
-                Ok(None) | Err(_) => break,
-            }
+        while self.collected.len() < BATCH {
+            let next = match self.until {
+                None => self.receiver.recv().await,
+                Some(until) => match timeout_at(until, self.receiver.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+            };
+            let Some(signal) = next else { break };
+            self.until.get_or_insert_with(|| Instant::now() + LINGER);
+            self.collected.push(signal);
         }
-        Some(Batch { signals, dropped: self.dropped.swap(0, Ordering::Relaxed) })
+        self.take()
+    }
+
+    /// Returns a batch of the signals that are there, without a wait; `None` if there are none.
+    pub fn batch_now(&mut self) -> Option<Batch> {
+        while self.collected.len() < BATCH
+            && let Ok(signal) = self.receiver.try_recv()
+        {
+            self.collected.push(signal);
+        }
+        self.take()
+    }
+
+    fn take(&mut self) -> Option<Batch> {
+        self.until = None;
+        let signals = std::mem::take(&mut self.collected);
+        (!signals.is_empty())
+            .then(|| Batch { signals, dropped: self.dropped.swap(0, Ordering::Relaxed) })
     }
 }
 
@@ -104,5 +132,19 @@ mod tests {
             assert_eq!(batch.dropped, 0);
         }
         assert_eq!(all, WAITING);
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_loses_no_signal() {
+        let (outlet, mut intake) = Outlet::open();
+        outlet.count(crate::metrics::UNAUTHENTICATED, &[], 1);
+        tokio::select! {
+            biased;
+            _ = intake.batch() => panic!("it waits for other signals"),
+            () = tokio::task::yield_now() => {}
+        }
+        outlet.count(crate::metrics::UNAUTHENTICATED, &[], 1);
+        assert_eq!(intake.batch_now().map(|batch| batch.signals.len()), Some(2));
+        assert_eq!(intake.batch_now(), None);
     }
 }

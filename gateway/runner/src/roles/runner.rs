@@ -115,6 +115,7 @@ async fn work<B: cofferdam_backend::Backend>(
     voice: PendingSink,
 ) -> Result<ExitCode> {
     let (told, stop) = watch::channel(Stop::NotYet);
+    let flush = voice.flush();
     tokio::spawn(listen(inherited.handed(), Arc::clone(&runner.recorder), voice, told));
     let draining = stop.clone();
     let leased = tokio::select! {
@@ -126,7 +127,7 @@ async fn work<B: cofferdam_backend::Backend>(
     // A busy runner finishes its job.
     if let Some(leased) = leased {
         runner.see_through(leased).await?;
-        tokio::time::sleep(bootstrap::LINGER).await;
+        flush.wait().await;
     }
     Ok(ExitCode::SUCCESS)
 }
