@@ -267,12 +267,13 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         step(JobStep::NamespaceMade);
         let name = run.name();
         let uid = run.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
-        if let Err(error) =
-            lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await
-        {
-            // Only this runner knows the run. In a cluster it is removed at once; the next lease
-            // removes a private copy.
-            if error == RoleError::Fenced && !B::COMMITS {
+        let prepared = RunnerEvent::Prepared { namespace: name.clone(), uid };
+        if B::COMMITS {
+            // Nothing happens before the commit record, and a sweep finds the copy by its name.
+            lease.defer(prepared);
+        } else if let Err(error) = lease.report(prepared).await {
+            // Only this runner knows the run, and removes it at once.
+            if error == RoleError::Fenced {
                 self.backend.remove(lease.call(), &Left::Own(&run), &targets).await?;
             }
             return Err(error.into());
@@ -327,12 +328,16 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
             Ok(executor) => executor,
             Err(no) => return Ok(Ending::new(Outcome::Refused, no.code, no.detail).into()),
         };
-        match lease.report(RunnerEvent::Acting).await {
-            Ok(_) => {}
-            Err(RoleError::Refused(_)) => return Ok(self.cancelled(&BTreeSet::new()).into()),
-            Err(error) => return Err(error.into()),
+        if B::COMMITS {
+            // Recorded with the first operation: nothing happens before the commit record.
+            lease.defer(RunnerEvent::Acting);
+        } else {
+            match lease.report(RunnerEvent::Acting).await {
+                Ok(_) => step(JobStep::ActingRecorded),
+                Err(RoleError::Refused(_)) => return Ok(self.cancelled(&BTreeSet::new()).into()),
+                Err(error) => return Err(error.into()),
+            }
         }
-        step(JobStep::ActingRecorded);
         let host = Host::new(lease.call().clone(), started);
         let context = JobContext { lease, plan, commands: &trust.commands, host: &host, step };
         if let Some(ending) = self.run_executor(&context, run, &executor).await? {

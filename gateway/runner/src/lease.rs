@@ -8,8 +8,8 @@ use cofferdam_core::model::record::Recorded;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use cofferdam_process::rpc::Client;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
@@ -55,6 +55,8 @@ pub struct Lease<R> {
     fence: Fence,
     state: Arc<AtomicU8>,
     heart: JoinHandle<()>,
+    /// Events that are reported together with the next one.
+    deferred: Mutex<Vec<RunnerEvent>>,
 }
 
 impl<R: Recorder> Lease<R> {
@@ -69,7 +71,7 @@ impl<R: Recorder> Lease<R> {
             lease,
             Arc::clone(&state),
         ));
-        Self { recorder, call, fence, state, heart }
+        Self { recorder, call, fence, state, heart, deferred: Mutex::default() }
     }
 
     /// The call of the job.
@@ -105,12 +107,35 @@ impl<R: Recorder> Lease<R> {
         }
     }
 
-    /// Reports an event of the job. Returns once it is durable.
+    /// Keeps an event for the next report: for events after which nothing can have happened to the
+    /// infrastructure before that report.
+    pub fn defer(&self, event: RunnerEvent) {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+
+    /// Returns whether the use of the permit waits for the next report.
+    pub fn defers_acting(&self) -> bool {
+        let deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        deferred.contains(&RunnerEvent::Acting)
+    }
+
+    /// Reports an event of the job, after those that wait for it. Returns once all are durable. The
+    /// recorder refuses the use of a permit after a cancellation: that event is dropped then, and
+    /// those before it wait for the next report.
     pub async fn report(&self, event: RunnerEvent) -> Result<Recorded, RoleError> {
+        let mut events =
+            std::mem::take(&mut *self.deferred.lock().unwrap_or_else(PoisonError::into_inner));
+        let acting = events.iter().position(|event| *event == RunnerEvent::Acting);
+        let before = acting.and_then(|at| events.get(..at)).map(<[_]>::to_vec);
+        events.push(event);
         let moved = self
             .recorder
-            .claim(&Claim::Move { call: self.call.clone(), fence: self.fence, event })
+            .claim(&Claim::Move { call: self.call.clone(), fence: self.fence, events })
             .await;
+        if let (Err(RoleError::Refused(_)), Some(before)) = (&moved, before) {
+            cancel(&self.state);
+            *self.deferred.lock().unwrap_or_else(PoisonError::into_inner) = before;
+        }
         match moved {
             Ok(Claimed::Recorded(recorded)) => Ok(recorded),
             Ok(_) => {
@@ -127,6 +152,10 @@ impl<R: Recorder> Lease<R> {
 
     /// Gives the job up because of an obstacle. The recorder offers it again after a pause.
     pub async fn let_go(&self, obstacle: Obstacle) -> Result<(), RoleError> {
+        let last = self.deferred.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(last) = last {
+            self.report(last).await?;
+        }
         let bounded = |words: String| words.chars().take(OBSTACLE).collect::<String>();
         let obstacle =
             Obstacle { cause: bounded(obstacle.cause), remedy: bounded(obstacle.remedy) };

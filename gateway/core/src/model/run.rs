@@ -206,15 +206,16 @@ pub enum JobStep {
     Admitted,
     /// 3: the namespace exists, not yet recorded.
     NamespaceMade,
-    /// 4: the recorder knows it.
+    /// 4: the recorder knows it (for a directory: its name says which job it is of, and it is
+    /// recorded with step 6).
     NamespaceRecorded,
-    /// 5: the permit is consumed.
+    /// 5: the permit is consumed (for a directory: recorded with step 6).
     ActingRecorded,
     /// 6: the first operation's `started` is durable.
     OperationStarted,
     /// 7: its effect happened (for a directory: in the private copy).
     OperationEffected,
-    /// 8: its `done` is durable.
+    /// 8: its `done` is durable (for a directory: recorded with the next event).
     OperationRecorded,
     /// 9: the executor returned.
     ExecutorFinished,

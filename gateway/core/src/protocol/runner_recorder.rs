@@ -26,14 +26,15 @@ pub enum Claim {
         /// The lease epoch.
         fence: Fence,
     },
-    /// Move the job. Answered by [`Claimed::Recorded`] once durable.
+    /// Move the job by these events: in order, in one transaction, all or none. Answered by
+    /// [`Claimed::Recorded`] once durable.
     Move {
         /// The id of the job's call.
         call: CallId,
         /// The lease epoch.
         fence: Fence,
-        /// The event of the job.
-        event: RunnerEvent,
+        /// The events of the job, at least one.
+        events: Vec<RunnerEvent>,
     },
     /// Let go of a job that cannot go on at present; it is offered again after a pause. Answered by
     /// [`Claimed::Released`].
@@ -127,6 +128,6 @@ pub enum Claimed {
     },
     /// The lease is over.
     Released,
-    /// The event is durable.
+    /// The events are durable; the index of the last one.
     Recorded(Recorded),
 }

@@ -37,9 +37,9 @@ impl RunnerSeat {
                 self.own(&call, fence)?;
                 self.lease(call, fence).await
             }
-            Claim::Move { call, fence, event } => {
+            Claim::Move { call, fence, events } => {
                 self.own(&call, fence)?;
-                self.move_job(call, fence, event).await
+                self.move_job(call, fence, events).await
             }
             Claim::LetGo { call, fence, obstacle } => {
                 self.own(&call, fence)?;
@@ -133,10 +133,10 @@ impl RunnerSeat {
         &self,
         call: CallId,
         fence: Fence,
-        event: RunnerEvent,
+        events: Vec<RunnerEvent>,
     ) -> Result<Claimed, RoleError> {
-        let gone = matches!(event, RunnerEvent::Gone { .. });
-        let done = self.recorder.submit(Change::Move { call: call.clone(), fence, event }).await?;
+        let gone = matches!(events.last(), Some(RunnerEvent::Gone { .. }));
+        let done = self.recorder.submit(Change::Move { call: call.clone(), fence, events }).await?;
         let Done::Recorded(recorded) = done else { return Err(misplaced_answer()) };
         if gone {
             self.recorder.inner.shared.released(&call, fence);

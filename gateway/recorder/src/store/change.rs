@@ -29,14 +29,14 @@ pub enum Change {
     },
     /// Lease the oldest claimable job to a runner.
     Claim,
-    /// Apply a report of a runner.
+    /// Apply a report of a runner: all of its events, or none.
     Move {
         /// The id of the call.
         call: CallId,
         /// The lease epoch of the runner.
         fence: Fence,
-        /// The reported event.
-        event: RunnerEvent,
+        /// The reported events, in order.
+        events: Vec<RunnerEvent>,
     },
     /// Add progress notes of an executor or of tasks.
     Progress {

@@ -14,15 +14,34 @@ use serde::Serialize;
 use serde_json::{Map, json};
 use sqlx::SqliteConnection;
 
-/// Applies a report to the job.
+/// Applies a report to the job: all of its events, or none.
 pub(crate) async fn move_job(
     call: &CallId,
     fence: Fence,
-    event: RunnerEvent,
+    events: Vec<RunnerEvent>,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Done, ChangeError> {
     let old = held(call, fence, connection).await?;
+    // An event that is refused takes back what those before it wrote.
+    sqlx::query("SAVEPOINT events").execute(&mut *connection).await?;
+    let moved = move_row(&old, fence, events, batch, connection).await;
+    if let Err(ChangeError::Error(_)) = &moved {
+        sqlx::query("ROLLBACK TO events").execute(&mut *connection).await?;
+    }
+    if matches!(&moved, Ok(_) | Err(ChangeError::Error(_))) {
+        sqlx::query("RELEASE events").execute(&mut *connection).await?;
+    }
+    moved
+}
+
+async fn move_row(
+    old: &JobRow,
+    fence: Fence,
+    events: Vec<RunnerEvent>,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
     let mut row = old.clone();
     if row.stuck.is_some() {
         // A retry that made progress: only now its lease gets an entry.
@@ -30,6 +49,23 @@ pub(crate) async fn move_job(
         row.record(batch, entry);
         row.freed();
     }
+    let mut index = None;
+    for event in events {
+        index = Some(move_once(&mut row, fence, event, batch, connection).await?);
+    }
+    let index = index.ok_or_else(|| RoleError::Refused("a report without an event".to_owned()))?;
+    row.put(old, batch, connection).await?;
+    Ok(Done::Recorded(Recorded { index }))
+}
+
+/// Applies one event to the row. Returns the index of its ledger entry.
+async fn move_once(
+    row: &mut JobRow,
+    fence: Fence,
+    event: RunnerEvent,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<u64, ChangeError> {
     let entry = match event {
         RunnerEvent::Prepared { namespace, uid } => {
             let phase = row.advance(RunEvent::Prepare)?;
@@ -49,19 +85,19 @@ pub(crate) async fn move_job(
             row.entry(Event::Moved { phase, fence })?
         }
         RunnerEvent::Started { operation, undo, before } => {
-            acting(&row)?;
+            acting(row)?;
             let before_text = text(&before)?;
             let entry =
                 payload(row.entry(Event::Started { operation, undo, fence })?, "before", &before)?;
-            started(&row, operation, undo, before_text, connection).await?;
+            started(row, operation, undo, before_text, connection).await?;
             entry
         }
         RunnerEvent::Done { operation, undo, after } => {
-            acting(&row)?;
+            acting(row)?;
             let after_text = text(&after)?;
             let entry =
                 payload(row.entry(Event::Done { operation, undo, fence })?, "after", &after)?;
-            done(&row, operation, undo, after_text, connection).await?;
+            done(row, operation, undo, after_text, connection).await?;
             entry
         }
         RunnerEvent::Finished { outcome, code, detail, files, meanwhile } => {
@@ -94,9 +130,7 @@ pub(crate) async fn move_job(
             row.entry(Event::Closed { namespace })?
         }
     };
-    let index = row.record(batch, entry);
-    row.put(&old, batch, connection).await?;
-    Ok(Done::Recorded(Recorded { index }))
+    Ok(row.record(batch, entry))
 }
 
 /// Checks an outcome of a runner: outcomes of people and of the recorder are refused, and success

@@ -55,8 +55,11 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
     // Nor can a runner speak of a job it never claimed, or under a fence it was never given.
     let stranger = recorder.runner();
     assert_eq!(report(&stranger, &second, prepared()).await, Err(RoleError::Fenced));
-    let guess =
-        Claim::Move { call: second.job.call.clone(), fence: stale(&second), event: prepared() };
+    let guess = Claim::Move {
+        call: second.job.call.clone(),
+        fence: stale(&second),
+        events: vec![prepared()],
+    };
     assert_eq!(fresh.claim(guess).await, Err(RoleError::Fenced));
     run(&fresh, &second).await;
 }

@@ -242,7 +242,8 @@ pub async fn report(
     job: &LeasedJob,
     event: RunnerEvent,
 ) -> Result<Claimed, RoleError> {
-    seat.claim(Claim::Move { call: job.job.call.clone(), fence: job.fence, event }).await
+    seat.claim(Claim::Move { call: job.job.call.clone(), fence: job.fence, events: vec![event] })
+        .await
 }
 
 pub fn prepared() -> RunnerEvent {

@@ -7,6 +7,7 @@ use crate::lease::{Lease, Recorder};
 use cofferdam_backend::outcome::{Ending, Settled, UNWRITABLE};
 use cofferdam_backend::{Backend, Left};
 use cofferdam_core::model::run::JobStep;
+use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use std::collections::BTreeSet;
 use tracing::Instrument as _;
@@ -42,7 +43,14 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
             // all of it.
             tracing::warn!(call = %lease.call(), "a job could not be written: {detail}");
         }
-        lease.report(RunnerEvent::Finished { outcome, code, detail, files, meanwhile }).await?;
+        let finished = RunnerEvent::Finished { outcome, code, detail, files, meanwhile };
+        let acts = lease.defers_acting();
+        match lease.report(finished.clone()).await {
+            // Cancelled before its first operation: the end is recorded without the use of the
+            // permit.
+            Err(RoleError::Refused(_)) if acts => lease.report(finished).await?,
+            recorded => recorded?,
+        };
         drop(lock);
         step(JobStep::OutcomeRecorded);
         Ok(())

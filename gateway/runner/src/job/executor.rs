@@ -19,6 +19,7 @@ use cofferdam_core::model::operation::{Operation, Program, Step};
 use cofferdam_core::model::preview::PreviewedOperation;
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::model::trust::TrustedCommand;
+use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::role_guest::{
     Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop,
 };
@@ -240,7 +241,20 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
         }
         let before =
             if undo { self.context.host.fields(&approved.after) } else { approved.before.clone() };
-        self.context.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
+        let acts = self.context.lease.defers_acting();
+        let started = RunnerEvent::Started { operation: index, undo, before };
+        match self.context.lease.report(started).await {
+            Ok(_) => {}
+            // The recorder refuses the use of the permit: the job was cancelled meanwhile.
+            Err(RoleError::Refused(_)) if acts => {
+                self.stopped = self.context.lease.stopped();
+                return Ok(failed("stopped"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if acts {
+            (self.context.step)(JobStep::ActingRecorded);
+        }
         (self.context.step)(JobStep::OperationStarted);
         let (after, held) = match self.effect(wanted, approved, undo).await {
             Ok(after) => (after, None),
@@ -253,7 +267,13 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
             Err(error) => return Ok(self.fail(index, undo, &error)),
         };
         (self.context.step)(JobStep::OperationEffected);
-        self.context.lease.report(RunnerEvent::Done { operation: index, undo, after }).await?;
+        let done = RunnerEvent::Done { operation: index, undo, after };
+        if B::COMMITS && !matches!(wanted.operation, Operation::Task { .. }) {
+            // In the private copy alone: recorded with what comes next.
+            self.context.lease.defer(done);
+        } else {
+            self.context.lease.report(done).await?;
+        }
         (self.context.step)(JobStep::OperationRecorded);
         if undo {
             self.undone.insert(index)

@@ -126,6 +126,8 @@ struct State {
     fence: u64,
     outcome: Option<(Outcome, String)>,
     events: Vec<String>,
+    /// The number of events of each report.
+    commits: Vec<usize>,
     cancelled: bool,
 }
 
@@ -171,38 +173,50 @@ impl Recorder for Memory {
             Claim::Heartbeat { .. } | Claim::Progress { .. } => {
                 Ok(Claimed::Lease { cancelled: state.cancelled })
             }
-            Claim::Move { event, .. } => {
-                let (event, word) = match event {
-                    RunnerEvent::Prepared { .. } => (Some(Event::Prepare), "prepared".to_owned()),
-                    RunnerEvent::Acting if state.cancelled => {
-                        return Err(RoleError::Refused("cancelled".into()));
-                    }
-                    RunnerEvent::Acting => (Some(Event::Act), "acting".to_owned()),
-                    RunnerEvent::Started { operation, undo, .. } => {
-                        (None, format!("started {operation}{}", if *undo { " undo" } else { "" }))
-                    }
-                    RunnerEvent::Done { operation, undo, after } => (
-                        None,
-                        format!(
-                            "done {operation}{} {}",
-                            if *undo { " undo" } else { "" },
-                            serde_json::to_string(after).unwrap()
+            Claim::Move { events, .. } => {
+                let (mut phase, mut outcome, mut words) =
+                    (state.phase, state.outcome.clone(), Vec::new());
+                for event in events {
+                    let (event, word) = match event {
+                        RunnerEvent::Prepared { .. } => {
+                            (Some(Event::Prepare), "prepared".to_owned())
+                        }
+                        RunnerEvent::Acting if state.cancelled => {
+                            return Err(RoleError::Refused("cancelled".into()));
+                        }
+                        RunnerEvent::Acting => (Some(Event::Act), "acting".to_owned()),
+                        RunnerEvent::Started { operation, undo, .. } => (
+                            None,
+                            format!("started {operation}{}", if *undo { " undo" } else { "" }),
                         ),
-                    ),
-                    RunnerEvent::Finished { outcome, code, detail, meanwhile, .. } => {
-                        assert!(state.outcome.is_none(), "an outcome is written once");
-                        state.outcome = Some((*outcome, code.clone()));
-                        let meanwhile = cofferdam_core::text::difference::sentence(meanwhile)
-                            .map(|changed| format!("; meanwhile: {changed}"))
-                            .unwrap_or_default();
-                        (Some(Event::Finish), format!("{outcome} {code}: {detail}{meanwhile}"))
+                        RunnerEvent::Done { operation, undo, after } => (
+                            None,
+                            format!(
+                                "done {operation}{} {}",
+                                if *undo { " undo" } else { "" },
+                                serde_json::to_string(after).unwrap()
+                            ),
+                        ),
+                        RunnerEvent::Finished { outcome: end, code, detail, meanwhile, .. } => {
+                            assert!(outcome.is_none(), "an outcome is written once");
+                            outcome = Some((*end, code.clone()));
+                            let meanwhile = cofferdam_core::text::difference::sentence(meanwhile)
+                                .map(|changed| format!("; meanwhile: {changed}"))
+                                .unwrap_or_default();
+                            (Some(Event::Finish), format!("{end} {code}: {detail}{meanwhile}"))
+                        }
+                        RunnerEvent::Gone { .. } => (Some(Event::Gone), "gone".to_owned()),
+                    };
+                    if let Some(event) = event {
+                        phase = phase
+                            .next(event)
+                            .map_err(|illegal| RoleError::Refused(illegal.to_string()))?;
                     }
-                    RunnerEvent::Gone { .. } => (Some(Event::Gone), "gone".to_owned()),
-                };
-                if let Some(event) = event {
-                    state.phase = next(&state, event)?;
+                    words.push(word);
                 }
-                state.events.push(word);
+                (state.phase, state.outcome) = (phase, outcome);
+                state.events.extend(words);
+                state.commits.push(events.len());
                 recorded
             }
         }
@@ -312,6 +326,7 @@ impl World {
             fence: 0,
             outcome: None,
             events: vec![],
+            commits: vec![],
             cancelled: false,
         };
         let script = Script {
@@ -445,6 +460,33 @@ async fn a_job_runs_from_claim_to_closed_and_two_lines_change() {
     let events = world.state(|state| state.events.clone());
     let done = r#"prepared, acting, started 0, done 0 {"spec.replicas":5}, started 1, done 1 {"data.a":"c"}, succeeded done: every operation was done; files written: 1, gone"#;
     assert_eq!(events.join(", "), done);
+    // Intent before effect: up to the start of an operation, its end with the start of the next
+    // one, and the last end with the outcome, after the commit record.
+    assert_eq!(world.state(|state| state.commits.clone()), [3, 2, 2, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_cancelled_before_its_first_operation_uses_no_permit() {
+    // Cancelled while the executor starts: the recorder refuses the use of the permit.
+    let mut world = World::new();
+    let memory = Arc::clone(&world.memory);
+    world.script.during = Arc::new(move |first| {
+        if first {
+            memory.0.lock().unwrap().cancelled = true
+        }
+    });
+    world.run().await.unwrap();
+    world.check(Outcome::Cancelled, "cancelled", false);
+    let events = world.state(|state| state.events.join(", "));
+    assert!(events.starts_with("prepared, cancelled cancelled: "), "{events}");
+
+    // The executor does nothing: its end is recorded with the use of the permit.
+    let mut world = World::new();
+    world.script.chatter = (1_001, false);
+    world.run().await.unwrap();
+    world.check(Outcome::Failed, "executor-failed", false);
+    let events = world.state(|state| state.events.join(", "));
+    assert!(events.starts_with("prepared, acting, failed executor-failed: "), "{events}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

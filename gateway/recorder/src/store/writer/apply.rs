@@ -67,8 +67,8 @@ async fn apply(
         // Already applied together.
         Change::Enqueue { .. } => Ok(Done::Noted),
         Change::Claim => lease::claim(lease_seconds, batch, connection).await,
-        Change::Move { call, fence, event } => {
-            run::move_job(call, *fence, event.clone(), batch, connection).await
+        Change::Move { call, fence, events } => {
+            run::move_job(call, *fence, events.clone(), batch, connection).await
         }
         Change::Progress { call, fence, said } => {
             lease::progress(call, *fence, said, batch, connection).await
