@@ -4,7 +4,8 @@
 //! message.
 
 use crate::confine::Confined;
-use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::id::{CallId, ComponentDigest};
+use cofferdam_core::protocol::role_guest::GuestKind;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -22,6 +23,12 @@ const PACKET: usize = 128 * 1024;
 /// Most bytes of an error report. Escaped as JSON, a report has at most six times as many, and fits
 /// a packet.
 const FAILURE: usize = 16 * 1024;
+
+/// The name of the socket of a guest that has loaded its component already.
+pub const LOADED_GUEST: &str = "guest/loaded";
+
+/// The name of the socket of a guest that waits for its first request.
+pub const NEW_GUEST: &str = "guest/new";
 
 /// Most sockets that a role has not taken yet.
 const BACKLOG: usize = 64;
@@ -56,6 +63,8 @@ pub enum Order {
     Drain,
     /// Take this notice: JSON in a form that the role knows. It replaces the notice before it.
     Know(String),
+    /// To a runner: there is no guest to lend at present. It starts its own.
+    NoGuest,
 }
 
 /// A message from the supervisor, as the role takes it.
@@ -67,6 +76,8 @@ pub enum Handed {
     Drain,
     /// A notice of the supervisor, in JSON: facts that the role cannot see itself.
     Told(String),
+    /// There is no guest to lend at present.
+    NoGuest,
 }
 
 /// A message of a role to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the others
@@ -95,6 +106,11 @@ pub enum Report {
     Idle,
     /// From a gateway that ends: this number of connections was cut off before the response.
     Cut(usize),
+    /// From a runner: it needs a guest for this component. A socket named [`LOADED_GUEST`] or
+    /// [`NEW_GUEST`] answers, or [`Order::NoGuest`].
+    WantsGuest(Lent),
+    /// From a runner, with the socket: the guest can serve another job.
+    ReturnsGuest(Lent),
     /// From a recorder that ends: some jobs are not finished. The next start takes them up.
     Left {
         /// The first of these jobs.
@@ -102,6 +118,15 @@ pub enum Report {
         /// The number of further jobs.
         more: u64,
     },
+}
+
+/// The component of a guest that the supervisor lends. A guest never changes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lent {
+    /// A tool or a policy.
+    pub kind: GuestKind,
+    /// The digest of its Wasm.
+    pub component: ComponentDigest,
 }
 
 /// Creates a control socket: the supervisor's end, and the end that a role starts with on
@@ -158,11 +183,21 @@ pub(crate) fn give(
     stream: &impl AsFd,
     flags: SendFlags,
 ) -> io::Result<()> {
+    send_with(socket, name.as_bytes(), stream, flags)
+}
+
+/// Sends a packet with a descriptor.
+fn send_with(
+    socket: &impl AsFd,
+    packet: &[u8],
+    descriptor: &impl AsFd,
+    flags: SendFlags,
+) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [stream.as_fd()];
+    let descriptors = [descriptor.as_fd()];
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg(socket, &[IoSlice::new(name.as_bytes())], &mut ancillary, flags | SendFlags::NOSIGNAL)?;
+    sendmsg(socket, &[IoSlice::new(packet)], &mut ancillary, flags | SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
@@ -222,6 +257,7 @@ impl Inherited {
                     Order::Ping => self.report(&Report::Pong)?,
                     Order::Drain => return Ok(Some(Handed::Drain)),
                     Order::Know(told) => return Ok(Some(Handed::Told(told))),
+                    Order::NoGuest => return Ok(Some(Handed::NoGuest)),
                 },
                 None => return Ok(None),
             }
@@ -243,6 +279,12 @@ impl Inherited {
         receiver
     }
 
+    /// Gives a guest back to the supervisor, with its socket.
+    pub fn return_guest(&self, guest: &Lent, socket: &impl AsFd) -> io::Result<()> {
+        let packet = serde_json::to_vec(&Report::ReturnsGuest(guest.clone()))?;
+        send_with(&self.0, &packet, socket, SendFlags::empty())
+    }
+
     /// Sends a report to the supervisor, after the settings. Cuts a long error: a packet is sent
     /// whole or not at all.
     pub fn report(&self, report: &Report) -> io::Result<()> {
@@ -256,10 +298,13 @@ impl Inherited {
     }
 }
 
+/// A report with its descriptor; only [`Report::ReturnsGuest`] has one.
+pub type Reported = (Report, Option<OwnedFd>);
+
 /// Returns a report that is ready to be read, or `None` if the role closed its end.
-pub(crate) fn try_report(socket: &impl AsFd) -> io::Result<Option<Report>> {
+pub(crate) fn try_report(socket: &impl AsFd) -> io::Result<Option<Reported>> {
     match packet(socket, RecvFlags::DONTWAIT)? {
-        Some((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Some((bytes, descriptor)) => Ok(Some((serde_json::from_slice(&bytes)?, descriptor))),
         None => Ok(None),
     }
 }
@@ -302,6 +347,27 @@ mod tests {
             let Some(Report::Failed(told)) = control.report().unwrap() else { panic!() };
             assert!(why.starts_with(told.trim_end_matches('…')) && !told.is_empty());
         }
+    }
+
+    #[test]
+    fn a_guest_is_given_back_with_its_socket() {
+        let (control, theirs) = pair().unwrap();
+        let role = Inherited(theirs);
+        let guest = Lent { kind: GuestKind::Tool, component: ComponentDigest::of(b"tool") };
+        role.report(&Report::WantsGuest(guest.clone())).unwrap();
+        let (mut ours, socket) = UnixStream::pair().unwrap();
+        role.return_guest(&guest, &socket).unwrap();
+        drop(socket);
+        let (wants, none) = try_report(&control.0).unwrap().unwrap();
+        assert!(none.is_none());
+        assert_eq!(wants, Report::WantsGuest(guest.clone()));
+        let (returns, socket) = try_report(&control.0).unwrap().unwrap();
+        assert_eq!(returns, Report::ReturnsGuest(guest));
+        ours.write_all(b"x").unwrap();
+        let mut byte = [0];
+        UnixStream::from(socket.unwrap()).read_exact(&mut byte).unwrap();
+        control.order(Order::NoGuest).unwrap();
+        assert!(matches!(role.next().unwrap(), Some(Handed::NoGuest)));
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! The form of a message on a socket: two big-endian 32-bit lengths, a JSON header, then raw bytes.
 //! Never reads or writes more than its limits.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Most bytes of a header. The largest is a stored job with plan, preview and arguments.
@@ -93,6 +97,21 @@ pub fn read(source: &mut impl Read) -> io::Result<Option<Frame>> {
     source.read_exact(&mut frame.header)?;
     source.read_exact(&mut frame.body)?;
     Ok(Some(frame))
+}
+
+/// Waits until a frame begins, or the other side closed. Returns false if neither happens within
+/// this time.
+pub fn readable(socket: &impl AsFd, most: Duration) -> io::Result<bool> {
+    let until = Instant::now() + most;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        let mut waiting = [PollFd::new(socket, PollFlags::IN)];
+        match poll(&mut waiting, Some(&left)) {
+            Err(Errno::INTR) => {}
+            ready => return Ok(ready? > 0),
+        }
+    }
 }
 
 /// Writes one frame and flushes.

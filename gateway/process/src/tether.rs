@@ -1,7 +1,7 @@
 //! The supervisor's queue for one role. Sockets and orders wait here while the role takes nothing,
 //! so that a role that hangs delays no other role. Never blocks, and never interprets a silence.
 
-use crate::control::{self, Control, Order, Report};
+use crate::control::{self, Control, Order, Reported};
 use rustix::net::{SendFlags, Shutdown, shutdown};
 use std::collections::VecDeque;
 use std::io;
@@ -56,7 +56,7 @@ impl Tether {
 
     /// Sends the queue until the role reports. Returns `None` if the role closed its end.
     /// Cancelling it loses nothing.
-    pub async fn next_report(&mut self) -> io::Result<Option<Report>> {
+    pub async fn next_report(&mut self) -> io::Result<Option<Reported>> {
         loop {
             tokio::select! {
                 ready = self.socket.readable() => {
@@ -82,7 +82,7 @@ impl Tether {
     }
 
     /// Returns the reports of an ended role that were not read yet.
-    pub fn unread_reports(&self) -> Vec<Report> {
+    pub fn unread_reports(&self) -> Vec<Reported> {
         let mut rest = Vec::new();
         while let Ok(Some(report)) = control::try_report(&self.socket) {
             rest.push(report);
@@ -103,7 +103,7 @@ fn send(socket: &Socket, parcel: &Parcel) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Handed, Inherited, pair};
+    use crate::control::{Handed, Inherited, Report, pair};
     use std::time::Duration;
 
     #[tokio::test]
@@ -130,9 +130,11 @@ mod tests {
             role.report(&Report::Idle).unwrap();
             taken
         });
-        assert_eq!(tether.next_report().await.unwrap(), Some(Report::Pong));
-        assert_eq!(tether.next_report().await.unwrap(), Some(Report::Idle));
+        for expected in [Report::Pong, Report::Idle] {
+            let (report, none) = tether.next_report().await.unwrap().unwrap();
+            assert!(report == expected && none.is_none(), "{report:?}");
+        }
         assert_eq!(role.join().unwrap(), PARCELS);
-        assert_eq!(tether.next_report().await.unwrap(), None);
+        assert!(tether.next_report().await.unwrap().is_none());
     }
 }

@@ -6,6 +6,7 @@ use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::{ComponentDigest, hex};
 use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
+use cofferdam_process::control::Lent;
 use cofferdam_process::frame::{Frame, read_async, write_async};
 use cofferdam_process::spawn::{self, StandardError};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::net::UnixStream;
 
@@ -29,6 +31,26 @@ const COMPUTE: Duration = Duration::from_secs(20);
 pub trait Start: Send + Sync + 'static {
     /// Starts one guest with this socket.
     fn start(&self, socket: OwnedFd) -> io::Result<Box<dyn Send>>;
+}
+
+/// A guest that is lent.
+#[derive(Debug)]
+pub struct LentGuest {
+    /// The socket to it.
+    pub socket: StdStream,
+    /// True if it has loaded the component already.
+    pub loaded: bool,
+}
+
+/// Lends guests that serve several jobs, one after the other.
+pub trait Lender: Send + Sync + 'static {
+    /// Borrows a guest for a component; `None` if there is none.
+    fn borrow_guest(
+        &self,
+        guest: &Lent,
+    ) -> Pin<Box<dyn Future<Output = Option<LentGuest>> + Send + '_>>;
+    /// Gives it back. It waits for its next request.
+    fn return_guest(&self, guest: &Lent, socket: StdStream);
 }
 
 /// Starts guests as processes.
@@ -50,6 +72,7 @@ impl Start for Program {
 /// Guests and their artefacts.
 pub struct Guests<S> {
     start: S,
+    lender: Option<Box<dyn Lender>>,
     artefacts: PathBuf,
     key: ArtefactKey,
 }
@@ -57,7 +80,8 @@ pub struct Guests<S> {
 /// A guest that is computing.
 pub struct Session {
     stream: UnixStream,
-    _guest: Box<dyn Send>,
+    /// The process, if it is this role's own.
+    _guest: Option<Box<dyn Send>>,
 }
 
 fn error(code: &str, detail: impl ToString) -> GuestError {
@@ -91,7 +115,14 @@ impl Session {
 impl<S: Start> Guests<S> {
     /// Guests started this way, with artefacts in this folder under this key.
     pub fn new(start: S, artefacts: PathBuf, key: ArtefactKey) -> Self {
-        Self { start, artefacts, key }
+        Self { start, lender: None, artefacts, key }
+    }
+
+    /// With guests of the supervisor for tools and policies, which serve several jobs. Executors
+    /// and commands always get a process of their own.
+    #[must_use]
+    pub fn with_lender(self, lender: Box<dyn Lender>) -> Self {
+        Self { lender: Some(lender), ..self }
     }
 
     /// Starts a guest with a request over a component.
@@ -124,6 +155,9 @@ impl<S: Start> Guests<S> {
         wasm: &[u8],
         compute: &Compute,
     ) -> Result<Computed, GuestError> {
+        if let Some(computed) = self.ask_lent(limit, kind, wasm, compute).await {
+            return Ok(computed);
+        }
         for attempt in 0..2 {
             let mut session = self.open(kind, wasm, compute).await?;
             match within(limit, session.next()).await?.0 {
@@ -137,6 +171,40 @@ impl<S: Start> Guests<S> {
         Err(error("artefact", "the guest does not take what it compiled itself"))
     }
 
+    /// Asks a lent guest. `None` if there is none, or if it gives no result: a computation has no
+    /// effect, and a process of this role's own repeats it and reports the cause.
+    async fn ask_lent(
+        &self,
+        limit: Duration,
+        kind: GuestKind,
+        wasm: &[u8],
+        compute: &Compute,
+    ) -> Option<Computed> {
+        let lender = self.lender.as_ref()?;
+        if !matches!(compute, Compute::Plan { .. } | Compute::Decide { .. }) {
+            return None;
+        }
+        let lent = Lent { kind, component: ComponentDigest::of(wasm) };
+        let LentGuest { socket, loaded } = lender.borrow_guest(&lent).await?;
+        socket.set_nonblocking(true).ok()?;
+        let mut session = Session { stream: UnixStream::from_std(socket).ok()?, _guest: None };
+        let artefact = if loaded { Vec::new() } else { self.artefact(kind, wasm).await.ok()? };
+        session.send(compute, artefact).await.ok()?;
+        match within(limit, session.next()).await.ok()?.0 {
+            // The guest ends after an error.
+            Computed::Failed { code, detail } => {
+                tracing::debug!(code, detail, "a lent guest failed");
+                None
+            }
+            computed => {
+                if let Ok(socket) = session.stream.into_std() {
+                    lender.return_guest(&lent, socket);
+                }
+                Some(computed)
+            }
+        }
+    }
+
     async fn begin(&self, compute: &Compute, body: Vec<u8>) -> Result<Session, GuestError> {
         let (ours, theirs) = StdStream::pair().map_err(|fail| error("spawn", fail))?;
         let guest = self
@@ -145,7 +213,7 @@ impl<S: Start> Guests<S> {
             .map_err(|fail| error("spawn", format!("cannot start `cofferdam-guest`: {fail}")))?;
         ours.set_nonblocking(true).map_err(|fail| error("spawn", fail))?;
         let stream = UnixStream::from_std(ours).map_err(|fail| error("spawn", fail))?;
-        let mut session = Session { stream, _guest: guest };
+        let mut session = Session { stream, _guest: Some(guest) };
         session.send(compute, body).await?;
         Ok(session)
     }

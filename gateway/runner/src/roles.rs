@@ -1,6 +1,7 @@
 //! The roles of this binary: the files of each before it confines itself, and its use of the
 //! sockets that it receives.
 
+pub mod lent_guests;
 pub mod reaper;
 pub mod runner;
 pub mod viewer;

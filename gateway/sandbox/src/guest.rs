@@ -1,7 +1,8 @@
-//! The one request of a `cofferdam-guest` process: confine, read, load, confine further, run,
-//! answer. The process gives up new sockets before it reads its request. Before it compiles, it
-//! gives up files and every system call that compiling does not need. Before the guest's first
-//! instruction, it gives up every system call that a computation does not need.
+//! The requests of a `cofferdam-guest` process: confine, read, load, confine further, run, answer.
+//! One component a process. The process gives up new sockets before it reads its first request.
+//! Before it compiles, and before it loads a tool or a policy, it gives up files and every system
+//! call that this does not need. Before the guest's first instruction, it gives up every system
+//! call that a computation does not need.
 
 use crate::engine::{self, Ticker};
 use crate::error::{Code, SandboxError};
@@ -21,6 +22,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use wasmtime::Engine;
 
 /// Bytes of address space for compiling. Cranelift needs some hundred MiB for the largest accepted
@@ -33,10 +35,20 @@ const COMPILE_SECONDS: u64 = 120;
 const RUN_SPACE: u64 = 32 << 30;
 /// Seconds of processor time for loading and answering, beyond the guest's own time.
 const RUN_SECONDS: u64 = 10;
+/// Further seconds of processor time for the requests of one process: what each may take, as often
+/// as there may be one.
+const SEVERAL_SECONDS: u64 = 13;
 /// Further seconds of processor time for the tests and trials of a policy.
 const TRIAL_SECONDS: u64 = 110;
 
-/// Serves one request and returns. An error of a guest is an answer.
+/// Most requests of one process. Each has a fresh instance.
+const REQUESTS: u32 = 64;
+/// The time of a process for requests after its first one.
+const LIFE: Duration = Duration::from_secs(10);
+
+/// Serves one request. After a plan or a decision, serves further ones over the same component,
+/// each in a fresh instance: at most [`REQUESTS`], within [`LIFE`], until the first error. An error
+/// of a guest is an answer.
 /// Nothing is torn down: the caller exits at once, because a confined process may not close
 /// descriptors as a runtime does.
 /// # Errors
@@ -48,17 +60,82 @@ pub fn serve(socket: &Arc<UnixStream>) -> io::Result<()> {
     let Some(request) = frame::read(&mut &**socket)? else {
         return Ok(());
     };
-    let compute = strict_into::<Compute>(&request.header)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-    let (computed, body) =
-        answer(socket, compute, request.body).unwrap_or_else(|error| (error.into(), Vec::new()));
-    send(socket, &computed, body)
+    let mut loaded = None;
+    let answered = answer(socket, compute(&request)?, request.body, &mut loaded);
+    let Some(loaded) = tell(socket, answered)?.then_some(loaded).flatten() else {
+        return Ok(());
+    };
+    let end = Instant::now() + LIFE;
+    for _ in 1..REQUESTS {
+        let left = end.saturating_duration_since(Instant::now());
+        if !frame::readable(&**socket, left)? {
+            break;
+        }
+        let Some(request) = frame::read(&mut &**socket)? else { break };
+        let again = loaded.answer(compute(&request)?, &request.body)?;
+        if !tell(socket, again.map(|computed| (computed, Vec::new())))? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn compute(request: &Frame) -> io::Result<Compute> {
+    strict_into::<Compute>(&request.header)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+}
+
+/// Sends an answer. Returns false if it is an error.
+fn tell(
+    socket: &UnixStream,
+    answered: Result<(Computed, Vec<u8>), SandboxError>,
+) -> io::Result<bool> {
+    let done = answered.is_ok();
+    let (computed, body) = answered.unwrap_or_else(|error| (error.into(), Vec::new()));
+    send(socket, &computed, body)?;
+    Ok(done)
+}
+
+/// A component that stays loaded for further requests. Each one gets a fresh instance.
+enum Loaded {
+    Tool(ManuallyDrop<Tool>),
+    Policy { policy: ManuallyDrop<Policy>, data: String },
+}
+
+impl Loaded {
+    fn plan(tool: &Tool, arguments: &str) -> Result<Computed, SandboxError> {
+        Ok(match tool.plan(arguments)? {
+            Ok(draft) => Computed::Planned { draft },
+            Err(refusal) => Computed::Declined { refusal },
+        })
+    }
+
+    /// Answers a request without a component of its own.
+    /// # Errors
+    /// The request is about another component, another kind or other data.
+    fn answer(&self, compute: Compute, body: &[u8]) -> io::Result<Result<Computed, SandboxError>> {
+        match (self, compute) {
+            (Self::Tool(tool), Compute::Plan { arguments }) if body.is_empty() => {
+                Ok(Self::plan(tool, &arguments))
+            }
+            (Self::Policy { policy, data }, Compute::Decide { entrypoint, data: own, input })
+                if body.is_empty() && own == *data =>
+            {
+                Ok(policy.evaluate(&entrypoint, &input).map(|output| Computed::Decided { output }))
+            }
+            _ => {
+                let problem = "a further request is about another component";
+                Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+            }
+        }
+    }
 }
 
 fn answer(
     socket: &Arc<UnixStream>,
     compute: Compute,
     body: Vec<u8>,
+    loaded: &mut Option<Loaded>,
 ) -> Result<(Computed, Vec<u8>), SandboxError> {
     let computed = match compute {
         Compute::Compile { kind } => {
@@ -93,23 +170,24 @@ fn answer(
             Computed::Defined { definition: Box::new(tool.define()?) }
         }
         Compute::Plan { arguments } => {
-            let tool = confined(GuestKind::Tool, 0, |engine| {
-                Tool::load(engine, &Artefact::vouched(body))
-            })?;
-            match tool.plan(&arguments)? {
-                Ok(draft) => Computed::Planned { draft },
-                Err(refusal) => Computed::Declined { refusal },
-            }
+            let load = |engine: &Engine| Tool::load(engine, &Artefact::vouched(body));
+            let tool = confined_early(GuestKind::Tool, load)?;
+            let planned = Loaded::plan(&tool, &arguments)?;
+            *loaded = Some(Loaded::Tool(tool));
+            planned
         }
         Compute::Decide { entrypoint, data, input } => {
             let load = |engine: &Engine| {
                 Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?))
             };
-            let guest = confined(GuestKind::Policy, 0, load)?;
+            let guest = confined_early(GuestKind::Policy, load)?;
             let (engine, module) = &*guest;
             // Loading a policy runs it, so it follows the confinement.
-            let policy = Policy::of(engine, module.clone(), &data, Purpose::Decide)?;
-            Computed::Decided { output: policy.evaluate(&entrypoint, &input)? }
+            let policy =
+                ManuallyDrop::new(Policy::of(engine, module.clone(), &data, Purpose::Decide)?);
+            let output = policy.evaluate(&entrypoint, &input)?;
+            *loaded = Some(Loaded::Policy { policy, data });
+            Computed::Decided { output }
         }
         Compute::Try { data, trials } => {
             let load = |engine: &Engine| {
@@ -161,6 +239,23 @@ fn confined_in<G>(
     let engine = engine()?;
     let guest = ManuallyDrop::new(load(&engine)?);
     files()?;
+    let ticker = ManuallyDrop::new(Ticker::start()?);
+    ticker.add(&engine);
+    calls()?;
+    Ok(guest)
+}
+
+/// As [`confined`], for a process that several jobs use, and that the supervisor started: it gives
+/// up files, and every call that loading does not need, before it loads.
+fn confined_early<G>(
+    kind: GuestKind,
+    load: impl FnOnce(&Engine) -> Result<G, SandboxError>,
+) -> Result<ManuallyDrop<G>, SandboxError> {
+    limits(RUN_SPACE, RUN_SECONDS.saturating_add(SEVERAL_SECONDS))?;
+    files()?;
+    confine::compile_calls().map_err(|error| SandboxError::new(Code::Engine, error.to_string()))?;
+    let engine = engine::engine(kind)?;
+    let guest = ManuallyDrop::new(load(&engine)?);
     let ticker = ManuallyDrop::new(Ticker::start()?);
     ticker.add(&engine);
     calls()?;

@@ -1,4 +1,5 @@
-//! `cofferdam-guest`: computes one result for the role that started it, and ends. It starts with
+//! `cofferdam-guest`: computes for the role at the other end of its socket, and ends: after one
+//! result, or after a few over the same tool or policy. It starts with
 //! one socket on standard input, an empty environment and no arguments. It opens nothing, and holds
 //! nothing that foreign code could reach.
 

@@ -124,6 +124,58 @@ mod process {
         assert_eq!(code(&ask(&decide(), compiled("policy-memory-bomb.wat")).0), "memory");
     }
 
+    fn more(guest: &Guest, compute: &Compute) -> Option<Computed> {
+        let header = serde_json::to_vec(compute).unwrap();
+        frame::write(&mut &guest.socket, &Frame { header, body: Vec::new() }).ok()?;
+        let answer = frame::read(&mut &guest.socket).ok()??;
+        Some(serde_json::from_slice(&answer.header).unwrap())
+    }
+
+    #[test]
+    fn one_process_answers_several_requests_over_its_component_each_in_a_fresh_instance() {
+        let plan = Compute::Plan { arguments: "{}".into() };
+        let guest = start();
+        guest.send(&plan, compiled("tool-answer.wat"));
+        let first = guest.receive().0;
+        assert!(matches!(first, Computed::Planned { .. }), "{first:?}");
+        for request in 2..=64 {
+            assert_eq!(more(&guest, &plan).as_ref(), Some(&first), "{request}");
+        }
+        assert_eq!(more(&guest, &plan), None, "its last request was the 64th");
+        assert!(guest.ended());
+
+        let decide = |data: &str| Compute::Decide {
+            entrypoint: "cofferdam/call/decision".into(),
+            data: data.into(),
+            input: "{}".into(),
+        };
+        let policy = compiled("policy-allows.wat");
+        // A policy with its data: other data, another kind or another component is another process.
+        let begin = || {
+            let guest = start();
+            guest.send(&decide("{}"), policy.clone());
+            let first = guest.receive().0;
+            assert_eq!(more(&guest, &decide("{}")), Some(first));
+            guest
+        };
+        for other in [decide(r#"{"a":1}"#), plan.clone(), Compute::Define] {
+            let guest = begin();
+            assert_eq!(more(&guest, &other), None, "{other:?}");
+            assert!(!guest.ended());
+        }
+        let guest = begin();
+        guest.send(&decide("{}"), policy.clone());
+        assert_eq!(frame::read(&mut &guest.socket).ok().flatten(), None);
+        assert!(!guest.ended());
+
+        // After an error of the component there is no further request.
+        let guest = start();
+        guest.send(&plan, compiled("tool-loop-in-plan.wat"));
+        assert_eq!(code(&guest.receive().0), "time");
+        assert_eq!(more(&guest, &plan), None);
+        assert!(guest.ended());
+    }
+
     /// Malformed components that are tried. Each is a process, and takes some hundredths of a
     /// second.
     const CASES: usize = 250;

@@ -170,6 +170,7 @@ async fn serve(
                 gateway.store_notice(&told);
                 continue;
             }
+            Handed::NoGuest => continue,
             Handed::Drain => {
                 calls.drain();
                 // Approved calls wait for the next start.

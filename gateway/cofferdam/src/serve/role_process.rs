@@ -7,6 +7,7 @@ use cofferdam_process::spawn::{self, StandardError};
 use cofferdam_process::tether::{Parcel, Tether};
 use serde::Serialize;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -71,8 +72,8 @@ pub enum State {
 /// An event of a role.
 #[derive(Debug)]
 pub enum Event {
-    /// The role sent this report.
-    Reported(Report),
+    /// The role sent this report, with a descriptor if it gives a guest back.
+    Reported(Report, Option<OwnedFd>),
     /// The process ended, with its status if known. All of its reports came before.
     Ended(Option<ExitStatus>),
 }
@@ -203,7 +204,7 @@ async fn attend(
         tokio::select! {
             status = child.wait() => break status,
             report = tether.next_report(), if speaks => match report {
-                Ok(Some(report)) => tell(Event::Reported(report)),
+                Ok(Some((report, descriptor))) => tell(Event::Reported(report, descriptor)),
                 Ok(None) | Err(_) => speaks = false,
             },
             word = words.recv(), if held => match word {
@@ -220,8 +221,8 @@ async fn attend(
             },
         }
     };
-    for report in tether.unread_reports() {
-        tell(Event::Reported(report));
+    for (report, descriptor) in tether.unread_reports() {
+        tell(Event::Reported(report, descriptor));
     }
     tell(Event::Ended(status.ok()));
 }

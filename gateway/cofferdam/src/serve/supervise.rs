@@ -4,6 +4,7 @@
 
 mod copies;
 mod exit;
+mod guests;
 mod heartbeat;
 mod links;
 mod notices;
@@ -25,9 +26,11 @@ use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
 use copies::{copies, name_original};
 use exit::describe_exit;
+use guests::Guests;
 use open_access::open_again;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -61,6 +64,8 @@ struct Supervisor<'a> {
     /// Runners whose seat has another runner: each closes its job and ends.
     leaving: Vec<RoleProcess>,
     backoff: BTreeMap<Name, Backoff>,
+    /// The guests that runners share, one after the other.
+    guests: Guests,
     drill: Option<JobStep>,
     due: BTreeMap<Name, Instant>,
     /// Roles that were never ready since the start of this supervisor.
@@ -154,6 +159,7 @@ impl<'a> Supervisor<'a> {
             roles: BTreeMap::new(),
             leaving: Vec::new(),
             backoff: BTreeMap::new(),
+            guests: Guests::new(folder.join("cofferdam-guest")),
             due: BTreeMap::new(),
             first: BTreeSet::new(),
             fences: None,
@@ -241,8 +247,8 @@ impl<'a> Supervisor<'a> {
     fn handle_event(&mut self, serial: u64, event: Event) -> Result<()> {
         if let Some(at) = self.leaving.iter().position(|child| child.serial == serial) {
             match (event, self.leaving.get_mut(at)) {
-                (Event::Reported(Report::Pong), Some(child)) => child.lives(),
-                (Event::Reported(_), _) => {}
+                (Event::Reported(Report::Pong, _), Some(child)) => child.lives(),
+                (Event::Reported(..), _) => {}
                 (Event::Ended(status), _) => {
                     self.leaving.remove(at);
                     // Its end does not affect its seat: another runner takes over a job that it did
@@ -261,13 +267,13 @@ impl<'a> Supervisor<'a> {
             return Ok(());
         };
         match event {
-            Event::Reported(report) => self.handle_report(name, report),
+            Event::Reported(report, descriptor) => self.handle_report(name, report, descriptor),
             Event::Ended(status) => return self.ended(name, status),
         }
         Ok(())
     }
 
-    fn handle_report(&mut self, name: Name, report: Report) {
+    fn handle_report(&mut self, name: Name, report: Report, descriptor: Option<OwnedFd>) {
         let Some(child) = self.roles.get_mut(&name) else { return };
         match report {
             Report::Pong => child.lives(),
@@ -286,9 +292,18 @@ impl<'a> Supervisor<'a> {
                 child.state = State::Leaving;
                 self.make_room();
             }
+            Report::WantsGuest(guest) if name.is_runner() => {
+                child.put(self.guests.lend(child.serial, guest));
+            }
+            Report::ReturnsGuest(guest) if name.is_runner() => {
+                self.guests.take_back(child.serial, guest, descriptor);
+            }
             Report::Closed => self.anonymous = false,
             Report::Idle | Report::Cut(_) | Report::Left { .. } => self.handle_final_report(report),
-            Report::Ready { .. } | Report::Leaving => {}
+            Report::Ready { .. }
+            | Report::Leaving
+            | Report::WantsGuest(_)
+            | Report::ReturnsGuest(_) => {}
         }
     }
 
@@ -325,6 +340,7 @@ impl<'a> Supervisor<'a> {
     /// Handles the end of a role: logs the cause, and schedules a restart.
     fn ended(&mut self, name: Name, status: Option<ExitStatus>) -> Result<()> {
         let Some(child) = self.roles.remove(&name) else { return Ok(()) };
+        self.guests.forget(child.serial);
         let RoleProcess { pid, begun, state, error, killed, .. } = child;
         let clean = name.is_runner()
             && state != State::Starting

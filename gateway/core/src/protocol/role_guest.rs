@@ -1,6 +1,6 @@
-//! A role → its own `cofferdam-guest` process: compile, plan, decide, or drive. One process, one
-//! request, one socket; bytes travel in the frame's body. The process that computes holds no
-//! credential, no file and no network.
+//! A role → a `cofferdam-guest` process: compile, plan, decide, or drive. One process, one component,
+//! one socket; bytes travel in the frame's body. One request, except for [`Compute::Plan`] and
+//! [`Compute::Decide`]. The process that computes holds no credential, no file and no network.
 
 use crate::model::ceiling::Definition;
 use crate::model::escape;
@@ -22,7 +22,7 @@ pub enum GuestKind {
     Command,
 }
 
-/// The one request to a guest process. The body of the frame is named for each variant.
+/// The request to a guest process. The body of the frame is named for each variant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum Compute {
@@ -47,12 +47,14 @@ pub enum Compute {
     },
     /// Read a tool's definition. Body: the artefact. Answered by [`Computed::Defined`].
     Define,
-    /// Run a tool. Body: the artefact. Answered by [`Computed::Planned`] or [`Computed::Declined`].
+    /// Run a tool. Body: the artefact; empty in a further request to the same process, which has a
+    /// fresh instance. Answered by [`Computed::Planned`] or [`Computed::Declined`].
     Plan {
         /// The canonical arguments.
         arguments: String,
     },
-    /// Ask a policy. Body: the artefact. Answered by [`Computed::Decided`].
+    /// Ask a policy. Body: the artefact; empty in a further request to the same process, with the
+    /// same data document and a fresh instance. Answered by [`Computed::Decided`].
     Decide {
         /// Entry point: `cofferdam/call/decision` or `cofferdam/list/visible`.
         entrypoint: String,

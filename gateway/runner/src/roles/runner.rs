@@ -1,5 +1,6 @@
 //! The role `runner`: claims one job, carries it out, ends.
 
+use super::lent_guests::{self, Answers};
 use super::{confine, folder, made_again, trust};
 use crate::infrastructure::{Acted, Backend};
 use anyhow::{Context as _, Result, bail};
@@ -8,7 +9,7 @@ use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::RunnerSettings;
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::confine::{Calls, Confined, Files};
-use cofferdam_process::control::{Given, Handed, Inherited, Report};
+use cofferdam_process::control::{Given, Handed, Inherited, LOADED_GUEST, NEW_GUEST, Report};
 use cofferdam_process::rpc;
 use cofferdam_process::secret;
 use cofferdam_process::spawn;
@@ -98,10 +99,12 @@ impl Actor {
         let voice = PendingSink::new(intake);
         match backend {
             Backend::Directory(directory) => {
-                work(runner(settings, key, directory, &inherited), inherited, voice).await
+                let (runner, guests) = runner(settings, key, directory, &inherited);
+                work(runner, guests, inherited, voice).await
             }
             Backend::Kubernetes(kubernetes, _) => {
-                work(runner(settings, key, kubernetes, &inherited), inherited, voice).await
+                let (runner, guests) = runner(settings, key, kubernetes, &inherited);
+                work(runner, guests, inherited, voice).await
             }
         }
     }
@@ -111,12 +114,14 @@ impl Actor {
 /// control socket.
 async fn work<B: cofferdam_backend::Backend>(
     runner: Runner<Recorder, Program, B>,
+    guests: Answers,
     inherited: Arc<Inherited>,
     voice: PendingSink,
 ) -> Result<ExitCode> {
     let (told, stop) = watch::channel(Stop::NotYet);
     let flush = voice.flush();
-    tokio::spawn(listen(inherited.handed(), Arc::clone(&runner.recorder), voice, told));
+    let recorder = Arc::clone(&runner.recorder);
+    tokio::spawn(listen(inherited.handed(), recorder, guests, voice, told));
     let draining = stop.clone();
     let leased = tokio::select! {
         leased = runner.claim(|| *draining.borrow() != Stop::NotYet) => leased?,
@@ -146,6 +151,7 @@ enum Stop {
 async fn listen(
     mut handed: mpsc::Receiver<Handed>,
     recorder: Arc<Recorder>,
+    guests: Answers,
     mut voice: PendingSink,
     told: watch::Sender<Stop>,
 ) {
@@ -157,6 +163,10 @@ async fn listen(
                 continue;
             }
             Handed::Told(_) => continue,
+            Handed::NoGuest => {
+                let _ending = guests.send(None);
+                continue;
+            }
         };
         // After a restart of the recorder a new socket is another seat: a job in progress belongs
         // to another runner then, and the next report gets that answer.
@@ -171,6 +181,9 @@ async fn listen(
                 }
             }
             "telemetry" => voice.take(given.into_stream()),
+            LOADED_GUEST | NEW_GUEST => {
+                let _ending = guests.send(Some(lent_guests::lent(given)));
+            }
             _ => {}
         }
     }
@@ -189,11 +202,13 @@ fn runner<B>(
     key: ArtefactKey,
     backend: B,
     inherited: &Arc<Inherited>,
-) -> Runner<Recorder, Program, B> {
+) -> (Runner<Recorder, Program, B>, Answers) {
+    let (lender, answers) = lent_guests::Supervisor::new(Arc::clone(inherited));
     let inherited = Arc::clone(inherited);
-    Runner {
+    let runner = Runner {
         recorder: Arc::new(Recorder::new()),
-        guests: Guests::new(Program(settings.guest), settings.artefacts, key),
+        guests: Guests::new(Program(settings.guest), settings.artefacts, key)
+            .with_lender(Box::new(lender)),
         components: Components {
             tools: settings.tools,
             executors: settings.executors,
@@ -212,5 +227,6 @@ fn runner<B>(
             // Without a supervisor no other runner waits for this place.
             let _gone = inherited.report(&Report::Leaving);
         }),
-    }
+    };
+    (runner, answers)
 }

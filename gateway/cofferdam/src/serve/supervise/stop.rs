@@ -50,6 +50,8 @@ impl Supervisor<'_> {
             | Report::Failed(_)
             | Report::Pong
             | Report::Leaving
+            | Report::WantsGuest(_)
+            | Report::ReturnsGuest(_)
             | Report::Closed => {}
         }
     }
