@@ -65,6 +65,38 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
 }
 
 #[tokio::test]
+async fn the_events_of_one_report_are_recorded_in_order_or_not_at_all() {
+    let world = World::new();
+    let (recorder, job) = world.queued().await;
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    let all = |events: Vec<RunnerEvent>| Claim::Move {
+        call: leased.job.call.clone(),
+        fence: leased.fence,
+        events,
+    };
+    let version = view(&recorder, &job).await.version;
+    let before = [prepared(), RunnerEvent::Acting, started(0)];
+    for last in [Some(started(0)), Some(done(1)), Some(gone()), None] {
+        let events = match last {
+            Some(last) => before.iter().cloned().chain([last]).collect(),
+            None => Vec::new(),
+        };
+        assert!(matches!(seat.claim(all(events)).await, Err(RoleError::Refused(_))));
+        let now = view(&recorder, &job).await;
+        assert_eq!((now.phase, now.version), (Phase::Leased, version));
+    }
+    // A refused report left nothing behind: neither the start of the operation nor an entry.
+    let Ok(Claimed::Recorded(first)) = seat.claim(all(before.to_vec())).await else { panic!() };
+    assert_eq!(view(&recorder, &job).await.phase, Phase::Acting);
+    let end = vec![done(0), finished(Outcome::Succeeded)];
+    let Ok(Claimed::Recorded(second)) = seat.claim(all(end)).await else { panic!() };
+    assert_eq!(second.index, first.index + 2);
+    seat.claim(all(vec![gone()])).await.unwrap();
+    assert_eq!(view(&recorder, &job).await.outcome, Some(Outcome::Succeeded));
+}
+
+#[tokio::test]
 async fn a_lease_lasts_as_long_as_the_configuration_says() {
     for seconds in [3, 300] {
         let world = World::new();
