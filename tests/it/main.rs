@@ -11,6 +11,8 @@ mod approver;
 #[cfg(test)]
 mod author;
 #[cfg(test)]
+mod benchmarks;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod cluster;

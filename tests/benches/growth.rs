@@ -1,0 +1,177 @@
+//! What grows: the start, the memory, the list and the rate of a gateway with few and with many
+//! tools and ledger entries. The real gateway with all its roles, on loopback only. Prints a table;
+//! a figure that was not measured says so. It never measures two gateways at once.
+//!
+//! `COFFERDAM_BINARIES` and `COFFERDAM_ASSETS` name the measured programs. `--quick` has no store
+//! with many entries and no thousand tools.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
+
+#[path = "growth/calls.rs"]
+mod calls;
+#[path = "growth/fill.rs"]
+mod fill;
+#[expect(dead_code, reason = "the tests need more of the installation than a benchmark does")]
+#[path = "../it/installation.rs"]
+mod installation;
+#[path = "growth/memory.rs"]
+mod memory;
+#[path = "growth/table.rs"]
+mod table;
+
+use calls::{Echo, Rate};
+use installation::TestInstallation;
+use memory::Memory;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+use table::Table;
+
+/// Tools and entries of the large installation.
+const TOOLS: usize = 100;
+const ENTRIES: u64 = 1_000_000;
+
+/// The tools of the longest list.
+const MANY_TOOLS: usize = 1_000;
+
+/// Lists of all tools after the first: the median of these is the warm one.
+const LISTS: usize = 5;
+
+/// The rest after a start, so that an idle gateway is measured.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// The options of the program.
+struct Options {
+    quick: bool,
+    json: Option<String>,
+}
+
+impl Options {
+    /// Reads the arguments. `None`: cargo runs this file as a test, and nothing is measured.
+    fn read() -> Option<Self> {
+        let mut arguments = std::env::args().skip(1);
+        let (mut options, mut measure) = (Self { quick: false, json: None }, false);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--bench" => measure = true,
+                "--quick" => options.quick = true,
+                "--json" => options.json = arguments.next(),
+                other => {
+                    eprintln!("`{other}` is not an option; use --quick or --json FILE");
+                    std::process::exit(2);
+                }
+            }
+        }
+        measure.then_some(options)
+    }
+}
+
+/// Starts the gateway. Returns the milliseconds until it said that it is ready.
+fn start(installation: &mut TestInstallation) -> f64 {
+    let (address, began) = (installation.address(), Instant::now());
+    // A finer watch than that of the tests, which looks every 50 ms.
+    let watch = std::thread::spawn(move || {
+        while !is_ready(address) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        began.elapsed().as_secs_f64() * 1000.0
+    });
+    installation.serve(&[]);
+    watch.join().unwrap()
+}
+
+fn is_ready(address: SocketAddr) -> bool {
+    TcpStream::connect(address).is_ok() && calls::status(address, "/readyz") == Some(200)
+}
+
+/// The start with compiled tools, the memory after it, and the rate of denied calls.
+fn measure(
+    installation: &mut TestInstallation,
+    token: &str,
+    time: Duration,
+) -> (f64, Memory, Rate) {
+    // The first start compiles the machine code of new tools.
+    installation.serve(&[]);
+    installation.stop();
+    let ms = start(installation);
+    std::thread::sleep(SETTLE);
+    let memory = Memory::read(installation.supervisor());
+    let rate = calls::denied(installation, token, time);
+    (ms, memory, rate)
+}
+
+fn main() {
+    let Some(options) = Options::read() else {
+        println!("skipped: run `cargo bench --workspace --bench growth`");
+        return;
+    };
+    let time = Duration::from_secs(if options.quick { 3 } else { 10 });
+    let mut table = Table::default();
+    let echo = Echo::start();
+    let line = calls::echo(&echo, time);
+    println!("{}", line.text("bare echo"));
+    drop(echo);
+
+    let mut small = TestInstallation::bare("example");
+    let shipped = fill::tools(&small);
+    let token = small.agent("bench", "operator");
+    let (ms, memory, rate) = measure(&mut small, &token, time);
+    println!("{}", rate.text(&format!("denied, {shipped} tools, empty store")));
+    table.row(
+        &format!("start to serving, {shipped} tools, empty store"),
+        format!("{ms:.0} ms"),
+        "",
+    );
+    table.row(&format!("RSS of all roles, idle, {shipped} tools"), memory.text(), "≤ 90 MiB");
+    small.stop();
+
+    let mut large = TestInstallation::bare("example");
+    fill::add_tools(&large, TOOLS - shipped);
+    let entries = if options.quick { 0 } else { ENTRIES };
+    fill::give_entries(&large, entries);
+    let token = large.agent("bench", "operator");
+    let (ms, memory, full) = measure(&mut large, &token, time);
+    let name = format!("{TOOLS} tools, {entries} ledger entries");
+    println!("{}", full.text(&format!("denied, {name}")));
+    table.row(&format!("start to serving, {name}"), format!("{ms:.0} ms"), "≤ 300 ms");
+    table.row(&format!("RSS of all roles, idle, {TOOLS} tools"), memory.text(), "≤ 150 MiB");
+    let (now, then) =
+        (full.per_second() / line.per_second(), rate.per_second() / line.per_second());
+    table.row(
+        &format!("denied call, durable, c={}: {name}", calls::CALLERS),
+        format!("{now:.4} × echo; {then:.4} × on an empty store with {shipped} tools"),
+        "0.15 × echo",
+    );
+    large.stop();
+    drop(large);
+
+    let what = format!("`tools/list`, {MANY_TOOLS} tools, all pages");
+    let wanted = "≤ 20 ms warm, ≤ 600 ms cold";
+    if options.quick {
+        table.row(&what, "not measured with --quick".to_owned(), wanted);
+    } else {
+        table.row(&what, list_many(), wanted);
+    }
+    table.print();
+    if let Some(path) = &options.json {
+        std::fs::write(path, format!("{:#}\n", table.json())).unwrap();
+    }
+}
+
+/// The list of very many tools: the first one after a start, and the median of later ones.
+fn list_many() -> String {
+    let mut many = TestInstallation::bare("example");
+    fill::add_tools(&many, MANY_TOOLS - fill::tools(&many));
+    let token = many.agent("bench", "operator");
+    many.serve(&[]);
+    let cold = calls::list(&many, &token);
+    assert!(cold.tools >= MANY_TOOLS, "the list has only {} tools", cold.tools);
+    let mut warm: Vec<f64> = (0..LISTS).map(|_| calls::list(&many, &token).ms).collect();
+    warm.sort_by(f64::total_cmp);
+    many.stop();
+    format!("{:.0} ms warm, {:.0} ms cold ({} pages)", warm[LISTS / 2], cold.ms, cold.pages)
+}

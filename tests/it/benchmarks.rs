@@ -1,0 +1,12 @@
+//! The arithmetic of the benchmarks: percentiles, processes, edited files. Cargo runs no unit test of
+//! a benchmark, so this module includes its files and their tests.
+
+#[expect(dead_code, reason = "only the tests of these files run here")]
+#[path = "../benches/growth/calls.rs"]
+mod calls;
+#[expect(dead_code, reason = "only the tests of these files run here")]
+#[path = "../benches/growth/fill.rs"]
+mod fill;
+#[expect(dead_code, reason = "only the tests of these files run here")]
+#[path = "../benches/growth/memory.rs"]
+mod memory;
