@@ -16,7 +16,7 @@ mod stages;
 
 pub use follow::{Wait, calls, cancel, job};
 pub use fresh::fresh;
-pub use list::list;
+pub use list::{Lists, list};
 pub use new_call::ask;
 pub use resume::{Resumed, resume};
 
@@ -36,6 +36,8 @@ pub struct World {
     pub policy: PolicyDigest,
     /// The key that signs permits.
     pub key: SigningKey,
+    /// The lists of tools that were made in this minute.
+    pub lists: Lists,
 }
 
 /// How far a call goes.

@@ -2,7 +2,7 @@
 //! and a runner, each a few lines, each doing its part for real. Never leaves the tests.
 
 use crate::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer, no_progress};
-use crate::journey::{Mode, World, ask};
+use crate::journey::{Lists, Mode, World, ask};
 use crate::model::call::{EndedCall, OwnCall, Rejected};
 use crate::model::caller::{Caller, Principal, Standing};
 use crate::model::ceiling::{Ceiling, Definition, Example, Grant};
@@ -165,6 +165,7 @@ pub fn world() -> World {
         policy: trust.policy,
         trust,
         key: gateway_key(),
+        lists: Lists::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use cofferdam_core::journey::ports::{
     Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
 };
 use cofferdam_core::model::answer::{
-    Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing,
+    Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing, ToolListings,
 };
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
@@ -70,9 +70,9 @@ impl Front for Fixtures {
         })
     }
 
-    async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
+    async fn list(&self, _principal: &Principal) -> Result<ToolListings, RoleError> {
         let none = json!({"type": "object", "properties": {}, "additionalProperties": false});
-        Ok(vec![
+        let tools = vec![
             tool(
                 "json_schema_2020_12_tool",
                 "Has a schema with definitions",
@@ -107,7 +107,8 @@ impl Front for Fixtures {
             tool("test_tool_with_progress", "Tells how it goes on", none.clone()),
             with_output("waits", "Answers that the call still waits", none.clone()),
             with_output("works", "Answers as its output schema says", none),
-        ])
+        ];
+        Ok(tools.into_iter().map(Arc::new).collect())
     }
 
     async fn call(&self, call: FrontCall, progress: &ProgressSink) -> Reply {

@@ -3,6 +3,7 @@
 
 use crate::calls::Calls;
 use crate::host_origin::HostOrigin;
+use crate::listed::Listed;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 use crate::shares::Shares;
@@ -27,4 +28,6 @@ pub struct Edge<F> {
     pub open: mpsc::Sender<Infallible>,
     /// Counts of requests.
     pub metrics: Metrics,
+    /// The tools as lists show them.
+    pub listed: Listed,
 }

@@ -31,6 +31,7 @@ mod header;
 mod heads;
 mod host;
 mod host_origin;
+mod listed;
 mod mcp;
 mod metrics;
 mod pages;

@@ -26,6 +26,7 @@ use cofferdam_core::protocol::telemetry_names;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
+use list::Page;
 use message::{Malformed, Message};
 use progress::EventStream;
 use revision::{Era, RequestRevision};
@@ -132,7 +133,11 @@ impl<F: Front> Edge<F> {
         if message.method == "tools/call" {
             return self.call(headers, principal, message, responder, span).await;
         }
-        let result = self.dispatch(era, &principal, message).await;
+        if message.method == "tools/list" {
+            let page = self.list(&principal, &message.params, form(era)).await;
+            return responder.page(page, &span);
+        }
+        let result = self.dispatch(era, message);
         responder.answer(result, &span)
     }
 
@@ -178,23 +183,11 @@ impl<F: Front> Edge<F> {
         }
     }
 
-    async fn dispatch(
-        &self,
-        era: Era,
-        principal: &Principal,
-        message: Message,
-    ) -> Result<Map<String, Value>, Deny> {
+    fn dispatch(&self, era: Era, message: Message) -> Result<Map<String, Value>, Deny> {
         match (era, message.method.as_str()) {
             (Era::Modern, "server/discover") => Ok(self.discover()),
             (Era::Legacy, "initialize") => self.initialize(&message.params),
             (Era::Legacy, "ping") => Ok(Map::new()),
-            (_, "tools/list") => {
-                let mut result = self.list(principal, &message.params, form(era)).await?;
-                if era == Era::Modern {
-                    cacheable(&mut result, LIST_TTL_MS);
-                }
-                Ok(result)
-            }
             (Era::Modern, method) => Err(Deny::Method(header::excerpt(method))),
             (Era::Legacy, method) => Err(Deny::LegacyMethod(header::excerpt(method))),
         }
@@ -266,6 +259,24 @@ impl Responder {
         span: &Span,
     ) -> Result<Answer, Deny> {
         Ok(respond::json(StatusCode::OK, &self.finished(result, span)?))
+    }
+
+    /// Renders a page of `tools/list`.
+    fn page(&self, page: Result<Page, Deny>, span: &Span) -> Result<Answer, Deny> {
+        let mut rest = Map::new();
+        let tools = page.map(|Page { tools, next }| {
+            rest.extend(next.map(|next| ("nextCursor".to_owned(), Value::String(next))));
+            if self.era == Era::Modern {
+                cacheable(&mut rest, LIST_TTL_MS);
+            }
+            tools
+        });
+        let result = tools.as_ref().map(|_| rest).map_err(Deny::clone);
+        let mut response = self.finished(result, span)?;
+        let result = response.as_object_mut().and_then(|response| response.remove("result"));
+        let result = respond::with_member(&result.unwrap_or_default(), "tools", &tools?);
+        let text = respond::with_member(&response, "result", &result);
+        Ok(respond::json_text(StatusCode::OK, text))
     }
 
     /// Renders the reply as a message of a stream, whose status was sent before: a refusal is a

@@ -18,7 +18,7 @@ pub const CALL_META: &str = "cofferdam.dev/call";
 pub const PENDING: &str = "pending";
 
 /// The form of a response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
     /// MCP since 2026-07-28: structured content is any JSON.
     Modern,

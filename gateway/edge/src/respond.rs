@@ -96,6 +96,20 @@ pub fn json(status: StatusCode, value: &Value) -> Answer {
     with(status, "application/json", value.to_string())
 }
 
+/// Creates a JSON response of a text that is JSON.
+pub fn json_text(status: StatusCode, text: String) -> Answer {
+    with(status, "application/json", text)
+}
+
+/// Writes an object with one more member, whose value is JSON text already. The object must not have
+/// a member of this name.
+pub fn with_member(object: &Value, name: &str, json: &str) -> String {
+    let text = object.to_string();
+    let rest = text.strip_prefix('{').unwrap_or_default();
+    let comma = if rest == "}" { "" } else { "," };
+    format!("{{{}:{json}{comma}{rest}", Value::from(name))
+}
+
 /// Creates an event stream (WHATWG HTML, server-sent events). Each item is one or more whole
 /// events.
 pub fn events(events: mpsc::Receiver<Bytes>) -> Answer {

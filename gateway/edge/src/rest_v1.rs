@@ -21,7 +21,7 @@ use cofferdam_core::protocol::telemetry_names;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const KEY_HEADER: &str = "idempotency-key";
 const KEY_NAME: &str = "Idempotency-Key";
@@ -32,16 +32,11 @@ impl<F: Front> Edge<F> {
         require_method(parts, &Method::GET, "GET, HEAD")?;
         require_no_query(parts)?;
         let principal = self.principal(&parts.headers, seat).await?;
-        let tools: Vec<Value> = self
-            .tools(&principal)
-            .await?
-            .iter()
-            .map(|tool| render::listing(tool, Form::Plain))
-            .collect();
-        Ok(respond::json(
-            StatusCode::OK,
-            &json!({"environment": self.front.environment(), "tools": tools}),
-        ))
+        let tools = self.tools(&principal).await?;
+        let tools = tools.iter().filter(|tool| !builtin_tools::is_builtin_tool(&tool.name));
+        let tools = self.listed.array(tools, Form::Plain);
+        let rest = json!({"environment": self.front.environment()});
+        Ok(respond::json_text(StatusCode::OK, respond::with_member(&rest, "tools", &tools)))
     }
 
     /// `POST /v1/tools/{name}` and `…/preview`: the body is the arguments.

@@ -7,6 +7,7 @@ use crate::calls::Calls;
 use crate::edge::Edge;
 use crate::heads::{Heads, Verdicts};
 use crate::host_origin::HostOrigin;
+use crate::listed::Listed;
 use crate::metrics::Metrics;
 use crate::seats::{SeatGuard, Seats};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
@@ -60,7 +61,16 @@ pub async fn serve<F: Front>(
     let drain_time = settings.drain_time;
     let host_origin = HostOrigin::new(&settings.hosts, &settings.origins);
     let metrics = Metrics::default();
-    let edge = Arc::new(Edge { front, host_origin, settings, calls, shares, open, metrics });
+    let edge = Arc::new(Edge {
+        front,
+        host_origin,
+        settings,
+        calls,
+        shares,
+        open,
+        metrics,
+        listed: Listed::default(),
+    });
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {

@@ -1,7 +1,7 @@
 //! The ports: the few traits behind which effects are. Generic, wired in the binaries; chosen by
 //! type, never by configuration at run time.
 
-use crate::model::answer::{Reply, ToolListing};
+use crate::model::answer::{Reply, ToolListings};
 use crate::model::caller::{Principal, Standing, TraceParent};
 use crate::model::id::{CallId, ComponentDigest};
 use crate::model::operation::{Draft, ToolRefusal};
@@ -170,7 +170,7 @@ pub trait Front: Send + Sync + 'static {
     fn list(
         &self,
         principal: &Principal,
-    ) -> impl Future<Output = Result<Vec<ToolListing>, RoleError>> + Send;
+    ) -> impl Future<Output = Result<ToolListings, RoleError>> + Send;
     /// Carries out a tool call. While the reply is held, `progress` gets a line for each step.
     fn call(&self, call: FrontCall, progress: &ProgressSink) -> impl Future<Output = Reply> + Send;
     /// The same call, shown and decided, recorded, never queued.

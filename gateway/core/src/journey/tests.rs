@@ -416,18 +416,37 @@ fn hidden_tools_do_not_exist_and_nothing_invented_is_listed() {
     let host = Bench::new();
     let listed: Vec<_> = now_or_never(list(&host, &world(), &agent()))
         .unwrap()
-        .into_iter()
-        .map(|tool| tool.name)
+        .iter()
+        .map(|tool| tool.name.clone())
         .collect();
     assert_eq!(listed, ["deployment_scale"]);
     let stranger = crate::model::caller::Principal { roles: Vec::new(), ..agent() };
-    assert_eq!(now_or_never(list(&host, &world(), &stranger)), Ok(Vec::new()));
+    assert_eq!(now_or_never(list(&host, &world(), &stranger)).unwrap().len(), 0);
     let mut hidden = raw(&host, scale("team-a", 5));
     hidden.caller.principal = stranger;
     assert!(matches!(
         now_or_never(ask(&host, &world(), hidden, Mode::Call, &no_progress)),
         Reply::UnknownTool { .. }
     ));
+}
+
+#[test]
+fn a_kept_list_is_the_list_of_the_same_caller_and_no_error_is_kept() {
+    let (host, world) = (Bench::new(), world());
+    let fails = || host.failing.lock().unwrap().push(("list", "memory"));
+    let count = |roles: &[&str]| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let caller = crate::model::caller::Principal { roles, ..agent() };
+        now_or_never(list(&host, &world, &caller)).map(|tools| tools.len())
+    };
+    fails();
+    assert!(count(&["operator"]).is_err());
+    assert_eq!(count(&["operator"]), Ok(1), "the error was not kept");
+    fails();
+    assert_eq!(count(&["operator"]), Ok(1), "policy is not asked again");
+    assert!(count(&["viewer"]).is_err(), "another caller is another question");
+    assert_eq!(count(&["viewer"]), Ok(0));
+    assert_eq!(count(&["operator"]), Ok(1));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::model::id::{CallId, PlanDigest};
 use crate::model::job::Found;
 use crate::model::trust::Environment;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The end of a call as the agent sees it. All that a model needs is in the text: clients drop the
 /// rest.
@@ -230,3 +231,6 @@ pub struct ToolListing {
     /// True if the same call again has no further effect, by its ceiling.
     pub idempotent: bool,
 }
+
+/// Tools as agents read them, sorted by name. Shared, because lists are asked for often.
+pub type ToolListings = Arc<[Arc<ToolListing>]>;

@@ -5,7 +5,7 @@ use cofferdam_core::journey::ports::{
     Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
 };
 use cofferdam_core::model::answer::{
-    Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing,
+    Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing, ToolListings,
 };
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
@@ -14,7 +14,7 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_testkit::build::principal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ impl Front for FakeFront {
         }
     }
 
-    async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
+    async fn list(&self, _principal: &Principal) -> Result<ToolListings, RoleError> {
         if self.down {
             return Err(RoleError::Unavailable(
                 "the policy engine at its secret place is away".into(),
@@ -108,7 +108,8 @@ impl Front for FakeFront {
         }
         let numbered = (0..self.extra).map(|number| tool(&format!("tool_{number:03}")));
         // `preview` is a built-in tool: a tool of that name must not be listed twice.
-        Ok([tool("scale"), tool("preview")].into_iter().chain(numbered).collect())
+        let tools = [tool("scale"), tool("preview")].into_iter().chain(numbered);
+        Ok(tools.map(Arc::new).collect())
     }
 
     async fn call(&self, call: FrontCall, progress: &ProgressSink) -> Reply {

@@ -11,7 +11,7 @@ use cofferdam_core::journey;
 use cofferdam_core::journey::ports::{
     GuestError, Host, Judge, Planner, Recorder, Viewer, no_progress,
 };
-use cofferdam_core::journey::{Mode, World};
+use cofferdam_core::journey::{Lists, Mode, World};
 use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::caller::{Caller, Principal, Standing};
 use cofferdam_core::model::ceiling::Definition;
@@ -67,7 +67,13 @@ pub fn ask(
     let seed: [u8; 32] = crate::command::init::random()?;
     // Signs nothing: a preview ends before the permit.
     let key = SigningKey::from_bytes(&seed);
-    let world = World { catalog: Catalog::new(vec![tool], &trust)?, trust, policy: digest, key };
+    let world = World {
+        catalog: Catalog::new(vec![tool], &trust)?,
+        trust,
+        policy: digest,
+        key,
+        lists: Lists::default(),
+    };
     let mode = if read_only(&definition.ceiling) { Mode::Call } else { Mode::Preview };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -11,7 +11,7 @@ use cofferdam_core::journey::ports::{
     Answered, Front, FrontCall, Host as _, ProgressSink, Readiness, Unauthenticated, no_progress,
 };
 use cofferdam_core::journey::{Mode, Resumed, Wait};
-use cofferdam_core::model::answer::{Reply, ToolListing};
+use cofferdam_core::model::answer::{Reply, ToolListings};
 use cofferdam_core::model::caller::{Caller, Principal};
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::CallId;
@@ -85,6 +85,7 @@ impl Gateway {
             trust,
             policy: policy_digest,
             key,
+            lists: journey::Lists::default(),
         };
         let world = GatewayHost {
             tools: Observed::new(tools, outlet.clone()),
@@ -140,7 +141,7 @@ impl Front for Gateway {
         self.world.agents.authenticate(token).await
     }
 
-    async fn list(&self, principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
+    async fn list(&self, principal: &Principal) -> Result<ToolListings, RoleError> {
         journey::list(&self.world, &self.known, principal).await
     }
 
