@@ -14,8 +14,8 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_testkit::build::principal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The one valid token.

@@ -1,0 +1,199 @@
+//! Loads on the real gateway with all its roles, on loopback only, against a bare hyper echo and the
+//! disk of the same machine in the same run. Prints a table of ratios. `scripts/bench` runs it; it
+//! never runs longer than ten minutes.
+//!
+//! `COFFERDAM_BINARIES` and `COFFERDAM_ASSETS` name the measured programs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
+
+#[path = "load/client.rs"]
+mod client;
+#[path = "load/figures.rs"]
+mod figures;
+#[expect(dead_code, reason = "the tests need more of the installation than a benchmark does")]
+#[path = "../it/installation.rs"]
+mod installation;
+#[path = "load/machine.rs"]
+mod machine;
+#[path = "load/processes.rs"]
+mod processes;
+#[path = "load/report.rs"]
+mod report;
+#[path = "load/run.rs"]
+mod run;
+#[path = "load/scenarios.rs"]
+mod scenarios;
+
+use installation::TestInstallation;
+use processes::Processes;
+use scenarios::Bench;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// The Deployments that jobs change: enough that few jobs wait for another job's object.
+const DEPLOYMENTS: usize = 64;
+
+/// The options of the program.
+struct Options {
+    quick: bool,
+    json: Option<String>,
+    only: Option<String>,
+}
+
+impl Options {
+    /// Reads the arguments. `None`: cargo runs this file as a test, and nothing is measured.
+    fn read() -> Option<Self> {
+        let mut arguments = std::env::args().skip(1);
+        let mut options = Self { quick: false, json: None, only: None };
+        let mut measure = false;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--bench" => measure = true,
+                "--quick" => options.quick = true,
+                "--json" => options.json = arguments.next(),
+                "--only" => options.only = arguments.next(),
+                other => {
+                    eprintln!("`{other}` is no option of this benchmark");
+                    std::process::exit(2);
+                }
+            }
+        }
+        measure.then_some(options)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
+}
+
+/// Writes Deployments that jobs can scale. Returns their names.
+fn deployments(installation: &TestInstallation) -> Vec<String> {
+    let folder = installation.tree().join("storefront");
+    let web = fs::read_to_string(folder.join("web.yaml")).unwrap();
+    let names = (0..DEPLOYMENTS).map(|number| format!("load-{number}")).collect::<Vec<_>>();
+    for name in &names {
+        let documents = web.split("\n---").filter(|text| text.contains("kind: Deployment"));
+        let text: String = documents
+            .take(1)
+            .map(|text| text.replace("name: web", &format!("name: {name}")))
+            .collect();
+        fs::write(folder.join(format!("{name}.yaml")), text).unwrap();
+    }
+    names
+}
+
+fn main() {
+    let Some(options) = Options::read() else {
+        println!("skipped: run `scripts/bench`");
+        return;
+    };
+    figures::check();
+    let mut installation = TestInstallation::bare("example");
+    let token = installation.agent("bench", "operator");
+    let deployments = deployments(&installation);
+    let began = Instant::now();
+    installation.serve(&[]);
+    let start_ms = began.elapsed().as_secs_f64() * 1000.0;
+    let idle = Processes::read(installation.supervisor());
+    let echo = machine::Echo::start();
+    let time = Duration::from_secs(if options.quick { 3 } else { 10 });
+    let mut bench = Bench {
+        installation: &installation,
+        token: &token,
+        echo: &echo,
+        time,
+        report: report::Report::default(),
+        durable: 0,
+        denied: 0,
+    };
+    measure(&mut bench, &options, &deployments);
+    bench.report.row("start to serving, shipped tools", format!("{start_ms:.0} ms"), "≤ 300 ms");
+    let mib = idle.resident as f64 / f64::from(1 << 20);
+    bench.report.row(
+        "RSS of all roles, idle, shipped tools (shared pages count for each)",
+        format!("{mib:.0} MiB"),
+        "≤ 90 MiB",
+    );
+    agree(&mut bench);
+    bench.report.print();
+    if let Some(path) = &options.json {
+        fs::write(path, format!("{:#}\n", bench.report.json())).unwrap();
+    }
+}
+
+fn measure(bench: &mut Bench<'_>, options: &Options, deployments: &[String]) {
+    let sync = machine::sync_ms(&bench.installation.home());
+    println!("fdatasync of 4 KiB: {sync:.3} ms (median)");
+    let (echo_1, _) = bench.echo(1);
+    let (echo_32, echo_cpu) = bench.echo(32);
+    let ratio = |rate: f64| format!("{:.4} × echo ({rate:.0}/s)", rate / echo_32.rate());
+    if options.wants("denied") {
+        let (one, _) = bench.denied(1);
+        let (many, cpu) = bench.denied(32);
+        if !options.quick {
+            bench.denied(128);
+            bench.denied_open(128, many.rate() / 2.0);
+        }
+        bench.denied_distinct(32);
+        bench.report.row("denied call, durable, c=32: rate", ratio(many.rate()), "0.15 × echo");
+        bench.report.row(
+            "CPU per denied call, all roles, over the echo's CPU per request",
+            format!("{:.1} × ({cpu:.0} µs : {echo_cpu:.0} µs)", cpu / echo_cpu),
+            "≤ 10 ×",
+        );
+        let echo = echo_1.latencies.percentile(0.5);
+        let over = (one.latencies.percentile(0.5) - sync) / echo;
+        bench.report.row(
+            "denied call, c=1: latency",
+            format!(
+                "{:.3} ms = 1 fdatasync ({sync:.3} ms) + {over:.0} × echo",
+                one.latencies.percentile(0.5)
+            ),
+            "≤ 1 fdatasync + 15 × echo",
+        );
+    }
+    if options.wants("answer") {
+        let (answer, _) = bench.answers(32);
+        bench.report.row("read-only answer, durable, c=32", ratio(answer.rate()), "0.10 × echo");
+    }
+    if options.wants("mixed") {
+        bench.mixed(32);
+    }
+    if options.wants("list") {
+        let (list, cpu) = bench.tools(32);
+        let measured = format!("{}, {cpu:.0} µs CPU", ratio(list.rate()));
+        bench.report.row("tools/list of the shipped tools, c=32", measured, "0.05 × echo");
+    }
+    if options.wants("job") {
+        let one = bench.job(deployments, 20);
+        let measured = format!("{:.1} ms", one.latencies.percentile(0.5));
+        bench.report.row("request to effect, one directory job", measured, "≤ 15 ms");
+        let calls = if options.quick { 600 } else { 6_000 };
+        let (accepted, completed) = bench.jobs(32, deployments, calls);
+        let measured = format!("{:.0}/s", accepted.rate());
+        bench.report.row("jobs accepted durably, c=32", measured, "≥ 1,000/s");
+        bench.report.row("directory jobs completed", format!("{completed:.0}/s"), "≥ 200/s");
+    }
+}
+
+/// Compares `/metrics` with the calls and with the ledger: no counter is lost under load.
+fn agree(bench: &mut Bench<'_>) {
+    // The page is as new as the last report of each role.
+    std::thread::sleep(Duration::from_secs(3));
+    let counted =
+        bench.counter("http_server_request_duration_seconds_count", "status_code=\"403\"");
+    let dropped = bench.counter("cofferdam_telemetry_dropped_total", "");
+    let entries = bench.counter("cofferdam_ledger_entries", "");
+    println!(
+        "\n{} denied calls, {counted} in /metrics; {} durable calls and the jobs, {entries} \
+         ledger entries; {dropped} signals dropped",
+        bench.denied, bench.durable
+    );
+    assert_eq!(counted, bench.denied, "/metrics lost calls");
+    assert!(entries >= bench.durable, "the ledger has fewer entries than durable calls");
+}
