@@ -12,6 +12,7 @@ mod difference;
 mod doctor;
 mod http;
 mod init;
+mod input_file;
 mod inspect;
 mod jobs;
 mod ledger;

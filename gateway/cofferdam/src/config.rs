@@ -308,6 +308,17 @@ fn restore(home: &Home, file: &str) -> String {
     }
 }
 
+/// Checks that the home has any file of an installation, for commands that read only one of them.
+///
+/// # Errors
+/// The home has none.
+pub fn require_made(home: &Home) -> anyhow::Result<()> {
+    match is_made(home) {
+        true => Ok(()),
+        false => anyhow::bail!("there is no installation at `{}`; {MAKE}", home.root().display()),
+    }
+}
+
 /// The remedy for a missing installation.
 const MAKE: &str = "make one with `cofferdam init TREE`, or name another folder with `--home DIR`";
 

@@ -5,7 +5,7 @@ use super::report::Report;
 use crate::command::show::table;
 use crate::config::home::{Home, write_private};
 use crate::config::trust_file::{table_of, unreadable};
-use crate::config::{Agent, Agents as Known, TOKEN_PREFIX, valid_name};
+use crate::config::{Agent, Agents as Known, TOKEN_PREFIX, require_made, valid_name};
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
 use clap::Subcommand;
@@ -202,6 +202,7 @@ struct AgentsFile(DocumentMut);
 impl AgentsFile {
     fn open(home: &Home) -> Result<Self> {
         let path = home.agents();
+        require_made(home)?;
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
         Known::parse(&text).map_err(|error| anyhow!("{error}"))?;
         Ok(Self(text.parse().with_context(|| {

@@ -2,6 +2,7 @@
 //! They use the edge, a token, and get the refusals of an agent.
 
 use super::http::{Answer, Request, send};
+use super::input_file;
 use super::report::{Report, Usage};
 use crate::command::show::{self, short, table};
 use crate::config::Config;
@@ -30,8 +31,10 @@ impl Token {
     fn read(&self) -> Result<Option<String>> {
         match &self.token_file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("cannot read the token file `{}`", path.display()))?;
+                let text = input_file::text(
+                    path,
+                    "give a file with the token that `cofferdam agents add` printed",
+                )?;
                 Ok(Some(text.trim().to_owned()))
             }
             None => Ok(std::env::var(TOKEN).ok().filter(|token| !token.is_empty())),
@@ -216,6 +219,11 @@ impl Call {
 
 /// The report of a refusal: its text, with exit code 1.
 fn refused(answer: &Answer) -> Report {
+    Report::new(refusal(answer), answer.body.clone()).good(false)
+}
+
+/// The text of a refusal, with the next command where the edge names none.
+fn refusal(answer: &Answer) -> String {
     let said = answer.body.get("error").unwrap_or(&answer.body).get("text").and_then(Value::as_str);
     let mut text = said.map_or_else(
         || format!("the edge answered {}: {}", answer.status, answer.body),
@@ -227,14 +235,21 @@ fn refused(answer: &Answer) -> Report {
              add` makes one"
         ));
     }
-    Report::new(text, answer.body.clone()).good(false)
+    if answer.status == 404 {
+        text.push_str("\n`cofferdam tools` lists the tools that this caller can use");
+    }
+    text
 }
+
+/// The remedy for arguments that are not one JSON object.
+const OBJECT: &str =
+    "write one object, such as `{\"name\": \"web\"}`, between single quotation marks";
 
 fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
     match strict::strict(bytes) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(Usage("the arguments are not a JSON object".to_owned()).into()),
-        Err(error) => Err(Usage(format!("the arguments are not JSON: {error}")).into()),
+        Ok(_) => Err(Usage(format!("the arguments are not a JSON object; {OBJECT}")).into()),
+        Err(error) => Err(Usage(format!("the arguments are not JSON: {error}; {OBJECT}")).into()),
     }
 }
 
@@ -249,7 +264,7 @@ fn pairs(pairs: &[String]) -> Result<Map<String, Value>> {
         let value =
             strict::strict(text.as_bytes()).unwrap_or_else(|_| Value::String(text.to_owned()));
         if map.insert(key.to_owned(), value).is_some() {
-            return Err(Usage(format!("the argument `{key}` is given twice")).into());
+            return Err(Usage(format!("the argument `{key}` is given twice; give it once")).into());
         }
     }
     Ok(map)
@@ -278,5 +293,23 @@ mod tests {
         check(&["a"], Err("not an argument"));
         check(&["=1"], Err("not an argument"));
         check(&["a=1", "a=2"], Err("twice"));
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_are_refused_with_an_example() {
+        for given in ["{bad", "", "[1]", "3", "{\"a\":1,\"a\":2}"] {
+            let told = object(given.as_bytes()).unwrap_err().to_string();
+            assert!(told.contains("such as `{\"name\": \"web\"}`"), "{given}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_next_command() {
+        for (status, command) in [(401, "`cofferdam agents add`"), (404, "`cofferdam tools`")] {
+            let body = json!({"error": {"text": "no"}});
+            let told = refusal(&Answer { status, body });
+            assert!(told.starts_with("no\n"), "{told}");
+            assert!(told.contains(command), "{status}: {told}");
+        }
     }
 }

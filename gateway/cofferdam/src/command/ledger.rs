@@ -1,6 +1,7 @@
 //! `cofferdam ledger`: checks and proves entries, with files and a public key. Asks the recorder
 //! only for the indexes of a call's entries.
 
+use super::input_file;
 use super::recorder_client;
 use super::report::{Report, Usage};
 use crate::command::show::event;
@@ -12,11 +13,16 @@ use cofferdam_core::model::id::hex;
 use cofferdam_core::model::permit::{verifying_key, verifying_key_text};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_recorder::ledger::note::{Checkpoint, origin, vkey};
-use cofferdam_recorder::ledger::prove::{self, diff, verify_proof};
+use cofferdam_recorder::ledger::prove::{self, ProveError, diff, verify_proof};
 use cofferdam_recorder::ledger::verify::verify;
 use ed25519_dalek::VerifyingKey;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+
+/// The remedy for a file that is no checkpoint.
+const OLDER: &str = "give a file that `cofferdam ledger checkpoint` wrote";
+/// The remedy for a file that is no proof.
+const PROOF: &str = "give a file that `cofferdam ledger prove` wrote";
 
 /// Checks the ledger and proves its entries, without the recorder.
 #[derive(Debug, Subcommand)]
@@ -101,8 +107,10 @@ impl Key {
     fn read(&self, home: &Home) -> Result<VerifyingKey> {
         let text = match &self.key {
             Some(text) if text.starts_with("ed25519:") => text.clone(),
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the key file `{path}`"))?,
+            Some(path) => input_file::text(
+                Path::new(path),
+                "give the key itself, `ed25519:` and 64 hexadecimal digits, or a file with it",
+            )?,
             None => {
                 let trust = TrustFile::open(home).and_then(|file| file.trust());
                 trust
@@ -129,8 +137,7 @@ impl Ledger {
             Self::Prove(command) => command.run(home),
             Self::Check { file, key } => check(&file, &key.read(home)?),
             Self::Diff { older, folder, key } => {
-                let note = std::fs::read_to_string(&older)
-                    .with_context(|| format!("cannot read `{}`", older.display()))?;
+                let note = input_file::text(&older, OLDER)?;
                 let folder = folder.unwrap_or_else(|| home.ledger());
                 let found = diff(&note, &folder, &key.read(home)?)
                     .context("the ledger does not continue that checkpoint")?;
@@ -167,13 +174,7 @@ impl Ledger {
 impl Verify {
     fn run(self, home: &Home) -> Result<Report> {
         let folder = self.folder.unwrap_or_else(|| home.ledger());
-        let older = self
-            .older
-            .map(|path| {
-                std::fs::read_to_string(&path)
-                    .with_context(|| format!("cannot read `{}`", path.display()))
-            })
-            .transpose()?;
+        let older = self.older.map(|path| input_file::text(&path, OLDER)).transpose()?;
         let report = verify(&folder, &self.key.read(home)?, older.as_deref())?;
         let mut lines = if report.is_sound() {
             vec![format!("Sound: {} entries of {}, as signed.", report.size, report.origin)]
@@ -247,13 +248,18 @@ fn entries(home: &Home, id: &str) -> Result<Vec<u64>> {
 }
 
 fn check(file: &Path, key: &VerifyingKey) -> Result<Report> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read `{}`", file.display()))?;
+    let text = input_file::text(file, PROOF)?;
     let proven = verify_proof(&text, key).or_else(|error| match text.ends_with('\n') {
         // A checkpoint that was copied from a terminal may lack its last line break.
         true => Err(error),
         false => verify_proof(&format!("{text}\n"), key),
-    })?;
+    });
+    let proven = match proven {
+        Err(error @ ProveError::Shape) => {
+            bail!("`{}`: {error}; {PROOF}", file.display())
+        }
+        other => other?,
+    };
     let entry: Value =
         serde_json::from_str(&proven.entry).context("the proven entry is not JSON")?;
     let said = serde_json::from_value(entry.get("event").cloned().unwrap_or_default())

@@ -124,20 +124,24 @@ impl Bench {
     }
 }
 
+/// The remedy for a path that is no readable file.
+const COMPONENT: &str = "give the .wasm file that `cofferdam build` wrote";
+
 /// Reads the bytes of a Wasm file, up to the limit.
 ///
 /// # Errors
 /// The file cannot be read, is not a plain file, or is larger than [`limit::WASM`].
 pub fn wasm(path: &Path) -> Result<Vec<u8>> {
-    let told = std::fs::metadata(path).context("cannot read it")?;
+    let unread = |error| anyhow!("cannot read it: {error}; {COMPONENT}");
+    let told = std::fs::metadata(path).map_err(unread)?;
     if !told.is_file() {
-        bail!("it is not a file");
+        bail!("it is not a file; {COMPONENT}");
     }
     let mut bytes = Vec::new();
     let most = u64::try_from(limit::WASM).unwrap_or(u64::MAX);
     File::open(path)
         .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes))
-        .context("cannot read it")?;
+        .map_err(unread)?;
     if bytes.len() > limit::WASM {
         let size = usize::try_from(told.len()).unwrap_or(usize::MAX).max(bytes.len());
         return Err(

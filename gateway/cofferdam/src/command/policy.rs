@@ -9,6 +9,7 @@ mod replacements;
 mod sources;
 mod syntax;
 
+use super::input_file;
 use super::plugin::Bench;
 use super::rehearse::{self, Needs, rehearse};
 use super::report::{Report, Usage};
@@ -213,6 +214,9 @@ impl Build {
     }
 }
 
+/// The remedy for a file that is no policy input.
+const FORM: &str = "give a JSON document in the form of `policies/schema/input.json`";
+
 impl Eval {
     fn run(self, home: &Home) -> Result<Report> {
         let folder = self.policy.unwrap_or_else(|| home.policy());
@@ -228,15 +232,11 @@ impl Eval {
                 .context("cannot read standard input")?;
             bytes
         } else {
-            std::fs::read(&self.input)
-                .with_context(|| format!("cannot read `{}`", self.input.display()))?
+            input_file::bytes(&self.input, FORM)?
         };
         // Parsed with the types of the gateway: an input that the gateway cannot make is refused.
         let shape = |error: strict::JsonError| {
-            Usage(format!(
-                "`{}` is no question the gateway would ask: {error}",
-                self.input.display()
-            ))
+            Usage(format!("`{}` is no policy input: {error}; {FORM}", self.input.display()))
         };
         let (entrypoint, input) = if self.list {
             (

@@ -1,6 +1,7 @@
 //! Reads the public key file of an approver in every common form, or refuses it with a remedy.
 //! Never reads a private key, and keeps no comment.
 
+use super::input_file;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::escape::legible;
 use ssh_key::PublicKey;
@@ -51,7 +52,7 @@ const OTHER_FORMS: [(&str, &str); 7] = [
 
 /// Reads a public key file, refusing kinds whose signatures this build cannot check.
 pub fn public_key(path: &Path) -> Result<PublicKey> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let bytes = input_file::bytes(path, "give the public key file, which ends in .pub")?;
     parse(&bytes, &path.display().to_string())
 }
 

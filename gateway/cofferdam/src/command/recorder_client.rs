@@ -1,9 +1,10 @@
 //! The client of the recorder's operator socket. A request that changes state or reads payloads
 //! becomes a ledger entry with the id of this user.
 
-use crate::config::home::Home;
+use crate::config::{self, home::Home};
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::escape::line;
+use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_process::rpc::Client;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,7 +14,7 @@ use std::path::Path;
 /// Sends one request to the running recorder.
 pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
     let path = home.operator_socket();
-    let stream = UnixStream::connect(&path).map_err(|error| unreached(&path, &error))?;
+    let stream = UnixStream::connect(&path).map_err(|error| unreached(home, &path, &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -21,15 +22,24 @@ pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
     runtime.block_on(async {
         let client = Client::<Operate, Operated>::new();
         client.connect(stream).context("cannot use the operator socket")?;
-        client
-            .call(ask)
-            .await
-            .map_err(|error| anyhow!("the recorder says: {}", line(&error.to_string())))
+        client.call(ask).await.map_err(|error| refused(&error))
     })
 }
 
+/// The error for a refusal of the recorder.
+fn refused(error: &RoleError) -> anyhow::Error {
+    let remedy = match error {
+        RoleError::NotFound(_) => "; `cofferdam jobs` lists the calls, newest first",
+        _ => "",
+    };
+    anyhow!("the recorder says: {}{remedy}", line(&error.to_string()))
+}
+
 /// The error for an unreachable socket, with the remedy.
-fn unreached(path: &Path, error: &std::io::Error) -> anyhow::Error {
+fn unreached(home: &Home, path: &Path, error: &std::io::Error) -> anyhow::Error {
+    if let Err(missing) = config::require_made(home) {
+        return missing;
+    }
     let shown = path.display();
     if error.kind() == std::io::ErrorKind::PermissionDenied {
         let owner = path.ancestors().find_map(|near| near.metadata().ok()).map(|facts| facts.uid());
@@ -54,9 +64,26 @@ pub fn unexpected() -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::protocol::RoleError;
     use cofferdam_process::frame::{self, Frame};
     use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn an_unknown_call_is_refused_with_the_command_that_lists_calls() {
+        let told = refused(&RoleError::NotFound("no call `zzzz`".to_owned())).to_string();
+        assert!(told.contains("no call `zzzz`; `cofferdam jobs` lists the calls"), "{told}");
+    }
+
+    #[test]
+    fn a_folder_without_an_installation_is_not_a_serve_that_does_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        for home in [folder.path().join("none"), folder.path().to_owned()] {
+            let told = ask(&Home::at(home), &Operate::Status).unwrap_err().to_string();
+            assert!(
+                told.contains("no installation at") && told.contains("cofferdam init"),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn words_of_the_recorder_stay_on_their_line_and_command_no_terminal() {

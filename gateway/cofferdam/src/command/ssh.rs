@@ -1,6 +1,7 @@
 //! Signs with an SSH key of a person: a key file, or the SSH agent at SSH_AUTH_SOCK, also for
 //! security keys. Never stores or sends a private key, and never signs for another namespace.
 
+use super::input_file;
 use super::public_key::{MAKE_ONE, public_key};
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
@@ -74,8 +75,10 @@ impl Signer {
                 ),
             };
         };
-        let bytes =
-            std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let bytes = input_file::bytes(
+            path,
+            "give your private key file, or the .pub file of a key in your SSH agent",
+        )?;
         if !bytes.windows(11).any(|window| window == b"PRIVATE KEY") {
             let wanted = public_key(path)?;
             let socket = agent()?;
@@ -257,8 +260,8 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// Reads the passphrase from the file in the variable, else from the terminal without an echo.
 fn passphrase(key: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Result<String> {
     if let Some(path) = variable(PASSPHRASE_FILE) {
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        let remedy = format!("name a file with the passphrase in {PASSPHRASE_FILE}");
+        let text = input_file::text(&path, &remedy)?;
         return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
     }
     let terminal = || {

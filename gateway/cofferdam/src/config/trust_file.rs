@@ -21,6 +21,7 @@ impl TrustFile {
     /// Reads the trust file of a home.
     pub fn open(home: &Home) -> Result<Self> {
         let path = home.trust();
+        super::require_made(home)?;
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
         Self::of(path, &text)
     }

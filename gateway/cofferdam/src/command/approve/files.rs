@@ -1,6 +1,7 @@
 //! Files of statements and signatures: for `ssh-keygen -Y verify`, and from `ssh-keygen -Y sign`.
 //! Never reads a key.
 
+use crate::command::input_file;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
 use std::path::{Path, PathBuf};
@@ -66,7 +67,7 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
 
 /// Reads a signature of `ssh-keygen -Y sign`, with any line ends.
 pub fn read_signature(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let bytes = input_file::bytes(path, "give the .sig file that `ssh-keygen -Y sign` wrote")?;
     let text = String::from_utf8(bytes).unwrap_or_default();
     let text = unix_lines(text.trim_start_matches('\u{feff}'));
     if text.len() > SIGNATURE || !text.starts_with("-----BEGIN SSH SIGNATURE-----") {

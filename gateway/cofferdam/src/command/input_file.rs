@@ -1,0 +1,49 @@
+//! Reads a file that a user names on the command line. An error says the path, the cause and the
+//! remedy. Never reads a file of the home.
+
+use anyhow::{Result, anyhow};
+use std::path::Path;
+
+/// Reads the bytes of a file. `remedy` says which file the user has to name.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn bytes(path: &Path, remedy: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| unreadable(path, &error, remedy))
+}
+
+/// Reads the text of a file. `remedy` says which file the user has to name.
+///
+/// # Errors
+/// The file cannot be read, or is not UTF-8.
+pub fn text(path: &Path, remedy: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error, remedy))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error, remedy: &str) -> anyhow::Error {
+    anyhow!("cannot read `{}`: {error}; {remedy}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreadable_file_is_named_with_cause_and_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let binary = folder.path().join("binary");
+        std::fs::write(&binary, b"\xff\xfe").unwrap();
+        let missing = folder.path().join("missing");
+        for (path, cause) in [
+            (missing.as_path(), "No such file"),
+            (folder.path(), "Is a directory"),
+            (&binary, "UTF-8"),
+        ] {
+            let told = text(path, "give the token file").unwrap_err().to_string();
+            assert!(told.starts_with(&format!("cannot read `{}`: ", path.display())), "{told}");
+            assert!(told.contains(cause) && told.ends_with("; give the token file"), "{told}");
+        }
+        assert!(bytes(&binary, "give another").is_ok());
+        assert!(bytes(&missing, "give another").unwrap_err().to_string().ends_with("give another"));
+    }
+}
