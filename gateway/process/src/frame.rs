@@ -143,10 +143,21 @@ pub async fn read_async(source: &mut (impl AsyncRead + Unpin)) -> io::Result<Opt
 
 /// Writes one frame.
 pub async fn write_async(sink: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Result<()> {
-    let mut bytes = Vec::with_capacity(8 + frame.header.len() + frame.body.len());
-    bytes.extend_from_slice(&frame.prefix()?);
-    bytes.extend_from_slice(&frame.header);
-    bytes.extend_from_slice(&frame.body);
+    write_all_async(sink, std::slice::from_ref(frame)).await
+}
+
+/// Writes frames in one write, as far as the other side takes the bytes.
+pub async fn write_all_async(
+    sink: &mut (impl AsyncWrite + Unpin),
+    frames: &[Frame],
+) -> io::Result<()> {
+    let size = frames.iter().map(|frame| 8 + frame.header.len() + frame.body.len()).sum();
+    let mut bytes = Vec::with_capacity(size);
+    for frame in frames {
+        bytes.extend_from_slice(&frame.prefix()?);
+        bytes.extend_from_slice(&frame.header);
+        bytes.extend_from_slice(&frame.body);
+    }
     sink.write_all(&bytes).await?;
     sink.flush().await
 }

@@ -15,6 +15,7 @@ use std::marker::PhantomData;
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -22,6 +23,12 @@ use tokio::task::JoinSet;
 
 /// The most requests of one peer that are handled at once. Others wait on the socket.
 const MAX_CONCURRENT: usize = 1024;
+
+/// The most messages in one write. More wait for the next one.
+const TOGETHER: usize = 64;
+
+/// The bytes that one read takes: many messages of a busy peer.
+const READ: usize = 64 * 1024;
 
 /// The longest wait for a peer that restarts. Then the request fails.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
@@ -109,7 +116,8 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
     /// Takes a socket, in place of an earlier one. Call it within the runtime.
     pub fn connect(&self, stream: StdStream) -> io::Result<()> {
         stream.set_nonblocking(true)?;
-        let (mut source, sink) = UnixStream::from_std(stream)?.into_split();
+        let (source, sink) = UnixStream::from_std(stream)?.into_split();
+        let mut source = BufReader::with_capacity(READ, source);
         let (frames, outgoing) = mpsc::channel(MAX_CONCURRENT);
         let waiting: Waiting<A> = Waiting::default();
         let (answers, broken) = (Arc::clone(&waiting), self.broken.clone());
@@ -206,7 +214,7 @@ impl<A> Drop for Entry<'_, A> {
 /// # Errors
 /// The socket is broken.
 async fn receive<A: DeserializeOwned>(
-    source: &mut OwnedReadHalf,
+    source: &mut BufReader<OwnedReadHalf>,
     waiting: &Waiting<A>,
 ) -> io::Result<()> {
     while let Some(frame) = next(source).await? {
@@ -230,7 +238,7 @@ async fn receive<A: DeserializeOwned>(
 }
 
 /// Returns the next message, or `None` if the other side is gone, even in the middle of a message.
-async fn next(source: &mut OwnedReadHalf) -> io::Result<Option<Frame>> {
+async fn next(source: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Frame>> {
     match frame::read_async(source).await {
         Err(error) if error.kind() != io::ErrorKind::InvalidData => Ok(None),
         read => read,
@@ -253,11 +261,14 @@ fn too_large(what: &str, large: TooLarge) -> RoleError {
     RoleError::TooLarge(format!("{what}: {large}; ask for less at once"))
 }
 
+/// Writes the messages that wait together, up to [`TOGETHER`] in one write.
 async fn pump(mut sink: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Frame>) {
-    while let Some(frame) = outgoing.recv().await {
-        if frame::write_async(&mut sink, &frame).await.is_err() {
+    let mut frames = Vec::with_capacity(TOGETHER);
+    while outgoing.recv_many(&mut frames, TOGETHER).await > 0 {
+        if frame::write_all_async(&mut sink, &frames).await.is_err() {
             break;
         }
+        frames.clear();
     }
 }
 
@@ -302,7 +313,8 @@ where
     H: Fn(Q) -> F,
     F: Future<Output = Result<A, RoleError>> + Send + 'static,
 {
-    let (mut source, sink) = stream.into_split();
+    let (source, sink) = stream.into_split();
+    let mut source = BufReader::with_capacity(READ, source);
     let (frames, outgoing) = mpsc::channel(MAX_CONCURRENT);
     tokio::spawn(pump(sink, outgoing));
     let places = Arc::new(Semaphore::new(MAX_CONCURRENT));
