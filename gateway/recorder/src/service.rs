@@ -19,6 +19,7 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
+use sqlx::{Connection as _, SqliteConnection};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -35,6 +36,8 @@ pub struct Recorder {
 struct Inner {
     settings: RecorderContext,
     reader: Reader,
+    /// The connection that folds the write-ahead log; `None` after the end.
+    folding: tokio::sync::Mutex<Option<SqliteConnection>>,
     queue: mpsc::Sender<Request>,
     shared: Arc<Shared>,
     held: Arc<OpenFiles>,
@@ -51,13 +54,14 @@ impl Recorder {
     /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must
     /// be called inside a tokio runtime.
     pub async fn open(settings: RecorderContext) -> Result<Self, OpenError> {
-        let start::Started { writer, publisher, losses, readers, shared, held } =
+        let start::Started { writer, publisher, losses, readers, folding, shared, held } =
             start::start(&settings).await?;
         let (queue, requests) = mpsc::channel(WAITING);
         let tasks = vec![tokio::spawn(Writer::run(writer, requests)), publisher];
         let inner = Inner {
             settings,
             reader: Reader::new(readers, Arc::clone(&held)),
+            folding: tokio::sync::Mutex::new(Some(folding)),
             queue,
             shared,
             held,
@@ -75,6 +79,11 @@ impl Recorder {
     pub async fn close(self) {
         // The writer closes last: SQLite then folds its write-ahead log into the one file.
         self.inner.reader.close().await;
+        if let Some(folding) = self.inner.folding.lock().await.take()
+            && let Err(error) = folding.close().await
+        {
+            tracing::debug!(%error, "the connection that folds did not close cleanly");
+        }
         // A writer that already ended needs no request.
         let _ended = self.inner.queue.send(Request::Stop).await;
         let tasks = std::mem::take(&mut *locked(&self.inner.tasks));

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 /// Takes a lock, also a poisoned one: every use is a single insert, remove or read, so the data is
 /// consistent.
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub unpublished: Mutex<Option<String>>,
     /// The cause if the write-ahead log cannot be folded.
     pub pinned: Mutex<Option<String>>,
+    /// The time of the last look at the disk, and the reason why it takes no new work.
+    pub room: Mutex<Option<(Instant, Option<String>)>>,
     /// True if the log has the warning about a nearly full disk.
     pub short: Mutex<bool>,
     /// The repairs at the start, a sentence each.
@@ -87,6 +90,7 @@ impl Shared {
             failing: Mutex::default(),
             unpublished: Mutex::default(),
             pinned: Mutex::default(),
+            room: Mutex::default(),
             short: Mutex::default(),
             repaired,
             draining: watch::Sender::new(false),

@@ -1,4 +1,4 @@
-//! Publishes the ledger as tiles after each commit. The files are a copy for every reader, and are
+//! Publishes the ledger as tiles soon after each commit. The files are a copy for every reader, and are
 //! made again from the store if they are missing or old. Never ahead of the store.
 
 use super::note::Checkpoint;
@@ -8,6 +8,7 @@ use crate::remedy::remedy;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The file of the newest checkpoint.
 const CHECKPOINT: &str = "checkpoint";
@@ -48,6 +49,10 @@ pub struct Tiles {
     /// The entries of the bundle that is not full yet.
     entries: Vec<String>,
     due: Vec<Due>,
+    /// True if the checkpoint was written after it was flushed to disk.
+    unsynced: bool,
+    /// The time of its last flush.
+    synced: Option<Instant>,
     /// The repaired damage, a sentence each.
     repaired: Vec<String>,
 }
@@ -63,6 +68,8 @@ impl Tiles {
             tree: Tree::default(),
             entries: Vec::new(),
             due: Vec::new(),
+            unsynced: false,
+            synced: None,
             repaired: Vec::new(),
         }
     }
@@ -153,7 +160,26 @@ impl Tiles {
             let bytes = bundle(self.entries.iter().map(String::as_bytes)).unwrap_or_default();
             self.put(&place.path(), &bytes, false)?;
         }
-        self.put(CHECKPOINT, note.as_bytes(), true)
+        self.put(CHECKPOINT, note.as_bytes(), false)?;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Returns whether the newest checkpoint is not flushed to disk yet.
+    pub fn unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    /// Flushes the checkpoint to disk, unless that was done within `pause`.
+    pub fn sync(&mut self, pause: Duration) -> Result<(), PublishError> {
+        if self.unsynced && self.synced.is_none_or(|synced| synced.elapsed() >= pause) {
+            let path = self.folder.join(CHECKPOINT);
+            let flushed = File::open(&path).and_then(|file| file.sync_data());
+            flushed.map_err(|error| PublishError { path, error })?;
+            self.unsynced = false;
+            self.synced = Some(Instant::now());
+        }
+        Ok(())
     }
 
     /// Replaces a file atomically: a reader gets the old bytes or the new ones. The bytes of a tile

@@ -54,6 +54,9 @@ pub struct FullTile {
 pub struct Tree {
     /// For each level of tiles, the hashes of the tile that is not full yet.
     edges: Vec<Vec<Hash>>,
+    /// The roots of the largest perfect subtrees, from the left: one for each bit of the size that
+    /// is set.
+    peaks: Vec<Hash>,
     size: u64,
 }
 
@@ -65,24 +68,41 @@ impl Tree {
 
     /// Appends a leaf hash; returns the tiles that became full, lowest level first.
     pub fn push(&mut self, leaf: Hash) -> Vec<FullTile> {
+        let before = self.size;
         self.size += 1;
-        let mut full = Vec::new();
-        let (mut level, mut carried) = (0u32, leaf);
-        loop {
-            let at = usize::try_from(level).unwrap_or(usize::MAX);
-            if self.edges.len() <= at {
-                self.edges.resize(at.saturating_add(1), Vec::new());
+        self.add(0, leaf);
+        let (mut node, mut height, mut full) = (leaf, 0u32, Vec::new());
+        // The new node is joined with each perfect subtree of its own height.
+        while before.checked_shr(height).unwrap_or(0) & 1 == 1 {
+            let Some(left) = self.peaks.pop() else { break };
+            node = node_hash(&left, &node);
+            height += 1;
+            if height % HEIGHT == 0 {
+                let level = height / HEIGHT - 1;
+                let hashes = self.take(level);
+                full.push(FullTile { level, index: (self.size >> height) - 1, hashes });
+                self.add(level + 1, node);
             }
-            let Some(edge) = self.edges.get_mut(at) else { return full };
-            edge.push(carried);
-            if edge.len() < 256 {
-                return full;
-            }
-            let hashes = std::mem::take(edge);
-            carried = fold(&hashes);
-            full.push(FullTile { level, index: (self.size >> (HEIGHT * (level + 1))) - 1, hashes });
-            level += 1;
         }
+        self.peaks.push(node);
+        full
+    }
+
+    /// Adds a hash to the tile of this level.
+    fn add(&mut self, level: u32, hash: Hash) {
+        let at = usize::try_from(level).unwrap_or_default();
+        if self.edges.len() <= at {
+            self.edges.resize(at.saturating_add(1), Vec::new());
+        }
+        if let Some(edge) = self.edges.get_mut(at) {
+            edge.push(hash);
+        }
+    }
+
+    /// Takes the hashes of the tile of this level.
+    fn take(&mut self, level: u32) -> Vec<Hash> {
+        let at = usize::try_from(level).unwrap_or_default();
+        self.edges.get_mut(at).map(std::mem::take).unwrap_or_default()
     }
 
     /// The partial tiles of this size: level, index within the level, hashes.
@@ -93,27 +113,10 @@ impl Tree {
         })
     }
 
-    /// The root hash.
+    /// The root hash: the left subtree is the largest that fits (RFC 6962).
     pub fn root(&self) -> Hash {
-        // Perfect subtrees from the largest to the smallest, folded from the right (RFC 6962: the
-        // left subtree is the largest that fits).
-        let mut subtrees = Vec::new();
-        for edge in self.edges.iter().rev() {
-            let mut rest = edge.as_slice();
-            for bit in (0..HEIGHT).rev() {
-                let count = 1usize << bit;
-                if edge.len() & count != 0 {
-                    let (these, others) = rest.split_at(count.min(rest.len()));
-                    subtrees.push(fold(these));
-                    rest = others;
-                }
-            }
-        }
-        subtrees
-            .into_iter()
-            .rev()
-            .reduce(|right, left| node_hash(&left, &right))
-            .unwrap_or_else(empty_root)
+        let peaks = self.peaks.iter().rev().copied();
+        peaks.reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(empty_root)
     }
 }
 

@@ -9,16 +9,25 @@ use cofferdam_core::model::job::StuckJob;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::Disk;
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// The size of the write-ahead log, in bytes, that requests a fold: twice the size at which SQLite
-/// folds itself.
+/// The size of the write-ahead log, in bytes, that requests a fold.
 const FOLD: u64 = 8 << 20;
+
+/// The time for which a look at the disk holds: the reserve is far more than what is written in it.
+const ROOM: Duration = Duration::from_secs(1);
 
 impl Recorder {
     /// Refuses new work while the disk is nearly full, or its state is unknown: the rest is for
     /// outcomes and cleanup.
     pub(super) fn check_room(&self) -> Result<(), RoleError> {
-        self.short_of_room().map_or(Ok(()), |why| Err(RoleError::Unavailable(why)))
+        let known = locked(&self.inner.shared.room).clone();
+        let short = match known {
+            Some((seen, short)) if seen.elapsed() < ROOM => short,
+            _ => self.short_of_room(),
+        };
+        short.map_or(Ok(()), |why| Err(RoleError::Unavailable(why)))
     }
 
     /// The health of the recorder, for the gateway.
@@ -56,7 +65,14 @@ impl Recorder {
         (self.inner.settings.free)()
     }
 
+    /// Looks at the disk.
     fn short_of_room(&self) -> Option<String> {
+        let short = self.seen_room();
+        *locked(&self.inner.shared.room) = Some((Instant::now(), short.clone()));
+        short
+    }
+
+    fn seen_room(&self) -> Option<String> {
         let store = self.inner.settings.store.display();
         match self.disk() {
             Ok(disk) if disk.free_bytes > disk.reserve_bytes => None,
@@ -79,6 +95,18 @@ impl Recorder {
         }
     }
 
+    /// Folds the write-ahead log beside the writer. The writer reports an error.
+    async fn fold(&self) {
+        let mut folding = self.inner.folding.lock().await;
+        let Some(connection) = folding.as_mut().filter(|_| self.inner.held.check().is_ok()) else {
+            return;
+        };
+        let passive = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await;
+        if let Err(error) = passive {
+            tracing::debug!(%error, "the write-ahead log was not folded beside the writer");
+        }
+    }
+
     /// Maintains the store once a second: retries after a failure, folds a long write-ahead log,
     /// and logs each change.
     pub(super) async fn look_after(&self) {
@@ -94,7 +122,8 @@ impl Recorder {
         let long = std::fs::metadata(database(&self.inner.settings.store).with_extension("db-wal"))
             .is_ok_and(|file| file.len() > FOLD);
         if long || locked(&shared.pinned).is_some() {
-            // A writer that ended needs no fold.
+            self.fold().await;
+            // The writer folds the rest, which is short. A writer that ended needs no fold.
             let _ended = self.inner.queue.send(Request::Fold).await;
         }
         let refuses = self.short_of_room();

@@ -30,7 +30,7 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
         }
     }
     recorder
-        .submit(Change::End(Box::new(entry)))
+        .submit(Change::End(entry.into()))
         .await
         .map(drop)
         .map_err(|error| unrecorded(recorder, &error))

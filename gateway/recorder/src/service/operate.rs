@@ -134,7 +134,7 @@ impl Recorder {
         };
         let event = Event::Administered { what: format!("{OPERATOR}{command}"), by: by.to_owned() };
         let entry = Entry::of(event, call, "").with("request", request.to_string());
-        self.submit(Change::End(Box::new(entry))).await.map(drop)
+        self.submit(Change::End(entry.into())).await.map(drop)
     }
 
     /// Checks a signature: it is for exactly this question, and the recorder's trust file has the

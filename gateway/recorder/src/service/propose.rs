@@ -31,7 +31,7 @@ impl Recorder {
                             .to_owned(),
                     ));
                 }
-                self.recorded(Change::End(Box::new(entry))).await
+                self.recorded(Change::End(entry.into())).await
             }
             Propose::Enqueue { job, entry, key, seen } => {
                 self.enqueue(job, entry, (key, seen)).await

@@ -16,18 +16,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// The number of leaves that are read at once.
 const READ: i64 = 4_096;
 
-/// The most unpublished batches; with more, the writer waits, so that memory is bounded.
-const UNPUBLISHED: usize = 64;
+/// The shortest pause between two publications.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The shortest pause between two checkpoints that are flushed to disk: the files are a copy, and a
+/// start makes them again from the store.
+const FLUSHED: Duration = Duration::from_secs(1);
 
 /// The pause before a failed publication is repeated.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// The most batches in one publication.
-const TOGETHER: usize = 16;
 
 /// The opened parts of a recorder.
 pub(super) struct Started {
@@ -35,19 +37,21 @@ pub(super) struct Started {
     pub publisher: JoinHandle<()>,
     pub losses: mpsc::UnboundedReceiver<(CallId, Fence)>,
     pub readers: SqlitePool,
+    pub folding: SqliteConnection,
     pub shared: Arc<Shared>,
     pub held: Arc<OpenFiles>,
 }
 
 /// Opens the store and the ledger.
 pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenError> {
-    let Opened { mut writer, options, readers, held, lock } = open(&settings.store).await?;
+    let Opened { mut writer, options, readers, folding, held, lock } =
+        open(&settings.store).await?;
     let origin = origin(&settings.environment);
     let (tiles, head, note) = restore(settings, &origin, &mut writer).await?;
     let (shared, losses) =
         Shared::new((head.tree.size(), note), tiles.repaired().to_vec(), settings.lease_seconds);
     let shared = Arc::new(shared);
-    let (sender, receiver) = mpsc::channel(UNPUBLISHED);
+    let (sender, receiver) = mpsc::unbounded_channel();
     let source = Source {
         folder: settings.store.clone(),
         key: settings.key.verifying_key(),
@@ -67,7 +71,7 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
         lock,
     };
     let publisher = tokio::spawn(publish(tiles, receiver, Arc::clone(&shared)));
-    Ok(Started { writer, publisher, losses, readers, shared, held })
+    Ok(Started { writer, publisher, losses, readers, folding, shared, held })
 }
 
 /// Rebuilds the tree. The signed checkpoint of the store must match it exactly; the published one
@@ -189,17 +193,30 @@ async fn blocking(
     })??)
 }
 
-/// Publishes committed batches, several together under load. A failed write is repeated each
-/// second.
-async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: Arc<Shared>) {
+/// Publishes committed batches: at once after a pause, and all that come within [`PAUSE`] together.
+/// A failed write is repeated each second. Ends after the last batch is published.
+async fn publish(
+    tiles: Tiles,
+    mut receiver: mpsc::UnboundedReceiver<Published>,
+    shared: Arc<Shared>,
+) {
     let mut tiles = Some(tiles);
-    let mut batches = Vec::with_capacity(TOGETHER);
+    let mut batches = Vec::new();
     // The newest unpublished checkpoint.
     let mut owed: Option<String> = None;
-    loop {
+    let mut ended = false;
+    let mut next = Instant::now();
+    while !ended {
         tokio::select! {
-            taken = receiver.recv_many(&mut batches, TOGETHER) => if taken == 0 { return },
+            taken = receiver.recv_many(&mut batches, usize::MAX) => ended = taken == 0,
             () = tokio::time::sleep(AGAIN), if owed.is_some() => {}
+            () = tokio::time::sleep(FLUSHED), if tiles.as_ref().is_some_and(Tiles::unsynced) => {}
+        }
+        while !ended {
+            tokio::select! {
+                taken = receiver.recv_many(&mut batches, usize::MAX) => ended = taken == 0,
+                () = tokio::time::sleep_until(next) => break,
+            }
         }
         let (Some(mut own), taken) = (tiles.take(), std::mem::take(&mut batches)) else { continue };
         let before = owed.take();
@@ -210,6 +227,8 @@ async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: 
                 note = Some(batch.note);
             }
             let written = note.as_ref().map_or(Ok(()), |note| own.flush(note));
+            let written =
+                written.and_then(|()| own.sync(if ended { Duration::ZERO } else { FLUSHED }));
             (own, note, written)
         });
         match done.await {
@@ -220,6 +239,7 @@ async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: 
             }
             Err(error) => told_defect(&shared, &error),
         }
+        next = Instant::now() + PAUSE;
     }
 }
 

@@ -312,6 +312,10 @@ pub(crate) async fn erase(
         .bind(call.to_string())
         .execute(&mut *connection)
         .await?;
+    sqlx::query("UPDATE leaves SET key = NULL, payloads = NULL WHERE call = ?")
+        .bind(call.to_string())
+        .execute(&mut *connection)
+        .await?;
     sqlx::query("DELETE FROM statements WHERE call = ?")
         .bind(call.to_string())
         .execute(&mut *connection)

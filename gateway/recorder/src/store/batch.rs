@@ -13,9 +13,15 @@ use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// The most rows in one statement: SQLite accepts 32,766 bound values, and payload rows have four.
-const ROWS: usize = 4_096;
+/// The most rows in one statement, a power of two: SQLite accepts 32,766 bound values, and a row has
+/// six.
+const ROWS: usize = 256;
+
+/// The end of a statement that replaces the newest checkpoint.
+const REPLACED: &str = "ON CONFLICT (id) DO UPDATE SET size = excluded.size, root = excluded.root, \
+                        note = excluded.note";
 
 /// An entry that became a leaf.
 #[derive(Debug, Clone)]
@@ -43,7 +49,7 @@ pub(crate) struct WriteContext<'a> {
 pub(crate) struct Batch {
     pub now: Timestamp,
     first: u64,
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     /// The calls with news for waiting readers.
     pub touched: BTreeSet<CallId>,
     /// The number of jobs that became claimable; at least 1 if there may be one.
@@ -69,7 +75,8 @@ impl Batch {
     }
 
     /// Adds an entry; returns its index.
-    pub fn record(&mut self, entry: Entry) -> u64 {
+    pub fn record(&mut self, entry: impl Into<Arc<Entry>>) -> u64 {
+        let entry = entry.into();
         let index = self.first + self.entries.len() as u64;
         if let Some(call) = &entry.call {
             self.touched.insert(call.clone());
@@ -96,7 +103,8 @@ impl Batch {
         context: &WriteContext<'_>,
         connection: &mut SqliteConnection,
     ) -> Result<Written, ChangeError> {
-        let (mut leaves, mut payloads) = (Vec::with_capacity(self.entries.len()), Vec::new());
+        let mut leaves = Vec::with_capacity(self.entries.len());
+        let mut rows = Vec::with_capacity(self.entries.len());
         for entry in self.entries {
             let key: RecordKey = (context.random)()
                 .map_err(|error| RoleError::Unavailable(format!("no randomness: {error}")))?;
@@ -112,47 +120,31 @@ impl Batch {
                 );
                 return Err(RoleError::Refused(problem).into());
             }
+            let payloads = if entry.payloads.is_empty() {
+                None
+            } else {
+                Some(serde_json::to_string(&entry.payloads).map_err(|error| {
+                    RoleError::Refused(format!("the payloads cannot be stored: {error}"))
+                })?)
+            };
             head.tree.push(hash);
             head.last = Some(hash);
-            leaves.push((to_i64(index), NewLeaf { call: entry.call, text, hash }));
-            payloads.extend(
-                entry.payloads.into_iter().map(|(name, body)| (to_i64(index), name, key, body)),
-            );
+            rows.push((to_i64(index), key, payloads));
+            leaves.push(NewLeaf { call: entry.call.clone(), text, hash });
         }
-        for rows in leaves.chunks(ROWS) {
-            QueryBuilder::<Sqlite>::new("INSERT INTO leaves (idx, call, hash, entry) ")
-                .push_values(rows, |mut row, (index, leaf)| {
-                    row.push_bind(*index)
-                        .push_bind(leaf.call.as_ref().map(ToString::to_string))
-                        .push_bind(leaf.hash.to_vec())
-                        .push_bind(leaf.text.clone());
-                })
-                .build()
-                .execute(&mut *connection)
-                .await?;
-        }
-        for rows in payloads.chunks(ROWS) {
-            QueryBuilder::<Sqlite>::new("INSERT INTO payloads (leaf, name, key, body) ")
-                .push_values(rows, |mut row, (leaf, name, key, body)| {
-                    row.push_bind(*leaf)
-                        .push_bind(name.clone())
-                        .push_bind(key.to_vec())
-                        .push_bind(body.clone());
-                })
-                .build()
-                .execute(&mut *connection)
-                .await?;
-        }
-        let checkpoint = Checkpoint {
-            origin: context.origin.to_owned(),
-            size: head.tree.size(),
-            root: head.tree.root(),
+        // Only a new entry needs a new checkpoint.
+        let note = if leaves.is_empty() {
+            String::new()
+        } else {
+            let checkpoint = Checkpoint {
+                origin: context.origin.to_owned(),
+                size: head.tree.size(),
+                root: head.tree.root(),
+            };
+            let note = checkpoint.sign(context.key);
+            put(&leaves, rows, (&checkpoint, &note), connection).await?;
+            note
         };
-        let note = checkpoint.sign(context.key);
-        if !leaves.is_empty() {
-            put_checkpoint(connection, &checkpoint, &note).await?;
-        }
-        let leaves = leaves.into_iter().map(|(_, leaf)| leaf).collect();
         Ok(Written {
             head,
             leaves,
@@ -164,23 +156,64 @@ impl Batch {
     }
 }
 
+/// The columns of a leaf beside its text: index, record's key, payloads.
+type Columns = (i64, RecordKey, Option<String>);
+
+/// Writes the leaves of a commit and its checkpoint, usually with one request to SQLite. The number of rows of a statement is a power of two, so that
+/// SQLite compiles few different statements; a row without an index is left out.
+async fn put(
+    leaves: &[NewLeaf],
+    rows: Vec<Columns>,
+    (checkpoint, note): (&Checkpoint, &str),
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    let mut rows = rows.into_iter();
+    let mut chunks = leaves.chunks(ROWS).peekable();
+    while let Some(leaves) = chunks.next() {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO leaves (idx, call, hash, entry, key, payloads) SELECT * FROM (",
+        );
+        let filled = leaves.iter().map(Some).zip(rows.by_ref().take(leaves.len()).map(Some));
+        let empty = leaves.len().next_power_of_two() - leaves.len();
+        let all = filled.chain(std::iter::repeat_n((None, None), empty));
+        query.push_values(all, |mut row, (leaf, columns)| {
+            let (index, key, payloads) = columns.map_or((None, None, None), |columns| {
+                (Some(columns.0), Some(columns.1.to_vec()), columns.2)
+            });
+            row.push_bind(index)
+                .push_bind(leaf.and_then(|leaf| leaf.call.as_ref()).map(ToString::to_string))
+                .push_bind(leaf.map(|leaf| leaf.hash.to_vec()))
+                .push_bind(leaf.map(|leaf| leaf.text.clone()))
+                .push_bind(key)
+                .push_bind(payloads);
+        });
+        query.push(") WHERE column1 IS NOT NULL");
+        if chunks.peek().is_none() {
+            query.push("; INSERT INTO checkpoint (id, size, root, note) VALUES (1, ");
+            let mut values = query.separated(", ");
+            values.push_bind(to_i64(checkpoint.size));
+            values.push_bind(checkpoint.root.to_vec());
+            values.push_bind(note.to_owned());
+            query.push(format_args!(") {REPLACED}"));
+        }
+        query.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
 /// Replaces the newest checkpoint.
 pub(crate) async fn put_checkpoint(
     connection: &mut SqliteConnection,
     checkpoint: &Checkpoint,
     note: &str,
 ) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO checkpoint (id, size, root, note) VALUES (1, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET size = excluded.size, root = excluded.root, note = \
-         excluded.note",
-    )
-    .bind(to_i64(checkpoint.size))
-    .bind(checkpoint.root.to_vec())
-    .bind(note.to_owned())
-    .execute(connection)
-    .await
-    .map(drop)
+    let mut query =
+        QueryBuilder::<Sqlite>::new("INSERT INTO checkpoint (id, size, root, note) VALUES (1, ");
+    let mut values = query.separated(", ");
+    values.push_bind(to_i64(checkpoint.size));
+    values.push_bind(checkpoint.root.to_vec());
+    values.push_bind(note.to_owned());
+    query.push(format_args!(") {REPLACED}")).build().execute(connection).await.map(drop)
 }
 
 /// The error of a change.

@@ -10,12 +10,13 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::IdempotencyKey;
 use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// One change with its ledger entries: applied as a whole or not at all.
 #[derive(Debug)]
 pub enum Change {
     /// Add only a ledger entry.
-    End(Box<Entry>),
+    End(Arc<Entry>),
     /// Add a new job.
     Enqueue {
         /// The job.

@@ -17,13 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The migrations in order; `user_version` of a store is the number of applied ones.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// The migration that adds the objects of jobs.
@@ -111,6 +112,8 @@ pub(crate) struct Opened {
     pub options: SqliteConnectOptions,
     /// The reading connections.
     pub readers: SqlitePool,
+    /// The connection that folds the write-ahead log beside the writer. Never writes an entry.
+    pub folding: SqliteConnection,
     /// The open files of the store.
     pub held: Arc<OpenFiles>,
     /// The lock, kept until this is dropped or the process ends.
@@ -154,7 +157,11 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .pragma("temp_store", "MEMORY")
         .foreign_keys(true);
     // Erased payloads are overwritten, not only unlinked.
-    let writing = options.clone().pragma("secure_delete", "ON");
+    let writing = options
+        .clone()
+        .pragma("secure_delete", "ON")
+        // A commit never waits for the log to be folded: another connection does that.
+        .pragma("wal_autocheckpoint", "0");
     let mut writer = SqliteConnection::connect_with(&writing.clone().create_if_missing(true))
         .await
         .map_err(failed(folder))?;
@@ -168,6 +175,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
     }
     migrate(found, &mut writer).await.map_err(failed(folder))?;
     let held = Arc::new(OpenFiles::take(folder).map_err(file_error(&super::database(folder)))?);
+    let folding = SqliteConnection::connect_with(&writing).await.map_err(failed(folder))?;
     let first = Arc::clone(&held);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
@@ -186,7 +194,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .await
         .map_err(failed(folder))?;
     open_all(&readers).await.map_err(failed(folder))?;
-    Ok(Opened { writer, options: writing, readers, held, lock })
+    Ok(Opened { writer, options: writing, readers, folding, held, lock })
 }
 
 /// Opens every reading connection. The pool itself opens one, and the others when they are needed.

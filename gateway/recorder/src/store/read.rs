@@ -361,8 +361,8 @@ impl Reader {
             }
         };
         let id = CallId::parse(&call).map_err(|_| super::row::damaged("call id"))?;
-        let leaves: Vec<(i64, String)> =
-            sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
+        let leaves: Vec<(i64, String, Option<String>)> =
+            sqlx::query_as("SELECT idx, entry, payloads FROM leaves WHERE call = ? ORDER BY idx")
                 .bind(call.clone())
                 .fetch_all(&mut *connection)
                 .await?;
@@ -374,13 +374,21 @@ impl Reader {
         .bind(call.clone())
         .fetch_all(&mut *connection)
         .await?;
-        for (leaf, name, body) in bodies {
+        let mut add = |leaf, name, body: String| {
             let value = json::strict(body.as_bytes()).unwrap_or(Value::String(body));
             payloads.entry(leaf).or_default().insert(name, value);
+        };
+        for (leaf, name, body) in bodies {
+            add(leaf, name, body);
+        }
+        for (leaf, _, own) in &leaves {
+            let Some(own) = own else { continue };
+            let bodies: BTreeMap<String, String> = super::row::parse(own, "payload")?;
+            bodies.into_iter().for_each(|(name, body)| add(*leaf, name, body));
         }
         let entries = leaves
             .into_iter()
-            .map(|(index, text)| {
+            .map(|(index, text, _)| {
                 let leaf: Leaf = super::row::parse(&text, "ledger entry")?;
                 let time = leaf.time.parse().map_err(|_| super::row::damaged("time"))?;
                 Ok(StoryEntry {

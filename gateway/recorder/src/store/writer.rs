@@ -23,6 +23,9 @@ pub(crate) const TOGETHER: usize = 256;
 /// The most waiting changes; with more, a proposer waits.
 pub(crate) const WAITING: usize = 1_024;
 
+/// The longest write-ahead log that is kept, in bytes: a few seconds of full load.
+const LONGEST_LOG: u64 = 256 << 20;
+
 /// The runners that look for a job after a commit with an unknown end.
 const CONNECTED: usize = 16;
 
@@ -47,7 +50,7 @@ pub(crate) struct Writer {
     pub origin: String,
     pub settings: RecorderContext,
     pub shared: Arc<Shared>,
-    pub published: mpsc::Sender<Published>,
+    pub published: mpsc::UnboundedSender<Published>,
     /// The lock that keeps other processes out.
     pub lock: File,
 }
@@ -276,8 +279,17 @@ impl Writer {
             .fetch_one(&mut *connection)
             .await
         {
+            // The log is folded, and is written again from its beginning: that is faster than a
+            // new file.
+            Ok((_, frames, folded))
+                if frames == folded
+                    && locked(&self.shared.pinned).is_none()
+                    && std::fs::metadata(&file).is_ok_and(|file| file.len() < LONGEST_LOG) =>
+            {
+                Ok(true)
+            }
             Ok((_, frames, folded)) if frames == folded => {
-                // The log is folded: truncate it. A new reader only delays that.
+                // It had become too long: truncate it. A new reader only delays that.
                 let short = "PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA \
                              busy_timeout = 5000";
                 sqlx::raw_sql(short).execute(&mut *connection).await.map(|_| true)
@@ -326,7 +338,7 @@ impl Writer {
             let entries = written.leaves.into_iter().map(|leaf| (leaf.text, leaf.hash)).collect();
             // The publisher ends after this task; if it failed, the next start publishes the
             // missing tiles.
-            let _sent = self.published.send(Published { first, entries, note: written.note }).await;
+            let _sent = self.published.send(Published { first, entries, note: written.note });
         }
         self.shared.tell(&written.touched, written.claimable, written.approved);
     }

@@ -460,6 +460,8 @@ async fn a_nearly_full_disk_takes_no_new_work_and_still_ends_the_old() {
     let world = World::new();
     let (recorder, job) = world.queued().await;
     world.free.store(9, Ordering::SeqCst);
+    // The recorder looks at the disk once a second.
+    recorder.sweep().await;
     assert!(matches!(
         enqueue(&recorder, &world.job(2, "agent", "more", None), None).await,
         Err(RoleError::Unavailable(_))

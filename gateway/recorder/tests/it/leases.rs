@@ -4,11 +4,14 @@ use crate::world::*;
 use cofferdam_core::model::id::PlanDigest;
 use cofferdam_core::model::job::{Said, StoredJob};
 use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, NOTES_KEPT};
+use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::{ATTEMPTS, Outcome, Phase};
 use cofferdam_core::model::statement::Verdict;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
+use cofferdam_recorder::ledger::verify::verify;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -379,11 +382,14 @@ async fn a_job_that_was_permitted_late_comes_before_later_ones_about_its_object(
     }
 }
 
-/// A store of the version before the table of objects.
+/// A store of the version before the table of objects and before payloads in the row of an entry.
 #[tokio::test]
-async fn a_store_without_the_objects_of_its_jobs_gets_them_at_its_start() {
+async fn a_store_of_version_5_keeps_its_queue_its_payloads_and_their_erasure() {
     let world = World::new();
     let recorder = world.open().await;
+    let denied = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
+    let told = Entry::of(denied, Some(call(9)), "agent").with("arguments", "\"marked\"".to_owned());
+    recorder.propose(Propose::End { entry: told }).await.unwrap();
     for (number, name) in [(1, "web"), (2, "web"), (3, "api")] {
         enqueue(&recorder, &about(&world, number, "agent", name), None).await.unwrap();
     }
@@ -398,14 +404,49 @@ async fn a_store_without_the_objects_of_its_jobs_gets_them_at_its_start() {
     assert_eq!(next(&first).await.unwrap().job.call, call(1));
     assert_eq!(next(&second).await.unwrap().job.call, call(3));
     assert!(next(&third).await.is_none(), "its object is busy");
+    let show = Operate::Show { call: call(9).to_string() };
+    let Operated::Story { entries, .. } = recorder.operate(0, show.clone()).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(entries[0].payloads["arguments"], "marked");
+    recorder.operate(0, Operate::Erase { call: call(9) }).await.unwrap();
+    let Operated::Story { entries, .. } = recorder.operate(0, show).await.unwrap() else {
+        panic!()
+    };
+    assert!(entries[0].payloads.is_empty());
     recorder.close().await;
+    let stored = std::fs::read(store).unwrap();
+    assert!(!stored.windows(6).any(|bytes| bytes == b"marked"), "no byte of it is left");
+    assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+}
+
+/// What was erased from the row of an entry is in no file of the store.
+#[tokio::test]
+async fn an_erased_payload_leaves_no_byte() {
+    let world = World::new();
+    let recorder = world.open().await;
+    for (number, size) in [(1, 10), (2, 20_000)] {
+        let denied = Event::Ended { ending: "denied".to_owned(), code: "limit".to_owned() };
+        let body = format!("\"{}\"", "marked".repeat(size));
+        let told = Entry::of(denied, Some(call(number)), "agent").with("arguments", body);
+        recorder.propose(Propose::End { entry: told }).await.unwrap();
+        recorder.operate(0, Operate::Erase { call: call(number) }).await.unwrap();
+    }
+    recorder.close().await;
+    let store = cofferdam_recorder::database(&world.folder.path().join("store"));
+    let stored = std::fs::read(store).unwrap();
+    assert!(!stored.windows(6).any(|bytes| bytes == b"marked"));
 }
 
 /// Makes the schema of version 5.
 const AS_VERSION_5: &str = "
     DROP INDEX jobs_queue; DROP INDEX jobs_recover; DROP INDEX jobs_stuck; DROP INDEX jobs_leased;
     DROP INDEX jobs_expires; DROP INDEX jobs_counts; DROP INDEX jobs_principal;
-    DROP INDEX jobs_principal_open; DROP TABLE job_objects; ALTER TABLE jobs DROP COLUMN blocked;
+    DROP INDEX jobs_principal_open;
+    INSERT INTO payloads (leaf, name, key, body) SELECT idx, one.key, leaves.key, one.value
+        FROM leaves, json_each(leaves.payloads) AS one;
+    ALTER TABLE leaves DROP COLUMN payloads; ALTER TABLE leaves DROP COLUMN key;
+    DROP TABLE job_objects; ALTER TABLE jobs DROP COLUMN blocked;
     PRAGMA user_version = 5;";
 
 #[tokio::test]

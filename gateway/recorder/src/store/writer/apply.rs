@@ -7,6 +7,7 @@ use crate::store::enqueue::{New, enqueue};
 use crate::store::{approvals, expire, lease, retire, run};
 use cofferdam_core::model::record::Recorded;
 use sqlx::SqliteConnection;
+use std::sync::Arc;
 
 /// Applies a batch's changes: new jobs together, the others in order of arrival.
 pub(super) async fn apply_all(
@@ -62,7 +63,7 @@ async fn apply(
 ) -> Result<Done, ChangeError> {
     match change {
         Change::End(entry) => {
-            Ok(Done::Recorded(Recorded { index: batch.record(entry.as_ref().clone()) }))
+            Ok(Done::Recorded(Recorded { index: batch.record(Arc::clone(entry)) }))
         }
         // Already applied together.
         Change::Enqueue { .. } => Ok(Done::Noted),
