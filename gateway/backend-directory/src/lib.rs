@@ -58,6 +58,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tree::TreeError;
 
 /// The text about the effects of a job that changed nothing here.
 const UNTOUCHED: &str = "the tree is untouched";
@@ -65,15 +67,28 @@ const UNTOUCHED: &str = "the tree is untouched";
 /// A tree that a runner changes.
 #[derive(Debug)]
 pub struct Directory {
-    /// The root of the tree.
-    pub root: Root,
-    /// Writes back to it.
-    pub journal: Journal,
+    root: Root,
+    journal: Journal,
     /// Folder of private copies.
-    pub runs: PathBuf,
+    runs: PathBuf,
+    /// The tree at the last look: a file with the same text is not parsed again.
+    last: Mutex<Arc<Index>>,
 }
 
 impl Directory {
+    /// A tree, the journal that writes back to it, and the folder of private copies.
+    pub fn new(root: Root, journal: Journal, runs: PathBuf) -> Self {
+        Self { root, journal, runs, last: Mutex::default() }
+    }
+
+    /// The tree as it is now.
+    fn index(&self) -> Result<Arc<Index>, TreeError> {
+        let before = Arc::clone(&self.last.lock().unwrap_or_else(PoisonError::into_inner));
+        let index = Arc::new(Index::read(&self.root, Some(&before))?);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
+        Ok(index)
+    }
+
     /// Removes the copies of earlier leases, and returns the name of the newest.
     fn sweep_copies(&self, call: &CallId, fence: Fence) -> Result<Option<String>, BackendError> {
         let newest = private_copy::sweep(&self.runs, call, fence)?;
@@ -88,8 +103,7 @@ impl Backend for Directory {
     const COMMITS: bool = true;
 
     async fn preview(&self, _tool: &str, steps: &[Step]) -> Result<Preview, PreviewError> {
-        let index =
-            Index::read(&self.root, None).map_err(|error| BackendError::Here(error.into()))?;
+        let index = self.index().map_err(|error| BackendError::Here(error.into()))?;
         Ok(preview::preview(&index, steps)?)
     }
 
@@ -102,7 +116,7 @@ impl Backend for Directory {
         plan: &LeasedPlan,
         _now: Timestamp,
     ) -> Result<PrivateCopy, EffectError> {
-        let index = Index::read(&self.root, None).map_err(Obstacle::from)?;
+        let index = self.index().map_err(Obstacle::from)?;
         // A task's own name is in no file.
         let operations: Vec<_> = plan
             .preview()

@@ -78,7 +78,7 @@ impl Looker {
     pub async fn look(
         &self,
         look: ReadRequest,
-        trust: impl FnOnce() -> Result<Trust, RoleError> + Send + 'static,
+        trust: impl FnOnce() -> Result<Arc<Trust>, RoleError> + Send + 'static,
     ) -> Result<ReadResponse, RoleError> {
         match self {
             Self::Tree(looker) => {
@@ -86,15 +86,19 @@ impl Looker {
                 // Files are read and parsed on another thread. If that panics, the gateway gets an
                 // error and the viewer goes on.
                 let looked = tokio::task::spawn_blocking(move || {
+                    let trust = trust()?;
                     looker
-                        .look(&look, &trust()?)
+                        .look(&look, &trust)
                         .map_err(|error| RoleError::Unavailable(chain(&error)))
                 });
                 looked
                     .await
                     .unwrap_or_else(|_| Err(RoleError::Unavailable("the look failed".to_owned())))
             }
-            Self::Cluster(looker) => looker.look(&look, &trust()?).await,
+            Self::Cluster(looker) => {
+                let trust = trust()?;
+                looker.look(&look, &trust).await
+            }
         }
     }
 }
@@ -131,8 +135,7 @@ impl Acted {
             Infrastructure::Directory { tree } => {
                 made_again(&settings.journal)?;
                 let journal = Journal::new(settings.journal.clone(), open(tree)?);
-                let directory =
-                    Directory { root: open(tree)?, journal, runs: settings.runs.clone() };
+                let directory = Directory::new(open(tree)?, journal, settings.runs.clone());
                 let write = vec![tree.clone(), settings.journal.clone()];
                 Ok((Self::Tree(directory), Paths { write, ..Paths::default() }))
             }

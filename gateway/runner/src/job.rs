@@ -12,6 +12,7 @@ mod wasm_task;
 use crate::admit::{Components, Unadmitted, admit};
 use crate::guest_process::{Guests, Start};
 use crate::lease::{Lease, Recorder, Stopped};
+use crate::trust_file::{TrustFile, TrustFileError};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend::host_values::Host;
 use cofferdam_backend::outcome::{Ending, Settled, UNWRITABLE};
@@ -20,7 +21,7 @@ use cofferdam_core::model::difference::Difference;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::{LeasedJob, Obstacle};
 use cofferdam_core::model::run::{JobStep, Outcome, Phase};
-use cofferdam_core::model::trust::{Trust, TrustError};
+use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::stage::drift;
@@ -29,7 +30,7 @@ use cofferdam_process::writable::obstacle;
 use executor::JobContext;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument as _;
@@ -77,7 +78,7 @@ pub struct Runner<R, S, B> {
     /// Its own copies of tools, executors and policy.
     pub components: Components,
     /// Its own trust file; read again for each job.
-    pub trust_file: PathBuf,
+    pub trust_file: TrustFile,
     /// The infrastructure that it changes.
     pub backend: B,
     /// Folder of the marks that drills leave.
@@ -376,14 +377,12 @@ fn meanwhile(plan: &LeasedPlan, run: &impl Run) -> Vec<Difference> {
 }
 
 /// The runner's own trust file, or what is in the way.
-fn trust(path: &Path) -> Result<Trust, Obstacle> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| obstacle(path, "cannot be read", &error))?;
-    let unfit = |error: TrustError| {
-        Obstacle::new(
-            format!("`{}` cannot be used: {error}", path.display()),
+fn trust(file: &TrustFile) -> Result<Arc<Trust>, Obstacle> {
+    file.read().map_err(|error| match error {
+        TrustFileError::Read(error) => obstacle(file.path(), "cannot be read", &error),
+        TrustFileError::Parse(error) => Obstacle::new(
+            format!("`{}` cannot be used: {error}", file.path().display()),
             "restore it from a copy",
-        )
-    };
-    Trust::parse(&text).map_err(unfit)
+        ),
+    })
 }

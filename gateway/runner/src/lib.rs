@@ -11,8 +11,10 @@
 //! | `job/executor.rs`, `job/recover.rs` | the executor of a job; the job of a lost runner |
 //! | `lease.rs` | the lease, and reports to the recorder under it |
 //! | `guest_process.rs` | processes that run components |
+//! | `trust_file.rs` | a role's own trust file |
 
 pub mod admit;
 pub mod guest_process;
 pub mod job;
 pub mod lease;
+pub mod trust_file;

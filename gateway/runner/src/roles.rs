@@ -10,9 +10,11 @@ use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
 use cofferdam_process::rooted_fs::Root;
-use std::fs::{self, DirBuilder};
+use cofferdam_runner::trust_file::{TrustFile, TrustFileError};
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The API server that a role may connect to.
 #[derive(Debug, Clone, Copy)]
@@ -23,19 +25,21 @@ pub struct Server {
     pub is_address: bool,
 }
 
-/// A role's own trust file, for the environment that is served.
-fn trust(path: &Path, role: &str, environment: &Environment) -> Result<Trust> {
-    let trust = read_trust(path)?;
-    if trust.environment != *environment {
+/// A role's own trust file, which is for the environment that is served.
+fn trust(path: &Path, role: &str, environment: &Environment) -> Result<TrustFile> {
+    let file = TrustFile::new(path.to_owned());
+    if read_trust(&file)?.environment != *environment {
         bail!("the {role}'s trust file is for another environment than the one that is served");
     }
-    Ok(trust)
+    Ok(file)
 }
 
-fn read_trust(path: &Path) -> Result<Trust> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the trust file `{}`", path.display()))?;
-    Ok(Trust::parse(&text)?)
+fn read_trust(file: &TrustFile) -> Result<Arc<Trust>> {
+    match file.read() {
+        Err(TrustFileError::Read(error)) => Err(error)
+            .with_context(|| format!("cannot read the trust file `{}`", file.path().display())),
+        trust => Ok(trust?),
+    }
 }
 
 fn folder(path: &Path) -> Result<&Path> {

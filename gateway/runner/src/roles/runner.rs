@@ -16,6 +16,7 @@ use cofferdam_process::spawn;
 use cofferdam_runner::admit::Components;
 use cofferdam_runner::guest_process::{Guests, Program};
 use cofferdam_runner::job::Runner;
+use cofferdam_runner::trust_file::TrustFile;
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
@@ -37,6 +38,7 @@ type Recorder = rpc::Client<Claim, Claimed>;
 /// A runner that has read what it needs and confined itself.
 pub struct Actor {
     settings: RunnerSettings,
+    trust_file: TrustFile,
     key: ArtefactKey,
     infrastructure: Acted,
     confined: Confined,
@@ -46,7 +48,7 @@ pub struct Actor {
 /// Reads what it needs, then gives up everything else.
 pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let (_, intake) = bootstrap::start(Role::Runner, &settings.voice)?;
-    trust(&settings.trust_file, "runner", &settings.environment)?;
+    let trust_file = trust(&settings.trust_file, "runner", &settings.environment)?;
     let key =
         secret::read(&settings.artefact_key).context("cannot use the key of compiled artefacts")?;
     for folder in [&settings.runs, &settings.artefacts] {
@@ -75,7 +77,8 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let server = infrastructure.server();
     let files = Files { read: &read, write: &write, execute: &execute, connect: &[] };
     let confined = confine(files, server, Calls::Runner(server.is_some()))?;
-    Ok(Actor { settings, key: ArtefactKey::new(key), infrastructure, confined, intake })
+    let key = ArtefactKey::new(key);
+    Ok(Actor { settings, trust_file, key, infrastructure, confined, intake })
 }
 
 fn borrowed(paths: &[PathBuf]) -> Vec<&Path> {
@@ -86,8 +89,9 @@ impl Actor {
     /// Claims one job and sees it through; ends early, without one, when the supervisor closes the
     /// control socket.
     pub async fn act(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
-        let Self { settings, key, infrastructure, confined, intake } = self;
-        let backend = match infrastructure.connect(&settings).await {
+        let Self { settings, trust_file, key, infrastructure, confined, intake } = self;
+        let files = (settings, trust_file);
+        let backend = match infrastructure.connect(&files.0).await {
             Ok(backend) => backend,
             Err(error) => {
                 inherited.report(&Report::Failed(escape::chain(error.as_ref())))?;
@@ -99,11 +103,11 @@ impl Actor {
         let voice = PendingSink::new(intake);
         match backend {
             Backend::Directory(directory) => {
-                let (runner, guests) = runner(settings, key, directory, &inherited);
+                let (runner, guests) = runner(files, key, directory, &inherited);
                 work(runner, guests, inherited, voice).await
             }
             Backend::Kubernetes(kubernetes, _) => {
-                let (runner, guests) = runner(settings, key, kubernetes, &inherited);
+                let (runner, guests) = runner(files, key, kubernetes, &inherited);
                 work(runner, guests, inherited, voice).await
             }
         }
@@ -198,7 +202,7 @@ async fn enough(mut stop: watch::Receiver<Stop>) {
 }
 
 fn runner<B>(
-    settings: RunnerSettings,
+    (settings, trust_file): (RunnerSettings, TrustFile),
     key: ArtefactKey,
     backend: B,
     inherited: &Arc<Inherited>,
@@ -216,7 +220,7 @@ fn runner<B>(
             policy_module: settings.policy_module,
             policy_data: settings.policy_data,
         },
-        trust_file: settings.trust_file,
+        trust_file,
         backend,
         marks: settings.runs,
         now: Timestamp::now,

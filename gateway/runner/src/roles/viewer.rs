@@ -12,9 +12,10 @@ use cofferdam_core::protocol::role_settings::ViewerSettings;
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_process::rpc;
+use cofferdam_runner::trust_file::TrustFile;
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -23,7 +24,7 @@ use tokio::sync::mpsc;
 pub struct Viewer {
     infrastructure: Viewed,
     environment: Environment,
-    trust_file: PathBuf,
+    trust_file: TrustFile,
     confined: Confined,
     intake: Intake,
 }
@@ -31,7 +32,7 @@ pub struct Viewer {
 /// Reads what it needs, then gives up everything else.
 pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
     let (_, intake) = bootstrap::start(Role::Viewer, &settings.voice)?;
-    trust(&settings.trust_file, "viewer", &settings.environment)?;
+    let trust_file = trust(&settings.trust_file, "viewer", &settings.environment)?;
     let (infrastructure, mut read) = Viewed::open(&settings.infrastructure)?;
     read.push(folder(&settings.trust_file)?.to_owned());
     let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
@@ -41,13 +42,7 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
         server,
         Calls::Viewer(server.is_some()),
     )?;
-    Ok(Viewer {
-        infrastructure,
-        environment: settings.environment,
-        trust_file: settings.trust_file,
-        confined,
-        intake,
-    })
+    Ok(Viewer { infrastructure, environment: settings.environment, trust_file, confined, intake })
 }
 
 impl Viewer {
@@ -62,7 +57,7 @@ impl Viewer {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let trust_file: Arc<Path> = trust_file.into();
+        let trust_file = Arc::new(trust_file);
         inherited.report(&Report::Ready { confined, checked })?;
         let mut handed = Arc::clone(&inherited).handed();
         let mut voice = PendingSink::new(intake);
@@ -104,6 +99,6 @@ impl Viewer {
 }
 
 /// Reads the trust file again for each request: an operator may have changed it.
-fn accepted(trust_file: &Path) -> Result<Trust, RoleError> {
+fn accepted(trust_file: &TrustFile) -> Result<Arc<Trust>, RoleError> {
     read_trust(trust_file).map_err(|error| RoleError::Unavailable(escape::chain(error.as_ref())))
 }
