@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
 
@@ -73,6 +74,8 @@ impl Start for Program {
 pub struct Guests<S> {
     start: S,
     lender: Option<Box<dyn Lender>>,
+    /// The process of the executor, if it was started ahead.
+    ahead: Mutex<Option<Session>>,
     artefacts: PathBuf,
     key: ArtefactKey,
 }
@@ -115,7 +118,7 @@ impl Session {
 impl<S: Start> Guests<S> {
     /// Guests started this way, with artefacts in this folder under this key.
     pub fn new(start: S, artefacts: PathBuf, key: ArtefactKey) -> Self {
-        Self { start, lender: None, artefacts, key }
+        Self { start, lender: None, ahead: Mutex::default(), artefacts, key }
     }
 
     /// With guests of the supervisor for tools and policies, which serve several jobs. Executors
@@ -123,6 +126,12 @@ impl<S: Start> Guests<S> {
     #[must_use]
     pub fn with_lender(self, lender: Box<dyn Lender>) -> Self {
         Self { lender: Some(lender), ..self }
+    }
+
+    /// Starts the process of the job's executor, which then waits for its request: its start takes
+    /// place while the job is admitted. An error shows at the request.
+    pub fn start_ahead(&self) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = self.start_guest().ok();
     }
 
     /// Starts a guest with a request over a component.
@@ -206,6 +215,17 @@ impl<S: Start> Guests<S> {
     }
 
     async fn begin(&self, compute: &Compute, body: Vec<u8>) -> Result<Session, GuestError> {
+        let ahead = if matches!(compute, Compute::Execute { .. }) {
+            self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take()
+        } else {
+            None
+        };
+        let mut session = ahead.map_or_else(|| self.start_guest(), Ok)?;
+        session.send(compute, body).await?;
+        Ok(session)
+    }
+
+    fn start_guest(&self) -> Result<Session, GuestError> {
         let (ours, theirs) = StdStream::pair().map_err(|fail| error("spawn", fail))?;
         let guest = self
             .start
@@ -213,9 +233,7 @@ impl<S: Start> Guests<S> {
             .map_err(|fail| error("spawn", format!("cannot start `cofferdam-guest`: {fail}")))?;
         ours.set_nonblocking(true).map_err(|fail| error("spawn", fail))?;
         let stream = UnixStream::from_std(ours).map_err(|fail| error("spawn", fail))?;
-        let mut session = Session { stream, _guest: Some(guest) };
-        session.send(compute, body).await?;
-        Ok(session)
+        Ok(Session { stream, _guest: Some(guest) })
     }
 
     fn place(&self, kind: GuestKind, wasm: &[u8]) -> PathBuf {

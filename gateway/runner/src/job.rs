@@ -210,6 +210,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         if let Err(error) = self.backend.sweep(&lost).await {
             return self.cannot_begin(lease, &lost, error, step).await;
         }
+        self.guests.start_ahead();
         // The target namespaces of its rights: admission compares the stored preview with the
         // runner's own.
         let targets = lost.targets();
