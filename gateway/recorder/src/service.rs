@@ -54,7 +54,7 @@ impl Recorder {
     /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must
     /// be called inside a tokio runtime.
     pub async fn open(settings: RecorderContext) -> Result<Self, OpenError> {
-        let start::Started { writer, publisher, losses, readers, folding, shared, held } =
+        let start::Started { writer, publisher, losses, readers, folding, shared, held, unread } =
             start::start(&settings).await?;
         let (queue, requests) = mpsc::channel(WAITING);
         let tasks = vec![tokio::spawn(Writer::run(writer, requests)), publisher];
@@ -71,6 +71,10 @@ impl Recorder {
         housekeeping::note_start(&recorder).await?;
         housekeeping::write_off(&recorder).await?;
         housekeeping::spawn(&recorder, losses);
+        if let Some(signed) = unread {
+            let weak = Arc::downgrade(&recorder.inner);
+            locked(&recorder.inner.tasks).push(tokio::spawn(start::check(weak, signed)));
+        }
         Ok(recorder)
     }
 

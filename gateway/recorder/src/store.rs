@@ -22,9 +22,9 @@ mod writer;
 #[cfg(test)]
 mod plans;
 
-pub(crate) use batch::{ChangeError, Head, put_checkpoint};
+pub(crate) use batch::{ChangeError, Head, put_checkpoint, put_tiles};
 pub(crate) use open_files::OpenFiles;
-pub(crate) use read::Reader;
+pub(crate) use read::{LeafRow, Reader};
 pub(crate) use same_call::SameCall;
 pub use source::database;
 pub(crate) use source::{Source, described, tried};

@@ -57,8 +57,10 @@ pub(crate) struct Shared {
     pub room: Mutex<Option<(Instant, Option<String>)>>,
     /// True if the log has the warning about a nearly full disk.
     pub short: Mutex<bool>,
-    /// The repairs at the start, a sentence each.
-    pub repaired: Vec<String>,
+    /// The repairs at the start and while the ledger is verified, a sentence each.
+    pub repaired: Mutex<Vec<String>>,
+    /// The damage of the ledger that was found after the start.
+    pub damaged: Mutex<Option<String>>,
     /// True after the recorder began to drain.
     pub draining: watch::Sender<bool>,
     /// The fresh previews that approvers request.
@@ -92,7 +94,8 @@ impl Shared {
             pinned: Mutex::default(),
             room: Mutex::default(),
             short: Mutex::default(),
-            repaired,
+            repaired: Mutex::new(repaired),
+            damaged: Mutex::default(),
             draining: watch::Sender::new(false),
             looks: FreshPreviews::default(),
             gone,

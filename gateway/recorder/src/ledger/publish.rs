@@ -3,7 +3,7 @@
 
 use super::note::Checkpoint;
 use super::tile::{Kind, Place, bundle, hash_tile};
-use super::tree::{Hash, Tree};
+use super::tree::{HEIGHT, Hash, Tree};
 use crate::remedy::remedy;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -45,6 +45,8 @@ struct Due {
 #[derive(Debug)]
 pub struct Tiles {
     folder: PathBuf,
+    /// The name of a file while it is written.
+    temporary: &'static str,
     tree: Tree,
     /// The entries of the bundle that is not full yet.
     entries: Vec<String>,
@@ -65,6 +67,7 @@ impl Tiles {
     pub fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
+            temporary: ".new",
             tree: Tree::default(),
             entries: Vec::new(),
             due: Vec::new(),
@@ -84,10 +87,48 @@ impl Tiles {
         &self.tree
     }
 
-    /// Adds an entry.
-    pub fn push(&mut self, text: String, hash: Hash) {
+    /// Starts with a tree and the entries of the bundle that is not full yet.
+    pub fn resume(folder: &Path, tree: Tree, entries: Vec<String>) -> Self {
+        Self { tree, entries, ..Self::new(folder) }
+    }
+
+    /// Starts a second writer of the same folder, which writes only files that another one has
+    /// finished.
+    pub fn beside(folder: &Path) -> Self {
+        Self { temporary: ".new-beside", ..Self::new(folder) }
+    }
+
+    /// Returns whether each full tile has its files. A bundle of another length is found later.
+    pub fn is_complete(&self) -> bool {
+        let there = |kind, index, bytes: Option<u64>| {
+            let place = Place { kind, index, width: 256 };
+            let file = fs::metadata(self.folder.join(place.path()));
+            file.is_ok_and(|file| bytes.map_or(file.len() > 0, |bytes| file.len() == bytes))
+        };
+        let mut level = 0u32;
+        while self.tree.size().checked_shr(HEIGHT * (level + 1)).unwrap_or(0) > 0 {
+            for index in 0..self.tree.size() >> (HEIGHT * (level + 1)) {
+                let tile = there(Kind::Hashes(level), index, Some(256 * 32));
+                if !tile || (level == 0 && !there(Kind::Entries, index, None)) {
+                    return false;
+                }
+            }
+            level += 1;
+        }
+        true
+    }
+
+    /// Takes the repaired damage.
+    pub fn take_repaired(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.repaired)
+    }
+
+    /// Adds an entry; returns level, index and root of each tile that became full.
+    pub fn push(&mut self, text: String, hash: Hash) -> Vec<(u32, u64, Hash)> {
         self.entries.push(text);
+        let mut full = Vec::new();
         for tile in self.tree.push(hash) {
+            full.push((tile.level, tile.index, tile.root));
             if tile.level == 0 {
                 let bytes = bundle(self.entries.iter().map(String::as_bytes)).unwrap_or_default();
                 self.due.push(Due {
@@ -99,6 +140,7 @@ impl Tiles {
             let place = Place { kind: Kind::Hashes(tile.level), index: tile.index, width: 256 };
             self.due.push(Due { place, bytes: hash_tile(&tile.hashes) });
         }
+        full
     }
 
     /// Removes from the queue the full tiles that exist with their full length. A start writes only
@@ -204,7 +246,7 @@ impl Tiles {
         let written = || -> io::Result<()> {
             let parent = path.parent().unwrap_or(&self.folder);
             fs::create_dir_all(parent)?;
-            let temporary = self.folder.join(".new");
+            let temporary = self.folder.join(self.temporary);
             let mut file = File::create(&temporary)?;
             file.write_all(bytes)?;
             if force {

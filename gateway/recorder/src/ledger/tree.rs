@@ -47,6 +47,8 @@ pub struct FullTile {
     pub index: u64,
     /// The 256 hashes of the tile.
     pub hashes: Vec<Hash>,
+    /// The root of the hashes.
+    pub root: Hash,
 }
 
 /// A tree, stored as its right edge.
@@ -61,6 +63,30 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// Makes the tree of this size from the hashes of its partial tiles, lowest level first. `None`
+    /// if their numbers do not fit.
+    pub fn of_edges(size: u64, edges: Vec<Vec<Hash>>) -> Option<Self> {
+        let mut peaks = Vec::new();
+        for (level, edge) in (0u32..).zip(&edges).collect::<Vec<_>>().into_iter().rev() {
+            let count = size.checked_shr(HEIGHT * level).unwrap_or(0) & ((1 << HEIGHT) - 1);
+            if u64::try_from(edge.len()) != Ok(count) {
+                return None;
+            }
+            let mut rest = edge.as_slice();
+            for bit in (0..HEIGHT).rev() {
+                let width = 1usize << bit;
+                if edge.len() & width != 0 {
+                    let (these, others) = rest.split_at_checked(width)?;
+                    peaks.push(fold(these));
+                    rest = others;
+                }
+            }
+        }
+        let levels = u32::try_from(edges.len()).ok()?;
+        let all = size.checked_shr(HEIGHT * levels).unwrap_or(0) == 0;
+        all.then_some(Self { edges, peaks, size })
+    }
+
     /// The number of entries.
     pub fn size(&self) -> u64 {
         self.size
@@ -80,7 +106,7 @@ impl Tree {
             if height % HEIGHT == 0 {
                 let level = height / HEIGHT - 1;
                 let hashes = self.take(level);
-                full.push(FullTile { level, index: (self.size >> height) - 1, hashes });
+                full.push(FullTile { level, index: (self.size >> height) - 1, hashes, root: node });
                 self.add(level + 1, node);
             }
         }
@@ -178,10 +204,14 @@ mod tests {
         for (n, leaf) in leaves.iter().enumerate() {
             for tile in tree.push(*leaf) {
                 assert_eq!(tile.hashes.len(), 256);
+                assert_eq!(tile.root, naive(&tile.hashes));
                 tiles += 1;
             }
             if n < 600 || [65_534, 65_535, 65_536, 66_999].contains(&n) {
                 assert_eq!(tree.root(), naive(&leaves[..=n]), "size {}", n + 1);
+                let edges: Vec<_> = tree.edges.clone();
+                assert_eq!(Tree::of_edges(tree.size(), edges.clone()), Some(tree.clone()));
+                assert_eq!(Tree::of_edges(tree.size() + 1, edges), None);
             }
         }
         // 67,000 = 261 full level-0 tiles and 184 hashes; one full level-1 tile and 5 hashes; one

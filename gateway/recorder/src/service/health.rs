@@ -20,8 +20,11 @@ const ROOM: Duration = Duration::from_secs(1);
 
 impl Recorder {
     /// Refuses new work while the disk is nearly full, or its state is unknown: the rest is for
-    /// outcomes and cleanup.
+    /// outcomes and cleanup. Refuses it also over a damaged ledger.
     pub(super) fn check_room(&self) -> Result<(), RoleError> {
+        if let Some(why) = locked(&self.inner.shared.damaged).clone() {
+            return Err(RoleError::Unavailable(why));
+        }
         let known = locked(&self.inner.shared.room).clone();
         let short = match known {
             Some((seen, short)) if seen.elapsed() < ROOM => short,
@@ -36,7 +39,7 @@ impl Recorder {
         let warns = [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone()]
             .into_iter()
             .flatten();
-        let repaired = self.inner.shared.repaired.clone();
+        let repaired = locked(&self.inner.shared.repaired).clone();
         Proposed::Health { refuses: self.refuses(), warns: warns.collect(), repaired }
     }
 
@@ -57,7 +60,9 @@ impl Recorder {
 
     /// The reason why new work is refused now.
     pub(super) fn refuses(&self) -> Option<String> {
-        locked(&self.inner.shared.failing).clone().or_else(|| self.short_of_room())
+        let shared = &self.inner.shared;
+        let failing = locked(&shared.failing).clone();
+        failing.or_else(|| locked(&shared.damaged).clone()).or_else(|| self.short_of_room())
     }
 
     /// The disk of the store.

@@ -1,5 +1,10 @@
-//! The start: rebuilds the ledger from the store, compares it with the signed and the published
+//! The start: restores the ledger from the store, compares it with the signed and the published
 //! checkpoint, and publishes missing tiles.
+
+mod check;
+mod edge;
+
+pub(super) use check::check;
 
 use crate::ledger::note::{Checkpoint, ORIGIN, origin};
 use crate::ledger::publish::{PublishError, Published, Tiles, continues, published};
@@ -7,10 +12,10 @@ use crate::ledger::tree::{Hash, leaf_hash};
 use crate::remedy::remedy;
 use crate::settings::RecorderContext;
 use crate::store::open::{OpenError, Opened, failed, open};
-use crate::store::{Head, OpenFiles, Source, Writer, put_checkpoint};
+use crate::store::{Head, OpenFiles, Source, Writer, put_checkpoint, put_tiles};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +45,17 @@ pub(super) struct Started {
     pub folding: SqliteConnection,
     pub shared: Arc<Shared>,
     pub held: Arc<OpenFiles>,
+    /// The checkpoint whose entries are still to be verified.
+    pub unread: Option<Checkpoint>,
+}
+
+/// The restored ledger.
+struct Restored {
+    tiles: Tiles,
+    /// The hash of the newest entry.
+    last: Option<Hash>,
+    note: String,
+    unread: Option<Checkpoint>,
 }
 
 /// Opens the store and the ledger.
@@ -47,7 +63,8 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
     let Opened { mut writer, options, readers, folding, held, lock } =
         open(&settings.store).await?;
     let origin = origin(&settings.environment);
-    let (tiles, head, note) = restore(settings, &origin, &mut writer).await?;
+    let Restored { tiles, last, note, unread } = restore(settings, &origin, &mut writer).await?;
+    let head = Head { tree: tiles.tree().clone(), last };
     let (shared, losses) =
         Shared::new((head.tree.size(), note), tiles.repaired().to_vec(), settings.lease_seconds);
     let shared = Arc::new(shared);
@@ -71,16 +88,17 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
         lock,
     };
     let publisher = tokio::spawn(publish(tiles, receiver, Arc::clone(&shared)));
-    Ok(Started { writer, publisher, losses, readers, folding, shared, held })
+    Ok(Started { writer, publisher, losses, readers, folding, shared, held, unread })
 }
 
-/// Rebuilds the tree. The signed checkpoint of the store must match it exactly; the published one
-/// must match its beginning.
+/// Restores the tree. The signed checkpoint of the store must match it exactly; the published one
+/// must match its beginning. Only the edge is read if it matches both; then the entries are verified
+/// later.
 async fn restore(
     settings: &RecorderContext,
     origin: &str,
     connection: &mut SqliteConnection,
-) -> Result<(Tiles, Head, String), OpenError> {
+) -> Result<Restored, OpenError> {
     let ledger = |problem: String| OpenError::Ledger(problem);
     let signed: Option<String> = sqlx::query_scalar("SELECT note FROM checkpoint")
         .fetch_optional(&mut *connection)
@@ -117,7 +135,16 @@ async fn restore(
         }
         None => None,
     };
+    if let Some((checkpoint, note)) = &signed {
+        let edge = edge::take(&settings.ledger, checkpoint, before.as_ref(), connection);
+        if let Some((tiles, last)) = edge.await.map_err(failed(&settings.store))? {
+            let (text, unread) = (note.clone(), Some(checkpoint.clone()));
+            let tiles = blocking(tiles, move |tiles| tiles.flush(&text)).await?;
+            return Ok(Restored { tiles, last, note: note.clone(), unread });
+        }
+    }
     let mut tiles = Tiles::new(&settings.ledger);
+    let mut full = Vec::new();
     let mut last: Option<Hash> = None;
     let mut same = before.as_ref().and_then(|before| continues(tiles.tree(), before));
     loop {
@@ -138,7 +165,7 @@ async fn restore(
             if index != expected || stored != hash {
                 return Err(ledger(format!("entry {expected} is missing or was changed")));
             }
-            tiles.push(entry, hash);
+            full.append(&mut tiles.push(entry, hash));
             last = Some(hash);
             if let Some(found) = before.as_ref().and_then(|before| continues(tiles.tree(), before))
             {
@@ -176,10 +203,20 @@ async fn restore(
         }
         _ => {}
     }
+    keep_edge(&full, connection).await.map_err(failed(&settings.store))?;
     let text = note.clone();
     let tiles = blocking(tiles, move |tiles| tiles.flush(&text)).await?;
-    let head = Head { tree: tiles.tree().clone(), last };
-    Ok((tiles, head, note))
+    Ok(Restored { tiles, last, note, unread: None })
+}
+
+/// Stores the roots of full tiles for the next start.
+async fn keep_edge(
+    full: &[(u32, u64, Hash)],
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    put_tiles(full, &mut transaction).await?;
+    transaction.commit().await
 }
 
 /// Runs file writes outside of the runtime's threads.
@@ -223,7 +260,9 @@ async fn publish(
         let done = tokio::task::spawn_blocking(move || {
             let mut note = before;
             for batch in taken {
-                batch.entries.into_iter().for_each(|(text, hash)| own.push(text, hash));
+                batch.entries.into_iter().for_each(|(text, hash)| {
+                    let _stored_by_the_writer = own.push(text, hash);
+                });
                 note = Some(batch.note);
             }
             let written = note.as_ref().map_or(Ok(()), |note| own.flush(note));

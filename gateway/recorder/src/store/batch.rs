@@ -105,6 +105,7 @@ impl Batch {
     ) -> Result<Written, ChangeError> {
         let mut leaves = Vec::with_capacity(self.entries.len());
         let mut rows = Vec::with_capacity(self.entries.len());
+        let mut full = Vec::new();
         for entry in self.entries {
             let key: RecordKey = (context.random)()
                 .map_err(|error| RoleError::Unavailable(format!("no randomness: {error}")))?;
@@ -127,7 +128,8 @@ impl Batch {
                     RoleError::Refused(format!("the payloads cannot be stored: {error}"))
                 })?)
             };
-            head.tree.push(hash);
+            let tiles = head.tree.push(hash).into_iter();
+            full.extend(tiles.map(|tile| (tile.level, tile.index, tile.root)));
             head.last = Some(hash);
             rows.push((to_i64(index), key, payloads));
             leaves.push(NewLeaf { call: entry.call.clone(), text, hash });
@@ -142,6 +144,7 @@ impl Batch {
                 root: head.tree.root(),
             };
             let note = checkpoint.sign(context.key);
+            put_tiles(&full, connection).await?;
             put(&leaves, rows, (&checkpoint, &note), connection).await?;
             note
         };
@@ -197,6 +200,23 @@ async fn put(
             query.push(format_args!(") {REPLACED}"));
         }
         query.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Writes level, index and root of full tiles.
+pub(crate) async fn put_tiles(
+    tiles: &[(u32, u64, Hash)],
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    for tiles in tiles.chunks(ROWS) {
+        QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO tiles (level, idx, root) ")
+            .push_values(tiles, |mut row, (level, index, root)| {
+                row.push_bind(*level).push_bind(to_i64(*index)).push_bind(root.to_vec());
+            })
+            .build()
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }

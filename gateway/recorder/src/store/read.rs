@@ -71,6 +71,9 @@ pub(crate) struct Reader {
     files: Arc<OpenFiles>,
 }
 
+/// Index, hash and text of an entry.
+pub(crate) type LeafRow = (i64, Vec<u8>, String);
+
 /// Everything stored about one call.
 pub(crate) struct Story {
     pub call: CallId,
@@ -253,6 +256,17 @@ impl Reader {
             .take(most)
             .map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into()));
         Ok((first.collect::<Result<_, ChangeError>>()?, more))
+    }
+
+    /// The entries from the index `first`, before `end`.
+    pub async fn leaves(&self, first: i64, end: i64) -> Result<Vec<LeafRow>, ChangeError> {
+        Ok(sqlx::query_as(
+            "SELECT idx, hash, entry FROM leaves WHERE idx >= ? AND idx < ? ORDER BY idx",
+        )
+        .bind(first)
+        .bind(end)
+        .fetch_all(self.readers()?)
+        .await?)
     }
 
     /// The stored job with its phase.

@@ -445,7 +445,7 @@ const AS_VERSION_5: &str = "
     DROP INDEX jobs_principal_open;
     INSERT INTO payloads (leaf, name, key, body) SELECT idx, one.key, leaves.key, one.value
         FROM leaves, json_each(leaves.payloads) AS one;
-    ALTER TABLE leaves DROP COLUMN payloads; ALTER TABLE leaves DROP COLUMN key;
+    DROP TABLE tiles; ALTER TABLE leaves DROP COLUMN payloads; ALTER TABLE leaves DROP COLUMN key;
     DROP TABLE job_objects; ALTER TABLE jobs DROP COLUMN blocked;
     PRAGMA user_version = 5;";
 

@@ -2,14 +2,16 @@
 //! another program.
 
 use crate::world::*;
+use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
-use cofferdam_recorder::Recorder;
 use cofferdam_recorder::ledger::note::{Checkpoint, vkey};
 use cofferdam_recorder::ledger::prove::{diff, prove, verify_proof};
 use cofferdam_recorder::ledger::tile::{Kind, Place};
 use cofferdam_recorder::ledger::verify::verify;
+use cofferdam_recorder::{OpenError, Recorder};
 use ed25519_dalek::SigningKey;
+use sqlx::Connection as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -188,6 +190,86 @@ async fn a_forger_without_the_key_who_rewrites_entry_and_tiles_is_named_by_the_n
         report.errors.iter().any(|error| error.what.contains("not those that were signed")),
         "{report:?}"
     );
+}
+
+/// Runs statements on a store that no recorder has open.
+async fn on_the_store(world: &World, statements: &'static str) {
+    let store = cofferdam_recorder::database(&world.folder.path().join("store"));
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
+    let mut store = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(statements).execute(&mut store).await.unwrap();
+    store.close().await.unwrap();
+}
+
+async fn refuses(recorder: &Recorder) -> Option<String> {
+    match recorder.propose(Propose::Health).await.unwrap() {
+        Proposed::Health { refuses, .. } => refuses,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until the recorder refuses new work.
+async fn refused(recorder: &Recorder) -> String {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(why) = refuses(recorder).await {
+            return why;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(120), "nothing is refused");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+/// A ledger of 700 entries has two full tiles: a start reads only what comes after them. Every
+/// change is found: of the edge and of the newest entries before the start, of others after it.
+#[tokio::test]
+async fn a_start_reads_the_edge_and_an_older_entry_that_was_changed_stops_new_work() {
+    let before_the_start = [
+        "UPDATE leaves SET entry = replace(entry, 'agent', 'other') WHERE idx = 690",
+        "DELETE FROM leaves WHERE idx = 600",
+        "DELETE FROM leaves WHERE idx = 700",
+        "UPDATE leaves SET hash = zeroblob(32) WHERE idx = 699",
+    ];
+    for change in before_the_start {
+        let world = World::new();
+        let recorder = world.open().await;
+        fill(&recorder, 1, 701).await;
+        recorder.close().await;
+        on_the_store(&world, change).await;
+        let Err(error) = Recorder::open(world.settings()).await else { panic!("{change}") };
+        assert!(matches!(error, OpenError::Ledger(_)), "{change}: {error}");
+    }
+    let after_the_start = [
+        ("UPDATE leaves SET entry = replace(entry, 'agent', 'other') WHERE idx = 3", "entry 3 "),
+        ("DELETE FROM leaves WHERE idx = 255", "entry 255 "),
+        ("UPDATE leaves SET hash = zeroblob(32) WHERE idx = 256", "entry 256 "),
+    ];
+    for (change, entry) in after_the_start {
+        let world = World::new();
+        let recorder = world.open().await;
+        fill(&recorder, 1, 701).await;
+        recorder.close().await;
+        on_the_store(&world, change).await;
+        let recorder = world.open().await;
+        let why = refused(&recorder).await;
+        assert!(why.contains("is not what its checkpoint signs") && why.contains(entry), "{why}");
+        assert!(matches!(end(&recorder, 1_000).await, Err(RoleError::Unavailable(_))));
+        recorder.close().await;
+    }
+    // An edge that does not fit costs a longer start, and is corrected.
+    for change in ["DELETE FROM tiles", "UPDATE tiles SET root = zeroblob(32)"] {
+        let world = World::new();
+        let recorder = world.open().await;
+        fill(&recorder, 1, 701).await;
+        recorder.close().await;
+        on_the_store(&world, change).await;
+        for _ in 0..2 {
+            let recorder = world.open().await;
+            assert_eq!(refuses(&recorder).await, None);
+            recorder.close().await;
+        }
+        assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+    }
 }
 
 #[tokio::test]
