@@ -257,7 +257,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         String::from_utf8_lossy(&environment)
     );
     let claim = json!({"id": 1, "ask": {"ask": "next", "wait_ms": 0}});
-    let propose = json!({"id": 1, "ask": {"ask": "head"}});
+    let propose = json!({"id": 1, "ask": "head"});
     let operate = json!({"id": 1, "ask": {"ask": "jobs", "waiting": false, "limit": 10}});
     for (holder, own, foreign) in
         [("gateway", &propose, [&claim, &operate]), ("runner", &claim, [&propose, &operate])]

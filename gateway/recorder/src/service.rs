@@ -69,6 +69,7 @@ impl Recorder {
         };
         let recorder = Self { inner: Arc::new(inner) };
         housekeeping::note_start(&recorder).await?;
+        housekeeping::know_rejections(&recorder).await?;
         housekeeping::write_off(&recorder).await?;
         housekeeping::spawn(&recorder, losses);
         if let Some(signed) = unread {

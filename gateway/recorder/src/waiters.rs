@@ -5,7 +5,7 @@ use crate::fresh_preview::FreshPreviews;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -55,6 +55,9 @@ pub(crate) struct Shared {
     pub pinned: Mutex<Option<String>>,
     /// The time of the last look at the disk, and the reason why it takes no new work.
     pub room: Mutex<Option<(Instant, Option<String>)>>,
+    /// The principals and plans that a person denied at some time; `None` if they are not known, and
+    /// then the store is read.
+    pub rejected: Mutex<Option<HashSet<(String, String)>>>,
     /// True if the log has the warning about a nearly full disk.
     pub short: Mutex<bool>,
     /// The repairs at the start and while the ledger is verified, a sentence each.
@@ -93,6 +96,7 @@ impl Shared {
             unpublished: Mutex::default(),
             pinned: Mutex::default(),
             room: Mutex::default(),
+            rejected: Mutex::default(),
             short: Mutex::default(),
             repaired: Mutex::new(repaired),
             damaged: Mutex::default(),

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// A request of the gateway to the recorder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Propose {
     /// Record a call that ended without a job. Answered by [`Proposed::Recorded`].
     End {

@@ -6,7 +6,7 @@ use crate::settings::SWEEP_MS;
 use crate::store::change::Change;
 use crate::store::open::OpenError;
 use crate::store::{ChangeError, described};
-use crate::waiters::Shared;
+use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::protocol::RoleError;
@@ -39,6 +39,14 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
 /// The error of the first entries: the store's own error if there is one, with path and remedy.
 fn unrecorded(recorder: &Recorder, error: &RoleError) -> OpenError {
     OpenError::Start(recorder.refuses().unwrap_or_else(|| error.to_string()))
+}
+
+/// Reads the denials of people, so that a call without one needs no read.
+pub(super) async fn know_rejections(recorder: &Recorder) -> Result<(), OpenError> {
+    let known = recorder.inner.reader.rejections().await;
+    let known = known.map_err(|error| unread(recorder, error))?;
+    *locked(&recorder.inner.shared.rejected) = Some(known);
+    Ok(())
 }
 
 /// Ends every lease of the last run: its sockets are closed.

@@ -54,6 +54,12 @@ impl Recorder {
                 Ok(Proposed::Key { used: self.inner.reader.key(&principal, &key).await? })
             }
             Propose::Rejection { principal, plan } => {
+                let denied = locked(&self.inner.shared.rejected)
+                    .as_ref()
+                    .is_none_or(|known| known.contains(&(principal.clone(), plan.to_string())));
+                if !denied {
+                    return Ok(Proposed::Rejection { rejected: None });
+                }
                 let now = self.now().as_millisecond();
                 Ok(Proposed::Rejection {
                     rejected: self.inner.reader.rejection(&principal, &plan, now).await?,

@@ -201,9 +201,10 @@ fn word(verdict: Verdict) -> &'static str {
 async fn remember(
     row: &JobRow,
     signature: &Signature,
-    batch: &Batch,
+    batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> sqlx::Result<()> {
+    batch.rejected.push((row.principal.clone(), row.plan.clone()));
     sqlx::query(
         "INSERT INTO rejections (principal, plan, until, reason, approver) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (principal, plan) DO UPDATE SET until = excluded.until, reason = \

@@ -56,6 +56,8 @@ pub(crate) struct Batch {
     pub claimable: usize,
     /// True if an approved call may be waiting.
     pub approved: bool,
+    /// The principals and plans that a person denied.
+    pub rejected: Vec<(String, String)>,
 }
 
 impl Batch {
@@ -67,6 +69,7 @@ impl Batch {
             touched: BTreeSet::new(),
             claimable: 0,
             approved: false,
+            rejected: Vec::new(),
         }
     }
 
@@ -155,6 +158,7 @@ impl Batch {
             touched: self.touched,
             claimable: self.claimable,
             approved: self.approved,
+            rejected: self.rejected,
         })
     }
 }
@@ -296,6 +300,7 @@ pub(crate) struct Written {
     pub touched: BTreeSet<CallId>,
     pub claimable: usize,
     pub approved: bool,
+    pub rejected: Vec<(String, String)>,
 }
 
 /// Converts to a signed integer of SQLite; indexes are far below its limit.

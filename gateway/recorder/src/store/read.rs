@@ -22,7 +22,7 @@ use cofferdam_core::protocol::operator_recorder::{OwnedJob, StoryEntry};
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::{SqliteExecutor, SqlitePool};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// The most approved calls of one query: few wait at any time.
@@ -199,6 +199,14 @@ impl Reader {
             })
         })
         .transpose()
+    }
+
+    /// The principals and plans of all denials, also of those that no longer count.
+    pub async fn rejections(&self) -> Result<HashSet<(String, String)>, ChangeError> {
+        let rows: Vec<(String, String)> = sqlx::query_as("SELECT principal, plan FROM rejections")
+            .fetch_all(self.readers()?)
+            .await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// A denial of this plan of this principal by a person, if it still counts.

@@ -249,10 +249,20 @@ impl Writer {
             }
         }
         if !leaves.is_empty() {
+            // A denial may be among the changes.
+            *locked(&self.shared.rejected) = None;
             let touched = leaves.iter().filter_map(|leaf| leaf.call.clone()).collect();
             self.committed(
                 &[],
-                Written { head, leaves, note, touched, claimable: CONNECTED, approved: true },
+                Written {
+                    head,
+                    leaves,
+                    note,
+                    touched,
+                    claimable: CONNECTED,
+                    approved: true,
+                    rejected: Vec::new(),
+                },
             )
             .await;
         }
@@ -339,6 +349,9 @@ impl Writer {
             // The publisher ends after this task; if it failed, the next start publishes the
             // missing tiles.
             let _sent = self.published.send(Published { first, entries, note: written.note });
+        }
+        if let Some(known) = locked(&self.shared.rejected).as_mut() {
+            known.extend(written.rejected);
         }
         self.shared.tell(&written.touched, written.claimable, written.approved);
     }
