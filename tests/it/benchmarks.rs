@@ -4,9 +4,14 @@
 #[expect(dead_code, reason = "only the tests of these files run here")]
 #[path = "../benches/growth/calls.rs"]
 mod calls;
+#[path = "../benches/load/figures.rs"]
+mod figures;
 #[expect(dead_code, reason = "only the tests of these files run here")]
 #[path = "../benches/growth/fill.rs"]
 mod fill;
 #[expect(dead_code, reason = "only the tests of these files run here")]
 #[path = "../benches/growth/memory.rs"]
 mod memory;
+#[expect(dead_code, reason = "only the tests of these files run here")]
+#[path = "../benches/load/processes.rs"]
+mod processes;

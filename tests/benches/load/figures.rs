@@ -25,8 +25,8 @@ impl Latencies {
     }
 }
 
-/// Tables that hold for the arithmetic. The program checks them before each run, because cargo runs
-/// no unit tests of a benchmark without a harness.
+/// Tables that hold for the arithmetic. The program checks them before each run, and `tests/it` does
+/// in every gate.
 pub fn check() {
     let mut latencies = Latencies::default();
     assert!(latencies.percentile(0.5) == 0.0 && latencies.count() == 0);
@@ -34,4 +34,9 @@ pub fn check() {
     for (part, ms) in [(0.0, 1.0), (0.5, 500.0), (0.99, 990.0), (0.999, 999.0), (1.0, 1_000.0)] {
         assert!((latencies.percentile(part) - ms).abs() < 1e-9, "{part}");
     }
+}
+
+#[test]
+fn percentiles_are_the_nearest_rank() {
+    check();
 }

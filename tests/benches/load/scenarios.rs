@@ -17,6 +17,9 @@ const TOO_MANY: u64 = 40;
 /// Replicas that no person has to approve, and the first of several such numbers.
 const FEW: u64 = 4;
 
+/// The response to a denied call.
+const DENIED: Expected = Expected { status: 403, contains: "\"rule\":\"replicas-limit\"" };
+
 /// The longest wait for accepted jobs to close.
 const DRAIN: Duration = Duration::from_secs(120);
 
@@ -86,9 +89,9 @@ impl Bench<'_> {
         self.deny(&format!("denied call, c={callers}"), vec![request], callers, None)
     }
 
-    /// Denied calls whose arguments differ.
+    /// Denied calls whose arguments differ. The tool takes at most 1,000 replicas.
     pub fn denied_distinct(&mut self, callers: usize) -> (Run, f64) {
-        let requests = (0..1_000)
+        let requests = (0..900)
             .map(|more| self.post("/v1/tools/deployment_scale", &scale("web", TOO_MANY + more)))
             .collect();
         self.deny(&format!("denied, distinct arguments, c={callers}"), requests, callers, None)
@@ -101,6 +104,18 @@ impl Bench<'_> {
         self.deny(&name, vec![request], callers, Some(rate))
     }
 
+    /// The same denied call until there were this many denied calls in all.
+    pub fn denied_until(&mut self, callers: usize, all: u64) {
+        let Some(calls) = all.checked_sub(self.denied).filter(|calls| *calls > 0) else { return };
+        let request = self.post("/v1/tools/deployment_scale", &scale("web", TOO_MANY));
+        let load = self.load(vec![request], DENIED, callers);
+        let load = Load { length: Length::Calls(calls), ..load };
+        let name = format!("denied call, until {all}, c={callers}");
+        let (run, _) = self.measure(&name, self.installation.supervisor(), &load);
+        self.durable += run.calls;
+        self.denied += run.calls;
+    }
+
     fn deny(
         &mut self,
         name: &str,
@@ -108,8 +123,7 @@ impl Bench<'_> {
         callers: usize,
         rate: Option<f64>,
     ) -> (Run, f64) {
-        let expected = Expected { status: 403, contains: "\"rule\":\"replicas-limit\"" };
-        let load = Load { rate, ..self.load(requests, expected, callers) };
+        let load = Load { rate, ..self.load(requests, DENIED, callers) };
         let measured = self.measure(name, self.installation.supervisor(), &load);
         self.durable += measured.0.calls;
         self.denied += measured.0.calls;
