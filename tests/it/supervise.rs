@@ -78,6 +78,24 @@ fn runners(installation: &TestInstallation) -> Vec<u32> {
     until("two runners", || Some(runners().collect::<Vec<_>>()).filter(|ids| ids.len() == 2))
 }
 
+#[test]
+fn a_seat_goes_to_the_runner_that_was_started_while_its_job_ran() {
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
+    let mut before = runners(&installation);
+    for replicas in [5, 6] {
+        let answer = installation.call(&token, "deployment_scale", &scale(replicas));
+        assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, installation.log());
+        // One seat has another runner, and none is left without a seat.
+        let now = until("the next runner of a seat", || {
+            let now = runners(&installation);
+            let new = now.iter().filter(|id| !before.contains(id)).count();
+            (new == 1).then_some(now)
+        });
+        before = now;
+    }
+}
+
 fn is_ready(installation: &TestInstallation) -> bool {
     installation.http("GET", "/readyz", "", None).status == 200
 }

@@ -96,6 +96,8 @@ pub enum Report {
     Failed(String),
     /// The answer to [`Order::Ping`].
     Pong,
+    /// From a runner: it has a job. The next runner of its seat may start, and wait.
+    Busy,
     /// From a runner: the outcome of its job is recorded, and only cleanup remains. Another runner
     /// may start.
     Leaving,

@@ -35,6 +35,9 @@ pub enum Name {
     Gateway,
     /// A runner: one for each seat.
     Runner(u8),
+    /// The next runner of a seat: started while another one has a job, and without a socket to the
+    /// recorder until that one leaves.
+    Next(u8),
     /// The reaper: removes expired objects; only with a cluster.
     Reaper,
 }
@@ -46,15 +49,16 @@ impl fmt::Display for Name {
             Self::Viewer => f.write_str("viewer"),
             Self::Gateway => f.write_str("gateway"),
             Self::Runner(seat) => write!(f, "runner {seat}"),
+            Self::Next(seat) => write!(f, "next runner {seat}"),
             Self::Reaper => f.write_str("reaper"),
         }
     }
 }
 
 impl Name {
-    /// Returns whether this is a runner.
+    /// Returns whether this is a runner, with a seat or not.
     pub fn is_runner(self) -> bool {
-        matches!(self, Self::Runner(_))
+        matches!(self, Self::Runner(_) | Self::Next(_))
     }
 }
 
@@ -122,7 +126,11 @@ pub fn start(
     let (ours, theirs) = control::pair().context("cannot make a socket pair")?;
     let mut command = spawn::command(program, arguments, theirs, StandardError::Inherited);
     // The name in `ps`.
-    command.arg0(format!("cofferdam: {name}"));
+    command.arg0(match name {
+        // It keeps this name when it gets the seat.
+        Name::Next(seat) => format!("cofferdam: {}", Name::Runner(seat)),
+        name => format!("cofferdam: {name}"),
+    });
     let mut command = tokio::process::Command::from(command);
     let child = command.kill_on_drop(true).spawn().with_context(|| {
         format!(

@@ -274,6 +274,9 @@ impl<'a> Supervisor<'a> {
     }
 
     fn handle_report(&mut self, name: Name, report: Report, descriptor: Option<OwnedFd>) {
+        if report == Report::Busy {
+            return self.start_next(name);
+        }
         let Some(child) = self.roles.get_mut(&name) else { return };
         match report {
             Report::Pong => child.lives(),
@@ -288,7 +291,7 @@ impl<'a> Supervisor<'a> {
                 }
                 self.ready(name);
             }
-            Report::Leaving if name.is_runner() => {
+            Report::Leaving if matches!(name, Name::Runner(_)) => {
                 child.state = State::Leaving;
                 self.make_room();
             }
@@ -301,9 +304,22 @@ impl<'a> Supervisor<'a> {
             Report::Closed => self.anonymous = false,
             Report::Idle | Report::Cut(_) | Report::Left { .. } => self.handle_final_report(report),
             Report::Ready { .. }
+            | Report::Busy
             | Report::Leaving
             | Report::WantsGuest(_)
             | Report::ReturnsGuest(_) => {}
+        }
+    }
+
+    /// Starts the next runner of a seat whose runner has a job. On a cluster a seat is busy for
+    /// long, and a start makes requests.
+    fn start_next(&mut self, name: Name) {
+        if let Name::Runner(seat) = name
+            && self.ending.is_none()
+            && !self.has_cluster()
+            && !self.roles.contains_key(&Name::Next(seat))
+        {
+            self.due.entry(Name::Next(seat)).or_insert_with(Instant::now);
         }
     }
 

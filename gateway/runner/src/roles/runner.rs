@@ -125,7 +125,7 @@ async fn work<B: cofferdam_backend::Backend>(
     let (told, stop) = watch::channel(Stop::NotYet);
     let flush = voice.flush();
     let recorder = Arc::clone(&runner.recorder);
-    tokio::spawn(listen(inherited.handed(), recorder, guests, voice, told));
+    tokio::spawn(listen(Arc::clone(&inherited).handed(), recorder, guests, voice, told));
     let draining = stop.clone();
     let leased = tokio::select! {
         leased = runner.claim(|| *draining.borrow() != Stop::NotYet) => leased?,
@@ -135,6 +135,8 @@ async fn work<B: cofferdam_backend::Backend>(
     };
     // A busy runner finishes its job.
     if let Some(leased) = leased {
+        // Without a supervisor no other runner waits for this place.
+        let _gone = inherited.report(&Report::Busy);
         runner.see_through(leased).await?;
         flush.wait().await;
     }

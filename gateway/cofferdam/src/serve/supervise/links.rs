@@ -38,17 +38,21 @@ impl Supervisor<'_> {
     }
 
     fn pairs(&self, left: &'static str, right: &'static str) -> impl Iterator<Item = (Name, Name)> {
-        let of =
-            |kind: &'static str| {
-                let there = self
-                    .roles
-                    .iter()
-                    .filter(|(_, child)| child.state != State::Starting)
-                    .map(|(name, _)| *name);
-                there.filter(move |name| {
-                    if name.is_runner() { kind == "runner" } else { kind == name.to_string() }
-                })
-            };
+        let of = |kind: &'static str| {
+            let there = self
+                .roles
+                .iter()
+                .filter(|(_, child)| child.state != State::Starting)
+                .map(|(name, _)| *name);
+            there.filter(move |name| {
+                match name {
+                    Name::Runner(_) => kind == "runner",
+                    // It has no seat yet.
+                    Name::Next(_) => false,
+                    name => kind == name.to_string(),
+                }
+            })
+        };
         of(left).flat_map(move |a| of(right).map(move |b| (a, b)).collect::<Vec<_>>())
     }
 }

@@ -1,7 +1,7 @@
 //! The start of roles: each gets its binary, its arguments and its settings. Never waits for a role.
 
 use super::open_access::no_agent;
-use super::{Name, Supervisor, seconds};
+use super::{Name, State, Supervisor, seconds};
 use crate::config::Infrastructure;
 use crate::serve::{role_process, role_settings};
 use anyhow::{Result, bail};
@@ -30,6 +30,16 @@ impl Supervisor<'_> {
     }
 
     fn begin(&mut self, name: Name) -> Result<()> {
+        if let Name::Runner(seat) = name
+            && let Some(next) = self.roles.remove(&Name::Next(seat))
+        {
+            let is_ready = next.state == State::Ready;
+            self.roles.insert(name, next);
+            if is_ready {
+                self.ready(name);
+            }
+            return Ok(());
+        }
         self.started += 1;
         let (one, events, installation) =
             ((name, self.started), self.events_sender.clone(), &self.installation);
@@ -56,7 +66,7 @@ impl Supervisor<'_> {
                 &role_settings::viewer(installation),
                 events,
             )?,
-            Name::Runner(_) => {
+            Name::Runner(_) | Name::Next(_) => {
                 // Only the first run is interrupted: the next one is the rehearsed recovery.
                 let seen = self.fences.map(|seen| seen.elapsed());
                 let settings =

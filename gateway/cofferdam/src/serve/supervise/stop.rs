@@ -49,6 +49,7 @@ impl Supervisor<'_> {
             Report::Ready { .. }
             | Report::Failed(_)
             | Report::Pong
+            | Report::Busy
             | Report::Leaving
             | Report::WantsGuest(_)
             | Report::ReturnsGuest(_)
@@ -97,6 +98,10 @@ impl Supervisor<'_> {
     async fn drain(&mut self, end: Instant) {
         // A role that is not ready has no call and no job.
         self.kill(|name, state| state == State::Starting && name != Name::Recorder);
+        self.roles
+            .iter()
+            .filter(|(name, _)| matches!(name, Name::Next(_)))
+            .for_each(|(_, role)| role.end());
         self.order(|name| name == Name::Gateway);
         let calls = end.min(Instant::now() + CALLS);
         self.settle(calls, |it| it.is_idle() || !it.roles.contains_key(&Name::Gateway)).await;
