@@ -11,12 +11,16 @@ package cofferdam.policy
 
 import future.keywords.not
 
+# The lines of a role that concern the plan: a decision pays for each line that it places.
 allow contains {
 	"id": $"role-{role}",
 	"message": $"the role {role} covers it",
 	"remedy": "nothing to do",
 	"audience": "user",
-	"covers": [placed(line) | some line in data.roles[role].covers],
+	"covers": [placed(line) |
+		some line in data.roles[role].covers
+		concerns(line)
+	],
 } if {
 	some role in roles
 }
@@ -33,6 +37,12 @@ own := sort({namespace |
 	input.subject.properties.for in team.people
 	some namespace in team.namespaces
 })
+
+concerns(line) if {
+	some operation in input.plan.operations
+	operation.kind == line.kind
+	operation.action == line.action
+}
 
 # A line of a role with its namespaces. A line without `own`, `everywhere` or `ephemeral` gets none.
 placed(line) := object.union(line, {"namespaces": where(line)})

@@ -3,7 +3,7 @@
 # description: |
 #   Decides the precedence once for all authors: deny over require_approval over allow. A plan is
 #   allowed only if each of its operations is covered. Authors write partial sets in `package
-#   cofferdam.policy`:
+#   cofferdam.policy`. A partial object with the ids of its rules as keys counts alike.
 #
 #   - `allow`: `{id, message, remedy, audience, covers}`; `covers` is a list of covers as in
 #     `cover.rego`;
@@ -38,9 +38,9 @@ default decided := {
 decided := {
 	"schema": "cofferdam.decision.v1",
 	"effect": effect,
-	"covers": covered,
-	"reasons": ordered(reasons[effect]),
-	"obligations": obligations[effect],
+	"covers": counting,
+	"reasons": ordered(chosen),
+	"obligations": obliging,
 	"approval": approval,
 }
 
@@ -57,17 +57,21 @@ effect := "deny" if {
 	}
 }
 
-reasons := {
-	"deny": denials,
-	"require_approval": {reason(ask) | some ask in asks},
-	"allow": allowing,
-}
+# A denial covers nothing and obliges to nothing. Its rules alone are evaluated, because most floods
+# are denials.
+counting := [] if effect == "deny"
 
-obligations := {
-	"deny": [],
-	"require_approval": duties,
-	"allow": duties,
-}
+else := covered
+
+chosen := denials if effect == "deny"
+
+else := {reason(ask) | some ask in asks} if effect == "require_approval"
+
+else := allowing
+
+obliging := [] if effect == "deny"
+
+else := duties
 
 approval := {"quorum": quorum, "approvers": approvers, "expires_seconds": expires_seconds} if {
 	effect == "require_approval"

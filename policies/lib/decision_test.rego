@@ -62,11 +62,12 @@ test_the_whole_answer if {
 	}
 }
 
+# A denial covers nothing, also where a rule covers a part of the plan.
 test_every_operation_needs_cover if {
 	plan := world.call([world.scale("storefront", "web", 5), object.union(world.scale("other", "web", 5), {"index": 1})])
 	decision := decided({allows}, set(), set(), plan)
 	decision.effect == "deny"
-	decision.covers == [0]
+	decision.covers == []
 	decision.reasons[0].message == "no rule lets `ada` patch Deployment in namespace other"
 	decision.reasons[0].remedy == "namespaces where it may: storefront"
 }
@@ -88,6 +89,20 @@ test_malformed_rules_never_open if {
 		[{allows}, set(), {asks(1, ["bob"]), asks(1, ["carol"])}],
 	] {
 		decided(case[0], case[1], case[2], shown).effect == "deny"
+	}
+}
+
+test_rules_may_be_members_of_an_object if {
+	no := {"no": object.union(rule, {"id": "no"})}
+	every case in [
+		[{"a-rule": allows}, {}, {}, "allow", {"a-rule"}],
+		[{"a-rule": allows}, no, {}, "deny", {"no"}],
+		[{"a-rule": allows}, {}, {"a-rule": asks(1, ["*"])}, "require_approval", {"a-rule"}],
+		[{}, {}, {}, "deny", {"not-covered"}],
+	] {
+		decision := decided(case[0], case[1], case[2], shown)
+		decision.effect == case[3]
+		world.ids(decision) == case[4]
 	}
 }
 

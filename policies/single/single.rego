@@ -15,6 +15,7 @@ package cofferdam.policy
 import data.cofferdam.cover
 import future.keywords.not
 
+# Covers for the kinds and actions of the plan alone: a decision pays for each cover that it makes.
 allow contains {
 	"id": "anyone-looks",
 	"message": "every caller may read",
@@ -26,8 +27,8 @@ allow contains {
 		"fields": ["*"],
 		"accepts": ["discloses"],
 	}) |
-		some kind in data.kinds
-		some action in ["list", "logs", "read"]
+		some kind in concerned
+		some action in (asked & {"list", "logs", "read"})
 	],
 }
 
@@ -42,12 +43,22 @@ allow contains {
 		"fields": ["*"],
 		"accepts": ["destructive", "executes_code", "removes_field"],
 	}) |
-		some kind in data.kinds
-		some action in ["apply", "delete", "patch", "task"]
+		some kind in concerned
+		some action in (asked & {"apply", "delete", "patch", "task"})
 	]),
 } if {
 	changer
 }
+
+# The kinds of the data that the plan names, each once, and the actions of the plan.
+concerned := [kind | some kind in data.kinds; named(kind)]
+
+named(kind) if {
+	some operation in input.plan.operations
+	operation.kind == kind.kind
+}
+
+asked contains operation.action if some operation in input.plan.operations
 
 # Network access of the run namespace: it needs a person, as every change does.
 ways_out := {"action": "egress", "group": "networking.k8s.io", "kind": "NetworkPolicy", "namespaces": [""], "fields": ["*"], "accepts": []}
