@@ -1,8 +1,8 @@
 //! The cost of a fresh sandbox against a reused one, and the best arrangement of engines for two
 //! threads. `cargo bench -p cofferdam-sandbox`.
-//! `COFFERDAM_COMPONENTS` names a folder with `deployment_scale.wasm`, and `COFFERDAM_POLICY` a
-//! folder that `scripts/build-policy` made of `policies/example`. Without them the bench uses the
-//! smallest guests of the tests, which show the sandbox alone.
+//! `COFFERDAM_COMPONENTS` names a folder with the shipped tools, and `COFFERDAM_ASSETS` a folder with
+//! `policy-example` and `policy-single`, as `scripts/build-policy` makes them. Without them the bench
+//! uses the smallest guests of the tests, which show the sandbox alone.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,12 +13,14 @@
 #[path = "../src/tests/encode.rs"]
 mod encode;
 
+use cofferdam_core::model::json::canonical;
 use cofferdam_core::protocol::role_guest::GuestKind;
 use cofferdam_sandbox::engine::{Ticker, engine, shared};
 use cofferdam_sandbox::load::{Artefact, compile};
 use cofferdam_sandbox::policy::Policy;
 use cofferdam_sandbox::tool::Tool;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use encode::Built;
 use std::hint::black_box;
 use std::path::Path;
@@ -90,6 +92,7 @@ fn tools(c: &mut Criterion) {
             spent
         });
     });
+    mixed(&mut group);
     group.finish();
 
     let mut group = c.benchmark_group("threads");
@@ -125,37 +128,83 @@ fn tools(c: &mut Criterion) {
     group.finish();
 }
 
-fn policies(c: &mut Criterion) {
-    let read = |file| given("COFFERDAM_POLICY", file);
-    // A hand-made policy does not measure a real one, and cannot be used twice.
-    let Some(wasm) = read("policy.wasm") else {
-        println!("policy: skipped; COFFERDAM_POLICY names the folder of a built policy");
+/// Every shipped tool in turn, each with the first example of its definition.
+fn mixed(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let Some(folder) = std::env::var_os("COFFERDAM_COMPONENTS") else {
+        println!("mixed: skipped; COFFERDAM_COMPONENTS names the folder of the shipped tools");
         return;
     };
-    let guest = Built { kind: GuestKind::Policy, wasm };
-    let data =
-        read("data.json").map_or_else(|| "{}".into(), |bytes| String::from_utf8(bytes).unwrap());
-    let input = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../policies/example/testdata/scale_to_5.json");
-    let input = std::fs::read_to_string(input).unwrap_or_else(|_| "{}".into());
     let ticker = Ticker::start().unwrap();
-    let engine = engine(GuestKind::Policy).unwrap();
+    let engine = engine(GuestKind::Tool).unwrap();
     ticker.add(&engine);
-    let policy = Policy::load(&engine, &artefact(&guest), &data).unwrap();
-    let mut group = c.benchmark_group("policy");
-    group.bench_function("fresh decision", |bench| {
-        bench.iter(|| black_box(policy.evaluate("cofferdam/call/decision", &input).unwrap()))
-    });
-    let mut warm = Some(policy.warm().unwrap());
-    group.bench_function("warm decision, not isolated", |bench| {
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+    files.sort();
+    let calls: Vec<(Tool, String)> = files
+        .iter()
+        .map(|file| {
+            let built = Built { kind: GuestKind::Tool, wasm: std::fs::read(file).unwrap() };
+            let tool = Tool::load(&engine, &artefact(&built)).unwrap();
+            let definition = tool.define().unwrap();
+            let example = definition.examples.first().unwrap();
+            (tool, canonical(&example.arguments).unwrap())
+        })
+        .collect();
+    let mut turn = calls.iter().cycle();
+    group.bench_function("fresh sandbox and plan, shipped tools mixed", |bench| {
         bench.iter(|| {
-            let (output, again) =
-                warm.take().unwrap().evaluate("cofferdam/call/decision", &input).unwrap();
-            warm = Some(again);
-            black_box(output)
-        });
+            let (tool, arguments) = turn.next().unwrap();
+            black_box(tool.plan(arguments).unwrap())
+        })
     });
-    group.finish();
+}
+
+/// The folder of inputs that the Rego tests of the shipped policies use too.
+const INPUTS: &str = "../../policies/example/testdata";
+
+/// A denial, an allow, and a list of five tools. Both shipped policies answer each of them.
+const QUESTIONS: [(&str, &str, &str); 4] = [
+    ("deny", "cofferdam/call/decision", "scale_to_40.json"),
+    ("deny uncovered", "cofferdam/call/decision", "scale_as_viewer.json"),
+    ("allow", "cofferdam/call/decision", "scale_to_5.json"),
+    ("list of five tools", "cofferdam/list/visible", "list_as_operator.json"),
+];
+
+fn policies(c: &mut Criterion) {
+    // A hand-made policy does not measure a real one, and cannot be used twice.
+    let Some(assets) = std::env::var_os("COFFERDAM_ASSETS") else {
+        println!("policy: skipped; COFFERDAM_ASSETS names the folder of the built policies");
+        return;
+    };
+    let ticker = Ticker::start().unwrap();
+    for name in ["example", "single"] {
+        let folder = Path::new(&assets).join(format!("policy-{name}"));
+        let wasm = std::fs::read(folder.join("policy.wasm")).unwrap();
+        let data = std::fs::read_to_string(folder.join("data.json")).unwrap();
+        let engine = engine(GuestKind::Policy).unwrap();
+        ticker.add(&engine);
+        let made = artefact(&Built { kind: GuestKind::Policy, wasm });
+        let policy = Policy::load(&engine, &made, &data).unwrap();
+        let mut group = c.benchmark_group(format!("policy {name}"));
+        for (question, entrypoint, file) in QUESTIONS {
+            let input = Path::new(env!("CARGO_MANIFEST_DIR")).join(INPUTS).join(file);
+            let input = std::fs::read_to_string(input).unwrap();
+            group.bench_function(format!("{question}, fresh"), |bench| {
+                bench.iter(|| black_box(policy.evaluate(entrypoint, &input).unwrap()))
+            });
+            let mut warm = Some(policy.warm().unwrap());
+            group.bench_function(format!("{question}, warm, not isolated"), |bench| {
+                bench.iter(|| {
+                    let (output, again) =
+                        warm.take().unwrap().evaluate(entrypoint, &input).unwrap();
+                    warm = Some(again);
+                    black_box(output)
+                });
+            });
+        }
+        group.finish();
+    }
 }
 
 criterion_group!(benches, tools, policies);

@@ -18,6 +18,7 @@
 //! | `tool_pool.rs` | the gateway's tools, on worker threads: the core's `Planner` |
 //! | `policy.rs` | one policy, one decision |
 //! | `policy_pool.rs` | the gateway's policy, on worker threads: the core's `Judge` |
+//! | `list_memo.rs` | list decisions that were given already, by the exact bytes of their question |
 //! | `execute.rs` | one executor, one job |
 //! | `wasi_command.rs` | one Wasm command of a task, one run: the only user of WASI |
 //! | `guest.rs` | the one request of a `cofferdam-guest` process |
@@ -31,6 +32,7 @@ pub mod examine;
 pub mod execute;
 pub mod guest;
 pub mod limit;
+mod list_memo;
 pub mod load;
 pub mod policy;
 pub mod policy_pool;

@@ -109,3 +109,10 @@ pub const KEEP_MEMORY: usize = 1 << 20;
 
 /// Bytes of a table that stay resident, for the same reason.
 pub const KEEP_TABLE: usize = 64 << 10;
+
+/// Most list decisions that a memo keeps. One caller asks once for each tool and minute.
+pub const MEMO_ENTRIES: usize = 16_384;
+
+/// Most bytes of all questions and answers of a memo: the lists of a thousand tools for a dozen
+/// callers.
+pub const MEMO_BYTES: usize = 16 << 20;

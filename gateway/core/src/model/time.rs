@@ -6,3 +6,8 @@ use jiff::Timestamp;
 pub fn whole_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
+
+/// The minute that the time is in, UTC, in the same form: `2026-11-24T10:07:00Z`.
+pub fn whole_minutes(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:00Z").to_string()
+}

@@ -95,7 +95,7 @@ pub struct PreviewFacts {
 pub struct Context {
     /// The environment of the call.
     pub environment: Environment,
-    /// RFC 3339, UTC, whole seconds.
+    /// RFC 3339, UTC, whole minutes: the seconds are always `00`.
     pub time: String,
     /// `Monday` to `Sunday`, UTC.
     pub weekday: String,

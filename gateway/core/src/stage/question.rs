@@ -7,7 +7,7 @@ use crate::model::id::{CallId, PolicyDigest};
 use crate::model::preview::PreviewedOperation;
 use crate::model::reason::Denial;
 use crate::model::subject::Subject;
-use crate::model::time::whole_seconds;
+use crate::model::time::whole_minutes;
 use crate::model::trust::Environment;
 use crate::model::{json, limit};
 use crate::policy::approvals::Approvals;
@@ -122,7 +122,8 @@ fn input(
     }
 }
 
-/// The time and the place of a policy input; `purpose` is the agent's claim, `approval` the
+/// The time and the place of a policy input. The time is in whole minutes, so that a list and a call
+/// of one minute are decided alike, and equal questions are equal bytes. `purpose` is the agent's claim, `approval` the
 /// signatures of people.
 pub fn context(
     environment: &Environment,
@@ -136,7 +137,7 @@ pub fn context(
         u32::try_from(i32::from(utc.hour()) * 60 + i32::from(utc.minute())).unwrap_or_default();
     Context {
         environment: environment.clone(),
-        time: whole_seconds(now),
+        time: whole_minutes(now),
         weekday: utc.strftime("%A").to_string(),
         minute,
         purpose,
@@ -158,4 +159,24 @@ fn text<T: Serialize>(question: &T) -> Result<String, Denial> {
         return Err(Denial::of("policy-input", why));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn the_questions_of_one_minute_are_the_same_bytes() {
+        let asked = |time: &str| {
+            let subject = testing::agent().subject();
+            let (world, now) = (testing::world(), time.parse().unwrap());
+            list_question(subject, Vec::new(), &world.trust.environment, world.policy, now).unwrap()
+        };
+        let first = asked("2026-11-24T10:07:00Z");
+        assert!(first.contains(r#""time":"2026-11-24T10:07:00Z""#), "{first}");
+        assert_eq!(first, asked("2026-11-24T10:07:59.999Z"));
+        assert_ne!(first, asked("2026-11-24T10:08:00Z"));
+        assert_ne!(first, asked("2026-11-24T10:06:59.999Z"));
+    }
 }
