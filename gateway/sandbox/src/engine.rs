@@ -1,8 +1,8 @@
 //! The engines that compile and run guests: one configuration for each kind of guest. Runs nothing
 //! itself; `ticker.rs` counts guest time.
-//! Tools get an engine with a pool on each worker thread: a fresh sandbox then costs no system
-//! call, and threads share no reference count. Executors, policies and Wasm commands get engines
-//! that allocate on demand: they run rarely, or have a memory that does not fit a pool.
+//! Tools and policies get an engine with a pool on each worker thread: a fresh sandbox then costs no
+//! system call, and threads share no reference count. Executors and Wasm commands get engines that
+//! allocate on demand, because they run rarely, and so do trials of policies.
 
 use crate::error::{Code, SandboxError};
 use crate::limit;
@@ -21,6 +21,10 @@ pub const WASMTIME: &str = "48.0.8";
 /// guest before the next.
 const SLOTS: u32 = 1;
 
+/// Instances of a policy alive at one time in one engine: the one that decides, and a second one for
+/// the comparison when it is prepared.
+const SPARE: u32 = 2;
+
 /// Creates an engine for one kind of guest.
 pub fn engine(kind: GuestKind) -> Result<Engine, SandboxError> {
     shared(kind, SLOTS)
@@ -38,7 +42,7 @@ pub fn shared(kind: GuestKind, threads: u32) -> Result<Engine, SandboxError> {
 /// machine.
 pub(crate) fn counting() -> Result<Engine, SandboxError> {
     let mut config = config(GuestKind::Policy, SLOTS);
-    config.consume_fuel(true);
+    config.consume_fuel(true).allocation_strategy(InstanceAllocationStrategy::OnDemand);
     Engine::new(&config).map_err(|error| {
         SandboxError::new(Code::Engine, format!("the engine cannot be made here: {error:#}"))
     })
@@ -90,10 +94,32 @@ fn config(kind: GuestKind, threads: u32) -> Config {
         .wasm_backtrace_max_frames(NonZeroUsize::new(8))
         // Compilation runs in a confined process with few threads, or in tests.
         .compiler_inlining(Inlining::No);
-    if kind == GuestKind::Tool {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(threads)));
+    match kind {
+        GuestKind::Tool => {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(threads)));
+        }
+        GuestKind::Policy => {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(policy_pool(threads)));
+        }
+        GuestKind::Executor | GuestKind::Command => {}
     }
     config
+}
+
+/// A decision has two modules: the policy, and the memory that it begins with.
+fn policy_pool(slots: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    let modules = slots.saturating_mul(2);
+    pool.total_component_instances(0)
+        .total_core_instances(modules.saturating_mul(SPARE))
+        .total_memories(slots.saturating_mul(SPARE))
+        .total_tables(modules.saturating_mul(SPARE))
+        .total_stacks(slots)
+        .max_memory_size(limit::POLICY_MEMORY)
+        .table_elements(limit::TABLE_ELEMENTS)
+        .linear_memory_keep_resident(limit::KEEP_MEMORY)
+        .table_keep_resident(limit::KEEP_TABLE);
+    pool
 }
 
 fn pool(slots: u32) -> PoolingAllocationConfig {
@@ -134,10 +160,12 @@ mod tests {
         );
         let (one, two) = (engine(GuestKind::Tool).unwrap(), engine(GuestKind::Tool).unwrap());
         assert_eq!(description(&one, GuestKind::Tool), description(&two, GuestKind::Tool));
-        assert_eq!(
-            description(&one, GuestKind::Tool),
-            description(&compiler(GuestKind::Tool).unwrap(), GuestKind::Tool)
-        );
+        for kind in [GuestKind::Tool, GuestKind::Policy] {
+            assert_eq!(
+                description(&engine(kind).unwrap(), kind),
+                description(&compiler(kind).unwrap(), kind)
+            );
+        }
         assert_ne!(description(&one, GuestKind::Tool), description(&one, GuestKind::Policy));
     }
 }

@@ -64,6 +64,10 @@ pub const COMMAND_MEMORY: usize = 64 << 20;
 /// thousands of changes, costs the shipped example some 55 MiB. A usual decision needs 1 MiB.
 pub const POLICY_MEMORY: usize = 128 << 20;
 
+/// Bytes of heap that a policy has ready behind its data document: a usual decision grows its memory
+/// no further, which would cost system calls.
+pub const POLICY_HEAP: i32 = 512 << 10;
+
 /// Most elements of all tables of one guest together: function pointers. Each needs eight bytes of
 /// the host's memory.
 pub const TABLE_ELEMENTS: usize = 20_000;

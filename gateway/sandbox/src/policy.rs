@@ -7,15 +7,17 @@
 
 mod abi;
 mod place;
+mod prepared;
 mod trial;
 
 use crate::accounting::{Account, store};
 use crate::error::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
-use abi::{Guest, Shape};
+use abi::{Abi, Guest};
 use cofferdam_core::model::json::{canonical, strict};
 use cofferdam_core::model::limit as core_limit;
+use prepared::Prepared;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use wasmtime::{Engine, Module};
@@ -50,10 +52,11 @@ pub const LIBRARY: &str = "cofferdam";
 /// A loaded policy with its data document.
 pub struct Policy {
     engine: Engine,
-    module: Module,
+    abi: Box<Abi>,
     entrypoints: BTreeMap<String, i32>,
     data: String,
     purpose: Purpose,
+    prepared: Option<Box<Prepared>>,
 }
 
 impl Policy {
@@ -61,7 +64,9 @@ impl Policy {
     /// the first decision. `data` is one JSON object. The engine must have a
     /// [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact, data: &str) -> Result<Self, SandboxError> {
-        Self::of(engine, load::module(engine, artefact)?, data, Purpose::Decide)
+        let mut policy = Self::of(engine, load::module(engine, artefact)?, data, Purpose::Decide)?;
+        policy.prepared = Prepared::new(engine, &policy.abi, data).map(Box::new);
+        Ok(policy)
     }
 
     /// Tries a loaded module. It runs the module, so in a guest process it follows the confinement.
@@ -89,12 +94,13 @@ impl Policy {
         }
         let mut policy = Self {
             engine: engine.clone(),
-            module,
+            abi: Box::new(Abi::new(engine, module)?),
             entrypoints: BTreeMap::new(),
             data: data.to_owned(),
             purpose,
+            prepared: None,
         };
-        policy.entrypoints = policy.inspect()?;
+        policy.entrypoints = policy.run(|guest| policy.inspect(guest))?;
         Ok(policy)
     }
 
@@ -107,11 +113,38 @@ impl Policy {
     pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, SandboxError> {
         input_fits(input)?;
         let entry = self.entry(entrypoint)?;
+        let Some(prepared) = &self.prepared else {
+            return self.evaluate_plainly(entrypoint, input);
+        };
+        let account = Account::new(limit::POLICY_MEMORY, limit::POLICY_TICKS);
+        let mut guest = prepared.start(store(&self.engine, account, 0), &self.abi)?;
+        let asked = guest.evaluate(entry, prepared.data, Some(input));
+        let text = asked.map_err(|error| guest.to_error(&error))?;
+        single(entrypoint, &text)
+    }
+
+    /// Evaluates as [`Policy::evaluate`] does, in an instance that reads the data document itself.
+    pub(crate) fn evaluate_plainly(
+        &self,
+        entrypoint: &str,
+        input: &str,
+    ) -> Result<String, SandboxError> {
+        input_fits(input)?;
+        let entry = self.entry(entrypoint)?;
         let text = self.run(|guest| {
             let data = guest.parse(&self.data)?;
             guest.evaluate(entry, data, Some(input))
         })?;
         single(entrypoint, &text)
+    }
+
+    /// A fresh copy of the memory that decisions begin with; `None` where each reads the document.
+    #[cfg(test)]
+    pub(crate) fn first_memory(&self) -> Option<Vec<u8>> {
+        let prepared = self.prepared.as_ref()?;
+        let account = Account::new(limit::POLICY_MEMORY, limit::POLICY_TICKS);
+        let guest = prepared.start(store(&self.engine, account, 0), &self.abi).unwrap();
+        Some(guest.memory().to_vec())
     }
 
     fn entry(&self, entrypoint: &str) -> Result<i32, SandboxError> {
@@ -135,51 +168,49 @@ impl Policy {
         }
     }
 
-    /// Reads the needs and the entry points of the policy, in an instance of its own.
-    fn inspect(&self) -> Result<BTreeMap<String, i32>, SandboxError> {
-        let (builtins, entrypoints) = self.run(|guest| {
-            guest.version()?;
-            // The data document must fit now, and not only at the first decision.
-            guest.parse(&self.data)?;
-            Ok((guest.table("builtins")?, guest.table("entrypoints")?))
-        })?;
+    /// Reads the needs and the entry points of the policy.
+    fn inspect(&self, guest: &mut Guest<'_>) -> wasmtime::Result<BTreeMap<String, i32>> {
+        guest.version()?;
+        // The data document must fit now, and not only at the first decision.
+        guest.parse(&self.data)?;
+        let builtins = guest.table("builtins")?;
         let beyond: Vec<&str> = builtins
             .keys()
             .map(String::as_str)
             .filter(|name| !self.purpose.builtins().contains(name))
             .collect();
         if beyond.is_empty() {
-            return Ok(entrypoints);
+            return guest.table("entrypoints");
         }
         let detail = format!(
             "it needs the builtin `{}`, which the gateway does not give to policies; compile it \
              with the capabilities file in `policies/`, which names it with file and line",
             beyond.join("`, `")
         );
-        Err(SandboxError::new(Code::Builtin, detail))
+        Err(SandboxError::new(Code::Builtin, detail).into())
     }
 
     /// Uses a fresh instance once and drops it, whatever the result.
     fn run<R>(
         &self,
-        work: impl FnOnce(&mut Guest) -> wasmtime::Result<R>,
+        work: impl FnOnce(&mut Guest<'_>) -> wasmtime::Result<R>,
     ) -> Result<R, SandboxError> {
         let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
         work(&mut guest).map_err(|error| guest.to_error(&error))
     }
 
-    fn guest(&self, memory: usize, ticks: u32) -> Result<Guest, SandboxError> {
+    fn guest(&self, memory: usize, ticks: u32) -> Result<Guest<'_>, SandboxError> {
         self.guest_of(Account::new(memory, ticks))
     }
 
-    fn guest_of(&self, account: Account) -> Result<Guest, SandboxError> {
+    fn guest_of(&self, account: Account) -> Result<Guest<'_>, SandboxError> {
         let mut store = store(&self.engine, account, 0);
         if self.purpose == Purpose::Try {
             store.set_fuel(u64::MAX).map_err(|error| {
                 SandboxError::new(Code::Engine, format!("instructions are not counted: {error:#}"))
             })?;
         }
-        Guest::start(store, &self.module)
+        Guest::start(store, &self.abi)
     }
 }
 
@@ -187,7 +218,7 @@ impl Policy {
 /// instance, and only a result gives it back.
 pub struct Warm<'p> {
     policy: &'p Policy,
-    guest: Guest,
+    guest: Guest<'p>,
     data: i32,
     heap: i32,
 }
@@ -231,7 +262,7 @@ pub(crate) fn accept(
     purpose: Purpose,
     confine: impl FnOnce() -> Result<(), SandboxError>,
 ) -> Result<(), SandboxError> {
-    Shape::check(module)?;
+    Abi::new(engine, module.clone())?;
     // Its start function runs below, so its time must be counted.
     let ticker = crate::engine::Ticker::start()?;
     ticker.add(engine);

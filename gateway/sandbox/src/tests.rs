@@ -5,6 +5,7 @@ mod commands;
 mod encode;
 mod hostile;
 mod journey;
+mod prepared;
 mod quickjs;
 
 use crate::engine::{self, Ticker};

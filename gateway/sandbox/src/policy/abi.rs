@@ -11,12 +11,12 @@ use cofferdam_core::model::limit as core_limit;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use wasmtime::{
-    AsContext, Caller, Error, Extern, Func, Instance, Memory, MemoryType, Module, Result, Store,
-    TypedFunc, WasmParams, WasmResults,
+    AsContext, Caller, Engine, Error, Extern, ExternType, Instance, Linker, Memory, MemoryType,
+    Module, ModuleExport, Result, Store, TypedFunc, WasmParams, WasmResults,
 };
 
 /// Bytes of one Wasm page.
-const PAGE: usize = 64 << 10;
+pub(super) const PAGE: usize = 64 << 10;
 
 /// Most bytes of the tables of builtins and entry points.
 const TABLE: usize = 64 << 10;
@@ -46,11 +46,61 @@ const EXPORTS: [&str; 9] = [
     "opa_wasm_abi_version",
 ];
 
-/// The check that a module has the form of a policy.
-pub(super) struct Shape;
+/// What a module needs from the host and gives to it, resolved once.
+pub(super) struct Abi {
+    pub(super) module: Module,
+    host: Linker<Account>,
+    /// The names of the imports, in order, with the type of the memory.
+    imports: Vec<(String, Option<MemoryType>)>,
+    memory: ModuleExport,
+    malloc: ModuleExport,
+    parse: ModuleExport,
+    heap: ModuleExport,
+    eval: ModuleExport,
+}
 
-impl Shape {
-    pub(super) fn check(module: &Module) -> std::result::Result<(), SandboxError> {
+impl Abi {
+    /// Checks that a module has the form of a policy, and resolves its imports and exports.
+    pub(super) fn new(engine: &Engine, module: Module) -> std::result::Result<Self, SandboxError> {
+        Self::check(&module)?;
+        let mut host = Linker::new(engine);
+        let mut imports: Vec<(String, Option<MemoryType>)> = Vec::new();
+        for import in module.imports() {
+            let (name, ty) = (import.name(), import.ty());
+            let memory = match (name, &ty) {
+                ("memory", ExternType::Memory(memory)) => Some(memory.clone()),
+                ("memory", _) => return Err(unfit("its import `env.memory` is no memory")),
+                _ => None,
+            };
+            // A name may be there twice. The engine compares the types at each instantiation.
+            let known = imports.iter().any(|(known, _)| known == name);
+            if memory.is_none() && !known {
+                function(&mut host, name, &ty)
+                    .map_err(|error| unfit(format!("its import `env.{name}`: {error:#}")))?;
+            }
+            imports.push((name.to_owned(), memory));
+        }
+        let export = |name: &str| {
+            module.get_export_index(name).ok_or_else(|| unfit(format!("no export `{name}`")))
+        };
+        Ok(Self {
+            host,
+            imports,
+            memory: export("memory")?,
+            malloc: export("opa_malloc")?,
+            parse: export("opa_json_parse")?,
+            heap: export("opa_heap_ptr_get")?,
+            eval: export("opa_eval")?,
+            module,
+        })
+    }
+
+    /// The type of the imported memory; `None` for a module that brings its own.
+    pub(super) fn wanted(&self) -> Option<&MemoryType> {
+        self.imports.iter().find_map(|(_, memory)| memory.as_ref())
+    }
+
+    fn check(module: &Module) -> std::result::Result<(), SandboxError> {
         if let Some(beyond) = module
             .imports()
             .find(|import| import.module() != "env" || !IMPORTS.contains(&import.name()))
@@ -76,44 +126,71 @@ impl Shape {
     }
 }
 
+/// Defines one function of the host.
+fn function(host: &mut Linker<Account>, name: &str, ty: &ExternType) -> Result<()> {
+    match (name, ty) {
+        ("opa_abort", _) => host.func_wrap("env", name, abort)?,
+        ("opa_println", _) => host.func_wrap("env", name, |_: i32| {})?,
+        // The one builtin of a module of tests.
+        ("opa_builtin1", _) => host.func_wrap("env", name, print)?,
+        (_, ExternType::Func(ty)) => {
+            host.func_new("env", name, ty.clone(), |_, _, _| Err(refused().into()))?
+        }
+        // An import of another kind does not fit a function, so instantiation reports it.
+        _ => host.func_wrap("env", name, || {})?,
+    };
+    Ok(())
+}
+
 /// An instance of a policy with its store. Both are dropped together.
-pub(super) struct Guest {
+pub(super) struct Guest<'a> {
+    abi: &'a Abi,
     store: Store<Account>,
     instance: Instance,
     memory: Memory,
 }
 
-impl Guest {
+impl<'a> Guest<'a> {
     /// Instantiates the policy. The host creates its imported memory under the limit of the
     /// account, and its start function runs under the time limit.
     pub(super) fn start(
-        mut store: Store<Account>,
-        module: &Module,
+        store: Store<Account>,
+        abi: &'a Abi,
     ) -> std::result::Result<Self, SandboxError> {
-        match Self::instantiate(&mut store, module) {
-            Ok((instance, memory)) => Ok(Self { store, instance, memory }),
+        Self::start_in(store, abi, |store, wanted| {
+            let (minimum, most) = pages(store.data(), wanted)?;
+            Memory::new(store, MemoryType::new(minimum, Some(most)))
+        })
+    }
+
+    /// Instantiates the policy as [`Guest::start`] does, in the memory that `memory` makes.
+    pub(super) fn start_in(
+        mut store: Store<Account>,
+        abi: &'a Abi,
+        memory: impl Fn(&mut Store<Account>, &MemoryType) -> Result<Memory>,
+    ) -> std::result::Result<Self, SandboxError> {
+        match Self::instantiate(&mut store, abi, memory) {
+            Ok((instance, memory)) => Ok(Self { abi, store, instance, memory }),
             Err(error) => Err(SandboxError::of(&error, store.data())),
         }
     }
 
-    fn instantiate(store: &mut Store<Account>, module: &Module) -> Result<(Instance, Memory)> {
-        Shape::check(module)?;
-        let mut imports = Vec::new();
-        for import in module.imports() {
-            imports.push(match import.name() {
-                "memory" => memory(store, import.ty().memory())?.into(),
-                "opa_abort" => Func::wrap(&mut *store, abort).into(),
-                "opa_println" => Func::wrap(&mut *store, |_: i32| {}).into(),
-                // The one builtin of a module of tests.
-                "opa_builtin1" if store.data().printed.is_some() => {
-                    Func::wrap(&mut *store, print).into()
-                }
-                _ => refusal(store, &import.ty()),
+    fn instantiate(
+        store: &mut Store<Account>,
+        abi: &Abi,
+        memory: impl Fn(&mut Store<Account>, &MemoryType) -> Result<Memory>,
+    ) -> Result<(Instance, Memory)> {
+        let mut imports = Vec::with_capacity(abi.imports.len());
+        for (name, wanted) in &abi.imports {
+            imports.push(match wanted {
+                Some(wanted) => memory(store, wanted)?.into(),
+                None => abi.host.get(&mut *store, "env", name)?,
             });
         }
-        let instance = Instance::new(&mut *store, module, &imports)?;
+        let instance = Instance::new(&mut *store, &abi.module, &imports)?;
         let memory = instance
-            .get_memory(&mut *store, "memory")
+            .get_module_export(&mut *store, &abi.memory)
+            .and_then(Extern::into_memory)
             .ok_or_else(|| malformed("its export `memory` is no memory"))?;
         Ok((instance, memory))
     }
@@ -149,7 +226,28 @@ impl Guest {
 
     /// Returns the start of the heap. [`Guest::forget`] keeps the data before it.
     pub(super) fn heap(&mut self) -> Result<i32> {
-        self.call("opa_heap_ptr_get", ())
+        self.known(&self.abi.heap, ())
+    }
+
+    /// The whole memory.
+    pub(super) fn memory(&self) -> &[u8] {
+        self.memory.data(&self.store)
+    }
+
+    /// Writes these bytes to each place.
+    pub(super) fn patch(&mut self, patches: &[(usize, Vec<u8>)]) -> Result<()> {
+        for (at, bytes) in patches {
+            self.memory.write(&mut self.store, *at, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the heap of the guest larger without keeping anything in it.
+    pub(super) fn widen(&mut self, bytes: i32) -> Result<i32> {
+        let heap = self.heap()?;
+        self.known::<i32, i32>(&self.abi.malloc, bytes)?;
+        self.forget(heap)?;
+        self.heap()
     }
 
     /// Makes the guest forget all data behind this address.
@@ -185,7 +283,7 @@ impl Guest {
     /// Puts JSON text into the policy's memory as a value.
     pub(super) fn parse(&mut self, text: &str) -> Result<i32> {
         let (address, length) = self.write(text)?;
-        match self.call::<(i32, i32), i32>("opa_json_parse", (address, length))? {
+        match self.known::<(i32, i32), i32>(&self.abi.parse, (address, length))? {
             0 => Err(malformed("it cannot read its data document")),
             value => Ok(value),
         }
@@ -203,8 +301,8 @@ impl Guest {
         // then starts its heap behind the input.
         let (address, length) = input.map_or(Ok((0, 0)), |input| self.write(input))?;
         let heap = self.heap()?;
-        let result = self.call::<(i32, i32, i32, i32, i32, i32, i32), i32>(
-            "opa_eval",
+        let result = self.known::<(i32, i32, i32, i32, i32, i32, i32), i32>(
+            &self.abi.eval,
             (0, entry, data, address, length, heap, 0),
         )?;
         self.text(result, core_limit::POLICY_OUTPUT)
@@ -212,7 +310,7 @@ impl Guest {
 
     fn write(&mut self, text: &str) -> Result<(i32, i32)> {
         let length = i32::try_from(text.len()).map_err(|_| malformed("a text beyond 2 GiB"))?;
-        let address = self.call::<i32, i32>("opa_malloc", length)?;
+        let address = self.known::<i32, i32>(&self.abi.malloc, length)?;
         let start = usize::try_from(address)
             .map_err(|_| malformed("`opa_malloc` gave an address beyond 2 GiB"))?;
         self.memory
@@ -227,6 +325,22 @@ impl Guest {
             .map_err(Error::from)
     }
 
+    /// Calls one of the exports that were resolved once.
+    fn known<P: WasmParams, R: WasmResults>(
+        &mut self,
+        export: &ModuleExport,
+        params: P,
+    ) -> Result<R> {
+        let function = self
+            .instance
+            .get_module_export(&mut self.store, export)
+            .and_then(Extern::into_func)
+            .ok_or_else(|| malformed("one of its exports is no function"))?
+            .typed::<P, R>(&self.store)
+            .map_err(|error| malformed(format!("one of its exports is not OPA's: {error:#}")))?;
+        function.call(&mut self.store, params)
+    }
+
     fn call<P: WasmParams, R: WasmResults>(&mut self, name: &str, params: P) -> Result<R> {
         let function: TypedFunc<P, R> = self
             .instance
@@ -236,23 +350,23 @@ impl Guest {
     }
 }
 
-/// Creates the imported memory, with a maximum of the host: `opa build` sets none.
-fn memory(store: &mut Store<Account>, wanted: Option<&MemoryType>) -> Result<Memory> {
-    let most = store.data().memory_limit() / PAGE;
-    let wanted = wanted.ok_or_else(|| malformed("its import `env.memory` is no memory"))?;
+/// The first and the most pages of the imported memory. The maximum is the host's: `opa build` sets
+/// none.
+pub(super) fn pages(account: &Account, wanted: &MemoryType) -> Result<(u32, u32)> {
+    let most = account.memory_limit() / PAGE;
     let fits = u32::try_from(wanted.minimum())
         .ok()
         .filter(|pages| usize::try_from(*pages).is_ok_and(|pages| pages <= most));
     let Some(minimum) = fits.filter(|_| !wanted.is_64() && !wanted.is_shared()) else {
-        return Err(store.data().memory().into());
+        return Err(account.memory().into());
     };
     let most = wanted
         .maximum()
         .map_or(most, |maximum| usize::try_from(maximum).map_or(most, |maximum| maximum.min(most)));
-    Memory::new(store, MemoryType::new(minimum, u32::try_from(most).ok()))
+    Ok((minimum, u32::try_from(most).unwrap_or(u32::MAX)))
 }
 
-/// `internal.print`: one list with a set for each value, empty for an undefined one. Its result
+/// `internal.print` in a test, and a refusal everywhere else: one list with a set for each value, empty for an undefined one. Its result
 /// only says that it was called.
 fn print(
     mut caller: Caller<'_, Account>,
@@ -260,6 +374,9 @@ fn print(
     _context: i32,
     values: i32,
 ) -> Result<i32> {
+    if caller.data().printed.is_none() {
+        return Err(refused().into());
+    }
     let exported = |caller: &mut Caller<'_, Account>, name| {
         caller.get_export(name).ok_or_else(|| malformed(format!("no `{name}`")))
     };
@@ -308,20 +425,12 @@ fn abort(mut caller: Caller<'_, Account>, address: i32) -> Result<()> {
     Err(SandboxError::new(Code::Trap, format!("the policy gave up: {text}")).into())
 }
 
-/// Refuses a call of a builtin, whatever the table of builtins says.
-fn refusal(store: &mut Store<Account>, wanted: &wasmtime::ExternType) -> Extern {
-    let Some(ty) = wanted.func().cloned() else {
-        // An import of another kind does not fit a function, so instantiation reports it.
-        return Func::wrap(store, || {}).into();
-    };
-    Func::new(store, ty, |_, _, _| {
-        Err(SandboxError::new(
-            Code::Builtin,
-            "it called a builtin of the host, and the gateway gives none to policies",
-        )
-        .into())
-    })
-    .into()
+/// The refusal of a call of a builtin, whatever the table of builtins says.
+fn refused() -> SandboxError {
+    SandboxError::new(
+        Code::Builtin,
+        "it called a builtin of the host, and the gateway gives none to policies",
+    )
 }
 
 /// Reads a text that ends with NUL.
@@ -344,5 +453,9 @@ fn terminated(
 }
 
 fn malformed(text: impl Into<String>) -> Error {
-    SandboxError::new(Code::Malformed, text).into()
+    unfit(text).into()
+}
+
+fn unfit(text: impl Into<String>) -> SandboxError {
+    SandboxError::new(Code::Malformed, text)
 }
