@@ -267,7 +267,7 @@ fn a_test_is_run_on_the_interpreter_and_in_the_module() {
     );
     let words = [
         "team/mine_test.rego:6: test_scales",
-        "interpreter: deny, covers [0]",
+        "interpreter: deny, covers []",
         "mine: 1.6666666666666666666 of it",
         "mine: 1.66666666666666667 of it",
         "data.cofferdam.quantity",
