@@ -47,9 +47,9 @@ tidy:
 doc:
     cargo doc --workspace --no-deps --locked --open
 
-# Runs the benchmarks.
-bench *filter:
-    cargo bench --workspace --locked -- {{ filter }}
+# Measures the whole gateway (ten minutes after the build; `just bench --quick` two).
+bench *options:
+    scripts/bench {{ options }}
 
 # Searches one target for so many seconds: json, path, directory, policy, frame, signature, ledger.
 fuzz target seconds="60":
