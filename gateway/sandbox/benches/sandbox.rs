@@ -15,7 +15,7 @@ mod encode;
 
 use cofferdam_core::model::json::canonical;
 use cofferdam_core::protocol::role_guest::GuestKind;
-use cofferdam_sandbox::engine::{Ticker, engine, shared};
+use cofferdam_sandbox::engine::{Ticker, engine, for_tools, shared};
 use cofferdam_sandbox::load::{Artefact, compile};
 use cofferdam_sandbox::policy::Policy;
 use cofferdam_sandbox::tool::Tool;
@@ -135,12 +135,12 @@ fn mixed(group: &mut BenchmarkGroup<'_, WallTime>) {
         return;
     };
     let ticker = Ticker::start().unwrap();
-    let engine = engine(GuestKind::Tool).unwrap();
-    ticker.add(&engine);
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
     files.sort();
+    let engine = for_tools(files.len()).unwrap();
+    ticker.add(&engine);
     let calls: Vec<(Tool, String)> = files
         .iter()
         .map(|file| {

@@ -38,6 +38,19 @@ pub fn shared(kind: GuestKind, threads: u32) -> Result<Engine, SandboxError> {
     })
 }
 
+/// Creates an engine for this many tools, one call at a time. Each tool finds its memory as it left
+/// it, so that a mix of tools maps no memory again.
+pub fn for_tools(tools: usize) -> Result<Engine, SandboxError> {
+    let mut config = config(GuestKind::Tool, SLOTS);
+    let memories = tools.saturating_add(limit::MEMORIES).min(limit::TOOL_SLOTS);
+    let mut pool = pool(SLOTS);
+    pool.total_memories(u32::try_from(memories).unwrap_or(u32::MAX));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config).map_err(|error| {
+        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {error:#}"))
+    })
+}
+
 /// Creates an engine for trials of policies. It counts instructions, which are the same on every
 /// machine.
 pub(crate) fn counting() -> Result<Engine, SandboxError> {
@@ -160,6 +173,10 @@ mod tests {
         );
         let (one, two) = (engine(GuestKind::Tool).unwrap(), engine(GuestKind::Tool).unwrap());
         assert_eq!(description(&one, GuestKind::Tool), description(&two, GuestKind::Tool));
+        assert_eq!(
+            description(&for_tools(14).unwrap(), GuestKind::Tool),
+            description(&one, GuestKind::Tool)
+        );
         for kind in [GuestKind::Tool, GuestKind::Policy] {
             assert_eq!(
                 description(&engine(kind).unwrap(), kind),

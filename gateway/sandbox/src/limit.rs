@@ -78,6 +78,9 @@ pub const INSTANCES: usize = 32;
 /// Most memories of one component. Together they get the bytes of one; each reserves four GiB of
 /// address space in a pool.
 pub const MEMORIES: usize = 4;
+/// Most memories in the pool of one thread that runs tools: more than the shipped tools need. Each
+/// keeps at most [`KEEP_MEMORY`] bytes, and a memory of the SDK 256 KiB.
+pub const TOOL_SLOTS: usize = 32;
 /// Most tables of one component.
 pub const TABLES: usize = 16;
 

@@ -1,7 +1,7 @@
 //! The gateway's tools, loaded on every worker thread from artefacts with a checked MAC, each call
 //! in a fresh sandbox. Implements the core's `Planner`. Knows nothing of the rights of callers.
 
-use crate::engine::{Ticker, engine};
+use crate::engine::{Ticker, for_tools};
 use crate::error::{Code, SandboxError};
 use crate::load::Artefact;
 use crate::tool::Tool;
@@ -10,7 +10,6 @@ use cofferdam_core::journey::ports::{GuestError, Planner};
 use cofferdam_core::model::ceiling::Definition;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::operation::{Draft, ToolRefusal};
-use cofferdam_core::protocol::role_guest::GuestKind;
 use std::collections::HashMap;
 
 /// The state of one thread: an engine of its own, and every tool in it.
@@ -31,7 +30,7 @@ impl Tools {
         // Each thread keeps the ticker until it ends, so that no guest runs uncounted.
         let ticker = Ticker::start()?;
         let workers = Workers::start("tools", threads, move || {
-            let engine = engine(GuestKind::Tool)?;
+            let engine = for_tools(artefacts.len())?;
             ticker.add(&engine);
             artefacts
                 .iter()
