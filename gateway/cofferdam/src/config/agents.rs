@@ -5,7 +5,7 @@ use super::error::ConfigError;
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::TokenDigest;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 /// The prefix of every token, for people and secret scanners.
@@ -32,6 +32,9 @@ pub struct Agent {
 pub struct Agents {
     #[serde(default, rename = "agent")]
     agents: Vec<Agent>,
+    /// The places of the agents, by the digests of their tokens.
+    #[serde(skip)]
+    by_token: HashMap<TokenDigest, usize>,
 }
 
 impl Agents {
@@ -65,11 +68,12 @@ impl Agents {
         let wrong = |problem: String, remedy: &str| {
             ConfigError::new("agents.toml", "agent", problem, remedy)
         };
-        let read: Self = toml::from_str(text).map_err(|error| {
+        let mut read: Self = toml::from_str(text).map_err(|error| {
             wrong(error.to_string().trim().to_owned(), "correct it, or restore it from a backup")
         })?;
         let mut names = BTreeSet::new();
-        for agent in &read.agents {
+        for (place, agent) in read.agents.iter().enumerate() {
+            read.by_token.entry(agent.token).or_insert(place);
             if !valid_name(&agent.name) {
                 return Err(wrong(
                     format!("`{}` is no name for an agent", agent.name),
@@ -96,9 +100,9 @@ impl Agents {
         if !token.starts_with(TOKEN_PREFIX) {
             return None;
         }
-        // A comparison of digests of 256 random bits reveals nothing about the token.
-        let digest = TokenDigest::of(token.as_bytes());
-        self.agents.iter().find(|agent| agent.token == digest)
+        // A look-up by digests of 256 random bits reveals nothing about the token.
+        let place = self.by_token.get(&TokenDigest::of(token.as_bytes()))?;
+        self.agents.get(*place)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Authenticates agents by `agents.toml`. The file is checked again for each request, so that an
-//! added or removed agent is in effect at once. One task checks for all waiting requests, on a
-//! thread of its own. Holds digests of tokens, never a token.
+//! added or removed agent is in effect at once: a request with a token looks at the time of the file,
+//! and a changed file is read by one task for all waiting requests, on a thread of its own. Holds
+//! digests of tokens, never a token.
 
 use crate::config::{Agent, Agents};
 use anyhow::{Context as _, Result};
 use cofferdam_core::journey::ports::Unauthenticated;
 use cofferdam_core::model::caller::{Principal, Standing};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,6 +21,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The agents file with its last good content.
 pub struct AgentsFile {
+    path: PathBuf,
     looks: mpsc::Sender<oneshot::Sender<()>>,
     known: watch::Receiver<Known>,
 }
@@ -26,6 +29,8 @@ pub struct AgentsFile {
 #[derive(Clone)]
 struct Known {
     agents: Arc<Agents>,
+    /// The file that was read last.
+    seen: Option<Changed>,
     /// True if callers without a token are served. Never true again after an agent was configured:
     /// a removed agent must not get in without its token.
     anonymous: bool,
@@ -51,17 +56,21 @@ impl AgentsFile {
         if !open {
             closed();
         }
-        let (teller, known) = watch::channel(Known { agents: Arc::new(agents), anonymous: open });
+        let (teller, known) =
+            watch::channel(Known { agents: Arc::new(agents), seen: changed, anonymous: open });
         let (looks, asked) = mpsc::channel(WAITING);
-        tokio::spawn(look(asked, path, changed, teller, closed));
-        Ok(Self { looks, known })
+        tokio::spawn(look(asked, path.clone(), changed, teller, closed));
+        Ok(Self { path, looks, known })
     }
 
     /// Returns the principal of a bearer token. If `serve` started without an agent, on loopback, a
     /// caller without a token is anonymous.
     pub async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        let Known { agents, anonymous: open } =
-            self.newest().await.ok_or(Unauthenticated::Unknown)?;
+        let unchanged = token.and_then(|_| self.unchanged());
+        let Known { agents, anonymous: open, .. } = match unchanged {
+            Some(known) => known,
+            None => self.newest().await.ok_or(Unauthenticated::Unknown)?,
+        };
         match token {
             None if open => Ok(anonymous()),
             None => Err(Unauthenticated::Missing),
@@ -71,7 +80,7 @@ impl AgentsFile {
 
     /// The present standing of a caller that was served before.
     pub async fn standing(&self, principal: &Principal) -> Standing {
-        let Some(Known { agents, anonymous: open }) = self.newest().await else {
+        let Some(Known { agents, anonymous: open, .. }) = self.newest().await else {
             return Standing::Removed;
         };
         let known = if principal.anonymous {
@@ -84,6 +93,14 @@ impl AgentsFile {
             Some(now) if now == *principal => Standing::Same,
             Some(_) => Standing::Changed,
         }
+    }
+
+    /// The content that was read last, if the file is still the same now.
+    fn unchanged(&self) -> Option<Known> {
+        let known = self.known.borrow().clone();
+        // A look at one inode takes about a microsecond; a hand-over to another thread takes more
+        // than ten.
+        (known.seen.is_some() && known.seen == changed(&self.path)).then_some(known)
     }
 
     /// The content after a check that begins now. `None` if the checking task has ended.
@@ -131,6 +148,7 @@ async fn look(
             closes = known.anonymous
                 && (marked || agents.as_ref().is_some_and(|agents| !agents.list().is_empty()));
             known.anonymous &= !closes;
+            known.seen = last;
             let read = agents.is_some();
             if let Some(agents) = agents {
                 known.agents = agents;
@@ -146,12 +164,12 @@ async fn look(
     }
 }
 
-/// The modification time and the size of the file; a rename changes the time.
-type Changed = (SystemTime, u64);
+/// The modification time, the size and the inode of the file: a renamed file has another inode.
+type Changed = (SystemTime, u64, u64);
 
 fn changed(path: &Path) -> Option<Changed> {
     let facts = std::fs::metadata(path).ok()?;
-    Some((facts.modified().ok()?, facts.len()))
+    Some((facts.modified().ok()?, facts.len(), facts.ino()))
 }
 
 /// Returns whether a command added an agent since `cofferdam serve` started; the agent may be
@@ -249,6 +267,42 @@ mod tests {
         }
         std::fs::write(&path, "# ours, and empty\n").unwrap();
         assert_eq!(file.standing(&asked).await, Standing::Removed);
+    }
+
+    #[tokio::test]
+    async fn an_unchanged_file_needs_no_check_by_another_task() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agents.toml");
+        let token = "cfd_one";
+        let named = |name: &str| {
+            let digest = cofferdam_core::model::id::TokenDigest::of(token.as_bytes());
+            agent(name).replace(&format!("sha256:{}", "0".repeat(64)), &digest.to_string())
+        };
+        std::fs::write(&path, named("a")).unwrap();
+        let mut file = AgentsFile::open(path.clone(), true, || ()).unwrap();
+        // Nothing checks any more.
+        file.looks = mpsc::channel(1).0;
+        let served = |name: &str, served: Result<Principal, Unauthenticated>| {
+            assert_eq!(served.unwrap().name, name);
+        };
+        served("a", file.authenticate(Some(token)).await);
+        assert_eq!(file.authenticate(Some("cfd_two")).await, Err(Unauthenticated::Unknown));
+        // A file of the same size and time is another one.
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let other = folder.path().join("other");
+        std::fs::write(&other, named("b")).unwrap();
+        std::fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_eq!(
+            file.authenticate(Some(token)).await,
+            Err(Unauthenticated::Unknown),
+            "a changed file that was not read admits no caller"
+        );
+        let file = AgentsFile::open(path.clone(), true, || ()).unwrap();
+        served("b", file.authenticate(Some(token)).await);
+        std::fs::write(&other, named("c")).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        served("c", file.authenticate(Some(token)).await);
     }
 
     #[tokio::test]
