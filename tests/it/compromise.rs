@@ -230,7 +230,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
     let trust =
         Trust::parse(&std::fs::read_to_string(home.join("trust/trust.toml")).unwrap()).unwrap();
     let settings = RecorderSettings {
-        voice: LogSettings { level: "error".to_owned(), json: false },
+        voice: LogSettings { level: "error".to_owned(), json: false, spans: false },
         environment: trust.environment,
         trust_file: home.join("trust/trust.toml"),
         store: home.join("store"),
@@ -280,7 +280,7 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
     .unwrap();
     let tool = trust.tool("workload_status").unwrap().clone();
     let settings = ActorSettings::Viewer(ViewerSettings {
-        voice: LogSettings { level: "error".to_owned(), json: false },
+        voice: LogSettings { level: "error".to_owned(), json: false, spans: false },
         environment: trust.environment.clone(),
         trust_file: installation.home().join("trust/trust.toml"),
         infrastructure: Infrastructure::Directory { tree: installation.tree() },

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 /// A role that has read what it needs and confined itself.
 enum Ready {
-    Viewer(viewer::Viewer),
+    Viewer(Box<viewer::Viewer>),
     Runner(Box<runner::Actor>),
     Reaper(Box<reaper::Reaper>),
 }
@@ -45,7 +45,9 @@ fn start() -> Result<ExitCode> {
     let inherited = Arc::new(Inherited::from_stdin()?);
     let settings: ActorSettings = inherited.settings()?;
     let role = match settings {
-        ActorSettings::Viewer(settings) => viewer::prepare(settings).map(Ready::Viewer),
+        ActorSettings::Viewer(settings) => {
+            viewer::prepare(settings).map(|viewer| Ready::Viewer(Box::new(viewer)))
+        }
         ActorSettings::Runner(settings) => {
             runner::prepare(settings).map(|actor| Ready::Runner(Box::new(actor)))
         }

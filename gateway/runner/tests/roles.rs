@@ -48,7 +48,7 @@ fn start(settings: &ActorSettings) -> (Control, Child, Report) {
 }
 
 fn voice() -> LogSettings {
-    LogSettings { level: "warn".into(), json: false }
+    LogSettings { level: "warn".into(), json: false, spans: true }
 }
 
 #[tokio::test]

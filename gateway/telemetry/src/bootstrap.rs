@@ -27,7 +27,8 @@ pub fn start(role: Role, voice: &LogSettings) -> Result<(Outlet, Intake), SetupE
     let format = if voice.json { LineFormat::Json } else { LineFormat::People };
     let sources = Sources { now: Arc::new(SystemTime::now), random: Arc::new(random) };
     outlet.count(ROLE_STARTS, &[("role", role.word())], 1);
-    install(Setup { role, format, filter: voice.level.clone(), sources }, outlet.clone())?;
+    let (filter, spans) = (voice.level.clone(), voice.spans);
+    install(Setup { role, format, filter, spans, sources }, outlet.clone())?;
     Ok((outlet, intake))
 }
 
@@ -173,9 +174,9 @@ mod tests {
     async fn the_signals_of_a_role_that_ends_are_in_its_socket_before_it_ends() {
         let (outlet, intake) = Outlet::open();
         let mut sink = PendingSink::new(intake);
-        for _ in 0..3 {
-            outlet.count(UNAUTHENTICATED, &[], 1);
-        }
+        outlet.count(UNAUTHENTICATED, &[], 1);
+        outlet.count(ROLE_STARTS, &[("role", "gateway")], 1);
+        outlet.count(ROLE_STARTS, &[("role", "recorder")], 1);
         let (ours, theirs) = StdStream::pair().unwrap();
         let waiting = tokio::spawn(sink.flush().wait());
         sink.take(theirs);

@@ -6,7 +6,7 @@ use crate::metrics::{EXPORT_FAILURES, Metric, TELEMETRY_DROPPED};
 use crate::otlp_http::OtlpClient;
 use crate::prometheus;
 use crate::registry::Registry;
-use crate::signal::{Batch, Field, MetricRecord, Role, Signal, SpanKind, SpanRecord};
+use crate::signal::{BATCH_VALUES, Batch, Field, MetricRecord, Role, Signal, SpanKind, SpanRecord};
 use cofferdam_core::model::id::unhex;
 use cofferdam_core::protocol::telemetry_names::ERROR_TYPE;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState};
@@ -97,9 +97,11 @@ impl Exporter {
     /// signals that are not valid.
     pub fn take(&self, role: Role, batch: Batch) {
         let mut dropped = batch.dropped;
+        let mut values: u64 = 0;
         for signal in batch.signals {
+            values = values.saturating_add(signal.values());
             let taken = match signal {
-                Signal::Metric(record) => self.registry.add(&record),
+                Signal::Metric(record) => values <= BATCH_VALUES && self.registry.add(&record),
                 Signal::Span(record) => self.wait(role, record),
             };
             dropped += u64::from(!taken);
@@ -107,6 +109,13 @@ impl Exporter {
         // Counts below 2^53 are exact.
         self.count(TELEMETRY_DROPPED, role, u32::try_from(dropped).unwrap_or(u32::MAX));
         self.arrived.notify_one();
+    }
+
+    /// Takes changes of metrics of the gateway itself.
+    pub fn take_metrics(&self, records: Vec<MetricRecord>) {
+        for record in records {
+            let _declared = self.registry.add(&record);
+        }
     }
 
     /// Adds to a counter of the gateway, or observes a value in a histogram.
@@ -187,6 +196,10 @@ impl Exporter {
     }
 
     fn wait(&self, role: Role, mut record: SpanRecord) -> bool {
+        // Without a collector, nothing reads a span.
+        if self.collector.is_none() {
+            return true;
+        }
         record.clean();
         let Some(span) = converted(record) else { return false };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

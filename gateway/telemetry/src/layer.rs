@@ -1,11 +1,14 @@
 //! The layer that turns `tracing` spans into [`SpanRecord`]s with W3C ids. Three fields steer it
 //! and are never exported: `traceparent` (the parent in another process), `otel.kind` and
 //! `otel.name`. The layer keeps only the other fields that are on the list. Never blocks.
+//!
+//! Without a collector nothing reads a span: then only spans that can have a parent in another process
+//! get ids, for the ledger and for the next role, and every other span is not even made.
 
 use crate::context::TraceContext;
 use crate::outlet::Outlet;
 use crate::setup::Sources;
-use crate::signal::{Field, Signal, SpanKind, SpanRecord, short};
+use crate::signal::{Field, SpanKind, SpanRecord, short};
 use cofferdam_core::model::caller::TraceParent;
 use cofferdam_core::model::id::hex;
 use cofferdam_core::protocol::telemetry_names;
@@ -14,7 +17,7 @@ use std::fmt::Debug;
 use std::time::UNIX_EPOCH;
 use tracing::field::Visit;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Level, Subscriber};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -23,6 +26,14 @@ use tracing_subscriber::registry::LookupSpan;
 pub(crate) struct SpanLayer {
     outlet: Outlet,
     sources: Sources,
+    collected: bool,
+}
+
+/// Returns whether this is a span to make. Debug spans are not exported. `collected`: a collector
+/// reads the spans.
+pub(crate) fn is_made(span: &Metadata<'_>, collected: bool) -> bool {
+    let joins_traces = || span.fields().field(telemetry_names::TRACEPARENT).is_some();
+    span.is_span() && *span.level() <= Level::INFO && (collected || joins_traces())
 }
 
 /// A span that has not ended.
@@ -36,6 +47,8 @@ struct Open {
 /// The recorded fields of a span.
 #[derive(Default)]
 struct Seen {
+    /// Keeps no field but the parent.
+    ids_alone: bool,
     parent: Option<TraceContext>,
     kind: SpanKind,
     name: Option<String>,
@@ -43,8 +56,8 @@ struct Seen {
 }
 
 impl SpanLayer {
-    pub(crate) fn new(outlet: Outlet, sources: Sources) -> Self {
-        Self { outlet, sources }
+    pub(crate) fn new(outlet: Outlet, sources: Sources, collected: bool) -> Self {
+        Self { outlet, sources, collected }
     }
 
     fn now(&self) -> u64 {
@@ -56,7 +69,7 @@ impl SpanLayer {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut seen = Seen::default();
+        let mut seen = Seen { ids_alone: !self.collected, ..Seen::default() };
         attributes.record(&mut seen);
         let local =
             span.parent().and_then(|above| above.extensions().get::<TraceContext>().copied());
@@ -66,6 +79,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
         let place = parent.map_or_else(|| TraceContext::start(random), |above| above.child(random));
         let mut extensions = span.extensions_mut();
         extensions.insert(place);
+        if !self.collected {
+            return;
+        }
         extensions.insert(Open {
             parent: parent.map(|above| above.span),
             remote,
@@ -83,10 +99,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        // Debug spans are for the log lines of a developer.
-        if *span.metadata().level() > Level::INFO {
-            return;
-        }
         let mut extensions = span.extensions_mut();
         let (Some(open), Some(place)) =
             (extensions.remove::<Open>(), extensions.get_mut::<TraceContext>().copied())
@@ -104,7 +116,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
             attributes: open.seen.attributes,
         };
         record.clean();
-        self.outlet.put(Signal::Span(record));
+        self.outlet.put(record);
     }
 }
 
@@ -114,6 +126,7 @@ impl Seen {
             telemetry_names::TRACEPARENT => {
                 self.parent = TraceContext::parse(&TraceParent(value.to_owned()))
             }
+            _ if self.ids_alone => {}
             telemetry_names::SPAN_KIND => self.kind = SpanKind::parse(value),
             telemetry_names::SPAN_NAME => self.name = Some(short(value)),
             _ => self.keep(field, || Field::Text(short(value))),
@@ -121,7 +134,7 @@ impl Seen {
     }
 
     fn keep(&mut self, field: &str, value: impl FnOnce() -> Field) {
-        if telemetry_names::is_exported(field) {
+        if !self.ids_alone && telemetry_names::is_exported(field) {
             self.attributes.insert(field.to_owned(), value());
         }
     }

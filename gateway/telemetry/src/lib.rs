@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `context.rs` | W3C trace context: ids, `traceparent` |
 //! | `signal.rs` | a finished span or a change of a metric, as roles send it |
-//! | `outlet.rs` | the bounded queue from the code of a role to its socket; it never blocks |
+//! | `outlet.rs` | from the code of a role to its socket: a bounded queue of spans; it never blocks |
+//! | `pending.rs` | changes of metrics on that way, as sums, so that none is lost |
 //! | `layer.rs` | `tracing` spans become signals |
 //! | `log_format.rs` | `tracing` events become log lines |
 //! | `setup.rs` | the subscriber of a role: spans and log lines |
@@ -28,6 +29,7 @@ mod log_format;
 pub mod metrics;
 mod otlp_http;
 mod outlet;
+mod pending;
 mod prometheus;
 mod registry;
 mod setup;

@@ -120,7 +120,7 @@ mod tests {
                 .iter()
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect();
-            let record = MetricRecord { name: metric.name.to_owned(), labels, value };
+            let record = MetricRecord { name: metric.name.to_owned(), labels, value, values: 1 };
             assert!(registry.add(&record));
         };
         for _ in 0..2 {

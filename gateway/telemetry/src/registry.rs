@@ -4,7 +4,7 @@
 //! fill the memory with names. Sends nothing: `prometheus.rs` and `export.rs` read it.
 
 use crate::metrics::{BUCKETS, METRICS, Metric, MetricKind};
-use crate::signal::MetricRecord;
+use crate::signal::{BATCH_VALUES, MetricRecord};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, MeterProvider as _};
 use opentelemetry_sdk::Resource;
@@ -91,8 +91,9 @@ impl Registry {
     }
 
     /// Adds to a counter, sets a gauge, or observes a value in a histogram. Returns false for an
-    /// undeclared metric, a missing or unknown label, a value that is negative or not finite, and a
-    /// series beyond [`SERIES`].
+    /// undeclared metric, a missing or unknown label, a value that is negative or not finite, a series
+    /// beyond [`SERIES`], and a number of values that is 0, above [`BATCH_VALUES`], or above 1 for
+    /// anything but a histogram.
     pub fn add(&self, record: &MetricRecord) -> bool {
         self.change(record, |_| record.value)
     }
@@ -117,6 +118,10 @@ impl Registry {
         if !record.value.is_finite() || record.value < 0.0 {
             return false;
         }
+        let most = if metric.kind == MetricKind::Histogram { BATCH_VALUES } else { 1 };
+        if record.values == 0 || record.values > most {
+            return false;
+        }
         let Some(values) = label_values(metric, record) else { return false };
         let attributes: Vec<KeyValue> = metric
             .labels
@@ -138,7 +143,11 @@ impl Registry {
                 counter.add(increase, &attributes);
             }
             Instrument::Gauge(gauge) => gauge.record(record.value, &attributes),
-            Instrument::Histogram(histogram) => histogram.record(record.value, &attributes),
+            Instrument::Histogram(histogram) => {
+                for _ in 0..record.values {
+                    histogram.record(record.value, &attributes);
+                }
+            }
         }
         true
     }
@@ -182,13 +191,13 @@ impl MetricReader for SharedReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::CLOSED_JOBS;
+    use crate::metrics::{CLOSED_JOBS, STAGE_DURATION};
     use crate::prometheus::text;
 
     fn record(name: &str, labels: &[(&str, &str)], value: f64) -> MetricRecord {
         let labels =
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        MetricRecord { name: name.to_owned(), labels, value }
+        MetricRecord { name: name.to_owned(), labels, value, values: 1 }
     }
 
     #[test]
@@ -202,6 +211,13 @@ mod tests {
         assert!(!closed(&[("outcome", "succeeded"), ("token", "x")], 1.0));
         assert!(!closed(&[("outcome", "succeeded")], -1.0));
         assert!(!closed(&[("outcome", "succeeded")], f64::NAN));
+        let times = |name: &str, label: (&str, &str), values: u64| {
+            registry.add(&MetricRecord { values, ..record(name, &[label], 1.0) })
+        };
+        assert!(!times(CLOSED_JOBS.name, ("outcome", "succeeded"), 2));
+        for (values, taken) in [(0, false), (2, true), (BATCH_VALUES + 1, false)] {
+            assert_eq!(times(STAGE_DURATION.name, ("stage", "plan"), values), taken, "{values}");
+        }
         for outcome in 0..SERIES {
             assert!(closed(&[("outcome", &outcome.to_string())], 1.0));
         }

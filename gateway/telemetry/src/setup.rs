@@ -1,7 +1,7 @@
 //! The subscriber of one role: spans and log lines. Clock and randomness are passed in; nothing is
 //! read from the environment.
 
-use crate::layer::SpanLayer;
+use crate::layer::{SpanLayer, is_made};
 use crate::log_format::{LineFormat, Lines};
 use crate::outlet::Outlet;
 use crate::signal::Role;
@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::Dispatch;
-use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, ParseError, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
@@ -36,9 +36,10 @@ pub struct Setup {
     pub role: Role,
     /// The form of log lines.
     pub format: LineFormat,
-    /// The filter of log lines: `info`, or `warn,cofferdam_runner=debug`. Spans are collected
-    /// whatever the filter.
+    /// The filter of log lines: `info`, or `warn,cofferdam_runner=debug`. It holds for no span.
     pub filter: String,
+    /// True if spans are collected: a collector reads them.
+    pub spans: bool,
     /// The sources of time and of ids.
     pub sources: Sources,
 }
@@ -73,21 +74,25 @@ pub fn dispatch<W>(setup: Setup, outlet: Outlet, writer: W) -> Result<Dispatch, 
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let Setup { role, format, filter, sources } = setup;
+    let Setup { role, format, filter, spans, sources } = setup;
     let targets: Targets =
         filter.parse().map_err(|source| SetupError::Filter { given: filter.clone(), source })?;
     let quiet = SILENT.into_iter().filter(|source| !filter.contains(source));
     let targets =
         quiet.fold(targets, |targets, source| targets.with_target(source, LevelFilter::OFF));
     let lines = Lines { role, format, sources: sources.clone() };
+    // Log lines show no span, so this layer asks for none.
+    let events = targets.and(filter_fn(|metadata| metadata.is_event()));
     // A closed terminal takes no log line. An error message on the same terminal would end the
     // process.
     let people = tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
         .event_format(lines)
         .with_writer(writer)
-        .with_filter(targets);
-    Ok(Dispatch::new(Registry::default().with(SpanLayer::new(outlet, sources)).with(people)))
+        .with_filter(events);
+    let collecting = SpanLayer::new(outlet, sources, spans)
+        .with_filter(filter_fn(move |metadata| is_made(metadata, spans)));
+    Ok(Dispatch::new(Registry::default().with(collecting).with(people)))
 }
 
 /// Installs the subscriber for the whole process, with log lines on standard error.

@@ -8,6 +8,10 @@ use cofferdam_core::protocol::telemetry_names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Most values of a batch that a histogram takes, so that one batch cannot hold up the gateway: they
+/// are half a second of a busy role.
+pub const BATCH_VALUES: u64 = 65_536;
+
 /// The sender of a signal. Each role is exported as its own service, `cofferdam-<role>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,6 +65,16 @@ pub enum Signal {
     Span(SpanRecord),
     /// A change of a metric.
     Metric(MetricRecord),
+}
+
+impl Signal {
+    /// The number of values that a reader has to take: 1, unless it stands for more.
+    pub(crate) fn values(&self) -> u64 {
+        match self {
+            Self::Span(_) => 1,
+            Self::Metric(record) => record.values,
+        }
+    }
 }
 
 /// The value of an attribute.
@@ -137,6 +151,13 @@ pub struct MetricRecord {
     pub labels: BTreeMap<String, String>,
     /// The increase of a counter, the new value of a gauge, or the observed value of a histogram.
     pub value: f64,
+    /// The number of times that a histogram observed the value; 1 for counters and gauges.
+    #[serde(default = "one")]
+    pub values: u64,
+}
+
+fn one() -> u64 {
+    1
 }
 
 impl MetricRecord {
@@ -144,7 +165,7 @@ impl MetricRecord {
     pub fn new(metric: Metric, labels: &[(&str, &str)], value: f64) -> Self {
         let labels =
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Self { name: metric.name.to_owned(), labels, value }
+        Self { name: metric.name.to_owned(), labels, value, values: 1 }
     }
 }
 

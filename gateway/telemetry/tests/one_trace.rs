@@ -93,7 +93,7 @@ async fn role<T>(
     let (outlet, mut intake) = Outlet::open();
     let writer = lines.clone();
     let setup_role = role;
-    let setup = Setup { role, format, filter: "info".to_owned(), sources };
+    let setup = Setup { role, format, filter: "info".to_owned(), spans: true, sources };
     let subscriber = dispatch(setup, outlet.clone(), move || writer.clone()).unwrap();
     let result = tracing::dispatcher::with_default(&subscriber, work);
     outlet.count(ROLE_STARTS, &[("role", setup_role.word())], 1);
@@ -261,7 +261,10 @@ async fn a_hostile_role_cannot_add_attributes_or_pass_for_another() {
         {"span": {"place": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "parent": null, "remote": false, "name": "run",
                   "kind": "internal", "start_ns": 2, "end_ns": 1, "attributes": {"service.name": "cofferdam-gateway", "password": "hunter2-canary"}}},
         {"span": {"place": "no place", "parent": null, "remote": false, "name": "x", "kind": "internal", "start_ns": 1, "end_ns": 2, "attributes": {}}},
-        {"metric": {"name": "made_up", "labels": {}, "value": 1.0}}], "dropped": 3}"#;
+        {"metric": {"name": "made_up", "labels": {}, "value": 1.0}},
+        {"metric": {"name": "cofferdam.stage", "labels": {"stage": "plan"}, "value": 1.0, "values": 60000}},
+        {"metric": {"name": "cofferdam.stage", "labels": {"stage": "plan"}, "value": 1.0, "values": 60000}},
+        {"metric": {"name": "cofferdam.stage", "labels": {"stage": "plan"}, "value": 1.0, "values": 18446744073709551615}}], "dropped": 3}"#;
     let (address, kept) = collector("200 OK").await;
     let exporter = Exporter::new(Some(&address), "staging").unwrap();
     exporter.take(Role::Runner, serde_json::from_str(foreign).unwrap());
@@ -272,7 +275,7 @@ async fn a_hostile_role_cannot_add_attributes_or_pass_for_another() {
     assert_eq!(spans[0].0, "cofferdam-runner");
     assert!(!format!("{kept:?}").contains(CANARY));
     assert!(
-        exporter.prometheus().contains("cofferdam_telemetry_dropped_total{role=\"runner\"} 5\n"),
+        exporter.prometheus().contains("cofferdam_telemetry_dropped_total{role=\"runner\"} 7\n"),
         "{}",
         exporter.prometheus()
     );
@@ -327,4 +330,30 @@ async fn a_span_without_a_parent_starts_a_trace_and_lines_stay_lines() {
         (line["message"].as_str(), line["fields"]["path"].as_str()),
         (Some("two lines"), Some("/a[31m"))
     );
+}
+
+#[test]
+fn without_a_collector_only_the_ids_of_a_call_are_kept() {
+    let (outlet, _intake) = Outlet::open();
+    let sources = Sources { now: Arc::new(|| UNIX_EPOCH), random: Arc::new(|| 7) };
+    let (role, format, filter) = (Role::Gateway, LineFormat::People, "debug".to_owned());
+    let lines = Written::default();
+    let writer = lines.clone();
+    let setup = Setup { role, format, filter, spans: false, sources };
+    let subscriber = dispatch(setup, outlet, move || writer.clone()).unwrap();
+    tracing::dispatcher::with_default(&subscriber, || {
+        let call = info_span!("call", traceparent = CLIENT, mcp.method.name = "tools/call");
+        call.in_scope(|| {
+            let stage = info_span!("stage", cofferdam.stage = "decide");
+            assert!(stage.is_disabled(), "a stage of a call is not made");
+            stage.in_scope(|| info!(target: "cofferdam_test", code = "allowed", "decided"));
+            assert_eq!(current(&Span::current()).unwrap().0[..36], CLIENT[..36]);
+        });
+        let own = info_span!("call", traceparent = Option::<&str>::None);
+        assert_eq!(
+            current(&own).unwrap().0,
+            "00-00000000000000000000000000000007-0000000000000007-01"
+        );
+    });
+    assert!(lines.text().ends_with(" gateway  INFO  decided code=allowed\n"), "{}", lines.text());
 }

@@ -14,7 +14,11 @@ use std::time::Duration;
 /// The log settings of every role and of the supervisor.
 pub fn voice(installation: &Installation) -> LogSettings {
     let telemetry = &installation.config.telemetry;
-    LogSettings { level: telemetry.level.clone(), json: telemetry.format == LogFormat::Json }
+    LogSettings {
+        level: telemetry.level.clone(),
+        json: telemetry.format == LogFormat::Json,
+        spans: telemetry.otlp.is_some(),
+    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -15,6 +15,8 @@ pub struct LogSettings {
     pub level: String,
     /// True for one JSON object a line instead of text for people.
     pub json: bool,
+    /// True if spans are collected: a collector is configured to read them.
+    pub spans: bool,
 }
 
 /// The settings of the gateway.

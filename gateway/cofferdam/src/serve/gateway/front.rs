@@ -30,6 +30,7 @@ use cofferdam_telemetry::{Exporter, METRICS_INTERVAL, Outlet, current};
 use ed25519_dalek::SigningKey;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 use tracing::Span;
 
@@ -50,7 +51,9 @@ pub struct Gateway {
     notices: Notices,
     wait_ms: u64,
     pub(super) exporter: Arc<Exporter>,
-    outlet: Outlet,
+    pub(super) outlet: Outlet,
+    /// The HTTP requests in progress.
+    pub(super) active: AtomicU32,
     /// A folder on the disk of the home.
     pub(super) disk: PathBuf,
 }
@@ -102,6 +105,7 @@ impl Gateway {
             wait_ms: settings.wait_ms,
             exporter,
             outlet,
+            active: AtomicU32::new(0),
             disk: settings.disk.clone(),
         })
     }

@@ -10,11 +10,14 @@ use cofferdam_core::protocol::telemetry_names::{
 };
 use cofferdam_process::access::space;
 use cofferdam_telemetry::metrics;
+use std::sync::atomic::Ordering;
 
 impl Gateway {
     /// Sets every gauge and total that is kept elsewhere.
     pub async fn count(&self) {
         let exporter = &self.exporter;
+        // Counts of this process that wait for their next batch.
+        exporter.take_metrics(self.outlet.take_metrics());
         if let Ok(Proposed::Counts(counts)) = self.recorder().call(&Propose::Counts).await {
             self.count_store(&counts);
         }
@@ -29,6 +32,8 @@ impl Gateway {
             &[],
             number(u64::try_from(ready.stuck.len()).unwrap_or(u64::MAX)),
         );
+        let active = self.active.load(Ordering::Relaxed);
+        exporter.set(metrics::HTTP_ACTIVE_REQUESTS, &[], f64::from(active));
         exporter.set(metrics::RESTART_NEEDED, &[], f64::from(u8::from(!ready.restart.is_empty())));
     }
 
@@ -54,12 +59,12 @@ impl Gateway {
 
     /// Sets the number of HTTP requests in progress.
     pub fn count_active(&self, requests: u32) {
-        self.exporter.set(metrics::HTTP_ACTIVE_REQUESTS, &[], f64::from(requests));
+        self.active.store(requests, Ordering::Relaxed);
     }
 
     /// Counts one request that named two MCP revisions.
     pub fn count_mixed_revisions(&self, client: &str) {
-        self.exporter.add(metrics::MIXED_REVISIONS, &[("client", client)], 1.0);
+        self.outlet.count(metrics::MIXED_REVISIONS, &[("client", client)], 1);
     }
 
     /// Counts one answered request.
@@ -70,20 +75,20 @@ impl Gateway {
             (HTTP_ROUTE, answered.route),
             (HTTP_RESPONSE_STATUS_CODE, status.as_str()),
         ];
-        self.exporter.add(metrics::HTTP_REQUEST_DURATION, &labels, answered.took.as_secs_f64());
+        self.outlet.observe(metrics::HTTP_REQUEST_DURATION, &labels, answered.took);
         if answered.code != 0 {
             let labels = [(HTTP_ROUTE, answered.route), ("code", code.as_str())];
-            self.exporter.add(metrics::HTTP_REFUSALS, &labels, 1.0);
+            self.outlet.count(metrics::HTTP_REFUSALS, &labels, 1);
         }
         match answered.status {
             401 => {
-                self.exporter.add(metrics::UNAUTHENTICATED, &[], 1.0);
+                self.outlet.count(metrics::UNAUTHENTICATED, &[], 1);
                 self.world.roles.call_log().unauthenticated(answered);
             }
             // Malformed requests. An unknown path, method or host, and an overload, are counted
             // elsewhere.
             400 | 406 | 408 | 413 | 415 | 422 | 431 if answered.code != 0 => {
-                self.exporter.add(metrics::MALFORMED, &[("reason", &code)], 1.0);
+                self.outlet.count(metrics::MALFORMED, &[("reason", &code)], 1);
             }
             _ => {}
         }
