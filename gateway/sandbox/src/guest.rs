@@ -47,7 +47,7 @@ const REQUESTS: u32 = 64;
 const LIFE: Duration = Duration::from_secs(10);
 
 /// Serves one request. After a plan or a decision, serves further ones over the same component,
-/// each in a fresh instance: at most [`REQUESTS`], within [`LIFE`], until the first error. An error
+/// each in a fresh instance: at most `REQUESTS`, within `LIFE`, until the first error. An error
 /// of a guest is an answer.
 /// Nothing is torn down: the caller exits at once, because a confined process may not close
 /// descriptors as a runtime does.
