@@ -34,6 +34,23 @@ test_scales if {
 }
 "#;
 
+/// The number of lines of `reached.rego`: so many that one rule without a test is less than a tenth
+/// of the policy.
+const REACHED: usize = 200;
+
+/// A file of the policy that its test reaches, and the test.
+fn reached() -> [(&'static str, String); 2] {
+    let mut rules = "package cofferdam.policy\n".to_owned();
+    for number in 0..REACHED {
+        rules.push_str(&format!("\nreached contains {number}\n"));
+    }
+    let test = format!(
+        "package cofferdam.policy_test\n\nimport data.cofferdam.policy\n\ntest_reached if \
+         {{\n\tcount(policy.reached) == {REACHED}\n}}\n"
+    );
+    [("reached.rego", rules), ("reached_test.rego", test)]
+}
+
 /// A deny rule with this message and body.
 fn deny(message: &str, body: &str) -> String {
     let head = format!(
@@ -51,8 +68,10 @@ impl Workshop {
     pub fn new(files: &[(&str, &str)]) -> Self {
         let workshop = Self(tempfile::tempdir().unwrap());
         fs::create_dir(workshop.folder()).unwrap();
+        let reached = reached();
         for (name, text) in [("mine.rego", RULES), ("mine_test.rego", TESTS), ("data.json", "{}")]
             .iter()
+            .chain(&reached.each_ref().map(|(name, text)| (*name, text.as_str())))
             .chain(files)
         {
             let place = workshop.folder().join(name);
@@ -290,6 +309,62 @@ fn a_test_is_run_on_the_interpreter_and_in_the_module() {
     );
     let rules = format!("{RULES}{}", deny("$\"{n}\"", "n := data.part / 3"));
     refused(&[("mine.rego", &rules), ("mine_test.rego", &test)], "differs", &["test_replaced"]);
+}
+
+#[test]
+fn a_policy_without_tests_of_its_own_is_refused() {
+    // The tests of the library run with every policy, and reach most lines of the whole.
+    let rules = format!("{RULES}{}", deny("\"no\"", "input.subject.id == \"other\""));
+    let (empty, none) = ("package cofferdam.policy\n", "package cofferdam.policy_test\n");
+    let files = |test| {
+        [
+            ("mine.rego", rules.as_str()),
+            ("mine_test.rego", test),
+            ("reached.rego", empty),
+            ("reached_test.rego", none),
+        ]
+    };
+    let words = ["of the policy's own lines", "add tests that reach these lines", "team/mine.rego"];
+    refused(&files(none), "coverage", &words);
+    refused(&files(TESTS), "coverage", &words);
+    // With a test of the rule the same policy is built.
+    let test = format!(
+        "{TESTS}\ntest_other if {{\n\tasked := object.union(world.call([]), {{\"subject\": \
+         {{\"id\": \"other\"}}}})\n\tdecision := call.decision with input as \
+         asked\n\tdecision.effect == \"deny\"\n\tdecision.reasons[_].id == \"mine\"\n}}\n"
+    );
+    let built = Workshop::new(&files(&test)).build().unwrap();
+    assert_eq!(built["coverage"], 100.0, "{built}");
+}
+
+#[test]
+fn an_error_of_the_compiler_is_told_in_lines_with_places() {
+    let syntax = format!("{RULES}\ndeny contains if {{{{\n");
+    let head = "# METADATA\n# scope: package\n# schemas:\n#   - input: schema.input\n";
+    let fields = format!("{head}{RULES}{}", deny("\"no\"", "input.plan.nothing == 1"));
+    for (files, words) in [
+        (("mine.rego", syntax.as_str()), "team/mine.rego:13:15: unexpected if keyword"),
+        (("data.json", "{"), "team/data.json: unexpected EOF"),
+        (("mine.rego", fields.as_str()), "; known here: `digest`, `executor`"),
+    ] {
+        let (code, said) = Workshop::new(&[files]).build().unwrap_err();
+        assert_eq!(code, "check", "{said}");
+        assert!(said.contains(words) && !said.contains("\"errors\""), "{said}");
+    }
+    let covers = RULES.replace("\"covers\": [{\"action\"", "\"covers\": [{\"act\"");
+    refused(&[("mine.rego", &covers)], "check", &["docs/writing-policies.md"]);
+}
+
+#[test]
+fn a_policy_without_a_rule_that_counts_is_refused() {
+    let elsewhere = RULES.replace("package cofferdam.policy", "package my.policy");
+    let (empty, test) = ("package my.other\n", "package my.other_test\n");
+    let files = [("mine.rego", elsewhere.as_str()), ("mine_test.rego", test)];
+    refused(
+        &[files[0], files[1], ("reached.rego", empty), ("reached_test.rego", test)],
+        "package",
+        &["`package cofferdam.policy`", "team/"],
+    );
 }
 
 #[test]

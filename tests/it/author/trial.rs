@@ -91,7 +91,7 @@ fn a_trial_tells_each_fault_as_an_agent_would_read_it() {
     };
     release(
         r#"{"namespace": "storefront", "name": "web"}"#,
-        &["Fault: the arguments do not fit the schema", "BAD ARGUMENTS"],
+        &["Error: the arguments do not fit the schema", "BAD ARGUMENTS"],
     );
     release(
         r#"{"namespace": "storefront", "name": "web", "greeting": " "}"#,

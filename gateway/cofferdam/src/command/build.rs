@@ -104,12 +104,13 @@ struct Package {
 impl Package {
     fn of(folder: &Path) -> Result<Self> {
         let manifest = folder.join("Cargo.toml");
-        let text = std::fs::read_to_string(&manifest).with_context(|| {
-            format!(
-                "no crate in `{}`; `cofferdam new NAME` makes one to begin with",
+        let text = match std::fs::read_to_string(&manifest) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
+                "no crate in `{}`: it has no Cargo.toml; `cofferdam new NAME` makes a crate",
                 folder.display()
-            )
-        })?;
+            ),
+            read => read.with_context(|| format!("cannot read `{}`", manifest.display()))?,
+        };
         let document: toml::Table = toml::from_str(&text)
             .with_context(|| format!("`{}` is not readable", manifest.display()))?;
         let name = document

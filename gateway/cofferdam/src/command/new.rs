@@ -269,7 +269,11 @@ fn files(name: &str, sdk: &Sdk) -> Result<Vec<File>> {
             "the compiler: another one gives another digest",
         ),
         (".cargo/config.toml", config, "256 KiB of memory, the stack first"),
-        (".gitignore", "/target\n".to_owned(), ""),
+        (
+            ".gitignore",
+            "/target\n".to_owned(),
+            "the folder that cargo builds in, for git to ignore",
+        ),
         ("input.schema.json", INPUT.to_owned(), "the arguments, as agents read them"),
         ("src/lib.rs", lib, "the tool, and its tests"),
     ])

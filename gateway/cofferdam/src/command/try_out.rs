@@ -172,7 +172,7 @@ impl Drafted {
         }
         match &self.error {
             None => lines.push("Ceiling: the draft lies within it".to_owned()),
-            Some(error) => lines.push(format!("Fault: {}", line(error))),
+            Some(error) => lines.push(format!("Error: {}", line(error))),
         }
         lines
     }

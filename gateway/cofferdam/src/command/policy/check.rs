@@ -1,7 +1,7 @@
 //! Checks the sources of a policy: packages, builtins, types, patterns and format. Each error names
 //! the file and the remedy. Runs no test.
 
-use super::opa::{Opa, output_text};
+use super::opa::{Opa, error_line, error_text, errors, output_text, place};
 use super::refusal;
 use super::replacements::instead;
 use super::sources::Sources;
@@ -9,6 +9,9 @@ use super::syntax::{Constant, File, Rules};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+/// The package whose rules decide.
+const RULES: &str = "cofferdam.policy";
 
 /// The most errors in one report.
 const ERRORS: &str = "50";
@@ -57,11 +60,9 @@ fn parsed(sources: &Sources, opa: &Opa, places: &[String]) -> Result<Vec<File>> 
         let output =
             opa.run(&["parse", "--format", "json", "--json-include", "locations", place], "")?;
         if !output.status.success() {
-            let words = output_text(&output);
-            let words = if words.contains("rego_parse_error") {
-                words
-            } else {
-                format!("{place}: {words}")
+            let words = match errors(&output) {
+                Some(_) => error_text(&output),
+                None => format!("{place}: {}", output_text(&output)),
             };
             return Err(refusal("check", sources.shown_lines(&words)));
         }
@@ -85,6 +86,14 @@ fn packages(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
     let closed: BTreeSet<String> =
         parsed(sources, opa, &library)?.iter().map(File::package).collect();
     match files.iter().find(|file| closed.contains(&file.package())) {
+        None if !files.iter().any(|file| file.package() == RULES) => {
+            let detail = format!(
+                "no .rego file in {} begins with `package {RULES}`, so no rule would count; write \
+                 the rules in that package",
+                sources.shown(&format!("{}/", sources.name))
+            );
+            Err(refusal("package", detail))
+        }
         Some(file) => {
             let (place, package) = (sources.shown(&file.place), file.package());
             let detail = format!(
@@ -106,26 +115,12 @@ fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let texts = [&output.stderr, &output.stdout];
-    let errors = texts.into_iter().find_map(|text| {
-        serde_json::from_slice::<Value>(text).ok()?.get("errors")?.as_array().cloned()
-    });
-    let Some(errors) = errors else {
+    let Some(errors) = errors(&output) else {
         return Err(refusal("check", sources.shown_lines(&output_text(&output))));
     };
     let (mut lines, mut builtin) = (Vec::new(), false);
     for error in &errors {
-        let text =
-            |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let number =
-            |pointer: &str| error.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
-        let place = format!(
-            "{}:{}:{}",
-            sources.shown(text("/location/file")),
-            number("/location/row"),
-            number("/location/col")
-        );
-        let message = text("/message");
+        let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
         match message
             .strip_prefix("undefined function ")
             .and_then(|name| Some((name, instead(name)?)))
@@ -135,20 +130,24 @@ fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
                 // The internal name of `print`.
                 let name = name.trim_start_matches("internal.");
                 lines.push(format!(
-                    "{place}: the builtin `{name}` is not there in a compiled policy; {words}"
+                    "{}: the builtin `{name}` is not there in a compiled policy; {words}",
+                    place(error).unwrap_or_default()
                 ));
             }
-            None => {
-                let details = error
-                    .get("details")
-                    .filter(|details| !details.is_null())
-                    .map_or(String::new(), |details| format!(" {details}"));
-                lines.push(format!("{place}: {message}{details}"));
-            }
+            None => lines.push(error_line(error)),
         }
     }
     lines.dedup();
-    Err(refusal(if builtin { "builtin" } else { "check" }, lines.join("\n")))
+    if lines.iter().any(|line| line.starts_with("lib/")) {
+        // The library reads the members of the policy's sets.
+        lines.push(
+            "an error in the library comes from a rule of the policy whose member has another \
+             form; compare `allow`, `covers` and `approval` with docs/writing-policies.md"
+                .to_owned(),
+        );
+    }
+    let lines = sources.shown_lines(&lines.join("\n"));
+    Err(refusal(if builtin { "builtin" } else { "check" }, lines))
 }
 
 /// The capabilities of tests: with the builtins for printing.

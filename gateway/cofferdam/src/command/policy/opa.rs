@@ -84,7 +84,7 @@ impl Opa {
     pub fn json<S: AsRef<OsStr>>(&self, arguments: &[S], input: &str) -> Result<Value> {
         let output = self.run(arguments, input)?;
         if !output.status.success() {
-            return Err(refusal("check", output_text(&output)));
+            return Err(refusal("check", error_text(&output)));
         }
         serde_json::from_slice(&output.stdout).context("the answer of `opa` is not readable")
     }
@@ -99,6 +99,44 @@ impl Opa {
         let answer = self.json(&arguments.concat(), "")?;
         Ok(answer.pointer("/result/0/expressions/0/value").cloned())
     }
+}
+
+/// The errors in an output of `opa`, if it has the JSON form of errors.
+pub fn errors(output: &Output) -> Option<Vec<Value>> {
+    [&output.stderr, &output.stdout].into_iter().find_map(|text| {
+        serde_json::from_slice::<Value>(text).ok()?.get("errors")?.as_array().cloned()
+    })
+}
+
+/// The errors in an output of `opa`, one a line, or the whole output if it has another form.
+pub fn error_text(output: &Output) -> String {
+    errors(output).map_or_else(
+        || output_text(output),
+        |errors| errors.iter().map(error_line).collect::<Vec<_>>().join("\n"),
+    )
+}
+
+/// One error of `opa` as `FILE:ROW:COLUMN: MESSAGE`, with the names that are known in its place.
+pub fn error_line(error: &Value) -> String {
+    let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
+    let known = error.pointer("/details/oneOf").and_then(Value::as_array);
+    let known: Vec<String> = known
+        .into_iter()
+        .flatten()
+        .map(|name| format!("`{}`", name.as_str().map_or_else(|| name.to_string(), str::to_owned)))
+        .collect();
+    let known = match known.as_slice() {
+        [] => String::new(),
+        names => format!("; known here: {}", names.join(", ")),
+    };
+    format!("{}{message}{known}", place(error).map_or(String::new(), |place| place + ": "))
+}
+
+/// The place of an error, if it has one.
+pub fn place(error: &Value) -> Option<String> {
+    let file = error.pointer("/location/file").and_then(Value::as_str)?;
+    let number = |pointer| error.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+    Some(format!("{file}:{}:{}", number("/location/row"), number("/location/col")))
 }
 
 /// The whole output, for people.
