@@ -789,15 +789,15 @@ pub fn now_or_never<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// A world with one call that waits for bob.
+pub fn asked() -> Bench {
+    let host = Bench::new();
+    let asks = raw(&host, scale("asks-b", 5));
+    let _waiting = now_or_never(ask(&host, &world(), asks, Mode::Call, &no_progress));
+    host
+}
+
 /// A job that waits for bob.
 pub fn waiting() -> StoredJob {
-    let host = Bench::new();
-    let _waiting = now_or_never(ask(
-        &host,
-        &world(),
-        raw(&host, scale("asks-b", 5)),
-        Mode::Call,
-        &no_progress,
-    ));
-    host.jobs.lock().unwrap()[0].0.clone()
+    asked().jobs.lock().unwrap()[0].0.clone()
 }

@@ -69,20 +69,11 @@ async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Fresh
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journey::ports::no_progress;
-    use crate::journey::{Mode, ask};
-    use crate::testing::{Bench, now_or_never, raw, scale, world};
+    use crate::testing::{Bench, asked, now_or_never, scale, world};
 
     /// A call that waits, and what a look sees after this change.
     fn seen(change: impl Fn(&Bench)) -> (StoredJob, FreshPreview) {
-        let host = Bench::new();
-        let _waiting = now_or_never(ask(
-            &host,
-            &world(),
-            raw(&host, scale("asks-b", 5)),
-            Mode::Call,
-            &no_progress,
-        ));
+        let host = asked();
         let entries = host.entries.lock().unwrap().len();
         change(&host);
         assert_eq!(now_or_never(fresh(&host, &world(), 0)), Ok(true));

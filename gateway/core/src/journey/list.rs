@@ -12,7 +12,6 @@ use crate::stage::discover::Visible;
 use crate::stage::question::list_question;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The most callers whose lists are kept: more than use one gateway within a minute.
@@ -21,7 +20,7 @@ const CALLERS: usize = 4_096;
 /// The lists of this minute. A list is a function of the caller, the minute, and values that stay
 /// the same as long as the gateway runs: its tools, policy and environment. The key is the question
 /// with all of these but the tools. Never keeps an error.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Lists {
     /// Each tool as agents read it, by name; made at the first list.
     listings: OnceLock<BTreeMap<String, Arc<ToolListing>>>,
@@ -53,12 +52,6 @@ impl Lists {
     }
 }
 
-impl fmt::Debug for Lists {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lists").finish_non_exhaustive()
-    }
-}
-
 /// The tools this caller may see, sorted by name. With an error the caller sees
 /// nothing then.
 pub async fn list<H: Host>(
@@ -76,7 +69,7 @@ pub async fn list<H: Host>(
     let all = world.lists.listings(world);
     let mut listings = Vec::new();
     for tool in world.catalog.tools() {
-        let visible = visible_at(host, world, principal, vec![tool.resource()], now).await;
+        let visible = visible(host, world, principal, vec![tool.resource()], now).await;
         let visible = visible.map_err(|error| RoleError::Unavailable(error.to_string()))?;
         if visible.contains(tool.name()) {
             listings.extend(all.get(tool.name()).cloned());
@@ -87,17 +80,8 @@ pub async fn list<H: Host>(
     Ok(listings)
 }
 
-/// Asks policy for the tools among these that the caller may see.
+/// Asks policy for the tools among these that the caller may see at this time.
 pub(super) async fn visible<H: Host>(
-    host: &H,
-    world: &World,
-    principal: &Principal,
-    tools: Vec<Resource>,
-) -> Result<Visible, GuestError> {
-    visible_at(host, world, principal, tools, host.now()).await
-}
-
-async fn visible_at<H: Host>(
     host: &H,
     world: &World,
     principal: &Principal,

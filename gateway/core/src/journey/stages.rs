@@ -104,7 +104,7 @@ pub(super) async fn to_plan<H: Host, C: Checks<H>>(
     let (host, world) = (record.host(), record.world());
     let (trust, name) = (&world.trust, raw.tool.clone());
     let resources = world.catalog.get(&name).map(|tool| tool.resource()).into_iter().collect();
-    let visible = list::visible(host, world, &raw.caller.principal, resources).await;
+    let visible = list::visible(host, world, &raw.caller.principal, resources, host.now()).await;
     let found = discover::discover(raw, &world.catalog, &visible.map_err(Ended::NoList)?)
         .ok_or(Ended::UnknownTool(name))?;
     checks.check_tool(found.tool()).map_err(Ended::Check)?;

@@ -106,27 +106,12 @@ fn sealed(document: Document, tool: &TrustedTool, trust: &Trust) -> Result<Seale
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journey::ports::no_progress;
-    use crate::journey::{Mode, ask};
     use crate::model::id::{ComponentDigest, PolicyDigest};
     use crate::testing::*;
 
-    fn question() -> StoredJob {
-        let host = Bench::new();
-        let _waiting = now_or_never(ask(
-            &host,
-            &world(),
-            raw(&host, scale("asks-b", 5)),
-            Mode::Call,
-            &no_progress,
-        ));
-        let mut jobs = host.jobs.lock().unwrap();
-        jobs.remove(0).0
-    }
-
     #[test]
     fn a_question_stays_while_what_it_needs_is_served() {
-        let job = question();
+        let job = waiting();
         assert_eq!(outdated(&job, &trust()), None);
         // What the plan does not need may change.
         let mut other = trust();
@@ -193,7 +178,7 @@ mod tests {
                 |trust| trust.approvers.retain(|approver| approver.name != "bob"),
             ),
         ];
-        let job = question();
+        let job = waiting();
         for (expect, change) in changes {
             let mut trust = trust();
             change(&mut trust);

@@ -2,24 +2,14 @@
 //! out is named.
 
 use super::*;
-use crate::journey::ports::no_progress;
-use crate::journey::{Mode, ask};
 use crate::model::id::PlanDigest;
 use crate::model::reason::ApprovalRule;
-use crate::testing::{Bench, now_or_never, raw, scale, waiting, world};
+use crate::testing::waiting;
 use expect_test::expect;
 
 #[test]
 fn no_word_of_others_breaks_a_line_or_hides() {
-    let host = Bench::new();
-    let _waiting = now_or_never(ask(
-        &host,
-        &world(),
-        raw(&host, scale("asks-b", 5)),
-        Mode::Call,
-        &no_progress,
-    ));
-    let mut job = host.jobs.lock().unwrap()[0].0.clone();
+    let mut job = waiting();
     // Each is clean where it comes from; the text must not rest on that.
     let evil = |word: &str| format!("{word}\u{1b}[2K\u{202e}\nCall: other");
     let (mut document, _) = Document::read(&job.plan).unwrap();

@@ -2,7 +2,7 @@
 
 use super::super::{ApprovalError, Question, VerifiedStatement, verify};
 use crate::model::statement::{NAMESPACE, SignedStatement, Verdict};
-use crate::testing::{Bench, noon, now_or_never, raw, scale, trust, world};
+use crate::testing::{asked, noon, trust};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256, Sha512};
@@ -101,15 +101,7 @@ fn signature_of(key: &PrivateKey, message: &[u8]) -> ssh_key::Signature {
 
 /// The result of bob's signature, with an enrolled key of this kind.
 fn judged(kind: &str, flags: u8, label: &str) -> Result<VerifiedStatement, ApprovalError> {
-    let host = Bench::new();
-    let mode = crate::journey::Mode::Call;
-    let _waiting = now_or_never(crate::journey::ask(
-        &host,
-        &world(),
-        raw(&host, scale("asks-b", 5)),
-        mode,
-        &crate::journey::ports::no_progress,
-    ));
+    let host = asked();
     let job = host.jobs.lock().unwrap()[0].0.clone();
     let mut trust = trust();
     trust.approvers.iter_mut().find(|approver| approver.name == "bob").unwrap().key =
