@@ -14,19 +14,36 @@
 
 #[path = "growth/calls.rs"]
 mod calls;
+#[path = "load/client.rs"]
+mod client;
+#[path = "load/figures.rs"]
+mod figures;
 #[path = "growth/fill.rs"]
 mod fill;
 #[expect(dead_code, reason = "the tests need more of the installation than a benchmark does")]
 #[path = "../it/installation.rs"]
 mod installation;
-#[path = "growth/memory.rs"]
-mod memory;
-#[path = "growth/table.rs"]
+#[expect(dead_code, reason = "the other program also measures the disk and the echo's CPU")]
+#[path = "load/machine.rs"]
+mod machine;
+#[expect(dead_code, reason = "this program has one load and needs no choice")]
+#[path = "load/options.rs"]
+mod options;
+#[expect(dead_code, reason = "the other program also measures CPU and written bytes")]
+#[path = "load/processes.rs"]
+mod processes;
+#[expect(dead_code, reason = "the other program also counts calls")]
+#[path = "load/run.rs"]
+mod run;
+#[path = "load/table.rs"]
 mod table;
 
-use calls::{Echo, Rate};
 use installation::TestInstallation;
-use memory::Memory;
+use machine::Echo;
+use options::Options;
+use processes::Processes;
+use run::Run;
+use serde_json::json;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use table::Table;
@@ -43,32 +60,6 @@ const LISTS: usize = 5;
 
 /// The rest after a start, so that an idle gateway is measured.
 const SETTLE: Duration = Duration::from_secs(3);
-
-/// The options of the program.
-struct Options {
-    quick: bool,
-    json: Option<String>,
-}
-
-impl Options {
-    /// Reads the arguments. `None`: cargo runs this file as a test, and nothing is measured.
-    fn read() -> Option<Self> {
-        let mut arguments = std::env::args().skip(1);
-        let (mut options, mut measure) = (Self { quick: false, json: None }, false);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--bench" => measure = true,
-                "--quick" => options.quick = true,
-                "--json" => options.json = arguments.next(),
-                other => {
-                    eprintln!("`{other}` is not an option; use --quick or --json FILE");
-                    std::process::exit(2);
-                }
-            }
-        }
-        measure.then_some(options)
-    }
-}
 
 /// Starts the gateway. Returns the milliseconds until it said that it is ready.
 fn start(installation: &mut TestInstallation) -> f64 {
@@ -93,13 +84,13 @@ fn measure(
     installation: &mut TestInstallation,
     token: &str,
     time: Duration,
-) -> (f64, Memory, Rate) {
+) -> (f64, Processes, Run) {
     // The first start compiles the machine code of new tools.
     installation.serve(&[]);
     installation.stop();
     let ms = start(installation);
     std::thread::sleep(SETTLE);
-    let memory = Memory::read(installation.supervisor());
+    let memory = Processes::read(installation.supervisor());
     let rate = calls::denied(installation, token, time);
     (ms, memory, rate)
 }
@@ -110,23 +101,24 @@ fn main() {
         return;
     };
     let time = Duration::from_secs(if options.quick { 3 } else { 10 });
+    figures::check();
     let mut table = Table::default();
     let echo = Echo::start();
     let line = calls::echo(&echo, time);
-    println!("{}", line.text("bare echo"));
+    println!("{}", calls::text("bare echo", &line));
     drop(echo);
 
     let mut small = TestInstallation::bare("example");
     let shipped = fill::tools(&small);
     let token = small.agent("bench", "operator");
     let (ms, memory, rate) = measure(&mut small, &token, time);
-    println!("{}", rate.text(&format!("denied, {shipped} tools, empty store")));
+    println!("{}", calls::text(&format!("denied, {shipped} tools, empty store"), &rate));
     table.row(
         &format!("start to serving, {shipped} tools, empty store"),
         format!("{ms:.0} ms"),
         "",
     );
-    table.row(&format!("RSS of all roles, idle, {shipped} tools"), memory.text(), "≤ 90 MiB");
+    table.row(&format!("RSS of all roles, idle, {shipped} tools"), memory.memory(), "≤ 90 MiB");
     small.stop();
 
     let mut large = TestInstallation::bare("example");
@@ -136,11 +128,10 @@ fn main() {
     let token = large.agent("bench", "operator");
     let (ms, memory, full) = measure(&mut large, &token, time);
     let name = format!("{TOOLS} tools, {entries} ledger entries");
-    println!("{}", full.text(&format!("denied, {name}")));
+    println!("{}", calls::text(&format!("denied, {name}"), &full));
     table.row(&format!("start to serving, {name}"), format!("{ms:.0} ms"), "≤ 300 ms");
-    table.row(&format!("RSS of all roles, idle, {TOOLS} tools"), memory.text(), "≤ 150 MiB");
-    let (now, then) =
-        (full.per_second() / line.per_second(), rate.per_second() / line.per_second());
+    table.row(&format!("RSS of all roles, idle, {TOOLS} tools"), memory.memory(), "≤ 150 MiB");
+    let (now, then) = (full.rate() / line.rate(), rate.rate() / line.rate());
     table.row(
         &format!("denied call, durable, c={}: {name}", calls::CALLERS),
         format!("{now:.4} × echo; {then:.4} × on an empty store with {shipped} tools"),
@@ -158,7 +149,7 @@ fn main() {
     }
     table.print();
     if let Some(path) = &options.json {
-        std::fs::write(path, format!("{:#}\n", table.json())).unwrap();
+        std::fs::write(path, format!("{:#}\n", json!({"rows": table.json()}))).unwrap();
     }
 }
 

@@ -20,6 +20,8 @@ mod figures;
 mod installation;
 #[path = "load/machine.rs"]
 mod machine;
+#[path = "load/options.rs"]
+mod options;
 #[path = "load/processes.rs"]
 mod processes;
 #[path = "load/report.rs"]
@@ -28,8 +30,11 @@ mod report;
 mod run;
 #[path = "load/scenarios.rs"]
 mod scenarios;
+#[path = "load/table.rs"]
+mod table;
 
 use installation::TestInstallation;
+use options::Options;
 use processes::Processes;
 use scenarios::Bench;
 use std::fs;
@@ -43,39 +48,6 @@ const COUNTED: u64 = 100_000;
 
 /// The longest wait for the counters and the published ledger to follow the calls.
 const FOLLOW: Duration = Duration::from_secs(30);
-
-/// The options of the program.
-struct Options {
-    quick: bool,
-    json: Option<String>,
-    only: Option<String>,
-}
-
-impl Options {
-    /// Reads the arguments. `None`: cargo runs this file as a test, and nothing is measured.
-    fn read() -> Option<Self> {
-        let mut arguments = std::env::args().skip(1);
-        let mut options = Self { quick: false, json: None, only: None };
-        let mut measure = false;
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--bench" => measure = true,
-                "--quick" => options.quick = true,
-                "--json" => options.json = arguments.next(),
-                "--only" => options.only = arguments.next(),
-                other => {
-                    eprintln!("`{other}` is no option of this benchmark");
-                    std::process::exit(2);
-                }
-            }
-        }
-        measure.then_some(options)
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
-    }
-}
 
 /// Writes Deployments that jobs can scale. Returns their names.
 fn deployments(installation: &TestInstallation) -> Vec<String> {
@@ -121,15 +93,14 @@ fn main() {
     if !options.quick && options.wants("denied") {
         bench.denied_until(32, COUNTED);
     }
-    bench.report.row("start to serving, shipped tools", format!("{start_ms:.0} ms"), "≤ 300 ms");
-    let mib = idle.resident as f64 / f64::from(1 << 20);
-    bench.report.row(
-        "RSS of all roles, idle, shipped tools (shared pages count for each)",
-        format!("{mib:.0} MiB"),
-        "≤ 90 MiB",
+    bench.report.table.row(
+        "start to serving, shipped tools",
+        format!("{start_ms:.0} ms"),
+        "≤ 300 ms",
     );
-    agree(&mut bench);
-    bench.report.print();
+    bench.report.table.row("RSS of all roles, idle, shipped tools", idle.memory(), "≤ 90 MiB");
+    agree(&bench);
+    bench.report.table.print();
     if let Some(path) = &options.json {
         fs::write(path, format!("{:#}\n", bench.report.json())).unwrap();
     }
@@ -149,15 +120,19 @@ fn measure(bench: &mut Bench<'_>, options: &Options, deployments: &[String]) {
             bench.denied_open(128, many.rate() / 2.0);
         }
         bench.denied_distinct(32);
-        bench.report.row("denied call, durable, c=32: rate", ratio(many.rate()), "0.15 × echo");
-        bench.report.row(
+        bench.report.table.row(
+            "denied call, durable, c=32: rate",
+            ratio(many.rate()),
+            "0.15 × echo",
+        );
+        bench.report.table.row(
             "CPU per denied call, all roles, over the echo's CPU per request",
             format!("{:.1} × ({cpu:.0} µs : {echo_cpu:.0} µs)", cpu / echo_cpu),
             "≤ 10 ×",
         );
         let echo = echo_1.latencies.percentile(0.5);
         let over = (one.latencies.percentile(0.5) - sync) / echo;
-        bench.report.row(
+        bench.report.table.row(
             "denied call, c=1: latency",
             format!(
                 "{:.3} ms = 1 fdatasync ({sync:.3} ms) + {over:.0} × echo",
@@ -168,7 +143,11 @@ fn measure(bench: &mut Bench<'_>, options: &Options, deployments: &[String]) {
     }
     if options.wants("answer") {
         let (answer, _) = bench.answers(32);
-        bench.report.row("read-only answer, durable, c=32", ratio(answer.rate()), "0.10 × echo");
+        bench.report.table.row(
+            "read-only answer, durable, c=32",
+            ratio(answer.rate()),
+            "0.10 × echo",
+        );
     }
     if options.wants("mixed") {
         bench.mixed(32);
@@ -176,22 +155,22 @@ fn measure(bench: &mut Bench<'_>, options: &Options, deployments: &[String]) {
     if options.wants("list") {
         let (list, cpu) = bench.tools(32);
         let measured = format!("{}, {cpu:.0} µs CPU", ratio(list.rate()));
-        bench.report.row("tools/list of the shipped tools, c=32", measured, "0.05 × echo");
+        bench.report.table.row("tools/list of the shipped tools, c=32", measured, "0.05 × echo");
     }
     if options.wants("job") {
         let one = bench.job(deployments, 20);
         let measured = format!("{:.1} ms", one.latencies.percentile(0.5));
-        bench.report.row("request to effect, one directory job", measured, "≤ 15 ms");
+        bench.report.table.row("request to effect, one directory job", measured, "≤ 15 ms");
         let calls = if options.quick { 600 } else { 6_000 };
         let (accepted, completed) = bench.jobs(32, deployments, calls);
         let measured = format!("{:.0}/s", accepted.rate());
-        bench.report.row("jobs accepted durably, c=32", measured, "≥ 1,000/s");
-        bench.report.row("directory jobs completed", format!("{completed:.0}/s"), "≥ 200/s");
+        bench.report.table.row("jobs accepted durably, c=32", measured, "≥ 1,000/s");
+        bench.report.table.row("directory jobs completed", format!("{completed:.0}/s"), "≥ 200/s");
     }
 }
 
 /// Compares `/metrics` and the published ledger with the calls: no counter is lost under load.
-fn agree(bench: &mut Bench<'_>) {
+fn agree(bench: &Bench<'_>) {
     // Both follow the calls: each role reports after a moment, and tiles are written behind.
     let (began, installation) = (Instant::now(), bench.installation);
     let counter = |name: &str, words: &str| installation.metric(name, words) as u64;
@@ -204,8 +183,8 @@ fn agree(bench: &mut Bench<'_>) {
         let entries = installation.entries_since(0);
         leaves = entries.iter().filter(|entry| entry["event"]["ending"] == "denied").count() as u64;
     }
-    let dropped = bench.counter("cofferdam_telemetry_dropped_total", "");
-    let entries = bench.counter("cofferdam_ledger_entries", "");
+    let dropped = counter("cofferdam_telemetry_dropped_total", "");
+    let entries = counter("cofferdam_ledger_entries", "");
     println!(
         "\n{} denied calls; {counted} requests and {decided} decisions in /metrics, {leaves} \
          entries of denials in the ledger; {} durable calls and the jobs, {entries} ledger \

@@ -1,6 +1,7 @@
 //! An HTTP/1.1 client that costs little: one kept connection, prepared requests, a response that is
 //! read into one buffer. Never retries, and reads only responses with a length.
 
+use cofferdam_testkit::http::Request;
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,6 +9,11 @@ use tokio::net::TcpStream;
 
 /// The most bytes of one response: more than the longest page of tools.
 const MOST: usize = 8 << 20;
+
+/// A request as it is sent, on a connection that is kept.
+pub fn prepared(request: Request, address: SocketAddr, token: &str) -> Vec<u8> {
+    request.without("Connection").with("Host", &address.to_string()).bearer(token).bytes()
+}
 
 /// A kept connection.
 pub struct Client {

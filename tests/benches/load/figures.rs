@@ -34,6 +34,11 @@ pub fn check() {
     for (part, ms) in [(0.0, 1.0), (0.5, 500.0), (0.99, 990.0), (0.999, 999.0), (1.0, 1_000.0)] {
         assert!((latencies.percentile(part) - ms).abs() < 1e-9, "{part}");
     }
+    let mut one = Latencies::default();
+    one.add(Duration::from_millis(7));
+    for part in [0.0, 0.5, 0.999] {
+        assert!((one.percentile(part) - 7.0).abs() < 1e-9, "{part}");
+    }
 }
 
 #[test]

@@ -20,7 +20,10 @@ pub struct Processes {
     /// process that awaited them, so they are one role with all ended children.
     pub cpu: BTreeMap<String, f64>,
     /// Resident bytes of all together. Shared pages count for each process.
-    pub resident: u64,
+    resident: u64,
+    /// The proportional set of all together: a shared page counts in equal parts. `None` if the
+    /// kernel does not show it to this user.
+    proportional: Option<u64>,
     /// Bytes that all have sent to the disk; `None` if the kernel does not show them to this user.
     pub written: Option<u64>,
 }
@@ -33,14 +36,12 @@ impl Processes {
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter_map(Process::read)
             .collect();
-        let mut found = Self { written: Some(0), ..Self::default() };
-        for process in &all {
-            if process.id == supervisor
-                || all.iter().any(|of| process.is_below(of, supervisor, &all))
-            {
-                found.add(process);
-            }
-        }
+        let parents: Vec<_> = all.iter().map(|process| (process.id, process.parent)).collect();
+        let tree = below(supervisor, &parents);
+        let mut found = Self { written: Some(0), proportional: Some(0), ..Self::default() };
+        all.iter()
+            .filter(|process| tree.contains(&process.id))
+            .for_each(|process| found.add(process));
         found
     }
 
@@ -48,8 +49,23 @@ impl Processes {
         *self.cpu.entry(process.role()).or_default() += process.own;
         *self.cpu.entry(SHORT.to_owned()).or_default() += process.children;
         self.resident += process.resident;
-        let written = written(process.id);
+        let written = value(process.id, "io", "write_bytes:");
         self.written = self.written.zip(written).map(|(sum, more)| sum + more);
+        let proportional = value(process.id, "smaps_rollup", "Pss:");
+        self.proportional = self.proportional.zip(proportional).map(|(sum, more)| sum + more);
+    }
+
+    /// The memory of all together, in MiB.
+    pub fn memory(&self) -> String {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let resident = mib(self.resident);
+        match self.proportional {
+            Some(bytes) => format!(
+                "{:.0} MiB (PSS: a shared page in equal parts); {resident:.0} MiB RSS",
+                mib(bytes)
+            ),
+            None => format!("{resident:.0} MiB RSS; the kernel does not show PSS to this user"),
+        }
     }
 
     /// The CPU seconds of all roles.
@@ -88,11 +104,6 @@ impl Process {
         })
     }
 
-    fn is_below(&self, of: &Self, supervisor: u32, all: &[Self]) -> bool {
-        of.id == self.parent
-            && (of.id == supervisor || all.iter().any(|next| of.is_below(next, supervisor, all)))
-    }
-
     fn role(&self) -> String {
         let line = fs::read(format!("/proc/{}/cmdline", self.id)).unwrap_or_default();
         role(&String::from_utf8_lossy(&line))
@@ -112,9 +123,42 @@ fn role(line: &str) -> String {
     }
 }
 
-fn written(id: u32) -> Option<u64> {
-    let io = fs::read_to_string(format!("/proc/{id}/io")).ok()?;
-    io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
+/// A value of a file of this process.
+fn value(id: u32, file: &str, name: &str) -> Option<u64> {
+    bytes(&fs::read_to_string(format!("/proc/{id}/{file}")).ok()?, name)
+}
+
+/// The value of this name, in bytes. The kernel gives bytes, or kB.
+fn bytes(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?.trim();
+    match value.strip_suffix(" kB") {
+        Some(kib) => Some(kib.parse::<u64>().ok()? * 1024),
+        None => value.parse().ok(),
+    }
+}
+
+/// A process and all below it, from pairs of process and parent.
+fn below(root: u32, parents: &[(u32, u32)]) -> Vec<u32> {
+    let (mut found, mut next) = (vec![root], 0);
+    while let Some(of) = found.get(next).copied() {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == of).map(|(id, _)| *id));
+        next += 1;
+    }
+    found
+}
+
+#[test]
+fn the_tree_and_the_sizes_are_read_right() {
+    let zeros = " 0".repeat(20);
+    assert_eq!(Process::parse(7, &format!("7 (a) b) S 3{zeros}")).map(|it| it.parent), Some(3));
+    assert!(Process::parse(7, "7 nothing").is_none());
+    assert_eq!(bytes("Rss: 9 kB\nPss:      12 kB\n", "Pss:"), Some(12 * 1024));
+    assert_eq!(bytes("Pss: much", "Pss:"), None);
+    assert_eq!(bytes("rchar: 7\nwrite_bytes: 4096\n", "write_bytes:"), Some(4096));
+    let rows: [(u32, &[u32]); 3] = [(1, &[1, 2, 4, 3]), (4, &[4]), (9, &[9])];
+    for (root, expected) in rows {
+        assert_eq!(below(root, &[(2, 1), (3, 2), (4, 1), (6, 5)]), expected);
+    }
 }
 
 #[test]

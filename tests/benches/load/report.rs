@@ -3,28 +3,18 @@
 
 use super::processes::Processes;
 use super::run::Run;
+use super::table::Table;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// A row of the table: a figure and the wanted value.
-pub struct Row {
-    pub what: &'static str,
-    pub measured: String,
-    pub wanted: &'static str,
-}
 
 /// Everything that was measured.
 #[derive(Default)]
 pub struct Report {
-    pub rows: Vec<Row>,
+    pub table: Table,
     pub loads: Vec<Value>,
 }
 
 impl Report {
-    pub fn row(&mut self, what: &'static str, measured: String, wanted: &'static str) {
-        self.rows.push(Row { what, measured, wanted });
-    }
-
     /// Prints a load with its cost, and keeps it for the JSON.
     pub fn load(&mut self, name: &str, run: &Run, before: &Processes, after: &Processes) {
         let micros = |seconds: f64| seconds * 1e6 / run.calls as f64;
@@ -62,17 +52,7 @@ impl Report {
         }));
     }
 
-    /// Prints the table.
-    pub fn print(&self) {
-        println!("\n| what | measured | wanted |\n|---|---|---|");
-        for Row { what, measured, wanted } in &self.rows {
-            println!("| {what} | {measured} | {wanted} |");
-        }
-    }
-
     pub fn json(&self) -> Value {
-        let row =
-            |row: &Row| json!({"what": row.what, "measured": row.measured, "wanted": row.wanted});
-        json!({"rows": self.rows.iter().map(row).collect::<Vec<_>>(), "loads": self.loads})
+        json!({"rows": self.table.json(), "loads": self.loads})
     }
 }

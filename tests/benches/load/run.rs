@@ -52,6 +52,12 @@ impl Run {
     }
 }
 
+#[test]
+fn a_rate_is_calls_over_seconds() {
+    let run = Run { calls: 1_000, seconds: 4.0, latencies: Latencies::default() };
+    assert_eq!(run.rate(), 250.0);
+}
+
 /// The state that the callers of a load share.
 #[derive(Default)]
 struct Shared {

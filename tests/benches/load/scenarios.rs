@@ -1,6 +1,7 @@
 //! The measured loads on one gateway: denials, answers of reading tools, lists, jobs. Each call is a
 //! call that a client could make.
 
+use super::client::prepared;
 use super::machine::Echo;
 use super::processes::Processes;
 use super::report::Report;
@@ -8,7 +9,6 @@ use super::run::{Expected, Length, Load, Run, run};
 use crate::installation::TestInstallation;
 use cofferdam_testkit::http::Request;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Replicas that the example policy denies, and the first of many such numbers.
@@ -35,11 +35,6 @@ pub struct Bench<'a> {
     pub durable: u64,
     /// The denied calls so far.
     pub denied: u64,
-}
-
-/// Requests that keep their connection.
-fn prepared(request: Request, address: SocketAddr, token: &str) -> Vec<u8> {
-    request.without("Connection").with("Host", &address.to_string()).bearer(token).bytes()
 }
 
 fn scale(name: &str, replicas: u64) -> Value {
@@ -229,15 +224,7 @@ impl Bench<'_> {
         self.measure("one job, request to effect", self.installation.supervisor(), &load).0
     }
 
-    /// The sum of a counter of `/metrics` over the lines that contain these words.
-    pub fn counter(&self, name: &str, words: &str) -> u64 {
-        let page = self.installation.http("GET", "/metrics", "", None).body;
-        let page = page.as_str().unwrap();
-        let lines = page.lines().filter(|line| line.starts_with(name) && line.contains(words));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
-    }
-
     fn closed(&self) -> u64 {
-        self.counter("cofferdam_jobs_closed_total", "")
+        self.installation.metric("cofferdam_jobs_closed_total", "") as u64
     }
 }

@@ -8,7 +8,6 @@ pub struct Table(Vec<[String; 3]>);
 
 impl Table {
     pub fn row(&mut self, what: &str, measured: String, wanted: &str) {
-        println!("{what}: {measured}");
         self.0.push([what.to_owned(), measured, wanted.to_owned()]);
     }
 
@@ -19,8 +18,9 @@ impl Table {
         }
     }
 
-    pub fn json(&self) -> Value {
+    /// The rows as JSON.
+    pub fn json(&self) -> Vec<Value> {
         let row = |[what, measured, wanted]: &[String; 3]| json!({"what": what, "measured": measured, "wanted": wanted});
-        json!({"rows": self.0.iter().map(row).collect::<Vec<_>>()})
+        self.0.iter().map(row).collect()
     }
 }
