@@ -238,6 +238,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         checkpoint_key: home.join("keys/recorder"),
         operator_socket: home.join("run/operator.sock"),
         lease_seconds: 30,
+        max_queued: 50_000,
     };
     let (supervisor, theirs) = control::pair().unwrap();
     let mut recorder = spawn::spawn(

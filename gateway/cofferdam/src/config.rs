@@ -138,6 +138,8 @@ pub struct Runner {
     pub seats: u8,
     /// The length of a lease without a heartbeat, 3 to 300 seconds.
     pub lease: Duration,
+    /// The most jobs that wait for a runner, 1 to 1,000,000.
+    pub max_queued: u64,
 }
 
 /// The settings of logs, traces and metrics.

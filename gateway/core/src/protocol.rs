@@ -28,6 +28,14 @@ pub enum RoleError {
     /// was not sent; one whose answer is too large was carried out.
     #[error("too large: {0}")]
     TooLarge(String),
+    /// The queue is too long for one more job; nothing was stored. The same request succeeds later.
+    #[error("busy: {why}; try again in {retry_after_seconds} s")]
+    Busy {
+        /// The length of the queue, and its bound.
+        why: String,
+        /// The pause before the next try, in whole seconds.
+        retry_after_seconds: u64,
+    },
     /// It could not be done or could not be recorded; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(String),

@@ -536,6 +536,14 @@ impl Bench {
             Propose::End { entry } | Propose::Withdraw { entry, .. } => {
                 Proposed::Recorded(self.record(entry))
             }
+            Propose::Enqueue { .. } if self.fails("queue").is_err() => {
+                let why = "4000 jobs wait for a runner".to_owned();
+                return Err(RoleError::Busy { why, retry_after_seconds: 120 });
+            }
+            Propose::Permit { .. } if self.fails("queue").is_err() => {
+                let why = "4000 jobs wait for a runner".to_owned();
+                return Err(RoleError::Busy { why, retry_after_seconds: 120 });
+            }
             Propose::Enqueue { job, entry, key, .. } => {
                 let recorded = self.record(entry);
                 let mut state = if job.permit.is_some() {

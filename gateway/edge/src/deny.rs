@@ -217,6 +217,14 @@ pub enum Deny {
     /// All connections are busy.
     #[error("busy: all connections are in use; nothing was executed; try again in a second")]
     Crowded,
+    /// The queue of jobs is too long for one more. Never a denial.
+    #[error("busy: {why}; nothing was executed; try again in {seconds} s")]
+    Queue {
+        /// The length of the queue, and its bound.
+        why: String,
+        /// The pause before the next try, in whole seconds.
+        seconds: u64,
+    },
     /// The server drains: it finishes earlier work and begins none.
     #[error("stopping: no new call is taken; nothing was executed; try again in a few seconds")]
     Stopping,
@@ -283,9 +291,11 @@ impl Deny {
             Self::Params(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::BAD_REQUEST },
             Self::UnknownTool(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND },
             Self::Share { .. } => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
-            Self::Busy | Self::Crowded | Self::Stopping | Self::Unavailable(_) => {
-                same(S::SERVICE_UNAVAILABLE, code::INTERNAL)
-            }
+            Self::Busy
+            | Self::Crowded
+            | Self::Queue { .. }
+            | Self::Stopping
+            | Self::Unavailable(_) => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
             Self::Unanswered => same(S::GATEWAY_TIMEOUT, code::INTERNAL),
             Self::Broken => same(S::INTERNAL_SERVER_ERROR, code::INTERNAL),
         }

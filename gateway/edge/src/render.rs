@@ -249,6 +249,9 @@ fn deny_of(reply: Reply) -> Deny {
     match reply {
         Reply::UnknownTool { name } => Deny::UnknownTool(crate::header::excerpt(&name)),
         Reply::Unavailable { reason } => Deny::Unavailable(reason),
+        Reply::Busy { reason, retry_after_seconds } => {
+            Deny::Queue { why: reason, seconds: retry_after_seconds }
+        }
         // The callers above handle these. If one does not, the response is an error, never a
         // success.
         Reply::Success(_) | Reply::Listed(_) | Reply::Refused(_) | Reply::BadArguments { .. } => {

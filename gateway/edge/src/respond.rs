@@ -156,6 +156,7 @@ pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
     match deny {
         Deny::Verb(verb) => add(answer, ALLOW, verb),
         Deny::Busy | Deny::Share { .. } => add(answer, RETRY_AFTER, "1"),
+        Deny::Queue { seconds, .. } => add(answer, RETRY_AFTER, &seconds.to_string()),
         Deny::Crowded => add(add(answer, RETRY_AFTER, "1"), CONNECTION, "close"),
         // A restart takes some seconds.
         Deny::Stopping => add(answer, RETRY_AFTER, "5"),

@@ -11,6 +11,7 @@
 //! | the writer | `store/writer.rs` | one task, one transaction for all who wait |
 //! | the ledger | `ledger/` | tree, tiles, checkpoints, proofs, and checking them offline |
 
+mod backlog;
 mod fresh_preview;
 pub mod ledger;
 mod remedy;
@@ -19,6 +20,7 @@ pub mod settings;
 mod store;
 mod waiters;
 
+pub use backlog::QUEUED;
 pub use ledger::note::ORIGIN;
 pub use service::{Recorder, RoleSeat, RunnerSeat};
 pub use settings::{RecorderContext, TrustNow};

@@ -79,4 +79,6 @@ pub struct RecorderContext {
     pub trust: TrustFile,
     /// Seconds that a lease lasts without a heartbeat: `runner.lease_seconds` of the configuration.
     pub lease_seconds: u64,
+    /// The most jobs that wait in the queue: `runner.max_queued` of the configuration.
+    pub max_queued: u64,
 }

@@ -23,6 +23,7 @@ mod writer;
 mod plans;
 
 pub(crate) use batch::{ChangeError, Head, put_checkpoint, put_tiles};
+pub(crate) use lease::count_queued;
 pub(crate) use open_files::OpenFiles;
 pub(crate) use read::{LeafRow, Reader};
 pub(crate) use same_call::SameCall;

@@ -1,6 +1,7 @@
 //! The waiters (readers of a job, runners, the gateway for approved calls) and the leases. Only in
 //! memory: a restarted recorder has no waiters, and a lease ends with its socket.
 
+use crate::backlog::Backlog;
 use crate::fresh_preview::FreshPreviews;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::protocol::operator_recorder::Notice;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub repaired: Mutex<Vec<String>>,
     /// The damage of the ledger that was found after the start.
     pub damaged: Mutex<Option<String>>,
+    /// The queued jobs, and the rate at which runners claim them.
+    pub backlog: Mutex<Backlog>,
     /// True after the recorder began to drain.
     pub draining: watch::Sender<bool>,
     /// The fresh previews that approvers request.
@@ -80,6 +83,7 @@ impl Shared {
         head: (u64, String),
         repaired: Vec<String>,
         lease_seconds: u64,
+        backlog: Backlog,
     ) -> (Self, mpsc::UnboundedReceiver<(CallId, Fence)>) {
         let (gone, losses) = mpsc::unbounded_channel();
         let shared = Self {
@@ -100,6 +104,7 @@ impl Shared {
             short: Mutex::default(),
             repaired: Mutex::new(repaired),
             damaged: Mutex::default(),
+            backlog: Mutex::new(backlog),
             draining: watch::Sender::new(false),
             looks: FreshPreviews::default(),
             gone,

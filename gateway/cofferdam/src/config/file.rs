@@ -17,6 +17,10 @@ const MOST_SEATS: i64 = 16;
 /// The bounds of `lease_seconds`: with less, a busy machine loses leases; with more, a lost runner
 /// is noticed too late.
 const LEASE_SECONDS: (i64, i64) = (3, 300);
+/// The bounds of `max_queued`: more jobs than the largest never run within the life of a permit.
+const MAX_QUEUED: (i64, i64) = (1, 1_000_000);
+/// The default of `max_queued`.
+const QUEUED: i64 = cofferdam_recorder::QUEUED.cast_signed();
 /// The bounds of `drain_seconds`: with less, hardly a job could finish; with more, a machine that
 /// shuts down would not wait.
 const DRAIN_SECONDS: (i64, i64) = (1, 600);
@@ -67,7 +71,9 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
     let runner = root.optional("runner", |section| {
         let seats = section.integer("seats", 2, (1, MOST_SEATS));
         let lease = section.integer("lease_seconds", 30, LEASE_SECONDS);
-        Some(Runner { seats: u8::try_from(seats).unwrap_or(1), lease: seconds(lease) })
+        let most = section.integer("max_queued", QUEUED, MAX_QUEUED);
+        let max_queued = u64::try_from(most).unwrap_or(1);
+        Some(Runner { max_queued, seats: u8::try_from(seats).unwrap_or(1), lease: seconds(lease) })
     });
     let telemetry = root.optional("telemetry", check_telemetry);
     root.unknown();

@@ -43,6 +43,9 @@ seats = 2
 # A runner that sends no heartbeat for this time loses its job to another one, in seconds (3 to 300).
 # A runner sends three heartbeats in this time.
 lease_seconds = 30
+# The most jobs that wait for a runner (1 to 1000000). With more, and with a queue that takes longer
+# than half of a permit's life, new calls get 503 with Retry-After.
+max_queued = 50000
 
 [telemetry]
 # An OTLP/HTTP collector for traces and metrics (JSON). Prometheus reads the same metrics at

@@ -47,6 +47,7 @@ fn the_shortest_configuration_has_these_defaults() {
                 runner: Runner {
                     seats: 2,
                     lease: 30s,
+                    max_queued: 50000,
                 },
                 telemetry: Telemetry {
                     otlp: None,
@@ -87,7 +88,7 @@ log_format = "xml"
               cofferdam.toml:9: edge.wait_seconds: 90 is out of range; give 1 to 55; the default is 45
               cofferdam.toml:8: edge.wait_secnds: unknown key; did you mean `wait_seconds`
               cofferdam.toml:12: runner.seats: string where a whole number belongs; give 1 to 16
-              cofferdam.toml:13: runner.colour: unknown key; known here: `seats`, `lease_seconds`
+              cofferdam.toml:13: runner.colour: unknown key; known here: `seats`, `lease_seconds`, `max_queued`
               cofferdam.toml:15: telemetry.otlp: `grpc://x` is no collector this build can reach; write "http://127.0.0.1:4318", a collector beside it
               cofferdam.toml:16: telemetry.log_format: `xml` is no format; write "text" or "json"
               cofferdam.toml:17: edges: unknown key; did you mean `edge`"#]],
@@ -247,7 +248,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
             wait: Duration::from_secs(1),
         },
         serve: Serve { drain: Duration::from_secs(1) },
-        runner: Runner { seats: 1, lease: Duration::from_secs(3) },
+        runner: Runner { seats: 1, lease: Duration::from_secs(3), max_queued: 50_000 },
         telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
     };
     let told = |infrastructure, id: &str| {

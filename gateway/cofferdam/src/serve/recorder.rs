@@ -101,6 +101,7 @@ async fn serve(
             Ok(TrustNow { trust, digest: Trust::digest(&text) })
         }),
         lease_seconds: settings.lease_seconds,
+        max_queued: settings.max_queued,
     })
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));

@@ -77,6 +77,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         checkpoint_key: home.secret(Secret::Checkpoints),
         operator_socket: home.operator_socket(),
         lease_seconds: installation.config.runner.lease.as_secs(),
+        max_queued: installation.config.runner.max_queued,
     }
 }
 

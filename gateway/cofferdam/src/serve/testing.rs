@@ -31,7 +31,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
                 wait: Duration::from_secs(45),
             },
             serve: Serve { drain: Duration::from_secs(30) },
-            runner: Runner { seats: 1, lease: Duration::from_secs(15) },
+            runner: Runner { seats: 1, lease: Duration::from_secs(15), max_queued: 50_000 },
             telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: "info".to_owned() },
         },
         agents: Agents::default(),

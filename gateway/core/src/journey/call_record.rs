@@ -160,6 +160,15 @@ impl<'a, H: Host> CallRecord<'a, H> {
         }
     }
 
+    /// Records that the queue is too long for one more job. Never a denial: the same call is
+    /// accepted later.
+    pub(super) async fn busy(&self, why: &str, retry_after_seconds: u64) -> Reply {
+        match self.with("why", &json!(why)).end("busy", "queue-full").await {
+            Ok(_) => Reply::Busy { reason: why.to_owned(), retry_after_seconds },
+            Err(reply) => reply,
+        }
+    }
+
     pub(super) async fn unknown_tool(&self, name: &str) -> Reply {
         // The name may be of any length; the ledger keeps the length of a possible name.
         let named: String = name.chars().take(64).collect();

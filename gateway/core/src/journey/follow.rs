@@ -214,7 +214,10 @@ fn absent(world: &World, call: &CallId, error: &RoleError) -> Reply {
                 words,
             )
         }
-        RoleError::Fenced | RoleError::TooLarge(_) | RoleError::Unavailable(_) => unreadable(),
+        RoleError::Fenced
+        | RoleError::TooLarge(_)
+        | RoleError::Busy { .. }
+        | RoleError::Unavailable(_) => unreadable(),
     }
 }
 

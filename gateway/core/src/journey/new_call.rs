@@ -10,6 +10,7 @@ use crate::model::answer::{RefusalKind, Reply};
 use crate::model::escape;
 use crate::model::id::CallId;
 use crate::policy::approvals::Approvals;
+use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{IdempotencyKey, Propose, Proposed};
 use crate::stage::discover::{FoundCall, RawCall};
 use crate::stage::judge::Verdict;
@@ -90,6 +91,9 @@ async fn change<H: Host>(
             Ok(Proposed::Joined { .. }) => {
                 sealed = plan.into_sealed();
                 continue;
+            }
+            Err(RoleError::Busy { why, retry_after_seconds }) => {
+                return Err(record.busy(&why, retry_after_seconds).await);
             }
             Ok(_) | Err(_) => return Err(unconfirmed()),
         };

@@ -412,6 +412,34 @@ fn what_cannot_be_recorded_is_not_done() {
 }
 
 #[test]
+fn a_full_queue_is_no_denial_and_the_same_call_succeeds_later() {
+    let host = Bench::new();
+    host.failing.lock().unwrap().push(("queue", "full"));
+    let Reply::Busy { reason, retry_after_seconds } = called(&host, scale("team-a", 5)) else {
+        panic!()
+    };
+    assert_eq!((reason.as_str(), retry_after_seconds), ("4000 jobs wait for a runner", 120));
+    let ended = host.entries.lock().unwrap().last().unwrap().event.clone();
+    let expected = Event::Ended { ending: "busy".into(), code: "queue-full".into() };
+    assert_eq!((ended, host.jobs.lock().unwrap().len()), (expected, 0));
+    assert!(matches!(called(&host, scale("team-a", 5)), Reply::Success(_)));
+    assert_eq!(host.objects.lock().unwrap()["team-a"], 5);
+}
+
+#[test]
+fn a_signed_call_waits_for_a_full_queue() {
+    let host = Bench::new();
+    let _waiting = called(&host, scale("asks-b", 5));
+    let job = host.jobs.lock().unwrap()[0].0.clone();
+    let signed = host.sign(&job, "bob", statement::Verdict::Approve);
+    host.jobs.lock().unwrap()[0].0.statements.push(signed);
+    host.failing.lock().unwrap().push(("queue", "full"));
+    let first = now_or_never(resume(&host, &world(), 0));
+    assert!(matches!(first, Err(crate::protocol::RoleError::Busy { .. })), "{first:?}");
+    assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(job.call)));
+}
+
+#[test]
 fn hidden_tools_do_not_exist_and_nothing_invented_is_listed() {
     let host = Bench::new();
     let listed: Vec<_> = now_or_never(list(&host, &world(), &agent()))

@@ -30,6 +30,14 @@ pub enum Reply {
         /// The name as it was asked for.
         name: String,
     },
+    /// The call is allowed, and the queue is too long for its job: HTTP 503 with `Retry-After`.
+    /// Never a denial. Nothing was executed.
+    Busy {
+        /// The cause, as far as an agent may know it.
+        reason: String,
+        /// The pause before the same call succeeds, in whole seconds: an estimate.
+        retry_after_seconds: u64,
+    },
     /// The call cannot be decided or recorded: HTTP 503. Nothing was executed.
     Unavailable {
         /// The cause, as far as an agent may know it.

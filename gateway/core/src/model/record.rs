@@ -23,7 +23,8 @@ pub const OPERATOR: &str = "operator ";
 pub enum Event {
     /// A call ended without a job: with an answer, a read, a denial or a failure.
     Ended {
-        /// `answered`, `looked`, `previewed`, `denied`, `refused`, `failed`.
+        /// `answered`, `looked`, `previewed`, `denied`, `refused`, `failed`,
+        /// `busy`.
         ending: String,
         /// The rule or reason code.
         code: String,

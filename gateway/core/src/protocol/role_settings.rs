@@ -83,6 +83,8 @@ pub struct RecorderSettings {
     pub operator_socket: PathBuf,
     /// Seconds after which a lease without a heartbeat is lost.
     pub lease_seconds: u64,
+    /// The most jobs that wait in the queue.
+    pub max_queued: u64,
 }
 
 /// The infrastructure that plans read and change, as one role reaches it.

@@ -63,6 +63,7 @@ pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Suc
         "previewed" => format!("A preview of {tool}; the decision would have been `{code}`."),
         "denied" => format!("A call of {tool}, denied by `{code}`."),
         "refused" => format!("A call of {tool}, refused by `{code}`."),
+        "busy" => format!("An allowed call of {tool} that came while the queue was full."),
         _ => format!("A call of {tool} that failed: `{code}`."),
     };
     let time = whole_seconds(ended.time);
@@ -138,6 +139,7 @@ mod tests {
         for (ending, words) in [
             ("looked", "A read by `deployment_scale`"),
             ("previewed", "A preview of"),
+            ("busy", "while the queue was full."),
             ("failed", "that failed: `c`"),
         ] {
             assert!(told(ending, "c").contains(words), "{}", told(ending, "c"));

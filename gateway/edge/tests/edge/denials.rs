@@ -15,7 +15,7 @@ async fn rows_of_the_table_on_mcp() {
     let server = Server::start(FakeFront::default()).await;
     let rows = [
         "scale", "waiting", "denied", "declined", "conflict", "failed", "lost", "bad", "nobody",
-        "down",
+        "down", "crowd",
     ];
     let rows = rows.into_iter().map(|tool| (tool, Request::call(tool, json!({})))).collect();
     expect![[r#"
@@ -29,8 +29,11 @@ async fn rows_of_the_table_on_mcp() {
         bad: 200 ok
         nobody: 200 -32602 id 7: unknown tool: `nobody`
         down: 503 -32603 id 7: cannot decide or cannot record: the recorder does not answer; nothing was executed
+        crowd: 503 -32603 id 7: busy: 4000 jobs wait for a runner, for about 420 seconds, and the permit of this call would be good for 600 seconds; nothing was executed; try again in 120 s
     "#]]
     .assert_eq(&send_all(&server, rows).await);
+    let crowd = server.send(&Request::call("crowd", json!({}))).await;
+    assert_eq!((crowd.status, crowd.header("retry-after")), (503, Some("120")));
     for tool in ["denied", "bad", "waiting"] {
         let answer = server.send(&Request::call(tool, json!({}))).await;
         match tool {
@@ -130,7 +133,7 @@ async fn rows_of_the_table_on_plain_http() {
     let post = |tool: &str| Request::new("POST", &format!("/v1/tools/{tool}")).json(&json!({}));
     let rows = [
         "scale", "waiting", "denied", "declined", "conflict", "failed", "lost", "bad", "nobody",
-        "preview", "down",
+        "preview", "down", "crowd",
     ];
     let rows = rows.into_iter().map(|tool| (tool, post(tool))).collect();
     expect![[r#"
@@ -168,8 +171,10 @@ async fn rows_of_the_table_on_plain_http() {
         nobody: 404 unknown tool: `nobody`
         preview: 404 unknown tool: `preview`
         down: 503 cannot decide or cannot record: the recorder does not answer; nothing was executed
+        crowd: 503 busy: 4000 jobs wait for a runner, for about 420 seconds, and the permit of this call would be good for 600 seconds; nothing was executed; try again in 120 s
     "#]]
     .assert_eq(&send_all(&server, rows).await);
+    assert_eq!(server.send(&post("crowd")).await.header("retry-after"), Some("120"));
     expect![[r#"
         403
         {

@@ -130,6 +130,12 @@ impl Front for FakeFront {
                 reason: "it must be at most 10".into(),
             },
             "down" => Reply::Unavailable { reason: "the recorder does not answer".into() },
+            "crowd" => Reply::Busy {
+                reason: "4000 jobs wait for a runner, for about 420 seconds, and the permit of \
+                         this call would be good for 600 seconds"
+                    .into(),
+                retry_after_seconds: 120,
+            },
             "slow" => {
                 self.started.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(300)).await;

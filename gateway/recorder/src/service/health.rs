@@ -6,6 +6,7 @@ use crate::store::change::Change;
 use crate::store::{Request, database, tried};
 use crate::waiters::locked;
 use cofferdam_core::model::job::StuckJob;
+use cofferdam_core::model::limit::PERMIT_SECONDS;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::Disk;
@@ -36,11 +37,25 @@ impl Recorder {
     /// The health of the recorder, for the gateway.
     pub(super) fn health(&self) -> Proposed {
         let shared = &self.inner.shared;
-        let warns = [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone()]
-            .into_iter()
-            .flatten();
+        let warns =
+            [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone(), self.crowded()]
+                .into_iter()
+                .flatten();
         let repaired = locked(&self.inner.shared.repaired).clone();
         Proposed::Health { refuses: self.refuses(), warns: warns.collect(), repaired }
+    }
+
+    /// The warning of a queue that takes no further job of the longest life.
+    fn crowded(&self) -> Option<String> {
+        let backlog = locked(&self.inner.shared.backlog).clone();
+        let (most, life) = (self.inner.settings.max_queued, PERMIT_SECONDS * 1_000);
+        let now = self.now().as_millisecond();
+        let full = backlog.admit(backlog.length(), most, life, now).err()?;
+        Some(format!(
+            "new jobs are refused: {full}; runners take too few jobs for the calls that come: \
+             raise `runner.seats`, ask agents for fewer calls, or raise `runner.max_queued` if \
+             that is the bound"
+        ))
     }
 
     /// The stuck jobs. An unreadable store is reported elsewhere, with its cause.

@@ -6,13 +6,14 @@ mod edge;
 
 pub(super) use check::check;
 
+use crate::backlog::Backlog;
 use crate::ledger::note::{Checkpoint, ORIGIN, origin};
 use crate::ledger::publish::{PublishError, Published, Tiles, continues, published};
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::remedy::remedy;
 use crate::settings::RecorderContext;
 use crate::store::open::{OpenError, Opened, failed, open};
-use crate::store::{Head, OpenFiles, Source, Writer, put_checkpoint, put_tiles};
+use crate::store::{Head, OpenFiles, Source, Writer, count_queued, put_checkpoint, put_tiles};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
@@ -65,8 +66,14 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
     let origin = origin(&settings.environment);
     let Restored { tiles, last, note, unread } = restore(settings, &origin, &mut writer).await?;
     let head = Head { tree: tiles.tree().clone(), last };
-    let (shared, losses) =
-        Shared::new((head.tree.size(), note), tiles.repaired().to_vec(), settings.lease_seconds);
+    let queued = count_queued(&mut writer).await.map_err(failed(&settings.store))?;
+    let backlog = Backlog::new(queued, (settings.clock)().as_millisecond());
+    let (shared, losses) = Shared::new(
+        (head.tree.size(), note),
+        tiles.repaired().to_vec(),
+        settings.lease_seconds,
+        backlog,
+    );
     let shared = Arc::new(shared);
     let (sender, receiver) = mpsc::unbounded_channel();
     let source = Source {

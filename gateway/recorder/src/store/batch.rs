@@ -58,6 +58,10 @@ pub(crate) struct Batch {
     pub approved: bool,
     /// The principals and plans that a person denied.
     pub rejected: Vec<(String, String)>,
+    /// The change of the number of queued jobs.
+    pub queued: i64,
+    /// The number of jobs that a runner claimed for the first time.
+    pub claimed: usize,
 }
 
 impl Batch {
@@ -70,6 +74,8 @@ impl Batch {
             claimable: 0,
             approved: false,
             rejected: Vec::new(),
+            queued: 0,
+            claimed: 0,
         }
     }
 
@@ -159,6 +165,8 @@ impl Batch {
             claimable: self.claimable,
             approved: self.approved,
             rejected: self.rejected,
+            queued: self.queued,
+            claimed: self.claimed,
         })
     }
 }
@@ -301,6 +309,8 @@ pub(crate) struct Written {
     pub claimable: usize,
     pub approved: bool,
     pub rejected: Vec<(String, String)>,
+    pub queued: i64,
+    pub claimed: usize,
 }
 
 /// Converts to a signed integer of SQLite; indexes are far below its limit.

@@ -5,6 +5,7 @@ use super::batch::{Batch, ChangeError, to_i64};
 use super::busy;
 use super::change::{Answer, Done};
 use super::same_call::{SameCall, same};
+use crate::backlog::Backlog;
 use cofferdam_core::model::id::{ArgumentsDigest, CallId, hex};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::record::{Entry, Recorded};
@@ -34,17 +35,27 @@ struct Known {
     calls: BTreeSet<String>,
 }
 
-/// Adds the jobs; returns their results in order.
+/// Adds the jobs; returns their results in order. A job for the queue that would wait too long is
+/// refused; one that joins another job is not.
 pub(crate) async fn enqueue(
     news: Vec<New>,
     random: impl Fn() -> Result<[u8; 32], String>,
+    (backlog, most): (&Backlog, u64),
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Answer>, ChangeError> {
     let mut known = known(&news, batch.now_ms(), connection).await?;
     let (mut jobs, mut keys, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for mut new in news {
-        let answer = known.place(&new);
+        let answer = known.place(&new).and_then(|found| {
+            let job = &new.job;
+            if found.is_none() && job.permit.is_some() {
+                let ahead = backlog.length().saturating_add_signed(batch.queued);
+                let life = job.expires.as_millisecond() - job.created.as_millisecond();
+                backlog.admit(ahead, most, life, batch.now_ms())?;
+            }
+            Ok(found)
+        });
         if let (Some((key, false)), Ok(call)) = (
             known.keyed(&new),
             answer.as_ref().map(|found| found.as_ref().unwrap_or(&new.job.call)),
@@ -69,6 +80,7 @@ pub(crate) async fn enqueue(
                 known.calls.insert(new.job.call.to_string());
                 known.same.insert(sameness(&new), new.job.call.to_string());
                 batch.claimable += usize::from(new.job.permit.is_some());
+                batch.queued += i64::from(new.job.permit.is_some());
                 let index = batch.record(new.entry);
                 jobs.push((new.job, index));
                 Ok(Done::Recorded(Recorded { index }))

@@ -14,6 +14,14 @@ use cofferdam_core::model::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
 use sqlx::SqliteConnection;
 
+/// The number of queued jobs, also of those that cannot be claimed yet.
+pub(crate) async fn count_queued(connection: &mut SqliteConnection) -> sqlx::Result<u64> {
+    sqlx::query_scalar("SELECT count(*) FROM jobs INDEXED BY jobs_counts WHERE phase = 'queued'")
+        .fetch_one(connection)
+        .await
+        .map(to_u64)
+}
+
 /// The most jobs that one claim leaves because of their objects, or sets apart as unreadable. Few
 /// are left: a new job is marked when it is stored. Then the next claim continues.
 const CANDIDATES: usize = 64;

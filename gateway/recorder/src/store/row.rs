@@ -285,6 +285,9 @@ impl JobRow {
         );
         batch.touched.insert(self.id()?);
         let holds = busy::holds(&self);
+        let queued = Phase::Queued.word();
+        let (was, is) = (old.phase == queued, self.phase == queued);
+        let claimed = was && !is && self.leased && old.attempts == 0;
         guarded
             .bind(self.phase)
             .bind(self.outcome)
@@ -311,6 +314,8 @@ impl JobRow {
             .fetch_optional(&mut *connection)
             .await?
             .ok_or(ChangeError::Error(RoleError::Fenced))?;
+        batch.queued += i64::from(is) - i64::from(was);
+        batch.claimed += usize::from(claimed);
         Ok(busy::follow(old, holds, batch, connection).await?)
     }
 

@@ -6,6 +6,7 @@ mod apply;
 use super::batch::{Batch, ChangeError, Head, WriteContext, Written};
 use super::change::{Answer, Change, Done};
 use super::database;
+use super::lease::count_queued;
 use super::source::{Beyond, Source};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
@@ -180,7 +181,9 @@ impl Writer {
         let now = (self.settings.clock)();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut batch = Batch::new(&self.head, now);
-        let outcome = match apply_all(changes, &self.settings, &mut batch, &mut transaction).await {
+        let backlog = locked(&self.shared.backlog).clone();
+        let applied = apply_all(changes, &self.settings, &backlog, &mut batch, &mut transaction);
+        let outcome = match applied.await {
             Ok(answers) => {
                 let context = WriteContext {
                     origin: &self.origin,
@@ -239,6 +242,8 @@ impl Writer {
         let Beyond { head, leaves, note } = self.source.beyond(&self.head, &mut connection).await?;
         self.source.held.note_logs();
         self.behind = false;
+        let queued = count_queued(&mut connection).await?;
+        locked(&self.shared.backlog).count_again(queued, (self.settings.clock)().as_millisecond());
         let known: Vec<_> = locked(&self.shared.leases)
             .iter()
             .map(|(call, (fence, _))| (call.clone(), *fence))
@@ -262,6 +267,8 @@ impl Writer {
                     claimable: CONNECTED,
                     approved: true,
                     rejected: Vec::new(),
+                    queued: 0,
+                    claimed: 0,
                 },
             )
             .await;
@@ -343,6 +350,8 @@ impl Writer {
                 self.shared.leased(job.job.call.clone(), job.fence, (self.settings.clock)());
             }
         }
+        let now_ms = (self.settings.clock)().as_millisecond();
+        locked(&self.shared.backlog).note(written.queued, written.claimed, now_ms);
         if !written.leaves.is_empty() {
             self.shared.head.send_replace((size, written.note.clone()));
             let entries = written.leaves.into_iter().map(|leaf| (leaf.text, leaf.hash)).collect();

@@ -6,6 +6,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod backlog;
 mod crash;
 mod failing;
 mod jobs;

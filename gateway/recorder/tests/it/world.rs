@@ -90,6 +90,7 @@ impl World {
                 })
             }),
             lease_seconds: 30,
+            max_queued: cofferdam_recorder::QUEUED,
         }
     }
 

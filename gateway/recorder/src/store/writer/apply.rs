@@ -1,5 +1,6 @@
 //! Applies changes inside the writer's transaction. Never commits and never replies to a caller.
 
+use crate::backlog::Backlog;
 use crate::settings::RecorderContext;
 use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::{Answer, Change, Done};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub(super) async fn apply_all(
     changes: &[Change],
     settings: &RecorderContext,
+    backlog: &Backlog,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Answer>, ChangeError> {
@@ -31,7 +33,8 @@ pub(super) async fn apply_all(
     let mut enqueued = if news.is_empty() {
         Vec::new()
     } else {
-        enqueue(news, || (settings.random)(), batch, connection).await?
+        let bound = (backlog, settings.max_queued);
+        enqueue(news, || (settings.random)(), bound, batch, connection).await?
     }
     .into_iter();
     let mut answers = Vec::with_capacity(changes.len());
@@ -41,7 +44,7 @@ pub(super) async fn apply_all(
             continue;
         }
         let mark = batch.mark();
-        answers.push(match apply(change, settings.lease_seconds, batch, connection).await {
+        answers.push(match apply(change, (settings, backlog), batch, connection).await {
             Ok(done) => Ok(done),
             Err(ChangeError::Error(error)) => {
                 batch.rewind(mark);
@@ -57,7 +60,7 @@ pub(super) async fn apply_all(
 /// first write.
 async fn apply(
     change: &Change,
-    lease_seconds: u64,
+    (settings, backlog): (&RecorderContext, &Backlog),
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Done, ChangeError> {
@@ -67,7 +70,7 @@ async fn apply(
         }
         // Already applied together.
         Change::Enqueue { .. } => Ok(Done::Noted),
-        Change::Claim => lease::claim(lease_seconds, batch, connection).await,
+        Change::Claim => lease::claim(settings.lease_seconds, batch, connection).await,
         Change::Move { call, fence, events } => {
             run::move_job(call, *fence, events.clone(), batch, connection).await
         }
@@ -81,6 +84,9 @@ async fn apply(
             approvals::cancel(principal, call, batch, connection).await
         }
         Change::Permit { call, permit, entry, expires } => {
+            let ahead = backlog.length().saturating_add_signed(batch.queued);
+            let life = expires.as_millisecond() - batch.now_ms();
+            backlog.admit(ahead, settings.max_queued, life, batch.now_ms())?;
             approvals::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection)
                 .await
         }
