@@ -1,6 +1,6 @@
 //! The engines that compile and run guests: one configuration for each kind of guest. Runs nothing
 //! itself; `ticker.rs` counts guest time.
-//! Tools and policies get an engine with a pool on each worker thread: a fresh sandbox then costs no
+//! Tools and policies get an engine with a pool for each thread: a fresh sandbox then costs no
 //! system call, and threads share no reference count. Executors and Wasm commands get engines that
 //! allocate on demand, because they run rarely, and so do trials of policies.
 
@@ -17,8 +17,8 @@ use wasmtime::{
 /// The version of Wasmtime, as pinned in the workspace. A test compares it with the lock file.
 pub const WASMTIME: &str = "48.0.8";
 
-/// Guests alive at one time in one engine: a worker thread runs one call at a time, and drops its
-/// guest before the next.
+/// Guests alive at one time in one engine: one call at a time uses it, and drops its guest
+/// before the next.
 const SLOTS: u32 = 1;
 
 /// Instances of a policy alive at one time in one engine: the one that decides, and a second one for

@@ -15,9 +15,11 @@
 //! | `bindings.rs` | the generated types of both worlds, private |
 //! | `convert/` | values of a guest to types of the core: every size and form of the WIT |
 //! | `tool.rs` | one tool, one call |
-//! | `tool_pool.rs` | the gateway's tools, on worker threads: the core's `Planner` |
+//! | `tool_pool.rs` | the gateway's tools: the core's `Planner` |
 //! | `policy.rs` | one policy, one decision |
-//! | `policy_pool.rs` | the gateway's policy, on worker threads: the core's `Judge` |
+//! | `policy_pool.rs` | the gateway's policy: the core's `Judge` |
+//! | `workers.rs` | the threads that run tools and policies |
+//! | `overrun.rs` | the guests that took too long on a serving thread |
 //! | `list_memo.rs` | list decisions that were given already, by the exact bytes of their question |
 //! | `execute.rs` | one executor, one job |
 //! | `wasi_command.rs` | one Wasm command of a task, one run: the only user of WASI |
@@ -34,6 +36,7 @@ pub mod guest;
 pub mod limit;
 mod list_memo;
 pub mod load;
+mod overrun;
 pub mod policy;
 pub mod policy_pool;
 mod ticker;

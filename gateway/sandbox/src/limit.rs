@@ -18,6 +18,20 @@ pub const DEFINE_TICKS: u32 = 40;
 /// it up too.
 pub const POLICY_TICKS: u32 = 40;
 
+/// Most ticks of one run on a thread that serves callers: 10 ms of guest time, because the first
+/// tick may come at once. A tool or a decision takes some ten microseconds. Others of the same thread
+/// wait meanwhile.
+pub const SERVING_TICKS: u32 = 1;
+
+/// Most bytes of an input that a decision reads on a thread that serves callers. The time grows with
+/// the input; a usual one has 3 KB.
+pub const SERVING_INPUT: usize = 16 << 10;
+
+/// The time for which a guest runs on worker threads alone, after a run that took too long on a
+/// serving thread. A guest that always takes too long holds up a serving thread for a thousandth of
+/// the time.
+pub const OVERRUN: Duration = Duration::from_secs(10);
+
 /// Instructions of one decision on trial. A policy is accepted with half of them. A core of 2026
 /// runs some twenty million instructions of policies in a millisecond, so this is the time of
 /// [`POLICY_TICKS`].

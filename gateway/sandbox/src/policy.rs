@@ -111,12 +111,22 @@ impl Policy {
 
     /// Evaluates one entry point. Returns the one result of the result set as canonical JSON text.
     pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, SandboxError> {
+        self.evaluate_within(limit::POLICY_TICKS, entrypoint, input)
+    }
+
+    /// Evaluates as [`Policy::evaluate`] does, within this many ticks.
+    pub(crate) fn evaluate_within(
+        &self,
+        ticks: u32,
+        entrypoint: &str,
+        input: &str,
+    ) -> Result<String, SandboxError> {
         input_fits(input)?;
         let entry = self.entry(entrypoint)?;
+        let account = Account::new(limit::POLICY_MEMORY, ticks);
         let Some(prepared) = &self.prepared else {
-            return self.evaluate_plainly(entrypoint, input);
+            return self.plainly(account, entrypoint, input);
         };
-        let account = Account::new(limit::POLICY_MEMORY, limit::POLICY_TICKS);
         let mut guest = prepared.start(store(&self.engine, account, 0), &self.abi)?;
         let asked = guest.evaluate(entry, prepared.data, Some(input));
         let text = asked.map_err(|error| guest.to_error(&error))?;
@@ -124,17 +134,28 @@ impl Policy {
     }
 
     /// Evaluates as [`Policy::evaluate`] does, in an instance that reads the data document itself.
+    #[cfg(test)]
     pub(crate) fn evaluate_plainly(
         &self,
         entrypoint: &str,
         input: &str,
     ) -> Result<String, SandboxError> {
         input_fits(input)?;
+        let account = Account::new(limit::POLICY_MEMORY, limit::POLICY_TICKS);
+        self.plainly(account, entrypoint, input)
+    }
+
+    fn plainly(
+        &self,
+        account: Account,
+        entrypoint: &str,
+        input: &str,
+    ) -> Result<String, SandboxError> {
         let entry = self.entry(entrypoint)?;
-        let text = self.run(|guest| {
-            let data = guest.parse(&self.data)?;
-            guest.evaluate(entry, data, Some(input))
-        })?;
+        let mut guest = self.guest_of(account)?;
+        let asked =
+            guest.parse(&self.data).and_then(|data| guest.evaluate(entry, data, Some(input)));
+        let text = asked.map_err(|error| guest.to_error(&error))?;
         single(entrypoint, &text)
     }
 

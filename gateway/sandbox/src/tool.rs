@@ -46,6 +46,15 @@ impl Tool {
 
     /// Plans from canonical arguments. Returns a draft, or the tool's own refusal.
     pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, SandboxError> {
+        self.plan_within(limit::TOOL_TICKS, arguments)
+    }
+
+    /// Plans as [`Tool::plan`] does, within this many ticks.
+    pub(crate) fn plan_within(
+        &self,
+        ticks: u32,
+        arguments: &str,
+    ) -> Result<Result<Draft, ToolRefusal>, SandboxError> {
         if arguments.len() > core_limit::ARGUMENTS {
             let detail = format!(
                 "the arguments have {} bytes, at most {} are taken",
@@ -54,9 +63,9 @@ impl Tool {
             );
             return Err(SandboxError::new(Code::Input, detail));
         }
-        match self.run(limit::TOOL_TICKS, |world, store| {
-            world.cofferdam_tool_tool().call_plan(store, arguments)
-        })? {
+        match self
+            .run(ticks, |world, store| world.cofferdam_tool_tool().call_plan(store, arguments))?
+        {
             Ok(said) => convert::draft(said).map(Ok),
             Err(said) => convert::refusal(said).map(Err),
         }

@@ -1,9 +1,12 @@
-//! The gateway's tools, loaded on every worker thread from artefacts with a checked MAC, each call
-//! in a fresh sandbox. Implements the core's `Planner`. Knows nothing of the rights of callers.
+//! The gateway's tools, loaded from artefacts with a checked MAC for every thread that runs them,
+//! each call in a fresh sandbox. Implements the core's `Planner`. Knows nothing of the rights of
+//! callers.
 
 use crate::engine::{Ticker, for_tools};
 use crate::error::{Code, SandboxError};
+use crate::limit;
 use crate::load::Artefact;
+use crate::overrun::Overruns;
 use crate::tool::Tool;
 use crate::workers::Workers;
 use cofferdam_core::journey::ports::{GuestError, Planner};
@@ -11,6 +14,8 @@ use cofferdam_core::model::ceiling::Definition;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::operation::{Draft, ToolRefusal};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// The state of one thread: an engine of its own, and every tool in it.
 type Loaded = HashMap<ComponentDigest, Tool>;
@@ -18,20 +23,21 @@ type Loaded = HashMap<ComponentDigest, Tool>;
 /// The tools of a gateway.
 pub struct Tools {
     workers: Workers<Loaded>,
+    overruns: Overruns<ComponentDigest>,
 }
 
 impl Tools {
-    /// Loads every tool on `threads` threads. A tool that does not load stops the start, with its
+    /// Loads every tool for `threads` serving threads. A tool that does not load stops the start, with its
     /// digest in the error: a gateway starts with every accepted tool or not at all.
     pub fn start(
         threads: usize,
         artefacts: Vec<(ComponentDigest, Artefact)>,
     ) -> Result<Self, SandboxError> {
-        // Each thread keeps the ticker until it ends, so that no guest runs uncounted.
-        let ticker = Ticker::start()?;
-        let workers = Workers::start("tools", threads, move || {
+        let ticker = Arc::new(Ticker::start()?);
+        let counted = Arc::clone(&ticker);
+        let workers = Workers::start("tools", threads, ticker, move || {
             let engine = for_tools(artefacts.len())?;
-            ticker.add(&engine);
+            counted.add(&engine);
             artefacts
                 .iter()
                 .map(|(digest, artefact)| match Tool::load(&engine, artefact) {
@@ -43,12 +49,40 @@ impl Tools {
                 })
                 .collect()
         })?;
-        Ok(Self { workers })
+        Ok(Self { workers, overruns: Overruns::new() })
     }
 
     /// Returns the tool's description of itself. The catalog compares it with the accepted one.
     pub async fn define(&self, tool: ComponentDigest) -> Result<Definition, SandboxError> {
-        self.workers.run(move |loaded| known(loaded, tool)?.define()).await
+        // Before the gateway serves, so that no caller waits meanwhile.
+        match self.workers.here(|loaded| known(loaded, tool)?.define()) {
+            Some(defined) => defined,
+            None => self.workers.run(move |loaded| known(loaded, tool)?.define()).await,
+        }
+    }
+
+    /// Returns whether this tool runs on worker threads alone at present.
+    pub(crate) fn is_slow(&self, tool: ComponentDigest) -> bool {
+        self.overruns.has(&tool, Instant::now)
+    }
+
+    /// Plans on this thread. `None` for a tool that takes too long, and where no sandbox is free.
+    fn plan_here(
+        &self,
+        tool: ComponentDigest,
+        arguments: &str,
+    ) -> Option<Result<Result<Draft, ToolRefusal>, SandboxError>> {
+        if self.is_slow(tool) {
+            return None;
+        }
+        let planned = self
+            .workers
+            .here(|loaded| known(loaded, tool)?.plan_within(limit::SERVING_TICKS, arguments))?;
+        if matches!(&planned, Err(error) if error.code == Code::Time) {
+            self.overruns.note(tool, Instant::now());
+            return None;
+        }
+        Some(planned)
     }
 }
 
@@ -58,6 +92,9 @@ impl Planner for Tools {
         tool: ComponentDigest,
         arguments: &str,
     ) -> Result<Result<Draft, ToolRefusal>, GuestError> {
+        if let Some(planned) = self.plan_here(tool, arguments) {
+            return Ok(planned?);
+        }
         let arguments = arguments.to_owned();
         Ok(self.workers.run(move |loaded| known(loaded, tool)?.plan(&arguments)).await?)
     }

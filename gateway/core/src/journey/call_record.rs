@@ -99,22 +99,28 @@ impl<'a, H: Host> CallRecord<'a, H> {
 
     /// The same record with one more payload.
     pub(super) fn with(&self, name: &str, value: &Value) -> CallRecord<'a, H> {
-        let entry = self.entry.clone().with(name, value.to_string());
-        CallRecord { host: self.host, world: self.world, caller: self.caller.clone(), entry }
+        let mut record = self.copy();
+        record.payload(name, value.to_string());
+        record
+    }
+
+    /// The same record, for an ending.
+    pub(super) fn copy(&self) -> CallRecord<'a, H> {
+        let (caller, entry) = (self.caller.clone(), self.entry.clone());
+        CallRecord { host: self.host, world: self.world, caller, entry }
     }
 
     // The endings of a call.
 
     /// Records an ending. Returns the proof for the reply.
-    pub(super) async fn end(&self, ending: &str, code: &str) -> Result<Proof, Reply> {
-        let event = Event::Ended { ending: ending.to_owned(), code: code.to_owned() };
-        let entry = Entry { event, ..self.entry.clone() };
-        match self.host.recorder().propose(Propose::End { entry }).await {
-            Ok(Proposed::Recorded(recorded)) => Ok(Proof {
-                call: self.call().clone(),
-                plan: self.entry.plan,
-                ledger: Some(recorded.index),
-            }),
+    pub(super) async fn end(self, ending: &str, code: &str) -> Result<Proof, Reply> {
+        let Self { host, caller, mut entry, .. } = self;
+        entry.event = Event::Ended { ending: ending.to_owned(), code: code.to_owned() };
+        let plan = entry.plan;
+        match host.recorder().propose(Propose::End { entry }).await {
+            Ok(Proposed::Recorded(recorded)) => {
+                Ok(Proof { call: caller.call, plan, ledger: Some(recorded.index) })
+            }
             _ => Err(unrecorded()),
         }
     }

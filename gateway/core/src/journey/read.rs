@@ -238,7 +238,7 @@ impl<H: Host> CallRecord<'_, H> {
             changes: sealed.plan().changes(),
             facts: sealed.facts(),
         };
-        match self.end("previewed", decided.decision).await {
+        match self.copy().end("previewed", decided.decision).await {
             Ok(proof) => Reply::Success(text::shown_only(
                 plan,
                 preview,

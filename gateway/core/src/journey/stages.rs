@@ -116,9 +116,9 @@ pub(super) async fn to_plan<H: Host, C: Checks<H>>(
 
     let draft = host.planner().plan(call.tool().digest(), call.canonical()).await;
     let draft = draft.map_err(Ended::NoDraft)?.map_err(Ended::Declined)?;
-    let (tool, arguments) = (call.tool().trusted(), call.arguments());
-    let sealed =
-        seal::seal(draft, tool, trust, arguments, &trust.environment).map_err(Ended::BadPlan)?;
+    let (tool, arguments) = (call.tool().bound(), call.arguments());
+    let sealed = seal::seal_within(draft, tool, trust, arguments, &trust.environment)
+        .map_err(Ended::BadPlan)?;
     record.set_plan(&sealed);
     checks.check_plan(record, &sealed).await.map_err(Ended::Check)?;
 

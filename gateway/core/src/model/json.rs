@@ -1,6 +1,8 @@
 //! JSON at the border: read strictly, written canonically (RFC 8785). All later stages receive only
 //! the canonical bytes.
 
+mod canonical;
+
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Number, Value};
@@ -49,9 +51,8 @@ pub fn strict_into<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
 }
 
 /// Canonical JSON text of a value (RFC 8785): same meaning, same bytes.
-pub fn canonical<T: Serialize>(value: &T) -> Result<String, JsonError> {
-    serde_json_canonicalizer::to_string(value)
-        .map_err(|error| JsonError::Canonical(error.to_string()))
+pub fn canonical<T: Serialize + ?Sized>(value: &T) -> Result<String, JsonError> {
+    canonical::to_string(value).map_err(|error| JsonError::Canonical(error.to_string()))
 }
 
 struct Strict {

@@ -13,14 +13,14 @@ use crate::model::id::ComponentDigest;
 use crate::model::operation::{Draft, Named, Operation, Program, Step, Within};
 use crate::model::trust::{Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use crate::model::{json, limit};
-use crate::tool::bound::Bound;
+use crate::tool::bound::{Bound, BoundTool};
 use std::collections::BTreeSet;
 
 /// A draft that its ceiling permits, with the facts of each operation.
 #[derive(Debug)]
 #[must_use]
 pub struct Plan {
-    tool: TrustedTool,
+    tool: BoundTool,
     executor: Option<TrustedExecutor>,
     summary: String,
     operations: Vec<Step>,
@@ -56,6 +56,16 @@ pub fn plan<'a>(
     tool: &TrustedTool,
     accepted: impl Into<Accepted<'a>>,
 ) -> Result<Plan, PlanError> {
+    let tool = BoundTool::parse(tool).map_err(|error| PlanError::Ceiling(error.to_string()))?;
+    plan_within(draft, &tool, accepted)
+}
+
+/// Checks a draft of a tool whose ceiling was parsed before.
+pub fn plan_within<'a>(
+    draft: Draft,
+    tool: &BoundTool,
+    accepted: impl Into<Accepted<'a>>,
+) -> Result<Plan, PlanError> {
     let Accepted { executors, commands } = accepted.into();
     let Draft { summary, executor, operations } = draft;
     let size = json::canonical(&operations)
@@ -65,15 +75,14 @@ pub fn plan<'a>(
         return Err(PlanError::Size { operations: operations.len(), bytes: size });
     }
     check_summary(&summary)?;
-    let bound =
-        Bound::parse(&tool.ceiling).map_err(|error| PlanError::Ceiling(error.to_string()))?;
+    let bound = tool.bound();
     let changes = operations.iter().any(|step| !step.operation.action().reads());
     if changes && operations.iter().any(|step| step.operation.action().reads()) {
         return Err(PlanError::Mixed);
     }
-    let executor = choose(executor, changes, &bound, executors)?;
+    let executor = choose(executor, changes, bound, executors)?;
     let facts: Result<Vec<_>, _> =
-        operations.iter().enumerate().map(|(index, step)| check(index, step, &bound)).collect();
+        operations.iter().enumerate().map(|(index, step)| check(index, step, bound)).collect();
     let facts = facts?;
     once(&facts)?;
     known(&operations, commands)?;
@@ -83,7 +92,7 @@ pub fn plan<'a>(
 impl Plan {
     /// The tool, as accepted.
     pub fn tool(&self) -> &TrustedTool {
-        &self.tool
+        self.tool.tool()
     }
 
     /// The executor; `None` for a plan that only reads.

@@ -27,7 +27,7 @@ use crate::tool::facts;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The values that stay the same while one call is decided.
@@ -148,8 +148,8 @@ pub fn context(
 }
 
 fn text<T: Serialize>(question: &T) -> Result<String, Denial> {
-    let text = json::canonical(&json!(question))
-        .map_err(|error| Denial::of("policy-input", error.to_string()))?;
+    let text =
+        json::canonical(question).map_err(|error| Denial::of("policy-input", error.to_string()))?;
     if text.len() > limit::POLICY_INPUT {
         let why = format!(
             "the question to policy has {} bytes; at most {} are asked",

@@ -13,6 +13,7 @@ use crate::model::operation::{Draft, Step};
 use crate::model::trust::{Environment, TrustedTool};
 use crate::stage::plan;
 use crate::stage::plan::{Accepted, Plan, PlanError};
+use crate::tool::bound::BoundTool;
 use serde_json::Value;
 
 /// A plan with its canonical bytes and digest. Made here alone.
@@ -62,6 +63,17 @@ pub fn seal<'a>(
     environment: &Environment,
 ) -> Result<SealedPlan, PlanError> {
     hash(plan::plan(draft, tool, accepted)?, arguments, environment)
+}
+
+/// Seals the draft of a tool whose ceiling was parsed before, as [`seal`] does.
+pub fn seal_within<'a>(
+    draft: Draft,
+    tool: &BoundTool,
+    accepted: impl Into<Accepted<'a>>,
+    arguments: &Value,
+    environment: &Environment,
+) -> Result<SealedPlan, PlanError> {
+    hash(plan::plan_within(draft, tool, accepted)?, arguments, environment)
 }
 
 impl SealedPlan {

@@ -8,6 +8,8 @@ use crate::model::kind;
 use crate::model::kind::KindError;
 use crate::model::operation::{Action, Within};
 use crate::model::path::{FieldPath, PathError};
+use crate::model::trust::TrustedTool;
+use std::sync::Arc;
 
 /// Lines of a ceiling: more than a reviewer reads.
 pub const GRANTS: usize = 64;
@@ -188,6 +190,31 @@ impl Bound {
             !here.iter().any(|line| line.fields.iter().any(|pattern| pattern.covers(field)))
         });
         uncovered.map(|field| format!("{named} field {field}"))
+    }
+}
+
+/// An accepted tool with its parsed ceiling. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BoundTool {
+    tool: Arc<TrustedTool>,
+    bound: Arc<Bound>,
+}
+
+impl BoundTool {
+    /// Parses the ceiling that was accepted.
+    pub fn parse(tool: &TrustedTool) -> Result<Self, CeilingError> {
+        let bound = Arc::new(Bound::parse(&tool.ceiling)?);
+        Ok(Self { tool: Arc::new(tool.clone()), bound })
+    }
+
+    /// The tool, as accepted.
+    pub fn tool(&self) -> &TrustedTool {
+        &self.tool
+    }
+
+    /// The accepted ceiling.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
     }
 }
 

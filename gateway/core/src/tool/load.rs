@@ -8,7 +8,7 @@ use crate::model::facts::Resource;
 use crate::model::id::ComponentDigest;
 use crate::model::operation::Draft;
 use crate::model::trust::{Environment, TrustedTool};
-use crate::tool::bound::{Bound, CeilingError};
+use crate::tool::bound::{Bound, BoundTool, CeilingError};
 use crate::tool::compare::Width;
 use crate::tool::schema::{Schema, SchemaError};
 use crate::tool::{compare, facts, schema};
@@ -100,7 +100,7 @@ pub enum LoadError {
 #[derive(Debug)]
 pub struct LoadedTool {
     definition: Definition,
-    trusted: TrustedTool,
+    trusted: BoundTool,
     input: Schema,
     output: Schema,
     listed: Schema,
@@ -130,22 +130,33 @@ impl LoadedTool {
             return Err(LoadError::Wider { name, added: compared.added.join("; ") });
         }
         let listed = Schema::of_output(&schema::listed(output.value()));
-        let listed = listed.map_err(|error| LoadError::Schema { name, which: "output", error })?;
-        Ok(Self { definition, trusted: trusted.clone(), input, output, listed })
+        let listed = listed.map_err(|error| LoadError::Schema {
+            name: name.clone(),
+            which: "output",
+            error,
+        })?;
+        let trusted =
+            BoundTool::parse(trusted).map_err(|error| LoadError::Ceiling { name, error })?;
+        Ok(Self { definition, trusted, input, output, listed })
     }
 
     /// The name of the tool.
     pub fn name(&self) -> &str {
-        &self.trusted.name
+        &self.trusted().name
     }
 
     /// The digest of its component.
     pub fn digest(&self) -> ComponentDigest {
-        self.trusted.digest
+        self.trusted().digest
     }
 
     /// The entry of the tool in the trust file.
     pub fn trusted(&self) -> &TrustedTool {
+        self.trusted.tool()
+    }
+
+    /// The entry of the tool in the trust file, with its parsed ceiling.
+    pub fn bound(&self) -> &BoundTool {
         &self.trusted
     }
 
@@ -171,12 +182,12 @@ impl LoadedTool {
 
     /// The tool as policy reads it.
     pub fn resource(&self) -> Resource {
-        facts::resource(&self.trusted)
+        facts::resource(self.trusted())
     }
 
     /// The tool as agents read it.
     pub fn listing(&self, environment: &Environment) -> ToolListing {
-        let accepted = &self.trusted.ceiling;
+        let accepted = &self.trusted().ceiling;
         ToolListing {
             name: self.name().to_owned(),
             title: self.definition.title.clone(),

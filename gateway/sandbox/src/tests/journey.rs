@@ -17,6 +17,8 @@ use cofferdam_core::model::trust::TrustedTool;
 use cofferdam_core::protocol::role_guest::GuestKind;
 use cofferdam_core::tool::facts;
 use serde_json::json;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 #[test]
 fn a_tampered_or_foreign_artefact_is_refused() {
@@ -77,6 +79,46 @@ async fn workers_give_every_call_a_fresh_sandbox_and_survive_hostile_ones() {
     }
     let unknown = tools.plan(ComponentDigest::of(b"unknown"), "{}").await.unwrap_err();
     assert_eq!(unknown.code, "artefact");
+}
+
+#[tokio::test]
+async fn a_tool_that_loops_holds_up_no_other_call() {
+    let guests = ["tool-answer.wat", "tool-loop-in-plan.wat"].map(|name| {
+        let guest = built(name);
+        (ComponentDigest::of(&guest.wasm), artefact(guest).unwrap())
+    });
+    let [quick, endless] = [guests[0].0, guests[1].0];
+    let tools = Tools::start(1, guests.into()).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    for round in 0..3 {
+        // It has all of its time on a worker thread, also after a short run here.
+        let mut looping = pin!(tools.plan(endless, "{}"));
+        assert!(looping.as_mut().poll(&mut cx).is_pending(), "round {round}");
+        // The one serving thread is free meanwhile.
+        for _ in 0..50 {
+            match pin!(tools.plan(quick, "{}")).poll(&mut cx) {
+                Poll::Ready(planned) => assert_eq!(planned.unwrap().unwrap().summary, "hello"),
+                Poll::Pending => panic!("round {round}: a quick tool waits for a worker thread"),
+            }
+        }
+        let error = looping.await.unwrap_err();
+        assert_eq!(error.code, "time");
+        assert!(error.detail.contains("100 ms of its own time"), "{}", error.detail);
+    }
+    assert!(tools.is_slow(endless), "it no longer begins on a serving thread");
+    assert!(!tools.is_slow(quick));
+}
+
+#[tokio::test]
+async fn a_decision_that_takes_too_long_is_made_again_on_a_worker_thread() {
+    let policy = artefact(built("policy-endless.wat")).unwrap();
+    let judge = Policies::start(1, policy, "{}".into()).unwrap();
+    for _ in 0..2 {
+        let error = judge.evaluate("cofferdam/call/decision", "{}").await.unwrap_err();
+        assert_eq!(error.code, "time");
+        assert!(error.detail.contains("200 ms of its own time"), "{}", error.detail);
+    }
+    assert!(judge.is_slow());
 }
 
 #[test]
