@@ -23,10 +23,10 @@ mod fill;
 #[expect(dead_code, reason = "the tests need more of the installation than a benchmark does")]
 #[path = "../it/installation.rs"]
 mod installation;
-#[expect(dead_code, reason = "the other program also measures the disk and the echo's CPU")]
+#[expect(dead_code, reason = "the other program also measures the echo's CPU")]
 #[path = "load/machine.rs"]
 mod machine;
-#[expect(dead_code, reason = "this program has one load and needs no choice")]
+#[expect(dead_code, reason = "this program has no choice of loads")]
 #[path = "load/options.rs"]
 mod options;
 #[expect(dead_code, reason = "the other program also measures CPU and written bytes")]
@@ -54,6 +54,12 @@ const ENTRIES: u64 = 1_000_000;
 
 /// The tools of the longest list.
 const MANY_TOOLS: usize = 1_000;
+
+/// The tools that a load calls in turn.
+const MIXED_TOOLS: usize = 30;
+
+/// The time that the longest list may take, with the start that compiles its tools.
+const LISTING: Duration = Duration::from_secs(150);
 
 /// Lists of all tools after the first: the median of these is the warm one.
 const LISTS: usize = 5;
@@ -100,6 +106,10 @@ fn main() {
         println!("skipped: run `cargo bench --workspace --bench growth`");
         return;
     };
+    let entries = if options.quick { 0 } else { ENTRIES };
+    if options.prepare {
+        return fill::prepare(entries);
+    }
     let time = Duration::from_secs(if options.quick { 3 } else { 10 });
     figures::check();
     let mut table = Table::default();
@@ -123,7 +133,6 @@ fn main() {
 
     let mut large = TestInstallation::bare("example");
     fill::add_tools(&large, TOOLS - shipped);
-    let entries = if options.quick { 0 } else { ENTRIES };
     fill::give_entries(&large, entries);
     let token = large.agent("bench", "operator");
     let (ms, memory, full) = measure(&mut large, &token, time);
@@ -137,6 +146,13 @@ fn main() {
         format!("{now:.4} × echo; {then:.4} × on an empty store with {shipped} tools"),
         "0.15 × echo",
     );
+    let mixed = calls::denied_by_tools(&large, &token, &fill::added(MIXED_TOOLS), time);
+    println!("{}", calls::text(&format!("denied, {MIXED_TOOLS} tools in turn, {name}"), &mixed));
+    table.row(
+        &format!("denied call, durable, c={}: {MIXED_TOOLS} tools in turn", calls::CALLERS),
+        format!("{:.4} × echo", mixed.rate() / line.rate()),
+        "0.15 × echo",
+    );
     large.stop();
     drop(large);
 
@@ -144,10 +160,12 @@ fn main() {
     let wanted = "≤ 20 ms warm, ≤ 600 ms cold";
     if options.quick {
         table.row(&what, "not measured with --quick".to_owned(), wanted);
+    } else if !options.has_time(LISTING) {
+        table.row(&what, "not measured: it would not end in ten minutes".to_owned(), wanted);
     } else {
         table.row(&what, list_many(), wanted);
     }
-    table.print();
+    table.give(options.rows.as_deref());
     if let Some(path) = &options.json {
         std::fs::write(path, format!("{:#}\n", json!({"rows": table.json()}))).unwrap();
     }

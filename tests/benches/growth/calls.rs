@@ -16,17 +16,18 @@ pub const CALLERS: usize = 32;
 /// Requests whose arguments the example policy denies, all different: the tool takes at most 1,000
 /// replicas.
 fn closed_loop(
-    (address, path, token): (SocketAddr, &str, &str),
+    (address, token): (SocketAddr, &str),
+    paths: &[String],
     expected: Expected,
     time: Duration,
 ) -> Run {
-    let request = |replicas| {
+    let request = |(replicas, path): (u64, &String)| {
         let body = json!({"namespace": "storefront", "name": "web", "replicas": replicas});
         prepared(Request::new("POST", path).json(&body), address, token)
     };
     run(&Load {
         address,
-        requests: (40..940).map(request).collect(),
+        requests: (40..940).zip(paths.iter().cycle()).map(request).collect(),
         expected,
         callers: CALLERS,
         length: Length::Time(time),
@@ -34,17 +35,27 @@ fn closed_loop(
     })
 }
 
-/// Denied calls.
+/// Denied calls of one tool.
 pub fn denied(installation: &TestInstallation, token: &str, time: Duration) -> Run {
+    denied_by_tools(installation, token, &["deployment_scale".to_owned()], time)
+}
+
+/// Denied calls of these tools in turn.
+pub fn denied_by_tools(
+    installation: &TestInstallation,
+    token: &str,
+    tools: &[String],
+    time: Duration,
+) -> Run {
     let expected = Expected { status: 403, contains: "\"rule\":\"replicas-limit\"" };
-    let tool = "/v1/tools/deployment_scale";
-    closed_loop((installation.address(), tool, token), expected, time)
+    let paths: Vec<String> = tools.iter().map(|tool| format!("/v1/tools/{tool}")).collect();
+    closed_loop((installation.address(), token), &paths, expected, time)
 }
 
 /// The same requests to the echo.
 pub fn echo(echo: &Echo, time: Duration) -> Run {
     let expected = Expected { status: 200, contains: "" };
-    closed_loop((echo.address, "/", "none"), expected, time)
+    closed_loop((echo.address, "none"), &["/".to_owned()], expected, time)
 }
 
 /// A loop in one line.

@@ -42,7 +42,6 @@ pub fn add_tools(installation: &TestInstallation, number: usize) {
     let component = fs::read(assets().join(format!("tools/{TOOL}.wasm"))).unwrap();
     let home = installation.home();
     let trust_file = home.join("trust/trust.toml");
-    let name = |index: usize| format!("deployment_s{index:04}");
     let first = renamed(&component, &name(0));
     let path = home.join(format!("{}.wasm", name(0)));
     fs::write(&path, &first).unwrap();
@@ -61,6 +60,15 @@ pub fn add_tools(installation: &TestInstallation, number: usize) {
         fs::write(home.join(format!("plugins/tools/{}.wasm", name(index))), copy).unwrap();
     }
     fs::write(trust_file, all).unwrap();
+}
+
+/// The names of the first added tools.
+pub fn added(number: usize) -> Vec<String> {
+    (0..number).map(name).collect()
+}
+
+fn name(index: usize) -> String {
+    format!("deployment_s{index:04}")
 }
 
 /// The entry of this tool in a trust file, with the tables below it.
@@ -115,6 +123,13 @@ fn filled(entries: u64) -> PathBuf {
         fs::rename(partial, &folder).unwrap();
     }
     folder
+}
+
+/// Makes the filled store, if it is not kept already.
+pub fn prepare(entries: u64) {
+    if entries > 0 {
+        filled(entries);
+    }
 }
 
 /// Gives an installation that was not started yet a store with this many entries, and the key and

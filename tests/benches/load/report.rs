@@ -7,6 +7,13 @@ use super::table::Table;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// The counters of the system at one moment.
+pub struct Snapshot {
+    pub processes: Processes,
+    /// The flushes of the disk so far, by all programs.
+    pub flushes: Option<u64>,
+}
+
 /// Everything that was measured.
 #[derive(Default)]
 pub struct Report {
@@ -16,7 +23,10 @@ pub struct Report {
 
 impl Report {
     /// Prints a load with its cost, and keeps it for the JSON.
-    pub fn load(&mut self, name: &str, run: &Run, before: &Processes, after: &Processes) {
+    pub fn load(&mut self, name: &str, run: &Run, before: &Snapshot, after: &Snapshot) {
+        let flushes = after.flushes.zip(before.flushes);
+        let flushes = flushes.map(|(now, then)| now.saturating_sub(then) as f64 / run.calls as f64);
+        let (before, after) = (&before.processes, &after.processes);
         let micros = |seconds: f64| seconds * 1e6 / run.calls as f64;
         let cpu: BTreeMap<&str, f64> = after
             .cpu
@@ -35,12 +45,13 @@ impl Report {
             .map(|(now, then)| now.saturating_sub(then) as f64 / 1024.0 / run.calls as f64);
         let at = |part| run.latencies.percentile(part);
         println!(
-            "{name:<38} {:>9.0}/s  p50 {:>8.3}  p99 {:>8.3}  p99.9 {:>8.3} ms  {sum:>7.0} µs CPU{}",
+            "{name:<38} {:>9.0}/s  p50 {:>8.3}  p99 {:>8.3}  p99.9 {:>8.3} ms  {sum:>7.0} µs CPU{}{}",
             run.rate(),
             at(0.5),
             at(0.99),
             at(0.999),
-            written.map(|kib| format!("  {kib:>6.1} KiB written")).unwrap_or_default()
+            written.map(|kib| format!("  {kib:>6.1} KiB written")).unwrap_or_default(),
+            flushes.map(|flushes| format!("  {flushes:.2} flushes")).unwrap_or_default()
         );
         let roles: Vec<String> =
             cpu.iter().map(|(role, micros)| format!("{role} {micros:.0}")).collect();
@@ -49,6 +60,7 @@ impl Report {
             "name": name, "calls": run.calls, "per_second": run.rate(),
             "p50_ms": at(0.5), "p99_ms": at(0.99), "p999_ms": at(0.999),
             "cpu_us_per_call": cpu, "written_kib_per_call": written,
+            "disk_flushes_per_call": flushes,
         }));
     }
 

@@ -2,9 +2,10 @@
 //! call that a client could make.
 
 use super::client::prepared;
+use super::disk::Disk;
 use super::machine::Echo;
 use super::processes::Processes;
-use super::report::Report;
+use super::report::{Report, Snapshot};
 use super::run::{Expected, Length, Load, Run, run};
 use crate::installation::TestInstallation;
 use cofferdam_testkit::http::Request;
@@ -20,14 +21,12 @@ const FEW: u64 = 4;
 /// The response to a denied call.
 const DENIED: Expected = Expected { status: 403, contains: "\"rule\":\"replicas-limit\"" };
 
-/// The longest wait for accepted jobs to close.
-const DRAIN: Duration = Duration::from_secs(120);
-
 /// A gateway under load.
 pub struct Bench<'a> {
     pub installation: &'a TestInstallation,
     pub token: &'a str,
     pub echo: &'a Echo,
+    pub disk: Disk,
     /// The time of each load.
     pub time: Duration,
     pub report: Report,
@@ -48,11 +47,14 @@ impl Bench<'_> {
     }
 
     fn measure(&mut self, name: &str, supervisor: u32, load: &Load) -> (Run, f64) {
-        let before = Processes::read(supervisor);
+        let snapshot =
+            || Snapshot { processes: Processes::read(supervisor), flushes: self.disk.flushes() };
+        let before = snapshot();
         let run = run(load);
-        let after = Processes::read(supervisor);
+        let after = snapshot();
         self.report.load(name, &run, &before, &after);
-        let cpu_us = (after.all() - before.all()) * 1e6 / run.calls as f64;
+        let cpu = after.processes.all() - before.processes.all();
+        let cpu_us = cpu * 1e6 / run.calls as f64;
         (run, cpu_us)
     }
 
@@ -171,8 +173,15 @@ impl Bench<'_> {
         self.measure(&name, self.installation.supervisor(), &load)
     }
 
-    /// Jobs that are accepted without a wait. Returns the run, and the closed jobs a second.
-    pub fn jobs(&mut self, callers: usize, deployments: &[String], calls: u64) -> (Run, f64) {
+    /// Jobs that are accepted without a wait. Returns the run, and the closed jobs a second. Waits
+    /// this long at most for the jobs to close.
+    pub fn jobs(
+        &mut self,
+        callers: usize,
+        deployments: &[String],
+        calls: u64,
+        drain: Duration,
+    ) -> (Run, f64) {
         let address = self.installation.address();
         let requests = (0..calls)
             .map(|number| {
@@ -193,7 +202,7 @@ impl Bench<'_> {
             &load,
         );
         let mut done = self.closed() - closed;
-        while done < run.calls && began.elapsed() < DRAIN {
+        while done < run.calls && began.elapsed() < drain {
             std::thread::sleep(Duration::from_millis(100));
             done = self.closed() - closed;
         }

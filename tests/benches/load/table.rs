@@ -1,6 +1,8 @@
 //! The table of results. Computes no figure.
 
 use serde_json::{Value, json};
+use std::io::Write as _;
+use std::path::Path;
 
 /// Rows: what, the measured value, the wanted value.
 #[derive(Default)]
@@ -11,10 +13,16 @@ impl Table {
         self.0.push([what.to_owned(), measured, wanted.to_owned()]);
     }
 
-    pub fn print(&self) {
-        println!("\n| what | measured | wanted |\n|---|---|---|");
-        for [what, measured, wanted] in &self.0 {
-            println!("| {what} | {measured} | {wanted} |");
+    /// Prints the table, or appends its rows to a file that collects those of several programs.
+    pub fn give(&self, rows: Option<&Path>) {
+        let lines: String =
+            self.0.iter().map(|cells| format!("| {} |\n", cells.join(" | "))).collect();
+        match rows {
+            None => println!("\n| what | measured | wanted |\n|---|---|---|\n{lines}"),
+            Some(path) => {
+                let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+                file.unwrap().write_all(lines.as_bytes()).unwrap();
+            }
         }
     }
 
