@@ -1,5 +1,6 @@
 //! Durable calls per second: callers that wait together share one commit, against each waiting for
-//! its own. One store, one code path, A against B.
+//! its own. One store, one code path, A against B. An entry has the payloads of a denied call, and its
+//! call id is new and random in each round, as that of a real call is.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
 
 use cofferdam_core::model::id::{ArgumentsDigest, CallId};
@@ -34,21 +35,36 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
     }
 }
 
+/// The bytes of the plan and of the decision's context in a denied call.
+const PLAN: usize = 700;
+const CONTEXT: usize = 400;
+
+/// Sixteen bytes that look random, from a number.
+fn random(number: u64) -> u128 {
+    let digest = ArgumentsDigest::of(&number.to_le_bytes());
+    u128::from_be_bytes(*digest.as_bytes().first_chunk().unwrap())
+}
+
 async fn end(recorder: &Recorder, number: u64) {
     let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
-    let entry = Entry::of(event, Some(CallId::from_random(number.into())), "agent")
-        .with("arguments", "{\"replicas\":40}".to_owned());
+    let filled = |bytes: usize| format!("{{\"text\":\"{}\"}}", "x".repeat(bytes));
+    let entry = Entry::of(event, Some(CallId::from_random(random(number))), "agent")
+        .with("arguments", r#"{"name":"web","namespace":"shop","replicas":40}"#.to_owned())
+        .with("subject", r#"{"id":"agent","roles":["operator"]}"#.to_owned())
+        .with("plan", filled(PLAN))
+        .with("context", filled(CONTEXT))
+        .with("reasons", r#"[{"audience":"user","id":"replicas-limit"}]"#.to_owned());
     recorder.propose(Propose::End { entry }).await.unwrap();
 }
 
 /// [`CALLS`] calls by this many callers, each of which waits for its answer before it calls again.
-async fn round(recorder: &Recorder, callers: u64) {
+async fn round(recorder: &Recorder, callers: u64, numbers: &Arc<AtomicU64>) {
     let mut tasks = tokio::task::JoinSet::new();
-    for caller in 0..callers {
-        let recorder = recorder.clone();
+    for _ in 0..callers {
+        let (recorder, numbers) = (recorder.clone(), Arc::clone(numbers));
         tasks.spawn(async move {
-            for number in 0..CALLS / callers {
-                end(&recorder, caller * CALLS + number).await;
+            for _ in 0..CALLS / callers {
+                end(&recorder, numbers.fetch_add(1, Ordering::Relaxed)).await;
             }
         });
     }
@@ -66,13 +82,14 @@ fn durable_calls(criterion: &mut Criterion) {
     for callers in [1, 8, 64, 256] {
         let folder = tempfile::tempdir().unwrap();
         let recorder = runtime.block_on(Recorder::open(settings(folder.path()))).unwrap();
+        let numbers = Arc::new(AtomicU64::new(0));
         group.bench_function(BenchmarkId::new("callers", callers), |bencher| {
             bencher.to_async(&runtime).iter_custom(|rounds| {
-                let recorder = recorder.clone();
+                let (recorder, numbers) = (recorder.clone(), Arc::clone(&numbers));
                 async move {
                     let start = Instant::now();
                     for _ in 0..rounds {
-                        round(&recorder, callers).await;
+                        round(&recorder, callers, &numbers).await;
                     }
                     start.elapsed()
                 }
