@@ -55,14 +55,25 @@ pub struct Leaf {
     pub previous: String,
 }
 
+/// The HMAC under a record's key, prepared once for all of its payloads.
+struct Keyed(Option<Hmac<Sha256>>);
+
+impl Keyed {
+    fn new(key: &RecordKey) -> Self {
+        // An HMAC accepts keys of any length, so 32 bytes cannot fail; an empty commitment would
+        // match nothing.
+        Self(Hmac::new_from_slice(key).ok())
+    }
+
+    fn commitment(&self, payload: &str) -> String {
+        let mac = self.0.clone();
+        mac.map(|mac| hex(&mac.chain_update(payload).finalize().into_bytes())).unwrap_or_default()
+    }
+}
+
 /// HMAC-SHA-256 of a payload under the record's key, in hexadecimal.
 pub fn commitment(key: &RecordKey, payload: &str) -> String {
-    // An HMAC accepts keys of any length, so 32 bytes cannot fail; an empty commitment would match
-    // nothing.
-    Hmac::<Sha256>::new_from_slice(key).map_or_else(
-        |_| String::new(),
-        |mac| hex(&mac.chain_update(payload).finalize().into_bytes()),
-    )
+    Keyed::new(key).commitment(payload)
 }
 
 /// A time as RFC 3339 text in milliseconds, UTC.
@@ -70,20 +81,21 @@ pub fn time_text(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// Makes the leaf of an entry, as text, and its hash.
+/// Makes the leaf of an entry, as text, and its hash. `time` is a text of [`time_text`].
 pub fn seal(
     entry: &Entry,
     origin: &str,
     index: u64,
-    time: Timestamp,
+    time: &str,
     key: &RecordKey,
     previous: Option<Hash>,
 ) -> Result<(String, Hash), JsonError> {
+    let keyed = Keyed::new(key);
     let leaf = Leaf {
         schema: LEAF_SCHEMA.to_owned(),
         origin: origin.to_owned(),
         index,
-        time: time_text(time),
+        time: time.to_owned(),
         event: entry.event.clone(),
         call: entry.call.clone(),
         principal: entry.principal.clone(),
@@ -96,7 +108,7 @@ pub fn seal(
         commitments: entry
             .payloads
             .iter()
-            .map(|(name, payload)| (name.clone(), commitment(key, payload)))
+            .map(|(name, payload)| (name.clone(), keyed.commitment(payload)))
             .collect(),
         previous: previous.map(|hash| hex(&hash)).unwrap_or_default(),
     };
@@ -113,9 +125,9 @@ mod tests {
     fn a_leaf_is_canonical_and_says_nothing_of_its_payloads() {
         let entry = Entry::of(Event::Asked, None, "a")
             .with("arguments", "{\"token\":\"hunter2\"}".to_owned());
+        let time = time_text(Timestamp::UNIX_EPOCH);
         let (text, hash) =
-            seal(&entry, "cofferdam.dev/x", 3, Timestamp::UNIX_EPOCH, &[1; 32], Some([2; 32]))
-                .unwrap();
+            seal(&entry, "cofferdam.dev/x", 3, &time, &[1; 32], Some([2; 32])).unwrap();
         expect_test::expect![[r#"{"call":null,"commitments":{"arguments":"REPLACE"},"event":{"kind":"asked"},"index":3,"origin":"cofferdam.dev/x","plan":null,"policy":null,"preview":null,"previous":"0202020202020202020202020202020202020202020202020202020202020202","principal":"a","schema":"cofferdam.leaf.v1","time":"1970-01-01T00:00:00.000Z","tool":null,"trace":"","trust":null}"#]]
         .assert_eq(&text.replace(&commitment(&[1; 32], "{\"token\":\"hunter2\"}"), "REPLACE"));
         assert_eq!(hash, leaf_hash(text.as_bytes()));

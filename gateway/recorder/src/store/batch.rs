@@ -11,7 +11,7 @@ use cofferdam_core::model::record::Entry;
 use cofferdam_core::protocol::RoleError;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{Connection as _, QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -104,22 +104,17 @@ impl Batch {
         self.entries.truncate(mark);
     }
 
-    /// Writes leaves, payloads and the new checkpoint; returns the entries to publish after the
-    /// commit.
-    pub async fn write(
-        self,
-        mut head: Head,
-        context: &WriteContext<'_>,
-        connection: &mut SqliteConnection,
-    ) -> Result<Written, ChangeError> {
+    /// Makes the leaves of the entries and the new checkpoint. Writes nothing.
+    pub fn seal(self, mut head: Head, context: &WriteContext<'_>) -> Result<Sealed, ChangeError> {
         let mut leaves = Vec::with_capacity(self.entries.len());
         let mut rows = Vec::with_capacity(self.entries.len());
         let mut full = Vec::new();
+        let time = leaf::time_text(self.now);
         for entry in self.entries {
             let key: RecordKey = (context.random)()
                 .map_err(|error| RoleError::Unavailable(format!("no randomness: {error}")))?;
             let index = head.tree.size();
-            let (text, hash) = leaf::seal(&entry, context.origin, index, self.now, &key, head.last)
+            let (text, hash) = leaf::seal(&entry, context.origin, index, &time, &key, head.last)
                 .map_err(|error| {
                     RoleError::Refused(format!("the entry has no canonical form: {error}"))
                 })?;
@@ -144,50 +139,96 @@ impl Batch {
             leaves.push(NewLeaf { call: entry.call.clone(), text, hash });
         }
         // Only a new entry needs a new checkpoint.
-        let note = if leaves.is_empty() {
-            String::new()
-        } else {
-            let checkpoint = Checkpoint {
-                origin: context.origin.to_owned(),
-                size: head.tree.size(),
-                root: head.tree.root(),
-            };
-            let note = checkpoint.sign(context.key);
-            put_tiles(&full, connection).await?;
-            put(&leaves, rows, (&checkpoint, &note), connection).await?;
-            note
-        };
-        Ok(Written {
+        let checkpoint = (!leaves.is_empty()).then(|| Checkpoint {
+            origin: context.origin.to_owned(),
+            size: head.tree.size(),
+            root: head.tree.root(),
+        });
+        let note = checkpoint.as_ref().map(|checkpoint| checkpoint.sign(context.key));
+        let written = Written {
             head,
             leaves,
-            note,
+            note: note.unwrap_or_default(),
             touched: self.touched,
             claimable: self.claimable,
             approved: self.approved,
             rejected: self.rejected,
             queued: self.queued,
             claimed: self.claimed,
-        })
+        };
+        Ok(Sealed { written, rows, full, checkpoint })
     }
+}
+
+/// The leaves and the checkpoint of one transaction, before they are written.
+pub(crate) struct Sealed {
+    written: Written,
+    rows: Vec<Columns>,
+    full: Vec<(u32, u64, Hash)>,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Sealed {
+    /// Writes leaves, payloads and the new checkpoint in the open transaction; returns the entries
+    /// to publish after the commit.
+    pub async fn write(self, connection: &mut SqliteConnection) -> sqlx::Result<Written> {
+        let Self { written, rows, full, checkpoint } = self;
+        if let Some(checkpoint) = &checkpoint {
+            put_tiles(&full, connection).await?;
+            put(&written.leaves, rows, (checkpoint, &written.note), Frame::Open, connection)
+                .await?;
+        }
+        Ok(written)
+    }
+
+    /// Begins a transaction, writes as [`Sealed::write`] does, and commits: one request to SQLite
+    /// where that is possible. After an error the transaction may be open: close the connection.
+    pub async fn commit(self, connection: &mut SqliteConnection) -> sqlx::Result<Written> {
+        if self.full.is_empty()
+            && self.written.leaves.len() <= ROWS
+            && let Some(checkpoint) = &self.checkpoint
+        {
+            let newest = (checkpoint, self.written.note.as_str());
+            put(&self.written.leaves, self.rows, newest, Frame::Whole, connection).await?;
+            return Ok(self.written);
+        }
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let written = self.write(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(written)
+    }
+}
+
+/// The transaction around a statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    /// It is open already, and stays open.
+    Open,
+    /// The statement begins and commits it.
+    Whole,
 }
 
 /// The columns of a leaf beside its text: index, record's key, payloads.
 type Columns = (i64, RecordKey, Option<String>);
 
-/// Writes the leaves of a commit and its checkpoint, usually with one request to SQLite. The number of rows of a statement is a power of two, so that
-/// SQLite compiles few different statements; a row without an index is left out.
+/// Writes the leaves of a commit and its checkpoint, usually with one request to SQLite. The number
+/// of rows of a statement is a power of two, so that SQLite compiles few different statements; a
+/// row without an index is left out. A [`Frame::Whole`] takes at most [`ROWS`] leaves.
 async fn put(
     leaves: &[NewLeaf],
     rows: Vec<Columns>,
     (checkpoint, note): (&Checkpoint, &str),
+    frame: Frame,
     connection: &mut SqliteConnection,
 ) -> sqlx::Result<()> {
     let mut rows = rows.into_iter();
     let mut chunks = leaves.chunks(ROWS).peekable();
     while let Some(leaves) = chunks.next() {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO leaves (idx, call, hash, entry, key, payloads) SELECT * FROM (",
-        );
+        let mut query = QueryBuilder::<Sqlite>::new(match frame {
+            Frame::Open => "",
+            Frame::Whole => "BEGIN IMMEDIATE; ",
+        });
+        query.push("INSERT INTO leaves (idx, call, hash, entry, key, payloads) SELECT * FROM (");
         let filled = leaves.iter().map(Some).zip(rows.by_ref().take(leaves.len()).map(Some));
         let empty = leaves.len().next_power_of_two() - leaves.len();
         let all = filled.chain(std::iter::repeat_n((None, None), empty));
@@ -210,6 +251,9 @@ async fn put(
             values.push_bind(checkpoint.root.to_vec());
             values.push_bind(note.to_owned());
             query.push(format_args!(") {REPLACED}"));
+        }
+        if frame == Frame::Whole {
+            query.push("; COMMIT");
         }
         query.build().execute(&mut *connection).await?;
     }

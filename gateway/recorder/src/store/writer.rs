@@ -11,7 +11,7 @@ use super::source::{Beyond, Source};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
 use crate::waiters::{Shared, locked};
-use apply::apply_all;
+use apply::{apply_all, record_ends};
 use cofferdam_core::protocol::RoleError;
 use sqlx::{Connection as _, SqliteConnection};
 use std::fs::File;
@@ -178,23 +178,22 @@ impl Writer {
         changes: &[Change],
         connection: &mut SqliteConnection,
     ) -> Result<(Vec<Answer>, Written), ChangeError> {
-        let now = (self.settings.clock)();
+        let mut batch = Batch::new(&self.head, (self.settings.clock)());
+        if let Some(answers) = record_ends(changes, &mut batch) {
+            let written = self.commit_alone(batch, connection).await?;
+            return Ok((answers, written));
+        }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let mut batch = Batch::new(&self.head, now);
         let backlog = locked(&self.shared.backlog).clone();
         let applied = apply_all(changes, &self.settings, &backlog, &mut batch, &mut transaction);
         let outcome = match applied.await {
-            Ok(answers) => {
-                let context = WriteContext {
-                    origin: &self.origin,
-                    random: &self.settings.random,
-                    key: &self.settings.key,
-                };
-                batch
-                    .write(self.head.clone(), &context, &mut transaction)
-                    .await
-                    .map(|written| (answers, written))
-            }
+            Ok(answers) => match batch.seal(self.head.clone(), &self.context()) {
+                Ok(sealed) => match sealed.write(&mut transaction).await {
+                    Ok(written) => Ok((answers, written)),
+                    Err(error) => Err(ChangeError::Store(error)),
+                },
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         match outcome {
@@ -216,6 +215,29 @@ impl Writer {
                 transaction.rollback().await?;
                 Err(error)
             }
+        }
+    }
+
+    /// Commits entries that need no other row. An error of SQLite may leave the transaction open.
+    async fn commit_alone(
+        &self,
+        batch: Batch,
+        connection: &mut SqliteConnection,
+    ) -> Result<Written, ChangeError> {
+        let sealed = batch.seal(self.head.clone(), &self.context())?;
+        let held = &self.source.held;
+        held.check().map_err(|why| ChangeError::Lost { why, committed: false })?;
+        let written = sealed.commit(connection).await?;
+        // A commit to a file that was just removed must not be acknowledged.
+        held.check().map_err(|why| ChangeError::Lost { why, committed: true })?;
+        Ok(written)
+    }
+
+    fn context(&self) -> WriteContext<'_> {
+        WriteContext {
+            origin: &self.origin,
+            random: &self.settings.random,
+            key: &self.settings.key,
         }
     }
 

@@ -56,6 +56,20 @@ pub(super) async fn apply_all(
     Ok(answers)
 }
 
+/// Records the entries of changes that are ends of calls, which need no other row. `None` if there
+/// is another change; nothing is recorded then.
+pub(super) fn record_ends(changes: &[Change], batch: &mut Batch) -> Option<Vec<Answer>> {
+    let ends: Option<Vec<_>> = changes
+        .iter()
+        .map(|change| match change {
+            Change::End(entry) => Some(entry),
+            _ => None,
+        })
+        .collect();
+    let recorded = |entry| Ok(Done::Recorded(Recorded { index: batch.record(Arc::clone(entry)) }));
+    Some(ends?.into_iter().map(recorded).collect())
+}
+
 /// INVARIANT: a change that returns an error has written nothing; each checks everything before its
 /// first write.
 async fn apply(
