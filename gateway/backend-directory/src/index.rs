@@ -13,11 +13,11 @@ pub use gap::phrase;
 use super::kustomize::identity::Built;
 use super::objects::{self, Identity, Name, Position};
 use super::read::{Document, Format, Node, Unclear};
-use super::tree::{Manifest, Tree, TreeError};
+use super::tree::{Manifest, Text, Tree, TreeError};
 use builds::Builds;
 use cofferdam_core::model::id::{ObjectDigest, hex};
 use cofferdam_core::model::left_out::Place;
-use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::operation::{Operation, Target};
 use cofferdam_process::rooted_fs::Root;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,12 @@ impl File {
     fn nameless(&self) -> impl Iterator<Item = &Document> {
         let documents = self.documents.as_deref().unwrap_or_default();
         self.nameless.iter().filter_map(|at| documents.get(*at))
+    }
+
+    /// Returns whether the file was read and had this text. The text of a file that was not read is
+    /// empty, so an empty text is read again.
+    fn is_text(&self, text: &str) -> bool {
+        !text.is_empty() && self.text == text
     }
 
     fn unread(unclear: Unclear) -> Self {
@@ -155,24 +161,35 @@ pub struct Index {
     files: BTreeMap<PathBuf, Arc<File>>,
     objects: BTreeMap<Name, Vec<(PathBuf, usize)>>,
     links: Vec<PathBuf>,
+    /// A part of the tree is left out because of its limits.
+    is_beyond: bool,
     /// The builds of the files.
     builds: Builds,
 }
 
 impl Index {
     /// Reads the files of a tree. A file with the same text as in `before` is not parsed again.
+    /// # Errors
+    /// The tree cannot be read, or has too many manifests.
     pub fn read(root: &Root, before: Option<&Self>) -> Result<Self, TreeError> {
-        let Tree { manifests, links } = Tree::read(root)?;
-        let mut index = Self { links, ..Self::default() };
+        let mut root = root;
+        Ok(Self::of(Tree::read(&mut root)?, before))
+    }
+
+    /// The objects of a tree. A file with the same text as in `before` is not parsed again.
+    pub fn of(tree: Tree, before: Option<&Self>) -> Self {
+        let Tree { manifests, links, is_beyond } = tree;
+        let mut index = Self { links, is_beyond, ..Self::default() };
         let mut left = OBJECTS;
         for Manifest { path, text } in manifests {
-            let known = before
-                .and_then(|before| before.files.get(&path))
-                .filter(|file| text.as_deref() == Ok(file.text.as_str()));
-            let mut file = match (known, text) {
-                (Some(file), _) => Arc::clone(file),
-                (None, Ok(text)) => Arc::new(File::read(&path, text)),
-                (None, Err(unclear)) => Arc::new(File::unread(unclear)),
+            let known = || before.and_then(|before| before.files.get(&path));
+            let mut file = match text {
+                Ok(Text::Kept(file)) => file,
+                Ok(Text::Read(text)) => match known().filter(|file| file.is_text(&text)) {
+                    Some(file) => Arc::clone(file),
+                    None => Arc::new(File::read(&path, text)),
+                },
+                Err(unclear) => Arc::new(File::unread(unclear)),
             };
             if let Some(fewer) = left.checked_sub(file.objects.len()) {
                 left = fewer;
@@ -181,6 +198,7 @@ impl Index {
                     "is beyond the {OBJECTS} objects that are read; serve a part of the tree"
                 );
                 file = Arc::new(File::unread(Unclear::at(1, reason)));
+                index.is_beyond = true;
             }
             index.files.insert(path, file);
         }
@@ -193,7 +211,33 @@ impl Index {
                 }
             }
         }
-        Ok(index)
+        index
+    }
+
+    /// A file as it was read.
+    pub(super) fn file(&self, path: &Path) -> Option<&Arc<File>> {
+        self.files.get(path)
+    }
+
+    /// Whether a part of the tree is left out because of its limits.
+    pub(super) fn is_beyond(&self) -> bool {
+        self.is_beyond
+    }
+
+    /// The files that have the objects of an operation.
+    pub(super) fn used<'a>(&'a self, operation: &Operation) -> Vec<&'a Path> {
+        let paths =
+            |places: &'a Vec<(PathBuf, usize)>| places.iter().map(|(path, _)| path.as_path());
+        match operation {
+            Operation::List { group, kind, namespace, .. } => {
+                let first = Name::first(group, kind, namespace);
+                self.named(&first).flat_map(|(_, places)| paths(places)).collect()
+            }
+            other => {
+                let places = other.target().and_then(|target| self.objects.get(&Name::of(target)));
+                places.into_iter().flat_map(paths).collect()
+            }
+        }
     }
 
     /// The one object of this name.
@@ -235,9 +279,7 @@ impl Index {
     /// Every clear object of a kind in a namespace, by name; and the places of those that are left
     /// out.
     pub fn list(&self, group: &str, version: &str, kind: &str, namespace: &str) -> Listing<'_> {
-        let owned = [group, kind, namespace, ""].map(str::to_owned);
-        let [own_group, own_kind, own_namespace, name] = owned;
-        let first = Name { group: own_group, kind: own_kind, namespace: own_namespace, name };
+        let first = Name::first(group, kind, namespace);
         let (mut found, mut gaps) = (Vec::new(), Vec::new());
         for (name, _) in self.named(&first) {
             match self.places(name).as_slice() {
@@ -259,7 +301,7 @@ impl Index {
     /// Objects of the group, kind and namespace of a name.
     fn named<'a>(
         &'a self,
-        first: &'a Name,
+        first: &Name,
     ) -> impl Iterator<Item = (&'a Name, &'a Vec<(PathBuf, usize)>)> {
         let same = move |name: &Name| {
             (&name.group, &name.kind, &name.namespace)

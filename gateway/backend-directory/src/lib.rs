@@ -10,6 +10,7 @@
 //! | `index.rs` | which object is where, and what is not certain |
 //! | `kustomize.rs` | what builds the files: overlays, Flux, Argo CD |
 //! | `preview.rs` | what operations would change |
+//! | `kept.rs` | the index that the viewer keeps between looks |
 //! | `look.rs` | what the viewer answers |
 //! | `origin.rs` | in which line a field is written |
 //! | `private_copy.rs` | the private copy of a job; `private_copy/renew.rs` over the present files |
@@ -21,6 +22,7 @@ pub mod edit;
 mod fixture;
 pub mod index;
 pub mod journal;
+mod kept;
 pub mod kustomize;
 pub mod look;
 mod near;

@@ -2,6 +2,7 @@
 //! and never a Secret. Changes nothing.
 
 use super::index::{Found, Index, Listing, phrase};
+use super::kept::KeptTree;
 use super::near;
 use super::preview::{preview, unsupported};
 use super::read::{Node, Shape, Unclear};
@@ -12,14 +13,14 @@ use cofferdam_backend::result_size::ResultSize;
 use cofferdam_core::model::left_out::{LeftOut, Place};
 use cofferdam_core::model::limit;
 use cofferdam_core::model::operation::{Operation, Step};
-use cofferdam_core::model::path::{FieldPath, Segment};
+use cofferdam_core::model::path::{FieldPath, PathError, Segment};
 use cofferdam_core::model::preview::{Remark, bounded};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::tool::bound::Bound;
 use cofferdam_process::rooted_fs::Root;
 use serde_json::{Map, Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 #[cfg(test)]
 mod tests;
@@ -27,22 +28,14 @@ mod tests;
 /// Looks at one tree.
 #[derive(Debug)]
 pub struct Looker {
-    root: Root,
-    last: Mutex<Arc<Index>>,
+    tree: KeptTree,
 }
 
 impl Looker {
-    /// A reader of this tree.
-    pub fn new(root: Root) -> Self {
-        Self { root, last: Mutex::default() }
-    }
-
-    /// The tree as it is now.
-    pub fn index(&self) -> Result<Arc<Index>, TreeError> {
-        let before = Arc::clone(&self.last.lock().unwrap_or_else(PoisonError::into_inner));
-        let index = Arc::new(Index::read(&self.root, Some(&before))?);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
-        Ok(index)
+    /// A reader of this tree. Opens the queue of its changes, so call it before the process confines
+    /// itself. `clock` gives the present time.
+    pub fn new(root: Root, clock: fn() -> Instant) -> Self {
+        Self { tree: KeptTree::watched(root, clock) }
     }
 
     /// Answers one request of the gateway.
@@ -52,7 +45,7 @@ impl Looker {
         if let Err(refusal) = check_ceiling(trust, tool, *digest, operations) {
             return Ok(refusal.into());
         }
-        let index = self.index()?;
+        let index = self.tree.index(operations)?;
         let bound = trust.tool(tool).and_then(|tool| Bound::parse(&tool.ceiling).ok());
         if let Some(refusal) =
             bound.as_ref().and_then(|bound| near::unknown_namespace(&index, operations, bound))
@@ -182,8 +175,32 @@ fn shown(found: &Found<'_>, field: &FieldPath) -> Result<Value, Odd> {
     if let Some(doubt) = doubt(found.object, field.segments()) {
         return Err(Odd::Doubt(doubt));
     }
-    let value = field.get(&found.object.value()).map_err(|error| Odd::Misfit(error.to_string()))?;
+    let value = value(found.object, field).map_err(|error| Odd::Misfit(error.to_string()))?;
     Ok(value.unwrap_or_default())
+}
+
+/// The same as [`FieldPath::get`] of the object's value. Makes the value of the whole object only
+/// for a path that names a member of a list.
+fn value(object: &Node, field: &FieldPath) -> Result<Option<Value>, PathError> {
+    let is_plain = |segment: &Segment| matches!(segment, Segment::Key(_) | Segment::AnyMember);
+    if field.segments().iter().all(is_plain) {
+        Ok(plain_value(object, field.segments()))
+    } else {
+        field.get(&object.value())
+    }
+}
+
+/// The value at a path of keys and of all members.
+fn plain_value(node: &Node, segments: &[Segment]) -> Option<Value> {
+    match (segments.split_first(), &node.shape) {
+        (None, _) => Some(node.value()),
+        (Some((Segment::Key(key), rest)), _) => plain_value(node.get(key)?, rest),
+        (Some((Segment::AnyMember, rest)), Shape::List { items, .. }) => {
+            let each = items.iter().map(|item| plain_value(item, rest).unwrap_or_default());
+            Some(Value::Array(each.collect()))
+        }
+        (Some(_), _) => None,
+    }
 }
 
 /// The first place among what a path shows whose value is not certain.

@@ -16,6 +16,9 @@ const NAMED: usize = 3;
 /// The refusal of a list in a namespace that does not exist. An empty list would read as if no
 /// workload ran there.
 pub fn unknown_namespace(index: &Index, steps: &[Step], bound: &Bound) -> Option<Refusal> {
+    if !steps.iter().any(|step| matches!(step.operation, Operation::List { .. })) {
+        return None;
+    }
     let there = namespaces(index, bound);
     let unknown = steps.iter().find_map(|step| match &step.operation {
         Operation::List { group, kind, namespace, .. } if !there.contains(namespace.as_str()) => {

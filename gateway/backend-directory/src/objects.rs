@@ -51,6 +51,12 @@ impl Name {
             [&target.group, &target.kind, &target.namespace, &target.name].map(Clone::clone);
         Self { group, kind, namespace, name }
     }
+
+    /// The first of all names of a kind in a namespace, which no object has.
+    pub fn first(group: &str, kind: &str, namespace: &str) -> Self {
+        let [group, kind, namespace] = [group, kind, namespace].map(str::to_owned);
+        Self { group, kind, namespace, name: String::new() }
+    }
 }
 
 impl fmt::Display for Name {

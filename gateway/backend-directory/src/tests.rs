@@ -133,7 +133,7 @@ impl Desk {
     }
 
     fn look(&self, operation: Operation) -> ReadResponse {
-        let looker = Looker::new(self.root());
+        let looker = Looker::new(self.root(), std::time::Instant::now);
         let (tool, digest, operations) =
             ("t".to_owned(), ComponentDigest::of(b"t"), vec![step(operation)]);
         let looks = operations[0].operation.action().reads();

@@ -2,12 +2,14 @@
 //! A file that is too large, not text or not readable is named and not read. It does not affect a
 //! call about other files.
 
+use super::index::File;
 use super::read::Unclear;
 use cofferdam_core::model::job::Obstacle;
-use cofferdam_process::rooted_fs::{Kind, Root, is_manifest};
+use cofferdam_process::rooted_fs::{Entry, Kind, Root, is_manifest};
 use cofferdam_process::writable::{remedy, remedy_of_reading};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of one manifest: the largest generated ones have a few hundred KiB, and all of it is
 /// parsed.
@@ -53,13 +55,65 @@ impl From<TreeError> for Obstacle {
     }
 }
 
+/// The text of a manifest.
+#[derive(Debug)]
+pub enum Text {
+    /// The text as it was read.
+    Read(String),
+    /// A file that was read before, and did not change since.
+    Kept(Arc<File>),
+}
+
+impl Text {
+    /// Bytes of the text; none if it could not be read.
+    fn size(&self) -> u64 {
+        match self {
+            Self::Read(text) => text.len() as u64,
+            Self::Kept(file) => file.text.len() as u64,
+        }
+    }
+}
+
 /// One manifest file: its path beneath the root, and its text or why it has none.
 #[derive(Debug)]
 pub struct Manifest {
     /// The path below the root.
     pub path: PathBuf,
     /// The text of the file, or the reason why it is not read.
-    pub text: Result<String, Unclear>,
+    pub text: Result<Text, Unclear>,
+}
+
+/// Gives folders and files of a tree as they are now.
+pub trait Source {
+    /// The entries of a folder, sorted by name.
+    /// # Errors
+    /// The folder cannot be read.
+    fn entries(&mut self, folder: &Path) -> io::Result<Vec<Entry>>;
+
+    /// The target of a link, as it is written.
+    /// # Errors
+    /// The path has no link.
+    fn target(&mut self, link: &Path) -> io::Result<PathBuf>;
+
+    /// The text of a manifest, or the reason why it is not read.
+    /// # Errors
+    /// The file cannot be read.
+    fn text(&mut self, path: &Path) -> io::Result<Result<Text, Unclear>>;
+}
+
+/// Reads everything from the file system.
+impl Source for &Root {
+    fn entries(&mut self, folder: &Path) -> io::Result<Vec<Entry>> {
+        Root::entries(self, folder)
+    }
+
+    fn target(&mut self, link: &Path) -> io::Result<PathBuf> {
+        Root::target(self, link)
+    }
+
+    fn text(&mut self, path: &Path) -> io::Result<Result<Text, Unclear>> {
+        Ok(text(self, path)?.map(Text::Read))
+    }
 }
 
 /// The files below a root.
@@ -70,12 +124,16 @@ pub struct Tree {
     pub manifests: Vec<Manifest>,
     /// Links that lead out of the tree, or to another place of it through a link.
     pub links: Vec<PathBuf>,
+    /// Whether a file is left out because of [`TREE`].
+    pub is_beyond: bool,
 }
 
 impl Tree {
     /// Reads the files of a tree.
-    pub fn read(root: &Root) -> Result<Self, TreeError> {
-        let mut reader = Reader { root, left: TREE, tree: Self::default(), links: Vec::new() };
+    /// # Errors
+    /// The tree cannot be read, or has too many manifests.
+    pub fn read(source: &mut impl Source) -> Result<Self, TreeError> {
+        let mut reader = Reader { source, left: TREE, tree: Self::default(), links: Vec::new() };
         reader.walk(Path::new(""), 0)?;
         let Reader { mut tree, links, .. } = reader;
         let all: Vec<_> = links.iter().map(|(path, _)| path.as_path()).collect();
@@ -97,8 +155,8 @@ fn leads_out(target: Option<&Path>, links: &[&Path]) -> bool {
         .is_none_or(|target| is_hidden(target) || links.iter().any(|link| target.starts_with(link)))
 }
 
-struct Reader<'a> {
-    root: &'a Root,
+struct Reader<'a, S> {
+    source: &'a mut S,
     /// Bytes that may still be read.
     left: u64,
     tree: Tree,
@@ -106,7 +164,7 @@ struct Reader<'a> {
     links: Vec<(PathBuf, Option<PathBuf>)>,
 }
 
-impl Reader<'_> {
+impl<S: Source> Reader<'_, S> {
     fn name(&mut self, path: PathBuf, reason: impl Into<String>) {
         self.tree.manifests.push(Manifest { path, text: Err(Unclear::at(1, reason)) });
     }
@@ -119,7 +177,7 @@ impl Reader<'_> {
             );
             return Ok(());
         }
-        let entries = match self.root.entries(folder) {
+        let entries = match self.source.entries(folder) {
             Ok(entries) => entries,
             // A folder below the root is skipped, as a file is, so that calls about other objects
             // succeed.
@@ -148,7 +206,7 @@ impl Reader<'_> {
                 Kind::File if is_manifest(name) => self.manifest(path)?,
                 Kind::Link => {
                     let target =
-                        self.root.target(&path).ok().and_then(|target| beneath(folder, &target));
+                        self.source.target(&path).ok().and_then(|target| beneath(folder, &target));
                     self.links.push((path, target));
                 }
                 Kind::File | Kind::Other => {}
@@ -161,9 +219,10 @@ impl Reader<'_> {
         if self.tree.manifests.len() >= FILES {
             return Err(TreeError::Many);
         }
-        match text(self.root, &path) {
-            Ok(Ok(text)) if text.len() as u64 > self.left => {
+        match self.source.text(&path) {
+            Ok(Ok(text)) if text.size() > self.left => {
                 self.left = 0;
+                self.tree.is_beyond = true;
                 self.name(
                     path,
                     format!(
@@ -173,7 +232,7 @@ impl Reader<'_> {
                 );
             }
             Ok(text) => {
-                self.left -= text.as_ref().map_or(0, |text| text.len() as u64);
+                self.left -= text.as_ref().map_or(0, Text::size);
                 self.tree.manifests.push(Manifest { path, text });
             }
             // A file that was removed or replaced since it was listed counts as absent.
@@ -289,7 +348,7 @@ mod tests {
         link("/etc", "prod/etc");
         link("shared/deep", "prod/deeper");
         link(".git", "prod/git");
-        let found = Tree::read(&Root::open(&tree).unwrap()).unwrap();
+        let found = Tree::read(&mut &Root::open(&tree).unwrap()).unwrap();
         let links: Vec<_> = found.links.iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(links, ["prod/deeper", "prod/etc", "prod/git", "prod/shared"]);
     }

@@ -14,6 +14,7 @@
 //! | `secret.rs` | a key in a file |
 //! | `access.rs` | the room of a file system, and the right to list a folder |
 //! | `rooted_fs.rs` | files beneath one root, never through a link |
+//! | `watch.rs` | changes of folders, as the kernel reports them |
 //! | `writable.rs` | checks that files can be replaced, and the remedy if not |
 
 pub mod access;
@@ -27,4 +28,5 @@ pub mod secret;
 pub mod signal;
 pub mod spawn;
 pub mod tether;
+pub mod watch;
 pub mod writable;

@@ -13,6 +13,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
+mod stamp;
+
+pub use stamp::Stamp;
+
 /// A root directory that is held open.
 #[derive(Debug)]
 pub struct Root {

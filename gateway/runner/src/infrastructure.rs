@@ -20,7 +20,7 @@ use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_core::protocol::role_settings::{Infrastructure, RunnerSettings};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The infrastructure of a viewer, opened and not yet connected.
 pub enum Viewed {
@@ -35,7 +35,7 @@ impl Viewed {
     pub fn open(infrastructure: &Infrastructure) -> Result<(Self, Vec<PathBuf>)> {
         match infrastructure {
             Infrastructure::Directory { tree } => {
-                Ok((Self::Tree(TreeLooker::new(open(tree)?)), vec![tree.clone()]))
+                Ok((Self::Tree(TreeLooker::new(open(tree)?, Instant::now)), vec![tree.clone()]))
             }
             Infrastructure::Kubernetes { kubeconfig, .. } => {
                 let credential = credential(kubeconfig)?;

@@ -106,7 +106,7 @@ fn tree() -> (tempfile::TempDir, Looker) {
     fs::write(place.path().join("outside"), "x").unwrap();
     std::os::unix::fs::symlink("shop/web.yaml", place.path().join("link.yaml")).unwrap();
     let root = Root::open(place.path()).unwrap();
-    (place, Looker::new(root))
+    (place, Looker::new(root, std::time::Instant::now))
 }
 
 fn check(operation: Operation, expect: &Expect) {
@@ -277,7 +277,7 @@ fn another_component_or_an_unknown_tool_sees_nothing() {
 #[test]
 fn a_file_that_changed_is_read_again_and_the_rest_is_not() {
     let (place, looker) = tree();
-    let first = looker.index().unwrap();
+    let first = looker.tree.index(&[]).unwrap();
     assert_eq!(first.survey().len(), 3, "{:?}", first.survey());
     let web = target("Deployment", "web");
     let replicas =
@@ -285,5 +285,5 @@ fn a_file_that_changed_is_read_again_and_the_rest_is_not() {
     assert_eq!(replicas(&first), json!(3));
     fs::write(place.path().join("shop/web.yaml"), TREE[0].1.replace("replicas: 3", "replicas: 4"))
         .unwrap();
-    assert_eq!(replicas(&looker.index().unwrap()), json!(4));
+    assert_eq!(replicas(&looker.tree.index(&[]).unwrap()), json!(4));
 }

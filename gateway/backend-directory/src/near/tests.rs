@@ -85,7 +85,7 @@ fn list(namespace: &str) -> Operation {
 fn told(operation: Operation, namespaces: &[&str]) -> String {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("all.yaml"), TREE).unwrap();
-    let looker = Looker::new(Root::open(place.path()).unwrap());
+    let looker = Looker::new(Root::open(place.path()).unwrap(), std::time::Instant::now);
     let (tool, digest) = ("t".to_owned(), ComponentDigest::of(b"t"));
     let looks = operation.action().reads();
     let operations = vec![Step { operation, after: vec![], reversible: false }];

@@ -17,7 +17,7 @@ pub enum Calls {
     Gateway(bool),
     /// The recorder: accepts connections of operators, and writes the store.
     Recorder,
-    /// The viewer. `true` if it connects to an API server.
+    /// The viewer. `true` if it connects to an API server; if not, it watches the folders of a tree.
     Viewer(bool),
     /// A runner: writes files, and starts guests. `true` if it connects to an API server.
     Runner(bool),
@@ -183,6 +183,10 @@ const ACCEPTS: &[i64] = &[libc::SYS_accept4, libc::SYS_accept];
 /// ports.
 const CONNECTS: &[i64] = &[libc::SYS_socket, libc::SYS_connect];
 
+/// The role that watches the folders of a tree: their ids only, on the queue that it opened before
+/// its confinement.
+const WATCHES: &[i64] = &[libc::SYS_inotify_add_watch, libc::SYS_inotify_rm_watch];
+
 /// Roles that change files, within the Landlock rules. No links, devices or extended attributes.
 const WRITES: &[i64] = &[
     libc::SYS_mkdirat,
@@ -279,6 +283,7 @@ pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineError> {
     };
     lists.extend(accepts.then_some(ACCEPTS));
     lists.extend(connects.then_some(CONNECTS));
+    lists.extend((role == Calls::Viewer(false)).then_some(WATCHES));
     lists.extend(writes.then_some([WRITES, WRITES_HERE]).into_iter().flatten());
     lists.extend(starts.then_some([STARTS, STARTS_HERE]).into_iter().flatten());
     let mut rules: Rules =

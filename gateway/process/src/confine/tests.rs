@@ -177,6 +177,8 @@ fn a_role_keeps_what_it_needs_and_nothing_of_the_others() {
         (libc::SYS_msgget, &[], &[]),
         (libc::SYS_mq_open, &[], &[]),
         (libc::SYS_inotify_init1, &[0], &[]),
+        (libc::SYS_inotify_add_watch, &[-1], &["viewer"]),
+        (libc::SYS_inotify_rm_watch, &[-1], &["viewer"]),
     ];
     for (number, arguments, allowed) in rows {
         for role in ROLES {
