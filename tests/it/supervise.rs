@@ -79,7 +79,7 @@ fn runners(installation: &TestInstallation) -> Vec<u32> {
 }
 
 #[test]
-fn a_seat_goes_to_the_runner_that_was_started_while_its_job_ran() {
+fn a_seat_goes_to_another_runner_after_each_job() {
     let installation = TestInstallation::started();
     let token = installation.agent("release", "operator");
     let mut before = runners(&installation);

@@ -61,10 +61,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use tree::TreeError;
+use tree::{Tree, TreeError};
 
 /// The text about the effects of a job that changed nothing here.
 const UNTOUCHED: &str = "the tree is untouched";
+
+/// Bytes of a tree's manifests that a runner reads ahead. An idle runner keeps them parsed, and
+/// each MiB takes about 20 MiB of memory.
+const READ_AHEAD: u64 = 512 * 1024;
 
 /// A tree that a runner changes.
 #[derive(Debug)]
@@ -75,12 +79,14 @@ pub struct Directory {
     runs: PathBuf,
     /// The tree at the last look: a file with the same text is not parsed again.
     last: Mutex<Arc<Index>>,
+    /// The tree as the admission of the present job saw it.
+    admitted: Mutex<Option<Arc<Index>>>,
 }
 
 impl Directory {
     /// A tree, the journal that writes back to it, and the folder of private copies.
     pub fn new(root: Root, journal: Journal, runs: PathBuf) -> Self {
-        Self { root, journal, runs, last: Mutex::default() }
+        Self { root, journal, runs, last: Mutex::default(), admitted: Mutex::default() }
     }
 
     /// The tree as it is now.
@@ -106,11 +112,13 @@ impl Backend for Directory {
 
     async fn preview(&self, _tool: &str, steps: &[Step]) -> Result<Preview, PreviewError> {
         let index = self.index().map_err(|error| BackendError::Here(error.into()))?;
+        *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&index));
         Ok(preview::preview(&index, steps)?)
     }
 
-    /// Creates a private copy of every file that the operations name. A file that cannot be
-    /// replaced ends the job here, before anything is done.
+    /// Creates a private copy of every file that the operations name, as the admission saw them. The
+    /// commit finds a change since then, as it finds one while the executor works. A file that
+    /// cannot be replaced ends the job here, before anything is done.
     async fn create_run(
         &self,
         call: &CallId,
@@ -118,7 +126,8 @@ impl Backend for Directory {
         plan: &LeasedPlan,
         _now: Timestamp,
     ) -> Result<PrivateCopy, EffectError> {
-        let index = self.index().map_err(Obstacle::from)?;
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let index = admitted.map_or_else(|| self.index().map_err(Obstacle::from), Ok)?;
         // A task's own name is in no file.
         let operations: Vec<_> = plan
             .preview()
@@ -260,6 +269,14 @@ impl Backend for Directory {
             fs::read_dir(folder).map_err(|error| obstacle(folder, "cannot be used", &error))?;
         }
         Ok(())
+    }
+
+    fn read_ahead(&self) {
+        let Ok(tree) = Tree::read(&mut &self.root) else { return };
+        if tree.size() <= READ_AHEAD {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                Arc::new(Index::of(tree, None));
+        }
     }
 
     /// A private copy needs no time of another process to be removed.

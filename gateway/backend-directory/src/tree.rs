@@ -144,6 +144,12 @@ impl Tree {
             .collect();
         Ok(tree)
     }
+
+    /// Bytes of all texts that were read.
+    pub fn size(&self) -> u64 {
+        let texts = self.manifests.iter().filter_map(|manifest| manifest.text.as_ref().ok());
+        texts.map(Text::size).sum()
+    }
 }
 
 /// Returns whether the tree reads the target of a link at no other place.

@@ -69,6 +69,10 @@ pub trait Backend: Send + Sync {
     /// It cannot; another process has to take its place.
     fn ready(&self) -> Result<(), BackendError>;
 
+    /// Reads ahead, before a job is claimed, what its admission will read. Only saves time: the
+    /// admission looks again, and reports every error.
+    fn read_ahead(&self) {}
+
     /// Why no further job should be claimed now; `None` if one may be claimed.
     ///
     /// # Errors

@@ -2,12 +2,15 @@
 //! no other resource. Compiled artefacts belong to this role, and its MAC protects them. Contains
 //! no Wasm engine, and passes no credential on.
 
+#[cfg(test)]
+mod tests;
+
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::{ComponentDigest, hex};
 use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
 use cofferdam_process::control::Lent;
-use cofferdam_process::frame::{Frame, read_async, write_async};
+use cofferdam_process::frame::{Frame, read_async, readable, write_async};
 use cofferdam_process::spawn::{self, StandardError};
 use serde::Serialize;
 use std::fs;
@@ -102,6 +105,11 @@ impl Session {
         Ok((computed, frame.body))
     }
 
+    /// Returns whether a guest that has no request yet still waits for it.
+    fn waits(&self) -> bool {
+        readable(&self.stream, Duration::ZERO).is_ok_and(|readable| !readable)
+    }
+
     /// Says something to it.
     pub async fn send(
         &mut self,
@@ -128,10 +136,13 @@ impl<S: Start> Guests<S> {
         Self { lender: Some(lender), ..self }
     }
 
-    /// Starts the process of the job's executor, which then waits for its request: its start takes
-    /// place while the job is admitted. An error shows at the request.
+    /// Starts the process of the job's executor, which then waits for its request. Does nothing if
+    /// one waits already. An error shows at the request.
     pub fn start_ahead(&self) {
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = self.start_guest().ok();
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ahead.as_ref().is_some_and(Session::waits) {
+            *ahead = self.start_guest().ok();
+        }
     }
 
     /// Starts a guest with a request over a component.
@@ -220,7 +231,8 @@ impl<S: Start> Guests<S> {
         } else {
             None
         };
-        let mut session = ahead.map_or_else(|| self.start_guest(), Ok)?;
+        let waiting = ahead.filter(Session::waits);
+        let mut session = waiting.map_or_else(|| self.start_guest(), Ok)?;
         session.send(compute, body).await?;
         Ok(session)
     }

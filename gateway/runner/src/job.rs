@@ -107,8 +107,12 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
     }
 
     /// Waits for a job, as long as it takes; none once the wait is `over`. Dropping this is safe: a
-    /// job that was claimed meanwhile goes to another runner.
+    /// job that was claimed meanwhile goes to another runner. First starts and reads what every job
+    /// needs, so that the job does not wait for it.
     pub async fn claim(&self, over: impl Fn() -> bool) -> Result<Option<LeasedJob>, ActError> {
+        self.backend.ready()?;
+        self.guests.start_ahead();
+        self.backend.read_ahead();
         // Requested at least once: a job may have been enqueued just before.
         loop {
             self.backend.ready()?;

@@ -17,6 +17,13 @@ use roles::{reaper, runner, viewer};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Threads of a role that serves several requests at once.
+const THREADS: usize = 2;
+
+/// Threads of a runner besides its first one, which has the job: the heartbeats of its lease go on
+/// while that one waits for the disk.
+const RUNNER_THREADS: usize = 1;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // Before a credential is read, by a command too.
@@ -63,8 +70,9 @@ fn start() -> Result<ExitCode> {
         }
     };
     // Threads inherit the confinement only when it came before them.
+    let threads = if matches!(role, Ready::Runner(_)) { RUNNER_THREADS } else { THREADS };
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async move {
         match role {
             Ready::Viewer(viewer) => viewer.serve(inherited).await,

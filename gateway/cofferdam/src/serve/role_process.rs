@@ -96,6 +96,8 @@ pub struct RoleProcess {
     pub begun: Instant,
     /// The state of the role.
     pub state: State,
+    /// True if this is a runner that reported a job.
+    pub has_job: bool,
     /// The error that the role reported.
     pub error: Option<String>,
     /// The reason why it was killed.
@@ -152,6 +154,7 @@ pub fn start(
         pid,
         begun: Instant::now(),
         state: State::Starting,
+        has_job: false,
         error: None,
         killed: None,
         missed: 0,

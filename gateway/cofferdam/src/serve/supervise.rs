@@ -7,6 +7,7 @@ mod exit;
 mod guests;
 mod heartbeat;
 mod links;
+mod next_runners;
 mod notices;
 mod open_access;
 mod start;
@@ -275,7 +276,7 @@ impl<'a> Supervisor<'a> {
 
     fn handle_report(&mut self, name: Name, report: Report, descriptor: Option<OwnedFd>) {
         if report == Report::Busy {
-            return self.start_next(name);
+            return self.start_next_runners(name);
         }
         let Some(child) = self.roles.get_mut(&name) else { return };
         match report {
@@ -308,18 +309,6 @@ impl<'a> Supervisor<'a> {
             | Report::Leaving
             | Report::WantsGuest(_)
             | Report::ReturnsGuest(_) => {}
-        }
-    }
-
-    /// Starts the next runner of a seat whose runner has a job. On a cluster a seat is busy for
-    /// long, and a start makes requests.
-    fn start_next(&mut self, name: Name) {
-        if let Name::Runner(seat) = name
-            && self.ending.is_none()
-            && !self.has_cluster()
-            && !self.roles.contains_key(&Name::Next(seat))
-        {
-            self.due.entry(Name::Next(seat)).or_insert_with(Instant::now);
         }
     }
 

@@ -797,6 +797,18 @@ async fn what_voids_an_approval_is_named_with_file_and_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_after_the_tree_was_read_ahead_is_seen_by_the_admission() {
+    let world = World::new();
+    let runner = world.runner(None);
+    let leased = runner.claim(|| false).await.unwrap().unwrap();
+    let other = WEB.replace("replicas: 3 ", "replicas: 4 ");
+    fs::write(world.place.path().join("tree/shop/web.yaml"), &other).unwrap();
+    runner.see_through(leased).await.unwrap();
+    let end = (Outcome::Refused, "world-differs".to_owned());
+    assert_eq!((world.state(|state| state.outcome.clone()), world.web()), (Some(end), other));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_this_machine_lacks_ends_the_job_in_words_before_anything_is_changed() {
     type Bend = fn(&mut World);
     let cases: [(&str, &str, Bend); 3] = [
