@@ -8,6 +8,7 @@ use crate::head::{self, Framing, Judged};
 use std::collections::VecDeque;
 use std::future::Future as _;
 use std::io::{Error, IoSlice, Result};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -95,8 +96,8 @@ impl<S> Heads<S> {
     /// Passes on the bytes that may pass.
     fn give(&mut self, buffer: &mut ReadBuf<'_>) {
         let count = self.free.min(buffer.remaining()).min(self.held.len());
-        let given: Vec<u8> = self.held.drain(..count).collect();
-        buffer.put_slice(&given);
+        buffer.put_slice(self.held.get(..count).unwrap_or_default());
+        self.held.drain(..count);
         self.free = self.free.saturating_sub(count);
     }
 
@@ -162,8 +163,8 @@ impl<S> Heads<S> {
 impl<S: AsyncRead + Unpin> Heads<S> {
     /// Reads from the socket. Returns `None` at its end.
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<()>>> {
-        let mut chunk = [0; CHUNK];
-        let mut read = ReadBuf::new(&mut chunk);
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut read = ReadBuf::uninit(&mut chunk);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut read))?;
         self.held.extend_from_slice(read.filled());
         Poll::Ready(Ok(Some(()).filter(|()| !read.filled().is_empty())))

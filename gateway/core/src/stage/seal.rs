@@ -2,18 +2,16 @@
 //! request gives the same digest, for every caller and at any time, so that anyone may derive it
 //! again to check.
 
-use crate::model::document::Document;
-use crate::model::document::ExecutorName;
 use crate::model::document::PLAN_SCHEMA;
-use crate::model::document::ToolName;
 use crate::model::facts::OperationFacts;
-use crate::model::id::PlanDigest;
+use crate::model::id::{ComponentDigest, PlanDigest};
 use crate::model::json;
 use crate::model::operation::{Draft, Step};
 use crate::model::trust::{Environment, TrustedTool};
 use crate::stage::plan;
 use crate::stage::plan::{Accepted, Plan, PlanError};
 use crate::tool::bound::BoundTool;
+use serde::Serialize;
 use serde_json::Value;
 
 /// A plan with its canonical bytes and digest. Made here alone.
@@ -25,27 +23,49 @@ pub struct SealedPlan {
     digest: PlanDigest,
 }
 
+/// A [`crate::model::document::Document`] as it is written, without a copy of its parts.
+#[derive(Serialize)]
+struct Written<'a> {
+    schema: &'a str,
+    tool: WrittenTool<'a>,
+    executor: Option<WrittenExecutor<'a>>,
+    arguments: &'a Value,
+    summary: &'a str,
+    operations: &'a [Step],
+    environment: &'a Environment,
+}
+
+/// A [`crate::model::document::ToolName`] as it is written.
+#[derive(Serialize)]
+struct WrittenTool<'a> {
+    name: &'a str,
+    version: &'a str,
+    digest: ComponentDigest,
+}
+
+/// A [`crate::model::document::ExecutorName`] as it is written.
+#[derive(Serialize)]
+struct WrittenExecutor<'a> {
+    name: &'a str,
+    digest: ComponentDigest,
+}
+
 /// Seals a plan: canonical bytes and their digest.
 pub fn hash(
     plan: Plan,
     arguments: &Value,
     environment: &Environment,
 ) -> Result<SealedPlan, PlanError> {
-    let tool = plan.tool();
-    let document = Document {
-        schema: PLAN_SCHEMA.to_owned(),
-        tool: ToolName {
-            name: tool.name.clone(),
-            version: tool.version.clone(),
-            digest: tool.digest,
-        },
-        executor: plan
-            .executor()
-            .map(|executor| ExecutorName { name: executor.name.clone(), digest: executor.digest }),
-        arguments: arguments.clone(),
-        summary: plan.summary().to_owned(),
-        operations: plan.operations().to_vec(),
-        environment: environment.clone(),
+    let (tool, executor) = (plan.tool(), plan.executor());
+    let document = Written {
+        schema: PLAN_SCHEMA,
+        tool: WrittenTool { name: &tool.name, version: &tool.version, digest: tool.digest },
+        executor: executor
+            .map(|executor| WrittenExecutor { name: &executor.name, digest: executor.digest }),
+        arguments,
+        summary: plan.summary(),
+        operations: plan.operations(),
+        environment,
     };
     let text =
         json::canonical(&document).map_err(|error| PlanError::Canonical(error.to_string()))?;

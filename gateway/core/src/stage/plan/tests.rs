@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::ceiling::{Ceiling, Grant};
+use crate::model::document::Document;
 use crate::model::facts::overwrites_code;
 use crate::model::id::ComponentDigest;
 use crate::model::operation::Action;
@@ -119,6 +120,19 @@ fn check(operations: Vec<Value>, expect: &str) {
     let got = sealed(operations)
         .map_or_else(|error| format!("{}: {error}", error.code()), |_| "sealed".to_owned());
     assert!(got.contains(expect), "{got}");
+}
+
+#[test]
+fn a_sealed_plan_reads_as_its_document() {
+    let sealed = sealed(vec![scale("team-a", 5)]).unwrap();
+    let (document, digest) = Document::read(sealed.text()).unwrap();
+    assert_eq!(digest, sealed.digest());
+    let executor = sealed.plan().executor().map(|executor| executor.name.clone());
+    assert_eq!(document.executor.map(|executor| executor.name), executor);
+    assert_eq!(document.tool.name, sealed.plan().tool().name);
+    assert_eq!(document.operations, sealed.operations());
+    assert_eq!(document.summary, sealed.plan().summary());
+    assert_eq!(document.environment, environment());
 }
 
 fn patch(path: &str, value: Value) -> Value {
