@@ -7,6 +7,7 @@ mod file;
 pub mod home;
 mod infrastructure;
 mod paths;
+mod retention;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use paths::overlaps;
 pub use template::template;
 
 use crate::config::home::{Home, SECRETS};
+use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -42,6 +44,8 @@ pub struct Config {
     pub serve: Serve,
     /// The settings of the runners.
     pub runner: Runner,
+    /// The times after which rows of the store are removed.
+    pub retention: Retention,
     /// The settings of logs, traces and metrics.
     pub telemetry: Telemetry,
 }

@@ -25,6 +25,7 @@ pub mod person;
 pub mod preview;
 pub mod reason;
 pub mod record;
+pub mod retention;
 pub mod rights;
 pub mod run;
 pub mod statement;

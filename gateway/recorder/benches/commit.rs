@@ -32,6 +32,7 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
         trust: Arc::new(|| Err("none".to_owned())),
         lease_seconds: 30,
         max_queued: cofferdam_recorder::QUEUED,
+        retention: cofferdam_core::model::retention::Retention::usual(),
     }
 }
 

@@ -41,6 +41,7 @@ fn context(folder: &Path, environment: &str, key: SigningKey) -> RecorderContext
         trust: Arc::new(|| Err("a filled store has no trust file".to_owned())),
         lease_seconds: 30,
         max_queued: cofferdam_recorder::QUEUED,
+        retention: cofferdam_core::model::retention::Retention::usual(),
     }
 }
 

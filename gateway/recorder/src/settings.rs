@@ -2,6 +2,7 @@
 //! random bytes, disk, trust file).
 
 use cofferdam_core::model::id::TrustDigest;
+use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::Disk;
 use ed25519_dalek::SigningKey;
@@ -15,6 +16,13 @@ pub const OFFER_MS: i64 = 30_000;
 
 /// Milliseconds between sweeps for lost leases and expired jobs.
 pub const SWEEP_MS: u64 = 1_000;
+
+/// Milliseconds between two looks for rows that are older than their retention. Each look writes a
+/// ledger entry for each change that removes something.
+pub const RETENTION_MS: i64 = 3_600_000;
+
+/// The most changes of one sweep that remove old rows: the next sweep goes on a second later.
+pub const RETENTION_ROUNDS: usize = 16;
 
 /// Milliseconds until a job is retried after an obstacle; doubled after each further one.
 pub const RETRY_MS: i64 = 1_000;
@@ -81,4 +89,6 @@ pub struct RecorderContext {
     pub lease_seconds: u64,
     /// The most jobs that wait in the queue: `runner.max_queued` of the configuration.
     pub max_queued: u64,
+    /// The times after which rows are removed: `retention` of the configuration.
+    pub retention: Retention,
 }

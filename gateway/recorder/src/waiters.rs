@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub damaged: Mutex<Option<String>>,
     /// The queued jobs, and the rate at which runners claim them.
     pub backlog: Mutex<Backlog>,
+    /// The time of the next look for rows that are older than their retention, in milliseconds.
+    pub retain_at: Mutex<i64>,
     /// True after the recorder began to drain.
     pub draining: watch::Sender<bool>,
     /// The fresh previews that approvers request.
@@ -105,6 +107,7 @@ impl Shared {
             repaired: Mutex::new(repaired),
             damaged: Mutex::default(),
             backlog: Mutex::new(backlog),
+            retain_at: Mutex::default(),
             draining: watch::Sender::new(false),
             looks: FreshPreviews::default(),
             gone,

@@ -17,9 +17,12 @@ use clap::{Args, ValueHint};
 use cofferdam_core::model::document::Document;
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::rights::of_plan;
 use cofferdam_core::model::run::PHASES;
-use cofferdam_core::protocol::operator_recorder::{Disk, Operate, Operated, OwnedJob};
+use cofferdam_core::protocol::operator_recorder::{
+    Disk, Operate, Operated, OwnedJob, Removal, RetentionState,
+};
 use cofferdam_core::text::{in_full, question, seconds};
 use serde_json::json;
 use std::path::PathBuf;
@@ -158,12 +161,14 @@ impl Show {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let answer = recorder_client::ask(home, &Operate::Show { call: self.id })?;
-        let Operated::Story { call, job, view, entries } = &answer else {
+        let Operated::Story { call, job, view, entries, removed } = &answer else {
             return Err(recorder_client::unexpected());
         };
         if self.shown {
             let job = job.as_ref().with_context(|| {
-                format!("the call {call} ended without a job: no approver was asked")
+                gone(call, removed).unwrap_or_else(|| {
+                    format!("the call {call} ended without a job: no approver was asked")
+                })
             })?;
             let (text, digest) = question(job)?;
             return Ok(Report::new(
@@ -173,13 +178,16 @@ impl Show {
         }
         if self.full {
             let job = job.as_ref().with_context(|| {
-                format!("the call {call} ended without a job: there is nothing to show in full")
+                gone(call, removed).unwrap_or_else(|| {
+                    format!("the call {call} ended without a job: there is nothing to show in full")
+                })
             })?;
             let lines = in_full(job)
                 .with_context(|| format!("the plan or the preview of {call} was erased"))?;
             return Ok(Report::new(lines.join("\n"), json!({"call": call, "full": lines})));
         }
-        let mut text = story(&Story { call, job: job.as_deref(), view: view.as_deref(), entries });
+        let (job_text, view) = (job.as_deref(), view.as_deref());
+        let mut text = story(&Story { call, job: job_text, view, entries, removed });
         let mut exported = Vec::new();
         if let Some(folder) = &self.export {
             let approvers = TrustFile::open(&copies::in_use(home))?.trust()?.approvers;
@@ -208,6 +216,32 @@ impl Show {
         }
         Ok(Report::new(text, value))
     }
+}
+
+/// The cause if retention removed what a command has to show.
+fn gone(call: &CallId, removed: &[Removal]) -> Option<String> {
+    let newest = removed.iter().max_by_key(|removal| removal.at)?;
+    Some(format!(
+        "retention removed the details of {call} at {}; its ledger entries stay: `cofferdam show \
+         {call}`",
+        seconds(newest.at)
+    ))
+}
+
+/// What retention removed, and when it looks again.
+fn retention(states: &[RetentionState]) -> Option<String> {
+    let removed: Vec<String> = states
+        .iter()
+        .filter(|state| state.removed > 0)
+        .map(|state| format!("{} {}", state.removed, state.what))
+        .collect();
+    let removed = if removed.is_empty() {
+        "nothing removed yet".to_owned()
+    } else {
+        format!("removed {}", removed.join(", "))
+    };
+    let next = states.iter().find_map(|state| state.next)?;
+    Some(format!("{removed}; next look at {}", seconds(next)))
 }
 
 /// The free space on the disk of the store.
@@ -282,6 +316,7 @@ impl Status {
             supervisor,
             roles,
             stuck,
+            retention: kept,
         } = &answer
         else {
             return Err(recorder_client::unexpected());
@@ -328,6 +363,7 @@ impl Status {
             "ledger       {entries} entries, {} under the newest checkpoint",
             line(signed)
         ));
+        lines.extend(retention(kept).map(|text| format!("retention    {text}")));
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
         lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
         // The recorder reports its disk itself; report it once.

@@ -189,6 +189,7 @@ impl Verify {
             format!("  {entry}{}: {}", error.file, error.what)
         }));
         lines.extend(report.unproven.iter().map(|what| format!("Not proven: {what}.")));
+        lines.extend(report.removed.iter().map(|what| format!("Removed by retention: {what}.")));
         let errors: Vec<Value> = report
             .errors
             .iter()
@@ -197,7 +198,7 @@ impl Verify {
         let value = json!({
             "sound": report.is_sound(), "origin": report.origin, "size": report.size,
             "root": report.root, "first_bad": report.first_bad(),
-            "faults": errors, "unproven": report.unproven,
+            "faults": errors, "unproven": report.unproven, "removed": report.removed,
         });
         Ok(Report::new(lines.join("\n"), value).good(report.is_sound()))
     }

@@ -2,9 +2,9 @@
 //! reported together, each with its line.
 
 use super::error::ConfigError;
-use super::infrastructure;
 use super::toml_reader::{FILE, Section, line};
 use super::{Config, Edge, LogFormat, Runner, Serve, Telemetry};
+use super::{infrastructure, retention};
 use crate::config::home::Home;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -75,6 +75,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
         let max_queued = u64::try_from(most).unwrap_or(1);
         Some(Runner { max_queued, seats: u8::try_from(seats).unwrap_or(1), lease: seconds(lease) })
     });
+    let retention = root.optional("retention", retention::check);
     let telemetry = root.optional("telemetry", check_telemetry);
     root.unknown();
     Some(Config {
@@ -83,6 +84,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
         edge: edge?,
         serve: serve?,
         runner: runner?,
+        retention: retention?,
         telemetry: telemetry?,
     })
 }

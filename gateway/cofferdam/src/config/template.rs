@@ -47,6 +47,18 @@ lease_seconds = 30
 # than half of a permit's life, new calls get 503 with Retry-After.
 max_queued = 50000
 
+[retention]
+# The times after which old rows are removed from the store: whole days ("90d"), hours ("36h"), or
+# "forever". The ledger keeps its entries, and every proof stays valid.
+# Closed jobs, by their outcome (at least 1d, and as long as idempotency keys).
+closed_jobs = "90d"
+# Idempotency keys, by their first use (at least 1d). A removed key is a new key.
+idempotency_keys = "7d"
+# Rejections by approvers (at least 1h, in which they are in effect).
+rejections = "1d"
+# Payloads of ledger entries: arguments, plans, previews, signatures (at least 8d).
+payloads = "forever"
+
 [telemetry]
 # An OTLP/HTTP collector for traces and metrics (JSON). Prometheus reads the same metrics at
 # /metrics.

@@ -49,6 +49,18 @@ fn the_shortest_configuration_has_these_defaults() {
                     lease: 30s,
                     max_queued: 50000,
                 },
+                retention: Retention {
+                    closed_jobs: Some(
+                        7776000,
+                    ),
+                    idempotency_keys: Some(
+                        604800,
+                    ),
+                    rejections: Some(
+                        86400,
+                    ),
+                    payloads: None,
+                },
                 telemetry: Telemetry {
                     otlp: None,
                     format: Text,
@@ -237,6 +249,53 @@ fn a_cluster_has_a_private_kubeconfig_for_each_identity() {
 }
 
 #[test]
+fn each_time_of_retention_has_a_lower_bound() {
+    let told = |lines: &str| {
+        format!("[environment]\nname = \"lab\"\n[directory]\ntree = \"TREE\"\n[retention]\n{lines}")
+    };
+    check(
+        &told(
+            "closed_jobs = \"2d\"\nidempotency_keys = \"23h\"\nrejections = \"59m\"\npayloads = \
+             \"7d\"",
+        ),
+        expect![[r#"
+            3 faults in the configuration:
+              cofferdam.toml:7: retention.idempotency_keys: `23h` is too short: these rows may still be needed; give at least "1d"
+              cofferdam.toml:8: retention.rejections: `59m` is no time; write whole days ("30d"), whole hours ("36h") or "forever"
+              cofferdam.toml:9: retention.payloads: `7d` is too short: these rows may still be needed; give at least "8d""#]],
+    );
+    check(
+        &told("closed_jobs = \"2d\"\nidempotency_keys = \"forever\"\npayloads = 8"),
+        expect![[r#"
+            2 faults in the configuration:
+              cofferdam.toml:8: retention.payloads: integer where text belongs; put it between quotation marks
+              cofferdam.toml:6: retention.closed_jobs: closed jobs would be removed before their idempotency keys; give at least the time of `idempotency_keys`: a key answers with its job"#]],
+    );
+    check(
+        &told("closed_jobs = \"1d\"\nidempotency_keys = \"24h\"\nrejections = \"0h\"\nyears = 3"),
+        expect![[r#"
+            2 faults in the configuration:
+              cofferdam.toml:8: retention.rejections: `0h` is too short: these rows may still be needed; give at least "1h"
+              cofferdam.toml:9: retention.years: unknown key; known here: `closed_jobs`, `idempotency_keys`, `rejections`, `payloads`"#]],
+    );
+    let (folder, mut errors) = (tempfile::tempdir().unwrap(), Vec::new());
+    let tree = std::fs::canonicalize(folder.path()).unwrap();
+    let text = told(
+        "closed_jobs = \"forever\"\nidempotency_keys = \"1d\"\nrejections = \"1h\"\npayloads = \
+         \"8d\"",
+    );
+    let home = Home::at("/nowhere".into());
+    let config = file::check(&text.replace("TREE", tree.to_str().unwrap()), &home, &mut errors);
+    let expected = Retention {
+        closed_jobs: None,
+        idempotency_keys: Some(86_400),
+        rejections: Some(3_600),
+        payloads: Some(8 * 86_400),
+    };
+    assert_eq!((config.unwrap().retention, errors.len()), (expected, 0));
+}
+
+#[test]
 fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
     let config = |infrastructure| Config {
         environment: "lab".to_owned(),
@@ -249,6 +308,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         },
         serve: Serve { drain: Duration::from_secs(1) },
         runner: Runner { seats: 1, lease: Duration::from_secs(3), max_queued: 50_000 },
+        retention: Retention::usual(),
         telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
     };
     let told = |infrastructure, id: &str| {

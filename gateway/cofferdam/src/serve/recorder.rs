@@ -102,6 +102,7 @@ async fn serve(
         }),
         lease_seconds: settings.lease_seconds,
         max_queued: settings.max_queued,
+        retention: settings.retention,
     })
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));

@@ -78,6 +78,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         operator_socket: home.operator_socket(),
         lease_seconds: installation.config.runner.lease.as_secs(),
         max_queued: installation.config.runner.max_queued,
+        retention: installation.config.retention,
     }
 }
 

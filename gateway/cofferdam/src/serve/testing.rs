@@ -32,6 +32,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
             },
             serve: Serve { drain: Duration::from_secs(30) },
             runner: Runner { seats: 1, lease: Duration::from_secs(15), max_queued: 50_000 },
+            retention: cofferdam_core::model::retention::Retention::usual(),
             telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: "info".to_owned() },
         },
         agents: Agents::default(),

@@ -9,15 +9,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndedCall {
-    /// `answered`, `looked`, `previewed`, `denied`, `refused` or `failed`.
+    /// `answered`, `looked`, `previewed`, `denied`, `refused`, `failed` or `busy`; `removed` for a
+    /// call whose closed job retention removed.
     pub ending: String,
-    /// The rule or reason code.
+    /// The rule or reason code; the outcome of a removed job.
     pub code: String,
     /// The tool; `None` where no tool was found.
     pub tool: Option<String>,
     /// The plan, where there was one.
     pub plan: Option<PlanDigest>,
-    /// The time at which the call ended.
+    /// The time at which the call ended, or its job was removed.
     pub time: Timestamp,
     /// The index of its ledger entry.
     pub ledger: u64,

@@ -82,6 +82,14 @@ pub const PERMIT_SECONDS: i64 = 600;
 /// How long a rejection is in effect against the same plan of the same agent, in seconds.
 pub const REJECTION_SECONDS: i64 = 3_600;
 
+/// How long closed jobs are kept, in days, if the configuration does not say: a quarter of a year,
+/// in which questions about a change come up.
+pub const RETENTION_DAYS_JOBS: u64 = 90;
+
+/// How long idempotency keys are kept, in days, if the configuration does not say: far longer than
+/// a client repeats a request.
+pub const RETENTION_DAYS_KEYS: u64 = 7;
+
 /// How long a question of the floor alone is open, in seconds: a working hour, so that a colleague
 /// can be found.
 pub const APPROVAL_SECONDS: u64 = 3_600;

@@ -7,7 +7,9 @@ use crate::model::id::{
     TrustDigest,
 };
 use crate::model::job::Found;
+use crate::model::retention::Retained;
 use crate::model::run::{Outcome, Phase};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -88,6 +90,17 @@ pub enum Event {
     Closed {
         /// The run namespace; empty if it was never created.
         namespace: String,
+    },
+    /// Retention removed old rows from the store. The entries and their proofs stay.
+    Removed {
+        /// The kind of rows.
+        what: Retained,
+        /// The number of rows; of payloads, the number of entries that had any.
+        count: u64,
+        /// Rows until this time were removed.
+        before: Timestamp,
+        /// Of payloads: entries with a smaller index may lack them from now on.
+        end: Option<u64>,
     },
     /// The gateway, an operator command, or a role's start.
     Administered {

@@ -6,6 +6,7 @@ use crate::model::id::CallId;
 use crate::model::job::{Found, JobView, StoredJob, StuckJob};
 use crate::model::preview::Preview;
 use crate::model::record::Event;
+use crate::model::retention::Retained;
 use crate::model::run::{Outcome, Phase};
 use crate::model::statement::SignedStatement;
 use jiff::Timestamp;
@@ -136,6 +137,8 @@ pub enum Operated {
         view: Option<Box<JobView>>,
         /// Its entries, oldest first.
         entries: Vec<StoryEntry>,
+        /// What retention removed of it.
+        removed: Vec<Removal>,
     },
     /// The signature was taken.
     Signed {
@@ -180,9 +183,37 @@ pub enum Operated {
         roles: BTreeMap<String, u32>,
         /// Jobs that cannot be finished at present, oldest first; a bounded number of them.
         stuck: Vec<StuckJob>,
+        /// What retention removes, and what it removed.
+        retention: Vec<RetentionState>,
     },
     /// The request was carried out.
     Done,
+}
+
+/// A part of a call that retention removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// The removed part: payloads or the closed job.
+    pub what: Retained,
+    /// The time of the removal; several removals of one day have the time of the newest.
+    pub at: Timestamp,
+}
+
+/// The state of retention for one kind of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionState {
+    /// The kind of rows.
+    pub what: Retained,
+    /// The retention in seconds; `None` keeps them for ever.
+    pub seconds: Option<u64>,
+    /// The number of removed rows so far; of payloads, of entries that had any.
+    pub removed: u64,
+    /// The time of the newest removal.
+    pub newest: Option<Timestamp>,
+    /// The time of the next look for old rows; `None` if they are kept for ever.
+    pub next: Option<Timestamp>,
 }
 
 /// Room on the disk under the store.

@@ -2,6 +2,7 @@
 //! secret; a role reads its own keys from the files named here before it confines itself. Times are
 //! in milliseconds.
 
+use crate::model::retention::Retention;
 use crate::model::run::JobStep;
 use crate::model::trust::Environment;
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,8 @@ pub struct RecorderSettings {
     pub lease_seconds: u64,
     /// The most jobs that wait in the queue.
     pub max_queued: u64,
+    /// The times after which rows of the store are removed.
+    pub retention: Retention,
 }
 
 /// The infrastructure that plans read and change, as one role reaches it.

@@ -53,6 +53,9 @@ pub fn replayed(job: &JobView) -> Reply {
 
 /// A call of the caller's own that left no job.
 pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Success {
+    if ended.ending == "removed" {
+        return removed(call, ended, environment);
+    }
     let tool = ended
         .tool
         .as_deref()
@@ -75,6 +78,29 @@ pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Suc
         .words("next", "Next", "Make the call again if you still need it.")
         .with(Fact::Also("ending", json!(ended.ending)))
         .with(Fact::Also("rule", json!(ended.code)))
+        .with(Fact::Also("tool", json!(ended.tool)))
+        .success()
+}
+
+/// A call of the caller's own whose closed job was removed.
+fn removed(call: &CallId, ended: &EndedCall, environment: &Environment) -> Success {
+    let tool = ended.tool.as_deref().map(|tool| format!(" of `{}`", line(tool)));
+    let outcome = Outcome::from_word(&ended.code);
+    let outcome = outcome.map_or_else(|| line(&ended.code), |outcome| outcome.to_string());
+    let proof = Proof { call: call.clone(), plan: ended.plan, ledger: Some(ended.ledger) };
+    Told::new(State::Ended, proof, environment)
+        .words("what", "What", format!("A job{} that {outcome}.", tool.unwrap_or_default()))
+        .words(
+            "removed",
+            "Removed",
+            format!(
+                "The details of the job, by retention, at {}; the ledger keeps its entries.",
+                whole_seconds(ended.time)
+            ),
+        )
+        .words("next", "Next", "Tell your user the id if the details matter.")
+        .with(Fact::Also("ending", json!(ended.ending)))
+        .with(Fact::Also("outcome", json!(ended.code)))
         .with(Fact::Also("tool", json!(ended.tool)))
         .success()
 }
@@ -136,6 +162,13 @@ mod tests {
             Next: Make the call again if you still need it.
             Ledger: 7"#]]
         .assert_eq(&told("denied", "replicas-limit"));
+        expect![[r#"
+            ENDED abcdefghijklmnopqrstuvwxyz in lab
+            What: A job of `deployment_scale` that succeeded.
+            Removed: The details of the job, by retention, at 2026-11-23T12:00:00Z; the ledger keeps its entries.
+            Next: Tell your user the id if the details matter.
+            Ledger: 7"#]]
+        .assert_eq(&told("removed", "succeeded"));
         for (ending, words) in [
             ("looked", "A read by `deployment_scale`"),
             ("previewed", "A preview of"),

@@ -10,7 +10,8 @@ use super::tile::{Kind, Place, span, unbundle};
 use super::tree::{Hash, Tree, fold, leaf_hash};
 use cofferdam_core::model::id::hex;
 use cofferdam_core::model::json;
-use cofferdam_core::model::record::LEAF_SCHEMA;
+use cofferdam_core::model::record::{Event, LEAF_SCHEMA};
+use cofferdam_core::model::retention::Retained;
 use ed25519_dalek::VerifyingKey;
 use file::read;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,8 @@ pub struct Report {
     pub errors: Vec<LedgerError>,
     /// The facts that this check cannot prove, a sentence each.
     pub unproven: Vec<String>,
+    /// What retention removed from the store, by the ledger's own entries, a sentence each.
+    pub removed: Vec<String>,
 }
 
 impl Report {
@@ -75,6 +78,15 @@ struct Check<'a> {
     folder: &'a Path,
     errors: Vec<(Layer, LedgerError)>,
     beyond: u64,
+    removed: BTreeMap<Retained, Removals>,
+}
+
+/// The removals of one kind of rows.
+#[derive(Debug, Default)]
+struct Removals {
+    count: u64,
+    end: Option<u64>,
+    newest: String,
 }
 
 /// Checks a published ledger. `older` is an earlier checkpoint of the caller.
@@ -91,7 +103,7 @@ pub fn verify(
         Ok(checkpoint) => checkpoint,
         Err(error) => return Ok(unsigned(&error)),
     };
-    let mut check = Check { folder, errors: Vec::new(), beyond: 0 };
+    let mut check = Check { folder, errors: Vec::new(), beyond: 0, removed: BTreeMap::new() };
     let mut files = BTreeMap::new();
     check.list(Path::new("tile"), &mut files)?;
     let entries = check.entries(&checkpoint)?;
@@ -114,6 +126,7 @@ pub fn verify(
         root: hex(&checkpoint.root),
         errors,
         unproven,
+        removed: check.removed.into_iter().map(|(what, removals)| removals.text(what)).collect(),
     })
 }
 
@@ -128,6 +141,15 @@ fn unsigned(error: &NoteError) -> Report {
             what: error.to_string(),
         }],
         unproven: vec!["without a signed checkpoint no entry can be judged".to_owned()],
+        removed: Vec::new(),
+    }
+}
+
+impl Removals {
+    fn text(&self, what: Retained) -> String {
+        let place = self.end.map(|end| format!(", before entry {end}")).unwrap_or_default();
+        let day = self.newest.get(..10).unwrap_or_default();
+        format!("{} {what}{place}, the newest on {day}", self.count)
     }
 }
 
@@ -256,6 +278,12 @@ impl Check<'_> {
                             "the entry says that it belongs elsewhere, or is not canonical",
                         );
                     }
+                    if let Event::Removed { what, count, end, .. } = leaf.event {
+                        let removals = self.removed.entry(what).or_default();
+                        removals.count = removals.count.saturating_add(count);
+                        removals.end = removals.end.max(end);
+                        removals.newest.clone_from(&leaf.time);
+                    }
                     if leaf.previous != previous {
                         breaks.insert(index);
                     }
@@ -380,7 +408,12 @@ mod tests {
         let mut tiles = Tiles::new(folder.path());
         grow(&mut tiles, 200);
         let checkpoint = Checkpoint { origin: String::new(), size: 200, root: tiles.tree().root() };
-        let mut check = Check { folder: folder.path(), errors: Vec::new(), beyond: 0 };
+        let mut check = Check {
+            folder: folder.path(),
+            errors: Vec::new(),
+            beyond: 0,
+            removed: BTreeMap::new(),
+        };
         let mut files = BTreeMap::new();
         check.list(Path::new("tile"), &mut files).unwrap();
         assert!(files.keys().all(|place| place.width < 256));

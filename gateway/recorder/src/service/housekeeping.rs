@@ -2,13 +2,14 @@
 //! meanwhile: the lease epoch decides.
 
 use super::Recorder;
-use crate::settings::SWEEP_MS;
-use crate::store::change::Change;
+use crate::settings::{RETENTION_MS, RETENTION_ROUNDS, SWEEP_MS};
+use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
 use crate::store::{ChangeError, described};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::model::retention::Retained;
 use cofferdam_core::protocol::RoleError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,5 +148,35 @@ impl Recorder {
                 }
             }
         }
+        self.retain().await;
+    }
+
+    /// Removes rows that are older than their retention, once an hour, in small changes: others
+    /// come between. The next sweep goes on.
+    async fn retain(&self) {
+        let now = self.now().as_millisecond();
+        if *locked(&self.inner.shared.retain_at) > now {
+            return;
+        }
+        let mut rounds = RETENTION_ROUNDS;
+        for what in Retained::ALL {
+            let Some(keep_seconds) = self.inner.settings.retention.seconds(what) else { continue };
+            loop {
+                if rounds == 0 {
+                    return;
+                }
+                rounds -= 1;
+                match self.submit(Change::Retain { what, keep_seconds }).await {
+                    Ok(Done::Removed { more: true, .. }) => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::error!(what = "retention", %error,
+                        "old rows could not be removed; tried again in an hour");
+                        break;
+                    }
+                }
+            }
+        }
+        *locked(&self.inner.shared.retain_at) = now.saturating_add(RETENTION_MS);
     }
 }

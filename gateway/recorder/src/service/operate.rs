@@ -4,17 +4,20 @@
 use super::{Recorder, misplaced_answer};
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done, Signature};
+use crate::waiters::locked;
 use cofferdam_core::model::escape::unseen;
 use cofferdam_core::model::id::{CallId, StatementDigest};
 use cofferdam_core::model::limit::PURPOSE;
 use cofferdam_core::model::record::{Entry, Event, OPERATOR};
+use cofferdam_core::model::retention::Retained;
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::policy::approval::{ApprovalError, Question, check_signer, verify};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated, RetentionState};
 use cofferdam_core::text::question;
+use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,6 +77,7 @@ impl Recorder {
                     job: story.job.map(Box::new),
                     view: story.view.map(Box::new),
                     entries: story.entries,
+                    removed: story.removed,
                 })
             }
             Operate::Sign { call, signed } => {
@@ -210,10 +214,25 @@ impl Recorder {
         }
     }
 
+    /// The state of retention. An unreadable store is reported elsewhere, with its cause.
+    async fn retention(&self) -> Vec<RetentionState> {
+        let removed = self.inner.reader.removed().await.unwrap_or_default();
+        let next = *locked(&self.inner.shared.retain_at);
+        let next = Timestamp::from_millisecond(next.max(self.now().as_millisecond())).ok();
+        let state = |what| {
+            let seconds = self.inner.settings.retention.seconds(what);
+            let (count, newest) =
+                removed.get(&what).map_or((0, None), |(count, at)| (*count, Some(*at)));
+            let next = seconds.and(next);
+            RetentionState { what, seconds, removed: count, newest, next }
+        };
+        Retained::ALL.map(state).to_vec()
+    }
+
     /// Returns the status. Writes nothing: it must work with a full disk.
     async fn status(&self) -> Result<Operated, RoleError> {
         let (entries, checkpoint) = self.inner.shared.head.borrow().clone();
-        let roles = crate::waiters::locked(&self.inner.shared.roles).clone();
+        let roles = locked(&self.inner.shared.roles).clone();
         let (phases, unread) = match self.inner.reader.phases().await {
             Ok(phases) => (phases, None),
             Err(error) => (BTreeMap::new(), Some(RoleError::from(error).to_string())),
@@ -222,7 +241,7 @@ impl Recorder {
             return Err(misplaced_answer());
         };
         let (refuses, disk) = (refuses.or(unread), self.disk().ok());
-        let supervisor = Box::new(crate::waiters::locked(&self.inner.shared.notice).clone());
+        let supervisor = Box::new(locked(&self.inner.shared.notice).clone());
         let stuck = self.stuck().await;
         Ok(Operated::Status {
             phases,
@@ -235,6 +254,7 @@ impl Recorder {
             supervisor,
             roles,
             stuck,
+            retention: self.retention().await,
         })
     }
 }

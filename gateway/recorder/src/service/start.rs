@@ -3,6 +3,7 @@
 
 mod check;
 mod edge;
+mod lost;
 
 pub(super) use check::check;
 

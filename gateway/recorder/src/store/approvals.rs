@@ -4,6 +4,7 @@
 use super::batch::{Batch, ChangeError};
 use super::change::{Done, Signature};
 use super::expire::end;
+use super::retain::forget;
 use super::row::{JobRow, absent, parse, stored};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::{Found, Resolution, StoredJob};
@@ -309,41 +310,12 @@ pub(crate) async fn erase(
     if known == 0 {
         return Err(RoleError::NotFound(format!("no call `{call}`")).into());
     }
-    sqlx::query("DELETE FROM payloads WHERE leaf IN (SELECT idx FROM leaves WHERE call = ?)")
-        .bind(call.to_string())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("UPDATE leaves SET key = NULL, payloads = NULL WHERE call = ?")
-        .bind(call.to_string())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("DELETE FROM statements WHERE call = ?")
-        .bind(call.to_string())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("DELETE FROM operations WHERE call = ?")
-        .bind(call.to_string())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "UPDATE jobs SET document = NULL, permit = NULL, progress = NULL, detail = '', files = \
-         NULL,
-         resolution = json_set(resolution, '$.because', '') WHERE call = ?",
-    )
-    .bind(call.to_string())
-    .execute(&mut *connection)
-    .await?;
+    forget(call.as_str(), i64::MAX, connection).await?;
     let entry = Entry::of(
         Event::Administered { what: "erase".to_owned(), by: by.to_owned() },
         Some(call.clone()),
         "",
     );
     batch.record(entry);
-    if old.is_some() {
-        sqlx::query("UPDATE jobs SET version = version + 1 WHERE call = ?")
-            .bind(call.to_string())
-            .execute(connection)
-            .await?;
-    }
     Ok(Done::Noted)
 }

@@ -58,6 +58,8 @@ pub(crate) struct Batch {
     pub approved: bool,
     /// The principals and plans that a person denied.
     pub rejected: Vec<(String, String)>,
+    /// The principals and plans whose rejections were removed.
+    pub forgotten: Vec<(String, String)>,
     /// The change of the number of queued jobs.
     pub queued: i64,
     /// The number of jobs that a runner claimed for the first time.
@@ -74,6 +76,7 @@ impl Batch {
             claimable: 0,
             approved: false,
             rejected: Vec::new(),
+            forgotten: Vec::new(),
             queued: 0,
             claimed: 0,
         }
@@ -153,6 +156,7 @@ impl Batch {
             claimable: self.claimable,
             approved: self.approved,
             rejected: self.rejected,
+            forgotten: self.forgotten,
             queued: self.queued,
             claimed: self.claimed,
         };
@@ -353,6 +357,7 @@ pub(crate) struct Written {
     pub claimable: usize,
     pub approved: bool,
     pub rejected: Vec<(String, String)>,
+    pub forgotten: Vec<(String, String)>,
     pub queued: i64,
     pub claimed: usize,
 }

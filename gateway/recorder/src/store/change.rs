@@ -4,6 +4,7 @@ use cofferdam_core::model::id::{CallId, Fence, StatementDigest, TrustDigest};
 use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::record::{Entry, Recorded};
+use cofferdam_core::model::retention::Retained;
 use cofferdam_core::model::statement::{SignedStatement, Verdict};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
@@ -103,6 +104,13 @@ pub enum Change {
     Probe,
     /// End the jobs that were not decided or not run in time.
     Expire,
+    /// Remove rows of one kind that are older than their retention.
+    Retain {
+        /// The kind of rows.
+        what: Retained,
+        /// The retention, in seconds.
+        keep_seconds: u64,
+    },
     /// Erase the payloads of a call.
     Erase {
         /// The id of the call.
@@ -144,6 +152,15 @@ pub enum Done {
     Leased(Option<Box<LeasedJob>>),
     /// The number of missing signatures.
     Signed(u32),
+    /// Retention removed rows.
+    Removed {
+        /// The kind of rows.
+        what: Retained,
+        /// Their number.
+        count: u64,
+        /// More rows may be old.
+        more: bool,
+    },
     /// Done, without a value.
     Noted,
 }

@@ -26,6 +26,9 @@ pub(crate) struct New {
 /// The use of a key: call, tool and digest of the arguments.
 type Used = (String, String, String);
 
+/// A key of a principal, and its first use.
+type NewKey = ((String, String), Used);
+
 /// The stored jobs that new ones may be equal to.
 #[derive(Default)]
 struct Known {
@@ -87,7 +90,7 @@ pub(crate) async fn enqueue(
             }
         });
     }
-    insert(jobs, keys, connection).await?;
+    insert(jobs, (keys, batch.now_ms()), connection).await?;
     Ok(answers)
 }
 
@@ -196,19 +199,20 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, RoleError> {
 
 async fn insert(
     jobs: Vec<(StoredJob, u64)>,
-    keys: Vec<((String, String), Used)>,
+    (keys, now_ms): (Vec<NewKey>, i64),
     connection: &mut SqliteConnection,
 ) -> Result<(), ChangeError> {
     if !keys.is_empty() {
         QueryBuilder::<Sqlite>::new(
-            "INSERT INTO idempotency (principal, key, call, tool, arguments) ",
+            "INSERT INTO idempotency (principal, key, call, tool, arguments, made) ",
         )
         .push_values(keys, |mut row, ((principal, key), (call, tool, arguments))| {
             row.push_bind(principal)
                 .push_bind(key)
                 .push_bind(call)
                 .push_bind(tool)
-                .push_bind(arguments);
+                .push_bind(arguments)
+                .push_bind(now_ms);
         })
         .build()
         .execute(&mut *connection)

@@ -2,6 +2,7 @@
 //! several statements is one transaction, because the writer may commit between any two.
 
 mod overview;
+mod removed;
 
 use super::batch::{ChangeError, to_u64};
 use super::open::READERS;
@@ -18,8 +19,9 @@ use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::UsedKey;
-use cofferdam_core::protocol::operator_recorder::{OwnedJob, StoryEntry};
+use cofferdam_core::protocol::operator_recorder::{OwnedJob, Removal, StoryEntry};
 use jiff::Timestamp;
+use removed::{OwnLeaf, ended_job, own_leaves, removals};
 use serde_json::Value;
 use sqlx::{SqliteExecutor, SqlitePool};
 use std::collections::{BTreeMap, HashSet};
@@ -71,8 +73,8 @@ pub(crate) struct Reader {
     files: Arc<OpenFiles>,
 }
 
-/// Index, hash and text of an entry.
-pub(crate) type LeafRow = (i64, Vec<u8>, String);
+/// Index, hash and text of an entry, and whether its payloads are not there.
+pub(crate) type LeafRow = (i64, Vec<u8>, String, bool);
 
 /// Everything stored about one call.
 pub(crate) struct Story {
@@ -80,6 +82,7 @@ pub(crate) struct Story {
     pub job: Option<StoredJob>,
     pub view: Option<JobView>,
     pub entries: Vec<StoryEntry>,
+    pub removed: Vec<Removal>,
 }
 
 impl Reader {
@@ -132,20 +135,26 @@ impl Reader {
         call: &CallId,
         principal: &str,
     ) -> Result<Option<EndedCall>, ChangeError> {
-        let leaves: Vec<(i64, String)> =
-            sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
-                .bind(call.to_string())
-                .fetch_all(self.readers()?)
-                .await?;
-        for (index, text) in leaves {
-            let leaf: Leaf = super::row::parse(&text, "ledger entry")?;
-            if let (Event::Ended { ending, code }, true) = (leaf.event, leaf.principal == principal)
+        let mut connection = self.readers()?.begin().await?;
+        let leaves = own_leaves(call, &mut *connection).await?;
+        for OwnLeaf { index, leaf, .. } in &leaves {
+            if let (Event::Ended { ending, code }, true) =
+                (&leaf.event, leaf.principal == principal)
             {
                 let time = leaf.time.parse().map_err(|_| super::row::damaged("time"))?;
-                let (tool, plan, ledger) =
-                    (leaf.tool.map(|(name, _)| name), leaf.plan, to_u64(index));
-                return Ok(Some(EndedCall { ending, code, tool, plan, time, ledger }));
+                let tool = leaf.tool.clone().map(|(name, _)| name);
+                return Ok(Some(EndedCall {
+                    ending: ending.clone(),
+                    code: code.clone(),
+                    tool,
+                    plan: leaf.plan,
+                    time,
+                    ledger: to_u64(*index),
+                }));
             }
+        }
+        if JobRow::load(&mut *connection, call).await?.is_none() {
+            return ended_job(principal, &leaves, &mut *connection).await;
         }
         Ok(None)
     }
@@ -269,7 +278,9 @@ impl Reader {
     /// The entries from the index `first`, before `end`.
     pub async fn leaves(&self, first: i64, end: i64) -> Result<Vec<LeafRow>, ChangeError> {
         Ok(sqlx::query_as(
-            "SELECT idx, hash, entry FROM leaves WHERE idx >= ? AND idx < ? ORDER BY idx",
+            "SELECT idx, hash, entry, (leaves.payloads IS NULL OR leaves.key IS NULL) AND NOT \
+             EXISTS (SELECT 1 FROM payloads WHERE leaf = idx) FROM leaves WHERE idx >= ? AND idx \
+             < ? ORDER BY idx",
         )
         .bind(first)
         .bind(end)
@@ -430,7 +441,9 @@ impl Reader {
             }
             None => (None, None),
         };
-        Ok(Story { call: id, job, view, entries })
+        let own = own_leaves(&id, &mut *connection).await?;
+        let removed = removals(&own, view.is_some(), &mut connection).await?;
+        Ok(Story { call: id, job, view, entries, removed })
     }
 }
 

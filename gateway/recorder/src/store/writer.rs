@@ -12,6 +12,7 @@ use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
 use crate::waiters::{Shared, locked};
 use apply::{apply_all, record_ends};
+use cofferdam_core::model::retention::Retained;
 use cofferdam_core::protocol::RoleError;
 use sqlx::{Connection as _, SqliteConnection};
 use std::fs::File;
@@ -142,7 +143,8 @@ impl Writer {
                          acknowledged is lost"
                     );
                 }
-                if changes.iter().any(|change| matches!(change, Change::Erase { .. })) {
+                let erased = changes.iter().any(|change| matches!(change, Change::Erase { .. }));
+                if erased || answers.iter().any(ends_removal_of_payloads) {
                     self.forget().await;
                 }
                 Ok(answers)
@@ -289,6 +291,7 @@ impl Writer {
                     claimable: CONNECTED,
                     approved: true,
                     rejected: Vec::new(),
+                    forgotten: Vec::new(),
                     queued: 0,
                     claimed: 0,
                 },
@@ -382,6 +385,10 @@ impl Writer {
             let _sent = self.published.send(Published { first, entries, note: written.note });
         }
         if let Some(known) = locked(&self.shared.rejected).as_mut() {
+            // A rejection that was made again in the same commit stays known.
+            written.forgotten.iter().for_each(|gone| {
+                known.remove(gone);
+            });
             known.extend(written.rejected);
         }
         self.shared.tell(&written.touched, written.claimable, written.approved);
@@ -396,4 +403,10 @@ impl Writer {
             "erased payloads stay in the write-ahead log until its next checkpoint");
         }
     }
+}
+
+/// Returns whether the newest old payloads were removed.
+fn ends_removal_of_payloads(answer: &Answer) -> bool {
+    let Ok(Done::Removed { what, count, more }) = answer else { return false };
+    *what == Retained::Payloads && *count > 0 && !more
 }

@@ -446,6 +446,9 @@ const AS_VERSION_5: &str = "
     INSERT INTO payloads (leaf, name, key, body) SELECT idx, one.key, leaves.key, one.value
         FROM leaves, json_each(leaves.payloads) AS one;
     DROP TABLE tiles; ALTER TABLE leaves DROP COLUMN payloads; ALTER TABLE leaves DROP COLUMN key;
+    DROP INDEX idempotency_made; DROP INDEX jobs_ended;
+    ALTER TABLE idempotency DROP COLUMN made; DROP TABLE removed; DROP TABLE removed_counts;
+    DROP TABLE payloads_end;
     DROP TABLE job_objects; ALTER TABLE jobs DROP COLUMN blocked;
     PRAGMA user_version = 5;";
 

@@ -193,7 +193,7 @@ async fn a_forger_without_the_key_who_rewrites_entry_and_tiles_is_named_by_the_n
 }
 
 /// Runs statements on a store that no recorder has open.
-async fn on_the_store(world: &World, statements: &'static str) {
+pub async fn on_the_store(world: &World, statements: &'static str) {
     let store = cofferdam_recorder::database(&world.folder.path().join("store"));
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
     let mut store = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
@@ -201,7 +201,7 @@ async fn on_the_store(world: &World, statements: &'static str) {
     store.close().await.unwrap();
 }
 
-async fn refuses(recorder: &Recorder) -> Option<String> {
+pub async fn refuses(recorder: &Recorder) -> Option<String> {
     match recorder.propose(Propose::Health).await.unwrap() {
         Proposed::Health { refuses, .. } => refuses,
         other => panic!("{other:?}"),
@@ -209,7 +209,7 @@ async fn refuses(recorder: &Recorder) -> Option<String> {
 }
 
 /// Waits until the recorder refuses new work.
-async fn refused(recorder: &Recorder) -> String {
+pub async fn refused(recorder: &Recorder) -> String {
     let began = std::time::Instant::now();
     loop {
         if let Some(why) = refuses(recorder).await {

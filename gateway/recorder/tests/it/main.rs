@@ -15,5 +15,6 @@ mod ledger;
 mod lost;
 mod model;
 mod people;
+mod retention;
 mod stuck;
 mod world;

@@ -91,6 +91,7 @@ impl World {
             }),
             lease_seconds: 30,
             max_queued: cofferdam_recorder::QUEUED,
+            retention: cofferdam_core::model::retention::Retention::usual(),
         }
     }
 

@@ -15,9 +15,10 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::{JobView, OperationRecord, Resolution, StoredJob, Stuck};
 use cofferdam_core::model::json;
 use cofferdam_core::model::record::Event;
+use cofferdam_core::model::retention::Retained;
 use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
-use cofferdam_core::protocol::operator_recorder::StoryEntry;
+use cofferdam_core::protocol::operator_recorder::{Removal, StoryEntry};
 use cofferdam_core::text::difference;
 use cofferdam_core::text::{changed, describe_notes, named, needed, rights, seconds, would_do};
 use entries::{decided, ending, payload, remembered};
@@ -34,6 +35,8 @@ pub struct Story<'a> {
     pub view: Option<&'a JobView>,
     /// Its ledger entries, oldest first.
     pub entries: &'a [StoryEntry],
+    /// What retention removed of it.
+    pub removed: &'a [Removal],
 }
 
 /// The most characters of the arguments; `show --full` has all of them.
@@ -70,7 +73,7 @@ pub fn story(story: &Story<'_>) -> String {
             .entries
             .iter()
             .rev()
-            .find_map(|entry| ending(&entry.event))
+            .find_map(|entry| ending(&entry.event).or_else(|| finished(&entry.event)))
             .unwrap_or_else(|| "recorded".to_owned()),
     };
     let place =
@@ -97,9 +100,27 @@ pub fn story(story: &Story<'_>) -> String {
         }
     }
     teller.tell("done", done(story));
+    teller.tell("removed", story.removed.iter().map(removal));
     teller.tell("cleaned up", cleaned(story.entries, story.view));
     teller.tell("proven", proven(story));
     teller.0.join("\n")
+}
+
+/// The outcome of a job whose row was removed.
+fn finished(event: &Event) -> Option<String> {
+    match event {
+        Event::Finished { outcome } => Some(outcome.to_string()),
+        _ => None,
+    }
+}
+
+fn removal(removal: &Removal) -> String {
+    let what = match removal.what {
+        Retained::ClosedJobs => "the details of its job".to_owned(),
+        Retained::Payloads => "the payloads of its entries".to_owned(),
+        other => other.to_string(),
+    };
+    format!("{what}, by retention, at {}; the entries and their proofs stay", seconds(removal.at))
 }
 
 fn asked(job: &StoredJob) -> Vec<String> {
@@ -209,7 +230,8 @@ fn read(signed: &SignedStatement) -> Option<Statement> {
 
 fn done(story: &Story<'_>) -> Vec<String> {
     let Some(view) = story.view else {
-        return vec!["nothing: there was no job".to_owned()];
+        let outcome = story.entries.iter().rev().find_map(|entry| finished(&entry.event));
+        return vec![outcome.unwrap_or_else(|| "nothing: there was no job".to_owned())];
     };
     let names = story.job.and_then(facts);
     let mut lines = Vec::new();
@@ -326,6 +348,8 @@ fn cleaned(entries: &[StoryEntry], job: Option<&JobView>) -> Vec<String> {
             format!("{} nothing of it was there any more", seconds(when))
         }
         (Some((_, namespace)), _) if namespace.is_empty() => "no namespace was made".to_owned(),
+        // The row of the job is gone, and with it the kind of its infrastructure.
+        (Some((when, _)), None) => format!("{} its run was removed", seconds(when)),
         // In a directory, a run has a private copy.
         (Some((when, _)), Some(view)) if !view.environment.is_cluster() => {
             format!("{} its private copy was removed", seconds(when))

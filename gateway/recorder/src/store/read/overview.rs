@@ -42,26 +42,33 @@ impl Reader {
             .map_err(ChangeError::from)
     }
 
-    /// The number of closed jobs with each outcome.
+    /// The number of closed jobs with each outcome, also of removed ones.
     pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, ChangeError> {
         let closed = "SELECT outcome, count(*) FROM jobs INDEXED BY jobs_counts WHERE phase = 'closed' AND outcome IS \
                       NOT NULL GROUP BY outcome";
-        let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(self.readers()?).await?;
-        rows.into_iter()
-            .map(|(word, count)| {
-                Ok((Outcome::from_word(&word).ok_or_else(|| damaged("outcome"))?, to_u64(count)))
-            })
-            .collect::<Result<_, RoleError>>()
-            .map_err(ChangeError::from)
+        let mut rows: Vec<(String, i64)> =
+            sqlx::query_as(closed).fetch_all(self.readers()?).await?;
+        rows.extend(self.removed_counts("outcome").await?);
+        let mut outcomes = BTreeMap::new();
+        for (word, count) in rows {
+            let outcome = Outcome::from_word(&word).ok_or_else(|| damaged("outcome"))?;
+            *outcomes.entry(outcome).or_insert(0) += to_u64(count);
+        }
+        Ok(outcomes)
     }
 
-    /// The number of signatures with each verdict.
+    /// The number of signatures with each verdict, also of removed ones.
     pub async fn answers(&self) -> Result<BTreeMap<String, u64>, ChangeError> {
-        let rows: Vec<(String, i64)> =
+        let mut rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict")
                 .fetch_all(self.readers()?)
                 .await?;
-        Ok(rows.into_iter().map(|(verdict, count)| (verdict, to_u64(count))).collect())
+        rows.extend(self.removed_counts("verdict").await?);
+        let mut answers = BTreeMap::new();
+        for (verdict, count) in rows {
+            *answers.entry(verdict).or_insert(0) += to_u64(count);
+        }
+        Ok(answers)
     }
 
     /// All leases; after a start, none of them has a runner.

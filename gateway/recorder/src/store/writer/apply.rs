@@ -5,7 +5,7 @@ use crate::settings::RecorderContext;
 use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::{Answer, Change, Done};
 use crate::store::enqueue::{New, enqueue};
-use crate::store::{approvals, expire, lease, retire, run};
+use crate::store::{approvals, expire, lease, retain, retire, run};
 use cofferdam_core::model::record::Recorded;
 use sqlx::SqliteConnection;
 use std::sync::Arc;
@@ -117,6 +117,9 @@ async fn apply(
         }
         Change::Retire(trust) => retire::retire(trust, batch, connection).await,
         Change::Expire => expire::expire(batch, connection).await,
+        Change::Retain { what, keep_seconds } => {
+            retain::retain(*what, *keep_seconds, batch, connection).await
+        }
         Change::Erase { call, by } => approvals::erase(call, by, batch, connection).await,
     }
 }

@@ -109,6 +109,10 @@ pub fn event(event: &Event) -> String {
         Event::Finished { outcome } => format!("finished: {outcome}"),
         Event::Resolved { found, by } => format!("resolved as {found}, by user {}", line(by)),
         Event::Closed { .. } => "closed".to_owned(),
+        Event::Removed { what, count, before, end } => {
+            let place = end.map(|end| format!(", before entry {end}")).unwrap_or_default();
+            format!("retention removed {count} {what} until {}{place}", seconds(*before))
+        }
         Event::Administered { what, by } if what.starts_with(OPERATOR) => {
             format!(
                 "an operator's command `{}`, by user {}",

@@ -94,7 +94,7 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
 
 fn check(job: Option<&StoredJob>, view: Option<&JobView>, entries: &[StoryEntry], expect: Expect) {
     let call = CallId::parse(CALL).unwrap();
-    expect.assert_eq(&story(&Story { call: &call, job, view, entries }));
+    expect.assert_eq(&story(&Story { call: &call, job, view, entries, removed: &[] }));
 }
 
 #[test]
@@ -137,11 +137,35 @@ fn a_call_that_was_approved_and_done() {
 }
 
 #[test]
+fn a_call_whose_job_and_payloads_retention_removed() {
+    let (_, _, entries) = answer();
+    let call = CallId::parse(CALL).unwrap();
+    let at = |what, at: &str| Removal { what, at: at.parse().unwrap() };
+    let removed = [
+        at(Retained::Payloads, "2027-01-24T03:00:00Z"),
+        at(Retained::ClosedJobs, "2027-02-24T03:00:00Z"),
+    ];
+    let told = Story { call: &call, job: None, view: None, entries: &entries, removed: &removed };
+    let text = story(&told);
+    let text: Vec<_> = text.lines().filter(|line| !line.contains("leaf ")).collect();
+    expect![[r#"
+        Call abcdefghijklmnopqrstuvwxyz: succeeded
+        asked        2026-11-24 03:00:00Z
+        done         succeeded
+        removed      the payloads of its entries, by retention, at 2027-01-24 03:00:00Z; the entries and their proofs stay
+                     the details of its job, by retention, at 2027-02-24 03:00:00Z; the entries and their proofs stay
+        cleaned up   2026-11-24 03:00:07Z its run was removed
+                     check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]]
+    .assert_eq(&text.join("\n"));
+}
+
+#[test]
 fn a_job_that_failed_half_way_says_what_stands() {
     let (job, mut view, _) = answer();
     let told = |view: &JobView| {
         let call = CallId::parse(CALL).unwrap();
-        let text = story(&Story { call: &call, job: Some(&job), view: Some(view), entries: &[] });
+        let (job, view) = (Some(&job), Some(view));
+        let text = story(&Story { call: &call, job, view, entries: &[], removed: &[] });
         text.lines()
             .skip_while(|line| !line.contains("failed: "))
             .take(2)
