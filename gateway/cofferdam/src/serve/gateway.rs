@@ -41,10 +41,14 @@ const LAST: Duration = Duration::from_secs(5);
 /// and artefacts.
 const DESCRIPTORS: u64 = 2_048;
 
+/// The threads that handle requests, beside those of tools and policies that take long.
+const WORKERS: usize = 2;
+
 /// Runs until the supervisor ends.
 pub fn run() -> Result<bool> {
     role_start::run(
         Role::Gateway,
+        WORKERS,
         |settings: &GatewaySettings| settings.voice.clone(),
         prepare,
         serve,

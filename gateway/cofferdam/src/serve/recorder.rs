@@ -24,6 +24,10 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc};
 
+/// The threads that handle requests, beside those of SQLite. With a second one, requests and answers
+/// go from thread to thread, which costs more than the work on them.
+const WORKERS: usize = 1;
+
 /// The most operator commands at once: people and their scripts.
 const OPERATORS: usize = 32;
 
@@ -38,6 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub fn run() -> Result<bool> {
     role_start::run(
         Role::Recorder,
+        WORKERS,
         |settings: &RecorderSettings| settings.voice.clone(),
         prepare,
         serve,

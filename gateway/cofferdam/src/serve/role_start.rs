@@ -40,10 +40,11 @@ impl Ready {
     }
 }
 
-/// Runs a role: `prepare` with one thread and before the confinement, then `serve`. Returns whether
-/// it ended without an error; an error is reported.
+/// Runs a role: `prepare` with one thread and before the confinement, then `serve` with `workers`
+/// threads. Returns whether it ended without an error; an error is reported.
 pub fn run<S, P, F>(
     role: Role,
+    workers: usize,
     told: impl Fn(&S) -> LogSettings,
     prepare: impl FnOnce(S) -> Result<(P, Confined)>,
     serve: impl FnOnce(P, Ready, mpsc::Receiver<Handed>) -> F,
@@ -69,7 +70,7 @@ where
                 );
             }
             let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
+                .worker_threads(workers)
                 .enable_all()
                 .build()?;
             let ready = Ready { control: Arc::clone(&control), confined, outlet, intake };
