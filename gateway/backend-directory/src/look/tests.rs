@@ -287,3 +287,35 @@ fn a_file_that_changed_is_read_again_and_the_rest_is_not() {
         .unwrap();
     assert_eq!(replicas(&looker.tree.index(&[]).unwrap()), json!(4));
 }
+
+#[test]
+fn the_value_at_a_path_is_that_of_the_whole_object() {
+    let text = "a: {b: 1, b: 2, \"\": x}\nlist:\n- {name: one, deep: {c: [1, {d: 2}]}}\n- {name: \
+                two}\n- three\n- [{name: four}]\nnone:\ntext: t\nempty: []\n";
+    let documents = crate::read::read(text).unwrap();
+    let object = &documents[0].root;
+    for path in [
+        "a",
+        "a.b",
+        "a.b.c",
+        "a.other",
+        "list",
+        "list.name",
+        "list[*]",
+        "list[*].name",
+        "list[*].deep.c",
+        "list[*].deep.c[*].d",
+        "list[*][*].name",
+        "list[name=one].deep.c[*].d",
+        "list[name=other]",
+        "none",
+        "none.a",
+        "none[*]",
+        "text[*].a",
+        "empty[*].a",
+        "absent.a[*]",
+    ] {
+        let field = FieldPath::parse(path).unwrap();
+        assert_eq!(value(object, &field), field.get(&object.value()), "{path}");
+    }
+}
