@@ -4,10 +4,11 @@
 //! Reads the whole tree for each look if the kernel does not report every change, and says so once.
 //!
 //! Three changes have no event: a write through a mapping of memory, a write through a hard link
-//! outside of the tree, and a mount over a folder. The stamps of files that have a hard link are
+//! whose own name is no manifest of the tree, and a mount over a folder. The stamps of files that have a hard link are
 //! compared for each look. A look shows them in the objects that it names
 //! as soon as the stamp of their file changes; a second copy of such an object that came in this
-//! way is seen after [`WHOLE`] at most, when the whole tree is read again.
+//! way is seen when the whole tree is read again: after [`WHOLE`], or after [`SHARE`] times the
+//! time of that reading if it is longer.
 //!
 //! | file | content |
 //! |---|---|

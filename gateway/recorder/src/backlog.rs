@@ -25,12 +25,15 @@ const UNMEASURED_SECONDS: u64 = 30;
 const LONGEST_SECONDS: u64 = 300;
 
 /// The queued jobs, and the times of the newest first claims. Times of claims are milliseconds in
-/// which the queue had a job: an idle queue says nothing about the runners.
+/// which the queue had a job and no runner waited: an idle queue says nothing about the runners, and
+/// the jobs of a queue with an idle runner wait for other jobs, not for a runner.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backlog {
     /// The number of queued jobs.
     length: u64,
-    /// The milliseconds with a job in the queue, up to `noted_ms`.
+    /// The number of runners that wait for a job.
+    idle: usize,
+    /// The milliseconds with a job in the queue and no idle runner, up to `noted_ms`.
     busy_ms: i64,
     /// The wall clock at the newest change, in milliseconds.
     noted_ms: i64,
@@ -41,7 +44,7 @@ pub(crate) struct Backlog {
 impl Backlog {
     /// The backlog of a store with so many queued jobs, without a measurement.
     pub const fn new(length: u64, now_ms: i64) -> Self {
-        Self { length, busy_ms: 0, noted_ms: now_ms, claims: VecDeque::new() }
+        Self { length, idle: 0, busy_ms: 0, noted_ms: now_ms, claims: VecDeque::new() }
     }
 
     /// The number of queued jobs.
@@ -54,6 +57,18 @@ impl Backlog {
         self.busy_ms = self.busy_at(now_ms);
         self.noted_ms = now_ms;
         self.length = length;
+    }
+
+    /// Notes that a runner begins to wait for a job.
+    pub fn wait(&mut self, now_ms: i64) {
+        self.count_again(self.length, now_ms);
+        self.idle = self.idle.saturating_add(1);
+    }
+
+    /// Notes that a runner no longer waits for a job.
+    pub fn go_on(&mut self, now_ms: i64) {
+        self.count_again(self.length, now_ms);
+        self.idle = self.idle.saturating_sub(1);
     }
 
     /// Notes a commit: the change of the number of queued jobs, and the number of jobs that a
@@ -71,8 +86,8 @@ impl Backlog {
     /// Refuses a new job with this life of its permit if `ahead` jobs are too many.
     ///
     /// # Errors
-    /// [`RoleError::Busy`]: the queue is longer than runners empty it in half of the life, or has
-    /// `most` jobs.
+    /// [`RoleError::Busy`]: no runner waits and the queue is longer than runners empty it in half of
+    /// the life, or it has `most` jobs.
     pub fn admit(&self, ahead: u64, most: u64, life_ms: i64, now_ms: i64) -> Result<(), RoleError> {
         let life_ms = life_ms.max(0);
         let rate = self.rate(now_ms);
@@ -83,7 +98,7 @@ impl Backlog {
             let why = format!("{ahead} jobs wait for a runner, and at most {most} may");
             return Err(busy(why, seconds));
         }
-        let Some(rate) = rate else { return Ok(()) };
+        let Some(rate) = rate.filter(|_| self.idle == 0) else { return Ok(()) };
         let waiting_ms = rate.waiting_ms(ahead);
         let over_ms = waiting_ms.saturating_sub(life_ms / 2);
         if over_ms <= 0 {
@@ -108,9 +123,13 @@ impl Backlog {
         Some(Rate { claims, within_ms: busy_ms.saturating_sub(oldest) })
     }
 
-    /// The milliseconds with a job in the queue, up to now.
+    /// The milliseconds with a job in the queue and no idle runner, up to now.
     fn busy_at(&self, now_ms: i64) -> i64 {
-        let passed = if self.length > 0 { now_ms.saturating_sub(self.noted_ms).max(0) } else { 0 };
+        let passed = if self.length > 0 && self.idle == 0 {
+            now_ms.saturating_sub(self.noted_ms).max(0)
+        } else {
+            0
+        };
         self.busy_ms.saturating_add(passed)
     }
 }
@@ -200,6 +219,21 @@ mod tests {
         assert_eq!(refused(&backlog, 836, 600_000, 3_636_400), Some(175));
         // Much later the claims say nothing any more.
         assert_eq!(refused(&backlog, 836, 600_000, 3_606_400 + FORGOTTEN_MS), None);
+    }
+
+    /// Twenty jobs about one object of a slow agent: three of four runners wait all the time.
+    #[test]
+    fn jobs_that_wait_for_other_jobs_refuse_no_job_while_a_runner_waits() {
+        let mut backlog = Backlog::new(20, 0);
+        (0..3).for_each(|_| backlog.wait(0));
+        (1..=5).for_each(|claim| backlog.note(-1, 1, claim * 60_000));
+        assert_eq!(refused(&backlog, 15, 600_000, 300_000), None);
+        assert_eq!(refused(&backlog, 1_000, 600_000, 300_000), Some(1), "the number still holds");
+        // All runners have a job now. The time in which one waited says nothing about them.
+        (0..3).for_each(|_| backlog.go_on(300_000));
+        assert_eq!(refused(&backlog, 900, 600_000, 300_000), None);
+        assert_eq!(refused(&backlog, 900, 600_000, 301_000), None);
+        assert_eq!(refused(&backlog, 900, 600_000, 310_000), Some(300));
     }
 
     #[test]

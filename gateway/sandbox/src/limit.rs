@@ -27,6 +27,13 @@ pub const SERVING_TICKS: u32 = 1;
 /// the input; a usual one has 3 KB.
 pub const SERVING_INPUT: usize = 16 << 10;
 
+/// The usual longest time of a run on a serving thread. After [`SLOW_RUNS`] longer ones in turn, a
+/// guest goes to the worker threads, also if each run ended in time: a hand-over is short against it.
+pub const SLOW: Duration = Duration::from_millis(1);
+
+/// So many runs in turn are slow because of the guest, and not because the machine was busy.
+pub const SLOW_RUNS: u32 = 4;
+
 /// The time for which a guest runs on worker threads alone, after a run that took too long on a
 /// serving thread. A guest that always takes too long holds up a serving thread for a thousandth of
 /// the time.

@@ -1,26 +1,58 @@
-//! The guests that took too long on a serving thread. For a while they run on worker threads at
-//! once. Never says how long a guest may run.
+//! The guests that took too long on a serving thread, once beyond their limit or several times in
+//! turn beyond the usual time. For a while they run on worker threads at once. Never ends a guest.
 
 use crate::limit;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The guests with an overrun in the last [`limit::OVERRUN`], by their key. There are at most as many
 /// as keys.
 pub(crate) struct Overruns<K> {
     until: Mutex<HashMap<K, Instant>>,
+    /// The slow runs in turn of each guest.
+    slow: Mutex<HashMap<K, u32>>,
+    /// True if a guest had a slow run: a quick run takes no lock without one.
+    any_slow: AtomicBool,
 }
 
 impl<K: Eq + Hash> Overruns<K> {
     pub(crate) fn new() -> Self {
-        Self { until: Mutex::new(HashMap::new()) }
+        Self {
+            until: Mutex::new(HashMap::new()),
+            slow: Mutex::new(HashMap::new()),
+            any_slow: AtomicBool::new(false),
+        }
     }
 
     /// Notes that this guest took too long at this time.
     pub(crate) fn note(&self, key: K, now: Instant) {
         self.until().insert(key, now + limit::OVERRUN);
+    }
+
+    /// Notes the time of a run that ended within its limit. The last of [`limit::SLOW_RUNS`] slow
+    /// ones in turn is an overrun.
+    pub(crate) fn ended(&self, key: K, took: Duration, now: Instant)
+    where
+        K: Clone,
+    {
+        if took <= limit::SLOW && !self.any_slow.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if took <= limit::SLOW {
+            slow.remove(&key);
+        } else {
+            let runs = slow.entry(key.clone()).or_default();
+            *runs += 1;
+            if *runs >= limit::SLOW_RUNS {
+                slow.remove(&key);
+                self.note(key, now);
+            }
+        }
+        self.any_slow.store(!slow.is_empty(), Ordering::Relaxed);
     }
 
     /// Returns whether this guest has to run on a worker thread.
@@ -54,5 +86,21 @@ mod tests {
         assert!(has("slow", limit::OVERRUN - limit::TICK));
         assert!(!has("slow", limit::OVERRUN));
         assert!(overruns.until().is_empty(), "what is over is forgotten");
+    }
+
+    #[test]
+    fn several_slow_runs_in_turn_are_an_overrun() {
+        let (overruns, now) = (Overruns::new(), Instant::now());
+        let (slow, quick) = (limit::SLOW * 2, limit::SLOW / 2);
+        let run = |times: u32, took| (0..times).for_each(|_| overruns.ended("tool", took, now));
+        let has = |key: &'static str| overruns.has(&key, || now);
+        run(limit::SLOW_RUNS - 1, slow);
+        run(1, quick);
+        run(limit::SLOW_RUNS - 1, slow);
+        assert!(!has("tool"), "a busy machine makes some runs slow");
+        run(1, slow);
+        assert!(has("tool"));
+        assert!(!has("other"));
+        assert!(!overruns.any_slow.load(Ordering::Relaxed), "it begins from nothing");
     }
 }

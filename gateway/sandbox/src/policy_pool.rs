@@ -49,6 +49,7 @@ impl Policies {
         if input.len() > limit::SERVING_INPUT || self.is_slow() {
             return None;
         }
+        let began = Instant::now();
         let decided = self
             .workers
             .here(|policy| policy.evaluate_within(limit::SERVING_TICKS, entrypoint, input))?;
@@ -56,6 +57,7 @@ impl Policies {
             self.overruns.note((), Instant::now());
             return None;
         }
+        self.overruns.ended((), began.elapsed(), Instant::now());
         Some(decided)
     }
 

@@ -75,6 +75,7 @@ impl Tools {
         if self.is_slow(tool) {
             return None;
         }
+        let began = Instant::now();
         let planned = self
             .workers
             .here(|loaded| known(loaded, tool)?.plan_within(limit::SERVING_TICKS, arguments))?;
@@ -82,6 +83,7 @@ impl Tools {
             self.overruns.note(tool, Instant::now());
             return None;
         }
+        self.overruns.ended(tool, began.elapsed(), Instant::now());
         Some(planned)
     }
 }

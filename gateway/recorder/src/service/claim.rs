@@ -19,6 +19,22 @@ pub struct RunnerSeat {
     held: Mutex<Option<(CallId, Fence)>>,
 }
 
+/// A runner that waits for a job, until this is dropped.
+struct Idle<'a>(&'a Recorder);
+
+impl<'a> Idle<'a> {
+    fn begin(recorder: &'a Recorder) -> Self {
+        locked(&recorder.inner.shared.backlog).wait(recorder.now().as_millisecond());
+        Self(recorder)
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        locked(&self.0.inner.shared.backlog).go_on(self.0.now().as_millisecond());
+    }
+}
+
 impl RunnerSeat {
     pub(super) fn new(recorder: Recorder) -> Self {
         Self { recorder, held: Mutex::new(None) }
@@ -117,7 +133,10 @@ impl RunnerSeat {
                     _ = draining.changed() => {}
                 }
             };
-            if timeout_at(until, news).await.is_err() {
+            let idle = Idle::begin(&self.recorder);
+            let told = timeout_at(until, news).await;
+            drop(idle);
+            if told.is_err() {
                 return Ok(Claimed::Leased { job: None });
             }
         }

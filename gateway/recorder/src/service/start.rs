@@ -88,6 +88,7 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
         source,
         connection,
         behind: false,
+        forgetting: false,
         head,
         origin,
         settings,

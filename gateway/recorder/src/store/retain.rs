@@ -76,14 +76,15 @@ async fn note(
     .map(drop)
 }
 
-/// Removes keys whose call has no open job.
+/// Removes keys whose call has no open job, and whose job did not close in the time of a key: an
+/// agent may try a call again after its end.
 async fn keys(before: i64, connection: &mut SqliteConnection) -> sqlx::Result<Gone> {
     let removed = sqlx::query(
         "DELETE FROM idempotency WHERE rowid IN (
-            SELECT rowid FROM idempotency INDEXED BY idempotency_made WHERE made <= ?
+            SELECT rowid FROM idempotency INDEXED BY idempotency_made WHERE made <= ?1
             AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.call = idempotency.call
-                AND jobs.phase <> 'closed')
-            ORDER BY made LIMIT ?)",
+                AND (jobs.phase <> 'closed' OR jobs.ended > ?1))
+            ORDER BY made LIMIT ?2)",
     )
     .bind(before)
     .bind(ROWS)

@@ -48,6 +48,8 @@ pub(crate) struct Writer {
     pub connection: Option<SqliteConnection>,
     /// True if a commit is not in `head`, and no caller knows of it.
     pub behind: bool,
+    /// True if payloads were removed that the write-ahead log may still have.
+    pub forgetting: bool,
     pub head: Head,
     pub origin: String,
     pub settings: RecorderContext,
@@ -144,7 +146,15 @@ impl Writer {
                     );
                 }
                 let erased = changes.iter().any(|change| matches!(change, Change::Erase { .. }));
-                if erased || answers.iter().any(ends_removal_of_payloads) {
+                self.forgetting |= erased;
+                let mut ended = erased;
+                for answer in &answers {
+                    if let Ok(Done::Removed { what: Retained::Payloads, count, more }) = answer {
+                        self.forgetting |= *count > 0;
+                        ended |= !more;
+                    }
+                }
+                if self.forgetting && ended {
                     self.forget().await;
                 }
                 Ok(answers)
@@ -401,12 +411,8 @@ impl Writer {
         {
             tracing::warn!(what = "write-ahead log", %error,
             "erased payloads stay in the write-ahead log until its next checkpoint");
+            return;
         }
+        self.forgetting = false;
     }
-}
-
-/// Returns whether the newest old payloads were removed.
-fn ends_removal_of_payloads(answer: &Answer) -> bool {
-    let Ok(Done::Removed { what, count, more }) = answer else { return false };
-    *what == Retained::Payloads && *count > 0 && !more
 }

@@ -109,7 +109,15 @@ async fn a_key_goes_after_its_time_and_is_a_new_key_then() {
     world.pass(8 * DAY);
     sweep_all(&recorder).await;
     assert!(used(&recorder, "open").await, "its job is open");
-    assert_eq!(state(&recorder, Retained::IdempotencyKeys).await.removed, 1);
+    let cancel = Propose::Cancel { principal: "agent".into(), call: question.call.clone() };
+    recorder.propose(cancel).await.unwrap();
+    world.pass(7 * DAY - HOUR);
+    sweep_all(&recorder).await;
+    assert!(used(&recorder, "open").await, "its job ended in the time of a key");
+    world.pass(2 * HOUR);
+    sweep_all(&recorder).await;
+    assert!(!used(&recorder, "open").await);
+    assert_eq!(state(&recorder, Retained::IdempotencyKeys).await.removed, 2);
     let again = world.job(3, "agent", "plan 1", None);
     let taken = enqueue(&recorder, &again, Some(key_for(&again, "done"))).await;
     assert!(matches!(taken, Ok(Proposed::Recorded(_))), "{taken:?}");
@@ -199,6 +207,8 @@ async fn a_closed_job_goes_and_its_owner_is_told_the_outcome_and_the_date() {
         Err(RoleError::NotFound(_))
     ));
     assert_eq!(view(&recorder, &unknown).await.outcome, Some(Outcome::Indeterminate));
+    let (entries, removed, job) = story(&recorder, &unknown.call).await;
+    assert!(payloads(&entries) > 0 && removed.is_empty() && job, "a person has to find out");
     let resolve = Operate::Resolve {
         call: unknown.call.clone(),
         found: Found::Succeeded,
@@ -207,6 +217,7 @@ async fn a_closed_job_goes_and_its_owner_is_told_the_outcome_and_the_date() {
     recorder.operate(1000, resolve).await.unwrap();
     world.pass(89 * DAY);
     sweep_all(&recorder).await;
+    assert_eq!(payloads(&story(&recorder, &unknown.call).await.0), 0, "resolved for ten days");
     assert_eq!(view(&recorder, &unknown).await.outcome, Some(Outcome::Indeterminate));
     world.pass(2 * DAY);
     sweep_all(&recorder).await;

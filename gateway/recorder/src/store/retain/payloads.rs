@@ -1,5 +1,6 @@
 //! The payloads of entries: removed in the order of the ledger, with the keys of their
-//! commitments. The entries of an open job are left out; its last entry takes them along.
+//! commitments. The entries of an open job, and of a job with an unknown outcome that no person
+//! resolved, are left out; the last entry of the job takes them along.
 
 use super::super::batch::{ChangeError, to_u64};
 use super::super::row::{damaged, parse};
@@ -10,13 +11,22 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 
-/// Whether the call of an entry has no open job.
+/// Whether a job is open, or a person has to resolve it.
+macro_rules! needed {
+    () => {
+        "(jobs.phase <> 'closed' OR (jobs.outcome = 'indeterminate' AND jobs.resolution IS NULL))"
+    };
+}
+
+/// Whether the call of an entry has no job that still needs its payloads.
 macro_rules! closed {
     ($leaves:literal) => {
         concat!(
             "NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.call = ",
             $leaves,
-            ".call AND jobs.phase <> 'closed')"
+            ".call AND ",
+            needed!(),
+            ")"
         )
     };
 }
@@ -51,7 +61,7 @@ pub(super) async fn payloads(
     let mut count = range(first, end, connection).await?;
     for call in ended {
         let closed: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM jobs WHERE call = ? AND phase = 'closed'")
+            sqlx::query_scalar(concat!("SELECT 1 FROM jobs WHERE call = ? AND NOT ", needed!()))
                 .bind(call.clone())
                 .fetch_optional(&mut *connection)
                 .await?;

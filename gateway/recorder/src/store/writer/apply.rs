@@ -10,6 +10,11 @@ use cofferdam_core::model::record::Recorded;
 use sqlx::SqliteConnection;
 use std::sync::Arc;
 
+/// The part of the bound of the queue that is kept free for calls with all their signatures, as a
+/// divisor. Such a call may also wait for the whole life of its permit, a new one for half of it: new
+/// calls take no place from work that people signed.
+const RESERVE: u64 = 10;
+
 /// Applies a batch's changes: new jobs together, the others in order of arrival.
 pub(super) async fn apply_all(
     changes: &[Change],
@@ -100,7 +105,8 @@ async fn apply(
         Change::Permit { call, permit, entry, expires } => {
             let ahead = backlog.length().saturating_add_signed(batch.queued);
             let life = expires.as_millisecond() - batch.now_ms();
-            backlog.admit(ahead, settings.max_queued, life, batch.now_ms())?;
+            let most = settings.max_queued.saturating_add(settings.max_queued / RESERVE);
+            backlog.admit(ahead, most, life.saturating_mul(2), batch.now_ms())?;
             approvals::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection)
                 .await
         }
