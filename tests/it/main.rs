@@ -53,6 +53,8 @@ mod start;
 #[cfg(test)]
 mod supervise;
 #[cfg(test)]
+mod tasks;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod trace;

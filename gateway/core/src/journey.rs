@@ -9,16 +9,22 @@ mod list;
 mod new_call;
 mod output_fit;
 pub mod ports;
+mod prompt;
 mod read;
+mod resource;
 mod resume;
 mod same;
 mod stages;
+mod task;
 
 pub use follow::{Wait, calls, cancel, job};
 pub use fresh::fresh;
 pub use list::{Lists, list};
 pub use new_call::ask;
+pub use prompt::{prompt, prompts};
+pub use resource::{call_of, ids, resource, resources, templates};
 pub use resume::{Resumed, resume};
+pub use task::task;
 
 use crate::model::answer::Reply;
 use crate::model::id::PolicyDigest;

@@ -21,7 +21,7 @@ use crate::model::trust::{
     Approver, Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool,
 };
 use crate::protocol::RoleError;
-use crate::protocol::gateway_recorder::{Counts, Propose, Proposed, UsedKey};
+use crate::protocol::gateway_recorder::{Counts, Propose, Proposed, StoredTask, UsedKey};
 use crate::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use crate::protocol::operator_recorder::FreshPreview;
 use crate::stage::discover::RawCall;
@@ -612,6 +612,29 @@ impl Bench {
                 Proposed::Ended { ended }
             }
             Propose::Job { call, .. } | Propose::Cancel { call, .. } => found(&call)?,
+            Propose::Plan { call, .. } => {
+                let jobs = self.jobs.lock().unwrap();
+                let job = jobs.iter().find(|(job, _)| job.call == call);
+                let (job, _) = job.ok_or(RoleError::NotFound(call.to_string()))?;
+                Proposed::Plan { plan: Some(job.plan.clone()) }
+            }
+            Propose::Task { principal, call } => {
+                let jobs = self.jobs.lock().unwrap();
+                let own = |(job, _): &&(StoredJob, JobView)| {
+                    job.call == call && job.principal.name == principal
+                };
+                let (job, view) =
+                    jobs.iter().find(own).ok_or(RoleError::NotFound(call.to_string()))?;
+                let (created, updated) = (job.created, noon());
+                let job = view.clone();
+                Proposed::Task(Box::new(StoredTask {
+                    job,
+                    created,
+                    updated,
+                    stopping: false,
+                    kept_ms: None,
+                }))
+            }
             Propose::NextApproved { .. } => {
                 let jobs = self.jobs.lock().unwrap();
                 let next = jobs.iter().find(|(job, view)| {

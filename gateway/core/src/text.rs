@@ -10,6 +10,7 @@ pub mod difference;
 mod outcome;
 mod planned;
 mod preview;
+mod prompts;
 mod remarks;
 mod results;
 mod told;
@@ -18,12 +19,13 @@ use crate::model::escape;
 pub use again::{already_done, ended, rejected, replayed};
 pub use approver::{ShownError, in_full, needed, question, seconds, shown_digest, would_do};
 pub use call::{
-    accepted, describe_note, describe_notes, describe_phase, job_reply, pending, refusal_of,
-    refused, size_of_result, state_reply, succeeded, withdrawal,
+    accepted, describe_note, describe_notes, describe_phase, describe_progress, job_reply, pending,
+    refusal_of, refused, size_of_result, state_reply, succeeded, withdrawal, withdrawn,
 };
 pub use calls::calls;
 pub use outcome::changed;
 pub use preview::{Decided, ShownPlan, read_results, shown_only};
+pub use prompts::{CHANGE, FOLLOW, change, follow, prompts};
 pub use remarks::words as remark_words;
 pub use results::presented;
 

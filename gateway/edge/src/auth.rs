@@ -25,15 +25,23 @@ impl<F: Front> Edge<F> {
     /// Returns the principal of the request's token. An anonymous caller is admitted from this
     /// machine only, whatever address the server listens on.
     pub async fn principal(&self, headers: &HeaderMap, seat: &Seat) -> Result<Principal, Deny> {
-        let principal =
-            self.front.authenticate(bearer(headers)?).await.map_err(|error| match error {
-                Unauthenticated::Missing => Deny::TokenMissing,
-                Unauthenticated::Unknown => Deny::TokenUnknown,
-            })?;
-        let principal = admitted(principal, seat.client)?;
+        let principal = caller(&*self.front, headers, seat.client).await?;
         seat.prove();
         Ok(principal)
     }
+}
+
+/// Returns the principal of the token in these headers, for a client at this address.
+pub async fn caller<F: Front>(
+    front: &F,
+    headers: &HeaderMap,
+    client: IpAddr,
+) -> Result<Principal, Deny> {
+    let principal = front.authenticate(bearer(headers)?).await.map_err(|error| match error {
+        Unauthenticated::Missing => Deny::TokenMissing,
+        Unauthenticated::Unknown => Deny::TokenUnknown,
+    })?;
+    admitted(principal, client)
 }
 
 /// Adds the challenge to a 401 (RFC 6750 §3). It names no metadata, because there is none.

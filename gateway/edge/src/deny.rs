@@ -33,6 +33,8 @@ mod code {
     pub const PARAMS: i64 = -32_602;
     pub const INTERNAL: i64 = -32_603;
     pub const HEADER: i64 = -32_020;
+    pub const LEGACY_RESOURCE: i64 = -32_002;
+    pub const CAPABILITY: i64 = -32_021;
     pub const VERSION: i64 = -32_022;
 }
 
@@ -132,6 +134,9 @@ pub enum Deny {
          text/event-stream`"
     )]
     Accept(String),
+    /// The client accepts no event stream, and the response is one.
+    #[error("the answer is an event stream; send `Accept: application/json, text/event-stream`")]
+    AcceptEvents,
     /// The body is too large.
     #[error("the body is larger than {} bytes", cofferdam_core::model::limit::BODY)]
     TooLarge,
@@ -200,6 +205,29 @@ pub enum Deny {
     /// The caller has no tool of this name.
     #[error("unknown tool: `{0}`")]
     UnknownTool(String),
+    /// The caller has no task of this id.
+    #[error(
+        "no such task: `{0}`; a task's id is the id of a call of your own, as its answer named it"
+    )]
+    UnknownTask(String),
+    /// The caller has no resource at this address.
+    #[error(
+        "no such resource: `{uri}`; `resources/list` lists yours, and `resources/templates/list` \
+         their addresses"
+    )]
+    UnknownResource {
+        /// The address of the request.
+        uri: String,
+        /// True before revision 2026-07-28, which had a code for it.
+        legacy: bool,
+    },
+    /// The request needs a capability that the client did not declare with it.
+    #[error(
+        "the client did not declare the extension `{EXTENSION}` with this request; declare it in \
+         `io.modelcontextprotocol/clientCapabilities`, or follow the call with `job_get`",
+        EXTENSION = crate::mcp::task::EXTENSION
+    )]
+    NoTasks,
     /// The most calls at once are in progress.
     #[error("busy: too many calls are in progress; nothing was executed; try again in a second")]
     Busy,
@@ -275,7 +303,7 @@ impl Deny {
             Self::ContentType(_) | Self::Encoding(_) => {
                 same(S::UNSUPPORTED_MEDIA_TYPE, code::REQUEST)
             }
-            Self::Accept(_) => same(S::NOT_ACCEPTABLE, code::REQUEST),
+            Self::Accept(_) | Self::AcceptEvents => same(S::NOT_ACCEPTABLE, code::REQUEST),
             Self::TooLarge => same(S::PAYLOAD_TOO_LARGE, code::REQUEST),
             Self::Slow => same(S::REQUEST_TIMEOUT, code::REQUEST),
             Self::TokenMissing | Self::TokenForm | Self::TokenUnknown => {
@@ -286,10 +314,16 @@ impl Deny {
             Self::Header(_) | Self::Mixed { .. } => same(S::BAD_REQUEST, code::HEADER),
             Self::Version { .. } => same(S::BAD_REQUEST, code::VERSION),
             Self::Meta(_) => same(S::BAD_REQUEST, code::PARAMS),
+            Self::NoTasks => same(S::BAD_REQUEST, code::CAPABILITY),
             Self::Method(_) => same(S::NOT_FOUND, code::METHOD),
             Self::LegacyMethod(_) => same(S::OK, code::METHOD),
             Self::Params(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::BAD_REQUEST },
-            Self::UnknownTool(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND },
+            Self::UnknownResource { legacy: true, .. } => {
+                Row { mcp: S::OK, code: code::LEGACY_RESOURCE, plain: S::NOT_FOUND }
+            }
+            Self::UnknownTool(_) | Self::UnknownTask(_) | Self::UnknownResource { .. } => {
+                Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND }
+            }
             Self::Share { .. } => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
             Self::Busy
             | Self::Crowded
@@ -307,13 +341,20 @@ impl Deny {
             Self::Version { requested } => {
                 Some(json!({"supported": REVISIONS, "requested": requested}))
             }
+            Self::UnknownResource { uri, .. } => Some(json!({"uri": uri})),
+            Self::NoTasks => Some(json!({"requiredCapabilities": {
+                "extensions": {crate::mcp::task::EXTENSION: {}},
+            }})),
             _ => None,
         }
     }
 
-    /// Returns whether telemetry counts the refusal as an error. By the MCP conventions, the four
+    /// Returns whether telemetry counts the refusal as an error. By the MCP conventions, the
     /// codes for bad requests are not errors.
     pub fn is_error(&self) -> bool {
-        !matches!(self.row().code, code::PARSE | code::REQUEST | code::METHOD | code::PARAMS)
+        !matches!(
+            self.row().code,
+            code::PARSE | code::REQUEST | code::METHOD | code::PARAMS | code::LEGACY_RESOURCE
+        )
     }
 }

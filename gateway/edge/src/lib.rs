@@ -6,7 +6,7 @@
 //!
 //! | path | service | file |
 //! |---|---|---|
-//! | `POST /mcp` | MCP, revisions 2026-07-28 (stateless), 2025-11-25, 2025-06-18 and 2025-03-26 (without sessions) | `mcp.rs` |
+//! | `POST /mcp` | MCP, revisions 2026-07-28 (stateless), 2025-11-25, 2025-06-18 and 2025-03-26 (without sessions): tools, tasks, subscriptions, resources, prompts | `mcp.rs` |
 //! | `/v1/…` | the same calls as plain HTTP | `rest_v1.rs` |
 //! | `/.well-known/oauth-…`, `/register` and the like | the error that there is no sign-in by OAuth | `auth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | pages for people, probes and Prometheus | `pages.rs` |

@@ -5,9 +5,13 @@
 
 pub mod call;
 pub mod list;
+pub mod listen;
 pub mod message;
 pub mod progress;
+pub mod prompts;
+pub mod resources;
 pub mod revision;
+pub mod task;
 
 use crate::auth::challenged;
 use crate::builtin_tools::{self, InvalidArguments};
@@ -20,7 +24,6 @@ use crate::span_names::{self, call_span, record_refusal};
 use crate::submit::Submission;
 use crate::{body, header};
 use cofferdam_core::journey::ports::{Front, FrontCall};
-use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::protocol::telemetry_names;
 use hyper::body::Incoming;
@@ -47,7 +50,7 @@ impl<F: Front> Edge<F> {
     /// both get 405, which clients of every revision understand.
     pub async fn mcp(&self, parts: &Parts, body: Incoming, seat: &Seat) -> Answer {
         let outcome = match self.admitted(parts, &body, seat).await {
-            Ok(principal) => self.message(&parts.headers, body, principal).await,
+            Ok(principal) => self.message(&parts.headers, body, principal, seat).await,
             Err(deny) => return self.rpc_refused(parts, body, &deny).await,
         };
         outcome.unwrap_or_else(|Malformed { id, deny }| render::rpc_error(&deny, id.as_ref()))
@@ -88,6 +91,7 @@ impl<F: Front> Edge<F> {
         headers: &HeaderMap,
         body: Incoming,
         principal: Principal,
+        seat: &Seat,
     ) -> Result<Answer, Malformed> {
         let nameless = |deny| Malformed { id: None, deny };
         let bytes = body::read(body, self.settings.body_time).await.map_err(nameless)?;
@@ -96,7 +100,7 @@ impl<F: Front> Edge<F> {
         let Some(id) = message.id.clone() else {
             return notification(headers, &message).map_err(nameless);
         };
-        self.request(headers, principal, message, &id)
+        self.request(headers, principal, message, (&id, seat))
             .await
             .map_err(|deny| Malformed { id: Some(id), deny })
     }
@@ -106,7 +110,7 @@ impl<F: Front> Edge<F> {
         headers: &HeaderMap,
         principal: Principal,
         message: Message,
-        id: &Value,
+        (id, seat): (&Value, &Seat),
     ) -> Result<Answer, Deny> {
         let RequestRevision { era, revision } = match revision::of_request(headers, &message) {
             Ok(spoken) => spoken,
@@ -137,7 +141,24 @@ impl<F: Front> Edge<F> {
             let page = self.list(&principal, &message.params, form(era)).await;
             return responder.page(page, &span);
         }
-        let result = self.dispatch(era, message);
+        if era == Era::Modern && message.method == "subscriptions/listen" {
+            let opened = self.listen(headers, seat, &principal, &message, responder).await;
+            record_refusal(&span, opened.as_ref().err());
+            return opened;
+        }
+        let params = &message.params;
+        let result = match (era, message.method.as_str()) {
+            (Era::Modern, "tasks/get" | "tasks/update" | "tasks/cancel") => {
+                self.tasks(headers, principal, &message, &responder, &span).await
+            }
+            (_, "resources/list") => self.resources(era, &principal, params).await,
+            (_, "resources/templates/list") => self.resource_templates(era, params),
+            (_, "resources/read") => self.resource(headers, era, &principal, &message).await,
+            (_, "prompts/list") => self.prompts(era, params),
+            (_, "prompts/get") => self.prompt(headers, era, &principal, &message).await,
+            (_, "completion/complete") => self.complete(&principal, params).await,
+            _ => self.dispatch(era, message),
+        };
         responder.answer(result, &span)
     }
 
@@ -155,7 +176,15 @@ impl<F: Front> Edge<F> {
             Ok(token) => token,
             Err(deny) => return responder.answer(Err(deny), &span),
         };
-        let ask = match asked(headers, responder.era, principal, message) {
+        let era = responder.era;
+        let with_tasks = era == Era::Modern && task::declared(&message.meta);
+        let mut client = None;
+        let ask = match asked(headers, era, principal, message) {
+            Ok(Ok(Submission::Call(call))) if with_tasks => {
+                client = Some(call.principal.clone());
+                let wait_ms = call.wait_ms.min(task::HOLD_MS);
+                Submission::Call(FrontCall { wait_ms, person_ms: 0, ..call })
+            }
             // A client with progress waits as long as a call is held; another client may give up
             // after 5 s.
             Ok(Ok(Submission::Call(call))) if token.is_some() => {
@@ -170,14 +199,15 @@ impl<F: Front> Edge<F> {
         };
         let (line, mut lines) = mpsc::channel(progress::LINES);
         let progress = Box::new(move |text| drop(line.try_send(text)));
-        let mut held = match self.begin(ask, span.clone(), progress) {
+        let held = match self.begin(ask, span.clone(), progress) {
             Ok(held) => held,
             Err(deny) => return responder.answer(Err(deny), &span),
         };
-        let Some(token) = token else { return responder.reply(held.await, &span) };
+        let mut held = self.result_or_task(held, era, client);
+        let Some(token) = token else { return responder.answer(held.await, &span) };
         tokio::select! {
             biased;
-            reply = &mut held => responder.reply(reply, &span),
+            result = &mut held => responder.answer(result, &span),
             Some(first) = lines.recv() => Ok(EventStream { token, responder, span }.stream(first,
             lines, held)),
         }
@@ -196,7 +226,14 @@ impl<F: Front> Edge<F> {
     fn discover(&self) -> Map<String, Value> {
         let mut result = Map::new();
         result.insert("supportedVersions".into(), json!(REVISIONS));
-        result.insert("capabilities".into(), json!({"tools": {}}));
+        let capabilities = json!({
+            "tools": {"listChanged": true},
+            "resources": {"subscribe": true},
+            "prompts": {},
+            "completions": {},
+            "extensions": {task::EXTENSION: {}},
+        });
+        result.insert("capabilities".into(), capabilities);
         result.insert("instructions".into(), Value::String(self.front.instructions()));
         cacheable(&mut result, DISCOVER_TTL_MS);
         result
@@ -209,7 +246,9 @@ impl<F: Front> Edge<F> {
         };
         let mut result = Map::new();
         result.insert("protocolVersion".into(), json!(revision::agreed_on(offered)));
-        result.insert("capabilities".into(), json!({"tools": {}}));
+        // There is no stream outside of a call, so a change cannot be told.
+        let capabilities = json!({"tools": {}, "resources": {}, "prompts": {}, "completions": {}});
+        result.insert("capabilities".into(), capabilities);
         result.insert("serverInfo".into(), self.server_info());
         result.insert("instructions".into(), Value::String(self.front.instructions()));
         Ok(result)
@@ -248,11 +287,6 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Renders the reply of a call as the response to its request.
-    fn reply(&self, reply: Result<Reply, Deny>, span: &Span) -> Result<Answer, Deny> {
-        self.answer(reply.and_then(|reply| render::tool_result(reply, form(self.era))), span)
-    }
-
     fn answer(
         &self,
         result: Result<Map<String, Value>, Deny>,
@@ -279,10 +313,9 @@ impl Responder {
         Ok(respond::json_text(StatusCode::OK, text))
     }
 
-    /// Renders the reply as a message of a stream, whose status was sent before: a refusal is a
+    /// Renders the result as a message of a stream, whose status was sent before: a refusal is a
     /// message like any other.
-    fn response(&self, reply: Result<Reply, Deny>, span: &Span) -> Value {
-        let result = reply.and_then(|reply| render::tool_result(reply, form(self.era)));
+    fn response(&self, result: Result<Map<String, Value>, Deny>, span: &Span) -> Value {
         self.finished(result, span)
             .unwrap_or_else(|deny| render::rpc_error_body(&deny, Some(&self.id)))
     }
@@ -295,18 +328,25 @@ impl Responder {
         span: &Span,
     ) -> Result<Value, Deny> {
         record_refusal(span, result.as_ref().err());
-        let mut result = result?;
+        let result = result?;
         if result.get("isError") == Some(&Value::Bool(true)) {
             span.record(telemetry_names::ERROR_TYPE, "tool_error");
         }
-        if self.era == Era::Modern {
-            result.insert("resultType".into(), json!("complete"));
-            let meta = result.entry("_meta").or_insert_with(|| json!({}));
-            if let Some(meta) = meta.as_object_mut() {
-                meta.insert("io.modelcontextprotocol/serverInfo".into(), self.server.clone());
-            }
-        }
+        let result = match self.era {
+            Era::Modern => self.modern(result),
+            Era::Legacy => Value::Object(result),
+        };
         Ok(json!({"jsonrpc": "2.0", "id": self.id, "result": result}))
+    }
+
+    /// Adds the members that every result of the modern revision has.
+    fn modern(&self, mut result: Map<String, Value>) -> Value {
+        result.entry("resultType").or_insert_with(|| json!("complete"));
+        let meta = result.entry("_meta").or_insert_with(|| json!({}));
+        if let Some(meta) = meta.as_object_mut() {
+            meta.insert("io.modelcontextprotocol/serverInfo".into(), self.server.clone());
+        }
+        Value::Object(result)
     }
 }
 
@@ -369,7 +409,21 @@ fn accepts(headers: &HeaderMap, media: &str) -> bool {
 /// The name of a method for telemetry: a method of this server, or one word for all others.
 fn known(method: &str) -> &str {
     match method {
-        "server/discover" | "initialize" | "ping" | "tools/list" | "tools/call" => method,
+        "server/discover"
+        | "initialize"
+        | "ping"
+        | "tools/list"
+        | "tools/call"
+        | "tasks/get"
+        | "tasks/update"
+        | "tasks/cancel"
+        | "subscriptions/listen"
+        | "resources/list"
+        | "resources/templates/list"
+        | "resources/read"
+        | "prompts/list"
+        | "prompts/get"
+        | "completion/complete" => method,
         _ => "other",
     }
 }

@@ -88,11 +88,16 @@ pub fn rpc_error(deny: &Deny, id: Option<&Value>) -> Answer {
 /// The body of a JSON-RPC error response. Its `id` is null if none was read: some official clients
 /// lose an error without this member.
 pub fn rpc_error_body(deny: &Deny, id: Option<&Value>) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "error": rpc_error_of(deny)})
+}
+
+/// The error object of a JSON-RPC response.
+pub fn rpc_error_of(deny: &Deny) -> Value {
     let mut error = json!({"code": deny.row().code, "message": deny.to_string()});
     if let (Some(data), Some(error)) = (deny.data(), error.as_object_mut()) {
         error.insert("data".into(), data);
     }
-    json!({"jsonrpc": "2.0", "id": id, "error": error})
+    error
 }
 
 /// A refusal of the edge for plain HTTP clients.

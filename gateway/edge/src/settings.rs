@@ -24,6 +24,10 @@ pub const WRITE_TIME: Duration = Duration::from_secs(10);
 /// Time limit of calls after the stop: the longest hold and a margin.
 pub const DRAIN_TIME: Duration = Duration::from_secs(50);
 
+/// The pause between two looks for the news of a subscription: a person sees no delay, and a look
+/// costs less than a request.
+pub const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
 /// Most connections at once: with a body each they need at most 256 MiB. Some more are for probes.
 pub const CONNECTIONS: usize = 1_024;
 
@@ -57,6 +61,8 @@ pub struct EdgeSettings {
     pub write_time: Duration,
     /// Time limit of calls after the stop.
     pub drain_time: Duration,
+    /// The pause between two looks for the news of a subscription.
+    pub listen_pause: Duration,
     /// Most connections at once. With more, others give way.
     pub connections: usize,
     /// Most calls at once, for [`crate::Calls`]. Further calls are refused as busy.
@@ -76,6 +82,7 @@ impl EdgeSettings {
             body_time: BODY_TIME,
             write_time: WRITE_TIME,
             drain_time: DRAIN_TIME,
+            listen_pause: LISTEN_PAUSE,
             connections: CONNECTIONS,
             calls: CALLS,
             calls_each: CALLS_EACH,

@@ -16,6 +16,9 @@ pub const LISTING: usize = 1;
 /// at once are served one after the other.
 pub const LISTS: usize = 32;
 
+/// Most subscriptions of one caller at once: a few clients with one token. Each has a connection.
+pub const STREAMS: usize = 8;
+
 /// Shares by caller.
 #[derive(Debug)]
 pub struct Shares {
@@ -29,6 +32,7 @@ struct Share {
     listing: Arc<Semaphore>,
     lists: AtomicUsize,
     calls: AtomicUsize,
+    streams: AtomicUsize,
 }
 
 /// A part of a caller's share, until this is dropped.
@@ -43,6 +47,7 @@ pub struct Used {
 enum Kind {
     List,
     Call,
+    Stream,
 }
 
 impl Shares {
@@ -64,6 +69,11 @@ impl Shares {
         self.counted(principal, Kind::Call, self.calls)
     }
 
+    /// Takes a part for a subscription of this caller.
+    pub fn stream(&self, principal: &Principal) -> Result<Used, Deny> {
+        self.counted(principal, Kind::Stream, STREAMS)
+    }
+
     fn counted(&self, principal: &Principal, kind: Kind, most: usize) -> Result<Used, Deny> {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -71,6 +81,7 @@ impl Shares {
                 listing: Arc::new(Semaphore::new(LISTING)),
                 lists: AtomicUsize::new(0),
                 calls: AtomicUsize::new(0),
+                streams: AtomicUsize::new(0),
             })
         };
         let share = Arc::clone(of.entry(principal.name.clone()).or_insert_with(new));
@@ -90,6 +101,7 @@ impl Used {
         match self.kind {
             Kind::List => &self.share.lists,
             Kind::Call => &self.share.calls,
+            Kind::Stream => &self.share.streams,
         }
     }
 
@@ -97,6 +109,7 @@ impl Used {
         match self.kind {
             Kind::List => "lists of tools",
             Kind::Call => "calls",
+            Kind::Stream => "subscriptions",
         }
     }
 }

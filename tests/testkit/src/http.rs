@@ -31,9 +31,13 @@ impl Request {
 
     /// A request of MCP revision 2026-07-28 with every header and member that it must have.
     pub fn modern(method: &str, mut params: Value) -> Self {
-        let name = params.get("name").and_then(Value::as_str).map(str::to_owned);
+        let name = ["name", "taskId", "uri"].iter().find_map(|member| params.get(member));
+        let name = name.and_then(Value::as_str).map(str::to_owned);
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(REVISION);
-        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+        let capabilities = &mut params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+        if capabilities.is_null() {
+            *capabilities = json!({});
+        }
         let request = Self::new("POST", "/mcp")
             .and("Accept", "application/json, text/event-stream")
             .and("MCP-Protocol-Version", REVISION)
@@ -45,6 +49,13 @@ impl Request {
             }
             _ => request,
         }
+    }
+
+    /// The same of a client with the extension for tasks.
+    pub fn with_tasks(method: &str, mut params: Value) -> Self {
+        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+            json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+        Self::modern(method, params)
     }
 
     /// `tools/call` of MCP revision 2026-07-28.

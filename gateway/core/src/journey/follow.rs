@@ -180,7 +180,7 @@ impl Heard {
 }
 
 /// A reply about a job. It is complete only if the result has the form that the tool promises.
-fn told(world: &World, view: &JobView, mut reply: Reply) -> Reply {
+pub(super) fn told(world: &World, view: &JobView, mut reply: Reply) -> Reply {
     if let (Reply::Success(success), Some(tool)) = (&mut reply, world.catalog.get(&view.tool)) {
         // A result of another form is still shown, but not as the tool's own.
         let promised = view.outcome != Some(Outcome::Succeeded)

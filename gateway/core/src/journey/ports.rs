@@ -5,12 +5,15 @@ use crate::model::answer::{Reply, ToolListings};
 use crate::model::caller::{Principal, Standing, TraceParent};
 use crate::model::id::{CallId, ComponentDigest};
 use crate::model::operation::{Draft, ToolRefusal};
+use crate::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use crate::model::task::Task;
 use crate::model::trust::Approver;
 use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
 use crate::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -184,6 +187,40 @@ pub trait Front: Send + Sync + 'static {
         wait_ms: u64,
         progress: &ProgressSink,
     ) -> impl Future<Output = Reply> + Send;
+    /// One of the caller's own jobs as a task; `None` where the caller has none of this id.
+    fn task(
+        &self,
+        principal: &Principal,
+        call: &CallId,
+    ) -> impl Future<Output = Result<Option<Task>, RoleError>> + Send;
+    /// The templates of the addresses of resources.
+    fn resource_templates(&self) -> Vec<Resource>;
+    /// The caller's own resources, newest first.
+    fn resources(
+        &self,
+        principal: &Principal,
+    ) -> impl Future<Output = Result<Vec<Resource>, RoleError>> + Send;
+    /// The content at an address; `None` where the caller has nothing there.
+    fn resource(
+        &self,
+        principal: &Principal,
+        uri: &str,
+    ) -> impl Future<Output = Result<Option<Content>, RoleError>> + Send;
+    /// All prompts, by name.
+    fn prompts(&self) -> Vec<Prompt>;
+    /// The messages of a prompt.
+    fn prompt(
+        &self,
+        principal: &Principal,
+        name: &str,
+        arguments: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<Vec<PromptMessage>, PromptError>> + Send;
+    /// The ids of the caller's own calls that begin with `start`, newest first.
+    fn call_ids(
+        &self,
+        principal: &Principal,
+        start: &str,
+    ) -> impl Future<Output = Result<Vec<String>, RoleError>> + Send;
     /// The caller's own calls, newest first, at most `limit`; `open`: only those without an
     /// outcome.
     fn calls(

@@ -551,3 +551,28 @@ fn a_job_that_did_not_succeed_says_what_is_known_of_it() {
         Why: It was not approved in time, or no runner took it in time."#]]
     .assert_eq(&lines(Outcome::Expired, ""));
 }
+
+#[test]
+fn a_job_as_a_task_ends_with_the_reply_of_its_call() {
+    use crate::model::caller::Principal;
+    use crate::model::id::CallId;
+    use crate::model::task::TaskState;
+    let host = Bench::new();
+    let done = called(&host, scale("team-a", 5));
+    let _waiting = called(&host, scale("asks-b", 5));
+    let jobs: Vec<_> = host.jobs.lock().unwrap().iter().map(|(job, _)| job.call.clone()).collect();
+    let task = |principal: &Principal, call: &CallId| {
+        now_or_never(super::task(&host, &world(), principal, call))
+    };
+    let ended = task(&agent(), &jobs[0]).unwrap().unwrap();
+    assert_eq!(ended.state, TaskState::Ended(Box::new(done)));
+    expect!["DONE baaaaaaaaaaaaaaaaaaaaaaaaa in staging"].assert_eq(&ended.message);
+    let waits = task(&agent(), &jobs[1]).unwrap().unwrap();
+    assert_eq!((&waits.state, waits.is_over()), (&TaskState::Waiting, false));
+    assert!(waits.message.starts_with("WAITING "), "{}", waits.message);
+    let other = Principal { name: "other".to_owned(), ..agent() };
+    assert_eq!(task(&other, &jobs[0]), Ok(None));
+    assert_eq!(task(&agent(), &CallId::from_random(99)), Ok(None));
+    *host.down.lock().unwrap() = true;
+    assert!(task(&agent(), &jobs[0]).is_err());
+}

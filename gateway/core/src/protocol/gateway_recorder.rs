@@ -77,6 +77,20 @@ pub enum Propose {
         /// Wait at most this long.
         wait_ms: u64,
     },
+    /// One of the principal's own jobs, with its times. Answered at once by [`Proposed::Task`].
+    Task {
+        /// The name of the principal.
+        principal: String,
+        /// The id of the call.
+        call: CallId,
+    },
+    /// The plan of one of the principal's own jobs. Answered by [`Proposed::Plan`].
+    Plan {
+        /// The name of the principal.
+        principal: String,
+        /// The id of the call.
+        call: CallId,
+    },
     /// The principal's own calls that became jobs, newest first. Answered by [`Proposed::Calls`].
     Calls {
         /// The name of the principal.
@@ -213,6 +227,13 @@ pub enum Proposed {
         /// The job as its caller sees it.
         job: Box<JobView>,
     },
+    /// The job with its times.
+    Task(Box<StoredTask>),
+    /// The plan of the job.
+    Plan {
+        /// The canonical JSON text; `None` where it was erased.
+        plan: Option<String>,
+    },
     /// Calls of the principal's own.
     Calls {
         /// The calls, newest first.
@@ -276,6 +297,22 @@ pub struct Counts {
     pub answers: BTreeMap<String, u64>,
     /// Entries of the ledger.
     pub entries: u64,
+}
+
+/// A job as its caller sees it, with its times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredTask {
+    /// The job.
+    pub job: JobView,
+    /// The time at which the call arrived.
+    pub created: Timestamp,
+    /// The time of the ledger entry that proves its state.
+    pub updated: Timestamp,
+    /// True if its caller withdrew it, and a runner had it.
+    pub stopping: bool,
+    /// The job is kept at least this long after it was created, in milliseconds; `None`: for ever.
+    pub kept_ms: Option<u64>,
 }
 
 /// The first use of an idempotency key.

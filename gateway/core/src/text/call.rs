@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 /// The next step where the plan itself has to be another.
 const NEXT_OTHER: &str = "Ask again within what is allowed, or tell your user.";
 
+/// Said of a job whose agent withdrew it after a runner had claimed it.
+const STOPPING: &str = "It was asked to stop; what has begun is finished or undone.";
+
 /// A refusal before there was a job.
 pub fn refused(
     kind: RefusalKind,
@@ -69,7 +72,7 @@ pub fn state_reply(job: &JobView) -> Reply {
 }
 
 /// A call that its agent withdrew before anything was changed.
-fn withdrawn(job: &JobView) -> Option<Reply> {
+pub fn withdrawn(job: &JobView) -> Option<Reply> {
     let nothing = job.outcome == Some(Outcome::Cancelled)
         && changed(job, Outcome::Cancelled) == Changed::Nothing;
     let told = || {
@@ -87,11 +90,7 @@ fn withdrawn(job: &JobView) -> Option<Reply> {
 /// The reply to a withdrawal: withdrawn, on its way to a stop, or too late.
 pub fn withdrawal(job: &JobView) -> Reply {
     let Some(outcome) = job.outcome else {
-        let told = on_its_way(job).words(
-            "note",
-            "",
-            "It was asked to stop; what has begun is finished or undone.",
-        );
+        let told = on_its_way(job).words("note", "", STOPPING);
         return Reply::Success(told.success());
     };
     if let Some(withdrawn) = withdrawn(job) {
@@ -209,6 +208,14 @@ fn needed(job: &JobView) -> Fact {
 pub fn describe_phase(job: &JobView) -> String {
     let verb = if job.phase == Phase::AwaitingApproval { "WAITING" } else { "RUNNING" };
     format!("{verb} {} in {}. {}", job.call, line(&job.environment.name), state(job))
+}
+
+/// The same with the newest line that the job said. `stopping`: its agent withdrew it.
+pub fn describe_progress(job: &JobView, stopping: bool) -> String {
+    let stop = stopping.then(|| STOPPING.to_owned());
+    let said = job.progress.last().map(|note| describe_note(note, 0));
+    let parts = std::iter::once(describe_phase(job)).chain(stop).chain(said);
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 fn state(job: &JobView) -> String {

@@ -3,11 +3,10 @@
 //! gets a usual response. Remembers nothing of a stream: after a lost event, `job_get` returns the
 //! state.
 
+use super::task::PendingResult;
 use super::{Responder, accepts};
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
-use crate::submit::PendingReply;
-use cofferdam_core::model::answer::Reply;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
@@ -26,10 +25,10 @@ const EVENTS: usize = 4;
 
 /// After this time without an event, a comment shows that the stream lives: well before proxies
 /// give it up.
-const ALIVE: Duration = Duration::from_secs(15);
+pub const ALIVE: Duration = Duration::from_secs(15);
 
 /// The comment, which clients ignore.
-const COMMENT: &[u8] = b": the call goes on\n\n";
+pub const COMMENT: &[u8] = b": still here\n\n";
 
 /// Returns the client's progress token, or `None` if it wants no progress or accepts no event
 /// streams.
@@ -64,7 +63,7 @@ impl EventStream {
         self,
         first: String,
         lines: mpsc::Receiver<String>,
-        held: PendingReply,
+        held: PendingResult,
     ) -> Answer {
         let (events, body) = mpsc::channel(EVENTS);
         tokio::spawn(self.tell(first, lines, held, events));
@@ -76,7 +75,7 @@ impl EventStream {
         self,
         first: String,
         mut lines: mpsc::Receiver<String>,
-        mut held: PendingReply,
+        mut held: PendingResult,
         events: mpsc::Sender<Bytes>,
     ) {
         let mut told = 0_u64;
@@ -91,7 +90,7 @@ impl EventStream {
                     // Every line comes before the result: the sender of lines ends with the call.
                     biased;
                     line = lines.recv() => break line,
-                    reply = &mut held => return self.end(reply, &events).await,
+                    result = &mut held => return self.end(result, &events).await,
                     () = tokio::time::sleep(ALIVE) => {
                         if events.send(Bytes::from_static(COMMENT)).await.is_err() {
                             return;
@@ -103,8 +102,8 @@ impl EventStream {
         self.end(held.await, &events).await;
     }
 
-    async fn end(&self, reply: Result<Reply, Deny>, events: &mpsc::Sender<Bytes>) {
-        let _reader_gone = events.send(event(&self.responder.response(reply, &self.span))).await;
+    async fn end(&self, result: Result<Map<String, Value>, Deny>, events: &mpsc::Sender<Bytes>) {
+        let _reader_gone = events.send(event(&self.responder.response(result, &self.span))).await;
     }
 
     fn notification(&self, number: u64, line: &str) -> Value {
@@ -114,6 +113,6 @@ impl EventStream {
 }
 
 /// One message as an event. The JSON has no line breaks.
-fn event(message: &Value) -> Bytes {
+pub fn event(message: &Value) -> Bytes {
     format!("event: message\ndata: {message}\n\n").into()
 }

@@ -12,7 +12,8 @@ const METHOD_HEADER: &str = "mcp-method";
 const NAME_HEADER: &str = "mcp-name";
 
 const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
-const CAPABILITIES_META: &str = "io.modelcontextprotocol/clientCapabilities";
+/// The key of `_meta` with the capabilities of the client.
+pub const CAPABILITIES_META: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// The two forms of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +129,8 @@ fn method_matches(headers: &HeaderMap, message: &Message, must: bool) -> Result<
     }
 }
 
-/// `Mcp-Name` mirrors the tool's name. It is checked after the name itself.
+/// `Mcp-Name` mirrors the name that a request is about: of a tool or a prompt, the address of a
+/// resource, or the id of a task. It is checked after the name itself.
 pub fn name_matches(headers: &HeaderMap, name: &str, era: Era) -> Result<(), Deny> {
     match mirrored(headers, NAME_HEADER)? {
         Some(header) => {

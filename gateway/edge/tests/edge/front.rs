@@ -9,6 +9,8 @@ use cofferdam_core::model::answer::{
 };
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
+use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_testkit::build::principal;
@@ -29,6 +31,10 @@ pub struct FakeFront {
     pub extra: u32,
     /// True if no list and no call works.
     pub down: bool,
+    /// True if one more tool may be seen; tests change it.
+    pub more: Mutex<bool>,
+    /// Tokens that are no longer valid.
+    pub revoked: Mutex<bool>,
     /// Slow calls that started.
     pub started: AtomicU32,
     /// Slow calls that ended.
@@ -39,6 +45,8 @@ pub struct FakeFront {
     pub active: AtomicU32,
     /// Events that the edge reported, with the number of each.
     pub counts: Mutex<BTreeMap<String, u32>>,
+    /// The task of each waiting call, with its owner.
+    pub tasks: Mutex<Vec<(String, Task)>>,
     /// The last call that the Front got.
     pub last: Mutex<Option<FrontCall>>,
 }
@@ -47,6 +55,59 @@ impl FakeFront {
     fn count(&self, event: String) {
         *self.counts.lock().unwrap().entry(event).or_default() += 1;
     }
+
+    /// Moves a task of this owner to another state.
+    pub fn move_task(&self, owner: &str, call: &CallId, state: TaskState) {
+        for (of, one) in &mut *self.tasks.lock().unwrap() {
+            if of == owner && one.call == *call {
+                let version = one.version + 1;
+                *one = Task { version, ..task(state.clone()) };
+            }
+        }
+    }
+}
+
+/// The task of the waiting call.
+fn task(state: TaskState) -> Task {
+    let message = match &state {
+        TaskState::Waiting => "WAITING: a person has to sign",
+        TaskState::Running => "RUNNING",
+        TaskState::Ended(_) => "DONE",
+        TaskState::Withdrawn => "WITHDRAWN",
+    };
+    let time = |text: &str| text.parse().unwrap();
+    Task {
+        call: id(),
+        state,
+        message: message.to_owned(),
+        created: time("2026-11-30T09:00:00Z"),
+        updated: time("2026-11-30T09:00:01Z"),
+        kept_ms: Some(86_400_000),
+        version: 1,
+    }
+}
+
+pub fn job_uri(call: &CallId) -> String {
+    format!("cofferdam://call/{call}/job")
+}
+
+fn resource(uri: &str) -> Resource {
+    Resource {
+        uri: uri.to_owned(),
+        name: "job".into(),
+        title: "State of a call".into(),
+        description: "The state of a call.".into(),
+        media: "text/plain",
+    }
+}
+
+/// The end of the waiting call.
+pub fn ended(tool: &str) -> TaskState {
+    TaskState::Ended(Box::new(match tool {
+        "done" => success("DONE", json!({"replicas": 3}), true),
+        "failed" => refusal(RefusalKind::Unsuccessful, "FAILED", Changed::Undone),
+        _ => Reply::Unavailable { reason: "the recorder does not answer".into() },
+    }))
 }
 
 pub fn id() -> CallId {
@@ -93,7 +154,7 @@ fn tool(name: &str) -> ToolListing {
 impl Front for FakeFront {
     async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
         match token {
-            Some(TOKEN) => Ok(principal("alice")),
+            Some(TOKEN) if !*self.revoked.lock().unwrap() => Ok(principal("alice")),
             Some(_) => Err(Unauthenticated::Unknown),
             None if self.closed => Err(Unauthenticated::Missing),
             None => Ok(Principal { anonymous: true, ..principal("anonymous") }),
@@ -108,7 +169,8 @@ impl Front for FakeFront {
         }
         let numbered = (0..self.extra).map(|number| tool(&format!("tool_{number:03}")));
         // `preview` is a built-in tool: a tool of that name must not be listed twice.
-        let tools = [tool("scale"), tool("preview")].into_iter().chain(numbered);
+        let more = self.more.lock().unwrap().then(|| tool("more"));
+        let tools = [tool("scale"), tool("preview")].into_iter().chain(numbered).chain(more);
         Ok(tools.map(Arc::new).collect())
     }
 
@@ -117,8 +179,15 @@ impl Front for FakeFront {
         match call.tool.as_str() {
             "scale" => success("SCALED web to 3", json!({"replicas": 3}), true),
             "waiting" => {
+                let owner = call.principal.name.clone();
+                let mut tasks = self.tasks.lock().unwrap();
+                if !tasks.iter().any(|(of, task)| *of == owner && task.call == id()) {
+                    tasks.push((owner, task(TaskState::Waiting)));
+                }
                 success("WAITING for a person", json!({"phase": "awaiting_approval"}), false)
             }
+            // Its state cannot be read a moment later.
+            "accepted" => success("ACCEPTED", json!({"phase": null}), false),
             "array" => success("three", json!([1, 2, 3]), true),
             "denied" => refusal(RefusalKind::Denied, "DENIED", Changed::Nothing),
             "declined" => refusal(RefusalKind::Declined, "DECLINED", Changed::Nothing),
@@ -198,12 +267,85 @@ impl Front for FakeFront {
         )
     }
 
+    async fn task(&self, principal: &Principal, call: &CallId) -> Result<Option<Task>, RoleError> {
+        if self.down {
+            return Err(RoleError::Unavailable("the recorder is away".into()));
+        }
+        let tasks = self.tasks.lock().unwrap();
+        let mut own = tasks.iter().filter(|(owner, _)| *owner == principal.name);
+        Ok(own.find(|(_, task)| task.call == *call).map(|(_, task)| task.clone()))
+    }
+
+    fn resource_templates(&self) -> Vec<Resource> {
+        vec![resource("cofferdam://call/{id}/job")]
+    }
+
+    async fn resources(&self, principal: &Principal) -> Result<Vec<Resource>, RoleError> {
+        let tasks = self.tasks.lock().unwrap();
+        let own = tasks.iter().filter(|(owner, _)| *owner == principal.name);
+        Ok(own.map(|(_, task)| resource(&job_uri(&task.call))).collect())
+    }
+
+    async fn resource(
+        &self,
+        principal: &Principal,
+        uri: &str,
+    ) -> Result<Option<Content>, RoleError> {
+        if self.down {
+            return Err(RoleError::Unavailable("the recorder is away".into()));
+        }
+        let tasks = self.tasks.lock().unwrap();
+        let mut own = tasks.iter().filter(|(owner, _)| *owner == principal.name);
+        let found = own.find(|(_, task)| uri == job_uri(&task.call));
+        Ok(found.map(|(_, task)| Content {
+            uri: uri.to_owned(),
+            media: "text/plain",
+            text: task.message.clone(),
+        }))
+    }
+
+    fn prompts(&self) -> Vec<Prompt> {
+        vec![Prompt {
+            name: "follow",
+            title: "Follow a call",
+            description: "Tells what became of a call.".into(),
+            arguments: vec![("call", "The id of the call.")],
+        }]
+    }
+
+    async fn prompt(
+        &self,
+        principal: &Principal,
+        name: &str,
+        arguments: &BTreeMap<String, String>,
+    ) -> Result<Vec<PromptMessage>, PromptError> {
+        if name != "follow" {
+            return Err(PromptError::Unknown(name.to_owned()));
+        }
+        let absent = |error: &str| PromptError::Argument { name: "call", error: error.to_owned() };
+        let call = arguments.get("call").ok_or_else(|| absent("is missing"))?;
+        let uri = format!("cofferdam://call/{call}/job");
+        let found = self.resource(principal, &uri).await.map_err(|_| PromptError::Unavailable)?;
+        let content = found.ok_or_else(|| absent("names no call of yours"))?;
+        Ok(vec![
+            PromptMessage::Text(format!("What became of {call}?")),
+            PromptMessage::Embedded(content),
+        ])
+    }
+
+    async fn call_ids(&self, principal: &Principal, start: &str) -> Result<Vec<String>, RoleError> {
+        let tasks = self.tasks.lock().unwrap();
+        let own = tasks.iter().filter(|(owner, _)| *owner == principal.name);
+        Ok(own.map(|(_, task)| task.call.to_string()).filter(|id| id.starts_with(start)).collect())
+    }
+
     async fn calls(&self, principal: &Principal, open: bool, limit: u32) -> Reply {
         let text = format!("calls of {}: open {open}, limit {limit}", principal.name);
         Reply::Listed(Listed { text, structured: json!({"calls": []}) })
     }
 
-    async fn cancel(&self, principal: &Principal, _call: &CallId) -> Reply {
+    async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
+        self.move_task(&principal.name, call, TaskState::Withdrawn);
         success(&format!("withdrawn by {}", principal.name), json!({"outcome": "cancelled"}), true)
     }
 

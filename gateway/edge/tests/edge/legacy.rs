@@ -25,6 +25,9 @@ async fn a_legacy_conversation() {
           "jsonrpc": "2.0",
           "result": {
             "capabilities": {
+              "completions": {},
+              "prompts": {},
+              "resources": {},
               "tools": {}
             },
             "instructions": "Changes to staging, decided by policy.",
@@ -125,7 +128,7 @@ async fn a_legacy_conversation() {
         ping: 200 ok
         initialize again: 200 ok
         initialize without version: 200 -32602 id "a": invalid params: `protocolVersion` must be a string
-        an unknown method: 200 -32601 id "a": method not found: `prompts/list`
+        an unknown method: 200 ok
         discover: 200 -32601 id "a": method not found: `server/discover`
         no name: 200 -32602 id "a": invalid params: `name` is missing
         an unknown tool: 200 -32602 id "a": unknown tool: `nobody`

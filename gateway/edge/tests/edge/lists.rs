@@ -23,7 +23,17 @@ async fn what_the_server_is() {
             },
             "cacheScope": "private",
             "capabilities": {
-              "tools": {}
+              "completions": {},
+              "extensions": {
+                "io.modelcontextprotocol/tasks": {}
+              },
+              "prompts": {},
+              "resources": {
+                "subscribe": true
+              },
+              "tools": {
+                "listChanged": true
+              }
             },
             "instructions": "Changes to staging, decided by policy.",
             "resultType": "complete",

@@ -15,14 +15,20 @@ mod front;
 #[cfg(test)]
 mod legacy;
 #[cfg(test)]
+mod listen;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod plain;
 #[cfg(test)]
 mod progress;
 #[cfg(test)]
+mod resources;
+#[cfg(test)]
 mod spans;
 #[cfg(test)]
 mod strict;
+#[cfg(test)]
+mod tasks;
 #[cfg(test)]
 mod wire;

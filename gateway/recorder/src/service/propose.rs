@@ -68,6 +68,15 @@ impl Recorder {
             Propose::Job { principal, call, beyond, wait_ms } => {
                 self.job(&principal, &call, beyond, wait_ms).await
             }
+            Propose::Task { principal, call } => {
+                let kept = self.inner.settings.retention.closed_jobs;
+                let kept_ms = kept.map(|seconds| seconds.saturating_mul(1_000));
+                let task = self.inner.reader.task(&call, &principal, kept_ms).await?;
+                Ok(Proposed::Task(Box::new(task)))
+            }
+            Propose::Plan { principal, call } => {
+                Ok(Proposed::Plan { plan: self.inner.reader.plan(&call, &principal).await? })
+            }
             Propose::Calls { principal, open, limit } => {
                 let (calls, more) =
                     self.inner.reader.calls(&principal, open, limit.min(CALLS)).await?;

@@ -18,7 +18,7 @@ use cofferdam_core::model::limit::REJECTION_SECONDS;
 use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::gateway_recorder::UsedKey;
+use cofferdam_core::protocol::gateway_recorder::{StoredTask, UsedKey};
 use cofferdam_core::protocol::operator_recorder::{OwnedJob, Removal, StoryEntry};
 use jiff::Timestamp;
 use removed::{OwnLeaf, ended_job, own_leaves, removals};
@@ -113,6 +113,40 @@ impl Reader {
         let planned = planned(&mut *connection, &row.call).await?;
         let operations = operations(&mut *connection, &row.call).await?;
         Ok(row.view(planned, operations)?)
+    }
+
+    /// A job of the principal, with its times. `kept_ms`: the retention of closed jobs.
+    pub async fn task(
+        &self,
+        call: &CallId,
+        principal: &str,
+        kept_ms: Option<u64>,
+    ) -> Result<StoredTask, ChangeError> {
+        let mut connection = self.readers()?.begin().await?;
+        let row = JobRow::owned(&mut *connection, call, principal).await?;
+        let planned = planned(&mut *connection, &row.call).await?;
+        let operations = operations(&mut *connection, &row.call).await?;
+        let created = created(&mut *connection, &row.call).await?;
+        let entry: String = sqlx::query_scalar("SELECT entry FROM leaves WHERE idx = ?")
+            .bind(row.ledger)
+            .fetch_one(&mut *connection)
+            .await?;
+        let leaf: Leaf = super::row::parse(&entry, "ledger entry")?;
+        let updated = leaf.time.parse().map_err(|_| super::row::damaged("time"))?;
+        let stopping = row.cancelled && row.outcome.is_none();
+        let job = row.view(planned, operations)?;
+        Ok(StoredTask { job, created, updated, stopping, kept_ms })
+    }
+
+    /// The plan of a job of the principal; `None` if it was erased.
+    pub async fn plan(
+        &self,
+        call: &CallId,
+        principal: &str,
+    ) -> Result<Option<String>, ChangeError> {
+        let mut connection = self.readers()?.begin().await?;
+        let row = JobRow::owned(&mut *connection, call, principal).await?;
+        Ok(document(&mut *connection, &row.call).await?.map(|job| job.plan))
     }
 
     /// The job of an equal call, with the milliseconds since its end.

@@ -368,10 +368,31 @@ async fn no_caller_sees_ends_or_joins_a_job_of_another() {
     let (principal, call) = ("other".to_owned(), job.call.clone());
     for ask in [
         Propose::Job { principal: principal.clone(), call: call.clone(), beyond: 0, wait_ms: 0 },
+        Propose::Task { principal: principal.clone(), call: call.clone() },
+        Propose::Plan { principal: principal.clone(), call: call.clone() },
         Propose::Cancel { principal, call },
     ] {
         assert!(matches!(recorder.propose(ask).await, Err(RoleError::NotFound(_))));
     }
+}
+
+#[tokio::test]
+async fn a_task_has_the_times_of_its_call_and_of_its_newest_entry() {
+    let world = World::new();
+    let (recorder, job) = world.queued().await;
+    let (principal, call) = ("agent".to_owned(), job.call.clone());
+    let ask = Propose::Task { principal: principal.clone(), call: call.clone() };
+    let task = async || match recorder.propose(ask.clone()).await {
+        Ok(Proposed::Task(task)) => (task.created, task.updated, task.stopping, task.job.outcome),
+        other => panic!("{other:?}"),
+    };
+    let began = world.now();
+    assert_eq!(task().await, (began, began, false, None));
+    world.pass(5_000);
+    let plan = Propose::Plan { principal: principal.clone(), call: call.clone() };
+    assert_eq!(recorder.propose(plan).await, Ok(Proposed::Plan { plan: Some(job.plan) }));
+    recorder.propose(Propose::Cancel { principal, call }).await.unwrap();
+    assert_eq!(task().await, (began, world.now(), false, Some(Outcome::Cancelled)));
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use cofferdam_core::model::answer::{Reply, ToolListings};
 use cofferdam_core::model::caller::{Caller, Principal};
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use cofferdam_core::model::task::Task;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
@@ -28,6 +30,7 @@ use cofferdam_sandbox::policy_pool::Policies;
 use cofferdam_sandbox::tool_pool::Tools;
 use cofferdam_telemetry::{Exporter, METRICS_INTERVAL, Outlet, current};
 use ed25519_dalek::SigningKey;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -177,6 +180,43 @@ impl Front for Gateway {
             Wait { ms, person_ms: ms, progress },
         )
         .await
+    }
+
+    async fn task(&self, principal: &Principal, call: &CallId) -> Result<Option<Task>, RoleError> {
+        journey::task(&self.world, &self.known, principal, call).await
+    }
+
+    fn resource_templates(&self) -> Vec<Resource> {
+        journey::templates()
+    }
+
+    async fn resources(&self, principal: &Principal) -> Result<Vec<Resource>, RoleError> {
+        journey::resources(&self.world, principal).await
+    }
+
+    async fn resource(
+        &self,
+        principal: &Principal,
+        uri: &str,
+    ) -> Result<Option<Content>, RoleError> {
+        journey::resource(&self.world, &self.known, principal, uri).await
+    }
+
+    fn prompts(&self) -> Vec<Prompt> {
+        journey::prompts(&self.known)
+    }
+
+    async fn prompt(
+        &self,
+        principal: &Principal,
+        name: &str,
+        arguments: &BTreeMap<String, String>,
+    ) -> Result<Vec<PromptMessage>, PromptError> {
+        journey::prompt(&self.world, &self.known, principal, name, arguments).await
+    }
+
+    async fn call_ids(&self, principal: &Principal, start: &str) -> Result<Vec<String>, RoleError> {
+        journey::ids(&self.world, principal, start).await
     }
 
     async fn calls(&self, principal: &Principal, open: bool, limit: u32) -> Reply {

@@ -97,8 +97,9 @@ impl Recorder for Observed<Arc<Roles>> {
     async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
         let stage = match &propose {
             Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
-            Propose::Job { .. } => "wait",
-            Propose::NextApproved { .. }
+            Propose::Job { .. } | Propose::Task { .. } => "wait",
+            Propose::Plan { .. }
+            | Propose::NextApproved { .. }
             | Propose::NextPreview { .. }
             | Propose::Previewed { .. }
             | Propose::Head
