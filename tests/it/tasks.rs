@@ -164,3 +164,43 @@ fn a_subscriber_hears_the_end_of_its_task_and_nothing_without_its_token() {
     let last = next();
     assert_eq!((&last["id"], &last["result"]["resultType"]), (&json!(7), &json!("complete")));
 }
+
+#[test]
+fn a_client_that_opens_addresses_is_asked_for_a_page_that_approves_nothing() {
+    let installation = TestInstallation::started();
+    let token = installation.agent("release", "operator");
+    let ask = |more: Value| {
+        let arguments = json!({"namespace": "storefront", "name": "gift-cards-v1"});
+        let mut params = json!({"name": "deployment_delete", "arguments": arguments});
+        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+            json!({"elicitation": {"url": {}}});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = Request::modern("tools/call", params)
+            .with("Host", &installation.address().to_string())
+            .bearer(&token);
+        let mut connection = Connection::open(installation.address(), TIME_LIMIT).unwrap();
+        connection.send(&request.bytes()).unwrap().json()["result"].clone()
+    };
+    let asked = ask(json!({}));
+    assert_eq!(asked["resultType"], "input_required", "{asked:#}");
+    let call = installation.waiting();
+    let url = asked["inputRequests"]["page"]["params"]["url"].as_str().unwrap();
+    assert_eq!(url, format!("http://{}/calls/{call}", installation.address()));
+    let path = format!("/calls/{call}");
+    let shown = installation.http("GET", &path, &token, None);
+    let page = shown.body.as_str().unwrap();
+    assert!(shown.status == 200 && page.contains(&format!("WAITING {call} in shop")), "{page}");
+    assert_eq!(installation.http("GET", &path, "", None).status, 401);
+    assert_eq!(installation.http("POST", &path, &token, None).status, 405);
+
+    // The client goes on, and the call still waits for a signature.
+    let state = &asked["requestState"];
+    let answer = json!({"requestState": state, "inputResponses": {"page": {"action": "accept"}}});
+    let told = ask(answer.clone());
+    assert_eq!(told["structuredContent"]["pending"]["state"], "waiting", "{told:#}");
+    assert_eq!(installation.waiting(), call, "no second call was made");
+    installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
+    installation.closed(&call);
+    let page = installation.http("GET", &path, &token, None);
+    assert!(page.body.as_str().unwrap().contains(&format!("DONE {call} in shop")), "{page:?}");
+}

@@ -50,6 +50,7 @@ impl Fixture {
         let over = self.end == TaskState::Withdrawn || Timestamp::now() >= self.ends;
         Task {
             call: self.call.clone(),
+            plan: PlanDigest::of(b"plan"),
             state: if over { self.end.clone() } else { TaskState::Running },
             message: if over { "it is over" } else { "it goes on" }.to_owned(),
             created: self.created,
@@ -351,6 +352,15 @@ impl Front for Fixtures {
             one.end = TaskState::Withdrawn;
         }
         said("withdrawn".into())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn random(&self) -> u128 {
+        // The suite attacks no key.
+        u128::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default()
     }
 
     fn instructions(&self) -> String {

@@ -221,6 +221,12 @@ pub enum Deny {
         /// True before revision 2026-07-28, which had a code for it.
         legacy: bool,
     },
+    /// The client's `requestState` is not one for this request.
+    #[error(
+        "invalid params: `requestState` is not one that this server gave you for this request, or \
+         it was used, or is older than ten minutes; call again without it"
+    )]
+    RequestState,
     /// The request needs a capability that the client did not declare with it.
     #[error(
         "the client did not declare the extension `{EXTENSION}` with this request; declare it in \
@@ -317,7 +323,9 @@ impl Deny {
             Self::NoTasks => same(S::BAD_REQUEST, code::CAPABILITY),
             Self::Method(_) => same(S::NOT_FOUND, code::METHOD),
             Self::LegacyMethod(_) => same(S::OK, code::METHOD),
-            Self::Params(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::BAD_REQUEST },
+            Self::Params(_) | Self::RequestState => {
+                Row { mcp: S::OK, code: code::PARAMS, plain: S::BAD_REQUEST }
+            }
             Self::UnknownResource { legacy: true, .. } => {
                 Row { mcp: S::OK, code: code::LEGACY_RESOURCE, plain: S::NOT_FOUND }
             }

@@ -129,6 +129,7 @@ impl<F: Front> Edge<F> {
             Route::Preview => self.v1_call(parts, body, name, true, seat).await,
             Route::Job => self.v1_job(parts, name, seat).await,
             Route::Calls => self.v1_calls(parts, seat).await,
+            Route::CallPage => self.call_page(parts, name, seat).await,
             Route::OauthDocument => return no_oauth(true),
             Route::Oauth => return no_oauth(false),
             Route::NotMcp | Route::Mcp => {

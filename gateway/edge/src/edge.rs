@@ -4,6 +4,7 @@
 use crate::calls::Calls;
 use crate::host_origin::HostOrigin;
 use crate::listed::Listed;
+use crate::mcp::request_state::RequestStates;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 use crate::shares::Shares;
@@ -28,6 +29,8 @@ pub struct Edge<F> {
     pub open: mpsc::Sender<Infallible>,
     /// Counts of requests.
     pub metrics: Metrics,
+    /// The states that clients carry.
+    pub states: Arc<RequestStates>,
     /// The tools as lists show them.
     pub listed: Listed,
 }

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `POST /mcp` | MCP, revisions 2026-07-28 (stateless), 2025-11-25, 2025-06-18 and 2025-03-26 (without sessions): tools, tasks, subscriptions, resources, prompts | `mcp.rs` |
 //! | `/v1/…` | the same calls as plain HTTP | `rest_v1.rs` |
+//! | `/calls/ID` | the page of a call | `call_page.rs` |
 //! | `/.well-known/oauth-…`, `/register` and the like | the error that there is no sign-in by OAuth | `auth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | pages for people, probes and Prometheus | `pages.rs` |
 //!
@@ -21,6 +22,7 @@
 mod auth;
 mod body;
 mod builtin_tools;
+mod call_page;
 mod calls;
 mod cors;
 mod deny;

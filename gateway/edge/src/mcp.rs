@@ -9,6 +9,8 @@ pub mod listen;
 pub mod message;
 pub mod progress;
 pub mod prompts;
+pub mod question;
+pub mod request_state;
 pub mod resources;
 pub mod revision;
 pub mod task;
@@ -25,6 +27,7 @@ use crate::submit::Submission;
 use crate::{body, header};
 use cofferdam_core::journey::ports::{Front, FrontCall};
 use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::limit::PERSON_MS;
 use cofferdam_core::protocol::telemetry_names;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -32,8 +35,10 @@ use hyper::{HeaderMap, Method, StatusCode};
 use list::Page;
 use message::{Malformed, Message};
 use progress::EventStream;
+use question::{Question, Returned};
 use revision::{Era, RequestRevision};
 use serde_json::{Map, Value, json};
+use task::Taker;
 use tokio::sync::mpsc;
 use tracing::Span;
 
@@ -177,23 +182,11 @@ impl<F: Front> Edge<F> {
             Err(deny) => return responder.answer(Err(deny), &span),
         };
         let era = responder.era;
-        let with_tasks = era == Era::Modern && task::declared(&message.meta);
-        let mut client = None;
-        let ask = match asked(headers, era, principal, message) {
-            Ok(Ok(Submission::Call(call))) if with_tasks => {
-                client = Some(call.principal.clone());
-                let wait_ms = call.wait_ms.min(task::HOLD_MS);
-                Submission::Call(FrontCall { wait_ms, person_ms: 0, ..call })
-            }
-            // A client with progress waits as long as a call is held; another client may give up
-            // after 5 s.
-            Ok(Ok(Submission::Call(call))) if token.is_some() => {
-                Submission::Call(FrontCall { person_ms: call.wait_ms, ..call })
-            }
-            Ok(Ok(ask)) => ask,
+        let (ask, taker) = match self.asked(headers, era, principal, message, token.is_some()).await
+        {
+            Ok(Ok(asked)) => asked,
             Ok(Err(unfit)) => {
-                return responder
-                    .answer(render::tool_result(unfit.into(), form(responder.era)), &span);
+                return responder.answer(render::tool_result(unfit.into(), form(era)), &span);
             }
             Err(deny) => return responder.answer(Err(deny), &span),
         };
@@ -203,7 +196,7 @@ impl<F: Front> Edge<F> {
             Ok(held) => held,
             Err(deny) => return responder.answer(Err(deny), &span),
         };
-        let mut held = self.result_or_task(held, era, client);
+        let mut held = self.result_or_task(held, era, taker);
         let Some(token) = token else { return responder.answer(held.await, &span) };
         tokio::select! {
             biased;
@@ -211,6 +204,63 @@ impl<F: Front> Edge<F> {
             Some(first) = lines.recv() => Ok(EventStream { token, responder, span }.stream(first,
             lines, held)),
         }
+    }
+
+    /// Returns the submission of this `tools/call`, and what its client takes besides a result.
+    async fn asked(
+        &self,
+        headers: &HeaderMap,
+        era: Era,
+        principal: Principal,
+        message: Message,
+        progress: bool,
+    ) -> Result<Result<(Submission, Taker), InvalidArguments>, Deny> {
+        let Message { params, meta, .. } = message;
+        let state: Map<String, Value> = params
+            .iter()
+            .filter(|(name, _)| ["requestState", "inputResponses"].contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let called = call::read(principal, params, &meta)?;
+        revision::name_matches(headers, &called.call.tool, era)?;
+        if !called.name_is_valid {
+            return Err(Deny::UnknownTool(header::excerpt(&called.call.tool)));
+        }
+        let call = match builtin_tools::interpret(called) {
+            Ok(Submission::Call(call)) => call,
+            // An answer of a built-in tool says by itself how a call stands.
+            other => return Ok(other.map(|ask| (ask, Taker::default()))),
+        };
+        if era == Era::Legacy {
+            return Ok(Ok((held(call, progress), Taker::default())));
+        }
+        let returned = self.returned(&call, &state).await?;
+        let asked = returned.as_ref().is_some_and(|returned| returned.answered);
+        let question = Question::of(headers, &meta, &call).filter(|_| !asked);
+        let taker = Taker {
+            tasks: task::declared(&meta),
+            principal: Some(call.principal.clone()),
+            question,
+        };
+        let at_once = taker.tasks || taker.question.is_some();
+        Ok(Ok(match returned {
+            // The client comes back to its call. The call itself is not made again.
+            Some(Returned { carried, .. }) => {
+                let wait_ms = match (at_once, progress) {
+                    (true, _) => 0,
+                    (false, true) => call.wait_ms,
+                    (false, false) => PERSON_MS,
+                };
+                let ask =
+                    Submission::Job { principal: call.principal, call: carried.call, wait_ms };
+                (ask, taker)
+            }
+            None if at_once => {
+                let wait_ms = if taker.tasks { task::HOLD_MS } else { call.wait_ms };
+                (Submission::Call(FrontCall { wait_ms, person_ms: 0, ..call }), taker)
+            }
+            None => (held(call, progress), taker),
+        }))
     }
 
     fn dispatch(&self, era: Era, message: Message) -> Result<Map<String, Value>, Deny> {
@@ -260,19 +310,10 @@ impl<F: Front> Edge<F> {
     }
 }
 
-/// Returns the submission of this `tools/call`.
-fn asked(
-    headers: &HeaderMap,
-    era: Era,
-    principal: Principal,
-    message: Message,
-) -> Result<Result<Submission, InvalidArguments>, Deny> {
-    let called = call::read(principal, message.params, &message.meta)?;
-    revision::name_matches(headers, &called.call.tool, era)?;
-    if !called.name_is_valid {
-        return Err(Deny::UnknownTool(header::excerpt(&called.call.tool)));
-    }
-    Ok(builtin_tools::interpret(called))
+/// A client with progress waits as long as a call is held; another client may give up after 5 s.
+fn held(call: FrontCall, progress: bool) -> Submission {
+    let person_ms = if progress { call.wait_ms } else { call.person_ms };
+    Submission::Call(FrontCall { person_ms, ..call })
 }
 
 fn form(era: Era) -> Form {

@@ -24,6 +24,8 @@ pub enum Route {
     OauthDocument,
     /// The places where clients register and sign in.
     Oauth,
+    /// The page of a call.
+    CallPage,
     /// The page for people.
     Home,
     /// The probe for life.
@@ -56,6 +58,7 @@ impl Route {
             Self::Calls => "/v1/calls",
             Self::OauthDocument => "/.well-known/{oauth}",
             Self::Oauth => "/{oauth}",
+            Self::CallPage => "/calls/{id}",
             Self::Home => "/",
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
@@ -84,7 +87,8 @@ impl Route {
                     Some(name) => Some((Self::Preview, name)),
                     None => tool
                         .map(|name| (Self::Tool, name))
-                        .or_else(|| path.strip_prefix("/v1/jobs/").map(|id| (Self::Job, id))),
+                        .or_else(|| path.strip_prefix("/v1/jobs/").map(|id| (Self::Job, id)))
+                        .or_else(|| path.strip_prefix("/calls/").map(|id| (Self::CallPage, id))),
                 };
                 let named = found.filter(|(_, name)| !name.is_empty() && !name.contains('/'));
                 named.unwrap_or_else(|| (Self::beside(path), ""))
@@ -117,6 +121,7 @@ impl Route {
             Self::Oauth | Self::Nowhere => "GET, HEAD, POST, DELETE",
             Self::Tools
             | Self::Calls
+            | Self::CallPage
             | Self::OauthDocument
             | Self::Home
             | Self::Health

@@ -106,7 +106,7 @@ pub fn plain_error(deny: &Deny) -> Answer {
 }
 
 /// Marks the response with its refusal, for counters and spans.
-fn refused(answer: Answer, deny: &Deny) -> Answer {
+pub fn refused(answer: Answer, deny: &Deny) -> Answer {
     let mut answer = respond::refusing(answer, deny);
     answer.extensions_mut().insert(deny.clone());
     answer

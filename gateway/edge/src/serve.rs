@@ -8,6 +8,7 @@ use crate::edge::Edge;
 use crate::heads::{Heads, Verdicts};
 use crate::host_origin::HostOrigin;
 use crate::listed::Listed;
+use crate::mcp::request_state::RequestStates;
 use crate::metrics::Metrics;
 use crate::seats::{SeatGuard, Seats};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
@@ -61,8 +62,10 @@ pub async fn serve<F: Front>(
     let drain_time = settings.drain_time;
     let host_origin = HostOrigin::new(&settings.hosts, &settings.origins);
     let metrics = Metrics::default();
+    let states = Arc::new(RequestStates::new((front.random(), front.random())));
     let edge = Arc::new(Edge {
         front,
+        states,
         host_origin,
         settings,
         calls,

@@ -231,6 +231,10 @@ pub trait Front: Send + Sync + 'static {
     ) -> impl Future<Output = Reply> + Send;
     /// Withdraws one of the caller's own jobs.
     fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
+    /// The time now.
+    fn now(&self) -> Timestamp;
+    /// Returns 128 random bits.
+    fn random(&self) -> u128;
     /// One sentence for `server/discover` and `initialize`: the environment in words.
     fn instructions(&self) -> String;
     /// The name of the environment.

@@ -54,7 +54,16 @@ fn of(world: &World, stored: StoredTask) -> Task {
         TaskState::Ended(reply) => first_line(reply),
         TaskState::Withdrawn => text::withdrawn(&job).as_ref().map(first_line).unwrap_or_default(),
     };
-    Task { call: job.call, state, message, created, updated, kept_ms, version: job.version }
+    Task {
+        call: job.call,
+        plan: job.plan,
+        state,
+        message,
+        created,
+        updated,
+        kept_ms,
+        version: job.version,
+    }
 }
 
 fn first_line(reply: &Reply) -> String {

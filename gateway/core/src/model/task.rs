@@ -2,7 +2,7 @@
 //! by the edge. Never holds a call of another caller.
 
 use crate::model::answer::Reply;
-use crate::model::id::CallId;
+use crate::model::id::{CallId, PlanDigest};
 use jiff::Timestamp;
 
 /// The state of one call as a task. Its id is the id of the call.
@@ -10,6 +10,8 @@ use jiff::Timestamp;
 pub struct Task {
     /// The id of the call.
     pub call: CallId,
+    /// The digest of its plan.
+    pub plan: PlanDigest,
     /// The state of the task.
     pub state: TaskState,
     /// The state in one line, for models and people.

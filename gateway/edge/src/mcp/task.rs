@@ -4,6 +4,7 @@
 //! authorized. Stores nothing: the recorder has the job before the answer.
 
 use super::message::Message;
+use super::question::{self, Question};
 use super::revision::{self, CAPABILITIES_META, Era};
 use super::{Responder, form};
 use crate::deny::Deny;
@@ -45,32 +46,50 @@ pub fn declared(meta: &Map<String, Value>) -> bool {
     capabilities.and_then(|extensions| extensions.get(EXTENSION)).is_some_and(Value::is_object)
 }
 
+/// What the client of a call takes besides its result.
+#[derive(Debug, Default)]
+pub struct Taker {
+    /// The caller; `None` if the client takes nothing else.
+    pub principal: Option<Principal>,
+    /// True if the client takes a task.
+    pub tasks: bool,
+    /// The question to open the page of the call, if the client can be asked.
+    pub question: Option<Question>,
+}
+
 impl<F: Front> Edge<F> {
-    /// The result of a held call: the task of its job, if the job is not over and `client` takes
-    /// tasks.
-    pub fn result_or_task(
-        &self,
-        held: PendingReply,
-        era: Era,
-        client: Option<Principal>,
-    ) -> PendingResult {
-        let front = Arc::clone(&self.front);
+    /// The result of a held call. If the call waits for a person, the client may be asked to open
+    /// its page first. If its job is not over, the result may be a task.
+    pub fn result_or_task(&self, held: PendingReply, era: Era, taker: Taker) -> PendingResult {
+        let (front, states) = (Arc::clone(&self.front), Arc::clone(&self.states));
         Box::pin(async move {
             let reply = held.await?;
-            let waits = match (&reply, client) {
-                (Reply::Success(success), Some(principal)) if !success.complete => {
+            let Taker { principal, tasks, question } = taker;
+            let waits = match (&reply, principal) {
+                (Reply::Success(success), Some(principal))
+                    if !success.complete && (tasks || question.is_some()) =>
+                {
                     Some((principal, success.proof.call.clone()))
                 }
                 _ => None,
             };
             if let Some((principal, call)) = waits
-                // Without its state the answer is that of clients without tasks.
+                // Without its state the answer is that of clients that take nothing else.
                 && let Ok(Some(task)) = front.task(&principal, &call).await
                 && !task.is_over()
             {
-                let mut result = described(&task);
-                result.insert("resultType".into(), json!("task"));
-                return Ok(result);
+                if task.state == TaskState::Waiting
+                    && let Some(question) = &question
+                    && let Some(asked) =
+                        question::ask(&*front, &states, &principal, question, &task)
+                {
+                    return Ok(asked);
+                }
+                if tasks {
+                    let mut result = described(&task);
+                    result.insert("resultType".into(), json!("task"));
+                    return Ok(result);
+                }
             }
             render::tool_result(reply, form(era))
         })
@@ -167,7 +186,7 @@ fn described(task: &Task) -> Map<String, Value> {
         TaskState::Withdrawn => "cancelled",
         // A reply that is an error of JSON-RPC would have been one for `tools/call`, too.
         TaskState::Ended(reply) => match **reply {
-            Reply::Unavailable { .. } | Reply::UnknownTool { .. } => "failed",
+            Reply::Busy { .. } | Reply::Unavailable { .. } | Reply::UnknownTool { .. } => "failed",
             _ => "completed",
         },
     };

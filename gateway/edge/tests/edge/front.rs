@@ -14,6 +14,7 @@ use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_testkit::build::principal;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,12 +30,20 @@ pub struct FakeFront {
     pub closed: bool,
     /// The number of further tools.
     pub extra: u32,
+    /// True if `job` tells that the call still waits.
+    pub follows: bool,
+    /// Words that `job` tells besides.
+    pub words: String,
     /// True if no list and no call works.
     pub down: bool,
     /// True if one more tool may be seen; tests change it.
     pub more: Mutex<bool>,
     /// Tokens that are no longer valid.
     pub revoked: Mutex<bool>,
+    /// Seconds since noon.
+    pub passed: AtomicU32,
+    /// Random numbers that were drawn.
+    pub drawn: AtomicU32,
     /// Slow calls that started.
     pub started: AtomicU32,
     /// Slow calls that ended.
@@ -78,6 +87,7 @@ fn task(state: TaskState) -> Task {
     let time = |text: &str| text.parse().unwrap();
     Task {
         call: id(),
+        plan: PlanDigest::of(b"plan"),
         state,
         message: message.to_owned(),
         created: time("2026-11-30T09:00:00Z"),
@@ -261,9 +271,9 @@ impl Front for FakeFront {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         success(
-            &format!("job of {}, held {wait_ms} ms", principal.name),
+            &format!("job of {}, held {wait_ms} ms{}", principal.name, self.words),
             json!({"phase": "closed"}),
-            true,
+            !self.follows,
         )
     }
 
@@ -347,6 +357,15 @@ impl Front for FakeFront {
     async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
         self.move_task(&principal.name, call, TaskState::Withdrawn);
         success(&format!("withdrawn by {}", principal.name), json!({"outcome": "cancelled"}), true)
+    }
+
+    fn now(&self) -> Timestamp {
+        let noon: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        noon + SignedDuration::from_secs(self.passed.load(Ordering::SeqCst).into())
+    }
+
+    fn random(&self) -> u128 {
+        u128::from(self.drawn.fetch_add(1, Ordering::SeqCst))
     }
 
     fn instructions(&self) -> String {

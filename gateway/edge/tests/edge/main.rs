@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod call_page;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod denials;
@@ -22,6 +24,8 @@ mod lists;
 mod plain;
 #[cfg(test)]
 mod progress;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod resources;
 #[cfg(test)]

@@ -30,6 +30,7 @@ use cofferdam_sandbox::policy_pool::Policies;
 use cofferdam_sandbox::tool_pool::Tools;
 use cofferdam_telemetry::{Exporter, METRICS_INTERVAL, Outlet, current};
 use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -225,6 +226,14 @@ impl Front for Gateway {
 
     async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
         journey::cancel(&self.world, &self.known, principal, call).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.now()
+    }
+
+    fn random(&self) -> u128 {
+        self.world.random()
     }
 
     fn instructions(&self) -> String {
