@@ -21,6 +21,8 @@ mod compromise;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod connect;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod counts;

@@ -1,6 +1,7 @@
 //! The commands with their arguments and exit codes. Each command has a file of its own.
 
 mod accept;
+mod agent_token;
 mod agents;
 mod approve;
 mod approver;
@@ -8,8 +9,10 @@ mod baseline;
 mod build;
 mod call;
 mod component;
+mod connect;
 mod difference;
 mod doctor;
+mod gateway_url;
 mod http;
 mod init;
 mod input_file;
@@ -29,6 +32,7 @@ mod resolve;
 mod runner_binary;
 mod show;
 mod ssh;
+mod stdio;
 mod try_out;
 
 use crate::config::Installation;
@@ -80,6 +84,10 @@ enum Command {
     Tools(call::Tools),
     /// Call a tool with the token of an agent
     Call(call::Call),
+    /// Connect a client: print its configuration, or write it into the client's file
+    Connect(connect::Connect),
+    /// Connect a client that only starts programs to the running `serve` (MCP over stdio)
+    Stdio(stdio::Stdio),
     /// List jobs, newest first
     Jobs(jobs::Jobs),
     /// Show the history of one call: request, decision, approvals, effects and ledger entries
@@ -195,6 +203,8 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Approver(command) => command.run(&home),
         Command::Tools(command) => command.run(&home),
         Command::Call(command) => command.run(&home),
+        Command::Connect(command) => command.run(&home, &working),
+        Command::Stdio(command) => command.run(&home),
         Command::Jobs(command) => command.run(&home),
         Command::Show(command) => command.run(&home),
         Command::Approve(command) => command.run(&home, cli.json),

@@ -15,9 +15,10 @@ const ELSEWHERE: [&str; 2] = [
 ];
 
 /// Tests that start older clients.
-const OF_CLIENTS: [&str; 2] = [
+const OF_CLIENTS: [&str; 3] = [
     "clients::older_clients_of_each_language_connect_list_and_call",
     "clients::gemini_cli_says_that_the_gateway_is_connected",
+    "connect::gemini_cli_connects_with_the_file_that_was_written",
 ];
 
 fn says_what_it_needs(page: &Page) -> Vec<Breach> {

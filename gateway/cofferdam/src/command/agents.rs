@@ -47,7 +47,7 @@ impl Agents {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
-            Self::Add { name, roles, person } => add(home, name, roles, person),
+            Self::Add { name, roles, person } => add(home, &name, &roles, &person),
             Self::List => list(home),
             Self::Remove { name } => remove(home, &name),
             Self::Rotate { name } => rotate(home, &name),
@@ -55,8 +55,28 @@ impl Agents {
     }
 }
 
-fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<Report> {
-    if !valid_name(&name) {
+/// A new agent's token, shown once, and its roles that no policy names.
+pub struct Made {
+    /// The token.
+    pub token: String,
+    /// Roles that occur nowhere in the data of the policy.
+    pub unknown: Vec<String>,
+}
+
+/// Returns whether there is an agent of this name.
+///
+/// # Errors
+/// The file of agents cannot be read.
+pub fn is_known(home: &Home, name: &str) -> Result<bool> {
+    Ok(AgentsFile::open(home)?.known()?.list().iter().any(|agent| agent.name == name))
+}
+
+/// Adds an agent with a new token.
+///
+/// # Errors
+/// The name or a role is not valid, the agent exists, or the file cannot be written.
+pub fn make(home: &Home, name: &str, roles: &[String], person: &str) -> Result<Made> {
+    if !valid_name(name) {
         bail!("`{name}` is not a valid name of an agent; use 1 to 64 of a-z, 0-9, -, _ and .");
     }
     if let Some(role) = roles.iter().find(|role| !valid_name(role)) {
@@ -71,20 +91,25 @@ fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<
     }
     let (token, digest) = token()?;
     file.push(&Agent {
-        name: name.clone(),
-        roles: roles.clone(),
-        person: Some(person.clone()),
+        name: name.to_owned(),
+        roles: roles.to_vec(),
+        person: Some(person.to_owned()),
         token: digest,
     })?;
     // The mark comes before the agent: then no gateway misses an agent that is added and removed,
     // and goes on serving callers without a token.
     write_private(&home.agents_mark(), b"")?;
     file.save(home)?;
-    let unknown = unknown(home, &roles);
+    Ok(Made { token, unknown: unknown(home, roles) })
+}
+
+fn add(home: &Home, name: &str, roles: &[String], person: &str) -> Result<Report> {
+    let Made { token, unknown } = make(home, name, roles, person)?;
     let mut text = format!(
         "Added `{name}` ({}) for {person}. It may connect at once.\n\nIts token, shown this \
          once:\n\n  {token}\n\nGive it to the agent's MCP client as `Authorization: Bearer \
-         <token>`. Lost it? `cofferdam agents rotate {name}`",
+         <token>`; `cofferdam connect` writes the client's configuration. Lost it? `cofferdam \
+         agents rotate {name}`",
         roles.join(", ")
     );
     for role in &unknown {
@@ -168,11 +193,20 @@ fn remove(home: &Home, name: &str) -> Result<Report> {
     ))
 }
 
-fn rotate(home: &Home, name: &str) -> Result<Report> {
+/// Gives an agent a new token.
+///
+/// # Errors
+/// There is no such agent, or the file cannot be written.
+pub fn renew(home: &Home, name: &str) -> Result<String> {
     let mut file = AgentsFile::open(home)?;
     let (token, digest) = token()?;
     file.find(name)?.insert("token", value(digest.to_string()));
     file.save(home)?;
+    Ok(token)
+}
+
+fn rotate(home: &Home, name: &str) -> Result<Report> {
+    let token = renew(home, name)?;
     Ok(Report::new(
         format!(
             "`{name}` has a new token, shown this once:\n\n  {token}\n\nThe old token is refused."
@@ -261,20 +295,18 @@ mod tests {
         let token_of =
             |report: Result<Report>| report.unwrap().value()["token"].as_str().unwrap().to_owned();
         let roles = || vec!["deployer".to_owned()];
-        let first = token_of(add(&home, "bot".into(), roles(), "ada".into()));
+        let first = token_of(add(&home, "bot", &roles(), "ada"));
         assert!(
-            add(&home, "bot".into(), roles(), "ada".into())
+            add(&home, "bot", &roles(), "ada")
                 .unwrap_err()
                 .to_string()
                 .contains("agents rotate bot")
         );
-        assert!(add(&home, "Bot".into(), roles(), "ada".into()).is_err());
-        add(&home, "other".into(), roles(), "ada".into()).unwrap();
+        assert!(add(&home, "Bot", &roles(), "ada").is_err());
+        add(&home, "other", &roles(), "ada").unwrap();
         write_private(&home.policy_data(), br#"{"roles": {"deployer": {"includes": ["viewer"]}}}"#)
             .unwrap();
-        let said = add(&home, "typo".into(), vec!["deployr".into(), "viewer".into()], "ada".into())
-            .unwrap()
-            .value();
+        let said = add(&home, "typo", &["deployr".into(), "viewer".into()], "ada").unwrap().value();
         assert_eq!(said["unknown_roles"], json!(["deployr"]));
         let second = token_of(rotate(&home, "bot"));
         let text = std::fs::read_to_string(home.agents()).unwrap();

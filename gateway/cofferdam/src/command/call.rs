@@ -1,46 +1,18 @@
 //! `cofferdam tools` and `cofferdam call`: the tools and the calls of an agent, from a terminal.
 //! They use the edge, a token, and get the refusals of an agent.
 
+use super::agent_token::{TOKEN, Token};
 use super::http::{Answer, Request, send};
-use super::input_file;
 use super::report::{Report, Usage};
 use crate::command::show::{self, short, table};
 use crate::config::Config;
 use crate::config::home::Home;
 use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result};
-use clap::{Args, ValueHint};
+use clap::Args;
 use cofferdam_core::model::json as strict;
 use serde_json::{Map, Value, json};
 use std::io::Read as _;
-use std::path::PathBuf;
-
-/// The variable with the token of an agent.
-const TOKEN: &str = "COFFERDAM_TOKEN";
-
-/// The source of the agent's token.
-#[derive(Debug, Args)]
-struct Token {
-    /// A file with the agent's token [default: the token in the variable COFFERDAM_TOKEN; without
-    /// any configured agent, no token is needed]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    token_file: Option<PathBuf>,
-}
-
-impl Token {
-    fn read(&self) -> Result<Option<String>> {
-        match &self.token_file {
-            Some(path) => {
-                let text = input_file::text(
-                    path,
-                    "give a file with the token that `cofferdam agents add` printed",
-                )?;
-                Ok(Some(text.trim().to_owned()))
-            }
-            None => Ok(std::env::var(TOKEN).ok().filter(|token| !token.is_empty())),
-        }
-    }
-}
 
 /// Lists the tools that an agent may call. With `--accepted`, lists every tool in the trust file,
 /// with its ceiling.

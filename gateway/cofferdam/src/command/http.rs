@@ -1,18 +1,26 @@
 //! A small HTTP/1.1 client for the edge on this machine: one request for each connection, one
-//! bounded response. Never TLS, never a redirect.
+//! bounded response, read whole or piece by piece. Never TLS, never a redirect.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// The most bytes of a response: a list of many tools with their schemas is far smaller.
-const LONGEST: u64 = 16 << 20;
-/// The time limit of a request: longer than the edge holds a call.
+pub const LONGEST: u64 = 16 << 20;
+/// The time limit of each read and write: longer than the edge holds a call.
 const PATIENCE: Duration = Duration::from_secs(75);
 /// The time limit of connecting.
-const CONNECT: Duration = Duration::from_secs(5);
+pub const CONNECT: Duration = Duration::from_secs(5);
+/// The most bytes of a response's head.
+const HEAD: u64 = 64 << 10;
+/// The most headers of a response.
+const HEADERS: usize = 64;
+/// The most bytes of the line before a chunk.
+const CHUNK_LINE: u64 = 1 << 10;
+/// A server at the address that is not an edge.
+const BROKEN: &str = "the server at this address is not a Cofferdam edge";
 
 /// One request to the edge.
 #[derive(Debug, Clone, Copy)]
@@ -44,21 +52,36 @@ pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
         format!("nothing answers at http://{edge}; start `cofferdam serve`, with the same `--home`")
     };
     let mut stream = TcpStream::connect_timeout(&edge, CONNECT).with_context(lost)?;
-    stream.set_read_timeout(Some(PATIENCE)).with_context(lost)?;
+    bound(&stream).with_context(lost)?;
+    let headers = [("Accept", "application/json".to_owned())];
+    put(&mut stream, &edge.to_string(), request, &headers).with_context(lost)?;
+    answer(BufReader::new(stream))
+}
+
+/// Sends a request with more headers over a connection.
+///
+/// # Errors
+/// The connection broke, or a header has characters that HTTP does not permit.
+pub fn put(
+    stream: &mut impl Write,
+    host: &str,
+    request: &Request<'_>,
+    headers: &[(&str, String)],
+) -> Result<()> {
     let mut head = format!(
-        "{} {} HTTP/1.1\r\nHost: {edge}\r\nConnection: close\r\nAccept: application/json\r\n",
+        "{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n",
         request.method, request.path
     );
-    for (name, value) in [
+    let own = [
         ("Authorization", request.token.map(|token| format!("Bearer {token}"))),
         ("Idempotency-Key", request.key.map(str::to_owned)),
-    ] {
-        if let Some(value) = value {
-            if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-                bail!("the value of `{name}` has characters that are not permitted in HTTP");
-            }
-            head.push_str(&format!("{name}: {value}\r\n"));
+    ];
+    let own = own.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)));
+    for (name, value) in own.chain(headers.iter().map(|(name, value)| (*name, value))) {
+        if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            bail!("the value of `{name}` has characters that are not permitted in HTTP");
         }
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
     if let Some(body) = request.body {
         head.push_str(&format!(
@@ -67,71 +90,156 @@ pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
         ));
     }
     head.push_str("\r\n");
-    stream
-        .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(request.body.unwrap_or_default().as_bytes()))
-        .with_context(lost)?;
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(request.body.unwrap_or_default().as_bytes())?;
+    stream.flush()?;
+    Ok(())
+}
+
+/// Bounds each read and write of a connection.
+///
+/// # Errors
+/// The connection broke.
+pub fn bound(stream: &TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))
+}
+
+/// Reads a whole response.
+fn answer(reader: impl BufRead) -> Result<Answer> {
+    let response = Response::read(reader)?;
+    let status = response.status;
     let mut bytes = Vec::new();
-    stream.take(LONGEST + 1).read_to_end(&mut bytes).context(
+    response.body.take(LONGEST + 1).read_to_end(&mut bytes).context(
         "the response is incomplete; repeat the call with the same `--key` to join the first one",
     )?;
     if bytes.len() as u64 > LONGEST {
         bail!("the answer is longer than {LONGEST} bytes");
     }
-    parse(&bytes)
-}
-
-/// Parses a whole response.
-fn parse(bytes: &[u8]) -> Result<Answer> {
-    let broken = "the server at this address is not a Cofferdam edge";
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context(broken)?;
-    let (head, rest) = bytes.split_at_checked(end + 4).context(broken)?;
-    let head = std::str::from_utf8(head).context(broken)?;
-    let mut lines = head.split("\r\n");
-    let status: u16 = lines
-        .next()
-        .and_then(|line| line.strip_prefix("HTTP/1.1 "))
-        .and_then(|line| line.split(' ').next())
-        .and_then(|code| code.parse().ok())
-        .context(broken)?;
-    let header = |name: &str| {
-        head.split("\r\n")
-            .filter_map(|line| line.split_once(':'))
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
-    };
-    let body = if header("transfer-encoding")
-        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-    {
-        unchunk(rest).context(broken)?
-    } else {
-        match header("content-length").map(str::parse::<usize>).transpose().context(broken)? {
-            Some(length) => rest.get(..length).context("the answer broke off")?.to_vec(),
-            None => rest.to_vec(),
-        }
-    };
-    let body = if body.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(&body).context(broken)?
+    let body = match bytes.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&bytes).context(BROKEN)?,
     };
     Ok(Answer { status, body })
 }
 
-/// Joins chunks (RFC 9112, section 7.1) and ignores trailers.
-fn unchunk(mut rest: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let end = rest.windows(2).position(|window| window == b"\r\n")?;
-        let (line, after) = rest.split_at_checked(end)?;
-        let size = std::str::from_utf8(line).ok()?.split(';').next()?.trim();
-        let size = usize::from_str_radix(size, 16).ok()?;
-        if size == 0 {
-            return Some(body);
+/// A response whose head was read.
+#[derive(Debug)]
+pub struct Response<R> {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The media type of the body, in lower case and without parameters.
+    pub media: String,
+    /// The body.
+    pub body: Body<R>,
+}
+
+impl<R: BufRead> Response<R> {
+    /// Reads the head of a response.
+    ///
+    /// # Errors
+    /// The connection broke, or the server does not speak HTTP/1.1.
+    pub fn read(mut reader: R) -> Result<Self> {
+        let mut head = Vec::new();
+        loop {
+            let most = HEAD.saturating_sub(head.len() as u64);
+            let read = (&mut reader).take(most).read_until(b'\n', &mut head)?;
+            if read == 0 {
+                bail!(BROKEN);
+            }
+            if head.ends_with(b"\r\n\r\n") {
+                break;
+            }
         }
-        let (chunk, after) = after.get(2..)?.split_at_checked(size)?;
-        body.extend_from_slice(chunk);
-        rest = after.strip_prefix(b"\r\n")?;
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        response.parse(&head).context(BROKEN)?;
+        let status = response.code.context(BROKEN)?;
+        let header = |name: &str| {
+            response
+                .headers
+                .iter()
+                .find(|header| header.name.eq_ignore_ascii_case(name))
+                .and_then(|header| std::str::from_utf8(header.value).ok())
+                .map(str::trim)
+        };
+        let chunked = header("transfer-encoding")
+            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+        let length = header("content-length").map(str::parse).transpose().context(BROKEN)?;
+        let framing = match (chunked, length) {
+            (true, _) => Framing::Chunks { left: 0, first: true },
+            (false, Some(length)) => Framing::Length(length),
+            (false, None) => Framing::Close,
+        };
+        let media = header("content-type").unwrap_or_default();
+        let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Ok(Self { status, media, body: Body { reader, framing } })
+    }
+}
+
+/// The end of a body (RFC 9112, section 6.3).
+#[derive(Debug)]
+enum Framing {
+    /// These bytes are left.
+    Length(u64),
+    /// These bytes are left of the chunk.
+    Chunks { left: u64, first: bool },
+    /// The body ends with the connection.
+    Close,
+    /// The body ended.
+    End,
+}
+
+/// The body of a response. A body that breaks off is an error.
+#[derive(Debug)]
+pub struct Body<R> {
+    reader: R,
+    framing: Framing,
+}
+
+impl<R: BufRead> Body<R> {
+    /// Reads the line before the next chunk and returns the chunk's length.
+    fn chunk(&mut self, first: bool) -> io::Result<u64> {
+        let mut line = Vec::new();
+        if !first {
+            (&mut self.reader).take(2).read_until(b'\n', &mut line)?;
+            if line != b"\r\n" {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            line.clear();
+        }
+        (&mut self.reader).take(CHUNK_LINE).read_until(b'\n', &mut line)?;
+        match httparse::parse_chunk_size(&line) {
+            Ok(httparse::Status::Complete((_, size))) => Ok(size),
+            Ok(httparse::Status::Partial) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+impl<R: BufRead> Read for Body<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Framing::Chunks { left: 0, first } = self.framing {
+            self.framing = match self.chunk(first)? {
+                0 => Framing::End,
+                left => Framing::Chunks { left, first: false },
+            };
+        }
+        let left = match self.framing {
+            Framing::End | Framing::Length(0) => return Ok(0),
+            Framing::Close => return self.reader.read(buffer),
+            Framing::Length(left) | Framing::Chunks { left, .. } => left,
+        };
+        let read = (&mut self.reader).take(left).read(buffer)?;
+        if read == 0 && !buffer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let left = left.saturating_sub(read as u64);
+        self.framing = match self.framing {
+            Framing::Length(_) => Framing::Length(left),
+            _ => Framing::Chunks { left, first: false },
+        };
+        Ok(read)
     }
 }
 
@@ -142,7 +250,7 @@ mod tests {
 
     fn check(bytes: &str, expect: Option<(u16, Value)>) {
         assert_eq!(
-            parse(bytes.as_bytes()).ok().map(|answer| (answer.status, answer.body)),
+            answer(bytes.as_bytes()).ok().map(|answer| (answer.status, answer.body)),
             expect,
             "{bytes}"
         );
@@ -162,7 +270,11 @@ mod tests {
         check("HTTP/1.1 204 No Content\r\n\r\n", Some((204, Value::Null)));
         check("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"a\":1}", None);
         check("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\n{\"a\":1}", None);
+        check("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n7\r\n{\"a\":1}", None);
+        check("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\n{\"a\":1}\r\n0\r\n", None);
+        check("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n", None);
         check("HTTP/2 200\r\n\r\n{}", None);
         check("SSH-2.0-OpenSSH\r\n", None);
+        check(&format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(70 << 10)), None);
     }
 }

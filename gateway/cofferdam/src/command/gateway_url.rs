@@ -1,0 +1,143 @@
+//! The address of a gateway's MCP endpoint, from the command line or the configuration. Never
+//! connects.
+
+use crate::config::Config;
+use crate::config::home::Home;
+use anyhow::Result;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The path of the MCP endpoint.
+const ENDPOINT: &str = "/mcp";
+
+/// An address such as `http://127.0.0.1:8620/mcp`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayUrl {
+    /// True for `https`.
+    pub tls: bool,
+    /// The host, with the port if the address names one.
+    pub authority: String,
+    /// The path, `/mcp` unless the address names another.
+    pub path: String,
+}
+
+impl GatewayUrl {
+    /// The given address, or the address in the configuration of this home.
+    ///
+    /// # Errors
+    /// The configuration cannot be read.
+    pub fn find(given: Option<Self>, home: &Home) -> Result<Self> {
+        match given {
+            Some(given) => Ok(given),
+            None => Ok(Self::of_edge(Config::read(home)?.edge.listen)),
+        }
+    }
+
+    /// The address for clients on the machine of an edge. An edge that listens on all addresses is
+    /// reached by loopback.
+    pub fn of_edge(listen: SocketAddr) -> Self {
+        let ip = match listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let authority = SocketAddr::new(ip, listen.port()).to_string();
+        Self { tls: false, authority, path: ENDPOINT.to_owned() }
+    }
+
+    /// Parses an address. An address without a path means `/mcp`.
+    ///
+    /// # Errors
+    /// The text is not an address of a gateway; the error says the form.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let form = "write it as `http://127.0.0.1:8620/mcp`";
+        let (tls, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            _ => return Err(format!("the address has no `http://` or `https://`; {form}")),
+        };
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let plain = |text: &str| {
+            text.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\\\"'`<>{}$".contains(&byte))
+        };
+        if authority.is_empty() || !plain(authority) || !plain(path) {
+            return Err(format!("the address needs a host, a port and a path alone; {form}"));
+        }
+        let path = if path.is_empty() || path == "/" { ENDPOINT } else { path };
+        Ok(Self { tls, authority: authority.to_owned(), path: path.to_owned() })
+    }
+
+    /// The host and the port to connect to.
+    pub fn target(&self) -> String {
+        let bare = self.authority.rsplit_once(']').map_or(self.authority.as_str(), |(_, end)| end);
+        let port = if self.tls { 443 } else { 80 };
+        match bare.contains(':') {
+            true => self.authority.clone(),
+            false => format!("{}:{port}", self.authority),
+        }
+    }
+
+    /// The same server with another path.
+    pub fn at(&self, path: &str) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.authority)
+    }
+}
+
+impl fmt::Display for GatewayUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.at(&self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_whole_or_refused() {
+        for (given, shown, target) in [
+            ("http://127.0.0.1:8620/mcp", "http://127.0.0.1:8620/mcp", "127.0.0.1:8620"),
+            ("http://[::1]:8620", "http://[::1]:8620/mcp", "[::1]:8620"),
+            ("http://[::1]/", "http://[::1]/mcp", "[::1]:80"),
+            (
+                "https://ops.example.com/x/mcp",
+                "https://ops.example.com/x/mcp",
+                "ops.example.com:443",
+            ),
+        ] {
+            let url = GatewayUrl::parse(given).unwrap();
+            assert_eq!((url.to_string().as_str(), url.target().as_str()), (shown, target));
+        }
+        for given in [
+            "",
+            "127.0.0.1:8620",
+            "ftp://a/mcp",
+            "http://",
+            "http:///mcp",
+            "http://u:p@h/mcp",
+            "http://h/mcp?token=x",
+            "http://h/a b",
+            "http://h\r\nx/mcp",
+            "http://h/\"",
+        ] {
+            let told = GatewayUrl::parse(given).unwrap_err();
+            assert!(told.contains("http://127.0.0.1:8620/mcp"), "{given}: {told}");
+        }
+    }
+
+    #[test]
+    fn an_edge_on_all_addresses_is_reached_by_loopback() {
+        for (listen, url) in [
+            ("127.0.0.1:8620", "http://127.0.0.1:8620/mcp"),
+            ("0.0.0.0:9", "http://127.0.0.1:9/mcp"),
+            ("[::]:9", "http://[::1]:9/mcp"),
+            ("10.0.0.7:9", "http://10.0.0.7:9/mcp"),
+        ] {
+            assert_eq!(GatewayUrl::of_edge(listen.parse().unwrap()).to_string(), url);
+        }
+    }
+}

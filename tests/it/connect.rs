@@ -1,0 +1,192 @@
+//! Clients that are connected by `cofferdam connect` and `cofferdam stdio`, against the real
+//! gateway.
+
+use crate::clients::installed;
+use crate::installation::{TIME_LIMIT, TestInstallation, binaries, repository, text};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+fn python() -> Command {
+    let python = std::env::var_os("COFFERDAM_PYTHON")
+        .expect("COFFERDAM_PYTHON is not set: run `scripts/test`, which builds everything first");
+    Command::new(python)
+}
+
+#[test]
+fn the_official_client_works_through_the_bridge() {
+    let installation = TestInstallation::started();
+    let token = installation.agent("bridge", "operator");
+    for (mode, revision) in [("auto", "2026-07-28"), ("legacy", "2025-11-25")] {
+        let mut child = python()
+            .arg(repository().join("tests/clients/python/bridge.py"))
+            .arg(mode)
+            .arg(binaries().join("cofferdam"))
+            .args(["stdio", "--url", &format!("http://{}/mcp", installation.address())])
+            .env("COFFERDAM_TOKEN", &token)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told: Vec<Value> = Vec::new();
+        let began = Instant::now();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let heard: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if heard["step"] == "waiting" {
+                let call = installation.waiting();
+                installation.run(&[
+                    "approve",
+                    &call,
+                    "--key",
+                    text(&installation.key("bob")),
+                    "--yes",
+                ]);
+            }
+            told.push(heard);
+            assert!(began.elapsed() < TIME_LIMIT, "{mode}: {told:#?}");
+        }
+        assert!(child.wait().unwrap().success(), "{mode}: {told:#?}");
+        let step = |step: &str| told.iter().find(|heard| heard["step"] == step).unwrap();
+        assert_eq!(step("connected")["revision"], revision);
+        assert!(step("listed")["tools"].as_array().unwrap().contains(&json!("deployment_scale")));
+        assert_eq!(step("denied")["error"], true);
+        for name in ["allowed", "waited"] {
+            let words = step(name)["text"].as_str().unwrap();
+            assert!(words.starts_with("DONE ") || words.starts_with("ALREADY "), "{words}");
+        }
+        assert!(told.iter().any(|heard| heard["step"] == "progress"), "{mode}: {told:#?}");
+        for file in ["storefront/api.yaml", "storefront/web.yaml"] {
+            let example = repository().join("examples/manifests").join(file);
+            std::fs::copy(example, installation.tree().join(file)).unwrap();
+        }
+    }
+}
+
+/// A host that writes raw lines to a bridge.
+struct Host {
+    bridge: Child,
+    input: Option<ChildStdin>,
+    output: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Host {
+    fn start(installation: &TestInstallation, token: &str) -> Self {
+        let mut bridge = Command::new(binaries().join("cofferdam"))
+            .arg("--home")
+            .arg(installation.home())
+            .arg("stdio")
+            .env("COFFERDAM_TOKEN", token)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(bridge.stdout.take().unwrap()).lines();
+        Self { input: bridge.stdin.take(), output, bridge }
+    }
+
+    fn ask(&mut self, message: &Value) -> Value {
+        self.input.as_mut().unwrap().write_all(format!("{message}\n").as_bytes()).unwrap();
+        let answer: Value = serde_json::from_str(&self.output.next().unwrap().unwrap()).unwrap();
+        assert_eq!(answer["id"], message["id"], "{answer}");
+        answer
+    }
+
+    /// Closes standard input. Nothing but answers was on standard output.
+    fn end(mut self) {
+        self.input.take();
+        assert!(self.output.next().is_none());
+        assert!(self.bridge.wait().unwrap().success());
+    }
+}
+
+fn request(id: u32, method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+}
+
+fn handshake(revision: &str) -> Value {
+    let client = json!({"name": "raw", "version": "1"});
+    let params = json!({"protocolVersion": revision, "capabilities": {}, "clientInfo": client});
+    request(1, "initialize", params)
+}
+
+#[test]
+fn a_raw_host_of_each_revision_outlives_a_restart_of_the_gateway() {
+    let mut installation = TestInstallation::started();
+    let token = installation.agent("raw", "operator");
+    for revision in ["2025-03-26", "2025-06-18", "2025-11-25"] {
+        let mut host = Host::start(&installation, &token);
+        let told = host.ask(&handshake(revision));
+        assert_eq!(told["result"]["protocolVersion"], revision, "{told}");
+        let told = host.ask(&request(2, "tools/list", json!({})));
+        assert!(told["result"]["tools"].is_array(), "{told}");
+        host.end();
+    }
+    let mut host = Host::start(&installation, &token);
+    host.ask(&handshake("2025-06-18"));
+    installation.stop();
+    let told = host.ask(&request(2, "tools/list", json!({})));
+    let words = told["error"]["message"].as_str().unwrap();
+    assert!(words.contains("start `cofferdam serve`"), "{told}");
+    installation.serve(&[]);
+    let told = host.ask(&request(3, "tools/list", json!({})));
+    assert!(told["result"]["tools"].is_array(), "{told}");
+    host.end();
+
+    let mut host = Host::start(&installation, "cfd_wrong");
+    let told = host.ask(&handshake("2025-06-18"));
+    let words = told["error"]["message"].as_str().unwrap();
+    assert!(words.contains("--token-file"), "{told}");
+    host.end();
+}
+
+/// Runs a program in a folder of its own, as the user of a client.
+fn client(command: &mut Command, folder: &std::path::Path, token: &str) -> String {
+    let done = command
+        .env("HOME", folder)
+        .env("COFFERDAM_TOKEN", token)
+        .env("NO_COLOR", "1")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
+}
+
+#[test]
+fn the_snippets_for_programs_run_as_they_are() {
+    let installation = TestInstallation::started();
+    let token = installation.agent("programs", "operator");
+    let folder = tempfile::tempdir().unwrap();
+    let snippet = |client: &str| {
+        let told = installation.json(&["connect", client]);
+        assert_eq!(told["reachable"], true);
+        told["snippet"].as_str().unwrap().to_owned()
+    };
+    let mut shell = Command::new("sh");
+    let told = client(shell.args(["-c", &snippet("curl")]), folder.path(), &token);
+    assert!(told.contains("\"deployment_scale\"") && told.contains("PREVIEW"), "{told}");
+    let told = client(python().args(["-c", &snippet("python")]), folder.path(), &token);
+    assert!(told.contains("deployment_scale - "), "{told}");
+}
+
+#[test]
+#[cfg_attr(
+    without_clients,
+    ignore = "scripts/test --full installs the older clients and runs them"
+)]
+fn gemini_cli_connects_with_the_file_that_was_written() {
+    let installation = TestInstallation::started();
+    let token = installation.agent("gemini", "operator");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".gemini/settings.json");
+    installation.run(&["connect", "gemini", "--write", "--file", text(&file)]);
+    let program =
+        installed("gemini-0.61.0").join("node_modules/@google/gemini-cli/bundle/gemini.js");
+    let mut node = Command::new("node");
+    node.arg(program).args(["mcp", "list"]).env("GEMINI_CLI_TRUST_WORKSPACE", "true");
+    let told = client(&mut node, folder.path(), &token);
+    assert!(told.contains("cofferdam") && told.contains("Connected"), "{told}");
+    assert!(!told.contains("Disconnected"), "{told}");
+}
