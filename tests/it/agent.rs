@@ -274,3 +274,37 @@ fn scale(replicas: u32) -> Value {
 fn text_of(body: &Value) -> &str {
     body["text"].as_str().unwrap_or_default()
 }
+
+#[test]
+fn a_token_that_ended_is_refused_with_its_own_words_until_it_is_renewed() {
+    let installation = TestInstallation::started();
+    let made = ["agents", "add", "brief", "--role", "viewer", "--for", "ada", "--expires", "30d"];
+    let token = installation.json(&made)["token"].as_str().unwrap().to_owned();
+    let list = |token: &str| installation.http("GET", "/v1/tools", token, None);
+    assert_eq!(list(&token).status, 200);
+
+    // Its last day came.
+    let file = installation.home().join("agents/agents.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let ended: Vec<&str> = text
+        .lines()
+        .map(|line| match line.starts_with("expires = ") {
+            true => "expires = \"2026-01-01T00:00:00Z\"",
+            false => line,
+        })
+        .collect();
+    std::fs::write(&file, ended.join("\n") + "\n").unwrap();
+    let refused = list(&token);
+    assert_eq!(refused.status, 401);
+    let words = refused.body["error"]["text"].as_str().unwrap();
+    assert!(words.starts_with("the token has expired"), "{words}");
+    let wrong = list("cfd_wrong");
+    assert_eq!(wrong.status, 401);
+    assert!(!wrong.body["error"]["text"].as_str().unwrap().contains("expired"), "{:#}", wrong.body);
+    assert!(installation.run(&["agents", "list"]).contains("expired 2026-01-01"));
+
+    installation.fail(&["agents", "rotate", "brief"]);
+    let renewed = installation.json(&["agents", "rotate", "brief", "--expires", "8w"]);
+    assert_eq!(list(renewed["token"].as_str().unwrap()).status, 200);
+    assert!(list(&token).body["error"]["text"].as_str().unwrap().contains("not valid"));
+}

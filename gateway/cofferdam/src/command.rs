@@ -33,6 +33,7 @@ mod runner_binary;
 mod show;
 mod ssh;
 mod stdio;
+mod token_life;
 mod try_out;
 
 use crate::config::Installation;

@@ -40,6 +40,7 @@ pub async fn caller<F: Front>(
     let principal = front.authenticate(bearer(headers)?).await.map_err(|error| match error {
         Unauthenticated::Missing => Deny::TokenMissing,
         Unauthenticated::Unknown => Deny::TokenUnknown,
+        Unauthenticated::Expired => Deny::TokenExpired,
     })?;
     admitted(principal, client)
 }
@@ -50,7 +51,7 @@ pub fn challenged(answer: Answer, deny: &Deny) -> Answer {
         // A request without a token has no error to name.
         Deny::TokenMissing => "",
         Deny::TokenForm => "error=\"invalid_request\", ",
-        Deny::TokenUnknown => "error=\"invalid_token\", ",
+        Deny::TokenUnknown | Deny::TokenExpired => "error=\"invalid_token\", ",
         _ => return answer,
     };
     let challenge = format!("Bearer realm=\"cofferdam\", {error}error_description=\"{deny}\"");

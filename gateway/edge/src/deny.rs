@@ -160,6 +160,9 @@ pub enum Deny {
     /// The token belongs to no agent.
     #[error("the token is not valid; `cofferdam agents list` lists the agents that have one")]
     TokenUnknown,
+    /// The time of the token is over.
+    #[error("the token has expired; `cofferdam agents rotate` makes a new one")]
+    TokenExpired,
     /// The body is not strict JSON: two readers could read it differently.
     #[error("not strict JSON: {0}")]
     NotJson(String),
@@ -312,7 +315,7 @@ impl Deny {
             Self::Accept(_) | Self::AcceptEvents => same(S::NOT_ACCEPTABLE, code::REQUEST),
             Self::TooLarge => same(S::PAYLOAD_TOO_LARGE, code::REQUEST),
             Self::Slow => same(S::REQUEST_TIMEOUT, code::REQUEST),
-            Self::TokenMissing | Self::TokenForm | Self::TokenUnknown => {
+            Self::TokenMissing | Self::TokenForm | Self::TokenUnknown | Self::TokenExpired => {
                 same(S::UNAUTHORIZED, code::REQUEST)
             }
             Self::NotJson(_) => same(S::BAD_REQUEST, code::PARSE),

@@ -1,7 +1,8 @@
 //! `cofferdam agents`: adds, lists and removes agents, and replaces their tokens. A token is
 //! printed once; the file has only its digest.
 
-use super::report::Report;
+use super::report::{Report, Usage};
+use super::token_life::TokenLife;
 use crate::command::show::table;
 use crate::config::home::{Home, write_private};
 use crate::config::trust_file::{table_of, unreadable};
@@ -10,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
 use clap::Subcommand;
 use cofferdam_core::model::id::TokenDigest;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
@@ -28,8 +30,11 @@ pub enum Agents {
         /// The person that the agent works for; by default this person cannot approve its calls
         #[arg(long = "for", value_name = "PERSON")]
         person: String,
+        /// The life of the token, such as 12h, 30d or 8w [default: never, which has no end]
+        #[arg(long, value_name = "TIME", value_parser = TokenLife::parse)]
+        expires: Option<TokenLife>,
     },
-    /// List agents with their roles and persons
+    /// List agents with their roles and persons, and the ends of their tokens
     List,
     /// Remove an agent; its token is refused at once
     Remove {
@@ -40,6 +45,10 @@ pub enum Agents {
     Rotate {
         /// The name of the agent
         name: String,
+        /// The life of the new token, such as 12h, 30d or 8w; needed if the old one has an end.
+        /// `never` has no end
+        #[arg(long, value_name = "TIME", value_parser = TokenLife::parse)]
+        expires: Option<TokenLife>,
     },
 }
 
@@ -47,10 +56,13 @@ impl Agents {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
-            Self::Add { name, roles, person } => add(home, &name, &roles, &person),
-            Self::List => list(home),
+            Self::Add { name, roles, person, expires } => {
+                let end = expires.and_then(|life| life.end(Timestamp::now()));
+                add(home, &name, &roles, &person, end)
+            }
+            Self::List => list(home, Timestamp::now()),
             Self::Remove { name } => remove(home, &name),
-            Self::Rotate { name } => rotate(home, &name),
+            Self::Rotate { name, expires } => rotate(home, &name, expires, Timestamp::now()),
         }
     }
 }
@@ -71,11 +83,17 @@ pub fn is_known(home: &Home, name: &str) -> Result<bool> {
     Ok(AgentsFile::open(home)?.known()?.list().iter().any(|agent| agent.name == name))
 }
 
-/// Adds an agent with a new token.
+/// Adds an agent with a new token, which ends at this time.
 ///
 /// # Errors
 /// The name or a role is not valid, the agent exists, or the file cannot be written.
-pub fn make(home: &Home, name: &str, roles: &[String], person: &str) -> Result<Made> {
+pub fn make(
+    home: &Home,
+    name: &str,
+    roles: &[String],
+    person: &str,
+    expires: Option<Timestamp>,
+) -> Result<Made> {
     if !valid_name(name) {
         bail!("`{name}` is not a valid name of an agent; use 1 to 64 of a-z, 0-9, -, _ and .");
     }
@@ -95,6 +113,7 @@ pub fn make(home: &Home, name: &str, roles: &[String], person: &str) -> Result<M
         roles: roles.to_vec(),
         person: Some(person.to_owned()),
         token: digest,
+        expires,
     })?;
     // The mark comes before the agent: then no gateway misses an agent that is added and removed,
     // and goes on serving callers without a token.
@@ -103,8 +122,14 @@ pub fn make(home: &Home, name: &str, roles: &[String], person: &str) -> Result<M
     Ok(Made { token, unknown: unknown(home, roles) })
 }
 
-fn add(home: &Home, name: &str, roles: &[String], person: &str) -> Result<Report> {
-    let Made { token, unknown } = make(home, name, roles, person)?;
+fn add(
+    home: &Home,
+    name: &str,
+    roles: &[String],
+    person: &str,
+    expires: Option<Timestamp>,
+) -> Result<Report> {
+    let Made { token, unknown } = make(home, name, roles, person, expires)?;
     let mut text = format!(
         "Added `{name}` ({}) for {person}. It may connect at once.\n\nIts token, shown this \
          once:\n\n  {token}\n\nGive it to the agent's MCP client as `Authorization: Bearer \
@@ -112,6 +137,7 @@ fn add(home: &Home, name: &str, roles: &[String], person: &str) -> Result<Report
          agents rotate {name}`",
         roles.join(", ")
     );
+    text.extend(expires.map(|end| format!("\n\nThe token ends at {end}.")));
     for role in &unknown {
         text.push_str(&format!(
             "\n\nNote: policy/data.json names no role `{role}`; unless the policy has this role \
@@ -121,7 +147,7 @@ fn add(home: &Home, name: &str, roles: &[String], person: &str) -> Result<Report
     Ok(Report::new(
         text,
         json!({"name": name, "roles": roles, "for": person, "token": token,
-        "unknown_roles": unknown}),
+        "expires": expires, "unknown_roles": unknown}),
     ))
 }
 
@@ -145,7 +171,7 @@ fn names(data: &Value, word: &str) -> bool {
     }
 }
 
-fn list(home: &Home) -> Result<Report> {
+fn list(home: &Home, now: Timestamp) -> Result<Report> {
     let file = AgentsFile::open(home)?;
     let known = file.known()?;
     let rows: Vec<Vec<String>> = known
@@ -157,6 +183,11 @@ fn list(home: &Home) -> Result<Report> {
                 agent.roles.join(", "),
                 agent.person.clone().unwrap_or_default(),
                 agent.token.short(),
+                match agent.expires {
+                    None => "never".to_owned(),
+                    Some(end) if agent.has_expired(now) => format!("expired {end}"),
+                    Some(end) => end.to_string(),
+                },
             ]
         })
         .collect();
@@ -169,14 +200,14 @@ fn list(home: &Home) -> Result<Report> {
          a person.\nAdd one: cofferdam agents add NAME --role ROLE --for PERSON"
             .to_owned()
     } else {
-        table(&["NAME", "ROLES", "FOR", "TOKEN DIGEST"], &rows)
+        table(&["NAME", "ROLES", "FOR", "TOKEN DIGEST", "EXPIRES"], &rows)
     };
     let agents: Vec<_> = known
         .list()
         .iter()
         .map(|agent| {
             json!({"name": agent.name, "roles": agent.roles, "for": agent.person,
-        "token": agent.token})
+        "token": agent.token, "expires": agent.expires, "expired": agent.has_expired(now)})
         })
         .collect();
     Ok(Report::new(text, json!({"agents": agents})))
@@ -193,26 +224,47 @@ fn remove(home: &Home, name: &str) -> Result<Report> {
     ))
 }
 
-/// Gives an agent a new token.
+/// Gives an agent a new token. A token with an end is never replaced by one without, unless the
+/// command says so.
 ///
 /// # Errors
-/// There is no such agent, or the file cannot be written.
-pub fn renew(home: &Home, name: &str) -> Result<String> {
+/// There is no such agent, its token has an end and no life is given, or the file cannot be
+/// written.
+pub fn renew(
+    home: &Home,
+    name: &str,
+    life: Option<TokenLife>,
+    now: Timestamp,
+) -> Result<(String, Option<Timestamp>)> {
     let mut file = AgentsFile::open(home)?;
+    let ends =
+        file.known()?.list().iter().any(|agent| agent.name == name && agent.expires.is_some());
+    if ends && life.is_none() {
+        return Err(Usage(format!(
+            "the token of `{name}` has an end: give the life of the new one, such as `--expires \
+             30d`, or `--expires never`"
+        ))
+        .into());
+    }
     let (token, digest) = token()?;
-    file.find(name)?.insert("token", value(digest.to_string()));
+    let end = life.and_then(|life| life.end(now));
+    let entry = file.find(name)?;
+    entry.insert("token", value(digest.to_string()));
+    match end {
+        Some(end) => entry.insert("expires", value(end.to_string())),
+        None => entry.remove("expires"),
+    };
     file.save(home)?;
-    Ok(token)
+    Ok((token, end))
 }
 
-fn rotate(home: &Home, name: &str) -> Result<Report> {
-    let token = renew(home, name)?;
-    Ok(Report::new(
-        format!(
-            "`{name}` has a new token, shown this once:\n\n  {token}\n\nThe old token is refused."
-        ),
-        json!({"name": name, "token": token}),
-    ))
+fn rotate(home: &Home, name: &str, life: Option<TokenLife>, now: Timestamp) -> Result<Report> {
+    let (token, end) = renew(home, name, life, now)?;
+    let mut text = format!(
+        "`{name}` has a new token, shown this once:\n\n  {token}\n\nThe old token is refused."
+    );
+    text.extend(end.map(|end| format!(" The new one ends at {end}.")));
+    Ok(Report::new(text, json!({"name": name, "token": token, "expires": end})))
 }
 
 /// Makes a token of 256 random bits, with its digest.
@@ -295,20 +347,21 @@ mod tests {
         let token_of =
             |report: Result<Report>| report.unwrap().value()["token"].as_str().unwrap().to_owned();
         let roles = || vec!["deployer".to_owned()];
-        let first = token_of(add(&home, "bot", &roles(), "ada"));
+        let first = token_of(add(&home, "bot", &roles(), "ada", None));
         assert!(
-            add(&home, "bot", &roles(), "ada")
+            add(&home, "bot", &roles(), "ada", None)
                 .unwrap_err()
                 .to_string()
                 .contains("agents rotate bot")
         );
-        assert!(add(&home, "Bot", &roles(), "ada").is_err());
-        add(&home, "other", &roles(), "ada").unwrap();
+        assert!(add(&home, "Bot", &roles(), "ada", None).is_err());
+        add(&home, "other", &roles(), "ada", None).unwrap();
         write_private(&home.policy_data(), br#"{"roles": {"deployer": {"includes": ["viewer"]}}}"#)
             .unwrap();
-        let said = add(&home, "typo", &["deployr".into(), "viewer".into()], "ada").unwrap().value();
+        let said =
+            add(&home, "typo", &["deployr".into(), "viewer".into()], "ada", None).unwrap().value();
         assert_eq!(said["unknown_roles"], json!(["deployr"]));
-        let second = token_of(rotate(&home, "bot"));
+        let second = token_of(rotate(&home, "bot", None, Timestamp::now()));
         let text = std::fs::read_to_string(home.agents()).unwrap();
         assert!(
             text.starts_with("# ours\n") && !text.contains(&second) && !text.contains(&first),
@@ -320,5 +373,30 @@ mod tests {
         remove(&home, "bot").unwrap();
         assert!(remove(&home, "bot").unwrap_err().to_string().contains("no agent `bot`"));
         assert_eq!(Known::read(&home.agents()).unwrap().find(&second), None);
+    }
+
+    #[test]
+    fn a_token_with_an_end_is_replaced_by_one_with_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().to_owned());
+        home.make_folders().unwrap();
+        write_private(&home.agents(), b"").unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-12-01T10:00:00Z");
+        let month = TokenLife::parse("30d").unwrap();
+        add(&home, "bot", &["deployer".to_owned()], "ada", month.end(now)).unwrap();
+        let listed = |now: &str| list(&home, at(now)).unwrap().value()["agents"][0].clone();
+        for (now, expired) in [("2026-12-31T09:59:59Z", false), ("2026-12-31T10:00:00Z", true)] {
+            let agent = listed(now);
+            assert_eq!(agent["expires"], "2026-12-31T10:00:00Z");
+            assert_eq!(agent["expired"], expired);
+        }
+        let told = rotate(&home, "bot", None, now).unwrap_err().to_string();
+        assert!(told.contains("`--expires 30d`"), "{told}");
+        rotate(&home, "bot", Some(month), at("2026-12-31T10:00:00Z")).unwrap();
+        assert_eq!(listed("2027-01-01T00:00:00Z")["expires"], "2027-01-30T10:00:00Z");
+        rotate(&home, "bot", Some(TokenLife::Endless), now).unwrap();
+        assert_eq!(listed("2036-01-01T00:00:00Z")["expires"], Value::Null);
+        rotate(&home, "bot", None, now).unwrap();
     }
 }

@@ -13,11 +13,13 @@ use super::agent_token::TOKEN;
 use super::agents;
 use super::gateway_url::GatewayUrl;
 use super::report::{Report, Usage};
+use super::token_life::TokenLife;
 use crate::config::home::{Home, write_private};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum as _, ValueHint};
 use client::{Client, Entry, TokenSource};
 use config_file::ConfigFile;
+use jiff::Timestamp;
 use place::Places;
 use serde_json::json;
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -61,6 +63,9 @@ pub struct Connect {
     /// The person that the new agent works for
     #[arg(long = "for", value_name = "PERSON", requires = "agent", conflicts_with = "rotate")]
     person: Option<String>,
+    /// The life of the token, such as 12h, 30d or 8w [default: never, which has no end]
+    #[arg(long, value_name = "TIME", requires = "agent", value_parser = TokenLife::parse)]
+    expires: Option<TokenLife>,
     /// Give the existing agent a new token; its old token is refused at once
     #[arg(long, requires = "agent")]
     rotate: bool,
@@ -184,8 +189,9 @@ impl Connect {
 
     /// Makes the agent, or gives the existing one a new token.
     fn token(&self, home: &Home, agent: &str) -> Result<String> {
+        let now = Timestamp::now();
         if self.rotate {
-            return agents::renew(home, agent);
+            return Ok(agents::renew(home, agent, self.expires, now)?.0);
         }
         if agents::is_known(home, agent)? {
             return Err(Usage(format!(
@@ -195,7 +201,10 @@ impl Connect {
             .into());
         }
         match (&self.person, self.roles.is_empty()) {
-            (Some(person), false) => Ok(agents::make(home, agent, &self.roles, person)?.token),
+            (Some(person), false) => {
+                let end = self.expires.and_then(|life| life.end(now));
+                Ok(agents::make(home, agent, &self.roles, person, end)?.token)
+            }
             _ => Err(Usage(format!(
                 "there is no agent `{agent}`: add `--role ROLE --for PERSON` to make it"
             ))

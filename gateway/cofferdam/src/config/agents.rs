@@ -4,6 +4,7 @@
 use super::error::ConfigError;
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::TokenDigest;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -24,6 +25,9 @@ pub struct Agent {
     pub person: Option<String>,
     /// The SHA-256 of its token.
     pub token: TokenDigest,
+    /// The end of its token, or `None` for a token without an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
 }
 
 /// All agents, in the order of the file.
@@ -107,6 +111,11 @@ impl Agents {
 }
 
 impl Agent {
+    /// Returns whether its token has ended at this time.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+
     /// The principal of this agent.
     pub fn principal(&self) -> Principal {
         Principal {

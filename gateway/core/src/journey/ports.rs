@@ -128,6 +128,8 @@ pub enum Unauthenticated {
     Missing,
     /// The token belongs to no agent.
     Unknown,
+    /// The time of the token is over.
+    Expired,
 }
 
 /// An answered HTTP request. Nothing in it is a client's own word.

@@ -239,6 +239,7 @@ async fn without_a_valid_token() {
     let rows = vec![
         ("no token", call()),
         ("nobody's token", call().and("Authorization", "Bearer nobody")),
+        ("an expired token", call().and("Authorization", "Bearer expired")),
         ("another scheme", call().and("Authorization", "Basic YTpi")),
         ("an empty token", call().and("Authorization", "Bearer ")),
         ("a token without a scheme", call().and("Authorization", TOKEN)),
@@ -265,6 +266,7 @@ async fn without_a_valid_token() {
     expect![[r#"
         no token: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
         nobody's token: 401 -32600 id 7: the token is not valid; `cofferdam agents list` lists the agents that have one
+        an expired token: 401 -32600 id 7: the token has expired; `cofferdam agents rotate` makes a new one
         another scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
         an empty token: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
         a token without a scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
@@ -286,11 +288,13 @@ async fn without_a_valid_token() {
     };
     let mut challenges = challenge(call()).await;
     challenges += &challenge(list().and("Authorization", "Bearer nobody")).await;
+    challenges += &challenge(list().and("Authorization", "Bearer expired")).await;
     challenges += &challenge(call().and("Authorization", TOKEN)).await;
     challenges += &challenge(Request::new("GET", "/mcp").and("Accept", "text/event-stream")).await;
     expect![[r#"
         Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
         Bearer realm="cofferdam", error="invalid_token", error_description="the token is not valid; `cofferdam agents list` lists the agents that have one"
+        Bearer realm="cofferdam", error="invalid_token", error_description="the token has expired; `cofferdam agents rotate` makes a new one"
         Bearer realm="cofferdam", error="invalid_request", error_description="the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`"
         Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
     "#]].assert_eq(&challenges);

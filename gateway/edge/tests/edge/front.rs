@@ -165,6 +165,7 @@ impl Front for FakeFront {
     async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
         match token {
             Some(TOKEN) if !*self.revoked.lock().unwrap() => Ok(principal("alice")),
+            Some("expired") => Err(Unauthenticated::Expired),
             Some(_) => Err(Unauthenticated::Unknown),
             None if self.closed => Err(Unauthenticated::Missing),
             None => Ok(Principal { anonymous: true, ..principal("anonymous") }),

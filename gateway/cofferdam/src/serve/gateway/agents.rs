@@ -7,6 +7,7 @@ use crate::config::{Agent, Agents};
 use anyhow::{Context as _, Result};
 use cofferdam_core::journey::ports::Unauthenticated;
 use cofferdam_core::model::caller::{Principal, Standing};
+use jiff::Timestamp;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub struct AgentsFile {
     path: PathBuf,
     looks: mpsc::Sender<oneshot::Sender<()>>,
     known: watch::Receiver<Known>,
+    clock: fn() -> Timestamp,
 }
 
 #[derive(Clone)]
@@ -60,7 +62,7 @@ impl AgentsFile {
             watch::channel(Known { agents: Arc::new(agents), seen: changed, anonymous: open });
         let (looks, asked) = mpsc::channel(WAITING);
         tokio::spawn(look(asked, path.clone(), changed, teller, closed));
-        Ok(Self { path, looks, known })
+        Ok(Self { path, looks, known, clock: Timestamp::now })
     }
 
     /// Returns the principal of a bearer token. If `serve` started without an agent, on loopback, a
@@ -74,7 +76,11 @@ impl AgentsFile {
         match token {
             None if open => Ok(anonymous()),
             None => Err(Unauthenticated::Missing),
-            Some(token) => agents.find(token).map(Agent::principal).ok_or(Unauthenticated::Unknown),
+            Some(token) => match agents.find(token) {
+                None => Err(Unauthenticated::Unknown),
+                Some(agent) if agent.has_expired((self.clock)()) => Err(Unauthenticated::Expired),
+                Some(agent) => Ok(agent.principal()),
+            },
         }
     }
 
@@ -303,6 +309,27 @@ mod tests {
         std::fs::write(&other, named("c")).unwrap();
         std::fs::rename(&other, &path).unwrap();
         served("c", file.authenticate(Some(token)).await);
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_at_its_time_and_a_renewed_one_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agents.toml");
+        let digest = cofferdam_core::model::id::TokenDigest::of(b"cfd_one");
+        let ends = |end: &str| {
+            agent("a").replace(&format!("sha256:{}", "0".repeat(64)), &digest.to_string())
+                + &format!("expires = \"{end}\"\n")
+        };
+        std::fs::write(&path, ends("2026-12-01T10:00:00Z")).unwrap();
+        let mut file = AgentsFile::open(path.clone(), true, || ()).unwrap();
+        file.clock = || "2026-12-01T09:59:59Z".parse().unwrap();
+        assert!(file.authenticate(Some("cfd_one")).await.is_ok());
+        file.clock = || "2026-12-01T10:00:00Z".parse().unwrap();
+        let refused = Err(Unauthenticated::Expired);
+        assert_eq!(file.authenticate(Some("cfd_one")).await, refused);
+        assert_eq!(file.authenticate(Some("cfd_two")).await, Err(Unauthenticated::Unknown));
+        std::fs::write(&path, ends("2027-12-01T10:00:00Z")).unwrap();
+        assert!(file.authenticate(Some("cfd_one")).await.is_ok());
     }
 
     #[tokio::test]
