@@ -34,3 +34,4 @@ pub mod subject;
 pub mod task;
 pub mod time;
 pub mod trust;
+pub mod web_address;

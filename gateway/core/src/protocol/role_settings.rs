@@ -5,6 +5,7 @@
 use crate::model::retention::Retention;
 use crate::model::run::JobStep;
 use crate::model::trust::Environment;
+use crate::model::web_address::WebAddress;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -201,6 +202,42 @@ pub struct ReaperSettings {
     pub environment: Environment,
     /// The kubeconfig of the reaper's own identity.
     pub kubeconfig: PathBuf,
+}
+
+/// The settings of the courier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CourierSettings {
+    /// The settings of its log.
+    pub voice: LogSettings,
+    /// A file of PEM certificates that the courier trusts in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The issuers that it may reach, at least one.
+    pub issuers: Vec<IssuerConnection>,
+}
+
+/// An issuer of access tokens, as the courier reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConnection {
+    /// The issuer, exactly as its tokens and its metadata name it.
+    pub issuer: WebAddress,
+    /// The address of its keys; `None` to read it from its metadata.
+    pub jwks_uri: Option<WebAddress>,
+    /// The client for introspection; `None` without introspection.
+    pub introspection: Option<IntrospectionClient>,
+}
+
+/// The client that asks an issuer about opaque tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntrospectionClient {
+    /// The address of the introspection; `None` to read it from the metadata of the issuer.
+    pub endpoint: Option<WebAddress>,
+    /// The id of the client at the issuer.
+    pub client_id: String,
+    /// The file with the secret of the client, readable by its owner alone.
+    pub secret_file: PathBuf,
 }
 
 /// The settings of `cofferdam-runner`: one of its three roles.
