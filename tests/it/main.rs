@@ -27,6 +27,8 @@ mod contract;
 #[cfg(test)]
 mod counts;
 #[cfg(test)]
+mod courier;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod faults;

@@ -3,7 +3,7 @@
 //! managers.
 
 mod manager;
-mod processes;
+pub mod processes;
 
 use crate::cluster::until;
 use crate::installation::{Answer, TestInstallation};

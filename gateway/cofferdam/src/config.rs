@@ -6,6 +6,7 @@ mod error;
 mod file;
 pub mod home;
 mod infrastructure;
+mod issuers;
 mod paths;
 mod retention;
 mod template;
@@ -17,6 +18,7 @@ pub mod trust_file;
 pub use agents::{Agent, Agents, TOKEN_PREFIX, valid_name};
 pub use error::{ConfigError, ConfigErrors};
 pub use infrastructure::REQUEST_TIMEOUT;
+pub use issuers::Courier;
 pub use paths::overlaps;
 pub use template::template;
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub infrastructure: Infrastructure,
     /// The settings of the edge.
     pub edge: Edge,
+    /// The issuers of access tokens that the courier reaches; `None` without an issuer.
+    pub courier: Option<Courier>,
     /// The settings of the stop.
     pub serve: Serve,
     /// The settings of the runners.

@@ -28,6 +28,7 @@ fn child() {
         "viewer" => calls(Calls::Viewer(false)),
         "runner" => calls(Calls::Runner(false)),
         "reaper" => calls(Calls::Reaper),
+        "courier" => calls(Calls::Courier),
         "compiles" => compile_calls(),
         "guest" => guest_calls(),
         // The first filter alone: a denied call fails.
@@ -47,7 +48,9 @@ fn a_call_of_no_role_ends_a_role_and_fails_in_a_process_that_is_not_one_yet() {
         let status = child.output().unwrap().status;
         status.signal().or(status.code())
     };
-    for role in ["gateway", "recorder", "viewer", "runner", "reaper", "compiles", "guest"] {
+    for role in
+        ["gateway", "recorder", "viewer", "runner", "reaper", "courier", "compiles", "guest"]
+    {
         assert_eq!(ended(role), Some(KILLED), "{role}");
     }
     assert_eq!(ended("first"), Some(7));

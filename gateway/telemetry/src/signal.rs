@@ -28,6 +28,8 @@ pub enum Role {
     Runner,
     /// The role that removes the remains of lost runs.
     Reaper,
+    /// The role that connects to the issuers of access tokens.
+    Courier,
     /// The role that runs untrusted components.
     Guest,
 }
@@ -42,6 +44,7 @@ impl Role {
             Self::Viewer => "viewer",
             Self::Runner => "runner",
             Self::Reaper => "reaper",
+            Self::Courier => "courier",
             Self::Guest => "guest",
         }
     }

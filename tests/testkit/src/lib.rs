@@ -9,3 +9,4 @@
 
 pub mod build;
 pub mod http;
+pub mod tls;

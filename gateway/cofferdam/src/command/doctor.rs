@@ -76,7 +76,8 @@ fn look(home: &Home) -> Findings {
     let served = copies::current(home);
     let serving = copies::running(home);
     let (config, trust) = installation(home, served.as_ref(), &mut found);
-    machine::binaries(&mut found);
+    let courier = config.as_ref().is_some_and(|config| config.courier.is_some());
+    machine::binaries(courier, &mut found);
     match config.map(|config| config.infrastructure) {
         Some(Infrastructure::Kubernetes(cluster)) => {
             cluster::identities(&cluster, trust.as_ref(), &mut found)

@@ -3,8 +3,8 @@
 
 use super::error::ConfigError;
 use super::toml_reader::{FILE, Section, line};
-use super::{Config, Edge, LogFormat, Runner, Serve, Telemetry};
-use super::{infrastructure, retention};
+use super::{Config, Courier, Edge, LogFormat, Runner, Serve, Telemetry};
+use super::{infrastructure, issuers, retention};
 use crate::config::home::Home;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
             .then_some(name)
     });
     let infrastructure = infrastructure::check(&mut root, home);
-    let edge = root.optional("edge", check_edge);
+    let edge = root.optional("edge", |section| check_edge(section, home));
     let serve = root.optional("serve", |section| {
         let drain = section.integer("drain_seconds", 30, DRAIN_SECONDS);
         Some(Serve { drain: seconds(drain) })
@@ -78,10 +78,12 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
     let retention = root.optional("retention", retention::check);
     let telemetry = root.optional("telemetry", check_telemetry);
     root.unknown();
+    let (edge, courier) = edge?;
     Some(Config {
         environment: environment??,
         infrastructure: infrastructure?,
-        edge: edge?,
+        edge,
+        courier,
         serve: serve?,
         runner: runner?,
         retention: retention?,
@@ -89,7 +91,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
     })
 }
 
-fn check_edge(section: &mut Section<'_>) -> Option<Edge> {
+fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Courier>)> {
     let listen = section.optional_string("listen").unwrap_or_else(|| "127.0.0.1:8620".to_owned());
     let address: Option<SocketAddr> = listen.parse().ok();
     section.hold(
@@ -122,7 +124,9 @@ fn check_edge(section: &mut Section<'_>) -> Option<Edge> {
         );
     }
     let wait = section.integer("wait_seconds", 45, (1, LONGEST_WAIT));
-    Some(Edge { listen: address?, origins, hosts, wait: seconds(wait) })
+    let courier = section.optional("oauth", |section| Some(issuers::check(section, home)));
+    let edge = Edge { listen: address?, origins, hosts, wait: seconds(wait) };
+    Some((edge, courier.flatten()))
 }
 
 fn check_telemetry(section: &mut Section<'_>) -> Option<Telemetry> {

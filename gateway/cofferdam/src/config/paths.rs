@@ -2,6 +2,7 @@
 //! changes.
 
 use super::error::ConfigError;
+use super::toml_reader::Section;
 use crate::config::home::Home;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -56,6 +57,50 @@ pub fn readable(file: &Path, home: &Home) -> Option<&'static str> {
         .filter(|(name, _)| !["configuration", "keys"].contains(name))
         .map(folder);
     served.into_iter().find(|(_, path)| file.starts_with(resolve(path))).map(|(name, _)| name)
+}
+
+/// Checks a file that an operator made and a role reads: an absolute path to an existing file. No
+/// other user may have the permissions `others` on it. Returns the path as it was written: links may
+/// change.
+pub fn file(
+    section: &mut Section<'_>,
+    key: &'static str,
+    path: &str,
+    others: u32,
+) -> Option<PathBuf> {
+    let file = PathBuf::from(path);
+    if !section.hold(
+        key,
+        file.is_absolute(),
+        &format!("`{path}` is a relative path"),
+        "write the whole path, beginning with /",
+    ) {
+        return None;
+    }
+    let Some(found) = fs::metadata(&file).ok().filter(fs::Metadata::is_file) else {
+        let remedy = "name an existing file that this user can read";
+        section.report(key, &format!("`{path}` is not a file"), remedy);
+        return None;
+    };
+    section.hold(
+        key,
+        found.permissions().mode() & others == 0,
+        &format!("other users can read `{path}`"),
+        &format!("chmod 600 {path}"),
+    );
+    Some(file)
+}
+
+/// Checks that no role can read a secret while it serves: its own role reads it before.
+pub fn hidden(section: &mut Section<'_>, key: &'static str, file: &Path, home: &Home) {
+    let Ok(real) = fs::canonicalize(file) else { return };
+    if let Some(place) = readable(&real, home) {
+        let problem = format!(
+            "`{}` lies in the folder of the {place}, which roles without this secret may read",
+            file.display()
+        );
+        section.report(key, &problem, "move it to a folder of its own");
+    }
 }
 
 /// The pairs of places in the home that a link made the same.

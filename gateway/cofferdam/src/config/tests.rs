@@ -41,6 +41,7 @@ fn the_shortest_configuration_has_these_defaults() {
                     hosts: [],
                     wait: 45s,
                 },
+                courier: None,
                 serve: Serve {
                     drain: 30s,
                 },
@@ -306,6 +307,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
             hosts: Vec::new(),
             wait: Duration::from_secs(1),
         },
+        courier: None,
         serve: Serve { drain: Duration::from_secs(1) },
         runner: Runner { seats: 1, lease: Duration::from_secs(3), max_queued: 50_000 },
         retention: Retention::usual(),
@@ -381,6 +383,73 @@ fn the_template_is_what_the_reader_reads() {
     let written = file::check(&template("lab", &infrastructure, LISTEN), &home, &mut errors);
     assert_eq!(errors, []);
     assert_eq!(written.map(|config| config.infrastructure), Some(infrastructure));
+}
+
+/// The shortest configuration with more lines in it.
+fn with(lines: &str) -> String {
+    format!("[environment]\nname = \"lab\"\n[directory]\ntree = \"TREE\"\n{lines}")
+}
+
+#[test]
+fn faults_of_issuers_are_told_with_key_and_remedy() {
+    check(
+        &with(
+            "[edge.oauth]\nca_file = \"/nowhere/ca.pem\"\n[[edge.oauth.issuers]]\nissuer = \
+             \"http://login.example.com\"\njwks_uri = \"https://a b\"\ncolour = \
+             1\n[[edge.oauth.issuers]]\nissuer = \
+             \"https://login.example.com?a\"\nintrospection = {client_id = 3}\n",
+        ),
+        expect![[r#"
+            7 faults in the configuration:
+              cofferdam.toml:6: edge.oauth.ca_file: `/nowhere/ca.pem` is not a file; name an existing file that this user can read
+              cofferdam.toml:8: edge.oauth.issuers[0].issuer: `http://login.example.com` is no address here: http:// is for this machine alone, because others could read and change what is sent; write https://
+              cofferdam.toml:9: edge.oauth.issuers[0].jwks_uri: `https://a b` is no address here: it has a space, a character outside of ASCII or a sign that is not for addresses; write https://HOST/PATH
+              cofferdam.toml:10: edge.oauth.issuers[0].colour: unknown key; known here: `issuer`, `jwks_uri`, `introspection`
+              cofferdam.toml:12: edge.oauth.issuers[1].issuer: `https://login.example.com?a` has a query; write scheme, host and path alone
+              cofferdam.toml:13: edge.oauth.issuers[1].introspection.client_id: integer where text belongs; put it between quotation marks
+              cofferdam.toml: edge.oauth.issuers[1].introspection.secret_file: missing; add the file with the secret of this client: secret_file = "/etc/cofferdam/issuer.secret""#]],
+    );
+    check(
+        &with(
+            "[[edge.oauth.issuers]]\nissuer = \
+             \"https://login.example.com/a\"\n[[edge.oauth.issuers]]\nissuer = \
+             \"https://login.example.com/a\"\n",
+        ),
+        expect![
+            "cofferdam.toml:5: edge.oauth.issuers: `https://login.example.com/a` is there twice; remove one of them"
+        ],
+    );
+    check(
+        &with("[edge.oauth]\nissuers = \"https://login.example.com\"\n"),
+        expect![
+            "cofferdam.toml:6: edge.oauth.issuers: string where a list of sections belongs; write `[[edge.oauth.issuers]]` on a line of its own, once for each"
+        ],
+    );
+}
+
+#[test]
+fn an_issuer_with_its_client_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    write_private(&secret, b"s3cret").unwrap();
+    let text = with(&format!(
+        "[[edge.oauth.issuers]]\nissuer = \"https://login.example.com/a\"\njwks_uri = \
+         \"https://keys.example.com/k\"\n[edge.oauth.issuers.introspection]\nclient_id = \
+         \"cofferdam\"\nsecret_file = {secret:?}\n"
+    ));
+    let root = std::fs::canonicalize(folder.path()).unwrap();
+    let home = Home::at(root.join("home"));
+    let mut errors = Vec::new();
+    let tree = root.join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    let text = text.replace("TREE", tree.to_str().unwrap());
+    let config = file::check(&text, &home, &mut errors);
+    assert_eq!(errors, []);
+    let courier = config.and_then(|config| config.courier).unwrap();
+    let [issuer] = &courier.issuers[..] else { panic!("{courier:?}") };
+    assert_eq!(issuer.issuer.text(), "https://login.example.com/a");
+    assert_eq!(issuer.jwks_uri.as_ref().unwrap().text(), "https://keys.example.com/k");
+    assert_eq!(issuer.introspection.as_ref().unwrap().secret_file, secret);
 }
 
 #[test]

@@ -81,6 +81,48 @@ impl Section<'_> {
         read(&mut section)
     }
 
+    /// Reads a list of tables (`[[name]]`); empty if it is missing.
+    pub(super) fn each<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        self.know(name);
+        let Some(item) = self.table.get(name) else { return Vec::new() };
+        let tables: Option<Vec<&dyn TableLike>> = match item {
+            Item::ArrayOfTables(tables) => {
+                Some(tables.iter().map(|table| -> &dyn TableLike { table }).collect())
+            }
+            Item::Value(value) => value.as_array().and_then(|list| {
+                list.iter().map(|value| Some(value.as_inline_table()? as &dyn TableLike)).collect()
+            }),
+            _ => None,
+        };
+        let Some(tables) = tables else {
+            let path = self.key(name);
+            self.report(
+                name,
+                &format!("{} where a list of sections belongs", item.type_name()),
+                &format!("write `[[{path}]]` on a line of its own, once for each"),
+            );
+            return Vec::new();
+        };
+        let path = self.key(name);
+        let mut all = Vec::with_capacity(tables.len());
+        for (index, table) in tables.into_iter().enumerate() {
+            let mut section = Section {
+                text: self.text,
+                table,
+                path: format!("{path}[{index}]"),
+                known: Vec::new(),
+                errors: self.errors,
+            };
+            all.push(read(&mut section));
+            section.unknown();
+        }
+        all
+    }
+
     fn table_of<T>(
         &mut self,
         name: &'static str,
@@ -88,7 +130,8 @@ impl Section<'_> {
     ) -> Option<T> {
         self.know(name);
         let Some(table) = self.table.get(name).and_then(Item::as_table_like) else {
-            self.report(name, "not a section", &format!("write `[{name}]` on a line of its own"));
+            let path = self.key(name);
+            self.report(name, "not a section", &format!("write `[{path}]` on a line of its own"));
             return None;
         };
         let mut section = Section {

@@ -37,6 +37,9 @@ use tokio::sync::{mpsc, oneshot};
 /// remain.
 const LAST: Duration = Duration::from_secs(5);
 
+/// The time limit of an answer of the courier: its own limit of a request, and a margin.
+const COURIER: Duration = Duration::from_secs(15);
+
 /// The limit of file descriptors: 1,056 connections of the edge, the sockets of roles and guests,
 /// and artefacts.
 const DESCRIPTORS: u64 = 2_048;
@@ -119,6 +122,7 @@ async fn serve(
     let roles = Arc::new(Roles {
         recorder: Client::new(),
         viewer: Client::new(),
+        courier: Client::within(COURIER),
         draining: calls.draining(),
     });
     let loopback =
@@ -166,6 +170,7 @@ async fn serve(
             handed = handed.recv() => handed,
             why = roles.recorder.broken() => bail!("the socket to the recorder is broken: {why}"),
             why = roles.viewer.broken() => bail!("the socket to the viewer is broken: {why}"),
+            why = roles.courier.broken() => bail!("the socket to the courier is broken: {why}"),
         };
         let Some(handed) = next else { break };
         let given: Given = match handed {
@@ -193,6 +198,7 @@ async fn serve(
                 tokio::spawn(front::declare(Arc::clone(&gateway)));
             }
             "viewer" => roles.viewer.connect(given.into_stream())?,
+            "courier" => roles.courier.connect(given.into_stream())?,
             "listener" => {
                 if let Some(stopped) = stopped.take() {
                     let listener = StdListener::from(given.descriptor);
@@ -250,6 +256,7 @@ fn telemetry(name: &str) -> Option<Role> {
         "telemetry/viewer" => Some(Role::Viewer),
         "telemetry/runner" => Some(Role::Runner),
         "telemetry/reaper" => Some(Role::Reaper),
+        "telemetry/courier" => Some(Role::Courier),
         _ => None,
     }
 }

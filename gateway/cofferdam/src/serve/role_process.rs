@@ -40,6 +40,8 @@ pub enum Name {
     Next(u8),
     /// The reaper: removes expired objects; only with a cluster.
     Reaper,
+    /// The courier: reaches the issuers of access tokens; only if one is configured.
+    Courier,
 }
 
 impl fmt::Display for Name {
@@ -51,6 +53,7 @@ impl fmt::Display for Name {
             Self::Runner(seat) => write!(f, "runner {seat}"),
             Self::Next(seat) => write!(f, "next runner {seat}"),
             Self::Reaper => f.write_str("reaper"),
+            Self::Courier => f.write_str("courier"),
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::config::home::Secret;
 use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::protocol::role_settings::{
-    ActorSettings, GatewaySettings, Infrastructure, JobIdentity, LogSettings, ReaperSettings,
-    RecorderSettings, RunnerSettings, ViewerSettings,
+    ActorSettings, CourierSettings, GatewaySettings, Infrastructure, JobIdentity, LogSettings,
+    ReaperSettings, RecorderSettings, RunnerSettings, ViewerSettings,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,6 +58,7 @@ pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> Ga
         guest: guest.to_owned(),
         anonymous,
         listen: config.edge.listen.to_string(),
+        courier: config.courier.is_some(),
         origins: config.edge.origins.clone(),
         hosts: config.edge.hosts.clone(),
         wait_ms: milliseconds(config.edge.wait),
@@ -123,6 +124,16 @@ pub fn runner(
         job_identity,
         checked_ms: checked.map(milliseconds),
         drill,
+    })
+}
+
+/// The settings of the courier; `None` if no issuer is configured.
+pub fn courier(installation: &Installation) -> Option<CourierSettings> {
+    let configured = installation.config.courier.as_ref()?;
+    Some(CourierSettings {
+        voice: voice(installation),
+        ca_file: configured.ca_file.clone(),
+        issuers: configured.issuers.clone(),
     })
 }
 

@@ -59,6 +59,7 @@ struct Supervisor<'a> {
     this: PathBuf,
     runner: PathBuf,
     guest: PathBuf,
+    courier: PathBuf,
     /// The listening socket, until the stop: then only the gateway's copy accepts connections.
     listener: Option<TcpListener>,
     roles: BTreeMap<Name, RoleProcess>,
@@ -152,6 +153,7 @@ impl<'a> Supervisor<'a> {
         let mut supervisor = Self {
             runner: folder.join("cofferdam-runner"),
             guest: folder.join("cofferdam-guest"),
+            courier: folder.join("cofferdam-courier"),
             drill: options.drill,
             installation,
             options,
@@ -200,10 +202,12 @@ impl<'a> Supervisor<'a> {
         let seats =
             if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
         let reaper = self.has_cluster().then_some(Name::Reaper);
+        let courier = self.installation.config.courier.is_some().then_some(Name::Courier);
         [Name::Recorder, Name::Viewer, Name::Gateway]
             .into_iter()
             .chain((0..seats).map(Name::Runner))
             .chain(reaper)
+            .chain(courier)
     }
 
     /// Waits for the next event and handles it. Dropping the future while it waits loses nothing.

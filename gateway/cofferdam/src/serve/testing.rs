@@ -30,6 +30,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
                 hosts: Vec::new(),
                 wait: Duration::from_secs(45),
             },
+            courier: None,
             serve: Serve { drain: Duration::from_secs(30) },
             runner: Runner { seats: 1, lease: Duration::from_secs(15), max_queued: 50_000 },
             retention: cofferdam_core::model::retention::Retention::usual(),

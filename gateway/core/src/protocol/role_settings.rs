@@ -55,6 +55,8 @@ pub struct GatewaySettings {
     pub anonymous: bool,
     /// The address it is reached at, for `Host` and for texts.
     pub listen: String,
+    /// True if a courier is started, for issuers of access tokens.
+    pub courier: bool,
     /// Values of `Origin` that are answered.
     pub origins: Vec<String>,
     /// Values of `Host` that are answered besides the address.

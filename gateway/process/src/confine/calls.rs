@@ -23,6 +23,8 @@ pub enum Calls {
     Runner(bool),
     /// The reaper, which connects to an API server.
     Reaper,
+    /// The courier, which connects to the issuers of tokens.
+    Courier,
 }
 
 /// Calls of every role: memory, threads, time, signals to itself, waiting, and the sockets and
@@ -279,7 +281,7 @@ pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineError> {
         Calls::Recorder => (true, false, true, false),
         Calls::Viewer(connects) => (false, connects, false, false),
         Calls::Runner(connects) => (false, connects, true, true),
-        Calls::Reaper => (false, true, false, false),
+        Calls::Reaper | Calls::Courier => (false, true, false, false),
     };
     lists.extend(accepts.then_some(ACCEPTS));
     lists.extend(connects.then_some(CONNECTS));

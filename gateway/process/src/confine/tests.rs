@@ -58,6 +58,7 @@ fn filter(role: &str) -> Vec<sock_filter> {
         "runner" => calls::of(Calls::Runner(false)),
         "runner+" => calls::of(Calls::Runner(true)),
         "reaper" => calls::of(Calls::Reaper),
+        "courier" => calls::of(Calls::Courier),
         "compiles" => guest::compiling(),
         "guest" => guest::running(),
         other => panic!("{other}"),
@@ -72,8 +73,10 @@ fn check(role: &str, number: i64, arguments: &[i64], expect: u32) {
 }
 
 /// Every role, with and without a server.
-const ROLES: [&str; 8] =
-    ["gateway", "gateway+", "recorder", "viewer", "viewer+", "runner", "runner+", "reaper"];
+const ROLES: [&str; 9] = [
+    "gateway", "gateway+", "recorder", "viewer", "viewer+", "runner", "runner+", "reaper",
+    "courier",
+];
 
 /// Calls that no role may make: other processes, other memory, namespaces, mounts, keys, the
 /// kernel, the machine.

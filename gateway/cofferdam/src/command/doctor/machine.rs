@@ -9,13 +9,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Checks the binaries of the other roles.
-pub(super) fn binaries(found: &mut Findings) {
+/// Checks the binaries of the other roles, of the courier only if it is started.
+pub(super) fn binaries(courier: bool, found: &mut Findings) {
     let beside = std::env::current_exe()
         .ok()
         .and_then(|binary| binary.parent().map(Path::to_owned))
         .unwrap_or_default();
-    for name in ["cofferdam-runner", "cofferdam-guest"] {
+    let names = ["cofferdam-runner", "cofferdam-guest"].into_iter();
+    for name in names.chain(courier.then_some("cofferdam-courier")) {
         let path = beside.join(name);
         let runs = std::fs::metadata(&path)
             .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);

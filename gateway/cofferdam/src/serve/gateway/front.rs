@@ -54,6 +54,7 @@ pub struct Gateway {
     known: journey::World,
     notices: Notices,
     wait_ms: u64,
+    has_courier: bool,
     pub(super) exporter: Arc<Exporter>,
     pub(super) outlet: Outlet,
     /// The HTTP requests in progress.
@@ -107,6 +108,7 @@ impl Gateway {
             known,
             notices,
             wait_ms: settings.wait_ms,
+            has_courier: settings.courier,
             exporter,
             outlet,
             active: AtomicU32::new(0),
@@ -287,6 +289,12 @@ impl Front for Gateway {
             errors.retain(|error| !error.starts_with("disk:"));
         }
         let missing = viewer.into_iter().chain(rest).chain(refuses).chain(errors).collect();
+        let courier = (self.has_courier && !roles.courier.connected()).then(|| {
+            "the courier is not there: access tokens cannot be checked once the keys of their \
+             issuer are too old; the log says why it does not start"
+                .to_owned()
+        });
+        let warns = warns.into_iter().chain(courier);
         let warnings = warnings.into_iter().chain(warns).map(|why| line(&why)).collect();
         Readiness { missing, warnings, restart, stuck }
     }

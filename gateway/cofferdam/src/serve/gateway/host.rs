@@ -7,6 +7,7 @@ use cofferdam_core::journey::ports::Host;
 use cofferdam_core::model::caller::{Principal, Standing};
 use cofferdam_core::model::trust::{Approver, Trust};
 use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::courier::{Fetch, Fetched};
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_process::rpc::Client;
@@ -23,6 +24,8 @@ pub struct Roles {
     pub recorder: Client<Propose, Proposed>,
     /// The viewer: reads the infrastructure.
     pub viewer: Client<ReadRequest, ReadResponse>,
+    /// The courier: keys and introspection of issuers. Never connected if no issuer is configured.
+    pub courier: Client<Fetch, Fetched>,
     /// True after the gateway began to drain.
     pub draining: watch::Receiver<bool>,
 }

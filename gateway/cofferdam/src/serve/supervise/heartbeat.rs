@@ -25,11 +25,9 @@ impl Supervisor<'_> {
         for (name, child) in roles.chain(leaving).filter(|(_, child)| child.killed.is_none()) {
             let silence = match child.state {
                 State::Starting => {
-                    let most = if !cluster && (name.is_runner() || name == Name::Viewer) {
-                        READY_SMALL
-                    } else {
-                        READY
-                    };
+                    let small = name == Name::Courier
+                        || (!cluster && (name.is_runner() || name == Name::Viewer));
+                    let most = if small { READY_SMALL } else { READY };
                     (child.begun.elapsed() > most)
                         .then(|| format!("it was not ready within {}", seconds(most)))
                 }

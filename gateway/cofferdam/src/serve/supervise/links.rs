@@ -6,14 +6,16 @@ use cofferdam_process::tether::Parcel;
 use std::os::unix::net::UnixStream;
 
 /// The pairs of roles, with the name that each side has for the other.
-const LINKS: [(&str, &str, &str, &str); 7] = [
+const LINKS: [(&str, &str, &str, &str); 9] = [
     ("gateway", "recorder", "recorder", "gateway"),
     ("gateway", "viewer", "viewer", "gateway"),
+    ("gateway", "courier", "courier", "gateway"),
     ("runner", "recorder", "recorder", "runner"),
     ("gateway", "telemetry/recorder", "recorder", "telemetry"),
     ("gateway", "telemetry/viewer", "viewer", "telemetry"),
     ("gateway", "telemetry/runner", "runner", "telemetry"),
     ("gateway", "telemetry/reaper", "reaper", "telemetry"),
+    ("gateway", "telemetry/courier", "courier", "telemetry"),
 ];
 
 impl Supervisor<'_> {

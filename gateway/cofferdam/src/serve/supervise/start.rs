@@ -4,7 +4,7 @@ use super::open_access::no_agent;
 use super::{Name, State, Supervisor, seconds};
 use crate::config::Infrastructure;
 use crate::serve::{role_process, role_settings};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::escape;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -85,6 +85,11 @@ impl Supervisor<'_> {
                     &role_settings::reaper(installation, cluster),
                     events,
                 )?
+            }
+            Name::Courier => {
+                let settings =
+                    role_settings::courier(installation).context("no issuer is configured")?;
+                role_process::start(one, &self.courier, &[], &settings, events)?
             }
         };
         self.roles.insert(name, role);

@@ -1,0 +1,97 @@
+//! Reads how the courier reaches the issuers of access tokens: `issuers` of `[edge.oauth]`. Never
+//! reads a secret: the courier opens its own files.
+
+use super::paths;
+use super::toml_reader::Section;
+use crate::config::home::Home;
+use cofferdam_core::model::web_address::WebAddress;
+use cofferdam_core::protocol::role_settings::{IntrospectionClient, IssuerConnection};
+use std::path::PathBuf;
+
+/// The permissions that no other user may have on the secret of a client.
+const OTHERS: u32 = 0o077;
+
+/// The issuers that the courier reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Courier {
+    /// At least one issuer, each once.
+    pub issuers: Vec<IssuerConnection>,
+    /// The file of trusted certificates; `None` for those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Reads the connections of `[edge.oauth]`. Returns `None` if there is no issuer.
+pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<Courier> {
+    let ca_file = section
+        .optional_string("ca_file")
+        .and_then(|path| paths::file(section, "ca_file", &path, 0));
+    let issuers: Vec<IssuerConnection> =
+        section.each("issuers", |issuer| connection(issuer, home)).into_iter().flatten().collect();
+    let mut seen: Vec<&str> = Vec::new();
+    for issuer in &issuers {
+        let name = issuer.issuer.text();
+        if seen.contains(&name) {
+            let problem = format!("`{name}` is there twice");
+            section.report("issuers", &problem, "remove one of them");
+        }
+        seen.push(name);
+    }
+    (!issuers.is_empty()).then_some(Courier { issuers, ca_file })
+}
+
+/// Reads the connection of one issuer.
+fn connection(section: &mut Section<'_>, home: &Home) -> Option<IssuerConnection> {
+    let text = section.string(
+        "issuer",
+        "the issuer exactly as its tokens name it: issuer = \"https://login.example.com/realms/ops\"",
+    );
+    let issuer = text.and_then(|text| address(section, "issuer", &text));
+    if let Some(issuer) = &issuer {
+        section.hold(
+            "issuer",
+            !issuer.text().contains('?'),
+            &format!("`{issuer}` has a query"),
+            "write scheme, host and path alone",
+        );
+    }
+    let jwks_uri = optional_address(section, "jwks_uri");
+    let introspection = if section.has("introspection") {
+        section.optional("introspection", |section| client(section, home))
+    } else {
+        None
+    };
+    Some(IssuerConnection { issuer: issuer?, jwks_uri, introspection })
+}
+
+fn client(section: &mut Section<'_>, home: &Home) -> Option<IntrospectionClient> {
+    let endpoint = optional_address(section, "endpoint");
+    let client_id = section
+        .string("client_id", "the client of Cofferdam at the issuer: client_id = \"cofferdam\"");
+    let path = section.string(
+        "secret_file",
+        "the file with the secret of this client: secret_file = \"/etc/cofferdam/issuer.secret\"",
+    );
+    let secret_file = path.and_then(|path| paths::file(section, "secret_file", &path, OTHERS));
+    if let Some(file) = &secret_file {
+        paths::hidden(section, "secret_file", file, home);
+    }
+    Some(IntrospectionClient { endpoint, client_id: client_id?, secret_file: secret_file? })
+}
+
+fn optional_address(section: &mut Section<'_>, key: &'static str) -> Option<WebAddress> {
+    let text = section.optional_string(key)?;
+    address(section, key, &text)
+}
+
+fn address(section: &mut Section<'_>, key: &'static str, text: &str) -> Option<WebAddress> {
+    match WebAddress::read(text) {
+        Ok(address) => Some(address),
+        Err(error) => {
+            let error = error.to_string();
+            let (problem, remedy) =
+                error.split_once("; ").unwrap_or((&error, "write https://HOST/PATH"));
+            section.report(key, &format!("`{text}` is no address here: {problem}"), remedy);
+            None
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Answers the requests of the gateway: within a time, and so many at once. Logs when an issuer
+//! begins to fail and when it answers again, and never a token or a secret.
+
+use crate::http::Http;
+use crate::issuer::Issuer;
+use crate::trust::Authorization;
+use anyhow::{Result, bail};
+use cofferdam_core::model::web_address::Place;
+use cofferdam_core::protocol::courier::{Fetch, FetchError, Fetched};
+use cofferdam_core::protocol::role_settings::IssuerConnection;
+use rustls::ClientConfig;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Most requests for keys at once: few issuers, and the gateway keeps their keys.
+const KEYS: usize = 4;
+
+/// Most requests about tokens at once. More wait, within the time limit: an issuer must not get a
+/// flood from here.
+const TOKENS: usize = 16;
+
+/// The time limits of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// TCP and TLS, each, for each address of a server.
+    pub connect: Duration,
+    /// The whole request: the wait for its turn, metadata, the response.
+    pub whole: Duration,
+}
+
+impl Times {
+    /// The usual limits: an agent waits for the answer.
+    pub const USUAL: Self =
+        Self { connect: Duration::from_secs(3), whole: Duration::from_secs(10) };
+}
+
+/// The issuers and the way to them.
+pub struct Courier {
+    http: Http,
+    issuers: BTreeMap<String, Issuer>,
+    whole: Duration,
+    keys: Semaphore,
+    tokens: Semaphore,
+    /// The code of the last failure of each issuer, until it answers again.
+    failing: Mutex<BTreeMap<String, &'static str>>,
+}
+
+impl Courier {
+    /// Reads the secrets of the clients.
+    ///
+    /// # Errors
+    /// A secret cannot be read, or an issuer is named twice.
+    pub fn new(
+        connections: Vec<IssuerConnection>,
+        tls: Arc<ClientConfig>,
+        times: Times,
+    ) -> Result<Self> {
+        let mut issuers = BTreeMap::new();
+        for connection in connections {
+            let client = connection.introspection.as_ref().map(Authorization::read).transpose()?;
+            let issuer = Issuer::new(connection, client);
+            if let Some(twice) = issuers.insert(issuer.name().to_owned(), issuer) {
+                bail!("the issuer `{}` is configured twice", twice.name());
+            }
+        }
+        Ok(Self {
+            http: Http::new(tls, times.connect),
+            issuers,
+            whole: times.whole,
+            keys: Semaphore::new(KEYS),
+            tokens: Semaphore::new(TOKENS),
+            failing: Mutex::default(),
+        })
+    }
+
+    /// The servers that the courier may reach.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        self.issuers.values().flat_map(Issuer::places)
+    }
+
+    /// Answers one request.
+    pub async fn fetch(&self, ask: Fetch) -> Fetched {
+        let (Fetch::Keys { issuer } | Fetch::Introspect { issuer, .. }) = &ask;
+        let Some(issuer) = self.issuers.get(issuer) else {
+            let shown = cofferdam_core::model::escape::line(issuer);
+            let detail = format!("there is no issuer `{shown}`");
+            return Fetched::Failed { error: FetchError::NotConfigured { detail } };
+        };
+        let fetched = timeout(self.whole, self.turn(issuer, &ask)).await.unwrap_or_else(|_| {
+            let detail = format!("no response within {} s", self.whole.as_secs());
+            Err(FetchError::Unreachable { detail })
+        });
+        self.say(issuer.name(), fetched.as_ref().err());
+        fetched.unwrap_or_else(|error| Fetched::Failed { error })
+    }
+
+    async fn turn(&self, issuer: &Issuer, ask: &Fetch) -> Result<Fetched, FetchError> {
+        let turns = match ask {
+            Fetch::Keys { .. } => &self.keys,
+            Fetch::Introspect { .. } => &self.tokens,
+        };
+        // The semaphore is never closed, so there is always a turn.
+        let _turn = turns.acquire().await.ok();
+        match ask {
+            Fetch::Keys { .. } => issuer.keys(&self.http).await,
+            Fetch::Introspect { token, .. } => issuer.introspect(&self.http, token).await,
+        }
+    }
+
+    /// Logs the first failure of an issuer, another cause, and the first answer after it.
+    fn say(&self, issuer: &str, error: Option<&FetchError>) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            None => {
+                if failing.remove(issuer).is_some() {
+                    tracing::info!(name = issuer, "the issuer answers again");
+                }
+            }
+            Some(error) => {
+                if failing.insert(issuer.to_owned(), error.code()) != Some(error.code()) {
+                    tracing::warn!(name = issuer, code = error.code(), "the issuer {error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One HTTP/1.1 request for each connection, and one bounded response. Never follows a redirect,
+//! never repeats a request, and never keeps a connection.
+
+use crate::cache_age::cache_seconds;
+use crate::trust::Authorization;
+use bytes::Bytes;
+use cofferdam_core::model::web_address::{Place, WebAddress};
+use cofferdam_core::protocol::courier::{BODY, FetchError};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST,
+    USER_AGENT,
+};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// Most bytes of the head of a response.
+const HEAD: usize = 64 * 1024;
+
+/// Most addresses of a name that are tried.
+const ADDRESSES: usize = 4;
+
+/// A request to a server.
+#[derive(Debug, Clone, Copy)]
+pub enum Ask<'a> {
+    /// `GET`, for JSON.
+    Get,
+    /// `POST` of a form, for JSON.
+    Post {
+        /// The form, encoded.
+        form: &'a str,
+        /// The client.
+        client: &'a Authorization,
+    },
+}
+
+/// A response with the status 200.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The body, as text.
+    pub body: String,
+    /// How long it may be kept, in seconds.
+    pub cache_seconds: u32,
+}
+
+/// The way to servers.
+pub struct Http {
+    tls: TlsConnector,
+    connect: Duration,
+}
+
+impl Http {
+    /// Trusts the certificates of `tls`. `connect` is the time limit of TCP and TLS, for each
+    /// address of a server.
+    pub fn new(tls: Arc<ClientConfig>, connect: Duration) -> Self {
+        Self { tls: TlsConnector::from(tls), connect }
+    }
+
+    /// Sends a request and reads the response. The caller limits the time.
+    ///
+    /// # Errors
+    /// There is no response with the status 200 and a body within the limit.
+    pub async fn exchange(
+        &self,
+        address: &WebAddress,
+        ask: Ask<'_>,
+    ) -> Result<Response, FetchError> {
+        let place = address.place();
+        let request = request(address, ask)?;
+        let stream = self.connect(place).await?;
+        if !place.secure {
+            return answer(stream, request).await;
+        }
+        let name = ServerName::try_from(place.host.clone()).map_err(|error| {
+            FetchError::NotConfigured { detail: format!("`{}`: {error}", place.host) }
+        })?;
+        let secured = timeout(self.connect, self.tls.connect(name, stream)).await;
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        let secured = secured.unwrap_or_else(|_| Err(late())).map_err(|error| {
+            let detail = format!(
+                "no TLS with {place}: {error}; if a private CA signed its certificate, name the CA \
+                 in `ca_file`"
+            );
+            FetchError::Unreachable { detail }
+        })?;
+        answer(secured, request).await
+    }
+
+    async fn connect(&self, place: &Place) -> Result<TcpStream, FetchError> {
+        let lost = |error: io::Error| FetchError::Unreachable {
+            detail: format!("no connection to {place}: {error}"),
+        };
+        let addresses: Vec<SocketAddr> = match place.address() {
+            Some(address) => vec![SocketAddr::new(address, place.port)],
+            None => {
+                let found = lookup_host((place.host.as_str(), place.port)).await.map_err(lost)?;
+                // Plain HTTP is for this machine alone, whatever a name server says.
+                found
+                    .filter(|address| place.secure || address.ip().is_loopback())
+                    .take(ADDRESSES)
+                    .collect()
+            }
+        };
+        let mut last = io::Error::other("the name has no address");
+        for address in addresses {
+            match timeout(self.connect, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_late) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(lost(last))
+    }
+}
+
+fn request(address: &WebAddress, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, FetchError> {
+    let mut request = Request::builder()
+        .uri(address.target())
+        .header(HOST, address.place().header())
+        .header(USER_AGENT, "cofferdam-courier")
+        .header(ACCEPT, "application/json")
+        .header(ACCEPT_ENCODING, "identity")
+        .header(CONNECTION, "close");
+    let body = match ask {
+        Ask::Get => Bytes::new(),
+        Ask::Post { form, client } => {
+            request = request
+                .method(Method::POST)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header(AUTHORIZATION, client.value());
+            Bytes::copy_from_slice(form.as_bytes())
+        }
+    };
+    // The error of a header could show its value.
+    request.body(Full::new(body)).map_err(|_| FetchError::NotConfigured {
+        detail: format!("no request can be made for `{address}`"),
+    })
+}
+
+async fn answer<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Response, FetchError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
+    // Dropped, and so ended, with this request.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+    if response.status() != StatusCode::OK {
+        return Err(FetchError::Refused { status: response.status().as_u16() });
+    }
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, BODY).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            return FetchError::TooLarge;
+        }
+        match error.downcast_ref::<hyper::Error>() {
+            Some(error) => broken(error),
+            None => FetchError::Unreachable { detail: error.to_string() },
+        }
+    })?;
+    let body = String::from_utf8(body.to_bytes().into())
+        .map_err(|_| FetchError::Malformed { detail: "the body is not UTF-8".to_owned() })?;
+    Ok(Response { body, cache_seconds: kept(&head.headers) })
+}
+
+fn kept(headers: &HeaderMap) -> u32 {
+    let texts = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let age = texts(AGE).next();
+    cache_seconds(texts(CACHE_CONTROL), age)
+}
+
+fn broken(error: &hyper::Error) -> FetchError {
+    if error.is_parse() {
+        FetchError::Malformed { detail: format!("it does not answer in HTTP: {error}") }
+    } else {
+        FetchError::Unreachable { detail: format!("the connection ended: {error}") }
+    }
+}

@@ -1,0 +1,111 @@
+//! The process of the role: reads certificates and secrets, confines itself, then answers the
+//! gateway until the supervisor ends. Reads no further file of its own, and serves no port.
+
+use crate::courier::{Courier, Times};
+use crate::trust;
+use anyhow::Result;
+use cofferdam_core::model::web_address::Place;
+use cofferdam_core::protocol::courier::Fetch;
+use cofferdam_core::protocol::role_settings::CourierSettings;
+use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
+use cofferdam_process::control::{Handed, Inherited, Report};
+use cofferdam_process::rpc;
+use cofferdam_telemetry::bootstrap::{self, PendingSink};
+use cofferdam_telemetry::{Intake, Role};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Files that the lookup of a name reads. Absent ones are left out.
+const NAMES: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf"];
+
+/// A courier that has read what it needs and confined itself.
+pub struct Ready {
+    courier: Courier,
+    confined: Confined,
+    intake: Intake,
+}
+
+/// Reads certificates and secrets, then gives up everything else.
+///
+/// # Errors
+/// A file is missing or wrong, or the kernel refuses the confinement.
+pub fn prepare(settings: CourierSettings) -> Result<Ready> {
+    let (_, intake) = bootstrap::start(Role::Courier, &settings.voice)?;
+    let tls = trust::tls(settings.ca_file.as_deref())?;
+    let courier = Courier::new(settings.issuers, tls, Times::USUAL)?;
+    let places: Vec<&Place> = courier.places().collect();
+    let confined = confine(&places)?;
+    Ok(Ready { courier, confined, intake })
+}
+
+/// Confines this process to the lookup of names, if a server has one, and to connections to these
+/// servers' ports.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn confine(places: &[&Place]) -> Result<Confined> {
+    let by_name = places.iter().any(|place| place.address().is_none());
+    let read: Vec<&Path> =
+        NAMES.iter().map(Path::new).filter(|path| by_name && path.exists()).collect();
+    let connect: Vec<u16> = places.iter().map(|place| place.port).collect();
+    let confined = confine::files(Files { read: &read, connect: &connect, ..Files::default() })?;
+    if !confine::knows_ports() {
+        tracing::warn!(
+            what = "TCP ports",
+            "this kernel does not confine TCP ports: a courier that is taken over could connect \
+             to any; Linux 6.7 or newer does"
+        );
+    }
+    confine::new_sockets(if by_name { NewSockets::Internet } else { NewSockets::Tcp })?;
+    confine::calls(Calls::Courier)?;
+    Ok(confined)
+}
+
+impl Ready {
+    /// Answers until the supervisor closes the control socket.
+    ///
+    /// # Errors
+    /// The supervisor is gone before the role is ready.
+    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
+        let Self { courier, confined, intake } = self;
+        let courier = Arc::new(courier);
+        inherited.report(&Report::Ready { confined, checked: false })?;
+        let mut handed = Arc::clone(&inherited).handed();
+        let mut telemetry = PendingSink::new(intake);
+        let (breaks, mut broken) = mpsc::channel(1);
+        loop {
+            let next = tokio::select! {
+                handed = handed.recv() => handed,
+                // This task keeps a sender, so the channel is open.
+                Some(why) = broken.recv() => {
+                    // The supervisor starts it again and connects it.
+                    inherited.report(&Report::Failed(why))?;
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
+            let Some(handed) = next else { return Ok(ExitCode::SUCCESS) };
+            let Handed::Socket(given) = handed else { continue };
+            match given.name.as_str() {
+                "gateway" => {}
+                "telemetry" => {
+                    telemetry.take(given.into_stream());
+                    continue;
+                }
+                _ => continue,
+            }
+            let (courier, breaks) = (Arc::clone(&courier), breaks.clone());
+            tokio::spawn(async move {
+                let ended = rpc::serve(given.into_stream(), move |ask: Fetch| {
+                    let courier = Arc::clone(&courier);
+                    async move { Ok(courier.fetch(ask).await) }
+                });
+                if let Err(error) = ended.await {
+                    let _ending =
+                        breaks.send(format!("the socket to the gateway is broken: {error}")).await;
+                }
+            });
+        }
+    }
+}

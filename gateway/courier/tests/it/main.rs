@@ -1,0 +1,13 @@
+//! The courier against real servers on loopback, with and without TLS, as the process that its
+//! supervisor starts, and as a process that was taken over.
+
+#[cfg(test)]
+mod causes;
+#[cfg(test)]
+mod confined;
+#[cfg(test)]
+mod fetches;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod server;
