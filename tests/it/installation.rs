@@ -7,7 +7,7 @@ mod entries;
 #[path = "installation/warm.rs"]
 mod warm;
 
-use cofferdam_testkit::http::{Connection, Request};
+use cofferdam_testkit::http::{Connection, Request, Response};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
@@ -21,11 +21,16 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// The longest pause between two reads of a slow state.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
+/// Sends bytes to an address, and returns everything that comes back before the connection ends.
+pub type SendBytes = fn(SocketAddr, &[u8]) -> Option<Vec<u8>>;
+
 /// An installation in a temporary folder.
 pub struct TestInstallation {
     folder: tempfile::TempDir,
     port: u16,
     served: Option<Child>,
+    /// The way to the gateway, if it is not plain HTTP.
+    tls: Option<SendBytes>,
     /// Reserves the port while no gateway runs: a bound socket that does not listen refuses
     /// connections.
     _port: tokio::net::TcpSocket,
@@ -95,7 +100,7 @@ impl TestInstallation {
         held.set_reuseaddr(true).unwrap();
         held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let port = held.local_addr().unwrap().port();
-        Self { folder, port, served: None, _port: held }
+        Self { folder, port, served: None, tls: None, _port: held }
     }
 
     fn init(&self, words: &[&str], policy: &Path) {
@@ -217,6 +222,11 @@ impl TestInstallation {
             .as_str()
             .unwrap()
             .to_owned()
+    }
+
+    /// Sends requests this way from now on: the gateway has TLS.
+    pub fn speaks_tls(&mut self, send: SendBytes) {
+        self.tls = Some(send);
     }
 
     /// Starts the gateway and waits until it is ready.
@@ -368,8 +378,13 @@ impl TestInstallation {
         if let Some((name, value)) = header {
             request = request.and(name, value);
         }
-        let mut connection = Connection::open(self.address(), TIME_LIMIT).ok()?;
-        let response = connection.send(&request.bytes()).ok()?;
+        let response = match self.tls {
+            None => {
+                let mut connection = Connection::open(self.address(), TIME_LIMIT).ok()?;
+                connection.send(&request.bytes()).ok()?
+            }
+            Some(send) => Response::parse(&send(self.address(), &request.bytes())?),
+        };
         let text = response.text();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Some(Answer { status: response.status, body })

@@ -61,6 +61,8 @@ mod tasks;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod trace;
 #[cfg(test)]
 mod transcript;

@@ -168,27 +168,3 @@ fn readiness_names_what_is_missing() {
     fs::rename(&kept, &key).unwrap();
     until("a runner", || (ready(&installation).0 == 200).then_some(()));
 }
-
-#[test]
-fn plain_http_beyond_this_machine_is_warned_of_by_serve_and_doctor() {
-    let mut installation = TestInstallation::bare("example");
-    let words = [
-        "is reached by other machines in plain HTTP",
-        "listen on 127.0.0.1 behind a proxy that speaks TLS",
-    ];
-    installation.agent("release", "operator");
-    assert!(!installation.run(&["doctor"]).contains(words[0]));
-    installation.configure("listen", &format!("\"0.0.0.0:{}\"", installation.address().port()));
-    let told = installation.run(&["doctor"]);
-    installation.serve(&[]);
-    let log = installation.log();
-    for words in words {
-        assert!(told.contains(words), "{told}");
-        assert!(log.lines().any(|line| line.contains(" WARN ") && line.contains(words)), "{log}");
-    }
-    installation.stop();
-    // On loopback there is no warning.
-    let mut installation = TestInstallation::started();
-    installation.stop();
-    assert!(!installation.log().contains(words[0]), "{}", installation.log());
-}

@@ -22,6 +22,7 @@ mod ledger;
 mod new;
 #[cfg(test)]
 mod pages;
+mod pinned_tls;
 mod plugin;
 mod policy;
 mod public_key;

@@ -12,6 +12,7 @@ mod retention;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod toml_reader;
 pub mod trust_file;
 
@@ -21,6 +22,7 @@ pub use infrastructure::REQUEST_TIMEOUT;
 pub use issuers::Courier;
 pub use paths::overlaps;
 pub use template::template;
+pub use tls::Tls;
 
 use crate::config::home::{Home, SECRETS};
 use cofferdam_core::model::retention::Retention;
@@ -109,6 +111,10 @@ impl Cluster {
 pub struct Edge {
     /// The listening address. Loopback unless agents are configured.
     pub listen: SocketAddr,
+    /// The files of TLS; `None` for plain HTTP.
+    pub tls: Option<Tls>,
+    /// The proxy that speaks TLS in front of this server, in the operator's words.
+    pub behind_proxy: Option<String>,
     /// The accepted values of `Origin`; a request without one is always accepted.
     pub origins: Vec<String>,
     /// The accepted values of `Host`, besides the listening address and `localhost`.
@@ -118,17 +124,28 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// The warning and its remedy, if other machines can reach the address: the edge speaks plain
-    /// HTTP.
-    pub fn exposure(&self) -> Option<(String, &'static str)> {
+    /// The error, if other machines can reach the address in plain HTTP and no proxy is named.
+    pub fn exposure(&self) -> Option<ConfigError> {
         let problem = format!(
             "`{}` is reached by other machines in plain HTTP: agents' tokens and all answers can \
              be read on the way",
             self.listen
         );
-        let remedy =
-            "listen on 127.0.0.1 behind a proxy that speaks TLS, and name its host in `edge.hosts`";
-        (!self.listen.ip().is_loopback()).then_some((problem, remedy))
+        let remedy = "name a certificate and its key in `[edge.tls]`; or, if a proxy in front \
+                      speaks TLS, name it: behind_proxy = \"nginx at 10.0.0.5\"";
+        let exposed =
+            !self.listen.ip().is_loopback() && self.tls.is_none() && self.behind_proxy.is_none();
+        exposed.then(|| ConfigError::new("cofferdam.toml", "edge.listen", problem, remedy))
+    }
+
+    /// The scheme of this server: `https` with TLS, else `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// The address of this server for clients on this machine: `https://127.0.0.1:8620`.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.listen)
     }
 }
 
@@ -261,6 +278,18 @@ fn check_together(
             ),
             "listen on 127.0.0.1, or add an agent first: `cofferdam agents add NAME --role R \
              --for PERSON`",
+        ));
+    }
+    errors.extend(config.edge.exposure());
+    if let (Infrastructure::Directory { tree }, Some(tls)) =
+        (&config.infrastructure, &config.edge.tls)
+        && tls.folders().iter().any(|folder| folder.starts_with(tree) || tree.starts_with(folder))
+    {
+        errors.push(ConfigError::new(
+            "cofferdam.toml",
+            "edge.tls",
+            "a file lies in a folder with the tree, and the gateway would read both",
+            "move the certificate and its key to a folder of their own",
         ));
     }
     if let Some(trusted) = trusted {

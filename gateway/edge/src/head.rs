@@ -37,7 +37,7 @@ pub enum Framing {
 const END: &[u8] = b"\r\n\r\n";
 
 /// The first byte of a TLS record that opens a connection.
-const TLS: u8 = 0x16;
+pub const TLS: u8 = 0x16;
 
 fn refused(error: impl Into<String>) -> Judged {
     Judged::Refused(Deny::Head(error.into()))

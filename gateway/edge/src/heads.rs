@@ -74,6 +74,8 @@ pub struct Heads<S> {
     /// Runs while a head is incomplete, and on a new connection from the start.
     waiting: Option<Pin<Box<Sleep>>>,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
+    /// True for plain HTTP at a port that speaks TLS: the first head is refused.
+    plain: bool,
 }
 
 impl<S> Heads<S> {
@@ -90,7 +92,14 @@ impl<S> Heads<S> {
             free: 0,
             waiting,
             lingering: None,
+            plain: false,
         }
+    }
+
+    /// Refuses the first head, because this port speaks TLS.
+    #[must_use]
+    pub fn refusing_plain_http(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     /// Passes on the bytes that may pass.
@@ -108,6 +117,12 @@ impl<S> Heads<S> {
                 Judged::Incomplete { seen } => {
                     self.place = Place::Head { seen };
                     false
+                }
+                Judged::Whole { .. } if self.plain => {
+                    self.refuse(Deny::Head(
+                        "it is plain HTTP, and this server speaks TLS; use `https://`".into(),
+                    ));
+                    true
                 }
                 Judged::Whole { length, framing } => {
                     self.verdicts.add(None);

@@ -12,12 +12,13 @@
 //! | `/.well-known/oauth-…`, `/register` and the like | the error that there is no sign-in by OAuth | `auth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | pages for people, probes and Prometheus | `pages.rs` |
 //!
-//! A connection takes a seat (`seats.rs`). `heads.rs` passes on only complete and unambiguous
-//! request heads. `dispatch.rs` picks the handler of a path (`path.rs`). A request then passes
-//! `host_origin` (Host and Origin), `body` (type, size, time), `auth` (the caller), `mcp` or
-//! `rest_v1`, and `submit`: the one place that calls the Front with a request that may change the
-//! infrastructure. Each refusal of the edge itself is a row of `deny.rs`. `render.rs` turns each
-//! reply of the Front into HTTP. `edge.rs` is the state that all requests share.
+//! A connection takes a seat (`seats.rs`), and shakes hands if TLS is configured (`tls.rs`).
+//! `heads.rs` passes on only complete and unambiguous request heads. `dispatch.rs` picks the
+//! handler of a path (`path.rs`). A request then passes `host_origin` (Host and Origin), `body`
+//! (type, size, time), `auth` (the caller), `mcp` or `rest_v1`, and `submit`: the one place that
+//! calls the Front with a request that may change the infrastructure. Each refusal of the edge
+//! itself is a row of `deny.rs`. `render.rs` turns each reply of the Front into HTTP. `edge.rs` is
+//! the state that all requests share.
 
 mod auth;
 mod body;
@@ -47,6 +48,7 @@ mod settings;
 mod shares;
 pub mod span_names;
 mod submit;
+mod tls;
 mod write_timeout;
 
 pub use builtin_tools::is_builtin_tool;
@@ -54,3 +56,4 @@ pub use calls::Calls;
 pub use render::bad_arguments;
 pub use serve::{Drained, serve};
 pub use settings::EdgeSettings;
+pub use tls::{ClientCertificate, Tls, TlsError, TlsFiles};

@@ -1,10 +1,11 @@
-//! The listener, its connections and the stop. Every connection is limited in number, request head,
-//! time and idle time. A server that drains accepts connections, refuses new calls, and closes each
+//! The listener, its connections and the stop. Every connection is limited in number, handshake,
+//! request head, time and idle time. A server that drains accepts connections, refuses new calls, and closes each
 //! connection after its response. After the stop, idle connections close, and the others may finish
 //! until the drain time is over.
 
 use crate::calls::Calls;
 use crate::edge::Edge;
+use crate::head;
 use crate::heads::{Heads, Verdicts};
 use crate::host_origin::HostOrigin;
 use crate::listed::Listed;
@@ -13,8 +14,11 @@ use crate::metrics::Metrics;
 use crate::seats::{SeatGuard, Seats};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
 use crate::shares::Shares;
+use crate::tls::{ClientCertificate, Tls};
 use crate::write_timeout::WriteTimeout;
 use cofferdam_core::journey::ports::Front;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,9 +28,11 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
 
 /// The pause after a failed accept. The usual cause is that no descriptor is free, and an immediate
 /// retry would only spin.
@@ -60,6 +66,10 @@ pub async fn serve<F: Front>(
     let seats = Seats::new(settings.connections);
     let shares = Shares::new(settings.calls_each);
     let drain_time = settings.drain_time;
+    let mut following = JoinSet::new();
+    if let Some(tls) = &settings.tls {
+        following.spawn(Arc::clone(tls).follow(settings.tls_look));
+    }
     let host_origin = HostOrigin::new(&settings.hosts, &settings.origins);
     let metrics = Metrics::default();
     let states = Arc::new(RequestStates::new((front.random(), front.random())));
@@ -137,6 +147,7 @@ fn waiting(listener: TcpListener) -> Vec<(TcpStream, IpAddr)> {
     taken
 }
 
+/// Serves a connection: after a handshake, if TLS is configured.
 async fn connection<F: Front>(
     edge: Arc<Edge<F>>,
     stream: TcpStream,
@@ -146,15 +157,70 @@ async fn connection<F: Front>(
     // Responses are small and single: waiting for a full packet only costs time.
     let _best_effort = stream.set_nodelay(true);
     let verdicts = Verdicts::default();
-    let heads = Heads::new(stream, edge.settings.head_time, verdicts.clone());
+    let time = edge.settings.head_time;
+    let Some(tls) = edge.settings.tls.clone() else {
+        let heads = Heads::new(stream, time, verdicts.clone());
+        return requests(edge, heads, verdicts, None, seat, stopped).await;
+    };
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(time, open(&tls, stream)) => opened,
+        // Others need the seat, and a connection without a request is unproven.
+        _ = seat.asked_to_leave() => return,
+        () = async {
+            let _stop = stopped.changed().await;
+            tokio::time::sleep(LAST_WORD).await;
+        } => return,
+    };
+    match opened {
+        Ok(Ok(Opened::Secure(stream))) => {
+            let certificate = ClientCertificate::of(stream.get_ref().1);
+            let heads = Heads::new(stream, time, verdicts.clone());
+            requests(edge, heads, verdicts, certificate, seat, stopped).await;
+        }
+        Ok(Ok(Opened::Plain(stream))) => {
+            let heads = Heads::new(stream, time, verdicts.clone()).refusing_plain_http();
+            requests(edge, heads, verdicts, None, seat, stopped).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+        Err(_late) => tracing::debug!("a handshake did not end in time"),
+    }
+}
+
+/// An opened connection at a port that speaks TLS.
+enum Opened {
+    Secure(Box<TlsStream<TcpStream>>),
+    /// The client speaks plain HTTP. It gets an answer that it can read.
+    Plain(TcpStream),
+}
+
+async fn open(tls: &Tls, stream: TcpStream) -> std::io::Result<Opened> {
+    let mut first = [0];
+    let count = stream.peek(&mut first).await?;
+    if count > 0 && first != [head::TLS] {
+        return Ok(Opened::Plain(stream));
+    }
+    Ok(Opened::Secure(Box::new(tls.acceptor().accept(stream).await?)))
+}
+
+async fn requests<F: Front, S: AsyncRead + AsyncWrite + Unpin + Send>(
+    edge: Arc<Edge<F>>,
+    heads: Heads<S>,
+    verdicts: Verdicts,
+    certificate: Option<ClientCertificate>,
+    seat: SeatGuard,
+    mut stopped: watch::Receiver<()>,
+) {
     let io = WriteTimeout::new(TokioIo::new(heads), edge.settings.write_time);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(edge.settings.idle_time)
         .max_headers(HEADERS)
         .max_header_size(HEAD_BYTES);
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let (edge, seat, verdict) = (Arc::clone(&edge), Arc::clone(&seat), verdicts.next());
+        if let Some(certificate) = certificate {
+            request.extensions_mut().insert(certificate);
+        }
         async move { Ok::<_, Infallible>(edge.handle(request, &seat, verdict).await) }
     });
     let mut serving = pin!(http.serve_connection(io, service));

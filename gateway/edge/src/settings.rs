@@ -1,6 +1,8 @@
 //! The settings of the edge, and its default limits. Never read from the environment; each limit is
 //! a named constant.
 
+use crate::tls::{LOOK, Tls};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Time limit of a request head, from its first byte; on a new connection, from the start.
@@ -51,7 +53,11 @@ pub struct EdgeSettings {
     /// Origins of pages that may call the server besides loopback ones, exactly as browsers send
     /// them: `https://agents.example.com`.
     pub origins: Vec<String>,
-    /// Time limit of a request head.
+    /// TLS; `None` for plain HTTP.
+    pub tls: Option<Arc<Tls>>,
+    /// The pause between two looks at the files of TLS.
+    pub tls_look: Duration,
+    /// Time limit of a request head, and of a handshake before it.
     pub head_time: Duration,
     /// Longest idle time of a kept connection.
     pub idle_time: Duration,
@@ -77,6 +83,8 @@ impl EdgeSettings {
         Self {
             hosts: Vec::new(),
             origins: Vec::new(),
+            tls: None,
+            tls_look: LOOK,
             head_time: HEAD_TIME,
             idle_time: IDLE_TIME,
             body_time: BODY_TIME,

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// A heavy package and the packages that may depend on it, also for tests. HTTP has two homes: the
-/// edge serves it, and the courier is a client.
+/// edge serves it, and the courier is a client. TLS is also for commands that call an edge.
 const HOMES: [(&str, &[&str]); 20] = [
     ("wasmtime", &["cofferdam-sandbox"]),
     ("wasmtime-wasi", &["cofferdam-sandbox"]),
     ("hyper", &["cofferdam-courier", "cofferdam-edge"]),
     ("hyper-util", &["cofferdam-courier", "cofferdam-edge"]),
-    ("rustls", &["cofferdam-courier", "cofferdam-tests"]),
-    ("tokio-rustls", &["cofferdam-courier"]),
+    ("rustls", &["cofferdam", "cofferdam-courier", "cofferdam-edge", "cofferdam-tests"]),
+    ("tokio-rustls", &["cofferdam-courier", "cofferdam-edge"]),
     ("rustls-native-certs", &["cofferdam-courier"]),
     ("sqlx", &["cofferdam-recorder"]),
     ("kube", &["cofferdam-backend-kubernetes"]),
@@ -72,6 +72,8 @@ const CARRIES: [(&str, &[&str]); 7] = [
             "hyper",
             "hyper-util",
             "libsqlite3-sys",
+            "ring",
+            "rustls",
             "sqlx",
             "sqlx-sqlite",
             "wasmtime",

@@ -35,9 +35,9 @@ impl Tools {
             return accepted(home);
         }
         let token = self.token.read()?;
-        let edge = Config::read(home)?.edge.listen;
+        let edge = Config::read(home)?.edge;
         let answer = send(
-            edge,
+            &edge,
             &Request {
                 method: "GET",
                 path: "/v1/tools",
@@ -174,7 +174,7 @@ impl Call {
             key: self.key.as_deref(),
             body: Some(&body),
         };
-        let answer = send(Config::read(home)?.edge.listen, &request)?;
+        let answer = send(&Config::read(home)?.edge, &request)?;
         // A preview has no result of the tool: 202 is its success.
         let done = answer.status == 200 || (self.preview && answer.status == 202);
         if !done || answer.body.get("error").is_some() {

@@ -157,11 +157,11 @@ pub fn installation(
         // If the copy of the configuration is lost, the address is most likely the same.
         let ours = serving && now.as_ref().is_none_or(|now| now.edge.listen == config.edge.listen);
         health::port(config.edge.listen, ours, found);
-        if let Some((problem, remedy)) = config.edge.exposure() {
-            found.less("edge.listen", problem, remedy);
+        if let Some(error) = config.edge.exposure() {
+            found.bad("edge.listen", error.problem, &error.remedy);
         }
         if serving {
-            serving::running(now.as_ref().unwrap_or(config).edge.listen, found);
+            serving::running(&now.as_ref().unwrap_or(config).edge, found);
         }
     }
     (config, trust)
@@ -241,10 +241,10 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
             found.good(
                 "configuration",
                 format!(
-                    "environment `{}`, {}, http://{}",
+                    "environment `{}`, {}, {}",
                     config.environment,
                     config.infrastructure.words(),
-                    config.edge.listen
+                    config.edge.url()
                 ),
             );
             Some(config)

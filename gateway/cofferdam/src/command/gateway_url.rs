@@ -29,7 +29,14 @@ impl GatewayUrl {
     pub fn find(given: Option<Self>, home: &Home) -> Result<Self> {
         match given {
             Some(given) => Ok(given),
-            None => Ok(Self::of_edge(Config::read(home)?.edge.listen)),
+            None => {
+                let edge = Config::read(home)?.edge;
+                let url = Self::of_edge(edge.listen);
+                match edge.tls {
+                    None => Ok(url),
+                    Some(_) => Ok(url.secured(edge.hosts.first(), edge.listen.port())),
+                }
+            }
         }
     }
 
@@ -43,6 +50,15 @@ impl GatewayUrl {
         };
         let authority = SocketAddr::new(ip, listen.port()).to_string();
         Self { tls: false, authority, path: ENDPOINT.to_owned() }
+    }
+
+    /// The same address with TLS: by the first configured host, because a certificate has a name.
+    fn secured(self, host: Option<&String>, port: u16) -> Self {
+        let named = host.map(|host| match host.rsplit_once(':') {
+            Some((_, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => host.clone(),
+            _ => format!("{host}:{port}"),
+        });
+        Self { tls: true, authority: named.unwrap_or(self.authority), path: self.path }
     }
 
     /// Parses an address. An address without a path means `/mcp`.
@@ -139,5 +155,13 @@ mod tests {
         ] {
             assert_eq!(GatewayUrl::of_edge(listen.parse().unwrap()).to_string(), url);
         }
+        let secured = |host: Option<&str>| {
+            let url = GatewayUrl::of_edge("0.0.0.0:8620".parse().unwrap());
+            url.secured(host.map(str::to_owned).as_ref(), 8620).to_string()
+        };
+        assert_eq!(secured(None), "https://127.0.0.1:8620/mcp");
+        assert_eq!(secured(Some("gate.example.com")), "https://gate.example.com:8620/mcp");
+        assert_eq!(secured(Some("gate.example.com:443")), "https://gate.example.com:443/mcp");
+        assert_eq!(secured(Some("[fd00::1]")), "https://[fd00::1]:8620/mcp");
     }
 }

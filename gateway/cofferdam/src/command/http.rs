@@ -1,10 +1,12 @@
 //! A small HTTP/1.1 client for the edge on this machine: one request for each connection, one
-//! bounded response, read whole or piece by piece. Never TLS, never a redirect.
+//! bounded response, read whole or piece by piece; with TLS if the edge has it. Never a redirect.
 
+use super::pinned_tls;
+use crate::config::Edge;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// The most bytes of a response: a list of many tools with their schemas is far smaller.
@@ -47,14 +49,32 @@ pub struct Answer {
 }
 
 /// Sends a request and reads the whole response.
-pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
+pub fn send(edge: &Edge, request: &Request<'_>) -> Result<Answer> {
     let lost = || {
-        format!("nothing answers at http://{edge}; start `cofferdam serve`, with the same `--home`")
+        let url = edge.url();
+        format!("nothing answers at {url}; start `cofferdam serve`, with the same `--home`")
     };
-    let mut stream = TcpStream::connect_timeout(&edge, CONNECT).with_context(lost)?;
+    let stream = TcpStream::connect_timeout(&edge.listen, CONNECT).with_context(lost)?;
     bound(&stream).with_context(lost)?;
+    match &edge.tls {
+        None => exchange(stream, edge, request, &lost),
+        Some(tls) => {
+            let stream = pinned_tls::connect(stream, edge.listen, &tls.certificate)?;
+            exchange(stream, edge, request, &lost)
+        }
+    }
+}
+
+fn exchange(
+    mut stream: impl Read + Write,
+    edge: &Edge,
+    request: &Request<'_>,
+    lost: &dyn Fn() -> String,
+) -> Result<Answer> {
+    // The edge answers for this name, whatever its own address and `hosts` are.
+    let host = format!("localhost:{}", edge.listen.port());
     let headers = [("Accept", "application/json".to_owned())];
-    put(&mut stream, &edge.to_string(), request, &headers).with_context(lost)?;
+    put(&mut stream, &host, request, &headers).with_context(lost)?;
     answer(BufReader::new(stream))
 }
 

@@ -4,7 +4,7 @@
 use super::error::ConfigError;
 use super::toml_reader::{FILE, Section, line};
 use super::{Config, Courier, Edge, LogFormat, Runner, Serve, Telemetry};
-use super::{infrastructure, issuers, retention};
+use super::{infrastructure, issuers, retention, tls};
 use crate::config::home::Home;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,6 +26,8 @@ const QUEUED: i64 = cofferdam_recorder::QUEUED.cast_signed();
 const DRAIN_SECONDS: (i64, i64) = (1, 600);
 /// The most characters of an environment's name: every title and denial has it.
 const ENVIRONMENT_NAME: usize = 40;
+/// The most characters of `behind_proxy`: a name and an address.
+const PROXY: usize = 100;
 
 /// Parses the text. Adds each error to `errors`; returns `None` if a required value is missing.
 pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<Config> {
@@ -124,8 +126,21 @@ fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Co
         );
     }
     let wait = section.integer("wait_seconds", 45, (1, LONGEST_WAIT));
+    let tls = tls::check(section, home);
+    let behind_proxy = section.optional_string("behind_proxy");
+    if let Some(proxy) = &behind_proxy {
+        let named = !proxy.trim().is_empty()
+            && proxy.chars().count() <= PROXY
+            && !proxy.chars().any(char::is_control);
+        section.hold(
+            "behind_proxy",
+            named,
+            &format!("`{proxy}` names no proxy"),
+            "name the proxy that speaks TLS in front of this server: \"nginx at 10.0.0.5\"",
+        );
+    }
     let courier = section.optional("oauth", |section| Some(issuers::check(section, home)));
-    let edge = Edge { listen: address?, origins, hosts, wait: seconds(wait) };
+    let edge = Edge { listen: address?, tls, behind_proxy, origins, hosts, wait: seconds(wait) };
     Some((edge, courier.flatten()))
 }
 

@@ -91,6 +91,21 @@ pub fn file(
     Some(file)
 }
 
+/// Checks that the folder of a file has nothing of the home, because a role may read the whole
+/// folder while it serves.
+pub fn alone(section: &mut Section<'_>, key: &'static str, file: &Path, home: &Home) {
+    let near = |folder: &PathBuf| {
+        let places = apart(home).into_iter().map(|(name, place)| (name, resolve(&place)));
+        let mut places =
+            places.filter(|(_, place)| place.starts_with(folder) || folder.starts_with(place));
+        places.next().map(|(name, _)| name)
+    };
+    if let Some(place) = folders(file).iter().find_map(near) {
+        let problem = format!("`{}` lies in a folder with the {place} of the home", file.display());
+        section.report(key, &problem, "move it to a folder of its own: a role reads the folder");
+    }
+}
+
 /// Checks that no role can read a secret while it serves: its own role reads it before.
 pub fn hidden(section: &mut Section<'_>, key: &'static str, file: &Path, home: &Home) {
     let Ok(real) = fs::canonicalize(file) else { return };
@@ -101,6 +116,13 @@ pub fn hidden(section: &mut Section<'_>, key: &'static str, file: &Path, home: &
         );
         section.report(key, &problem, "move it to a folder of its own");
     }
+}
+
+/// The folder of a file, and the folder of the file that it links to.
+pub fn folders(file: &Path) -> Vec<PathBuf> {
+    let real = fs::canonicalize(file).ok();
+    let linked = real.as_deref().and_then(Path::parent).map(Path::to_owned);
+    file.parent().map(resolve).into_iter().chain(linked).collect()
 }
 
 /// The pairs of places in the home that a link made the same.

@@ -21,16 +21,26 @@ name = "{environment}"
 
 {infrastructure}
 [edge]
-# The address for agents, in plain HTTP. Without configured agents it must be an address of this
-# machine. Do not expose it to other machines, because they could read tokens: listen on 127.0.0.1
-# behind a proxy with TLS, and add the name of the proxy to `hosts`.
+# The address for agents. Without configured agents it must be an address of this machine. If other
+# machines reach it, they need TLS: of this server ([edge.tls] below), or of a proxy in front.
 listen = "{listen}"
+# The proxy in front that speaks TLS, in your words. Only needed for an address that other machines
+# reach in plain HTTP. Add the name of the proxy to `hosts`.
+# behind_proxy = "nginx at 10.0.0.5"
 # The web origins whose requests are accepted. A request without an origin is always accepted.
 origins = []
 # Further host names of this address, such as the name of a proxy.
 hosts = []
 # The longest time that a call is held, in seconds (1 to 55: clients give up after 60).
 wait_seconds = 45
+
+# TLS of this server. The files are PEM, and are read again when they change. The gateway may read
+# their whole folders.
+# [edge.tls]
+# certificate = "/etc/cofferdam/tls/server.pem"
+# key = "/etc/cofferdam/tls/server.key"
+# The authorities of clients: a client may then show a certificate of one of them.
+# client_ca = "/etc/cofferdam/tls/clients.pem"
 
 [serve]
 # The time limit of running jobs after the signal to stop, in seconds (1 to 600). The next start

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::home::write_private;
 use expect_test::{Expect, expect};
+use std::os::unix::fs::PermissionsExt as _;
 
 /// Checks a text with a real tree and home; paths of this run are written as TREE and HOME.
 fn check(text: &str, expect: Expect) {
@@ -37,6 +38,8 @@ fn the_shortest_configuration_has_these_defaults() {
                 },
                 edge: Edge {
                     listen: 127.0.0.1:8620,
+                    tls: None,
+                    behind_proxy: None,
                     origins: [],
                     hosts: [],
                     wait: 45s,
@@ -303,6 +306,8 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         infrastructure,
         edge: Edge {
             listen: "127.0.0.1:1".parse().unwrap(),
+            tls: None,
+            behind_proxy: None,
             origins: Vec::new(),
             hosts: Vec::new(),
             wait: Duration::from_secs(1),
@@ -391,6 +396,88 @@ fn with(lines: &str) -> String {
 }
 
 #[test]
+fn faults_of_tls_are_told_with_key_and_remedy() {
+    check(
+        &with(
+            "[edge]\nbehind_proxy = \"\"\n[edge.tls]\ncertificate = \"server.pem\"\nkey = \
+             \"TREE\"\nclient_ca = 3\nkeys = 1",
+        ),
+        expect![[r#"
+            5 faults in the configuration:
+              cofferdam.toml:10: edge.tls.client_ca: integer where text belongs; put it between quotation marks
+              cofferdam.toml:8: edge.tls.certificate: `server.pem` is a relative path; write the whole path, beginning with /
+              cofferdam.toml:9: edge.tls.key: `TREE` is not a file; name an existing file that this user can read
+              cofferdam.toml:11: edge.tls.keys: unknown key; did you mean `key`
+              cofferdam.toml:6: edge.behind_proxy: `` names no proxy; name the proxy that speaks TLS in front of this server: "nginx at 10.0.0.5""#]],
+    );
+    check(
+        &with("[edge.tls]"),
+        expect![[r#"
+        2 faults in the configuration:
+          cofferdam.toml: edge.tls.certificate: missing; add the PEM file of the certificate: certificate = "/etc/cofferdam/tls/server.pem"
+          cofferdam.toml: edge.tls.key: missing; add the PEM file of its key: key = "/etc/cofferdam/tls/server.key""#]],
+    );
+    check(
+        &with("[edge]\ntls = true"),
+        expect![
+            "cofferdam.toml:6: edge.tls: not a section; write `[edge.tls]` on a line of its own"
+        ],
+    );
+}
+
+#[test]
+fn the_key_of_tls_is_private_and_lies_with_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap();
+    let (tree, home) = (root.join("tree"), Home::at(root.join("home")));
+    let tls = root.join("tls");
+    for folder in [&tree, &tls] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    home.make_folders().unwrap();
+    let told = |certificate: &Path, key: &Path| {
+        let text = format!(
+            "[environment]\nname = \"lab\"\n[directory]\ntree = {tree:?}\n[edge.tls]\ncertificate \
+             = {certificate:?}\nkey = {key:?}\n"
+        );
+        let mut errors = Vec::new();
+        let config = file::check(&text, &home, &mut errors);
+        if let Some(config) = &config {
+            check_together(config, &Agents::default(), None, &mut errors);
+        }
+        errors.iter().map(|error| error.problem.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let put = |path: PathBuf, mode: u32| {
+        std::fs::write(&path, "x").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let certificate = put(tls.join("server.pem"), 0o644);
+    assert_eq!(told(&certificate, &put(tls.join("a.key"), 0o600)), "");
+    assert_eq!(told(&certificate, &put(tls.join("b.key"), 0o640)), "");
+    let open = put(tls.join("c.key"), 0o644);
+    assert_eq!(told(&certificate, &open), format!("other users can read `{}`", open.display()));
+    for (key, part) in [
+        (home.keys().join("server.key"), "in a folder with the keys of the home"),
+        (home.root().join("server.key"), "in a folder with the configuration of the home"),
+        (root.join("server.key"), "in a folder with the configuration of the home"),
+        (tree.join("server.key"), "a file lies in a folder with the tree"),
+    ] {
+        let problem = told(&certificate, &put(key.clone(), 0o600));
+        assert!(problem.contains(part), "{}: {problem}", key.display());
+        // A link does not hide its target.
+        let link = tls.join("link.key");
+        let _none_yet = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&key, &link).unwrap();
+        let problem = told(&certificate, &link);
+        assert!(problem.contains(part), "a link to {}: {problem}", key.display());
+    }
+    let own = home.root().join("tls");
+    std::fs::create_dir(&own).unwrap();
+    assert_eq!(told(&certificate, &put(own.join("server.key"), 0o600)), "");
+}
+
+#[test]
 fn faults_of_issuers_are_told_with_key_and_remedy() {
     check(
         &with(
@@ -473,7 +560,7 @@ fn agents_are_found_by_their_token_alone() {
 }
 
 #[test]
-fn plain_http_that_other_machines_reach_is_warned_of() {
+fn plain_http_that_other_machines_reach_needs_tls_or_the_name_of_a_proxy() {
     for (listen, reached) in [
         ("127.0.0.1:8620", false),
         ("127.8.8.8:8620", false),
@@ -488,19 +575,28 @@ fn plain_http_that_other_machines_reach_is_warned_of() {
     ] {
         let edge = Edge {
             listen: listen.parse().unwrap(),
+            tls: None,
+            behind_proxy: None,
             origins: Vec::new(),
             hosts: Vec::new(),
             wait: std::time::Duration::from_secs(45),
         };
         let told = edge.exposure();
         assert_eq!(told.is_some(), reached, "{listen}");
-        if let Some((problem, remedy)) = told {
-            assert!(
-                problem
-                    .starts_with(&format!("`{listen}` is reached by other machines in plain HTTP")),
-                "{problem}"
+        if let Some(error) = told {
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "cofferdam.toml: edge.listen: `{listen}` is reached by other machines in plain \
+                     HTTP: agents' tokens and all answers can be read on the way; name a \
+                     certificate and its key in `[edge.tls]`; or, if a proxy in front speaks TLS, \
+                     name it: behind_proxy = \"nginx at 10.0.0.5\""
+                )
             );
-            assert!(remedy.contains("127.0.0.1 behind a proxy that speaks TLS"), "{remedy}");
         }
+        let tls = Tls { certificate: "/c".into(), key: "/k".into(), client_ca: None };
+        assert_eq!(Edge { tls: Some(tls), ..edge.clone() }.exposure(), None);
+        let behind_proxy = Some("nginx at 10.0.0.5".to_owned());
+        assert_eq!(Edge { behind_proxy, ..edge }.exposure(), None);
     }
 }

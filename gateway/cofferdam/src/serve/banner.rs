@@ -18,7 +18,7 @@ pub fn say(installation: &Installation) {
 /// The text of the banner, without a line break at its end.
 fn text(installation: &Installation) -> String {
     let Installation { home, config, agents, trust, .. } = installation;
-    let listen = config.edge.listen;
+    let url = config.edge.url();
     let mut lines = match &config.infrastructure {
         Infrastructure::Directory { tree } => {
             vec![format!(
@@ -41,8 +41,8 @@ fn text(installation: &Installation) -> String {
             lines
         }
     };
-    lines.push(format!("  MCP    http://{listen}/mcp"));
-    lines.push(format!("  HTTP   http://{listen}/v1/tools"));
+    lines.push(format!("  MCP    {url}/mcp"));
+    lines.push(format!("  HTTP   {url}/v1/tools"));
     let tools: Vec<&str> = trust.tools.iter().map(|tool| tool.name.as_str()).collect();
     let tools = if tools.is_empty() {
         "none: `cofferdam accept FILE` accepts one".to_owned()

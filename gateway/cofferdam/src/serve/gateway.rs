@@ -16,8 +16,8 @@ use agents::AgentsFile;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::permit::verifying_key_text;
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::role_settings::GatewaySettings;
-use cofferdam_edge::{Calls, EdgeSettings};
+use cofferdam_core::protocol::role_settings::{GatewaySettings, TlsSettings};
+use cofferdam_edge::{Calls, EdgeSettings, Tls, TlsError, TlsFiles};
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
 use cofferdam_process::control::{Given, Handed, Report};
 use cofferdam_process::rpc::Client;
@@ -27,7 +27,7 @@ use ed25519_dalek::SigningKey;
 use front::Gateway;
 use host::Roles;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -63,6 +63,7 @@ struct Prepared {
     trust: Trust,
     key: SigningKey,
     parts: load::Parts,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Prepares with one thread. Denies new sockets, reads the key and the artefacts (missing ones are
@@ -88,13 +89,15 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
         Some(collector) if collector.is_address => NewSockets::Tcp,
         Some(_) => NewSockets::Internet,
     })?;
+    let tls = settings.tls.as_ref().map(tls).transpose().context("`edge.tls`")?;
     let parts = load::parts(&settings, &trust)?;
     let trust_folder = settings.trust_file.parent().context("the trust file lies in no folder")?;
     let agents_folder =
         settings.agents_file.parent().context("the agents file lies in no folder")?;
     let ports: Vec<u16> = collector.iter().map(|collector| collector.port).collect();
-    let read: &[&Path] = &[trust_folder, agents_folder];
-    let confined = confine::files(Files { read, connect: &ports, ..Files::default() })?;
+    let folders = settings.tls.iter().flat_map(|tls| &tls.folders).map(PathBuf::as_path);
+    let read: Vec<&Path> = [trust_folder, agents_folder].into_iter().chain(folders).collect();
+    let confined = confine::files(Files { read: &read, connect: &ports, ..Files::default() })?;
     if !ports.is_empty() && !confine::knows_ports() {
         tracing::warn!(
             what = "TCP ports",
@@ -103,7 +106,13 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
         );
     }
     confine::calls(confine::Calls::Gateway(!ports.is_empty()))?;
-    Ok((Prepared { settings, trust, key, parts }, confined))
+    Ok((Prepared { settings, trust, key, parts, tls }, confined))
+}
+
+/// Reads the files of TLS.
+fn tls(settings: &TlsSettings) -> Result<Arc<Tls>, TlsError> {
+    let TlsSettings { certificate, key, client_ca, .. } = settings.clone();
+    Tls::open(TlsFiles { certificate, key, client_ca })
 }
 
 async fn serve(
@@ -111,10 +120,11 @@ async fn serve(
     ready: role_start::Ready,
     mut handed: mpsc::Receiver<Handed>,
 ) -> Result<()> {
-    let Prepared { settings, trust, key, parts } = prepared;
+    let Prepared { settings, trust, key, parts, tls } = prepared;
     let edge = EdgeSettings {
         hosts: settings.hosts.clone(),
         origins: settings.origins.clone(),
+        tls,
         drain_time: LAST,
         ..EdgeSettings::local()
     };

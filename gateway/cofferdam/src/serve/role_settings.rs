@@ -2,11 +2,11 @@
 //! only the path of the role's own.
 
 use crate::config::home::Secret;
-use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
+use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat, Tls};
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::protocol::role_settings::{
     ActorSettings, CourierSettings, GatewaySettings, Infrastructure, JobIdentity, LogSettings,
-    ReaperSettings, RecorderSettings, RunnerSettings, ViewerSettings,
+    ReaperSettings, RecorderSettings, RunnerSettings, TlsSettings, ViewerSettings,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,11 +58,21 @@ pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> Ga
         guest: guest.to_owned(),
         anonymous,
         listen: config.edge.listen.to_string(),
+        tls: config.edge.tls.as_ref().map(tls),
         courier: config.courier.is_some(),
         origins: config.edge.origins.clone(),
         hosts: config.edge.hosts.clone(),
         wait_ms: milliseconds(config.edge.wait),
         otlp: config.telemetry.otlp.clone(),
+    }
+}
+
+fn tls(tls: &Tls) -> TlsSettings {
+    TlsSettings {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+        folders: tls.folders(),
     }
 }
 

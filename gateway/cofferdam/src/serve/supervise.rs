@@ -108,8 +108,9 @@ pub async fn serve(
              cofferdam.toml"
         )
     })?;
-    if let Some((problem, remedy)) = installation.config.edge.exposure() {
-        tracing::warn!(address = %listen, "edge.listen {problem}; {remedy}");
+    let edge = &installation.config.edge;
+    if let (None, Some(proxy)) = (&edge.tls, &edge.behind_proxy) {
+        tracing::info!(address = %listen, "plain HTTP, behind `{proxy}`");
     }
     open_again(&installation);
     // Kept until the end: dropping it removes the copies.

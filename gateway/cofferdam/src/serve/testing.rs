@@ -26,6 +26,8 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
             infrastructure,
             edge: Edge {
                 listen: "127.0.0.1:8620".parse().unwrap(),
+                tls: None,
+                behind_proxy: None,
                 origins: Vec::new(),
                 hosts: Vec::new(),
                 wait: Duration::from_secs(45),

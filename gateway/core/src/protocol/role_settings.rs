@@ -55,6 +55,8 @@ pub struct GatewaySettings {
     pub anonymous: bool,
     /// The address it is reached at, for `Host` and for texts.
     pub listen: String,
+    /// The files of its TLS; `None` for plain HTTP.
+    pub tls: Option<TlsSettings>,
     /// True if a courier is started, for issuers of access tokens.
     pub courier: bool,
     /// Values of `Origin` that are answered.
@@ -65,6 +67,20 @@ pub struct GatewaySettings {
     pub wait_ms: u64,
     /// Base URL of an OTLP/HTTP collector; with `None` nothing is exported.
     pub otlp: Option<String>,
+}
+
+/// The files of TLS, as PEM; read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The certificate of the server, and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// The key of the certificate.
+    pub key: PathBuf,
+    /// The authorities of clients; `None` if no client is asked for a certificate.
+    pub client_ca: Option<PathBuf>,
+    /// The folders of these files, and of the files that they link to.
+    pub folders: Vec<PathBuf>,
 }
 
 /// The settings of the recorder.

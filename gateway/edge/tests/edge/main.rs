@@ -35,4 +35,6 @@ mod strict;
 #[cfg(test)]
 mod tasks;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod wire;

@@ -1,15 +1,15 @@
 //! Checks a running `serve` by its readiness. Sends one request and changes nothing.
 
 use crate::command::http::{Request, send};
+use crate::config::Edge;
 use crate::serve::health::{self, Findings};
 use cofferdam_core::model::escape::line;
 use serde_json::Value;
-use std::net::SocketAddr;
 
 /// Asks the running `serve` for its readiness.
-pub(super) fn running(listen: SocketAddr, found: &mut Findings) {
+pub(super) fn running(edge: &Edge, found: &mut Findings) {
     match send(
-        listen,
+        edge,
         &Request { method: "GET", path: "/readyz", token: None, key: None, body: None },
     ) {
         Ok(answer) => {
