@@ -1,4 +1,4 @@
-//! Oracles for the seven places where hostile bytes are read. Each takes any bytes, and fails if the
+//! Oracles for the eight places where hostile bytes are read. Each takes any bytes, and fails if the
 //! reader breaks a promise: it panics, takes two spellings of one meaning, or reads what it would
 //! write in another way. Starts no process, and reads no file.
 //!
@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod path;
 pub mod policy;
 pub mod signature;
+pub mod token;
 
 /// A promise that a reader broke, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub type Checked = Result<(), Broken>;
 pub type Oracle = fn(&[u8]) -> Checked;
 
 /// Every oracle, with the name of its fuzz target and of its corpus.
-pub const ORACLES: [(&str, Oracle); 7] = [
+pub const ORACLES: [(&str, Oracle); 8] = [
     ("json", json::check),
     ("path", path::check),
     ("directory", directory::check),
@@ -33,6 +34,7 @@ pub const ORACLES: [(&str, Oracle); 7] = [
     ("frame", frame::check),
     ("signature", signature::check),
     ("ledger", ledger::check),
+    ("token", token::check),
 ];
 
 /// Fails with these words unless the promise is kept.

@@ -18,7 +18,12 @@ fn the_courier_is_there_for_an_issuer_alone_and_is_started_again() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     installation.configure(
         "wait_seconds",
-        &format!("45\n[[edge.oauth.issuers]]\nissuer = \"https://{closed}/realms/ops\""),
+        &format!(
+            "45\n[edge.oauth]\nresource = \"https://gate.example.com/mcp\"\n\
+             scopes = {{ read = \"tools:read\", call = \"tools:call\" }}\n[[edge.oauth.issuers]]\n\
+             name = \"idp\"\nissuer = \"https://{closed}/realms/ops\"\nalgorithms = [\"ES256\"]\n\
+             person = \"email\"\nroles = [\"viewer\"]"
+        ),
     );
     // No issuer has to answer at the start.
     installation.serve(&[]);

@@ -41,6 +41,8 @@ mod kubernetes;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
 mod overlays;
 #[cfg(test)]
 mod policies;

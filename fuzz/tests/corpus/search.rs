@@ -104,6 +104,7 @@ fn the_corpora_hold_what_counts() {
     let good = [
         ("signature", cofferdam_fuzz::signature::good().unwrap()),
         ("ledger", cofferdam_fuzz::ledger::good()),
+        ("token", cofferdam_fuzz::token::good()),
     ];
     for (name, text) in good {
         let files = corpus(name);
@@ -170,4 +171,4 @@ macro_rules! searched {
     };
 }
 
-searched!(json, path, directory, policy, frame, signature, ledger);
+searched!(json, path, directory, policy, frame, signature, ledger, token);

@@ -7,6 +7,7 @@ mod file;
 pub mod home;
 mod infrastructure;
 mod issuers;
+mod oauth;
 mod paths;
 mod retention;
 mod template;
@@ -27,7 +28,7 @@ pub use tls::Tls;
 use crate::config::home::{Home, SECRETS};
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::{Environment, Trust};
-use cofferdam_core::protocol::role_settings::JobIdentity;
+use cofferdam_core::protocol::role_settings::{JobIdentity, OauthSettings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -121,6 +122,8 @@ pub struct Edge {
     pub hosts: Vec<String>,
     /// The longest time that a call is held, 1 to 55 seconds.
     pub wait: Duration,
+    /// The issuers of access tokens.
+    pub oauth: Option<OauthSettings>,
 }
 
 impl Edge {
@@ -268,7 +271,8 @@ fn check_together(
     trusted: Option<&Environment>,
     errors: &mut Vec<ConfigError>,
 ) {
-    if !config.edge.listen.ip().is_loopback() && agents.list().is_empty() {
+    let none = agents.list().is_empty() && config.edge.oauth.is_none();
+    if !config.edge.listen.ip().is_loopback() && none {
         errors.push(ConfigError::new(
             "cofferdam.toml",
             "edge.listen",
@@ -277,7 +281,7 @@ fn check_together(
                 config.edge.listen
             ),
             "listen on 127.0.0.1, or add an agent first: `cofferdam agents add NAME --role R \
-             --for PERSON`",
+             --for PERSON`; or name an issuer of access tokens in `[edge.oauth]`",
         ));
     }
     errors.extend(config.edge.exposure());

@@ -1,6 +1,7 @@
 //! The nouns: values that every stage, role and text shares. Knows no stage, role or text, and does
 //! no I/O.
 
+pub mod access;
 pub mod answer;
 pub mod artefact;
 pub mod call;
@@ -23,6 +24,7 @@ pub mod path;
 pub mod permit;
 pub mod person;
 pub mod preview;
+pub mod principal_name;
 pub mod reason;
 pub mod record;
 pub mod resource;

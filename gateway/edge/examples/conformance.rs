@@ -12,6 +12,7 @@
 use cofferdam_core::journey::ports::{
     Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
 };
+use cofferdam_core::model::access::{Authenticated, Credential};
 use cofferdam_core::model::answer::{
     Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing, ToolListings,
 };
@@ -148,14 +149,14 @@ fn said(text: String) -> Reply {
 }
 
 impl Front for Fixtures {
-    async fn authenticate(&self, _token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        Ok(Principal {
+    async fn authenticate(&self, _: Credential<'_>) -> Result<Authenticated, Unauthenticated> {
+        Ok(Authenticated::unscoped(Principal {
             name: "suite".into(),
             anonymous: true,
             roles: Vec::new(),
             person: None,
             act: Vec::new(),
-        })
+        }))
     }
 
     async fn list(&self, _principal: &Principal) -> Result<ToolListings, RoleError> {

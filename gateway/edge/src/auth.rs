@@ -1,69 +1,81 @@
-//! Authentication: the bearer token of every request, and the response to a client without one.
-//! Tokens are read from the `Authorization` header alone and are never logged, echoed or kept.
-//! Tokens come from `cofferdam agents`. There is no authorization server, so no metadata points to
-//! one. A client that looks for one gets an error in the form of OAuth.
+//! Authentication: the token of every request. Tokens are read from the `Authorization` header alone
+//! and are never logged, echoed, kept or passed on by the edge. Tokens come from `cofferdam agents`,
+//! or from a configured issuer (`oauth.rs`).
 
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::single;
 use crate::host_origin::is_local;
-use crate::respond::{self, Answer};
 use crate::seats::Seat;
+use crate::tls::ClientCertificate;
 use cofferdam_core::journey::ports::{Front, Unauthenticated};
+use cofferdam_core::model::access::{Access, Authenticated, Credential, Scheme};
 use cofferdam_core::model::caller::Principal;
-use hyper::header::WWW_AUTHENTICATE;
-use hyper::{HeaderMap, StatusCode};
-use serde_json::json;
+use hyper::HeaderMap;
+use hyper::http::request::Parts;
 use std::net::IpAddr;
 
-/// The text for a client that tries to sign in by OAuth.
-const NO_OAUTH: &str = "Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; \
-                        `cofferdam agents add NAME` makes a token, `cofferdam agents list` lists \
-                        the agents that have one";
-
 impl<F: Front> Edge<F> {
-    /// Returns the principal of the request's token. An anonymous caller is admitted from this
-    /// machine only, whatever address the server listens on.
-    pub async fn principal(&self, headers: &HeaderMap, seat: &Seat) -> Result<Principal, Deny> {
-        let principal = caller(&*self.front, headers, seat.client).await?;
-        seat.prove();
+    /// Returns the principal of the request's token, if the token permits this use.
+    pub async fn principal(
+        &self,
+        parts: &Parts,
+        seat: &Seat,
+        needed: Access,
+    ) -> Result<Principal, Deny> {
+        let Authenticated { principal, access } = self.authenticated(parts, seat).await?;
+        self.require(access, needed)?;
         Ok(principal)
+    }
+
+    /// Returns the caller of the request. An anonymous caller is admitted from this machine only,
+    /// whatever address the server listens on.
+    pub async fn authenticated(&self, parts: &Parts, seat: &Seat) -> Result<Authenticated, Deny> {
+        let (scheme, token) = token(&parts.headers)?;
+        // Without issuers, no token is bound to a key.
+        if scheme == Scheme::Dpop && self.settings.oauth.is_none() {
+            return Err(Deny::TokenForm);
+        }
+        let credential = Credential {
+            token,
+            scheme,
+            proof: proof(&parts.headers)?,
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            certificate: parts.extensions.get().map(|ClientCertificate(digest)| *digest),
+        };
+        let caller = self.front.authenticate(credential).await.map_err(denied)?;
+        let principal = admitted(caller.principal, seat.client)?;
+        seat.prove();
+        Ok(Authenticated { principal, ..caller })
     }
 }
 
-/// Returns the principal of the token in these headers, for a client at this address.
+/// Returns the principal of the token in these headers, for a client at this address. Takes no token
+/// that is bound to its sender: these headers are of an earlier request.
 pub async fn caller<F: Front>(
     front: &F,
     headers: &HeaderMap,
     client: IpAddr,
 ) -> Result<Principal, Deny> {
-    let principal = front.authenticate(bearer(headers)?).await.map_err(|error| match error {
-        Unauthenticated::Missing => Deny::TokenMissing,
-        Unauthenticated::Unknown => Deny::TokenUnknown,
-        Unauthenticated::Expired => Deny::TokenExpired,
-    })?;
+    let (scheme, token) = token(headers)?;
+    let credential = Credential { scheme, ..Credential::bearer(token) };
+    let Authenticated { principal, access } =
+        front.authenticate(credential).await.map_err(denied)?;
+    if access < Access::Read {
+        return Err(Deny::TokenUnknown);
+    }
     admitted(principal, client)
 }
 
-/// Adds the challenge to a 401 (RFC 6750 §3). It names no metadata, because there is none.
-pub fn challenged(answer: Answer, deny: &Deny) -> Answer {
-    let error = match deny {
-        // A request without a token has no error to name.
-        Deny::TokenMissing => "",
-        Deny::TokenForm => "error=\"invalid_request\", ",
-        Deny::TokenUnknown | Deny::TokenExpired => "error=\"invalid_token\", ",
-        _ => return answer,
-    };
-    let challenge = format!("Bearer realm=\"cofferdam\", {error}error_description=\"{deny}\"");
-    respond::add(answer, WWW_AUTHENTICATE, &challenge)
-}
-
-/// The response to a client that looks for an authorization server, registers or signs in: an error
-/// in the form of OAuth (RFC 6749 §5.2), which clients show.
-pub fn no_oauth(document: bool) -> Answer {
-    // Without a document, clients try the next place, and at last registration.
-    let status = if document { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
-    respond::json(status, &json!({"error": "invalid_request", "error_description": NO_OAUTH}))
+fn denied(error: Unauthenticated) -> Deny {
+    match error {
+        Unauthenticated::Missing => Deny::TokenMissing,
+        Unauthenticated::Unknown => Deny::TokenUnknown,
+        Unauthenticated::Expired => Deny::TokenExpired,
+        Unauthenticated::Refused(refusal) => Deny::Token(refusal),
+        Unauthenticated::Unavailable => Deny::IssuerAway,
+    }
 }
 
 /// Callers from another machine are never anonymous.
@@ -71,16 +83,29 @@ fn admitted(principal: Principal, client: IpAddr) -> Result<Principal, Deny> {
     if principal.anonymous && !is_local(client) { Err(Deny::TokenMissing) } else { Ok(principal) }
 }
 
-/// Returns the token, or `None` without the header. A value in another form (RFC 6750 §2.1) is an
-/// error: the scheme is missing or wrong, or a variable was not filled in.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Deny> {
-    let Some(value) = single(headers, "authorization")? else { return Ok(None) };
+/// Returns the scheme and the token, which is `None` without the header. A value in another form
+/// (RFC 6750 §2.1, RFC 9449 §7.1) is an error: the scheme is missing or wrong, or a variable was not
+/// filled in.
+fn token(headers: &HeaderMap) -> Result<(Scheme, Option<&str>), Deny> {
+    let Some(value) = single(headers, "authorization")? else { return Ok((Scheme::Bearer, None)) };
     let (scheme, token) = value.split_once(' ').ok_or(Deny::TokenForm)?;
     let token = token.trim();
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    let formed =
-        scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(letter);
-    if formed { Ok(Some(token)) } else { Err(Deny::TokenForm) }
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Scheme::Bearer,
+        "dpop" => Scheme::Dpop,
+        _ => return Err(Deny::TokenForm),
+    };
+    let formed = !token.is_empty() && token.bytes().all(letter);
+    if formed { Ok((scheme, Some(token))) } else { Err(Deny::TokenForm) }
+}
+
+/// Returns the proof of a request. Two proofs are an error, also if they are equal (RFC 9449 §4.3).
+fn proof(headers: &HeaderMap) -> Result<Option<&str>, Deny> {
+    if headers.get_all("dpop").iter().count() > 1 {
+        return Err(Deny::BadHeader { name: "dpop", error: "is there twice; send it once".into() });
+    }
+    single(headers, "dpop")
 }
 
 #[cfg(test)]

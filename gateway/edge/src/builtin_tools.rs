@@ -14,6 +14,9 @@ const JOB_GET: &str = "job_get";
 const JOB_CANCEL: &str = "job_cancel";
 const CALLS_LIST: &str = "calls_list";
 
+/// The built-in tools that change nothing.
+pub const READING: [&str; 3] = [PREVIEW, JOB_GET, CALLS_LIST];
+
 /// Returns whether the edge itself serves this name. A tool with such a name must not be accepted.
 pub fn is_builtin_tool(name: &str) -> bool {
     matches!(name, PREVIEW | JOB_GET | JOB_CANCEL | CALLS_LIST)

@@ -39,7 +39,9 @@ impl<F: Front> Edge<F> {
         let Ok(call) = CallId::parse(id) else { return Err(Deny::Call(excerpt(id))) };
         let principal = match self.reader(&parts.headers, seat).await {
             Ok(principal) => principal,
-            Err(deny @ (Deny::TokenMissing | Deny::TokenUnknown | Deny::TokenForm)) => {
+            Err(
+                deny @ (Deny::TokenMissing | Deny::TokenUnknown | Deny::TokenForm | Deny::Token(_)),
+            ) => {
                 return Ok(signed_out(&deny, &call));
             }
             Err(deny) => return Err(deny),

@@ -9,7 +9,7 @@ use hyper::header::{
 };
 
 /// Request headers that MCP clients, `/v1` and tracing use.
-const HEADERS: &str = "accept, authorization, content-type, idempotency-key, last-event-id, \
+const HEADERS: &str = "accept, authorization, content-type, dpop, idempotency-key, last-event-id, \
                        mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, traceparent, \
                        tracestate";
 

@@ -2,6 +2,7 @@
 //! with its form on the wire. One row each, for MCP and for plain HTTP. Refusals by policy, people
 //! or tools are not in the table: they are results (`render.rs`).
 
+use cofferdam_core::model::access::{Access, TokenRefusal};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -163,6 +164,23 @@ pub enum Deny {
     /// The time of the token is over.
     #[error("the token has expired; `cofferdam agents rotate` makes a new one")]
     TokenExpired,
+    /// The access token is refused.
+    #[error("{0}")]
+    Token(TokenRefusal),
+    /// The access token does not permit this.
+    #[error("the token has no scope `{scope}`; sign in again and grant it")]
+    Scope {
+        /// The scope that is missing, as tokens have it.
+        scope: String,
+        /// The access that the request needs.
+        needed: Access,
+    },
+    /// The access token cannot be checked at present.
+    #[error(
+        "the token cannot be checked now, because its issuer does not answer; nothing was \
+         executed; try again in a few seconds"
+    )]
+    IssuerAway,
     /// The body is not strict JSON: two readers could read it differently.
     #[error("not strict JSON: {0}")]
     NotJson(String),
@@ -315,9 +333,12 @@ impl Deny {
             Self::Accept(_) | Self::AcceptEvents => same(S::NOT_ACCEPTABLE, code::REQUEST),
             Self::TooLarge => same(S::PAYLOAD_TOO_LARGE, code::REQUEST),
             Self::Slow => same(S::REQUEST_TIMEOUT, code::REQUEST),
-            Self::TokenMissing | Self::TokenForm | Self::TokenUnknown | Self::TokenExpired => {
-                same(S::UNAUTHORIZED, code::REQUEST)
-            }
+            Self::TokenMissing
+            | Self::TokenForm
+            | Self::TokenUnknown
+            | Self::TokenExpired
+            | Self::Token(_) => same(S::UNAUTHORIZED, code::REQUEST),
+            Self::Scope { .. } => same(S::FORBIDDEN, code::REQUEST),
             Self::NotJson(_) => same(S::BAD_REQUEST, code::PARSE),
             Self::NotRpc(_) => same(S::BAD_REQUEST, code::REQUEST),
             Self::Header(_) | Self::Mixed { .. } => same(S::BAD_REQUEST, code::HEADER),
@@ -340,7 +361,8 @@ impl Deny {
             | Self::Crowded
             | Self::Queue { .. }
             | Self::Stopping
-            | Self::Unavailable(_) => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
+            | Self::Unavailable(_)
+            | Self::IssuerAway => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
             Self::Unanswered => same(S::GATEWAY_TIMEOUT, code::INTERNAL),
             Self::Broken => same(S::INTERNAL_SERVER_ERROR, code::INTERNAL),
         }

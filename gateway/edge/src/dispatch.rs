@@ -1,7 +1,6 @@
 //! From a request to the handler of its path. Every request goes one way: host and origin, handler,
 //! counter, span.
 
-use crate::auth::{challenged, no_oauth};
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::path::{Route, require_method};
@@ -111,7 +110,7 @@ impl<F: Front> Edge<F> {
         if route.is_rpc() {
             self.rpc_refused(parts, body, deny).await
         } else {
-            challenged(render::plain_error(deny), deny)
+            self.challenged(render::plain_error(deny), deny)
         }
     }
 
@@ -130,8 +129,8 @@ impl<F: Front> Edge<F> {
             Route::Job => self.v1_job(parts, name, seat).await,
             Route::Calls => self.v1_calls(parts, seat).await,
             Route::CallPage => self.call_page(parts, name, seat).await,
-            Route::OauthDocument => return no_oauth(true),
-            Route::Oauth => return no_oauth(false),
+            Route::OauthDocument => self.oauth_document(parts),
+            Route::Oauth => return self.no_oauth(false),
             Route::NotMcp | Route::Mcp => {
                 return self.rpc_refused(parts, body, &Deny::NotMcp).await;
             }
@@ -141,7 +140,7 @@ impl<F: Front> Edge<F> {
                 self.page(parts, route, seat).await
             }
         };
-        answer.unwrap_or_else(|deny| challenged(render::plain_error(&deny), &deny))
+        answer.unwrap_or_else(|deny| self.challenged(render::plain_error(&deny), &deny))
     }
 
     /// Pages ignore any query: monitors add one.

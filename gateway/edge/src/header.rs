@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 
 /// Headers whose values appear in no message, not even to the client that sent them.
-const SECRET: [&str; 1] = ["authorization"];
+const SECRET: [&str; 2] = ["authorization", "dpop"];
 
 /// Returns the one value of a header, without whitespace around it. Equal copies are one value.
 pub fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Deny> {

@@ -9,7 +9,7 @@
 //! | `POST /mcp` | MCP, revisions 2026-07-28 (stateless), 2025-11-25, 2025-06-18 and 2025-03-26 (without sessions): tools, tasks, subscriptions, resources, prompts | `mcp.rs` |
 //! | `/v1/…` | the same calls as plain HTTP | `rest_v1.rs` |
 //! | `/calls/ID` | the page of a call | `call_page.rs` |
-//! | `/.well-known/oauth-…`, `/register` and the like | the error that there is no sign-in by OAuth | `auth.rs` |
+//! | `/.well-known/oauth-…`, `/register` and the like | metadata of OAuth, or the error that there is none | `oauth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | pages for people, probes and Prometheus | `pages.rs` |
 //!
 //! A connection takes a seat (`seats.rs`), and shakes hands if TLS is configured (`tls.rs`).
@@ -37,6 +37,7 @@ mod host_origin;
 mod listed;
 mod mcp;
 mod metrics;
+mod oauth;
 mod pages;
 mod path;
 mod render;

@@ -15,10 +15,10 @@ pub mod resources;
 pub mod revision;
 pub mod task;
 
-use crate::auth::challenged;
 use crate::builtin_tools::{self, InvalidArguments};
 use crate::deny::{Deny, REVISIONS};
 use crate::edge::Edge;
+use crate::oauth::needed;
 use crate::render::{self, Form};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
@@ -26,6 +26,7 @@ use crate::span_names::{self, call_span, record_refusal};
 use crate::submit::Submission;
 use crate::{body, header};
 use cofferdam_core::journey::ports::{Front, FrontCall};
+use cofferdam_core::model::access::Authenticated;
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::limit::PERSON_MS;
 use cofferdam_core::protocol::telemetry_names;
@@ -55,10 +56,12 @@ impl<F: Front> Edge<F> {
     /// both get 405, which clients of every revision understand.
     pub async fn mcp(&self, parts: &Parts, body: Incoming, seat: &Seat) -> Answer {
         let outcome = match self.admitted(parts, &body, seat).await {
-            Ok(principal) => self.message(&parts.headers, body, principal, seat).await,
+            Ok(caller) => self.message(&parts.headers, body, caller, seat).await,
             Err(deny) => return self.rpc_refused(parts, body, &deny).await,
         };
-        outcome.unwrap_or_else(|Malformed { id, deny }| render::rpc_error(&deny, id.as_ref()))
+        outcome.unwrap_or_else(|Malformed { id, deny }| {
+            self.challenged(render::rpc_error(&deny, id.as_ref()), &deny)
+        })
     }
 
     /// Refuses a request whose body was not read yet. The response has the id in that body.
@@ -70,7 +73,7 @@ impl<F: Front> Edge<F> {
         } else {
             None
         };
-        challenged(render::rpc_error(deny, id.as_ref()), deny)
+        self.challenged(render::rpc_error(deny, id.as_ref()), deny)
     }
 
     /// Returns the caller, after every check that needs no body.
@@ -79,23 +82,23 @@ impl<F: Front> Edge<F> {
         parts: &Parts,
         body: &Incoming,
         seat: &Seat,
-    ) -> Result<Principal, Deny> {
+    ) -> Result<Authenticated, Deny> {
         let headers = &parts.headers;
         if parts.method != Method::POST {
-            self.principal(headers, seat).await?;
+            self.authenticated(parts, seat).await?;
             return Err(Deny::Verb("POST"));
         }
         no_token(parts)?;
         accepts_json(headers)?;
         body::announced(headers, body)?;
-        self.principal(headers, seat).await
+        self.authenticated(parts, seat).await
     }
 
     async fn message(
         &self,
         headers: &HeaderMap,
         body: Incoming,
-        principal: Principal,
+        Authenticated { principal, access }: Authenticated,
         seat: &Seat,
     ) -> Result<Answer, Malformed> {
         let nameless = |deny| Malformed { id: None, deny };
@@ -105,6 +108,9 @@ impl<F: Front> Edge<F> {
         let Some(id) = message.id.clone() else {
             return notification(headers, &message).map_err(nameless);
         };
+        if let Err(deny) = self.require(access, needed(&message)) {
+            return Err(Malformed { id: Some(id), deny });
+        }
         self.request(headers, principal, message, (&id, seat))
             .await
             .map_err(|deny| Malformed { id: Some(id), deny })

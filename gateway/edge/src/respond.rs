@@ -159,7 +159,7 @@ pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
         Deny::Queue { seconds, .. } => add(answer, RETRY_AFTER, &seconds.to_string()),
         Deny::Crowded => add(add(answer, RETRY_AFTER, "1"), CONNECTION, "close"),
         // A restart takes some seconds.
-        Deny::Stopping => add(answer, RETRY_AFTER, "5"),
+        Deny::Stopping | Deny::IssuerAway => add(answer, RETRY_AFTER, "5"),
         // The rest of such a body must not be read as the next request.
         Deny::Slow | Deny::TooLarge | Deny::BrokenOff => add(answer, CONNECTION, "close"),
         _ => answer,

@@ -13,6 +13,7 @@ use crate::span_names::{self, call_span, record_refusal};
 use crate::submit::Submission;
 use crate::{body, builtin_tools, render};
 use cofferdam_core::journey::ports::{Front, FrontCall};
+use cofferdam_core::model::access::Access;
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::json;
@@ -31,7 +32,7 @@ impl<F: Front> Edge<F> {
     pub async fn v1_tools(&self, parts: &Parts, seat: &Seat) -> Result<Answer, Deny> {
         require_method(parts, &Method::GET, "GET, HEAD")?;
         require_no_query(parts)?;
-        let principal = self.principal(&parts.headers, seat).await?;
+        let principal = self.principal(parts, seat, Access::Read).await?;
         let tools = self.tools(&principal).await?;
         let tools = tools.iter().filter(|tool| !builtin_tools::is_builtin_tool(&tool.name));
         let tools = self.listed.array(tools, Form::Plain);
@@ -52,7 +53,8 @@ impl<F: Front> Edge<F> {
         let (wait_ms, person_ms) =
             wait(parts)?.map_or((WAIT_MS, PERSON_MS), |wait_ms| (wait_ms, wait_ms));
         body::announced(&parts.headers, &body)?;
-        let principal = self.principal(&parts.headers, seat).await?;
+        let needed = if preview { Access::Read } else { Access::Call };
+        let principal = self.principal(parts, seat, needed).await?;
         let key = match single(&parts.headers, KEY_HEADER)? {
             None => None,
             Some(text) => Some(call::key(text).ok_or_else(|| call::bad_key(KEY_NAME))?),
@@ -101,7 +103,7 @@ impl<F: Front> Edge<F> {
     pub async fn v1_calls(&self, parts: &Parts, seat: &Seat) -> Result<Answer, Deny> {
         require_method(parts, &Method::GET, "GET, HEAD")?;
         let (open, limit) = which(parts)?;
-        let principal = self.principal(&parts.headers, seat).await?;
+        let principal = self.principal(parts, seat, Access::Read).await?;
         let span = call_span(span_names::Call {
             method: "tools/call",
             tool: Some("calls_list"),
@@ -125,7 +127,8 @@ impl<F: Front> Edge<F> {
         }
         let wait_ms =
             if cancel { require_no_query(parts).map(|()| 0)? } else { wait(parts)?.unwrap_or(0) };
-        let principal = self.principal(&parts.headers, seat).await?;
+        let needed = if cancel { Access::Call } else { Access::Read };
+        let principal = self.principal(parts, seat, needed).await?;
         let call = CallId::parse(id).map_err(|_| Deny::Call(excerpt(id)))?;
         let (tool, ask) = if cancel {
             ("job_cancel", cancelling(principal, call))

@@ -2,6 +2,7 @@
 //! a named constant.
 
 use crate::tls::{LOOK, Tls};
+use cofferdam_core::protocol::role_settings::OauthSettings;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,10 @@ pub struct EdgeSettings {
     /// Origins of pages that may call the server besides loopback ones, exactly as browsers send
     /// them: `https://agents.example.com`.
     pub origins: Vec<String>,
+    /// The issuers of access tokens, for metadata and challenges.
+    pub oauth: Option<OauthSettings>,
+    /// The algorithms of proofs of a sender's key, for metadata and challenges.
+    pub proof_algorithms: &'static [&'static str],
     /// TLS; `None` for plain HTTP.
     pub tls: Option<Arc<Tls>>,
     /// The pause between two looks at the files of TLS.
@@ -83,6 +88,8 @@ impl EdgeSettings {
         Self {
             hosts: Vec::new(),
             origins: Vec::new(),
+            oauth: None,
+            proof_algorithms: &[],
             tls: None,
             tls_look: LOOK,
             head_time: HEAD_TIME,

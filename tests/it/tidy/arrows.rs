@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// A heavy package and the packages that may depend on it, also for tests. HTTP has two homes: the
 /// edge serves it, and the courier is a client. TLS is also for commands that call an edge.
-const HOMES: [(&str, &[&str]); 20] = [
+const HOMES: [(&str, &[&str]); 22] = [
     ("wasmtime", &["cofferdam-sandbox"]),
     ("wasmtime-wasi", &["cofferdam-sandbox"]),
     ("hyper", &["cofferdam-courier", "cofferdam-edge"]),
@@ -17,6 +17,8 @@ const HOMES: [(&str, &[&str]); 20] = [
     ("rustls", &["cofferdam", "cofferdam-courier", "cofferdam-edge", "cofferdam-tests"]),
     ("tokio-rustls", &["cofferdam-courier", "cofferdam-edge"]),
     ("rustls-native-certs", &["cofferdam-courier"]),
+    ("jsonwebtoken", &["cofferdam-identity"]),
+    ("ring", &["cofferdam-identity"]),
     ("sqlx", &["cofferdam-recorder"]),
     ("kube", &["cofferdam-backend-kubernetes"]),
     ("k8s-openapi", &["cofferdam-backend-kubernetes"]),

@@ -257,6 +257,12 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
         }
     };
     match Agents::read(&home.agents()) {
+        Ok(agents)
+            if agents.list().is_empty()
+                && config.as_ref().is_some_and(|config| config.edge.oauth.is_some()) =>
+        {
+            found.good("agents", "by access tokens alone".to_owned());
+        }
         Ok(agents) if agents.list().is_empty() => {
             found.less(
                 "agents",

@@ -139,9 +139,15 @@ fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Co
             "name the proxy that speaks TLS in front of this server: \"nginx at 10.0.0.5\"",
         );
     }
-    let courier = section.optional("oauth", |section| Some(issuers::check(section, home)));
-    let edge = Edge { listen: address?, tls, behind_proxy, origins, hosts, wait: seconds(wait) };
-    Some((edge, courier.flatten()))
+    let issuers = if section.has("oauth") {
+        section.optional("oauth", |section| issuers::check(section, home))
+    } else {
+        None
+    };
+    let (courier, oauth) = issuers.unzip();
+    let wait = seconds(wait);
+    let edge = Edge { listen: address?, tls, behind_proxy, origins, hosts, wait, oauth };
+    Some((edge, courier))
 }
 
 fn check_telemetry(section: &mut Section<'_>) -> Option<Telemetry> {

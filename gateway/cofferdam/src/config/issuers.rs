@@ -1,11 +1,13 @@
 //! Reads how the courier reaches the issuers of access tokens: `issuers` of `[edge.oauth]`. Never
 //! reads a secret: the courier opens its own files.
 
-use super::paths;
 use super::toml_reader::Section;
+use super::{oauth, paths};
 use crate::config::home::Home;
 use cofferdam_core::model::web_address::WebAddress;
-use cofferdam_core::protocol::role_settings::{IntrospectionClient, IssuerConnection};
+use cofferdam_core::protocol::role_settings::{
+    IntrospectionClient, IssuerConnection, OauthSettings,
+};
 use std::path::PathBuf;
 
 /// The permissions that no other user may have on the secret of a client.
@@ -20,13 +22,21 @@ pub struct Courier {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Reads the connections of `[edge.oauth]`. Returns `None` if there is no issuer.
-pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<Courier> {
+/// Reads `[edge.oauth]`: how its issuers are reached, and how their tokens are checked. Returns
+/// `None` if a required value is missing.
+pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<(Courier, OauthSettings)> {
     let ca_file = section
         .optional_string("ca_file")
         .and_then(|path| paths::file(section, "ca_file", &path, 0));
-    let issuers: Vec<IssuerConnection> =
-        section.each("issuers", |issuer| connection(issuer, home)).into_iter().flatten().collect();
+    let (connections, checks): (Vec<_>, Vec<_>) = section
+        .each("issuers", |section| {
+            let connection = connection(section, home);
+            let issuer = connection.as_ref().map(|found| found.issuer.text().to_owned());
+            (connection, oauth::issuer(section, issuer))
+        })
+        .into_iter()
+        .unzip();
+    let issuers: Vec<IssuerConnection> = connections.into_iter().flatten().collect();
     let mut seen: Vec<&str> = Vec::new();
     for issuer in &issuers {
         let name = issuer.issuer.text();
@@ -36,7 +46,8 @@ pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<Courier> {
         }
         seen.push(name);
     }
-    (!issuers.is_empty()).then_some(Courier { issuers, ca_file })
+    let oauth = oauth::check(section, checks);
+    Some((Courier { issuers, ca_file }, oauth?))
 }
 
 /// Reads the connection of one issuer.

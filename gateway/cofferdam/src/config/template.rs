@@ -42,6 +42,9 @@ wait_seconds = 45
 # The authorities of clients: a client may then show a certificate of one of them.
 # client_ca = "/etc/cofferdam/tls/clients.pem"
 
+# Agents can sign in at an identity provider, beside those of agents.toml: see docs/oauth.md for the
+# keys of [edge.oauth].
+
 [serve]
 # The time limit of running jobs after the signal to stop, in seconds (1 to 600). The next start
 # continues unfinished jobs.

@@ -43,6 +43,7 @@ fn the_shortest_configuration_has_these_defaults() {
                     origins: [],
                     hosts: [],
                     wait: 45s,
+                    oauth: None,
                 },
                 courier: None,
                 serve: Serve {
@@ -311,6 +312,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
             origins: Vec::new(),
             hosts: Vec::new(),
             wait: Duration::from_secs(1),
+            oauth: None,
         },
         courier: None,
         serve: Serve { drain: Duration::from_secs(1) },
@@ -487,14 +489,24 @@ fn faults_of_issuers_are_told_with_key_and_remedy() {
              \"https://login.example.com?a\"\nintrospection = {client_id = 3}\n",
         ),
         expect![[r#"
-            7 faults in the configuration:
+            17 faults in the configuration:
               cofferdam.toml:6: edge.oauth.ca_file: `/nowhere/ca.pem` is not a file; name an existing file that this user can read
               cofferdam.toml:8: edge.oauth.issuers[0].issuer: `http://login.example.com` is no address here: http:// is for this machine alone, because others could read and change what is sent; write https://
               cofferdam.toml:9: edge.oauth.issuers[0].jwks_uri: `https://a b` is no address here: it has a space, a character outside of ASCII or a sign that is not for addresses; write https://HOST/PATH
-              cofferdam.toml:10: edge.oauth.issuers[0].colour: unknown key; known here: `issuer`, `jwks_uri`, `introspection`
+              cofferdam.toml: edge.oauth.issuers[0].name: missing; add a short name of the issuer: name = "keycloak"
+              cofferdam.toml: edge.oauth.issuers[0].algorithms: no signature algorithm is permitted; name those of the issuer's keys, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+              cofferdam.toml: edge.oauth.issuers[0].person: missing; add the claim with the name of the person, as approvers are named: person = "email"
+              cofferdam.toml: edge.oauth.issuers[0].roles: no token of this issuer has a role; write roles = ["viewer"] for all of its tokens, or `roles_claim` and `roles_of`
+              cofferdam.toml:10: edge.oauth.issuers[0].colour: unknown key; known here: `issuer`, `jwks_uri`, `introspection`, `name`, `audience`, `algorithms`, `plain_jwt`, `required_claims`, `client`, `person`, `person_optional`, `roles`, `roles_claim`, `roles_of`, `scopes_claim`
               cofferdam.toml:12: edge.oauth.issuers[1].issuer: `https://login.example.com?a` has a query; write scheme, host and path alone
               cofferdam.toml:13: edge.oauth.issuers[1].introspection.client_id: integer where text belongs; put it between quotation marks
-              cofferdam.toml: edge.oauth.issuers[1].introspection.secret_file: missing; add the file with the secret of this client: secret_file = "/etc/cofferdam/issuer.secret""#]],
+              cofferdam.toml: edge.oauth.issuers[1].introspection.secret_file: missing; add the file with the secret of this client: secret_file = "/etc/cofferdam/issuer.secret"
+              cofferdam.toml: edge.oauth.issuers[1].name: missing; add a short name of the issuer: name = "keycloak"
+              cofferdam.toml: edge.oauth.issuers[1].algorithms: no signature algorithm is permitted; name those of the issuer's keys, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+              cofferdam.toml: edge.oauth.issuers[1].person: missing; add the claim with the name of the person, as approvers are named: person = "email"
+              cofferdam.toml: edge.oauth.issuers[1].roles: no token of this issuer has a role; write roles = ["viewer"] for all of its tokens, or `roles_claim` and `roles_of`
+              cofferdam.toml: edge.oauth.resource: missing; add the URL of MCP as agents reach it: resource = "https://cofferdam.example.com/mcp"
+              cofferdam.toml: edge.oauth.scopes: the section is missing; add `[edge.oauth.scopes]` with read = "tools:read" and call = "tools:call""#]],
     );
     check(
         &with(
@@ -502,15 +514,28 @@ fn faults_of_issuers_are_told_with_key_and_remedy() {
              \"https://login.example.com/a\"\n[[edge.oauth.issuers]]\nissuer = \
              \"https://login.example.com/a\"\n",
         ),
-        expect![
-            "cofferdam.toml:5: edge.oauth.issuers: `https://login.example.com/a` is there twice; remove one of them"
-        ],
+        expect![[r#"
+            11 faults in the configuration:
+              cofferdam.toml: edge.oauth.issuers[0].name: missing; add a short name of the issuer: name = "keycloak"
+              cofferdam.toml: edge.oauth.issuers[0].algorithms: no signature algorithm is permitted; name those of the issuer's keys, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+              cofferdam.toml: edge.oauth.issuers[0].person: missing; add the claim with the name of the person, as approvers are named: person = "email"
+              cofferdam.toml: edge.oauth.issuers[0].roles: no token of this issuer has a role; write roles = ["viewer"] for all of its tokens, or `roles_claim` and `roles_of`
+              cofferdam.toml: edge.oauth.issuers[1].name: missing; add a short name of the issuer: name = "keycloak"
+              cofferdam.toml: edge.oauth.issuers[1].algorithms: no signature algorithm is permitted; name those of the issuer's keys, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+              cofferdam.toml: edge.oauth.issuers[1].person: missing; add the claim with the name of the person, as approvers are named: person = "email"
+              cofferdam.toml: edge.oauth.issuers[1].roles: no token of this issuer has a role; write roles = ["viewer"] for all of its tokens, or `roles_claim` and `roles_of`
+              cofferdam.toml:5: edge.oauth.issuers: `https://login.example.com/a` is there twice; remove one of them
+              cofferdam.toml: edge.oauth.resource: missing; add the URL of MCP as agents reach it: resource = "https://cofferdam.example.com/mcp"
+              cofferdam.toml: edge.oauth.scopes: the section is missing; add `[edge.oauth.scopes]` with read = "tools:read" and call = "tools:call""#]],
     );
     check(
         &with("[edge.oauth]\nissuers = \"https://login.example.com\"\n"),
-        expect![
-            "cofferdam.toml:6: edge.oauth.issuers: string where a list of sections belongs; write `[[edge.oauth.issuers]]` on a line of its own, once for each"
-        ],
+        expect![[r#"
+            4 faults in the configuration:
+              cofferdam.toml:6: edge.oauth.issuers: string where a list of sections belongs; write `[[edge.oauth.issuers]]` on a line of its own, once for each
+              cofferdam.toml: edge.oauth.resource: missing; add the URL of MCP as agents reach it: resource = "https://cofferdam.example.com/mcp"
+              cofferdam.toml: edge.oauth.scopes: the section is missing; add `[edge.oauth.scopes]` with read = "tools:read" and call = "tools:call"
+              cofferdam.toml:6: edge.oauth.issuers: there are 0 issuers; add 1 to 16 of `[[edge.oauth.issuers]]`, or remove `[edge.oauth]`"#]],
     );
 }
 
@@ -520,9 +545,8 @@ fn an_issuer_with_its_client_is_read() {
     let secret = folder.path().join("secret");
     write_private(&secret, b"s3cret").unwrap();
     let text = with(&format!(
-        "[[edge.oauth.issuers]]\nissuer = \"https://login.example.com/a\"\njwks_uri = \
-         \"https://keys.example.com/k\"\n[edge.oauth.issuers.introspection]\nclient_id = \
-         \"cofferdam\"\nsecret_file = {secret:?}\n"
+        "[edge.oauth]\n{OAUTH}jwks_uri = \"https://keys.example.com/k\"\n\
+         [edge.oauth.issuers.introspection]\nclient_id = \"cofferdam\"\nsecret_file = {secret:?}\n"
     ));
     let root = std::fs::canonicalize(folder.path()).unwrap();
     let home = Home::at(root.join("home"));
@@ -534,9 +558,192 @@ fn an_issuer_with_its_client_is_read() {
     assert_eq!(errors, []);
     let courier = config.and_then(|config| config.courier).unwrap();
     let [issuer] = &courier.issuers[..] else { panic!("{courier:?}") };
-    assert_eq!(issuer.issuer.text(), "https://login.example.com/a");
+    assert_eq!(issuer.issuer.text(), "https://login.example.com/realms/ops");
     assert_eq!(issuer.jwks_uri.as_ref().unwrap().text(), "https://keys.example.com/k");
     assert_eq!(issuer.introspection.as_ref().unwrap().secret_file, secret);
+}
+
+/// Checks `[edge.oauth]`.
+fn check_oauth(section: &str, expect: Expect) {
+    check(&with(&format!("[edge.oauth]\n{section}")), expect);
+}
+
+const OAUTH: &str = r#"resource = "https://gate.example.com/mcp"
+[edge.oauth.scopes]
+read = "tools:read"
+call = "tools:call"
+[[edge.oauth.issuers]]
+name = "keycloak"
+issuer = "https://login.example.com/realms/ops"
+algorithms = ["RS256", "ES256"]
+person = "email"
+roles = ["viewer"]
+"#;
+
+#[test]
+fn an_issuer_of_access_tokens_needs_little() {
+    check_oauth(
+        OAUTH,
+        expect![[r#"
+        Config {
+            environment: "lab",
+            infrastructure: Directory {
+                tree: "TREE",
+            },
+            edge: Edge {
+                listen: 127.0.0.1:8620,
+                tls: None,
+                behind_proxy: None,
+                origins: [],
+                hosts: [],
+                wait: 45s,
+                oauth: Some(
+                    OauthSettings {
+                        resource: "https://gate.example.com/mcp",
+                        skew_seconds: 30,
+                        read_scope: "tools:read",
+                        call_scope: "tools:call",
+                        scope_prefix: "",
+                        issuers: [
+                            IssuerSettings {
+                                name: "keycloak",
+                                issuer: "https://login.example.com/realms/ops",
+                                audience: "https://gate.example.com/mcp",
+                                algorithms: [
+                                    "RS256",
+                                    "ES256",
+                                ],
+                                plain_jwt: false,
+                                introspection: false,
+                                required_claims: {},
+                                client_claim: "",
+                                person_claim: "email",
+                                person_optional: false,
+                                roles: [
+                                    "viewer",
+                                ],
+                                roles_claim: "",
+                                roles_of: {},
+                                scopes_claim: "",
+                            },
+                        ],
+                    },
+                ),
+            },
+            courier: Some(
+                Courier {
+                    issuers: [
+                        IssuerConnection {
+                            issuer: WebAddress {
+                                text: "https://login.example.com/realms/ops",
+                                place: Place {
+                                    secure: true,
+                                    host: "login.example.com",
+                                    port: 443,
+                                },
+                                target: "/realms/ops",
+                            },
+                            jwks_uri: None,
+                            introspection: None,
+                        },
+                    ],
+                    ca_file: None,
+                },
+            ),
+            serve: Serve {
+                drain: 30s,
+            },
+            runner: Runner {
+                seats: 2,
+                lease: 30s,
+                max_queued: 50000,
+            },
+            retention: Retention {
+                closed_jobs: Some(
+                    7776000,
+                ),
+                idempotency_keys: Some(
+                    604800,
+                ),
+                rejections: Some(
+                    86400,
+                ),
+                payloads: None,
+            },
+            telemetry: Telemetry {
+                otlp: None,
+                format: Text,
+                level: "info",
+            },
+        }"#]],
+    );
+}
+
+#[test]
+fn every_fault_of_an_issuer_is_told_at_once() {
+    check_oauth(
+        "",
+        expect![[r#"
+            3 faults in the configuration:
+              cofferdam.toml: edge.oauth.resource: missing; add the URL of MCP as agents reach it: resource = "https://cofferdam.example.com/mcp"
+              cofferdam.toml: edge.oauth.scopes: the section is missing; add `[edge.oauth.scopes]` with read = "tools:read" and call = "tools:call"
+              cofferdam.toml: edge.oauth.issuers: there are 0 issuers; add 1 to 16 of `[[edge.oauth.issuers]]`, or remove `[edge.oauth]`"#]],
+    );
+    check_oauth(
+        r#"resource = "http://gate.example.com/mcp?x"
+clock_skew_seconds = 3600
+colour = 1
+[edge.oauth.scopes]
+read = "tools read"
+call = ""
+[[edge.oauth.issuers]]
+name = "Key Cloak"
+issuer = 3
+algorithms = ["HS256", "none", "RS256"]
+plain_jwt = "yes"
+required_claims = { tenant = 3 }
+roles = ["an operator"]
+roles_claim = "groups"
+typ = "JWT"
+[[edge.oauth.issuers]]
+name = "other"
+issuer = "https://other.example.com"
+person = "email"
+roles_of = { "a" = "viewer" }
+"#,
+        expect![[r#"
+            17 faults in the configuration:
+              cofferdam.toml:14: edge.oauth.issuers[0].issuer: integer where text belongs; put it between quotation marks
+              cofferdam.toml:13: edge.oauth.issuers[0].name: `Key Cloak` is no name for an issuer; use 1 to 24 of a-z, 0-9 and -
+              cofferdam.toml:15: edge.oauth.issuers[0].algorithms: `HS256` is not a permitted algorithm; name those of the issuer's keys, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+              cofferdam.toml:15: edge.oauth.issuers[0].algorithms: `none` is not a permitted algorithm; name those of the issuer's keys, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+              cofferdam.toml:16: edge.oauth.issuers[0].plain_jwt: string where true or false belongs; write true or false, without quotation marks
+              cofferdam.toml:17: edge.oauth.issuers[0].required_claims: inline table where a table of texts belongs; write required_claims = { "one" = "two" }
+              cofferdam.toml: edge.oauth.issuers[0].person: missing; add the claim with the name of the person, as approvers are named: person = "email"
+              cofferdam.toml: edge.oauth.issuers[0].roles_of: it is missing, and without it `roles_claim` gives no role; write both: roles_claim = "groups" and roles_of = { "ops-team" = "operator" }
+              cofferdam.toml:18: edge.oauth.issuers[0].roles: `an operator` is no role; write a role of the policy, without blanks
+              cofferdam.toml:20: edge.oauth.issuers[0].typ: unknown key; known here: `issuer`, `jwks_uri`, `introspection`, `name`, `audience`, `algorithms`, `plain_jwt`, `required_claims`, `client`, `person`, `person_optional`, `roles`, `roles_claim`, `roles_of`, `scopes_claim`
+              cofferdam.toml: edge.oauth.issuers[1].algorithms: no signature algorithm is permitted; name those of the issuer's keys, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+              cofferdam.toml:25: edge.oauth.issuers[1].roles_of: there is no `roles_claim` to find these values in; write both: roles_claim = "groups" and roles_of = { "ops-team" = "operator" }
+              cofferdam.toml:6: edge.oauth.resource: `http://gate.example.com/mcp?x` is no URL of this server; write https://HOST/mcp, without a query; http:// is for 127.0.0.1 and localhost alone
+              cofferdam.toml:7: edge.oauth.clock_skew_seconds: 3600 is out of range; give 0 to 300; the default is 30
+              cofferdam.toml:10: edge.oauth.scopes.read: `tools read` is no scope; write visible ASCII characters without blanks, quotation marks and backslashes
+              cofferdam.toml:11: edge.oauth.scopes.call: `` is no scope; write visible ASCII characters without blanks, quotation marks and backslashes
+              cofferdam.toml:8: edge.oauth.colour: unknown key; known here: `ca_file`, `issuers`, `resource`, `clock_skew_seconds`, `scopes`"#]],
+    );
+    let two = OAUTH.replace("tools:call", "tools:read") + &OAUTH[OAUTH.find("[[").unwrap()..];
+    let opaque = "introspection = { client_id = \"cofferdam\" }\n";
+    check_oauth(
+        &(two.replace("person", &format!("{opaque}person"))),
+        expect![[r#"
+        6 faults in the configuration:
+          cofferdam.toml: edge.oauth.issuers[0].introspection.secret_file: missing; add the file with the secret of this client: secret_file = "/etc/cofferdam/issuer.secret"
+          cofferdam.toml: edge.oauth.issuers[1].introspection.secret_file: missing; add the file with the secret of this client: secret_file = "/etc/cofferdam/issuer.secret"
+          cofferdam.toml:10: edge.oauth.issuers: `https://login.example.com/realms/ops` is there twice; remove one of them
+          cofferdam.toml:9: edge.oauth.scopes.call: the scope for calls is the one for reading; name two scopes, or every token that reads could call
+          cofferdam.toml:10: edge.oauth.issuers: more than one issuer has an `introspection`, and an opaque token does not say whose it is; leave it to one of them
+          cofferdam.toml:10: edge.oauth.issuers: two issuers have the name `keycloak`; give each another `name`"#]],
+    );
 }
 
 #[test]
@@ -580,6 +787,7 @@ fn plain_http_that_other_machines_reach_needs_tls_or_the_name_of_a_proxy() {
             origins: Vec::new(),
             hosts: Vec::new(),
             wait: std::time::Duration::from_secs(45),
+            oauth: None,
         };
         let told = edge.exposure();
         assert_eq!(told.is_some(), reached, "{listen}");

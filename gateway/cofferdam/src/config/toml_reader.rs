@@ -1,6 +1,7 @@
 //! Reads one table of `cofferdam.toml`: types, bounds and unknown keys. Knows no key by name.
 
 use super::error::ConfigError;
+use std::collections::BTreeMap;
 use toml_edit::{Item, Table, TableLike};
 
 /// The name of the file in errors.
@@ -184,6 +185,38 @@ impl Section<'_> {
             "write [\"one\", \"two\"]",
         );
         list.unwrap_or_default()
+    }
+
+    /// Reads `true` or `false`.
+    pub(super) fn boolean(&mut self, name: &'static str, default: bool) -> bool {
+        self.know(name);
+        let Some(item) = self.table.get(name) else { return default };
+        let value = item.as_bool();
+        self.hold(
+            name,
+            value.is_some(),
+            &format!("{} where true or false belongs", item.type_name()),
+            "write true or false, without quotation marks",
+        );
+        value.unwrap_or(default)
+    }
+
+    /// Reads an optional table of texts under names that the operator chose; empty if it is missing.
+    pub(super) fn texts_by_name(&mut self, name: &'static str) -> BTreeMap<String, String> {
+        self.know(name);
+        let Some(item) = self.table.get(name) else { return BTreeMap::new() };
+        let texts: Option<BTreeMap<String, String>> = item.as_table_like().and_then(|table| {
+            let text =
+                |(key, item): (&str, &Item)| Some((key.to_owned(), item.as_str()?.to_owned()));
+            table.iter().map(text).collect()
+        });
+        self.hold(
+            name,
+            texts.is_some(),
+            &format!("{} where a table of texts belongs", item.type_name()),
+            &format!("write {name} = {{ \"one\" = \"two\" }}"),
+        );
+        texts.unwrap_or_default()
     }
 
     /// Reads a whole number within bounds.

@@ -50,7 +50,10 @@ fn text(installation: &Installation) -> String {
         tools.join(", ")
     };
     lines.push(format!("  tools  {tools}"));
-    if agents.list().is_empty() {
+    if let Some(oauth) = &config.edge.oauth {
+        let issuers: Vec<&str> = oauth.issuers.iter().map(|it| it.issuer.as_str()).collect();
+        lines.push(format!("  issuers of access tokens: {}", issuers.join(", ")));
+    } else if agents.list().is_empty() {
         lines.push(
             "No agent is configured: callers on this machine can read and preview; every change \
              needs a person's signature."

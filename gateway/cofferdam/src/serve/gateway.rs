@@ -4,12 +4,14 @@
 
 mod agents;
 mod call_log;
+mod callers;
 mod front;
 mod gauges;
 mod host;
 mod instrument;
 mod load;
 mod log_rate;
+mod oauth;
 
 use super::role_start;
 use agents::AgentsFile;
@@ -125,6 +127,8 @@ async fn serve(
         hosts: settings.hosts.clone(),
         origins: settings.origins.clone(),
         tls,
+        oauth: settings.oauth.clone(),
+        proof_algorithms: &cofferdam_identity::PROOF_ALGORITHMS,
         drain_time: LAST,
         ..EdgeSettings::local()
     };
@@ -141,7 +145,7 @@ async fn serve(
     let told = Arc::clone(&control);
     let agents = AgentsFile::open(
         settings.agents_file.clone(),
-        loopback && settings.anonymous,
+        loopback && settings.anonymous && settings.oauth.is_none(),
         move || {
             // Without a supervisor there is no next gateway to tell.
             let _gone = told.report(&Report::Closed);

@@ -2,7 +2,7 @@
 //! only the path of the role's own.
 
 use crate::config::home::Secret;
-use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat, Tls};
+use crate::config::{Cluster, Edge, Infrastructure as Configured, Installation, LogFormat, Tls};
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::protocol::role_settings::{
     ActorSettings, CourierSettings, GatewaySettings, Infrastructure, JobIdentity, LogSettings,
@@ -61,7 +61,8 @@ pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> Ga
         tls: config.edge.tls.as_ref().map(tls),
         courier: config.courier.is_some(),
         origins: config.edge.origins.clone(),
-        hosts: config.edge.hosts.clone(),
+        hosts: hosts(&config.edge),
+        oauth: config.edge.oauth.clone(),
         wait_ms: milliseconds(config.edge.wait),
         otlp: config.telemetry.otlp.clone(),
     }
@@ -74,6 +75,15 @@ fn tls(tls: &Tls) -> TlsSettings {
         client_ca: tls.client_ca.clone(),
         folders: tls.folders(),
     }
+}
+
+/// The configured hosts, and the host of the resource that agents reach.
+fn hosts(edge: &Edge) -> Vec<String> {
+    let resource = edge.oauth.as_ref().and_then(|oauth| {
+        let (_, rest) = oauth.resource.split_once("://")?;
+        rest.split('/').next().map(str::to_owned)
+    });
+    edge.hosts.iter().cloned().chain(resource).collect()
 }
 
 /// The settings of the recorder.

@@ -31,6 +31,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
                 origins: Vec::new(),
                 hosts: Vec::new(),
                 wait: Duration::from_secs(45),
+                oauth: None,
             },
             courier: None,
             serve: Serve { drain: Duration::from_secs(30) },

@@ -1,6 +1,7 @@
 //! The ports: the few traits behind which effects are. Generic, wired in the binaries; chosen by
 //! type, never by configuration at run time.
 
+use crate::model::access::{Authenticated, Credential, TokenRefusal};
 use crate::model::answer::{Reply, ToolListings};
 use crate::model::caller::{Principal, Standing, TraceParent};
 use crate::model::id::{CallId, ComponentDigest};
@@ -130,6 +131,10 @@ pub enum Unauthenticated {
     Unknown,
     /// The time of the token is over.
     Expired,
+    /// The access token is refused.
+    Refused(TokenRefusal),
+    /// The access token cannot be checked at present: its issuer cannot be reached.
+    Unavailable,
 }
 
 /// An answered HTTP request. Nothing in it is a client's own word.
@@ -165,12 +170,12 @@ pub struct Readiness {
 /// Everything that the edge may ask. Implemented by the gateway role, and by a small fake in the
 /// edge's own tests.
 pub trait Front: Send + Sync + 'static {
-    /// Returns the principal of a bearer token. Without configured agents, a client on loopback
-    /// needs no token and is anonymous.
+    /// Returns the principal of a token, and the use that the token permits. Without configured
+    /// agents and issuers, a client on loopback needs no token and is anonymous.
     fn authenticate(
         &self,
-        token: Option<&str>,
-    ) -> impl Future<Output = Result<Principal, Unauthenticated>> + Send;
+        credential: Credential<'_>,
+    ) -> impl Future<Output = Result<Authenticated, Unauthenticated>> + Send;
     /// The tools this caller may see, sorted by name; never more than it could call.
     fn list(
         &self,

@@ -10,6 +10,7 @@ use crate::model::json::JsonError;
 use crate::model::limit;
 use crate::model::person::people;
 use crate::model::person::same_person;
+use crate::model::principal_name::identities;
 use crate::model::statement::NAMESPACE;
 use crate::model::statement::STATEMENT_SCHEMA;
 use crate::model::statement::SignedStatement;
@@ -232,13 +233,18 @@ pub(crate) fn is_named(named: &[String], name: &str) -> bool {
     named.iter().any(|named| named == "*" || named == name)
 }
 
-/// The parties of a call, who may not approve it: the agent, its `act` chain, and the person it
-/// works for unless the trust file lets that person approve.
-fn parties(subject: &Subject, self_approval: bool) -> Vec<&str> {
-    let person = if self_approval { None } else { subject.properties.person.as_deref() };
-    std::iter::once(subject.id.as_str())
-        .chain(subject.properties.act.iter().map(String::as_str))
-        .chain(person)
+/// The parties of a call, who may not approve it: the agent, the client and the subject of its
+/// access token, its `act` chain, and the person it works for unless the trust file lets that person
+/// approve.
+fn parties(subject: &Subject, self_approval: bool) -> Vec<String> {
+    let person = subject.properties.person.clone();
+    let allowed = |party: &String| {
+        self_approval && person.as_ref().is_some_and(|person| same_person(person, party))
+    };
+    std::iter::once(subject.id.clone())
+        .chain(identities(&subject.id).into_iter().filter(|party| !allowed(party)))
+        .chain(subject.properties.act.iter().cloned())
+        .chain(person.clone().filter(|_| !self_approval))
         .collect()
 }
 

@@ -7,6 +7,7 @@ use crate::model::run::JobStep;
 use crate::model::trust::Environment;
 use crate::model::web_address::WebAddress;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The settings of a role's log.
@@ -63,6 +64,8 @@ pub struct GatewaySettings {
     pub origins: Vec<String>,
     /// Values of `Host` that are answered besides the address.
     pub hosts: Vec<String>,
+    /// The issuers of access tokens; `None` where only the tokens of the agents file are taken.
+    pub oauth: Option<OauthSettings>,
     /// How long a call is held, in milliseconds.
     pub wait_ms: u64,
     /// Base URL of an OTLP/HTTP collector; with `None` nothing is exported.
@@ -81,6 +84,59 @@ pub struct TlsSettings {
     pub client_ca: Option<PathBuf>,
     /// The folders of these files, and of the files that they link to.
     pub folders: Vec<PathBuf>,
+}
+
+/// The check of access tokens (OAuth 2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OauthSettings {
+    /// The URL of the MCP endpoint as agents reach it: the `resource` of RFC 8707 and RFC 9728.
+    pub resource: String,
+    /// How far the clocks of this machine and of an issuer may differ, in seconds.
+    pub skew_seconds: i64,
+    /// The scope of a token that lists, previews and follows.
+    pub read_scope: String,
+    /// The scope of a token that calls tools. It includes the other one.
+    pub call_scope: String,
+    /// The text before each scope when a client asks for it; empty for most issuers.
+    pub scope_prefix: String,
+    /// The issuers, at least one.
+    pub issuers: Vec<IssuerSettings>,
+}
+
+/// One issuer of access tokens, and the meaning of its claims. A claim is named by the name of a
+/// member of the token, or by a JSON pointer, which begins with `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerSettings {
+    /// The short name, first in the names of its principals.
+    pub name: String,
+    /// The claim `iss` of its tokens.
+    pub issuer: String,
+    /// The value that the claim `aud` of its tokens must have.
+    pub audience: String,
+    /// The permitted signature algorithms (RFC 7518), at least one.
+    pub algorithms: Vec<String>,
+    /// True if the header `typ` may be `JWT` or missing, for issuers before RFC 9068.
+    pub plain_jwt: bool,
+    /// True if opaque tokens are given to this issuer (RFC 7662).
+    pub introspection: bool,
+    /// Claims with the value that each must have.
+    pub required_claims: BTreeMap<String, String>,
+    /// The claim with the id of the client; empty for `client_id`, then `azp`.
+    pub client_claim: String,
+    /// The claim with the name of the person.
+    pub person_claim: String,
+    /// True if a token without this claim is taken, as one that acts for no person.
+    pub person_optional: bool,
+    /// The roles of every token.
+    pub roles: Vec<String>,
+    /// The claim with the groups or roles of the issuer; empty if there is none.
+    pub roles_claim: String,
+    /// The role for each value of that claim. Other values have no meaning.
+    pub roles_of: BTreeMap<String, String>,
+    /// The claim with the scopes; empty for `scope`, then `scp`.
+    pub scopes_claim: String,
 }
 
 /// The settings of the recorder.

@@ -4,6 +4,7 @@
 use cofferdam_core::journey::ports::{
     Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
 };
+use cofferdam_core::model::access::{Access, Authenticated, Credential, Scheme, TokenRefusal};
 use cofferdam_core::model::answer::{
     Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing, ToolListings,
 };
@@ -162,13 +163,37 @@ fn tool(name: &str) -> ToolListing {
 }
 
 impl Front for FakeFront {
-    async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        match token {
-            Some(TOKEN) if !*self.revoked.lock().unwrap() => Ok(principal("alice")),
+    async fn authenticate(
+        &self,
+        credential: Credential<'_>,
+    ) -> Result<Authenticated, Unauthenticated> {
+        let scoped = |access| Ok(Authenticated { principal: principal("alice"), access });
+        match credential.token {
+            Some(TOKEN) if !*self.revoked.lock().unwrap() => scoped(Access::Call),
+            Some("reads") => scoped(Access::Read),
+            Some("no-scope") => scoped(Access::None),
             Some("expired") => Err(Unauthenticated::Expired),
+            Some("over") => Err(Unauthenticated::Refused(TokenRefusal::Expired)),
+            Some("early") => Err(Unauthenticated::Refused(TokenRefusal::Early)),
+            Some("elsewhere") => Err(Unauthenticated::Refused(TokenRefusal::Audience)),
+            Some("unfit") => Err(Unauthenticated::Refused(TokenRefusal::Unfit)),
+            Some("forged") => Err(Unauthenticated::Refused(TokenRefusal::Unknown)),
+            Some("of-a-certificate") => Err(Unauthenticated::Refused(TokenRefusal::Certificate)),
+            // Bound to a key: right with this proof, for this request.
+            Some("bound") => {
+                let shown =
+                    (credential.scheme, credential.proof, credential.method, credential.path);
+                match shown {
+                    (Scheme::Dpop, Some("right"), "POST", "/mcp") => scoped(Access::Call),
+                    _ => Err(Unauthenticated::Refused(TokenRefusal::Proof)),
+                }
+            }
+            Some("issuer-away") => Err(Unauthenticated::Unavailable),
             Some(_) => Err(Unauthenticated::Unknown),
             None if self.closed => Err(Unauthenticated::Missing),
-            None => Ok(Principal { anonymous: true, ..principal("anonymous") }),
+            None => {
+                Ok(Authenticated::unscoped(Principal { anonymous: true, ..principal("anonymous") }))
+            }
         }
     }
 

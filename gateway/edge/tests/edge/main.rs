@@ -21,6 +21,8 @@ mod listen;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
 mod plain;
 #[cfg(test)]
 mod progress;

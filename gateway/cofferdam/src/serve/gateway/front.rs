@@ -1,9 +1,11 @@
 //! The gateway behind the edge: each request becomes a call with an id and a time. Decides nothing.
 
 use super::agents::AgentsFile;
+use super::callers::Callers;
 use super::host::{GatewayHost, Roles};
 use super::instrument::{Observed, ended};
 use super::load::Parts;
+use super::oauth::Oauth;
 use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::journey;
@@ -11,6 +13,7 @@ use cofferdam_core::journey::ports::{
     Answered, Front, FrontCall, Host as _, ProgressSink, Readiness, Unauthenticated, no_progress,
 };
 use cofferdam_core::journey::{Mode, Resumed, Wait};
+use cofferdam_core::model::access::{Authenticated, Credential};
 use cofferdam_core::model::answer::{Reply, ToolListings};
 use cofferdam_core::model::caller::{Caller, Principal};
 use cofferdam_core::model::escape::line;
@@ -95,11 +98,16 @@ impl Gateway {
             key,
             lists: journey::Lists::default(),
         };
+        let oauth = settings
+            .oauth
+            .as_ref()
+            .map(|oauth| Oauth::new(oauth, Arc::clone(&roles)))
+            .transpose()?;
         let world = GatewayHost {
             tools: Observed::new(tools, outlet.clone()),
             policies: Observed::new(policies, outlet.clone()),
             roles: Observed::new(roles, outlet.clone()),
-            agents,
+            callers: Callers::new(agents, oauth),
             trust_file: settings.trust_file.clone(),
         };
         let notices = Notices::default();
@@ -147,8 +155,11 @@ impl Gateway {
 }
 
 impl Front for Gateway {
-    async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        self.world.agents.authenticate(token).await
+    async fn authenticate(
+        &self,
+        credential: Credential<'_>,
+    ) -> Result<Authenticated, Unauthenticated> {
+        self.world.callers.authenticate(credential, self.world.now()).await
     }
 
     async fn list(&self, principal: &Principal) -> Result<ToolListings, RoleError> {

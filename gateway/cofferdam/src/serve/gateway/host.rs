@@ -1,13 +1,14 @@
 //! The host of the stages in the gateway: sandboxes in this process, two sockets, the clock and
 //! random bytes of the operating system.
 
-use super::agents::AgentsFile;
+use super::callers::Callers;
 use super::instrument::Observed;
+use super::oauth::IssuerSource;
 use cofferdam_core::journey::ports::Host;
 use cofferdam_core::model::caller::{Principal, Standing};
 use cofferdam_core::model::trust::{Approver, Trust};
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::courier::{Fetch, Fetched};
+use cofferdam_core::protocol::courier::{Fetch, Fetched, Token};
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use cofferdam_process::rpc::Client;
@@ -54,6 +55,39 @@ impl Roles {
     }
 }
 
+impl Roles {
+    /// Asks the courier. The error is for the log.
+    async fn fetch(&self, ask: &Fetch) -> Result<Fetched, String> {
+        match self.courier.call(ask).await {
+            Ok(Fetched::Failed { error }) => Err(error.to_string()),
+            Ok(fetched) => Ok(fetched),
+            Err(error) => Err(format!("the courier does not answer: {error}")),
+        }
+    }
+}
+
+impl IssuerSource for Arc<Roles> {
+    async fn keys(&self, issuer: &str) -> Result<(Vec<u8>, u64), String> {
+        match self.fetch(&Fetch::Keys { issuer: issuer.to_owned() }).await? {
+            Fetched::Keys { jwks, cache_seconds } => {
+                Ok((jwks.into_bytes(), u64::from(cache_seconds)))
+            }
+            _ => Err(OTHER.to_owned()),
+        }
+    }
+
+    async fn introspect(&self, issuer: &str, token: &str) -> Result<Vec<u8>, String> {
+        let token = Token(token.to_owned());
+        match self.fetch(&Fetch::Introspect { issuer: issuer.to_owned(), token }).await? {
+            Fetched::Claims { claims } => Ok(claims.into_bytes()),
+            _ => Err(OTHER.to_owned()),
+        }
+    }
+}
+
+/// The courier's answer is not to the question.
+const OTHER: &str = "the courier answers something else";
+
 /// The implementation of the host for the stages.
 pub struct GatewayHost {
     /// The tools, each call in a new sandbox.
@@ -62,8 +96,8 @@ pub struct GatewayHost {
     pub policies: Observed<Policies>,
     /// The recorder and the viewer.
     pub roles: Observed<Arc<Roles>>,
-    /// The agents and their tokens.
-    pub agents: AgentsFile,
+    /// The callers and their tokens.
+    pub callers: Callers<Arc<Roles>>,
     /// The path of the served copy of the trust file.
     pub trust_file: PathBuf,
 }
@@ -95,7 +129,7 @@ impl Host for GatewayHost {
     }
 
     async fn standing(&self, principal: &Principal) -> Standing {
-        self.agents.standing(principal).await
+        self.callers.standing(principal).await
     }
 
     fn approvers(&self) -> Result<Vec<Approver>, RoleError> {

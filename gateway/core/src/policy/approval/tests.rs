@@ -99,3 +99,30 @@ fn a_statement_of_an_older_version_is_read_and_does_not_count() {
             .ends_with("an older version of Cofferdam signed it; ask again")
     );
 }
+
+#[test]
+fn no_identity_of_an_access_token_approves() {
+    let mut subject = agent().subject();
+    subject.id = "idp:planner:5b2c@users".into();
+    subject.properties.person = Some("alice@example.com".into());
+    subject.properties.act = vec!["scheduler".into(), "carl@example.com".into()];
+    let may = |name: &str, trust: &Trust| check_party(name, &subject, trust).is_ok();
+    for party in [
+        "idp:planner:5b2c@users",
+        "planner",
+        "5b2c",
+        "alice",
+        "Alice@example.com",
+        "scheduler",
+        "carl",
+    ] {
+        assert!(!may(party, &trust()), "{party}");
+    }
+    assert!(may("bob", &trust()), "the same question, and a person outside of the chain");
+    let single = Trust { self_approval: true, ..trust() };
+    assert!(may("alice", &single), "where a person may approve for themselves");
+    assert!(!may("planner", &single) && !may("carl", &single) && !may("5b2c", &single));
+    subject.id = "idp:planner:alice@example.com".into();
+    let may = |name: &str, trust: &Trust| check_party(name, &subject, trust).is_ok();
+    assert!(may("alice", &single) && !may("alice", &trust()));
+}
