@@ -142,12 +142,10 @@ impl<F: Front> Edge<F> {
             .flatten()
             .filter_map(|uri| call_of(uri).map(|call| (call, Named::Resource(uri.clone()))));
         let mut followed: Vec<Followed> = Vec::new();
-        for (call, named) in tasks.chain(resources) {
+        // Each name costs a look at the store, also one that this caller cannot see.
+        for (call, named) in tasks.chain(resources).take(FOLLOWED) {
             if followed.iter().any(|one| one.call == call && one.named == named) {
                 continue;
-            }
-            if followed.len() == FOLLOWED {
-                break;
             }
             match self.task(principal, &call).await {
                 // A task is told once at the start: it may have moved since the client's last look.

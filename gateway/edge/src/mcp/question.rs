@@ -70,14 +70,18 @@ impl<F: Front> Edge<F> {
         };
         let action = answers.and_then(|answers| answers.get(PAGE)?.get("action")?.as_str());
         let request = digest(&call.tool, &call.arguments).ok_or(Deny::RequestState)?;
-        let carried = self.states.open(sealed, &call.principal, request, self.front.now())?;
-        let task = self.task(&call.principal, &carried.call).await.map_err(|deny| match deny {
-            Deny::UnknownTask(_) => Deny::RequestState,
-            deny => deny,
-        })?;
-        if carried.plan != task.plan {
+        let opened = self.states.open(sealed, &call.principal, request, self.front.now())?;
+        let task =
+            self.task(&call.principal, &opened.carried().call).await.map_err(
+                |deny| match deny {
+                    Deny::UnknownTask(_) => Deny::RequestState,
+                    deny => deny,
+                },
+            )?;
+        if opened.carried().plan != task.plan {
             return Err(Deny::RequestState);
         }
+        let carried = self.states.spend(opened)?;
         let answered = action.is_some_and(|action| ACTIONS.contains(&action));
         Ok(Some(Returned { carried, answered }))
     }

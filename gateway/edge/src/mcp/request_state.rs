@@ -16,13 +16,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Time for which a state counts: a person reads a page meanwhile.
 const COUNTS: SignedDuration = SignedDuration::from_mins(10);
 
-/// Most states that can be used at a time. With more, the client is not asked.
-const OPEN: usize = 4_096;
+/// Most states of one caller that can be used at a time, each for another call. With more, the client
+/// is not asked. A state for the same call replaces the older one.
+const OPEN: usize = 64;
+
+/// Most callers with a state.
+const CALLERS: usize = 4_096;
 
 /// Bytes of a nonce, and of the tag at the end.
 const NONCE: usize = 12;
@@ -51,8 +55,29 @@ pub struct Carried {
 /// The seals of this process.
 pub struct RequestStates {
     cipher: Aes256Gcm,
-    /// The nonces that were not used yet, with the end of their time.
-    open: Mutex<HashMap<[u8; NONCE], Timestamp>>,
+    /// The states that were not used yet, by caller and call.
+    open: Mutex<HashMap<String, HashMap<CallId, Open>>>,
+}
+
+/// A state that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Open {
+    nonce: [u8; NONCE],
+    until: Timestamp,
+}
+
+/// A state of this caller and this request that was not used yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    carried: Carried,
+    nonce: [u8; NONCE],
+}
+
+impl Opened {
+    /// The content of the state.
+    pub fn carried(&self) -> &Carried {
+        &self.carried
+    }
 }
 
 impl fmt::Debug for RequestStates {
@@ -79,38 +104,73 @@ impl RequestStates {
             .cipher
             .encrypt_in_place_detached(GenericArray::from_slice(&nonce), PURPOSE, &mut text)
             .ok()?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= OPEN {
-            open.retain(|_, until| *until > now);
-        }
-        if open.len() >= OPEN {
-            return None;
-        }
-        open.insert(nonce, now.checked_add(COUNTS).ok()?);
-        drop(open);
+        self.keep(carried, Open { nonce, until: now.checked_add(COUNTS).ok()? }, now)?;
         let mut sealed = nonce.to_vec();
         sealed.extend_from_slice(&text);
         sealed.extend_from_slice(&tag);
         Some(URL_SAFE_NO_PAD.encode(sealed))
     }
 
-    /// Opens a state for this caller and this request, once.
+    /// Keeps a state in place of the older one of its call. `None` if its caller, or all callers, have
+    /// too many.
+    fn keep(&self, carried: &Carried, new: Open, now: Timestamp) -> Option<()> {
+        let mut all = self.all();
+        if all.len() >= CALLERS && !all.contains_key(&carried.principal) {
+            all.retain(|_, own| own.values().any(|open| open.until > now));
+        }
+        if all.len() >= CALLERS && !all.contains_key(&carried.principal) {
+            return None;
+        }
+        let own = all.entry(carried.principal.clone()).or_default();
+        if own.len() >= OPEN && !own.contains_key(&carried.call) {
+            own.retain(|_, open| open.until > now);
+        }
+        if own.len() >= OPEN && !own.contains_key(&carried.call) {
+            return None;
+        }
+        own.insert(carried.call.clone(), new);
+        Some(())
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, HashMap<CallId, Open>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a state for this caller and this request. It stays usable until [`Self::spend`].
     pub fn open(
         &self,
         sealed: &str,
         principal: &Principal,
         request: ArgumentsDigest,
         now: Timestamp,
-    ) -> Result<Carried, Deny> {
-        let carried = self.unseal(sealed, now).ok_or(Deny::RequestState)?;
-        if carried.principal == principal.name && carried.request == request {
-            Ok(carried)
+    ) -> Result<Opened, Deny> {
+        let (carried, nonce) = self.unseal(sealed).ok_or(Deny::RequestState)?;
+        let known =
+            self.all().get(&carried.principal).and_then(|own| own.get(&carried.call).copied());
+        let usable = known.is_some_and(|open| open.nonce == nonce && open.until > now);
+        if usable && carried.principal == principal.name && carried.request == request {
+            Ok(Opened { carried, nonce })
         } else {
             Err(Deny::RequestState)
         }
     }
 
-    fn unseal(&self, sealed: &str, now: Timestamp) -> Option<Carried> {
+    /// Uses an opened state, once.
+    pub fn spend(&self, opened: Opened) -> Result<Carried, Deny> {
+        let Opened { carried, nonce } = opened;
+        let mut all = self.all();
+        let own = all.get_mut(&carried.principal).ok_or(Deny::RequestState)?;
+        if own.get(&carried.call).is_none_or(|open| open.nonce != nonce) {
+            return Err(Deny::RequestState);
+        }
+        own.remove(&carried.call);
+        if own.is_empty() {
+            all.remove(&carried.principal);
+        }
+        Ok(carried)
+    }
+
+    fn unseal(&self, sealed: &str) -> Option<(Carried, [u8; NONCE])> {
         if sealed.len() > LONGEST {
             return None;
         }
@@ -126,12 +186,7 @@ impl RequestStates {
                 Tag::from_slice(tag),
             )
             .ok()?;
-        // Only what was sealed here comes so far, so no client can use up the nonce of another.
-        let until = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(nonce)?;
-        if until <= now {
-            return None;
-        }
-        serde_json::from_slice(&text).ok()
+        Some((serde_json::from_slice(&text).ok()?, *nonce))
     }
 }
 
@@ -179,10 +234,13 @@ mod tests {
     fn a_state_opens_once_for_its_caller_and_its_request() {
         let states = states();
         let sealed = states.seal(&carried(), 3, noon()).unwrap();
-        let opened = states.open(&sealed, &principal("alice"), request(3), noon());
-        assert_eq!(opened, Ok(carried()));
-        let again = states.open(&sealed, &principal("alice"), request(3), noon());
-        assert_eq!(again, Err(Deny::RequestState));
+        let open = || states.open(&sealed, &principal("alice"), request(3), noon());
+        // A request that fails after this leaves the state usable.
+        let (first, second) = (open().unwrap(), open().unwrap());
+        assert_eq!(first.carried(), &carried());
+        assert_eq!(states.spend(first), Ok(carried()));
+        assert_eq!(states.spend(second), Err(Deny::RequestState), "two requests at once");
+        assert_eq!(open(), Err(Deny::RequestState));
     }
 
     #[test]
@@ -224,12 +282,28 @@ mod tests {
     }
 
     #[test]
-    fn old_states_make_room_for_new_ones() {
+    fn one_caller_takes_no_place_of_another_and_old_states_make_room() {
         let states = states();
+        let of = |caller: &str, call: u128| {
+            let plan = PlanDigest::of(b"plan");
+            Carried::new(&principal(caller), request(3), CallId::from_random(call), plan)
+        };
         for number in 0..OPEN as u128 {
-            assert!(states.seal(&carried(), number, noon()).is_some());
+            assert!(states.seal(&of("alice", number), number, noon()).is_some());
         }
-        assert!(states.seal(&carried(), u128::MAX, noon()).is_none());
-        assert!(states.seal(&carried(), u128::MAX, noon() + COUNTS).is_some());
+        let more = of("alice", u128::MAX);
+        assert!(states.seal(&more, 1_000, noon()).is_none());
+        assert!(states.seal(&of("bob", 1), 1_001, noon()).is_some(), "another caller");
+        assert!(states.seal(&more, 1_002, noon() + COUNTS).is_some(), "the time is over");
+    }
+
+    #[test]
+    fn a_newer_state_of_the_same_call_replaces_the_older_one() {
+        let states = states();
+        let older = states.seal(&carried(), 3, noon()).unwrap();
+        let newer = states.seal(&carried(), 4, noon()).unwrap();
+        let open = |sealed: &str| states.open(sealed, &principal("alice"), request(3), noon());
+        assert_eq!(open(&older), Err(Deny::RequestState));
+        assert!(open(&newer).is_ok());
     }
 }
