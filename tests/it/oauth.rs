@@ -102,7 +102,8 @@ fn now() -> i64 {
 
 fn claims(issuer: &str) -> Value {
     json!({"iss": issuer, "aud": RESOURCE, "exp": now() + 3_600, "sub": "5b2c",
-        "client_id": "claude-code", "email": "alice@example.com", "groups": ["ops"],
+        "client_id": "claude-code", "email": "alice@example.com",
+        "email_verified": true, "groups": ["ops"],
         "scope": "tools:call"})
 }
 

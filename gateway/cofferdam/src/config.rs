@@ -272,7 +272,8 @@ fn check_together(
     errors: &mut Vec<ConfigError>,
 ) {
     let none = agents.list().is_empty() && config.edge.oauth.is_none();
-    if !config.edge.listen.ip().is_loopback() && none {
+    // Through a proxy of this machine, other machines come from this machine's address.
+    if none && (!config.edge.listen.ip().is_loopback() || config.edge.behind_proxy.is_some()) {
         errors.push(ConfigError::new(
             "cofferdam.toml",
             "edge.listen",

@@ -74,7 +74,8 @@ pub enum TlsError {
 }
 
 /// The state of a file that tells a changed one from the same one.
-type Stamp = Option<(Option<SystemTime>, u64, u64)>;
+/// A change of its rights alone changes the last two numbers.
+type Stamp = Option<(Option<SystemTime>, u64, u64, i64, i64)>;
 
 /// A server's TLS, which follows its files.
 pub struct Tls {
@@ -160,7 +161,8 @@ impl TlsFiles {
         self.paths()
             .map(|path| {
                 let found = std::fs::metadata(path).ok()?;
-                Some((found.modified().ok(), found.len(), found.ino()))
+                let changed = (found.ctime(), found.ctime_nsec());
+                Some((found.modified().ok(), found.len(), found.ino(), changed.0, changed.1))
             })
             .collect()
     }

@@ -41,16 +41,13 @@ pub(crate) fn map(issuer: &Issuer, claims: &Claims) -> Result<Identity, Refused>
     let binding = binding(issuer, claims)?;
     let subject = claims.text("sub").ok_or_else(|| issuer.unfit("it has no `sub`"))?;
     let client = client(issuer, claims)?;
-    let name = principal_name(issuer.name(), client, subject)
-        .ok_or_else(|| issuer.unfit("its client or its `sub` is too long"))?;
     let person = person(issuer, claims)?;
-    let principal = Principal {
-        name,
-        anonymous: false,
-        roles: roles(issuer, claims)?,
-        person,
-        act: chain(issuer, claims)?,
-    };
+    let act = chain(issuer, claims)?;
+    let name = principal_name(issuer.name(), client, subject, &act)
+        .ok_or_else(|| issuer.unfit("its client or its `sub` is too long"))?;
+    let act = with_own_names(claims, (client, subject, person.as_deref()), act);
+    let principal =
+        Principal { name, anonymous: false, roles: roles(issuer, claims)?, person, act };
     Ok(Identity { principal, access: access(issuer, claims)?, binding })
 }
 
@@ -78,9 +75,13 @@ fn person(issuer: &Issuer, claims: &Claims) -> Result<Option<String>, Refused> {
             )))
         };
     };
-    // An address that its owner only claims could be another person's.
-    if name == "email" && claims.get("email_verified").is_some_and(|it| *it != Value::Bool(true)) {
-        return Err(issuer.unfit("its `email` is not verified"));
+    // An address that its owner only claims could be another person's. `/email` is the same claim.
+    let is_email = name.strip_prefix('/').unwrap_or(name) == "email";
+    if is_email && claims.get("email_verified") != Some(&Value::Bool(true)) {
+        return Err(issuer.unfit(
+            "its `email_verified` is not true; let the issuer add it, or name another claim in \
+             `person`",
+        ));
     }
     match person.as_str().filter(|person| is_person(person)) {
         Some(person) => Ok(Some(person.to_owned())),
@@ -107,6 +108,24 @@ fn roles(issuer: &Issuer, claims: &Claims) -> Result<Vec<String>, Refused> {
     roles.sort();
     roles.dedup();
     Ok(roles)
+}
+
+/// Adds the names of the token's own client and person that neither the principal's name nor its
+/// person has: none of them may approve. Of a second client, and of the address of a person who is
+/// not named otherwise.
+fn with_own_names(
+    claims: &Claims,
+    (client, subject, person): (&str, &str, Option<&str>),
+    mut act: Vec<String>,
+) -> Vec<String> {
+    let email = claims.text("email").filter(|_| person.is_none());
+    let own = [claims.text("client_id"), claims.text("azp"), email];
+    for name in own.into_iter().flatten() {
+        if ![client, subject].contains(&name) && !act.iter().any(|known| known == name) {
+            act.push(name.to_owned());
+        }
+    }
+    act
 }
 
 /// The actors of the token (RFC 8693 §4.1), the current one first. Each is there under all of its

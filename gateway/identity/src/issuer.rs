@@ -152,12 +152,38 @@ impl Issuer {
         }
     }
 
+    /// Refuses a token of another kind that its claims show: an ID token, a refresh token, a logout
+    /// token. It lives longer than an access token, or was made for another reader.
+    fn check_kind(&self, claims: &Claims) -> Result<(), Refused> {
+        let is = |name: &str, allowed: &[&str]| {
+            claims
+                .text(name)
+                .is_none_or(|kind| allowed.iter().any(|allowed| kind.eq_ignore_ascii_case(allowed)))
+        };
+        let others = ["id", "refresh", "offline", "logout"];
+        let is_other = claims
+            .text("typ")
+            .is_some_and(|kind| others.iter().any(|other| kind.eq_ignore_ascii_case(other)));
+        let of_id_tokens = ["at_hash", "c_hash", "events"];
+        let looks_like_id =
+            self.settings.plain_jwt && of_id_tokens.iter().any(|name| claims.get(name).is_some());
+        if is_other
+            || looks_like_id
+            || !is("token_use", &["access_token", "access"])
+            || !is("token_type", &["bearer", "dpop", "access_token"])
+        {
+            return Err(self.unfit("it is no access token, but one of another kind"));
+        }
+        Ok(())
+    }
+
     fn check_claims(
         &self,
         claims: Claims,
         now: Timestamp,
         signed: bool,
     ) -> Result<Checked, Refused> {
+        self.check_kind(&claims)?;
         // The issuer of an introspection is known by its connection; it may leave out its name.
         let named = claims.get("iss").is_some();
         if (signed || named) && claims.text("iss") != Some(self.issuer()) {

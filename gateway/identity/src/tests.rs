@@ -64,6 +64,7 @@ fn claims() -> Value {
         "sub": "5b2c",
         "client_id": "claude-code",
         "email": "alice@example.com",
+        "email_verified": true,
         "tenant": "blue",
         "scope": "openid tools:read",
         "realm_access": {"roles": ["ops", "unknown"]},
@@ -226,9 +227,34 @@ fn every_wrong_token_is_refused() {
     let person =
         "Unfit: it has no `email`, which names the person; see `person` and `person_optional`";
     check(&with("email", Value::Null), person);
-    check(&with("email_verified", json!(true)), "idp:claude-code:5b2c Read");
-    check(&with("email_verified", json!(false)), "Unfit: its `email` is not verified");
-    check(&with("email_verified", json!("false")), "Unfit: its `email` is not verified");
+    let verified = "Unfit: its `email_verified` is not true; let the issuer add it, or name another \
+                    claim in `person`";
+    for other in [Value::Null, json!(false), json!("true"), json!(1)] {
+        check(&with("email_verified", other), verified);
+    }
+    // A second client is no principal, and approves nothing.
+    check(&with("azp", json!("claude-code")), "idp:claude-code:5b2c Read");
+    // Tokens of another kind.
+    let kind = "Unfit: it is no access token, but one of another kind";
+    for (name, value) in [
+        ("token_use", json!("refresh_token")),
+        ("token_use", json!("id")),
+        ("token_type", json!("N_A")),
+        ("typ", json!("ID")),
+        ("typ", json!("Refresh")),
+        ("typ", json!("Offline")),
+        ("typ", json!("Logout")),
+    ] {
+        check(&with(name, value), kind);
+    }
+    for (name, value) in [
+        ("token_use", json!("access_token")),
+        ("token_type", json!("Bearer")),
+        ("token_type", json!("DPoP")),
+        ("typ", json!("Bearer")),
+    ] {
+        check(&with(name, value), "idp:claude-code:5b2c Read");
+    }
     let name = "Unfit: its `email` is not 1 to 128 visible ASCII characters without blanks, as names \
                 of approvers are; name another claim in `person`";
     for other in [json!(""), json!("a b"), json!("jörg@example.com"), json!(1), json!(["alice"])] {
@@ -431,11 +457,12 @@ fn the_claims_of_large_issuers_map() {
         header(),
         with(
             json!({"sub": "u1", "client_id": "https://agent.example/id.json", "email": "a@b.example",
+            "email_verified": true, "azp": "broker",
             "resource": [RESOURCE], "scope": "tools:read",
             "act": {"sub": "planner", "email": "carl@b.example", "act": {"sub": "cron", "client_id": "cron"}}}),
         ),
-        "idp:https%3A//agent.example/id.json:u1 for a@b.example as [\"viewer\"], through \
-         [\"planner\", \"carl@b.example\", \"cron\"], Read",
+        "idp:https%3A//agent.example/id.json:u1:*b6dbe5bce8080725 for a@b.example as [\"viewer\"], \
+         through [\"planner\", \"carl@b.example\", \"cron\", \"broker\"], Read",
     );
 }
 

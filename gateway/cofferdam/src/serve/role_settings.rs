@@ -39,7 +39,8 @@ fn infrastructure(
     }
 }
 
-/// The settings of the gateway. `anonymous`: no agent was configured since the start.
+/// The settings of the gateway. `anonymous`: no agent was configured
+/// since the start; a gateway behind a proxy serves no anonymous caller.
 pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> GatewaySettings {
     let Installation { home, served, config, .. } = installation;
     GatewaySettings {
@@ -56,7 +57,8 @@ pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> Ga
         artefact_key: home.secret(Secret::GatewayArtefacts),
         artefacts: home.artefacts("gateway"),
         guest: guest.to_owned(),
-        anonymous,
+        // Through a proxy, other machines come from this machine's address.
+        anonymous: anonymous && config.edge.behind_proxy.is_none(),
         listen: config.edge.listen.to_string(),
         tls: config.edge.tls.as_ref().map(tls),
         courier: config.courier.is_some(),

@@ -241,8 +241,12 @@ fn parties(subject: &Subject, self_approval: bool) -> Vec<String> {
     let allowed = |party: &String| {
         self_approval && person.as_ref().is_some_and(|person| same_person(person, party))
     };
+    // The first name is the client's: a client never approves, also if it has the person's name.
+    let mut own = identities(&subject.id).into_iter();
+    let client = own.next();
     std::iter::once(subject.id.clone())
-        .chain(identities(&subject.id).into_iter().filter(|party| !allowed(party)))
+        .chain(client)
+        .chain(own.filter(|party| !allowed(party)))
         .chain(subject.properties.act.iter().cloned())
         .chain(person.clone().filter(|_| !self_approval))
         .collect()

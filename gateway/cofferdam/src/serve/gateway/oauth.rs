@@ -222,6 +222,8 @@ impl<S: IssuerSource> Oauth<S> {
         if !lock(&held.keys).may_look_again(now) {
             return Ok(None);
         }
+        // Before the wait: a sender that hangs up meanwhile has used its turn too.
+        lock(&held.keys).failed(now);
         self.fetch(held, now).await.map(Some)
     }
 

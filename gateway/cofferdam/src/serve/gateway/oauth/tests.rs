@@ -67,7 +67,8 @@ fn token_of(seed: u8, claims: &Value) -> String {
 
 fn claims() -> Value {
     json!({"iss": "https://idp.example.com", "aud": RESOURCE, "exp": NOW + 100_000, "sub": "5b2c",
-        "client_id": "claude-code", "email": "alice@example.com", "scope": "tools:call"})
+        "client_id": "claude-code", "email": "alice@example.com", "email_verified": true,
+        "scope": "tools:call"})
 }
 
 fn settings() -> OauthSettings {
