@@ -194,8 +194,8 @@ fn described(task: &Task) -> Map<String, Value> {
     described.insert("taskId".into(), json!(task.call));
     described.insert("status".into(), json!(status));
     described.insert("statusMessage".into(), json!(task.message));
-    described.insert("createdAt".into(), json!(task.created.to_string()));
-    described.insert("lastUpdatedAt".into(), json!(task.updated.to_string()));
+    described.insert("createdAt".into(), json!(format!("{:.3}", task.created)));
+    described.insert("lastUpdatedAt".into(), json!(format!("{:.3}", task.updated)));
     described.insert("ttlMs".into(), json!(task.kept_ms));
     if !task.is_over() {
         let poll = if task.state == TaskState::Waiting { POLL_PERSON_MS } else { POLL_MS };

@@ -27,7 +27,7 @@ async fn a_call_that_waits_is_a_task_for_a_client_that_declares_tasks() {
     let expected = json!({
         "resultType": "task", "taskId": id(), "status": "working",
         "statusMessage": "WAITING: a person has to sign",
-        "createdAt": "2026-11-30T09:00:00Z", "lastUpdatedAt": "2026-11-30T09:00:01Z",
+        "createdAt": "2026-11-30T09:00:00.000Z", "lastUpdatedAt": "2026-11-30T09:00:01.000Z",
         "ttlMs": 86_400_000, "pollIntervalMs": 5000,
     });
     assert_eq!(task, expected);
