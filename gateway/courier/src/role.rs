@@ -7,15 +7,14 @@ use anyhow::Result;
 use cofferdam_core::model::web_address::Place;
 use cofferdam_core::protocol::courier::Fetch;
 use cofferdam_core::protocol::role_settings::CourierSettings;
+use cofferdam_process::answering;
 use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
-use cofferdam_process::control::{Handed, Inherited, Report};
-use cofferdam_process::rpc;
+use cofferdam_process::control::{Inherited, Report};
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 /// Files that the lookup of a name reads. Absent ones are left out.
 const NAMES: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf"];
@@ -72,40 +71,11 @@ impl Ready {
         let Self { courier, confined, intake } = self;
         let courier = Arc::new(courier);
         inherited.report(&Report::Ready { confined, checked: false })?;
-        let mut handed = Arc::clone(&inherited).handed();
         let mut telemetry = PendingSink::new(intake);
-        let (breaks, mut broken) = mpsc::channel(1);
-        loop {
-            let next = tokio::select! {
-                handed = handed.recv() => handed,
-                // This task keeps a sender, so the channel is open.
-                Some(why) = broken.recv() => {
-                    // The supervisor starts it again and connects it.
-                    inherited.report(&Report::Failed(why))?;
-                    return Ok(ExitCode::FAILURE);
-                }
-            };
-            let Some(handed) = next else { return Ok(ExitCode::SUCCESS) };
-            let Handed::Socket(given) = handed else { continue };
-            match given.name.as_str() {
-                "gateway" => {}
-                "telemetry" => {
-                    telemetry.take(given.into_stream());
-                    continue;
-                }
-                _ => continue,
-            }
-            let (courier, breaks) = (Arc::clone(&courier), breaks.clone());
-            tokio::spawn(async move {
-                let ended = rpc::serve(given.into_stream(), move |ask: Fetch| {
-                    let courier = Arc::clone(&courier);
-                    async move { Ok(courier.fetch(ask).await) }
-                });
-                if let Err(error) = ended.await {
-                    let _ending =
-                        breaks.send(format!("the socket to the gateway is broken: {error}")).await;
-                }
-            });
-        }
+        let handler = move |ask: Fetch| {
+            let courier = Arc::clone(&courier);
+            async move { Ok(courier.fetch(ask).await) }
+        };
+        Ok(answering::answer(inherited, |stream| telemetry.take(stream), handler).await?)
     }
 }

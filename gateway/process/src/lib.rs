@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `frame.rs` | the form of a message on a socket |
 //! | `rpc.rs` | requests and responses over frames |
+//! | `answering.rs` | the loop of a role that only answers the gateway |
 //! | `control.rs` | settings, sockets and orders from the supervisor to a role |
 //! | `tether.rs` | the supervisor's queue for one role; it never waits for the role |
 //! | `signal.rs` | the signals that a role ignores |
@@ -18,6 +19,7 @@
 //! | `writable.rs` | checks that files can be replaced, and the remedy if not |
 
 pub mod access;
+pub mod answering;
 pub mod confine;
 pub mod control;
 pub mod frame;

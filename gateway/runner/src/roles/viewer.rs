@@ -9,16 +9,15 @@ use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_viewer::ReadRequest;
 use cofferdam_core::protocol::role_settings::ViewerSettings;
+use cofferdam_process::answering;
 use cofferdam_process::confine::{Calls, Confined, Files};
-use cofferdam_process::control::{Handed, Inherited, Report};
-use cofferdam_process::rpc;
+use cofferdam_process::control::{Inherited, Report};
 use cofferdam_runner::trust_file::TrustFile;
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 /// A viewer that has read what it needs and confined itself.
 pub struct Viewer {
@@ -59,42 +58,12 @@ impl Viewer {
         };
         let trust_file = Arc::new(trust_file);
         inherited.report(&Report::Ready { confined, checked })?;
-        let mut handed = Arc::clone(&inherited).handed();
         let mut voice = PendingSink::new(intake);
-        let (breaks, mut broken) = mpsc::channel(1);
-        loop {
-            let next = tokio::select! {
-                handed = handed.recv() => handed,
-                // This task keeps a sender, so the channel is open.
-                Some(why) = broken.recv() => {
-                    // The supervisor starts it again and connects it.
-                    inherited.report(&Report::Failed(why))?;
-                    return Ok(ExitCode::FAILURE);
-                }
-            };
-            let Some(handed) = next else { return Ok(ExitCode::SUCCESS) };
-            let Handed::Socket(given) = handed else { continue };
-            match given.name.as_str() {
-                "gateway" => {}
-                "telemetry" => {
-                    voice.take(given.into_stream());
-                    continue;
-                }
-                _ => continue,
-            }
-            let (looker, trust_file, breaks) =
-                (Arc::clone(&looker), Arc::clone(&trust_file), breaks.clone());
-            tokio::spawn(async move {
-                let ended = rpc::serve(given.into_stream(), move |request: ReadRequest| {
-                    let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
-                    async move { looker.look(request, move || accepted(&trust_file)).await }
-                });
-                if let Err(error) = ended.await {
-                    let _ending =
-                        breaks.send(format!("the socket to the gateway is broken: {error}")).await;
-                }
-            });
-        }
+        let handler = move |request: ReadRequest| {
+            let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
+            async move { looker.look(request, move || accepted(&trust_file)).await }
+        };
+        Ok(answering::answer(inherited, |stream| voice.take(stream), handler).await?)
     }
 }
 

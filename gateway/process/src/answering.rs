@@ -1,0 +1,60 @@
+//! The loop of a role that only answers the gateway: takes the sockets that the supervisor hands
+//! over, and serves requests until the supervisor is gone. Knows no request.
+
+use crate::control::{Handed, Inherited, Report};
+use crate::rpc;
+use cofferdam_core::protocol::RoleError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Answers the gateway with this handler until the supervisor closes the control socket, and passes
+/// on each socket for telemetry. Fails the role if a gateway's socket carries no requests: the
+/// supervisor starts the role again and connects it.
+///
+/// # Errors
+/// The report of a broken socket cannot be sent.
+pub async fn answer<Q, A, H, F>(
+    inherited: Arc<Inherited>,
+    mut telemetry: impl FnMut(UnixStream),
+    handler: H,
+) -> io::Result<ExitCode>
+where
+    Q: DeserializeOwned + Send + 'static,
+    A: Serialize + Send + 'static,
+    H: Fn(Q) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<A, RoleError>> + Send + 'static,
+{
+    let mut handed = Arc::clone(&inherited).handed();
+    let (breaks, mut broken) = mpsc::channel(1);
+    loop {
+        let next = tokio::select! {
+            handed = handed.recv() => handed,
+            // This task keeps a sender, so the channel is open.
+            Some(why) = broken.recv() => {
+                inherited.report(&Report::Failed(why))?;
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let Some(handed) = next else { return Ok(ExitCode::SUCCESS) };
+        let Handed::Socket(given) = handed else { continue };
+        match given.name.as_str() {
+            "gateway" => {
+                let (handler, breaks) = (handler.clone(), breaks.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = rpc::serve(given.into_stream(), handler).await {
+                        let why = format!("the socket to the gateway is broken: {error}");
+                        let _ending = breaks.send(why).await;
+                    }
+                });
+            }
+            "telemetry" => telemetry(given.into_stream()),
+            _ => {}
+        }
+    }
+}
