@@ -31,11 +31,7 @@ pub fn read(
     mut params: Map<String, Value>,
     meta: &Map<String, Value>,
 ) -> Result<Called, Deny> {
-    let tool = match params.remove("name") {
-        Some(Value::String(name)) => name,
-        Some(_) => return Err(Deny::Params("`name` must be a string".into())),
-        None => return Err(Deny::Params("`name` is missing".into())),
-    };
+    let tool = super::message::text(&params, "name")?.to_owned();
     let arguments = match params.remove("arguments") {
         None => Value::Object(Map::new()),
         Some(arguments @ Value::Object(_)) => arguments,

@@ -91,6 +91,18 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
     Ok(Message { id, method, params, meta })
 }
 
+/// The text of a parameter that a request must have.
+///
+/// # Errors
+/// [`Deny::Params`]: it is missing, or no text.
+pub fn text<'a>(params: &'a Map<String, Value>, name: &str) -> Result<&'a str, Deny> {
+    match params.get(name) {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(Deny::Params(format!("`{name}` must be a string"))),
+        None => Err(Deny::Params(format!("`{name}` is missing"))),
+    }
+}
+
 /// Removes the values that clients write for an absent member: `null` anywhere, and an empty list
 /// or text in these members.
 fn clear(members: &mut Map<String, Value>, empty: &[&str]) {

@@ -2,7 +2,7 @@
 //! show prompts to people as commands. Adds no text.
 
 use super::DISCOVER_TTL_MS;
-use super::message::Message;
+use super::message::{self, Message};
 use super::resources::{cached, contents, one_page};
 use super::revision::{self, Era};
 use crate::deny::Deny;
@@ -37,11 +37,7 @@ impl<F: Front> Edge<F> {
         principal: &Principal,
         message: &Message,
     ) -> Result<Map<String, Value>, Deny> {
-        let name = match message.params.get("name") {
-            Some(Value::String(name)) => name,
-            Some(_) => return Err(Deny::Params("`name` must be a string".into())),
-            None => return Err(Deny::Params("`name` is missing".into())),
-        };
+        let name = message::text(&message.params, "name")?;
         revision::name_matches(headers, name, era)?;
         let arguments = arguments(message.params.get("arguments"))?;
         let _used = self.shares.call(principal)?;

@@ -1,7 +1,7 @@
 //! Resources: `resources/list`, `resources/templates/list` and `resources/read`, of the caller's own
 //! calls. One page each: a list has a bounded number of calls. Decides nothing.
 
-use super::message::Message;
+use super::message::{self, Message};
 use super::revision::{self, Era};
 use super::{DISCOVER_TTL_MS, cacheable};
 use crate::deny::Deny;
@@ -56,11 +56,7 @@ impl<F: Front> Edge<F> {
         principal: &Principal,
         message: &Message,
     ) -> Result<Map<String, Value>, Deny> {
-        let uri = match message.params.get("uri") {
-            Some(Value::String(uri)) => uri,
-            Some(_) => return Err(Deny::Params("`uri` must be a string".into())),
-            None => return Err(Deny::Params("`uri` is missing".into())),
-        };
+        let uri = message::text(&message.params, "uri")?;
         revision::name_matches(headers, uri, era)?;
         let absent = || Deny::UnknownResource { uri: excerpt(uri), legacy: era == Era::Legacy };
         if uri.len() > URI_LONGEST {

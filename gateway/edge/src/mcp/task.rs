@@ -3,7 +3,7 @@
 //! the job of a call, and its id is the call's id: a name, not a right, so each request is
 //! authorized. Stores nothing: the recorder has the job before the answer.
 
-use super::message::Message;
+use super::message::{self, Message};
 use super::question::{self, Question};
 use super::revision::{self, CAPABILITIES_META, Era};
 use super::{Responder, form};
@@ -153,11 +153,7 @@ impl<F: Front> Edge<F> {
 
 /// The id in a request about a task, after the checks that need no task.
 fn asked(headers: &HeaderMap, message: &Message) -> Result<CallId, Deny> {
-    let id = match message.params.get("taskId") {
-        Some(Value::String(id)) => id,
-        Some(_) => return Err(Deny::Params("`taskId` must be a string".into())),
-        None => return Err(Deny::Params("`taskId` is missing".into())),
-    };
+    let id = message::text(&message.params, "taskId")?;
     revision::name_matches(headers, id, Era::Modern)?;
     if !declared(&message.meta) {
         return Err(Deny::NoTasks);
