@@ -1,6 +1,7 @@
 //! The guests that took too long on a serving thread, once beyond their limit or several times in
 //! turn beyond the usual time. For a while they run on worker threads at once. Never ends a guest.
 
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -27,16 +28,40 @@ impl<K: Eq + Hash> Overruns<K> {
         }
     }
 
+    /// Runs this guest on this thread. `None` if it has to run on a worker thread: it took too long
+    /// before or now, or `run` found no free state.
+    pub(crate) fn run<R>(
+        &self,
+        key: K,
+        run: impl FnOnce() -> Option<Result<R, SandboxError>>,
+    ) -> Option<Result<R, SandboxError>>
+    where
+        K: Copy,
+    {
+        if self.has(&key, Instant::now) {
+            return None;
+        }
+        let began = Instant::now();
+        let done = run()?;
+        let now = Instant::now();
+        if matches!(&done, Err(error) if error.code == Code::Time) {
+            self.note(key, now);
+            return None;
+        }
+        self.ended(key, now - began, now);
+        Some(done)
+    }
+
     /// Notes that this guest took too long at this time.
-    pub(crate) fn note(&self, key: K, now: Instant) {
+    fn note(&self, key: K, now: Instant) {
         self.until().insert(key, now + limit::OVERRUN);
     }
 
     /// Notes the time of a run that ended within its limit. The last of [`limit::SLOW_RUNS`] slow
     /// ones in turn is an overrun.
-    pub(crate) fn ended(&self, key: K, took: Duration, now: Instant)
+    fn ended(&self, key: K, took: Duration, now: Instant)
     where
-        K: Clone,
+        K: Copy,
     {
         if took <= limit::SLOW && !self.any_slow.load(Ordering::Relaxed) {
             return;
@@ -45,7 +70,7 @@ impl<K: Eq + Hash> Overruns<K> {
         if took <= limit::SLOW {
             slow.remove(&key);
         } else {
-            let runs = slow.entry(key.clone()).or_default();
+            let runs = slow.entry(key).or_default();
             *runs += 1;
             if *runs >= limit::SLOW_RUNS {
                 slow.remove(&key);

@@ -15,7 +15,6 @@ use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::operation::{Draft, ToolRefusal};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The state of one thread: an engine of its own, and every tool in it.
 type Loaded = HashMap<ComponentDigest, Tool>;
@@ -62,8 +61,9 @@ impl Tools {
     }
 
     /// Returns whether this tool runs on worker threads alone at present.
+    #[cfg(test)]
     pub(crate) fn is_slow(&self, tool: ComponentDigest) -> bool {
-        self.overruns.has(&tool, Instant::now)
+        self.overruns.has(&tool, std::time::Instant::now)
     }
 
     /// Plans on this thread. `None` for a tool that takes too long, and where no sandbox is free.
@@ -72,19 +72,10 @@ impl Tools {
         tool: ComponentDigest,
         arguments: &str,
     ) -> Option<Result<Result<Draft, ToolRefusal>, SandboxError>> {
-        if self.is_slow(tool) {
-            return None;
-        }
-        let began = Instant::now();
-        let planned = self
-            .workers
-            .here(|loaded| known(loaded, tool)?.plan_within(limit::SERVING_TICKS, arguments))?;
-        if matches!(&planned, Err(error) if error.code == Code::Time) {
-            self.overruns.note(tool, Instant::now());
-            return None;
-        }
-        self.overruns.ended(tool, began.elapsed(), Instant::now());
-        Some(planned)
+        self.overruns.run(tool, || {
+            self.workers
+                .here(|loaded| known(loaded, tool)?.plan_within(limit::SERVING_TICKS, arguments))
+        })
     }
 }
 
