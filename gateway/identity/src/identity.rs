@@ -146,7 +146,7 @@ fn chain(issuer: &Issuer, claims: &Claims) -> Result<Vec<String>, Refused> {
         let actor = Claims(members);
         let known = ["sub", "client_id", "azp", "email"];
         let also = [settings.client_claim.as_str(), settings.person_claim.as_str()];
-        let mut found: Vec<&str> =
+        let found: Vec<&str> =
             known.into_iter().chain(also).filter_map(|name| actor.text(name)).collect();
         if found.is_empty() {
             return Err(issuer.unfit("a member of its `act` has no `sub`"));
@@ -154,7 +154,6 @@ fn chain(issuer: &Issuer, claims: &Claims) -> Result<Vec<String>, Refused> {
         if found.iter().any(|name| name.len() > cofferdam_core::model::principal_name::PART) {
             return Err(issuer.unfit("a name in its `act` is too long"));
         }
-        found.retain(|name| !names.iter().any(|known| known == name));
         for name in found {
             if !names.iter().any(|known| known == name) {
                 names.push(name.to_owned());

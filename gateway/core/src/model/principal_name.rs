@@ -2,7 +2,7 @@
 //! its actors in one text, such as `keycloak:claude-code:5b2c`. Two identities never have one name,
 //! and none has the name of an agent of `agents.toml`, which has no colon.
 
-use super::id::ArgumentsDigest;
+use super::id::{ArgumentsDigest, hex};
 
 /// The largest number of bytes of each part, as a token has it. A longer part is refused.
 pub const PART: usize = 200;
@@ -32,8 +32,8 @@ pub fn principal_name(
         return Some(name);
     }
     let text: String = actors.iter().map(|actor| format!("{}:{actor}", actor.len())).collect();
-    let digest = ArgumentsDigest::of(text.as_bytes()).as_bytes().map(|byte| format!("{byte:02x}"));
-    Some(format!("{name}:{ACTORS}{}", digest.concat().get(..DIGITS)?))
+    let digest = hex(ArgumentsDigest::of(text.as_bytes()).as_bytes());
+    Some(format!("{name}:{ACTORS}{}", digest.get(..DIGITS)?))
 }
 
 /// The client and the subject of such a name. Empty for the name of another agent.
