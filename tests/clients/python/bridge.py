@@ -5,25 +5,11 @@ Prints one JSON object a line; the test reads them. The token is in the variable
 """
 
 import asyncio
-import json
 import os
 import sys
 
 from mcp import Client, StdioServerParameters
-
-CALLS = [
-    ("allowed", {"namespace": "storefront", "name": "web", "replicas": 5}),
-    ("denied", {"namespace": "storefront", "name": "web", "replicas": 40}),
-    ("waited", {"namespace": "storefront", "name": "api", "replicas": 0}),
-]
-
-
-def say(**line):
-    print(json.dumps(line), flush=True)
-
-
-async def told(_progress, _total, message):
-    say(step="progress", text=message)
+from steps import CALLS, say, told
 
 
 async def main(mode, command, *arguments):

@@ -6,25 +6,11 @@ Prints one JSON object a line; the test reads them. Of 1.22.0 the newest revisio
 """
 
 import asyncio
-import json
 import sys
 
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
-
-CALLS = [
-    ("allowed", {"namespace": "storefront", "name": "web", "replicas": 5}),
-    ("denied", {"namespace": "storefront", "name": "web", "replicas": 40}),
-    ("waited", {"namespace": "storefront", "name": "api", "replicas": 0}),
-]
-
-
-def say(**line):
-    print(json.dumps(line), flush=True)
-
-
-async def told(_progress, _total, message):
-    say(step="progress", text=message)
+from steps import CALLS, say, told
 
 
 async def main(url, token):
