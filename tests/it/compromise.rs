@@ -233,6 +233,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         voice: LogSettings { level: "error".to_owned(), json: false, spans: false },
         environment: trust.environment,
         trust_file: home.join("trust/trust.toml"),
+        copies: home.join("trust"),
         store: home.join("store"),
         ledger: home.join("ledger"),
         checkpoint_key: home.join("keys/recorder"),
@@ -285,6 +286,7 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
         voice: LogSettings { level: "error".to_owned(), json: false, spans: false },
         environment: trust.environment.clone(),
         trust_file: installation.home().join("trust/trust.toml"),
+        copies: installation.home().join("trust"),
         infrastructure: Infrastructure::Directory { tree: installation.tree() },
     });
     let (supervisor, theirs) = control::pair().unwrap();

@@ -51,8 +51,10 @@ mod progress;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
-mod resolve;
+mod reload;
 #[cfg(test)]
+mod resolve;
+
 mod restart;
 #[cfg(test)]
 mod start;

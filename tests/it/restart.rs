@@ -1,79 +1,50 @@
-//! An acceptance while the gateway serves takes effect in no role before the next start, and every
-//! view shows it.
+//! The configuration takes effect at the next start, and every view shows that; removals take effect
+//! at once.
 
 use crate::cluster::until;
 use crate::installation::{TestInstallation, text};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
-
-fn scale(replicas: u8) -> Value {
-    json!({"namespace": "storefront", "name": "web", "replicas": replicas})
-}
-
-fn ready(installation: &TestInstallation) -> (u16, String) {
-    let answer = installation.http("GET", "/readyz", "", None);
-    (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
-}
-
-/// A policy that differs by its data: up to this number of replicas need no person.
-fn policy(installation: &TestInstallation, replicas: u8) -> std::path::PathBuf {
-    let folder = installation.tree().join("../another-policy");
-    fs::create_dir_all(&folder).unwrap();
-    fs::copy(installation.home().join("policy/policy.wasm"), folder.join("policy.wasm")).unwrap();
-    let mut data: Value =
-        serde_json::from_slice(&fs::read(installation.home().join("policy/data.json")).unwrap())
-            .unwrap();
-    assert!(data["unattended"]["replicas"].is_number(), "{data:#}");
-    data["unattended"]["replicas"] = json!(replicas);
-    fs::write(folder.join("data.json"), data.to_string()).unwrap();
-    folder
-}
+use std::process::Command;
 
 #[test]
-fn another_policy_takes_effect_at_the_next_start_and_every_view_says_so() {
+fn another_configuration_takes_effect_at_the_next_start_and_every_view_says_so() {
     let mut installation = TestInstallation::bare("single");
     installation.serve(&[]);
-    let token = installation.agent("bot", "deployer");
-    assert_eq!(installation.call(&token, "deployment_scale", &scale(5)).status, 200);
-    assert_eq!(ready(&installation), (200, "ready\n".to_owned()));
-
-    let folder = policy(&installation, 3);
-    let said = installation.run(&["accept", "--policy", text(&folder)]);
-    assert!(said.contains("next start of `cofferdam serve`"), "{said}");
-    let told = until("readyz to say so", || {
-        Some(ready(&installation)).filter(|(_, text)| text.contains("restart needed"))
+    let config = installation.home().join("cofferdam.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("# another\n{text}")).unwrap();
+    let ready = || installation.http("GET", "/readyz", "", None);
+    until("readyz to say so", || {
+        ready().body.as_str().filter(|text| text.contains("restart needed")).map(drop)
     });
-    assert_eq!(told.0, 200);
-    for words in ["`trust/trust.toml` was changed at ", "is not served yet"] {
-        assert!(told.1.contains(words), "not `{words}`: {}", told.1);
-        installation.until_logged(words);
-        assert!(installation.run(&["status"]).contains(words));
-        assert!(installation.run(&["doctor"]).contains(words));
-    }
+    assert_eq!(ready().status, 200);
+    let words = "`cofferdam.toml` was changed at ";
+    installation.until_logged(words);
+    assert!(installation.run(&["status"]).contains(words));
+    assert!(installation.run(&["doctor"]).contains(words));
     assert!(installation.log().contains("WARN  restart needed: "), "{}", installation.log());
-    assert_eq!(
-        installation.json(&["status"])["restart_needed"].as_array().map(Vec::is_empty),
-        Some(false)
-    );
-
-    // Calls go on, also of new runners, under the served policy, which allows four without a
-    // person.
-    for replicas in [4, 5, 4] {
-        let answer = installation.call(&token, "deployment_scale", &scale(replicas));
-        assert_eq!(answer.status, 200, "{:#}", answer.body);
-    }
-
+    // A reload does not use it.
+    installation.run(&["reload"]);
+    let restart = installation.json(&["status"])["restart_needed"].clone();
+    assert_eq!(restart.as_array().map(Vec::len), Some(1), "{restart}");
     installation.stop();
     installation.serve(&[]);
-    assert_eq!(ready(&installation), (200, "ready\n".to_owned()));
-    let answer =
-        installation.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&scale(5)));
-    assert_eq!(answer.status, 202, "{:#}", answer.body);
+    assert!(!installation.run(&["status"]).contains("restart"));
 }
 
 #[test]
 fn the_removal_of_an_approver_holds_at_once() {
     let mut installation = TestInstallation::bare("example");
+    // With another approver, the question stays open.
+    let carol = installation.key("carol");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f", text(&carol)])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let public = carol.with_extension("pub");
+    installation.run(&["approver", "add", "carol@example.com", "--key", text(&public)]);
     installation.serve(&[]);
     let token = installation.agent("bot", "operator");
     let gift = json!({"namespace": "storefront", "name": "gift-cards-v1"});

@@ -28,6 +28,7 @@ mod policy;
 mod public_key;
 mod recorder_client;
 mod rehearse;
+mod reload;
 mod report;
 mod resolve;
 mod runner_binary;
@@ -111,8 +112,10 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Run a tool that is not accepted yet: show its plan, decision and preview; change nothing
     Try(try_out::Try),
-    /// Accept a tool, an executor, a command or a policy; the next start of `serve` uses it
+    /// Accept a tool, an executor, a command or a policy; a running `serve` loads it
     Accept(accept::Accept),
+    /// Make a running `serve` load tools, executors, policy and trust again
+    Reload(reload::Reload),
     /// Test and compile a policy, and evaluate it for one input
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -218,6 +221,7 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Inspect(command) => command.run(&home),
         Command::Try(command) => command.run(&home),
         Command::Accept(command) => command.run(&home),
+        Command::Reload(command) => command.run(&home),
         Command::Policy(command) => command.run(&home),
         Command::Status(command) => command.run(&home),
         Command::Doctor(command) => command.run(&home),

@@ -18,12 +18,12 @@ mod stages;
 mod task;
 
 pub use follow::{Wait, calls, cancel, job};
-pub use fresh::fresh;
+pub use fresh::{fresh, fresh_job, next_preview};
 pub use list::{Lists, list};
 pub use new_call::ask;
 pub use prompt::{prompt, prompts};
 pub use resource::{call_of, ids, resource, resources, templates};
-pub use resume::{Resumed, resume};
+pub use resume::{Resumed, next_approved, resume, resume_job};
 pub use task::task;
 
 use crate::model::answer::Reply;
@@ -32,11 +32,12 @@ use crate::model::trust::Trust;
 use crate::tool::catalog::Catalog;
 use ed25519_dalek::SigningKey;
 
-/// The gateway's own knowledge: loaded at its start, the same for every call.
+/// The gateway's own knowledge: loaded as a whole, and the same from the beginning of a call to its
+/// end.
 pub struct World {
-    /// The tools that were loaded at the start.
+    /// The loaded tools.
     pub catalog: Catalog,
-    /// The gateway's own trust file, as it was at the start.
+    /// The gateway's own trust file, as it was loaded.
     pub trust: Trust,
     /// The digest of the loaded policy.
     pub policy: PolicyDigest,

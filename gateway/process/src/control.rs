@@ -65,6 +65,11 @@ pub enum Order {
     Know(String),
     /// To a runner: there is no guest to lend at present. It starts its own.
     NoGuest,
+    /// To a gateway: load another set, named by these settings in JSON, beside the one in use.
+    /// [`Report::Loaded`] answers, or [`Report::NotLoaded`].
+    Load(String),
+    /// To a gateway: use the set that it loaded last. [`Report::Using`] answers.
+    Use,
 }
 
 /// A message from the supervisor, as the role takes it.
@@ -78,6 +83,10 @@ pub enum Handed {
     Told(String),
     /// There is no guest to lend at present.
     NoGuest,
+    /// The order to load another set, with its settings in JSON.
+    Load(String),
+    /// The order to use the set that was loaded last.
+    Use,
 }
 
 /// A message of a role to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the others
@@ -113,6 +122,14 @@ pub enum Report {
     WantsGuest(Lent),
     /// From a runner, with the socket: the guest can serve another job.
     ReturnsGuest(Lent),
+    /// From a recorder: an operator asks for a reload, with the number of the request.
+    Reload(u64),
+    /// From a gateway: the new set is loaded and recorded, and not in use yet.
+    Loaded,
+    /// From a gateway: the new set is not used. The text is cause and remedy.
+    NotLoaded(String),
+    /// From a gateway: each new call uses the new set from now on.
+    Using,
     /// From a recorder that ends: some jobs are not finished. The next start takes them up.
     Left {
         /// The first of these jobs.
@@ -260,6 +277,8 @@ impl Inherited {
                     Order::Drain => return Ok(Some(Handed::Drain)),
                     Order::Know(told) => return Ok(Some(Handed::Told(told))),
                     Order::NoGuest => return Ok(Some(Handed::NoGuest)),
+                    Order::Load(settings) => return Ok(Some(Handed::Load(settings))),
+                    Order::Use => return Ok(Some(Handed::Use)),
                 },
                 None => return Ok(None),
             }
@@ -290,10 +309,13 @@ impl Inherited {
     /// Sends a report to the supervisor, after the settings. Cuts a long error: a packet is sent
     /// whole or not at all.
     pub fn report(&self, report: &Report) -> io::Result<()> {
+        let cut = |why: &str| -> String { why.chars().take(FAILURE / 4).chain(['…']).collect() };
         match report {
             Report::Failed(why) if why.len() > FAILURE => {
-                let beginning: String = why.chars().take(FAILURE / 4).collect();
-                say(&self.0, &Report::Failed(format!("{beginning}…")), SendFlags::empty())
+                say(&self.0, &Report::Failed(cut(why)), SendFlags::empty())
+            }
+            Report::NotLoaded(why) if why.len() > FAILURE => {
+                say(&self.0, &Report::NotLoaded(cut(why)), SendFlags::empty())
             }
             report => say(&self.0, report, SendFlags::empty()),
         }

@@ -30,6 +30,7 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
         }),
         free: Arc::new(|| Ok(Disk { free_bytes: 50, reserve_bytes: 10 })),
         trust: Arc::new(|| Err("none".to_owned())),
+        reload: Arc::new(|_| ()),
         lease_seconds: 30,
         max_queued: cofferdam_recorder::QUEUED,
         retention: cofferdam_core::model::retention::Retention::usual(),

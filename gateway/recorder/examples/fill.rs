@@ -39,6 +39,7 @@ fn context(folder: &Path, environment: &str, key: SigningKey) -> RecorderContext
         }),
         free: Arc::new(|| Ok(Disk { free_bytes: 50, reserve_bytes: 10 })),
         trust: Arc::new(|| Err("a filled store has no trust file".to_owned())),
+        reload: Arc::new(|_| ()),
         lease_seconds: 30,
         max_queued: cofferdam_recorder::QUEUED,
         retention: cofferdam_core::model::retention::Retention::usual(),

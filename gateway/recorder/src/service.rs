@@ -114,9 +114,10 @@ impl Recorder {
         Ok(self.inner.reader.unfinished(most).await?)
     }
 
-    /// Stores the newest notice of the supervisor, for the status.
+    /// Stores the newest notice of the supervisor, for the status and for reloads.
     pub fn know(&self, notice: Notice) {
         *locked(&self.inner.shared.notice) = notice;
+        self.inner.shared.noticed.send_replace(());
     }
 
     /// Counts a role with a socket, for the status.

@@ -85,6 +85,9 @@ pub struct RecorderContext {
     pub free: FreeSpace,
     /// The trust file with the approvers.
     pub trust: TrustFile,
+    /// Asks the supervisor for a reload, with the number of the request. A later notice of the
+    /// supervisor has its end.
+    pub reload: Arc<dyn Fn(u64) + Send + Sync>,
     /// Seconds that a lease lasts without a heartbeat: `runner.lease_seconds` of the configuration.
     pub lease_seconds: u64,
     /// The most jobs that wait in the queue: `runner.max_queued` of the configuration.

@@ -3,7 +3,7 @@
 
 use crate::backlog::Backlog;
 use crate::fresh_preview::FreshPreviews;
-use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::id::{CallId, Fence, TrustDigest};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -48,6 +48,12 @@ pub(crate) struct Shared {
     pub runner_left: Mutex<Option<i64>>,
     /// The newest notice of the supervisor.
     pub notice: Mutex<Notice>,
+    /// True if a notice of the supervisor came.
+    pub noticed: watch::Sender<()>,
+    /// The number of the last request for a reload.
+    pub reload: Mutex<u64>,
+    /// The digest of the served trust file; `None` if it is not known.
+    pub served: Mutex<Option<TrustDigest>>,
     /// The last failure of the writer; `None` while the store accepts changes.
     pub failing: Mutex<Option<String>>,
     /// The cause if committed entries are not published.
@@ -98,6 +104,9 @@ impl Shared {
             roles: Mutex::default(),
             runner_left: Mutex::default(),
             notice: Mutex::default(),
+            noticed: watch::Sender::new(()),
+            reload: Mutex::default(),
+            served: Mutex::default(),
             failing: Mutex::default(),
             unpublished: Mutex::default(),
             pinned: Mutex::default(),

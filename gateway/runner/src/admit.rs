@@ -39,7 +39,24 @@ fn inadmissible(code: &'static str, detail: impl ToString) -> Inadmissible {
     Inadmissible { code, detail: detail.to_string() }
 }
 
+/// The path without symbolic links: of the link to the load in use, the folder of that load. A
+/// path that cannot be resolved stays as it is; its use reports the error.
+pub fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
 impl Components {
+    /// The same copies by paths without links: a later load does not change them.
+    pub fn resolved(&self) -> Self {
+        Self {
+            tools: resolved(&self.tools),
+            executors: resolved(&self.executors),
+            commands: resolved(&self.commands),
+            policy_module: resolved(&self.policy_module),
+            policy_data: resolved(&self.policy_data),
+        }
+    }
+
     fn component(
         folder: &Path,
         name: &str,

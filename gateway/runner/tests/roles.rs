@@ -59,6 +59,7 @@ async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
         voice: voice(),
         environment,
         trust_file: at("trust/trust.toml"),
+        copies: at("trust"),
         infrastructure: Infrastructure::Directory { tree: at("tree") },
     };
     let (control, mut child, report) = start(&ActorSettings::Viewer(settings));
@@ -88,6 +89,7 @@ async fn a_viewer_whose_socket_carries_nonsense_ends_so_that_it_is_connected_aga
         voice: voice(),
         environment,
         trust_file: at("trust/trust.toml"),
+        copies: at("trust"),
         infrastructure: Infrastructure::Directory { tree: at("tree") },
     };
     let (control, mut child, _) = start(&ActorSettings::Viewer(settings));
@@ -108,6 +110,7 @@ async fn an_idle_runner_waits_for_a_job_and_ends_with_its_supervisor() {
         voice: voice(),
         environment,
         trust_file: at("trust/trust.toml"),
+        copies: at("trust"),
         infrastructure: Infrastructure::Directory { tree: at("tree") },
         runs: at("runs"),
         journal: at("journal"),

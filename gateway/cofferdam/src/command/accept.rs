@@ -6,7 +6,7 @@ mod policy;
 use super::baseline::{Baseline, few, width};
 use super::plugin::{Bench, Kind, Plugin};
 use super::report::{Report, Usage};
-use crate::command::show;
+use crate::command::{reload, show};
 use crate::config::home::{Home, write_private};
 use crate::config::trust_file::TrustFile;
 use anyhow::{Result, bail};
@@ -21,8 +21,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Writes a tool, an executor, a command or a policy to the trust file. `serve` uses it from its
-/// next start on. If its ceiling is wider than the accepted one, the command fails without
+/// Writes a tool, an executor, a command or a policy to the trust file. A running
+/// `serve` loads it. If its ceiling is wider than the accepted one, the command fails without
 /// `--wider`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam inspect hello.wasm && cofferdam accept \
@@ -118,7 +118,7 @@ impl Accept {
                 trust.put_executor(&TrustedExecutor { name: name.clone(), digest })?;
                 trust.note("executor", name, noted.as_deref())?;
                 trust.save()?;
-                Ok(taken("executor", name, digest))
+                taken(home, "executor", name, digest)
             }
             (Kind::Command(name), _, true) => {
                 let digest = plugin.digest;
@@ -129,7 +129,7 @@ impl Accept {
                 trust.put_command(&TrustedCommand { name: name.clone(), digest })?;
                 trust.note("command", name, noted.as_deref())?;
                 trust.save()?;
-                Ok(taken("command", name, digest))
+                taken(home, "command", name, digest)
             }
             (Kind::Tool(definition), false, false) => {
                 self.tool(home, &bench, &plugin, definition, (trust, noted.as_deref()))
@@ -214,7 +214,8 @@ impl Accept {
                 known.environment.kind()
             ));
         }
-        lines.push(AFTER.trim_start().to_owned());
+        let (after, in_use) = reload::after(home, &format!("the tool {name} is accepted"))?;
+        lines.push(after);
         let changed = compared.as_ref().map(|compared| compared.json());
         Ok(Report::new(
             lines.join("\n"),
@@ -222,6 +223,7 @@ impl Accept {
                 "kind": "tool", "name": name, "version": version, "digest": digest,
                 "ceiling": ceiling, "width": stands,
                 "warnings": warnings, "compared": changed, "listed": able(&ceiling, &known),
+                "loaded": in_use,
             }),
         ))
     }
@@ -237,11 +239,12 @@ fn named(name: &str, kind: &str) -> Result<()> {
     )
 }
 
-fn taken(kind: &str, name: &str, digest: ComponentDigest) -> Report {
-    Report::new(
-        format!("Accepted the {kind} {name}, {digest}.{AFTER}"),
-        json!({"kind": kind, "name": name, "digest": digest}),
-    )
+fn taken(home: &Home, kind: &str, name: &str, digest: ComponentDigest) -> Result<Report> {
+    let (after, loaded) = reload::after(home, &format!("the {kind} {name} is accepted"))?;
+    Ok(Report::new(
+        format!("Accepted the {kind} {name}, {digest}. {after}"),
+        json!({"kind": kind, "name": name, "digest": digest, "loaded": loaded}),
+    ))
 }
 
 /// Narrows a ceiling to these namespaces. The result never permits more than the declared ceiling.
@@ -256,9 +259,6 @@ fn narrowed(declared: &Ceiling, namespaces: &[String]) -> Result<Ceiling> {
     }
     Ok(narrow)
 }
-
-/// The last sentence of each report.
-const AFTER: &str = " It is used from the next start of `cofferdam serve` on.";
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 
 use super::public_key::{is_security_key, public_key};
 use super::report::Report;
+use crate::command::reload;
 use crate::command::show::table;
 use crate::config::home::Home;
 use crate::config::trust_file::TrustFile;
@@ -21,8 +22,8 @@ const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and o
                      (`ssh-keygen -O verify-required`); that is between person and key, and not \
                      checked here.";
 
-/// Adds, lists and removes approvers. A new approver counts from the next start of `cofferdam
-/// serve` on; a removal is in effect at once.
+/// Adds, lists and removes approvers. A running `serve` loads the change; a removal is in effect at
+/// once.
 #[derive(Debug, Subcommand)]
 pub enum ApproverCommand {
     /// Enrol a person with an SSH public key; for another key of the person, use the same name
@@ -64,10 +65,15 @@ impl ApproverCommand {
                     )?;
                 }
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
-                let json = json!({"removed": name, "keys": keys, "restart_needed": false});
                 let at_once = "From now on no signature of this person counts, also not for a \
                                call that has not run yet.";
-                Ok(Report::new(format!("Removed `{name}` ({removed}). {at_once}"), json))
+                // Without it, questions that lack approvers now stay open until they expire.
+                let loaded = reload::after(home, "the removal is in effect");
+                let note = loaded.as_ref().err().map(|error| format!("\n{error:#}"));
+                let json = json!({"removed": name, "keys": keys,
+                    "loaded": loaded.is_ok_and(|(_, loaded)| loaded)});
+                let note = note.unwrap_or_default();
+                Ok(Report::new(format!("Removed `{name}` ({removed}). {at_once}{note}"), json))
             }
         }
     }
@@ -108,19 +114,14 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     let touch = is_security_key(&key);
     let touched = if touch { TOUCH } else { "" };
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-    let restart = copies::running(home);
-    let later = if restart {
-        "\nThe key is used after the next start of `cofferdam serve`: restart it."
-    } else {
-        ""
-    };
+    let (after, loaded) = reload::after(home, &format!("`{name}` is enrolled"))?;
     Ok(Report::new(
         format!(
-            "Enrolled `{name}` with {fingerprint}.{later}{touched}\nThe approver lists waiting \
+            "Enrolled `{name}` with {fingerprint}. {after}{touched}\nThe approver lists waiting \
              calls with `cofferdam jobs --waiting` and signs one with `cofferdam approve ID`."
         ),
         json!({"name": name, "fingerprint": fingerprint, "touch": touch,
-        "restart_needed": restart}),
+        "loaded": loaded}),
     ))
 }
 

@@ -4,6 +4,7 @@
 use super::approve::write_out;
 use super::doctor;
 use super::recorder_client;
+use super::reload::told;
 use super::report::Report;
 use super::ssh::signer_of;
 use crate::command::show::{Story, short, story, table};
@@ -21,7 +22,7 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::rights::of_plan;
 use cofferdam_core::model::run::PHASES;
 use cofferdam_core::protocol::operator_recorder::{
-    Disk, Operate, Operated, OwnedJob, Removal, RetentionState,
+    Disk, Operate, Operated, OwnedJob, Reload, Removal, RetentionState,
 };
 use cofferdam_core::text::{in_full, question, seconds};
 use serde_json::json;
@@ -365,6 +366,12 @@ impl Status {
         ));
         lines.extend(retention(kept).map(|text| format!("retention    {text}")));
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
+        lines.extend(
+            supervisor.loaded.iter().map(|loaded| format!("loaded       {}", told(loaded))),
+        );
+        if let Some(Reload { at, refused: Some(why), .. }) = &supervisor.reload {
+            lines.push(format!("reload       refused at {}: {}", seconds(*at), line(why)));
+        }
         lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
         // The recorder reports its disk itself; report it once.
         let errors = supervisor

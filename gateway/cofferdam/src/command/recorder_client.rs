@@ -10,9 +10,19 @@ use cofferdam_process::rpc::Client;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 /// Sends one request to the running recorder.
 pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
+    send(home, ask, Client::new())
+}
+
+/// Sends one request that is answered within this time.
+pub fn ask_within(home: &Home, ask: &Operate, limit: Duration) -> Result<Operated> {
+    send(home, ask, Client::within(limit))
+}
+
+fn send(home: &Home, ask: &Operate, client: Client<Operate, Operated>) -> Result<Operated> {
     let path = home.operator_socket();
     let stream = UnixStream::connect(&path).map_err(|error| unreached(home, &path, &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -20,7 +30,6 @@ pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
         .build()
         .context("cannot start a runtime")?;
     runtime.block_on(async {
-        let client = Client::<Operate, Operated>::new();
         client.connect(stream).context("cannot use the operator socket")?;
         client.call(ask).await.map_err(|error| refused(&error))
     })

@@ -1,12 +1,13 @@
-//! Copies of the trust file, the policy and the plugins, which `serve` uses until its next start.
-//! So a newly accepted file never takes effect in one role and not in another. Never copies a key.
+//! Copies of the trust file, the policy and the plugins, which `serve` uses until its next load. So
+//! a newly accepted file never takes effect in one role and not in another: each load has a folder,
+//! and a link names the folder in use. Never copies a key.
 
 mod copied;
 mod differences;
 mod removed_approvers;
 
 pub use copied::{Copies, Facts};
-pub use differences::differences;
+pub use differences::{changed_config, differences};
 pub use removed_approvers::remove_approvers;
 
 use crate::config::home::{Home, write_private};
@@ -14,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_process::writable;
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,16 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// The extension of an unfinished copy. A finished copy has only a number.
 const UNFINISHED: &str = "new";
 
-/// The copies of one start, removed at its end. The next start removes the copies of a killed
-/// `serve`.
+/// The name of the link to the copies in use.
+const LINK: &str = "current";
+
+/// The copies of one start and of its loads, removed at its end. The next start removes the copies
+/// of a killed `serve`.
 #[derive(Debug)]
 pub struct Served {
     copies: Copies,
+    /// The folder of all copies.
+    folder: PathBuf,
     /// The lock on the folder of the home. It permits one `serve`: a second one would remove the
     /// copies of the first.
     _lock: File,
@@ -44,26 +50,71 @@ impl Served {
         let folder = home.served();
         make(&folder)?;
         let lock = lock(home.root())?;
-        let number = numbers(&folder).into_iter().max().unwrap_or(0).saturating_add(1);
-        let unfinished = folder.join(format!("{number}.{UNFINISHED}"));
+        let number = next_number(&folder);
         clear(&folder)?;
-        let names = copy_all(home, &home.beneath(&unfinished))?;
-        let whole = folder.join(number.to_string());
-        fs::rename(&unfinished, &whole)
-            .with_context(|| format!("cannot name the copies `{}`", whole.display()))?;
-        Ok(Self { copies: Copies::note(home.beneath(&whole), names)?, _lock: lock })
+        let copies = copy(home, number, None)?;
+        point(&folder, copies.home())?;
+        Ok(Self { copies, folder, _lock: lock })
     }
 
-    /// The copies of this start.
+    /// The copies in use.
     pub fn copies(&self) -> &Copies {
         &self.copies
     }
+
+    /// Uses other copies from now on. The earlier ones stay for jobs that use them.
+    pub fn replace(&mut self, copies: Copies) -> Result<()> {
+        point(&self.folder, copies.home())?;
+        self.copies = copies;
+        Ok(())
+    }
+}
+
+/// Copies the accepted files again, beside the copies in use. The configuration is copied from
+/// those: it changes at a start alone.
+pub fn again(home: &Home, used: &Copies) -> Result<Copies> {
+    copy(home, next_number(&home.served()), Some(used.home()))
+}
+
+/// The path of the link to the copies in use.
+pub fn link(home: &Home) -> PathBuf {
+    home.served().join(LINK)
+}
+
+fn next_number(folder: &Path) -> u64 {
+    numbers(folder).into_iter().max().unwrap_or(0).saturating_add(1)
+}
+
+fn copy(home: &Home, number: u64, used: Option<&Home>) -> Result<Copies> {
+    let folder = home.served();
+    let unfinished = folder.join(format!("{number}.{UNFINISHED}"));
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished)
+            .with_context(|| format!("cannot remove the copies `{}`", unfinished.display()))?;
+    }
+    let names = copy_all(home, &home.beneath(&unfinished), used)?;
+    let whole = folder.join(number.to_string());
+    fs::rename(&unfinished, &whole)
+        .with_context(|| format!("cannot name the copies `{}`", whole.display()))?;
+    Copies::note(home.beneath(&whole), names)
+}
+
+/// Moves the link to these copies, in one step for every reader.
+fn point(folder: &Path, copies: &Home) -> Result<()> {
+    let name = copies.root().file_name().context("the copies have no name")?;
+    let (link, fresh) = (folder.join(LINK), folder.join(format!("{LINK}.{UNFINISHED}")));
+    // Of a `serve` that was killed.
+    let _none = fs::remove_file(&fresh);
+    symlink(name, &fresh)
+        .and_then(|()| fs::rename(&fresh, &link))
+        .with_context(|| format!("cannot move the link `{}`", link.display()))
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
         // The next start removes a copy that cannot be removed now.
-        let _left = fs::remove_dir_all(self.copies.home().root());
+        let _left = clear(&self.folder);
+        let _none = fs::remove_file(self.folder.join(LINK));
     }
 }
 
@@ -79,8 +130,7 @@ pub fn current(home: &Home) -> Option<Home> {
     if !running(home) {
         return None;
     }
-    let newest = numbers(&folder).into_iter().max()?;
-    Some(home.beneath(&folder.join(newest.to_string())))
+    Some(home.beneath(&folder.join(fs::read_link(link(home)).ok()?)))
 }
 
 /// The home with the trust file in use: the copies of the running `serve`, else the home itself.
@@ -127,7 +177,7 @@ fn lock(path: &Path) -> Result<File> {
     }
 }
 
-/// Removes every older copy in the folder.
+/// Removes every copy in the folder.
 fn clear(folder: &Path) -> Result<()> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
@@ -143,18 +193,34 @@ fn clear(folder: &Path) -> Result<()> {
 
 /// Copies every file that roles read while they serve, and the configuration for a later
 /// comparison. Returns the copies, with paths relative to their root.
-fn copy_all(home: &Home, to: &Home) -> Result<Vec<(PathBuf, ComponentDigest)>> {
+fn copy_all(
+    home: &Home,
+    to: &Home,
+    used: Option<&Home>,
+) -> Result<Vec<(PathBuf, ComponentDigest)>> {
     let folders = [to.tools(), to.executors(), to.commands(), to.policy()];
     for folder in folders.iter().map(PathBuf::as_path).chain(to.trust().parent()) {
         make(folder)?;
     }
     let mut names = Vec::new();
     for (from, copy) in pairs(home, to)? {
+        let name = copy.strip_prefix(to.root()).unwrap_or(&copy).to_owned();
+        let from = match used {
+            Some(used) if from == home.config() => used.config(),
+            _ => from,
+        };
         // The role that needs a missing file reports it.
         match fs::read(&from) {
             Ok(bytes) => {
-                write_private(&copy, &bytes)?;
-                let name = copy.strip_prefix(to.root()).unwrap_or(&copy).to_owned();
+                let same = used.map(|used| used.root().join(&name)).filter(|same| {
+                    (is_component(same) || *same == from)
+                        && fs::read(same).is_ok_and(|known| known == bytes)
+                });
+                // An equal component needs no room of its own, and the configuration keeps the time
+                // of its first copy: a later change of the home's is found by it.
+                if same.is_none_or(|same| fs::hard_link(same, &copy).is_err()) {
+                    write_private(&copy, &bytes)?;
+                }
                 names.push((name, ComponentDigest::of(&bytes)));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -167,6 +233,10 @@ fn copy_all(home: &Home, to: &Home) -> Result<Vec<(PathBuf, ComponentDigest)>> {
 /// Every file of the home that `serve` copies. Without the files of an unreadable folder.
 pub fn originals(home: &Home) -> Vec<PathBuf> {
     pairs(home, home).unwrap_or_default().into_iter().map(|(from, _)| from).collect()
+}
+
+fn is_component(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "wasm")
 }
 
 /// Each copied file of the home, with the path of its copy.
@@ -191,9 +261,7 @@ fn pairs(home: &Home, copies: &Home) -> Result<Vec<(PathBuf, PathBuf)>> {
         };
         for entry in entries {
             let path = entry.with_context(|| format!("cannot list `{}`", from.display()))?.path();
-            if let Some(name) =
-                path.file_name().filter(|_| path.extension().is_some_and(|ending| ending == "wasm"))
-            {
+            if let Some(name) = path.file_name().filter(|_| is_component(&path)) {
                 pairs.push((path.clone(), to.join(name)));
             }
         }

@@ -12,12 +12,14 @@ mod instrument;
 mod load;
 mod log_rate;
 mod oauth;
+mod set;
 
 use super::role_start;
 use agents::AgentsFile;
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::model::permit::verifying_key_text;
-use cofferdam_core::model::trust::Trust;
+use callers::Callers;
+use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::{GatewaySettings, TlsSettings};
 use cofferdam_edge::{Calls, EdgeSettings, Tls, TlsError, TlsFiles};
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
@@ -28,6 +30,9 @@ use cofferdam_telemetry::{Exporter, Role, bootstrap};
 use ed25519_dalek::SigningKey;
 use front::Gateway;
 use host::Roles;
+use instrument::Observed;
+use oauth::Oauth;
+use set::{Accepted, Keys, Set, Shared};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,8 +67,8 @@ pub fn run() -> Result<bool> {
 
 struct Prepared {
     settings: GatewaySettings,
-    trust: Trust,
-    key: SigningKey,
+    accepted: Accepted,
+    keys: Keys,
     parts: load::Parts,
     tls: Option<Arc<Tls>>,
 }
@@ -72,18 +77,10 @@ struct Prepared {
 /// compiled), then confines the process.
 fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     confine::descriptors(DESCRIPTORS)?;
-    let key = SigningKey::from_bytes(&secret::read(&settings.permit_key)?);
-    let text = std::fs::read_to_string(&settings.trust_file).with_context(|| {
-        format!("cannot read the trust file `{}`", settings.trust_file.display())
-    })?;
-    let trust = Trust::parse(&text)?;
-    if trust.keys.gateway != verifying_key_text(&key.verifying_key()) {
-        bail!(
-            "the permit key `{}` is not the one the trust file names; restore the key, or the \
-             trust file",
-            settings.permit_key.display()
-        );
-    }
+    let permits = SigningKey::from_bytes(&secret::read(&settings.permit_key)?);
+    let artefacts = ArtefactKey::new(secret::read(&settings.artefact_key)?);
+    let keys = Keys { permits, artefacts };
+    let accepted = set::accepted(&settings, &keys)?;
     let collector = settings.otlp.as_deref().map(cofferdam_telemetry::collector).transpose()?;
     // Before any untrusted component is read or compiled.
     confine::new_sockets(match &collector {
@@ -92,13 +89,15 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
         Some(_) => NewSockets::Internet,
     })?;
     let tls = settings.tls.as_ref().map(tls).transpose().context("`edge.tls`")?;
-    let parts = load::parts(&settings, &trust)?;
+    let parts = load::parts(&settings, &accepted.trust, &keys.artefacts)?;
     let trust_folder = settings.trust_file.parent().context("the trust file lies in no folder")?;
     let agents_folder =
         settings.agents_file.parent().context("the agents file lies in no folder")?;
     let ports: Vec<u16> = collector.iter().map(|collector| collector.port).collect();
     let folders = settings.tls.iter().flat_map(|tls| &tls.folders).map(PathBuf::as_path);
-    let read: Vec<&Path> = [trust_folder, agents_folder].into_iter().chain(folders).collect();
+    // Another set lies in another folder of the copies.
+    let own: [&Path; 4] = [trust_folder, agents_folder, &settings.copies, &settings.artefacts];
+    let read: Vec<&Path> = own.into_iter().chain(folders).collect();
     let confined = confine::files(Files { read: &read, connect: &ports, ..Files::default() })?;
     if !ports.is_empty() && !confine::knows_ports() {
         tracing::warn!(
@@ -108,7 +107,7 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
         );
     }
     confine::calls(confine::Calls::Gateway(!ports.is_empty()))?;
-    Ok((Prepared { settings, trust, key, parts, tls }, confined))
+    Ok((Prepared { settings, accepted, keys, parts, tls }, confined))
 }
 
 /// Reads the files of TLS.
@@ -122,7 +121,7 @@ async fn serve(
     ready: role_start::Ready,
     mut handed: mpsc::Receiver<Handed>,
 ) -> Result<()> {
-    let Prepared { settings, trust, key, parts, tls } = prepared;
+    let Prepared { settings, accepted, keys, parts, tls } = prepared;
     let edge = EdgeSettings {
         hosts: settings.hosts.clone(),
         origins: settings.origins.clone(),
@@ -152,18 +151,16 @@ async fn serve(
         },
     )?;
     let exporter = Arc::new(Exporter::new(settings.otlp.as_deref(), &settings.environment.name)?);
-    let gateway = Arc::new(
-        Gateway::new(
-            &settings,
-            trust,
-            key,
-            parts,
-            Arc::clone(&roles),
-            agents,
-            (Arc::clone(&exporter), ready.outlet()),
-        )
-        .await?,
-    );
+    let outlet = ready.outlet();
+    let oauth = settings.oauth.as_ref();
+    let oauth = oauth.map(|oauth| Oauth::new(oauth, Arc::clone(&roles))).transpose()?;
+    let shared = Shared {
+        roles: Arc::new(Observed::new(Arc::clone(&roles), outlet.clone())),
+        callers: Arc::new(Callers::new(agents, oauth)),
+        outlet,
+    };
+    let first = Set::start(&settings, accepted, &keys, parts, &shared).await?;
+    let gateway = Arc::new(Gateway::new(&settings, (first, keys), shared, Arc::clone(&exporter)));
     let mut intake = ready.say()?;
     let own = Arc::clone(&exporter);
     let collecting = tokio::spawn(async move {
@@ -194,6 +191,22 @@ async fn serve(
                 continue;
             }
             Handed::NoGuest => continue,
+            Handed::Load(settings) => {
+                let (gateway, control) = (Arc::clone(&gateway), Arc::clone(&control));
+                tokio::spawn(async move {
+                    let report = match gateway.load(settings).await {
+                        Ok(()) => Report::Loaded,
+                        Err(error) => Report::NotLoaded(escape::chain(error.as_ref())),
+                    };
+                    let _supervisor_gone = control.report(&report);
+                });
+                continue;
+            }
+            Handed::Use => {
+                gateway.use_next();
+                let _supervisor_gone = control.report(&Report::Using);
+                continue;
+            }
             Handed::Drain => {
                 calls.drain();
                 // Approved calls wait for the next start.

@@ -19,7 +19,7 @@ pub use keys::keys;
 pub use parts::parts;
 pub use places::{permissions, places};
 pub use port::port;
-pub use start::{NEXT, NextStart};
+pub use start::{NEXT, NextStart, UNLOADED};
 pub use store::store;
 pub use tree::{Depth, tree};
 

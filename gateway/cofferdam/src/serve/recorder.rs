@@ -73,7 +73,7 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
     operators.set_nonblocking(true)?;
     let trust = settings.trust_file.parent().context("the trust file lies in no folder")?;
     let confined = confine::files(Files {
-        read: &[trust],
+        read: &[trust, &settings.copies],
         write: &[&settings.store, &settings.ledger, folder],
         ..Files::default()
     })?;
@@ -89,6 +89,7 @@ async fn serve(
 ) -> Result<()> {
     let Prepared { settings, key, operators } = prepared;
     let (store, trust_file) = (settings.store.clone(), settings.trust_file.clone());
+    let (control, asked) = (ready.control(), ready.control());
     let recorder = Recorder::open(cofferdam_recorder::RecorderContext {
         store: settings.store.clone(),
         ledger: settings.ledger.clone(),
@@ -105,13 +106,16 @@ async fn serve(
             let trust = Trust::parse(&text).map_err(|error| error.to_string())?;
             Ok(TrustNow { trust, digest: Trust::digest(&text) })
         }),
+        reload: Arc::new(move |request| {
+            // Without a supervisor no notice comes, and the operator's request ends at its limit.
+            let _gone = asked.report(&Report::Reload(request));
+        }),
         lease_seconds: settings.lease_seconds,
         max_queued: settings.max_queued,
         retention: settings.retention,
     })
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));
-    let control = ready.control();
     let mut voice = PendingSink::new(ready.say()?);
     let notices = Notices::default();
     let (breaks, mut broken) = mpsc::channel(1);
@@ -128,7 +132,7 @@ async fn serve(
         match handed {
             Handed::Socket(given) if given.name == "telemetry" => voice.take(given.into_stream()),
             Handed::Socket(given) => connect(recorder.clone(), given, breaks.clone()),
-            Handed::NoGuest => {}
+            Handed::NoGuest | Handed::Load(_) | Handed::Use => {}
             Handed::Drain => recorder.drain(),
             Handed::Told(told) => {
                 notices.store(&told);

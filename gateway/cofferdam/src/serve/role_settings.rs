@@ -1,8 +1,9 @@
 //! The settings of each role: only the parts of the installation that the role needs. Never a key,
 //! only the path of the role's own.
 
-use crate::config::home::Secret;
+use crate::config::home::{Home, Secret};
 use crate::config::{Cluster, Edge, Infrastructure as Configured, Installation, LogFormat, Tls};
+use crate::serve::copies;
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::protocol::role_settings::{
     ActorSettings, CourierSettings, GatewaySettings, Infrastructure, JobIdentity, LogSettings,
@@ -19,6 +20,11 @@ pub fn voice(installation: &Installation) -> LogSettings {
         json: telemetry.format == LogFormat::Json,
         spans: telemetry.otlp.is_some(),
     }
+}
+
+/// The copies in use, by their link: a role that reads a file again gets that of the last load.
+fn in_use(home: &Home) -> Home {
+    home.beneath(&copies::link(home))
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -42,11 +48,22 @@ fn infrastructure(
 /// The settings of the gateway. `anonymous`: no agent was configured
 /// since the start; a gateway behind a proxy serves no anonymous caller.
 pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> GatewaySettings {
-    let Installation { home, served, config, .. } = installation;
+    gateway_of(installation, &installation.served, guest, anonymous)
+}
+
+/// The settings of a gateway that loads these copies.
+pub fn gateway_of(
+    installation: &Installation,
+    served: &Home,
+    guest: &Path,
+    anonymous: bool,
+) -> GatewaySettings {
+    let Installation { home, config, .. } = installation;
     GatewaySettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
         trust_file: served.trust(),
+        copies: home.served(),
         agents_file: home.agents(),
         disk: home.root().to_owned(),
         tools: served.tools(),
@@ -90,11 +107,12 @@ fn hosts(edge: &Edge) -> Vec<String> {
 
 /// The settings of the recorder.
 pub fn recorder(installation: &Installation) -> RecorderSettings {
-    let Installation { home, served, .. } = installation;
+    let home = &installation.home;
     RecorderSettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
-        trust_file: served.trust(),
+        trust_file: in_use(home).trust(),
+        copies: home.served(),
         store: home.store(),
         ledger: home.ledger(),
         checkpoint_key: home.secret(Secret::Checkpoints),
@@ -110,7 +128,8 @@ pub fn viewer(installation: &Installation) -> ActorSettings {
     ActorSettings::Viewer(ViewerSettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
-        trust_file: installation.served.trust(),
+        trust_file: in_use(&installation.home).trust(),
+        copies: installation.home.served(),
         infrastructure: infrastructure(installation, |cluster| &cluster.viewer),
     })
 }
@@ -123,7 +142,8 @@ pub fn runner(
     checked: Option<Duration>,
     drill: Option<JobStep>,
 ) -> ActorSettings {
-    let Installation { home, served, .. } = installation;
+    let home = &installation.home;
+    let served = in_use(home);
     let job_identity = match &installation.config.infrastructure {
         Configured::Directory { .. } => JobIdentity::Token,
         Configured::Kubernetes(cluster) => cluster.job_identity,
@@ -132,6 +152,7 @@ pub fn runner(
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
         trust_file: served.trust(),
+        copies: home.served(),
         infrastructure: infrastructure(installation, |cluster| &cluster.provisioner),
         runs: home.runs(),
         journal: home.journal(),

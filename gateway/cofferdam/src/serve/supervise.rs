@@ -10,6 +10,7 @@ mod links;
 mod next_runners;
 mod notices;
 mod open_access;
+mod reload;
 mod start;
 mod stop;
 mod time;
@@ -18,17 +19,20 @@ use super::role_process::{Backoff, Event, Name, RoleEvent, RoleProcess, State};
 use super::signals::{Sign, Signals};
 use super::{Options, banner};
 use crate::config::{Infrastructure, Installation};
-use crate::serve::copies::Copies;
+use crate::serve::copies::{Copies, Served};
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::run::JobStep;
-use cofferdam_core::protocol::operator_recorder::Notice;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::operator_recorder::{Loaded, Notice};
 use cofferdam_process::control::Report;
 use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
-use copies::{copies, name_original};
+use copies::{copies, name_original, trust_digest};
 use exit::describe_exit;
 use guests::Guests;
+use jiff::Timestamp;
 use open_access::open_again;
+use reload::{Next, Reloading};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -85,8 +89,16 @@ struct Supervisor<'a> {
     /// The newest notice about the installation.
     notice: Notice,
     looks: (UnboundedSender<Notice>, UnboundedReceiver<Notice>),
-    /// The copies in use.
-    copies: Copies,
+    /// The copies in use. Dropping it removes them.
+    served: Served,
+    /// The reload in progress.
+    reloading: Option<Reloading>,
+    /// The copies of a reload.
+    copied: (UnboundedSender<Result<Next>>, UnboundedReceiver<Result<Next>>),
+    /// Tells the checking thread of another set.
+    loads: Option<std::sync::mpsc::Sender<(Copies, Trust)>>,
+    /// True while a reload is in progress.
+    loading: Arc<AtomicBool>,
     /// True after the stop: the home is no longer compared with the copies.
     over: Arc<AtomicBool>,
     /// The progress of the stop, once it began.
@@ -113,15 +125,16 @@ pub async fn serve(
         tracing::info!(address = %listen, "plain HTTP, behind `{proxy}`");
     }
     open_again(&installation);
-    // Kept until the end: dropping it removes the copies.
     let served = copies(&mut installation)?;
-    let mut supervisor =
-        Supervisor::new(installation, served.copies().clone(), options, listener, manager)?;
+    let mut supervisor = Supervisor::new(installation, served, options, listener, manager)?;
     loop {
         tokio::select! {
             sign = signals.next() => match sign {
                 Sign::Stop => break,
-                Sign::Hangup => tracing::warn!(name = "SIGHUP", "SIGHUP: nothing is reloaded; a restart is needed to use a changed configuration, policy or tool"),
+                Sign::Hangup => {
+                    tracing::info!(name = "SIGHUP", "SIGHUP: loading tools, executors, policy and trust again");
+                    supervisor.reload(0);
+                }
                 Sign::Other(name) => tracing::warn!(name,
                 "{name} has no meaning here, and is ignored; TERM or INT stops it"),
             },
@@ -138,7 +151,7 @@ pub async fn serve(
 impl<'a> Supervisor<'a> {
     fn new(
         installation: Installation,
-        copies: Copies,
+        served: Served,
         options: &'a Options,
         listener: TcpListener,
         manager: Option<Manager>,
@@ -149,6 +162,8 @@ impl<'a> Supervisor<'a> {
             None => this.parent().context("this binary lies in no folder")?.to_owned(),
         };
         let (events_sender, events) = mpsc::unbounded_channel();
+        let digest = trust_digest(served.copies())?;
+        let loaded = Loaded::of(&installation.trust, digest, Timestamp::now());
         // Half of the watchdog's time: one late message must not end the service.
         let watchdog = manager.as_ref().and_then(Manager::watchdog).map(|most| steady(most / 2));
         let mut supervisor = Self {
@@ -174,9 +189,13 @@ impl<'a> Supervisor<'a> {
             heartbeat: steady(options.heartbeat.unwrap_or(HEARTBEAT)),
             manager,
             watchdog,
-            notice: Notice::default(),
+            notice: Notice { loaded: Some(loaded), ..Notice::default() },
             looks: mpsc::unbounded_channel(),
-            copies,
+            served,
+            reloading: None,
+            copied: mpsc::unbounded_channel(),
+            loads: None,
+            loading: Arc::default(),
             over: Arc::default(),
             ending: None,
         };
@@ -222,6 +241,8 @@ impl<'a> Supervisor<'a> {
             biased;
             Some((serial, event)) = self.events.recv() => self.handle_event(serial, event)?,
             Some(notice) = self.looks.1.recv() => self.noticed(notice),
+            Some(copied) = self.copied.1.recv() => self.handle_copied(copied),
+            () = until(self.reloading.as_ref().map(|reloading| reloading.until)) => self.refuse_late(),
             () = until(due) => self.begin_due()?,
             _ = self.heartbeat.tick() => self.ping(),
             () = tick(self.watchdog.as_mut()) => self.live(),
@@ -267,6 +288,10 @@ impl<'a> Supervisor<'a> {
             }
             return Ok(());
         }
+        if self.rehearses(serial) {
+            self.handle_rehearsal(event);
+            return Ok(());
+        }
         let Some(name) =
             self.roles.iter().find(|(_, child)| child.serial == serial).map(|(name, _)| *name)
         else {
@@ -283,11 +308,19 @@ impl<'a> Supervisor<'a> {
         if report == Report::Busy {
             return self.start_next_runners(name);
         }
+        match (name, &report) {
+            (Name::Recorder, Report::Reload(request)) => return self.reload(*request),
+            (Name::Gateway, Report::Loaded) => return self.handle_loaded(),
+            (Name::Gateway, Report::NotLoaded(why)) => return self.handle_not_loaded(why.clone()),
+            (Name::Gateway, Report::Using) => return self.handle_using(),
+            _ => {}
+        }
         let Some(child) = self.roles.get_mut(&name) else { return };
         match report {
             Report::Pong => child.lives(),
             Report::Failed(why) => {
-                child.error = Some(name_original(&self.installation, &self.copies, &why))
+                child.error =
+                    Some(name_original(&self.installation.home, self.served.copies(), &why))
             }
             Report::Ready { checked, .. } if child.state == State::Starting => {
                 child.state = State::Ready;
@@ -313,7 +346,11 @@ impl<'a> Supervisor<'a> {
             | Report::Busy
             | Report::Leaving
             | Report::WantsGuest(_)
-            | Report::ReturnsGuest(_) => {}
+            | Report::ReturnsGuest(_)
+            | Report::Reload(_)
+            | Report::Loaded
+            | Report::NotLoaded(_)
+            | Report::Using => {}
         }
     }
 
@@ -352,6 +389,9 @@ impl<'a> Supervisor<'a> {
         let Some(child) = self.roles.remove(&name) else { return Ok(()) };
         self.guests.forget(child.serial);
         let RoleProcess { pid, begun, state, error, killed, .. } = child;
+        if name == Name::Gateway {
+            self.reload_without_gateway();
+        }
         let clean = name.is_runner()
             && state != State::Starting
             && status.is_some_and(|status| status.success());

@@ -11,6 +11,7 @@ use cofferdam_core::protocol::operator_recorder::Notice;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -28,6 +29,10 @@ pub struct Watched {
     pub config: Config,
     /// As it is served.
     pub trust: Trust,
+    /// Copies and trust of a later load.
+    pub loads: Receiver<(Copies, Trust)>,
+    /// True while a load is in progress: its differences are not told.
+    pub loading: Arc<AtomicBool>,
 }
 
 /// Starts a thread that checks until `over` is true. It is separate, because a slow disk must not
@@ -36,9 +41,14 @@ pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<N
     thread::spawn(move || {
         let (mut watched, mut told, mut log, mut next) =
             (watched, Notice::default(), Log::default(), NextStart::default());
+        let mut differs = Vec::new();
         loop {
+            if let Some((copies, trust)) = watched.loads.try_iter().last() {
+                tell_gone(&watched.trust, &trust);
+                (watched.copies, watched.trust) = (copies, trust);
+            }
             watched.follow_removals();
-            let now = look(&watched, &mut next);
+            let now = look(&watched, &mut next, &mut differs);
             // The end removes the copies; that is not a difference.
             if over.load(Ordering::SeqCst) {
                 return;
@@ -58,19 +68,24 @@ impl Watched {
     /// Applies the removal of an approver, by a command or by an edit of the file.
     fn follow_removals(&mut self) {
         if let Some(trust) = self.copies.follow_removals(&self.home, &self.trust) {
-            let gone =
-                self.trust.approvers.iter().filter(|approver| !trust.approvers.contains(approver));
-            gone.for_each(|approver| {
-                tracing::info!("a removed key of the approver `{}` counts no more", approver.name)
-            });
+            tell_gone(&self.trust, &trust);
             self.trust = trust;
         }
     }
 }
 
-/// Checks everything once.
-fn look(watched: &Watched, next: &mut NextStart) -> Notice {
-    let Watched { home, copies, config, trust } = watched;
+/// Logs the removed keys of approvers.
+fn tell_gone(before: &Trust, now: &Trust) {
+    before.approvers.iter().filter(|approver| !now.approvers.contains(approver)).for_each(
+        |approver| {
+            tracing::info!("a removed key of the approver `{}` counts no more", approver.name)
+        },
+    );
+}
+
+/// Checks everything once. `differs`: the differences at the check before.
+fn look(watched: &Watched, next: &mut NextStart, differs: &mut Vec<String>) -> Notice {
+    let Watched { home, copies, config, trust, loading, .. } = watched;
     let mut found = health::while_serving(home, config);
     health::copies(home, copies, &mut found);
     let of_calls = |calls: bool| found.bad_ones().filter(move |finding| finding.calls == calls);
@@ -81,9 +96,16 @@ fn look(watched: &Watched, next: &mut NextStart) -> Notice {
         if warnings.is_empty() { next.refused(home).to_vec() } else { Vec::new() };
     let can_start = warnings.is_empty() && refused.is_empty();
     warnings.extend(refused.into_iter().map(|why| format!("{}{why}", health::NEXT)));
-    // A restart is not a remedy if it would fail.
-    let restart = if can_start { copies::differences(home, copies, trust) } else { Vec::new() };
-    Notice { restart, faults: errors, warnings }
+    // Neither a restart nor a load is a remedy if it would fail.
+    let restart = copies::changed_config(home, copies).filter(|_| can_start).into_iter().collect();
+    let unloaded = if can_start { copies::differences(home, copies, trust) } else { Vec::new() };
+    // A command that just wrote the files asks for a load itself.
+    if !unloaded.is_empty() && unloaded == *differs && !loading.load(Ordering::SeqCst) {
+        warnings
+            .push(format!("not loaded yet: {}; `cofferdam reload` loads it", unloaded.join("; ")));
+    }
+    *differs = unloaded;
+    Notice { restart, faults: errors, warnings, ..Notice::default() }
 }
 
 /// The logged findings.

@@ -19,18 +19,37 @@ use crate::stage::{preview, seal};
 ///
 /// The recorder did not respond.
 pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<bool, RoleError> {
-    let job = match host.recorder().propose(Propose::NextPreview { wait_ms }).await? {
-        Proposed::ToPreview { job: Some(job) } => job,
-        Proposed::ToPreview { job: None } => return Ok(false),
-        _ => {
-            return Err(RoleError::Unavailable(
-                "the recorder gave a response to another request".to_owned(),
-            ));
-        }
-    };
-    let seen = look(host, world, &job).await.unwrap_or_else(|why| FreshPreview::Not { why });
-    host.recorder().propose(Propose::Previewed { call: job.call, seen }).await?;
+    let Some(job) = next_preview(host.recorder(), wait_ms).await? else { return Ok(false) };
+    fresh_job(host, world, job).await?;
     Ok(true)
+}
+
+/// Takes the next call that a person is about to sign, waiting up to `wait_ms`; `None` if none came
+/// in time.
+///
+/// # Errors
+///
+/// The recorder did not respond.
+pub async fn next_preview(
+    recorder: &impl Recorder,
+    wait_ms: u64,
+) -> Result<Option<StoredJob>, RoleError> {
+    match recorder.propose(Propose::NextPreview { wait_ms }).await? {
+        Proposed::ToPreview { job } => Ok(job.map(|job| *job)),
+        _ => Err(RoleError::Unavailable(
+            "the recorder gave a response to another request".to_owned(),
+        )),
+    }
+}
+
+/// Reads the objects of one call that a person is about to sign, and reports them.
+///
+/// # Errors
+///
+/// The recorder did not respond.
+pub async fn fresh_job<H: Host>(host: &H, world: &World, job: StoredJob) -> Result<(), RoleError> {
+    let seen = look(host, world, &job).await.unwrap_or_else(|why| FreshPreview::Not { why });
+    host.recorder().propose(Propose::Previewed { call: job.call, seen }).await.map(drop)
 }
 
 /// Reads the objects of one call. The error is a clause for people.

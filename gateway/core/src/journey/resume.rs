@@ -74,20 +74,36 @@ impl Stop {
     }
 }
 
-/// Takes the next approved call, waiting up to `wait_ms`. An error means that nothing was decided:
-/// call again.
+/// Takes the next approved call, waiting up to `wait_ms`, and resumes it.
 pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Resumed, RoleError> {
-    let (mut job, statements) =
-        match host.recorder().propose(Propose::NextApproved { wait_ms }).await? {
-            Proposed::Approved { job: Some(job), statements } => (*job, statements),
-            Proposed::Approved { job: None, .. } => return Ok(Resumed::Nothing),
-            _ => {
-                return Err(RoleError::Unavailable(
-                    "the recorder gave a response to another request".to_owned(),
-                ));
-            }
-        };
-    job.statements = statements;
+    match next_approved(host.recorder(), wait_ms).await? {
+        Some(job) => resume_job(host, world, job).await,
+        None => Ok(Resumed::Nothing),
+    }
+}
+
+/// Takes the next approved call, waiting up to `wait_ms`; `None` if none came in time.
+pub async fn next_approved(
+    recorder: &impl Recorder,
+    wait_ms: u64,
+) -> Result<Option<StoredJob>, RoleError> {
+    match recorder.propose(Propose::NextApproved { wait_ms }).await? {
+        Proposed::Approved { job, statements } => {
+            Ok(job.map(|job| StoredJob { statements, ..*job }))
+        }
+        _ => Err(RoleError::Unavailable(
+            "the recorder gave a response to another request".to_owned(),
+        )),
+    }
+}
+
+/// Runs the journey of an approved call again. An error means that nothing was decided: the call
+/// is offered again.
+pub async fn resume_job<H: Host>(
+    host: &H,
+    world: &World,
+    job: StoredJob,
+) -> Result<Resumed, RoleError> {
     let caller = Caller {
         call: job.call.clone(),
         principal: job.principal.clone(),
@@ -238,8 +254,8 @@ impl<H: Host> Checks<H> for ApprovedCall<'_> {
     }
 }
 
-/// The trust of the start without the keys that were removed since. One that was added counts from
-/// the next start on.
+/// The loaded trust without the keys that were removed since. One that was added counts from the
+/// next load on.
 fn without_removed(pinned: &Trust, now: &[Approver]) -> Trust {
     let mut trust = pinned.clone();
     trust.approvers.retain(|approver| now.contains(approver));

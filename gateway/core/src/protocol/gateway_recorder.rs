@@ -5,7 +5,7 @@ use super::operator_recorder::FreshPreview;
 use crate::model::call::EndedCall;
 use crate::model::call::OwnCall;
 use crate::model::call::Rejected;
-use crate::model::id::{ArgumentsDigest, CallId, PlanDigest, PolicyDigest};
+use crate::model::id::{ArgumentsDigest, CallId, PlanDigest, PolicyDigest, TrustDigest};
 use crate::model::job::{JobView, StoredJob, StuckJob};
 use crate::model::permit::SignedPermit;
 use crate::model::record::{Entry, Recorded};
@@ -159,12 +159,17 @@ pub enum Propose {
         /// The ledger entry of the withdrawal.
         entry: Entry,
     },
-    /// Reports what this gateway serves. Questions that could not be carried out with it are
-    /// closed, by [`crate::stage::outdated::outdated`]. Answered by [`Proposed::Done`].
+    /// Reports what this gateway serves. A reload becomes a ledger entry with both digests, and so
+    /// does another set than before. Questions that could not be carried out with it are closed, by
+    /// [`crate::stage::outdated::outdated`]. Answered by [`Proposed::Done`].
     Serving {
+        /// The digest of the trust file's text.
+        digest: TrustDigest,
         /// The gateway's trust file: policy, tools with their ceilings, executors, commands and
         /// approvers.
         trust: Box<Trust>,
+        /// True for a reload, which may load the same set again.
+        reload: bool,
     },
     /// True if a runner would carry a job out. Answered by [`Proposed::Runners`].
     Runners,

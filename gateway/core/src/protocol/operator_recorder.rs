@@ -2,13 +2,14 @@
 //! changes the store or reads payloads becomes a ledger entry. Never carries a key.
 
 use crate::model::difference::Difference;
-use crate::model::id::CallId;
+use crate::model::id::{CallId, PolicyDigest, TrustDigest};
 use crate::model::job::{Found, JobView, StoredJob, StuckJob};
 use crate::model::preview::Preview;
 use crate::model::record::Event;
 use crate::model::retention::Retained;
 use crate::model::run::{Outcome, Phase};
 use crate::model::statement::SignedStatement;
+use crate::model::trust::Trust;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -56,6 +57,9 @@ pub enum Operate {
     },
     /// How things are. Answered by [`Operated::Status`].
     Status,
+    /// Load tools, executors, policy and trust of the home again. Answered by
+    /// [`Operated::Reloaded`], when that is done or refused.
+    Reload,
     /// Say what became of a job whose outcome is indeterminate, or give up one that is stuck; once.
     /// Answered by [`Operated::Done`].
     Resolve {
@@ -116,6 +120,58 @@ pub struct Notice {
     pub faults: Vec<String>,
     /// Conditions that make no call fail yet, with effect and remedy, a sentence each.
     pub warnings: Vec<String>,
+    /// The set in use; `None` before the first notice.
+    pub loaded: Option<Loaded>,
+    /// The last reload; `None` before the first one.
+    pub reload: Option<Reload>,
+}
+
+/// The set of tools, executors, policy and trust in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loaded {
+    /// The time since which this set is in use.
+    pub since: Timestamp,
+    /// The digest of the trust file, which names all other parts.
+    pub trust: TrustDigest,
+    /// The digest of the policy.
+    pub policy: PolicyDigest,
+    /// The number of tools.
+    pub tools: u64,
+    /// The number of executors.
+    pub executors: u64,
+    /// The number of commands of tasks.
+    pub commands: u64,
+    /// The number of keys of approvers.
+    pub approvers: u64,
+}
+
+impl Loaded {
+    /// The set of this trust file.
+    pub fn of(trust: &Trust, digest: TrustDigest, since: Timestamp) -> Self {
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        Self {
+            since,
+            trust: digest,
+            policy: trust.policy,
+            tools: count(trust.tools.len()),
+            executors: count(trust.executors.len()),
+            commands: count(trust.commands.len()),
+            approvers: count(trust.approvers.len()),
+        }
+    }
+}
+
+/// The end of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {
+    /// The newest request that it answers; 0 if only a signal asked.
+    pub request: u64,
+    /// The time of the end.
+    pub at: Timestamp,
+    /// Cause and remedy, if the new set was refused; the set before it is in use then.
+    pub refused: Option<String>,
 }
 
 /// A response of the recorder to an operator command.
@@ -185,6 +241,13 @@ pub enum Operated {
         stuck: Vec<StuckJob>,
         /// What retention removes, and what it removed.
         retention: Vec<RetentionState>,
+    },
+    /// The home was loaded again, or that was refused.
+    Reloaded {
+        /// The set in use from now on.
+        loaded: Loaded,
+        /// Cause and remedy, if the new set was refused; the set before it is in use then.
+        refused: Option<String>,
     },
     /// The request was carried out.
     Done,

@@ -32,6 +32,8 @@ pub struct GatewaySettings {
     pub environment: Environment,
     /// Its own copy of the trust file.
     pub trust_file: PathBuf,
+    /// Folder of the copies of every load, which the role may read: a reload adds one.
+    pub copies: PathBuf,
     /// The agents and their tokens' digests; read again when it changes.
     pub agents_file: PathBuf,
     /// The home, to read the free space of its disk.
@@ -149,6 +151,8 @@ pub struct RecorderSettings {
     pub environment: Environment,
     /// Its own copy of the trust file; read again when it changes.
     pub trust_file: PathBuf,
+    /// Folder of the copies of every load, which the role may read: a reload adds one.
+    pub copies: PathBuf,
     /// Folder of its database.
     pub store: PathBuf,
     /// Folder of the ledger's tiles and checkpoints.
@@ -221,6 +225,8 @@ pub struct ViewerSettings {
     pub environment: Environment,
     /// Its own copy of the trust file; read again when it changes.
     pub trust_file: PathBuf,
+    /// Folder of the copies of every load, which the role may read: a reload adds one.
+    pub copies: PathBuf,
     /// The infrastructure that the viewer reads.
     pub infrastructure: Infrastructure,
 }
@@ -235,6 +241,8 @@ pub struct RunnerSettings {
     pub environment: Environment,
     /// Its own copy of the trust file; read again for each job.
     pub trust_file: PathBuf,
+    /// Folder of the copies of every load, which the role may read: a reload adds one.
+    pub copies: PathBuf,
     /// The infrastructure that the runner changes.
     pub infrastructure: Infrastructure,
     /// Folder of the jobs' private copies, of a directory; and of the marks of drills.

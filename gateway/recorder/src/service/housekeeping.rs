@@ -24,7 +24,10 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     let event = Event::Administered { what: "start".to_owned(), by: "recorder".to_owned() };
     let mut entry = Entry::of(event, None, "");
     match (recorder.inner.settings.trust)() {
-        Ok(now) => entry.trust = Some(now.digest),
+        Ok(now) => {
+            entry.trust = Some(now.digest);
+            *locked(&recorder.inner.shared.served) = Some(now.digest);
+        }
         Err(error) => {
             tracing::warn!(what = "trust file", %error,
             "the trust file cannot be read; no approval counts until it can")

@@ -15,7 +15,7 @@ use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::policy::approval::{ApprovalError, Question, check_signer, verify};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated, RetentionState};
+use cofferdam_core::protocol::operator_recorder::{Notice, Operate, Operated, RetentionState};
 use cofferdam_core::text::question;
 use jiff::Timestamp;
 use serde_json::json;
@@ -25,6 +25,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// The most jobs in one response.
 const JOBS: u32 = 1_000;
+
+/// The time limit of a reload: every component of a large set is compiled.
+const RELOAD: Duration = Duration::from_secs(240);
 
 /// The fewest characters of a call id's beginning: fewer are rarely unique.
 const BEGINNING: usize = 4;
@@ -102,6 +105,7 @@ impl Recorder {
             }
             Operate::Follow { call, wait_ms } => self.follow(&call, wait_ms).await,
             Operate::Status => self.status().await,
+            Operate::Reload => self.reload().await,
             Operate::Resolve { call, found, because } => {
                 if !(1..=PURPOSE).contains(&because.chars().count()) || unseen(&because).is_some() {
                     return Err(RoleError::Refused(format!(
@@ -130,6 +134,7 @@ impl Recorder {
             Operate::Sign { call, .. } => ("sign", json!({ "ask": "sign" }), Some(call)),
             Operate::Resolve { call, .. } => ("resolve", json!({ "ask": "resolve" }), Some(call)),
             Operate::Erase { call } => ("erase", json!({ "ask": "erase", "call": call }), None),
+            Operate::Reload => ("reload", json!({ "ask": "reload" }), None),
         };
         // A signature for an unknown call must not add an entry under its id.
         let call = match call {
@@ -210,6 +215,35 @@ impl Recorder {
                 let (phase, outcome, detail, meanwhile) =
                     (view.phase, view.outcome, view.detail, view.meanwhile);
                 return Ok(Operated::Followed { phase, outcome, detail, meanwhile });
+            }
+        }
+    }
+
+    /// Asks the supervisor for a reload, and waits for its end.
+    async fn reload(&self) -> Result<Operated, RoleError> {
+        let shared = &self.inner.shared;
+        let until = Instant::now() + RELOAD;
+        let mut noticed = shared.noticed.subscribe();
+        // Greater than every number of a recorder before this one.
+        let request = {
+            let now = u64::try_from(self.now().as_millisecond()).unwrap_or_default();
+            let mut last = locked(&shared.reload);
+            *last = now.max(last.saturating_add(1));
+            *last
+        };
+        (self.inner.settings.reload)(request);
+        loop {
+            let Notice { loaded, reload, .. } = locked(&shared.notice).clone();
+            if let (Some(loaded), Some(reload)) = (loaded, reload)
+                && reload.request >= request
+            {
+                return Ok(Operated::Reloaded { loaded, refused: reload.refused });
+            }
+            if timeout_at(until, noticed.changed()).await.is_err() {
+                return Err(RoleError::Unavailable(
+                    "the reload has not ended yet; `cofferdam status` shows what is loaded"
+                        .to_owned(),
+                ));
             }
         }
     }

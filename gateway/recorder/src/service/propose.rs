@@ -6,15 +6,19 @@ use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
 use crate::store::SameCall;
 use crate::store::change::{Change, Done};
 use crate::waiters::locked;
-use cofferdam_core::model::id::{CallId, PlanDigest, PreviewDigest};
+use cofferdam_core::model::id::{CallId, PlanDigest, PreviewDigest, TrustDigest};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::limit::CALLS;
 use cofferdam_core::model::record::{Entry, Event, Recorded};
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Counts, IdempotencyKey, Propose, Proposed};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+
+/// The event of another set of tools, executors, policy and trust.
+const RELOAD: &str = "reload";
 
 /// The most characters of an idempotency key.
 const KEY: usize = 128;
@@ -46,8 +50,10 @@ impl Recorder {
             Propose::Ended { principal, call } => {
                 Ok(Proposed::Ended { ended: self.inner.reader.ended(&call, &principal).await? })
             }
-            Propose::Serving { trust } => {
-                self.submit(Change::Retire(trust)).await?;
+            Propose::Serving { digest, trust, reload } => {
+                let entry = self.reload_entry(digest, reload);
+                self.submit(Change::Retire(trust, entry)).await?;
+                *locked(&self.inner.shared.served) = Some(digest);
                 Ok(Proposed::Done)
             }
             Propose::Key { principal, key } => {
@@ -130,6 +136,19 @@ impl Recorder {
     pub fn gateway_gone(&self) {
         locked(&self.inner.shared.offers).clear();
         self.inner.shared.approved.send_replace(());
+    }
+
+    /// The ledger entry of a reload, or of another set after a start; else `None`.
+    fn reload_entry(&self, after: TrustDigest, reload: bool) -> Option<Arc<Entry>> {
+        let before = *locked(&self.inner.shared.served);
+        if !reload && before.is_none_or(|before| before == after) {
+            return None;
+        }
+        let event = Event::Administered { what: RELOAD.to_owned(), by: "gateway".to_owned() };
+        let mut entry = Entry::of(event, None, "");
+        entry.trust = Some(after);
+        let digests = serde_json::json!({ "before": before, "after": after });
+        Some(Arc::new(entry.with("digests", digests.to_string())))
     }
 
     async fn recorded(&self, change: Change) -> Result<Proposed, RoleError> {

@@ -98,8 +98,9 @@ pub enum Change {
         /// The operating-system user.
         by: String,
     },
-    /// End the questions that the served trust file no longer supports.
-    Retire(Box<Trust>),
+    /// End the questions that the served trust file no longer supports, after the entry of its
+    /// reload, if it is another one than before.
+    Retire(Box<Trust>, Option<Arc<Entry>>),
     /// Write a page without a change, to test a failed store.
     Probe,
     /// End the jobs that were not decided or not run in time.

@@ -3,7 +3,7 @@
 use crate::world::*;
 use cofferdam_core::model::ceiling::Ceiling;
 use cofferdam_core::model::id::{
-    CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, StatementDigest,
+    CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, StatementDigest, TrustDigest,
 };
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::record::{Entry, Event, Recorded};
@@ -289,7 +289,8 @@ async fn questions_under_another_policy_or_of_another_tool_are_closed_when_a_gat
     let (name, version, digest) =
         ("deployment_scale".to_owned(), "1.0.0".to_owned(), ComponentDigest::of(b"tool"));
     trust.tools = vec![TrustedTool { name, version, digest, ceiling }];
-    let serving = Propose::Serving { trust: Box::new(trust) };
+    let digest = TrustDigest::of(b"another trust");
+    let serving = Propose::Serving { digest, trust: Box::new(trust), reload: false };
     assert_eq!(recorder.propose(serving.clone()).await, Ok(Proposed::Done));
     let Proposed::Job { job: told, .. } = waiting.await.unwrap().unwrap() else { panic!() };
     assert_eq!(told.outcome, Some(Outcome::Refused), "who waits is told");

@@ -15,6 +15,7 @@ mod ledger;
 mod lost;
 mod model;
 mod people;
+mod reload;
 mod retention;
 mod stuck;
 mod world;

@@ -89,6 +89,7 @@ impl World {
                     digest: TrustDigest::of(b"trust"),
                 })
             }),
+            reload: Arc::new(|_| ()),
             lease_seconds: 30,
             max_queued: cofferdam_recorder::QUEUED,
             retention: cofferdam_core::model::retention::Retention::usual(),

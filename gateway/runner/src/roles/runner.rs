@@ -13,7 +13,7 @@ use cofferdam_process::control::{Given, Handed, Inherited, LOADED_GUEST, NEW_GUE
 use cofferdam_process::rpc;
 use cofferdam_process::secret;
 use cofferdam_process::spawn;
-use cofferdam_runner::admit::Components;
+use cofferdam_runner::admit::{Components, resolved};
 use cofferdam_runner::guest_process::{Guests, Program};
 use cofferdam_runner::job::Runner;
 use cofferdam_runner::trust_file::TrustFile;
@@ -61,6 +61,8 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
         settings.executors.clone(),
         folder(&settings.policy_module)?.to_owned(),
         folder(&settings.policy_data)?.to_owned(),
+        // Another load is another folder.
+        settings.copies.clone(),
     ];
     // An installation that never accepted a command has no folder for them.
     if settings.commands.is_dir() {
@@ -117,7 +119,7 @@ impl Actor {
 /// Claims one job and sees it through. Ends early, without a job, when the supervisor closes the
 /// control socket.
 async fn work<B: cofferdam_backend::Backend>(
-    runner: Runner<Recorder, Program, B>,
+    mut runner: Runner<Recorder, Program, B>,
     guests: Answers,
     inherited: Arc<Inherited>,
     voice: PendingSink,
@@ -137,6 +139,9 @@ async fn work<B: cofferdam_backend::Backend>(
     if let Some(leased) = leased {
         // Without a supervisor no other runner waits for this place.
         let _gone = inherited.report(&Report::Busy);
+        // One job uses one load from its beginning to its end.
+        runner.components = runner.components.resolved();
+        runner.trust_file = TrustFile::new(resolved(runner.trust_file.path()));
         runner.see_through(leased).await?;
         flush.wait().await;
     }
@@ -168,7 +173,7 @@ async fn listen(
                 told.send_replace(Stop::Drain);
                 continue;
             }
-            Handed::Told(_) => continue,
+            Handed::Told(_) | Handed::Load(_) | Handed::Use => continue,
             Handed::NoGuest => {
                 let _ending = guests.send(None);
                 continue;

@@ -34,6 +34,8 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
     let trust_file = trust(&settings.trust_file, "viewer", &settings.environment)?;
     let (infrastructure, mut read) = Viewed::open(&settings.infrastructure)?;
     read.push(folder(&settings.trust_file)?.to_owned());
+    // Another load is another folder.
+    read.push(settings.copies);
     let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
     let server = infrastructure.server();
     let confined = confine(

@@ -2,9 +2,9 @@
 //! too large for the accepted tools is refused, whichever of the two comes later. Never loads a
 //! tool.
 
-use super::AFTER;
 use crate::command::plugin::{Bench, wasm};
 use crate::command::rehearse::{rehearse, rehearse_new};
+use crate::command::reload;
 use crate::command::report::Report;
 use crate::config::home::{Home, write_private};
 use crate::config::trust_file::TrustFile;
@@ -42,16 +42,19 @@ pub(super) fn accept(
     trust.set_policy(digest);
     trust.note_policy(noted);
     trust.save()?;
+    let (after, loaded) =
+        reload::after(home, &format!("the policy {} is accepted", digest.short()))?;
     let text = if before == digest {
-        format!("The policy {digest} was accepted already.")
+        format!("The policy {digest} was accepted already. {after}")
     } else {
         format!(
             "Accepted the policy {digest} in the place of {}. What waits for a person under the \
-             old one has to be asked again.{AFTER}",
+             old one has to be asked again. {after}",
             before.short()
         )
     };
-    Ok(Report::new(text, json!({"kind": "policy", "digest": digest, "before": before})))
+    let json = json!({"kind": "policy", "digest": digest, "before": before, "loaded": loaded});
+    Ok(Report::new(text, json))
 }
 
 /// Measures the accepted policy with the largest inputs that a new tool adds.

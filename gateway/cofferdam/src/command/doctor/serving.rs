@@ -27,7 +27,9 @@ pub(super) fn running(edge: &Edge, found: &mut Findings) {
                 );
             }
             for warning in listed("warnings") {
-                if !is_known(warning, found) {
+                if let Some(files) = warning.strip_prefix(health::UNLOADED) {
+                    found.less("reload", format!("needed: {}", line(files)), "");
+                } else if !is_known(warning, found) {
                     found.warn("serve", line(warning), "");
                 }
             }

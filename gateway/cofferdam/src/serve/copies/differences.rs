@@ -1,5 +1,5 @@
-//! The differences between the home and its copies: a restart would bring them into use. Reads
-//! both; changes neither.
+//! The differences between the home and its copies: a load brings them into use, and a restart the
+//! configuration. Reads both; changes neither.
 
 use super::{Copies, originals};
 use crate::config::home::Home;
@@ -14,16 +14,29 @@ use std::path::Path;
 /// The path of the trust file in a home.
 const TRUST: &str = "trust/trust.toml";
 
+/// The path of the configuration in a home.
+const CONFIG: &str = "cofferdam.toml";
+
 /// The most differences that are named; of more, only the number.
 const NAMED: usize = 8;
 
-/// The files of the home that are not in use yet, a short sentence for each. Empty if a restart
+/// The configuration, if it is not in use yet, as a short sentence. A restart uses it.
+pub fn changed_config(home: &Home, copies: &Copies) -> Option<String> {
+    let copied = copies.files().iter().find(|copied| copied.name == Path::new(CONFIG))?;
+    let original = home.root().join(&copied.name);
+    copied.differs(&original).then(|| format!("`{CONFIG}` {}", what_happened(&original, "changed")))
+}
+
+/// The other files of the home that are not in use yet, a short sentence for each. Empty if a load
 /// would change nothing. A lost copy is not a difference.
 pub fn differences(home: &Home, copies: &Copies, served: &Trust) -> Vec<String> {
     let mut found = Vec::new();
     let trust = Path::new(TRUST);
-    let (first, rest): (Vec<_>, Vec<_>) =
-        copies.files().iter().partition(|copied| copied.name == trust);
+    let (first, rest): (Vec<_>, Vec<_>) = copies
+        .files()
+        .iter()
+        .filter(|copied| copied.name != Path::new(CONFIG))
+        .partition(|copied| copied.name == trust);
     for copied in first.into_iter().chain(rest) {
         let original = home.root().join(&copied.name);
         if copied.differs(&original) {

@@ -1,11 +1,7 @@
 //! The gateway behind the edge: each request becomes a call with an id and a time. Decides nothing.
 
-use super::agents::AgentsFile;
-use super::callers::Callers;
-use super::host::{GatewayHost, Roles};
-use super::instrument::{Observed, ended};
-use super::load::Parts;
-use super::oauth::Oauth;
+use super::instrument::ended;
+use super::set::{Keys, Set, Shared};
 use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::journey;
@@ -20,30 +16,21 @@ use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::task::Task;
-use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_core::protocol::role_settings::GatewaySettings;
 use cofferdam_core::stage::discover::RawCall;
-use cofferdam_core::tool::catalog::Catalog;
-use cofferdam_core::tool::load::LoadedTool;
 use cofferdam_process::rpc::Client;
-use cofferdam_sandbox::policy_pool::Policies;
-use cofferdam_sandbox::tool_pool::Tools;
 use cofferdam_telemetry::{Exporter, METRICS_INTERVAL, Outlet, current};
-use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tracing::Span;
-
-/// The number of threads that run tools, and of threads that decide: one of each for each of two
-/// processors.
-const THREADS: usize = 2;
 
 /// Milliseconds that the recorder holds one request for approved calls.
 const RESUME_WAIT_MS: u64 = 20_000;
@@ -53,8 +40,14 @@ const RESUME_PAUSE: Duration = Duration::from_millis(500);
 
 /// The gateway, ready to serve calls.
 pub struct Gateway {
-    pub(super) world: GatewayHost,
-    known: journey::World,
+    /// The set of each new call.
+    set: RwLock<Arc<Set>>,
+    /// The set that was loaded last, until it is used.
+    next: Mutex<Option<Arc<Set>>>,
+    /// Changes when the set was replaced: for clients that subscribe to changes of lists.
+    pub(super) replaced: watch::Sender<()>,
+    pub(super) shared: Shared,
+    keys: Keys,
     notices: Notices,
     wait_ms: u64,
     has_courier: bool,
@@ -67,61 +60,61 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts the sandboxes and reads the definition of every tool.
-    pub async fn new(
+    /// A gateway with its first set.
+    pub fn new(
         settings: &GatewaySettings,
-        trust: Trust,
-        key: SigningKey,
-        parts: Parts,
-        roles: Arc<Roles>,
-        agents: AgentsFile,
-        (exporter, outlet): (Arc<Exporter>, Outlet),
-    ) -> Result<Self> {
-        let Parts { tools, policy, data, policy_digest } = parts;
-        let tools = Tools::start(THREADS, tools)
-            .map_err(|error| anyhow!("the tools do not load: {error}"))?;
-        let policies = Policies::start(THREADS, policy, data)
-            .map_err(|error| anyhow!("the policy does not load: {error}"))?;
-        let mut loaded = Vec::with_capacity(trust.tools.len());
-        for accepted in &trust.tools {
-            let definition = tools
-                .define(accepted.digest)
-                .await
-                .map_err(|error| anyhow!("{error}"))
-                .with_context(|| format!("the tool `{}` does not say what it is", accepted.name))?;
-            loaded.push(LoadedTool::load(definition, accepted.digest, accepted)?);
-        }
-        let known = journey::World {
-            catalog: Catalog::new(loaded, &trust)?,
-            trust,
-            policy: policy_digest,
-            key,
-            lists: journey::Lists::default(),
-        };
-        let oauth = settings
-            .oauth
-            .as_ref()
-            .map(|oauth| Oauth::new(oauth, Arc::clone(&roles)))
-            .transpose()?;
-        let world = GatewayHost {
-            tools: Observed::new(tools, outlet.clone()),
-            policies: Observed::new(policies, outlet.clone()),
-            roles: Observed::new(roles, outlet.clone()),
-            callers: Callers::new(agents, oauth),
-            trust_file: settings.trust_file.clone(),
-        };
-        let notices = Notices::default();
-        Ok(Self {
-            world,
-            known,
-            notices,
+        (set, keys): (Set, Keys),
+        shared: Shared,
+        exporter: Arc<Exporter>,
+    ) -> Self {
+        Self {
+            set: RwLock::new(Arc::new(set)),
+            next: Mutex::default(),
+            replaced: watch::Sender::new(()),
+            keys,
+            notices: Notices::default(),
             wait_ms: settings.wait_ms,
             has_courier: settings.courier,
             exporter,
-            outlet,
+            outlet: shared.outlet.clone(),
             active: AtomicU32::new(0),
             disk: settings.disk.clone(),
-        })
+            shared,
+        }
+    }
+
+    /// The set in use. A call takes it once.
+    pub(super) fn set(&self) -> Arc<Set> {
+        Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Loads another set beside the one in use, and records it.
+    pub(super) async fn load(self: Arc<Self>, settings: String) -> Result<()> {
+        let gateway = Arc::clone(&self);
+        let runtime = tokio::runtime::Handle::current();
+        let loading = tokio::task::spawn_blocking(move || {
+            let settings: GatewaySettings =
+                serde_json::from_str(&settings).context("the settings of the set")?;
+            Set::load(&settings, &gateway.keys, &gateway.shared, &runtime)
+        });
+        let set = Arc::new(loading.await.context("the load ended early")??);
+        self.recorder()
+            .call(&serving(&set, true))
+            .await
+            .map_err(|error| anyhow!("the reload cannot be recorded: {error}"))?;
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(set);
+        Ok(())
+    }
+
+    /// Uses the set that was loaded last. Calls in progress keep theirs.
+    pub(super) fn use_next(self: &Arc<Self>) {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(next) = next else { return };
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *set, next);
+        drop(set);
+        self.replaced.send_replace(());
+        tokio::spawn(declare_after(Arc::clone(self), before));
     }
 
     /// Stores a notice of the supervisor.
@@ -131,14 +124,14 @@ impl Gateway {
 
     /// The client of the recorder.
     pub(super) fn recorder(&self) -> &Client<Propose, Proposed> {
-        &self.world.roles.inner().recorder
+        &self.shared.roles.inner().recorder
     }
 
-    fn raw(&self, call: FrontCall) -> RawCall {
+    fn raw(&self, set: &Set, call: FrontCall) -> RawCall {
         let caller = Caller {
-            call: CallId::from_random(self.world.random()),
+            call: CallId::from_random(set.world.random()),
             principal: call.principal,
-            time: self.world.now(),
+            time: set.world.now(),
             // The span of this call is the parent of later stages and of the runner.
             trace: current(&Span::current()).or(call.trace),
         };
@@ -159,23 +152,27 @@ impl Front for Gateway {
         &self,
         credential: Credential<'_>,
     ) -> Result<Authenticated, Unauthenticated> {
-        self.world.callers.authenticate(credential, self.world.now()).await
+        self.shared.callers.authenticate(credential, self.now()).await
     }
 
     async fn list(&self, principal: &Principal) -> Result<ToolListings, RoleError> {
-        journey::list(&self.world, &self.known, principal).await
+        let set = self.set();
+        journey::list(&set.world, &set.known, principal).await
     }
 
     async fn call(&self, call: FrontCall, progress: &ProgressSink) -> Reply {
         let (tool, began) = (call.tool.clone(), Instant::now());
-        let reply =
-            journey::ask(&self.world, &self.known, self.raw(call), Mode::Call, progress).await;
+        let set = self.set();
+        let raw = self.raw(&set, call);
+        let reply = journey::ask(&set.world, &set.known, raw, Mode::Call, progress).await;
         ended(&self.outlet, &tool, began, &reply);
         reply
     }
 
     async fn preview(&self, call: FrontCall) -> Reply {
-        journey::ask(&self.world, &self.known, self.raw(call), Mode::Preview, &no_progress).await
+        let set = self.set();
+        let raw = self.raw(&set, call);
+        journey::ask(&set.world, &set.known, raw, Mode::Preview, &no_progress).await
     }
 
     async fn job(
@@ -185,19 +182,14 @@ impl Front for Gateway {
         wait_ms: u64,
         progress: &ProgressSink,
     ) -> Reply {
-        let ms = wait_ms.min(self.wait_ms);
-        journey::job(
-            &self.world,
-            &self.known,
-            principal,
-            call,
-            Wait { ms, person_ms: ms, progress },
-        )
-        .await
+        let (ms, set) = (wait_ms.min(self.wait_ms), self.set());
+        journey::job(&set.world, &set.known, principal, call, Wait { ms, person_ms: ms, progress })
+            .await
     }
 
     async fn task(&self, principal: &Principal, call: &CallId) -> Result<Option<Task>, RoleError> {
-        journey::task(&self.world, &self.known, principal, call).await
+        let set = self.set();
+        journey::task(&set.world, &set.known, principal, call).await
     }
 
     fn resource_templates(&self) -> Vec<Resource> {
@@ -205,7 +197,7 @@ impl Front for Gateway {
     }
 
     async fn resources(&self, principal: &Principal) -> Result<Vec<Resource>, RoleError> {
-        journey::resources(&self.world, principal).await
+        journey::resources(&self.set().world, principal).await
     }
 
     async fn resource(
@@ -213,11 +205,12 @@ impl Front for Gateway {
         principal: &Principal,
         uri: &str,
     ) -> Result<Option<Content>, RoleError> {
-        journey::resource(&self.world, &self.known, principal, uri).await
+        let set = self.set();
+        journey::resource(&set.world, &set.known, principal, uri).await
     }
 
     fn prompts(&self) -> Vec<Prompt> {
-        journey::prompts(&self.known)
+        journey::prompts(&self.set().known)
     }
 
     async fn prompt(
@@ -226,31 +219,35 @@ impl Front for Gateway {
         name: &str,
         arguments: &BTreeMap<String, String>,
     ) -> Result<Vec<PromptMessage>, PromptError> {
-        journey::prompt(&self.world, &self.known, principal, name, arguments).await
+        let set = self.set();
+        journey::prompt(&set.world, &set.known, principal, name, arguments).await
     }
 
     async fn call_ids(&self, principal: &Principal, start: &str) -> Result<Vec<String>, RoleError> {
-        journey::ids(&self.world, principal, start).await
+        journey::ids(&self.set().world, principal, start).await
     }
 
     async fn calls(&self, principal: &Principal, open: bool, limit: u32) -> Reply {
-        journey::calls(&self.world, &self.known, principal, open, limit).await
+        let set = self.set();
+        journey::calls(&set.world, &set.known, principal, open, limit).await
     }
 
     async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
-        journey::cancel(&self.world, &self.known, principal, call).await
+        let set = self.set();
+        journey::cancel(&set.world, &set.known, principal, call).await
     }
 
     fn now(&self) -> Timestamp {
-        self.world.now()
+        self.set().world.now()
     }
 
     fn random(&self) -> u128 {
-        self.world.random()
+        self.set().world.random()
     }
 
     fn instructions(&self) -> String {
-        let environment = &self.known.trust.environment;
+        let set = self.set();
+        let environment = &set.known.trust.environment;
         let kind = if environment.is_cluster() {
             "a Kubernetes cluster"
         } else {
@@ -270,12 +267,12 @@ impl Front for Gateway {
     }
 
     fn environment(&self) -> String {
-        self.known.trust.environment.name.clone()
+        self.set().known.trust.environment.name.clone()
     }
 
     async fn ready(&self) -> Readiness {
         // A role has its socket only after its own checks passed.
-        let roles = self.world.roles.inner();
+        let roles = self.shared.roles.inner();
         let viewer = (!roles.viewer.connected()).then(|| "the viewer is not there".to_owned());
         let mut stuck = Vec::new();
         let rest =
@@ -294,7 +291,7 @@ impl Front for Gateway {
             // An unresponsive recorder was named above.
             _ => (None, Vec::new()),
         };
-        let Notice { restart, faults: mut errors, warnings } = self.notices.now();
+        let Notice { restart, faults: mut errors, warnings, .. } = self.notices.now();
         if refuses.is_some() {
             // The recorder's word on its disk, and once.
             errors.retain(|error| !error.starts_with("disk:"));
@@ -341,38 +338,66 @@ pub async fn send_metrics(gateway: Arc<Gateway>) {
     }
 }
 
-/// Sends the served trust file to the recorder, which closes questions that it no longer supports.
-/// Ends when that is recorded.
+/// The report of a set to the recorder.
+fn serving(set: &Set, reload: bool) -> Propose {
+    Propose::Serving { digest: set.digest, trust: Box::new(set.known.trust.clone()), reload }
+}
+
+/// Reports the set in use to the recorder, which closes questions that it no longer supports. Ends
+/// when that is recorded.
 pub async fn declare(gateway: Arc<Gateway>) {
-    let serving = Propose::Serving { trust: Box::new(gateway.known.trust.clone()) };
-    while let Err(error) = gateway.world.roles.inner().recorder.call(&serving).await {
+    while let Err(error) = gateway.recorder().call(&serving(&gateway.set(), false)).await {
         tracing::debug!(%error, "the recorder cannot be told what is served; tried again");
         tokio::time::sleep(RESUME_PAUSE).await;
     }
 }
 
-/// Runs approved calls through the stages again.
+/// Waits for the last call of a replaced set, then reports the set in use again: that call may have
+/// asked a question under the old set.
+async fn declare_after(gateway: Arc<Gateway>, before: Arc<Set>) {
+    let old = Arc::downgrade(&before);
+    drop(before);
+    while old.strong_count() > 0 {
+        tokio::time::sleep(RESUME_PAUSE).await;
+    }
+    declare(gateway).await;
+}
+
+/// Runs approved calls through the stages again, each with the set in use at that time.
 pub async fn resume(gateway: Arc<Gateway>) {
     loop {
-        match journey::resume(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
-            Ok(Resumed::Withdrawn { call, code, .. }) => {
-                tracing::info!(%call, code, "an approved call did not run")
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::debug!(%error, "approved calls cannot be asked for; tried again");
-                tokio::time::sleep(RESUME_PAUSE).await;
-            }
+        if let Err(error) = resume_next(&gateway).await {
+            tracing::debug!(%error, "approved calls cannot be asked for; tried again");
+            tokio::time::sleep(RESUME_PAUSE).await;
         }
     }
+}
+
+async fn resume_next(gateway: &Gateway) -> Result<(), RoleError> {
+    let recorder = &*gateway.shared.roles;
+    let Some(job) = journey::next_approved(recorder, RESUME_WAIT_MS).await? else { return Ok(()) };
+    let set = gateway.set();
+    if let Resumed::Withdrawn { call, code, .. } =
+        journey::resume_job(&set.world, &set.known, job).await?
+    {
+        tracing::info!(%call, code, "an approved call did not run");
+    }
+    Ok(())
 }
 
 /// Makes the fresh previews that approvers request.
 pub async fn look(gateway: Arc<Gateway>) {
     loop {
-        if let Err(error) = journey::fresh(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
+        if let Err(error) = look_next(&gateway).await {
             tracing::debug!(%error, "looks that approvers ask for cannot be taken; tried again");
             tokio::time::sleep(RESUME_PAUSE).await;
         }
     }
+}
+
+async fn look_next(gateway: &Gateway) -> Result<(), RoleError> {
+    let recorder = &*gateway.shared.roles;
+    let Some(job) = journey::next_preview(recorder, RESUME_WAIT_MS).await? else { return Ok(()) };
+    let set = gateway.set();
+    journey::fresh_job(&set.world, &set.known, job).await
 }

@@ -83,7 +83,7 @@ impl Gateway {
         match answered.status {
             401 => {
                 self.outlet.count(metrics::UNAUTHENTICATED, &[], 1);
-                self.world.roles.call_log().unauthenticated(answered);
+                self.shared.roles.call_log().unauthenticated(answered);
             }
             // Malformed requests. An unknown path, method or host, and an overload, are counted
             // elsewhere.

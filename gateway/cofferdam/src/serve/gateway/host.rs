@@ -95,10 +95,10 @@ pub struct GatewayHost {
     /// The policy, each decision in a new sandbox.
     pub policies: Observed<Policies>,
     /// The recorder and the viewer.
-    pub roles: Observed<Arc<Roles>>,
+    pub roles: Arc<Observed<Arc<Roles>>>,
     /// The callers and their tokens.
-    pub callers: Callers<Arc<Roles>>,
-    /// The path of the served copy of the trust file.
+    pub callers: Arc<Callers<Arc<Roles>>>,
+    /// The path of the copy of this set's trust file.
     pub trust_file: PathBuf,
 }
 

@@ -10,13 +10,12 @@ use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::digest::policy_digest;
 use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
 use cofferdam_core::protocol::role_settings::GatewaySettings;
-use cofferdam_process::secret;
 use cofferdam_sandbox::engine::{description, engine};
 use cofferdam_sandbox::load::{Artefact, about};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Everything that runs in the gateway's sandboxes.
 pub struct Parts {
@@ -31,9 +30,22 @@ pub struct Parts {
 }
 
 /// Reads, checks and, if needed, compiles every part in the trust file.
-pub fn parts(settings: &GatewaySettings, trust: &Trust) -> Result<Parts> {
-    let key = ArtefactKey::new(secret::read(&settings.artefact_key)?);
-    let store = Store { key, folder: settings.artefacts.clone(), guest: settings.guest.clone() };
+pub fn parts(settings: &GatewaySettings, trust: &Trust, key: &ArtefactKey) -> Result<Parts> {
+    load(settings, trust, (key, Some(settings.guest.as_path())))
+}
+
+/// Reads and checks every part in the trust file. Each is compiled already: a confined process
+/// starts no guest.
+pub fn compiled(settings: &GatewaySettings, trust: &Trust, key: &ArtefactKey) -> Result<Parts> {
+    load(settings, trust, (key, None))
+}
+
+fn load(
+    settings: &GatewaySettings,
+    trust: &Trust,
+    (key, guest): (&ArtefactKey, Option<&Path>),
+) -> Result<Parts> {
+    let store = Store { key, folder: &settings.artefacts, guest };
     let found = components(&settings.tools)?;
     let mut tools = Vec::with_capacity(trust.tools.len());
     for tool in &trust.tools {
@@ -88,13 +100,14 @@ fn components(folder: &Path) -> Result<BTreeMap<ComponentDigest, Vec<u8>>> {
 }
 
 /// The store of this role's artefacts.
-struct Store {
-    key: ArtefactKey,
-    folder: PathBuf,
-    guest: PathBuf,
+struct Store<'a> {
+    key: &'a ArtefactKey,
+    folder: &'a Path,
+    /// The guest that compiles; `None` in a process that starts none.
+    guest: Option<&'a Path>,
 }
 
-impl Store {
+impl Store<'_> {
     /// Returns the stored artefact if its MAC and its engine match; else compiles a new one.
     fn artefact(
         &self,
@@ -108,22 +121,25 @@ impl Store {
         let path = self.folder.join(format!("{}.cwasm", digest.to_string().replace(':', "-")));
         if let Some(artefact) = fs::read(&path)
             .ok()
-            .and_then(|sealed| Artefact::open(&self.key, digest, &engine, &sealed).ok())
+            .and_then(|sealed| Artefact::open(self.key, digest, &engine, &sealed).ok())
         {
             return Ok(artefact);
         }
+        let guest = self
+            .guest
+            .with_context(|| format!("its artefact `{}` is missing; load again", path.display()))?;
         tracing::info!("compiling {name} (once)");
-        let (compiled, made_for) = compile(&self.guest, kind, wasm)?;
+        let (compiled, made_for) = compile(guest, kind, wasm)?;
         if made_for != engine {
             bail!(
                 "`{}` is of another build than this binary: it has {made_for}, this has {engine}; \
                  install both together",
-                self.guest.display()
+                guest.display()
             );
         }
         let sealed = self.key.seal(&about(digest, &engine), &compiled)?;
         crate::config::home::write_private(&path, &sealed)?;
-        Artefact::open(&self.key, digest, &engine, &sealed)
+        Artefact::open(self.key, digest, &engine, &sealed)
             .map_err(|error| anyhow!("{}", error.detail))
     }
 }

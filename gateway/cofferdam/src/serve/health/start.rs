@@ -8,6 +8,9 @@ use crate::serve::copies::{self, Facts};
 /// The beginning of a line about an error that would stop the next start.
 pub const NEXT: &str = "what is served stays in use, and the next start will fail: ";
 
+/// The beginning of a line about files that a reload would bring into use.
+pub const UNLOADED: &str = "not loaded yet: ";
+
 /// The errors of the next start, valid until a file of the home changes.
 #[derive(Debug, Default)]
 pub struct NextStart {

@@ -11,16 +11,24 @@ use std::sync::Arc;
 
 impl Supervisor<'_> {
     /// Starts the thread that checks the installation.
-    pub(super) fn watch(&self) {
+    pub(super) fn watch(&mut self) {
         let Installation { home, config, trust, .. } = &self.installation;
         let (home, config, trust) = (home.clone(), config.clone(), trust.clone());
-        let watched = Watched { home, copies: self.copies.clone(), config, trust };
+        let (sender, loads) = std::sync::mpsc::channel();
+        self.loads = Some(sender);
+        let (copies, loading) = (self.served.copies().clone(), Arc::clone(&self.loading));
+        let watched = Watched { home, copies, config, trust, loads, loading };
         watch::start(watched, Arc::clone(&self.over), self.looks.0.clone());
     }
 
     /// Sends a notice to the roles whose views show it.
     pub(super) fn noticed(&mut self, notice: Notice) {
-        self.notice = notice;
+        let (loaded, reload) = (self.notice.loaded.take(), self.notice.reload.take());
+        self.notice = Notice { loaded, reload, ..notice };
+        self.inform_all();
+    }
+
+    pub(super) fn inform_all(&self) {
         for name in [Name::Gateway, Name::Recorder] {
             self.inform(name);
         }

@@ -53,6 +53,10 @@ impl Supervisor<'_> {
             | Report::Leaving
             | Report::WantsGuest(_)
             | Report::ReturnsGuest(_)
+            | Report::Reload(_)
+            | Report::Loaded
+            | Report::NotLoaded(_)
+            | Report::Using
             | Report::Closed => {}
         }
     }
@@ -63,6 +67,8 @@ impl Supervisor<'_> {
         tracing::info!("stopping: no new calls; running jobs have {} to finish", seconds(drain));
         self.notify("STOPPING=1\nSTATUS=stopping: running jobs finish");
         self.ending = Some(Ending::default());
+        // A process that rehearses ends with its control socket.
+        self.reloading = None;
         self.due.clear();
         self.listener = None;
         self.over.store(true, Ordering::SeqCst);

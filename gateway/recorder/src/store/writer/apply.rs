@@ -121,7 +121,12 @@ async fn apply(
             sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
             Ok(Done::Noted)
         }
-        Change::Retire(trust) => retire::retire(trust, batch, connection).await,
+        Change::Retire(trust, reloaded) => {
+            if let Some(entry) = reloaded {
+                batch.record(Arc::clone(entry));
+            }
+            retire::retire(trust, batch, connection).await
+        }
         Change::Expire => expire::expire(batch, connection).await,
         Change::Retain { what, keep_seconds } => {
             retain::retain(*what, *keep_seconds, batch, connection).await

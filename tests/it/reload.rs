@@ -1,0 +1,196 @@
+//! Tools, executors, policy and trust change while the gateway serves: as a whole or not at all.
+
+use crate::cluster::until;
+use crate::installation::{TestInstallation, text};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn scale(replicas: u8) -> Value {
+    json!({"namespace": "storefront", "name": "web", "replicas": replicas})
+}
+
+const SCALE: &str = "/v1/tools/deployment_scale?wait=0";
+
+/// A policy that differs by its data: up to this number of replicas need no person.
+fn policy(installation: &TestInstallation, replicas: u8) -> PathBuf {
+    let folder = installation.tree().join("../another-policy");
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(installation.home().join("policy/policy.wasm"), folder.join("policy.wasm")).unwrap();
+    let mut data: Value =
+        serde_json::from_slice(&fs::read(installation.home().join("policy/data.json")).unwrap())
+            .unwrap();
+    assert!(data["unattended"]["replicas"].is_number(), "{data:#}");
+    data["unattended"]["replicas"] = json!(replicas);
+    fs::write(folder.join("data.json"), data.to_string()).unwrap();
+    folder
+}
+
+/// The digest of the loaded policy, as the status shows it.
+fn loaded(installation: &TestInstallation) -> String {
+    let status = installation.json(&["status"]);
+    status["supervisor"]["loaded"]["policy"].as_str().unwrap().to_owned()
+}
+
+fn ready(installation: &TestInstallation) -> (u16, String) {
+    let answer = installation.http("GET", "/readyz", "", None);
+    (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn an_accepted_policy_is_in_use_at_once_in_every_role_and_in_the_ledger() {
+    let mut installation = TestInstallation::bare("single");
+    installation.serve(&[]);
+    let token = installation.agent("bot", "deployer");
+    assert_eq!(installation.call(&token, "deployment_scale", &scale(5)).status, 200);
+    let (before, entries) = (loaded(&installation), installation.published());
+
+    let said = installation.run(&["accept", "--policy", text(&policy(&installation, 3))]);
+    assert!(said.contains("The running `cofferdam serve` has loaded it."), "{said}");
+    let after = loaded(&installation);
+    assert_ne!(before, after);
+    assert!(installation.run(&["status"]).contains("loaded       tools: "));
+    assert_eq!(ready(&installation), (200, "ready\n".to_owned()));
+    let asked = installation.http("POST", SCALE, &token, Some(&scale(5)));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+    let call = installation.waiting();
+    // The runner that waited since the start uses the new policy too.
+    let done = installation.call(&token, "deployment_scale", &scale(2));
+    assert_eq!(done.status, 200, "{:#}", done.body);
+
+    // A question under a replaced policy is closed, and says so.
+    installation.run(&["accept", "--policy", text(&policy(&installation, 4))]);
+    let story = installation.closed(&call);
+    let told = story["view"]["detail"].as_str().unwrap_or_default();
+    assert!(told.starts_with("the policy was replaced after a person was asked"), "{story:#}");
+    assert_eq!(installation.call(&token, "deployment_scale", &scale(4)).status, 200);
+
+    let entries = until("both loads to be published", || {
+        let entries = installation.entries_since(entries);
+        let loads = entries.iter().filter(|entry| entry["event"]["what"] == "reload").count();
+        (loads == 2).then_some(entries)
+    });
+    let reloads: Vec<&Value> =
+        entries.iter().filter(|entry| entry["event"]["what"] == "reload").collect();
+    assert_eq!(reloads.len(), 2, "{entries:#?}");
+    for reload in reloads {
+        assert!(reload["commitments"]["digests"].is_string(), "{reload:#}");
+        assert!(reload["trust"].is_string(), "{reload:#}");
+    }
+    installation.verify_ledger();
+    installation.stop();
+}
+
+#[test]
+fn a_broken_set_is_refused_with_its_cause_and_changes_nothing() {
+    let mut installation = TestInstallation::bare("single");
+    installation.serve(&[]);
+    let token = installation.agent("bot", "deployer");
+    let (before, home) = (loaded(&installation), installation.home());
+    let (data, trust) = (home.join("policy/data.json"), home.join("trust/trust.toml"));
+    let (good_data, good_trust) =
+        (fs::read_to_string(&data).unwrap(), fs::read_to_string(&trust).unwrap());
+    let version = good_trust.lines().find(|line| line.starts_with("version = ")).unwrap();
+    let table = [
+        // Refused by the supervisor, which compares digests.
+        (&data, "{}".to_owned(), "not the accepted"),
+        (&trust, "no trust file".to_owned(), "trust.toml"),
+        // Refused by the gateway process that rehearses the start.
+        (&trust, good_trust.replace(version, "version = \"99.0.0\""), "its version differs"),
+    ];
+    for (path, broken, cause) in table {
+        fs::write(path, &broken).unwrap();
+        let said = installation.fail(&["reload"]);
+        assert!(said.contains("not loaded; what is served stays in use: "), "{said}");
+        assert!(said.contains(cause) && !said.contains("served/"), "not `{cause}`: {said}");
+        assert_eq!(loaded(&installation), before);
+        assert!(installation.run(&["status"]).contains("reload       refused at "));
+        let done = installation.call(&token, "deployment_scale", &scale(5));
+        assert_eq!(done.status, 200, "{:#}", done.body);
+        fs::write(&data, &good_data).unwrap();
+        fs::write(&trust, &good_trust).unwrap();
+        let said = installation.run(&["reload"]);
+        assert!(said.starts_with("Loaded tools: "), "{said}");
+    }
+    let left = fs::read_dir(home.join("served")).unwrap().count();
+    assert_eq!(left, 5, "the copies of the start, of three loads, and the link");
+    assert!(!installation.run(&["status"]).contains("refused at"));
+}
+
+#[test]
+fn a_change_by_hand_is_told_until_it_is_loaded() {
+    let mut installation = TestInstallation::bare("single");
+    installation.serve(&[]);
+    let trust = installation.home().join("trust/trust.toml");
+    let file = fs::read_to_string(&trust).unwrap();
+    fs::write(&trust, format!("# by hand\n{file}")).unwrap();
+    let words = "not loaded yet: `trust/trust.toml` was changed at ";
+    until("readyz to say so", || {
+        Some(ready(&installation)).filter(|(status, text)| *status == 200 && text.contains(words))
+    });
+    assert!(installation.run(&["doctor"]).contains("`cofferdam reload` loads it"));
+    let hangup =
+        Command::new("kill").args(["-HUP", &installation.supervisor().to_string()]).status();
+    assert!(hangup.unwrap().success());
+    until("the file to be loaded", || (ready(&installation).1 == "ready\n").then_some(()));
+}
+
+#[test]
+fn a_call_keeps_the_set_of_its_beginning() {
+    let mut installation = TestInstallation::bare("single");
+    // The viewer that stands still is not ended.
+    installation.serve(&["--heartbeat-ms", "600000"]);
+    let token = installation.agent("bot", "deployer");
+    let (old, entries) = (loaded(&installation), installation.published());
+    let viewer = crate::supervise::role(&installation, "viewer").id;
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &viewer.to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let answer = std::thread::scope(|scope| {
+        let call = scope.spawn(|| installation.call(&token, "deployment_scale", &scale(5)));
+        // The call waits for its preview.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        installation.run(&["accept", "--policy", text(&policy(&installation, 3))]);
+        signal("-CONT");
+        call.join().unwrap()
+    });
+    assert_ne!(loaded(&installation), old);
+    let entries = until("the decision to be published", || {
+        let entries = installation.entries_since(entries);
+        entries.iter().any(|entry| entry["event"]["kind"] == "finished").then_some(entries)
+    });
+    let place = |kind: &str| {
+        let is = |entry: &Value| entry["event"]["kind"] == kind || entry["event"]["what"] == kind;
+        let place = entries.iter().position(is);
+        place.unwrap_or_else(|| panic!("no `{kind}`: {:#}\n{entries:#?}", answer.body))
+    };
+    let (decided, reloaded) = (place("intended"), place("reload"));
+    assert!(reloaded < decided, "{entries:#?}");
+    assert_eq!(entries[decided]["policy"], old, "{entries:#?}");
+    // The runner has the new policy, and admits no permit of the old one.
+    let why = answer.body["error"]["why"].as_str();
+    let expect = "The gateway decided by another policy than this runner accepts.";
+    assert_eq!(why, Some(expect), "{:#}", answer.body);
+}
+
+#[test]
+fn an_enrolled_approver_counts_at_once() {
+    let mut installation = TestInstallation::bare("example");
+    installation.serve(&[]);
+    let token = installation.agent("bot", "operator");
+    installation.run(&["approver", "remove", "bob@example.com"]);
+    let public = installation.key("bob").with_extension("pub");
+    let said = installation.run(&["approver", "add", "bob@example.com", "--key", text(&public)]);
+    assert!(said.contains("The running `cofferdam serve` has loaded it."), "{said}");
+    let gift = json!({"namespace": "storefront", "name": "gift-cards-v1"});
+    let asked =
+        installation.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gift));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+    let call = installation.waiting();
+    installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
+    let story = installation.closed(&call);
+    assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}");
+    assert!(!installation.tree().join("storefront/gift-cards-v1.yaml").exists());
+}
