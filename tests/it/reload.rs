@@ -68,12 +68,14 @@ fn an_accepted_policy_is_in_use_at_once_in_every_role_and_in_the_ledger() {
 
     let entries = until("both loads to be published", || {
         let entries = installation.entries_since(entries);
-        let loads = entries.iter().filter(|entry| entry["event"]["what"] == "reload").count();
+        let loads = entries.iter().filter(|entry| entry["event"]["what"] == "reloaded").count();
         (loads == 2).then_some(entries)
     });
+    // Announced, and then in use.
     let reloads: Vec<&Value> =
-        entries.iter().filter(|entry| entry["event"]["what"] == "reload").collect();
-    assert_eq!(reloads.len(), 2, "{entries:#?}");
+        entries.iter().filter(|entry| entry["event"]["by"] == "gateway").collect();
+    let events: Vec<&Value> = reloads.iter().map(|entry| &entry["event"]["what"]).collect();
+    assert_eq!(events, ["reload", "reloaded", "reload", "reloaded"]);
     for reload in reloads {
         assert!(reload["commitments"]["digests"].is_string(), "{reload:#}");
         assert!(reload["trust"].is_string(), "{reload:#}");

@@ -65,11 +65,23 @@ pub enum Order {
     Know(String),
     /// To a runner: there is no guest to lend at present. It starts its own.
     NoGuest,
-    /// To a gateway: load another set, named by these settings in JSON, beside the one in use.
-    /// [`Report::Loaded`] answers, or [`Report::NotLoaded`].
-    Load(String),
-    /// To a gateway: use the set that it loaded last. [`Report::Using`] answers.
-    Use,
+    /// To a gateway: load another set beside the one in use. [`Report::Loaded`] answers, or
+    /// [`Report::NotLoaded`].
+    Load(Load),
+    /// To a gateway: use the set of the load with this number. [`Report::Using`] answers, or
+    /// [`Report::NotLoaded`] for another load.
+    Use(u64),
+    /// To a gateway: forget the set of the load with this number; it will not be used.
+    Forget(u64),
+}
+
+/// A set to load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// The number of the load: each has another one.
+    pub number: u64,
+    /// The settings that name the parts, in JSON, in a form that the role knows.
+    pub settings: String,
 }
 
 /// A message from the supervisor, as the role takes it.
@@ -83,10 +95,12 @@ pub enum Handed {
     Told(String),
     /// There is no guest to lend at present.
     NoGuest,
-    /// The order to load another set, with its settings in JSON.
-    Load(String),
-    /// The order to use the set that was loaded last.
-    Use,
+    /// The order to load another set.
+    Load(Load),
+    /// The order to use the set of the load with this number.
+    Use(u64),
+    /// The order to forget the set of the load with this number.
+    Forget(u64),
 }
 
 /// A message of a role to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the others
@@ -124,12 +138,14 @@ pub enum Report {
     ReturnsGuest(Lent),
     /// From a recorder: an operator asks for a reload, with the number of the request.
     Reload(u64),
-    /// From a gateway: the new set is loaded and recorded, and not in use yet.
-    Loaded,
-    /// From a gateway: the new set is not used. The text is cause and remedy.
-    NotLoaded(String),
-    /// From a gateway: each new call uses the new set from now on.
-    Using,
+    /// From a gateway: the set of the load with this number is loaded, its use is announced in the
+    /// ledger, and it is not in use yet.
+    Loaded(u64),
+    /// From a gateway: the set of the load with this number is not used. The text is cause and
+    /// remedy.
+    NotLoaded(u64, String),
+    /// From a gateway: each new call uses the set of the load with this number from now on.
+    Using(u64),
     /// From a recorder that ends: some jobs are not finished. The next start takes them up.
     Left {
         /// The first of these jobs.
@@ -277,8 +293,9 @@ impl Inherited {
                     Order::Drain => return Ok(Some(Handed::Drain)),
                     Order::Know(told) => return Ok(Some(Handed::Told(told))),
                     Order::NoGuest => return Ok(Some(Handed::NoGuest)),
-                    Order::Load(settings) => return Ok(Some(Handed::Load(settings))),
-                    Order::Use => return Ok(Some(Handed::Use)),
+                    Order::Load(load) => return Ok(Some(Handed::Load(load))),
+                    Order::Use(number) => return Ok(Some(Handed::Use(number))),
+                    Order::Forget(number) => return Ok(Some(Handed::Forget(number))),
                 },
                 None => return Ok(None),
             }
@@ -314,8 +331,8 @@ impl Inherited {
             Report::Failed(why) if why.len() > FAILURE => {
                 say(&self.0, &Report::Failed(cut(why)), SendFlags::empty())
             }
-            Report::NotLoaded(why) if why.len() > FAILURE => {
-                say(&self.0, &Report::NotLoaded(cut(why)), SendFlags::empty())
+            Report::NotLoaded(number, why) if why.len() > FAILURE => {
+                say(&self.0, &Report::NotLoaded(*number, cut(why)), SendFlags::empty())
             }
             report => say(&self.0, report, SendFlags::empty()),
         }

@@ -29,6 +29,13 @@ struct Readers {
     tidy_at: usize,
 }
 
+/// The set that the gateway serves.
+#[derive(Debug, Default)]
+pub(crate) struct Served {
+    /// The digest of its trust file; `None` if it is not known.
+    pub digest: Option<TrustDigest>,
+}
+
 /// The state that handlers and writer share.
 pub(crate) struct Shared {
     readers: Mutex<Readers>,
@@ -52,8 +59,8 @@ pub(crate) struct Shared {
     pub noticed: watch::Sender<()>,
     /// The number of the last request for a reload.
     pub reload: Mutex<u64>,
-    /// The digest of the served trust file; `None` if it is not known.
-    pub served: Mutex<Option<TrustDigest>>,
+    /// The set that the gateway serves.
+    pub served: Mutex<Served>,
     /// The last failure of the writer; `None` while the store accepts changes.
     pub failing: Mutex<Option<String>>,
     /// The cause if committed entries are not published.

@@ -39,21 +39,20 @@ fn inadmissible(code: &'static str, detail: impl ToString) -> Inadmissible {
     Inadmissible { code, detail: detail.to_string() }
 }
 
-/// The path without symbolic links: of the link to the load in use, the folder of that load. A
-/// path that cannot be resolved stays as it is; its use reports the error.
-pub fn resolved(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+/// A path beneath `from` as one beneath `to`; another path stays as it is.
+pub fn moved(path: &Path, from: &Path, to: &Path) -> PathBuf {
+    path.strip_prefix(from).map_or_else(|_| path.to_owned(), |rest| to.join(rest))
 }
 
 impl Components {
-    /// The same copies by paths without links: a later load does not change them.
-    pub fn resolved(&self) -> Self {
+    /// The same copies in another folder: paths beneath `from` become paths beneath `to`.
+    pub fn moved(&self, from: &Path, to: &Path) -> Self {
         Self {
-            tools: resolved(&self.tools),
-            executors: resolved(&self.executors),
-            commands: resolved(&self.commands),
-            policy_module: resolved(&self.policy_module),
-            policy_data: resolved(&self.policy_data),
+            tools: moved(&self.tools, from, to),
+            executors: moved(&self.executors, from, to),
+            commands: moved(&self.commands, from, to),
+            policy_module: moved(&self.policy_module, from, to),
+            policy_data: moved(&self.policy_data, from, to),
         }
     }
 

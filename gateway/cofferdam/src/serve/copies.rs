@@ -13,6 +13,7 @@ pub use removed_approvers::remove_approvers;
 use crate::config::home::{Home, write_private};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::protocol::role_settings::IN_USE;
 use cofferdam_process::writable;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
@@ -27,9 +28,6 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// The extension of an unfinished copy. A finished copy has only a number.
 const UNFINISHED: &str = "new";
-
-/// The name of the link to the copies in use.
-const LINK: &str = "current";
 
 /// The copies of one start and of its loads, removed at its end. The next start removes the copies
 /// of a killed `serve`.
@@ -62,6 +60,11 @@ impl Served {
         &self.copies
     }
 
+    /// Notes the state of the copies in use.
+    pub fn note(&mut self, copies: Copies) {
+        self.copies = copies;
+    }
+
     /// Uses other copies from now on. The earlier ones stay for jobs that use them.
     pub fn replace(&mut self, copies: Copies) -> Result<()> {
         point(&self.folder, copies.home())?;
@@ -78,7 +81,7 @@ pub fn again(home: &Home, used: &Copies) -> Result<Copies> {
 
 /// The path of the link to the copies in use.
 pub fn link(home: &Home) -> PathBuf {
-    home.served().join(LINK)
+    home.served().join(IN_USE)
 }
 
 fn next_number(folder: &Path) -> u64 {
@@ -102,7 +105,7 @@ fn copy(home: &Home, number: u64, used: Option<&Home>) -> Result<Copies> {
 /// Moves the link to these copies, in one step for every reader.
 fn point(folder: &Path, copies: &Home) -> Result<()> {
     let name = copies.root().file_name().context("the copies have no name")?;
-    let (link, fresh) = (folder.join(LINK), folder.join(format!("{LINK}.{UNFINISHED}")));
+    let (link, fresh) = (folder.join(IN_USE), folder.join(format!("{IN_USE}.{UNFINISHED}")));
     // Of a `serve` that was killed.
     let _none = fs::remove_file(&fresh);
     symlink(name, &fresh)
@@ -114,7 +117,7 @@ impl Drop for Served {
     fn drop(&mut self) {
         // The next start removes a copy that cannot be removed now.
         let _left = clear(&self.folder);
-        let _none = fs::remove_file(self.folder.join(LINK));
+        let _none = fs::remove_file(self.folder.join(IN_USE));
     }
 }
 

@@ -191,20 +191,29 @@ async fn serve(
                 continue;
             }
             Handed::NoGuest => continue,
-            Handed::Load(settings) => {
-                let (gateway, control) = (Arc::clone(&gateway), Arc::clone(&control));
+            Handed::Load(load) => {
+                let (gateway, control, number) =
+                    (Arc::clone(&gateway), Arc::clone(&control), load.number);
                 tokio::spawn(async move {
-                    let report = match gateway.load(settings).await {
-                        Ok(()) => Report::Loaded,
-                        Err(error) => Report::NotLoaded(escape::chain(error.as_ref())),
+                    let report = match gateway.load(load).await {
+                        Ok(()) => Report::Loaded(number),
+                        Err(error) => Report::NotLoaded(number, escape::chain(error.as_ref())),
                     };
                     let _supervisor_gone = control.report(&report);
                 });
                 continue;
             }
-            Handed::Use => {
-                gateway.use_next();
-                let _supervisor_gone = control.report(&Report::Using);
+            Handed::Use(number) => {
+                let report = if gateway.use_next(number).await {
+                    Report::Using(number)
+                } else {
+                    Report::NotLoaded(number, "another set was loaded after it".to_owned())
+                };
+                let _supervisor_gone = control.report(&report);
+                continue;
+            }
+            Handed::Forget(number) => {
+                tokio::spawn(Arc::clone(&gateway).forget(number));
                 continue;
             }
             Handed::Drain => {

@@ -99,6 +99,8 @@ struct Supervisor<'a> {
     loads: Option<std::sync::mpsc::Sender<(Copies, Trust)>>,
     /// True while a reload is in progress.
     loading: Arc<AtomicBool>,
+    /// The number of the last load.
+    load: u64,
     /// True after the stop: the home is no longer compared with the copies.
     over: Arc<AtomicBool>,
     /// The progress of the stop, once it began.
@@ -196,6 +198,7 @@ impl<'a> Supervisor<'a> {
             copied: mpsc::unbounded_channel(),
             loads: None,
             loading: Arc::default(),
+            load: 0,
             over: Arc::default(),
             ending: None,
         };
@@ -242,7 +245,7 @@ impl<'a> Supervisor<'a> {
             Some((serial, event)) = self.events.recv() => self.handle_event(serial, event)?,
             Some(notice) = self.looks.1.recv() => self.noticed(notice),
             Some(copied) = self.copied.1.recv() => self.handle_copied(copied),
-            () = until(self.reloading.as_ref().map(|reloading| reloading.until)) => self.refuse_late(),
+            () = until(self.reloading.as_ref().and_then(Reloading::until)) => self.refuse_late(),
             () = until(due) => self.begin_due()?,
             _ = self.heartbeat.tick() => self.ping(),
             () = tick(self.watchdog.as_mut()) => self.live(),
@@ -310,9 +313,11 @@ impl<'a> Supervisor<'a> {
         }
         match (name, &report) {
             (Name::Recorder, Report::Reload(request)) => return self.reload(*request),
-            (Name::Gateway, Report::Loaded) => return self.handle_loaded(),
-            (Name::Gateway, Report::NotLoaded(why)) => return self.handle_not_loaded(why.clone()),
-            (Name::Gateway, Report::Using) => return self.handle_using(),
+            (Name::Gateway, Report::Loaded(number)) => return self.handle_loaded(*number),
+            (Name::Gateway, Report::NotLoaded(number, why)) => {
+                return self.handle_not_loaded(*number, why.clone());
+            }
+            (Name::Gateway, Report::Using(number)) => return self.handle_using(*number),
             _ => {}
         }
         let Some(child) = self.roles.get_mut(&name) else { return };
@@ -348,9 +353,9 @@ impl<'a> Supervisor<'a> {
             | Report::WantsGuest(_)
             | Report::ReturnsGuest(_)
             | Report::Reload(_)
-            | Report::Loaded
-            | Report::NotLoaded(_)
-            | Report::Using => {}
+            | Report::Loaded(_)
+            | Report::NotLoaded(..)
+            | Report::Using(_) => {}
         }
     }
 

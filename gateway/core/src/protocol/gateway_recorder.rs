@@ -159,8 +159,16 @@ pub enum Propose {
         /// The ledger entry of the withdrawal.
         entry: Entry,
     },
-    /// Reports what this gateway serves. A reload becomes a ledger entry with both digests, and so
-    /// does another set than before. Questions that could not be carried out with it are closed, by
+    /// Announces another set, before it is in use: a ledger entry with both digests. Changes
+    /// nothing else. Answered by [`Proposed::Done`].
+    Reload {
+        /// The digest of the trust file's text.
+        digest: TrustDigest,
+        /// The trust file of the announced set.
+        trust: Box<Trust>,
+    },
+    /// Reports what this gateway serves. Another set than before becomes a ledger entry with both
+    /// digests. Questions that could not be carried out with it are closed, by
     /// [`crate::stage::outdated::outdated`]. Answered by [`Proposed::Done`].
     Serving {
         /// The digest of the trust file's text.
@@ -168,8 +176,6 @@ pub enum Propose {
         /// The gateway's trust file: policy, tools with their ceilings, executors, commands and
         /// approvers.
         trust: Box<Trust>,
-        /// True for a reload, which may load the same set again.
-        reload: bool,
     },
     /// True if a runner would carry a job out. Answered by [`Proposed::Runners`].
     Runners,

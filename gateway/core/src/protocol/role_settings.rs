@@ -22,6 +22,9 @@ pub struct LogSettings {
     pub spans: bool,
 }
 
+/// The name of the link to the copies in use, in the folder of all copies.
+pub const IN_USE: &str = "current";
+
 /// The settings of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -26,7 +26,7 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     match (recorder.inner.settings.trust)() {
         Ok(now) => {
             entry.trust = Some(now.digest);
-            *locked(&recorder.inner.shared.served) = Some(now.digest);
+            locked(&recorder.inner.shared.served).digest = Some(now.digest);
         }
         Err(error) => {
             tracing::warn!(what = "trust file", %error,

@@ -17,8 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// The event of another set of tools, executors, policy and trust.
+/// The event of another set that is announced.
 const RELOAD: &str = "reload";
+
+/// The event of another set that is in use.
+const RELOADED: &str = "reloaded";
 
 /// The most characters of an idempotency key.
 const KEY: usize = 128;
@@ -50,10 +53,19 @@ impl Recorder {
             Propose::Ended { principal, call } => {
                 Ok(Proposed::Ended { ended: self.inner.reader.ended(&call, &principal).await? })
             }
-            Propose::Serving { digest, trust, reload } => {
-                let entry = self.reload_entry(digest, reload);
+            Propose::Reload { digest, trust: _ } => {
+                self.check_room()?;
+                let served = locked(&self.inner.shared.served).digest;
+                let entry = Arc::new(set_entry(RELOAD, served, digest));
+                self.submit(Change::End(entry)).await?;
+                Ok(Proposed::Done)
+            }
+            Propose::Serving { digest, trust } => {
+                let served = locked(&self.inner.shared.served).digest;
+                let other = served.is_some_and(|served| served != digest);
+                let entry = other.then(|| Arc::new(set_entry(RELOADED, served, digest)));
                 self.submit(Change::Retire(trust, entry)).await?;
-                *locked(&self.inner.shared.served) = Some(digest);
+                locked(&self.inner.shared.served).digest = Some(digest);
                 Ok(Proposed::Done)
             }
             Propose::Key { principal, key } => {
@@ -136,19 +148,6 @@ impl Recorder {
     pub fn gateway_gone(&self) {
         locked(&self.inner.shared.offers).clear();
         self.inner.shared.approved.send_replace(());
-    }
-
-    /// The ledger entry of a reload, or of another set after a start; else `None`.
-    fn reload_entry(&self, after: TrustDigest, reload: bool) -> Option<Arc<Entry>> {
-        let before = *locked(&self.inner.shared.served);
-        if !reload && before.is_none_or(|before| before == after) {
-            return None;
-        }
-        let event = Event::Administered { what: RELOAD.to_owned(), by: "gateway".to_owned() };
-        let mut entry = Entry::of(event, None, "");
-        entry.trust = Some(after);
-        let digests = serde_json::json!({ "before": before, "after": after });
-        Some(Arc::new(entry.with("digests", digests.to_string())))
     }
 
     async fn recorded(&self, change: Change) -> Result<Proposed, RoleError> {
@@ -245,6 +244,15 @@ impl Recorder {
         }
         free
     }
+}
+
+/// The ledger entry about another set of tools, executors, policy and trust.
+fn set_entry(what: &str, before: Option<TrustDigest>, after: TrustDigest) -> Entry {
+    let event = Event::Administered { what: what.to_owned(), by: "gateway".to_owned() };
+    let mut entry = Entry::of(event, None, "");
+    entry.trust = Some(after);
+    let digests = serde_json::json!({ "before": before, "after": after });
+    entry.with("digests", digests.to_string())
 }
 
 /// Checks that an entry is about its job and its event.

@@ -16,24 +16,32 @@ async fn next_index(recorder: &Recorder, number: u128) -> u64 {
 }
 
 #[tokio::test]
-async fn each_reload_is_an_entry_and_a_gateway_that_starts_again_is_none() {
+async fn a_reload_is_an_entry_before_and_after_and_a_gateway_that_starts_again_is_none() {
     let world = World::new();
     let recorder = world.open().await;
     let mut index = next_index(&recorder, 1).await;
-    let table: [(&[u8], bool, u64); 5] = [
+    let table: [(&[u8], bool, u64); 8] = [
         // The digest of the recorder's own trust file, with which it started.
         (b"trust", false, 0),
         (b"new", true, 1),
+        (b"new", false, 1),
         (b"new", false, 0),
         // A reload of the same files.
         (b"new", true, 1),
-        // The gateway that started again has another set.
-        (b"other", false, 1),
+        (b"new", false, 0),
+        // An announced set that is not used.
+        (b"broken", true, 1),
+        (b"new", false, 0),
     ];
-    for (number, (text, reload, entries)) in (2..).zip(table) {
+    for (number, (text, announced, entries)) in (2..).zip(table) {
         let trust = Box::new(world.trust.lock().unwrap().clone());
-        let serving = Propose::Serving { digest: TrustDigest::of(text), trust, reload };
-        assert_eq!(recorder.propose(serving).await, Ok(Proposed::Done));
+        let digest = TrustDigest::of(text);
+        let propose = if announced {
+            Propose::Reload { digest, trust }
+        } else {
+            Propose::Serving { digest, trust }
+        };
+        assert_eq!(recorder.propose(propose).await, Ok(Proposed::Done));
         let now = next_index(&recorder, number).await;
         assert_eq!(now - index - 1, entries, "{number}");
         index = now;

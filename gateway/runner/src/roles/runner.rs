@@ -6,14 +6,14 @@ use crate::infrastructure::{Acted, Backend};
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::escape;
-use cofferdam_core::protocol::role_settings::RunnerSettings;
+use cofferdam_core::protocol::role_settings::{IN_USE, RunnerSettings};
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Given, Handed, Inherited, LOADED_GUEST, NEW_GUEST, Report};
 use cofferdam_process::rpc;
 use cofferdam_process::secret;
 use cofferdam_process::spawn;
-use cofferdam_runner::admit::{Components, resolved};
+use cofferdam_runner::admit::{Components, moved};
 use cofferdam_runner::guest_process::{Guests, Program};
 use cofferdam_runner::job::Runner;
 use cofferdam_runner::trust_file::TrustFile;
@@ -92,6 +92,7 @@ impl Actor {
     /// control socket.
     pub async fn act(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
         let Self { settings, trust_file, key, infrastructure, confined, intake } = self;
+        let link = settings.copies.join(IN_USE);
         let files = (settings, trust_file);
         let backend = match infrastructure.connect(&files.0).await {
             Ok(backend) => backend,
@@ -106,11 +107,11 @@ impl Actor {
         match backend {
             Backend::Directory(directory) => {
                 let (runner, guests) = runner(files, key, directory, &inherited);
-                work(runner, guests, inherited, voice).await
+                work(runner, link, guests, inherited, voice).await
             }
             Backend::Kubernetes(kubernetes, _) => {
                 let (runner, guests) = runner(files, key, kubernetes, &inherited);
-                work(runner, guests, inherited, voice).await
+                work(runner, link, guests, inherited, voice).await
             }
         }
     }
@@ -120,6 +121,7 @@ impl Actor {
 /// control socket.
 async fn work<B: cofferdam_backend::Backend>(
     mut runner: Runner<Recorder, Program, B>,
+    link: PathBuf,
     guests: Answers,
     inherited: Arc<Inherited>,
     voice: PendingSink,
@@ -139,9 +141,12 @@ async fn work<B: cofferdam_backend::Backend>(
     if let Some(leased) = leased {
         // Without a supervisor no other runner waits for this place.
         let _gone = inherited.report(&Report::Busy);
-        // One job uses one load from its beginning to its end.
-        runner.components = runner.components.resolved();
-        runner.trust_file = TrustFile::new(resolved(runner.trust_file.path()));
+        // One job uses one load from its beginning to its end: the link is resolved once. Copies
+        // without a link stay the same.
+        if let Ok(load) = std::fs::canonicalize(&link) {
+            runner.components = runner.components.moved(&link, &load);
+            runner.trust_file = TrustFile::new(moved(runner.trust_file.path(), &link, &load));
+        }
         runner.see_through(leased).await?;
         flush.wait().await;
     }
@@ -173,7 +178,7 @@ async fn listen(
                 told.send_replace(Stop::Drain);
                 continue;
             }
-            Handed::Told(_) | Handed::Load(_) | Handed::Use => continue,
+            Handed::Told(_) | Handed::Load(_) | Handed::Use(_) | Handed::Forget(_) => continue,
             Handed::NoGuest => {
                 let _ending = guests.send(None);
                 continue;

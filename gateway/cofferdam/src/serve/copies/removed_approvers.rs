@@ -22,6 +22,15 @@ pub fn remove_approvers(home: &Home, served: &Home) -> Result<usize> {
 }
 
 impl Copies {
+    /// Removes from these copies every approver who is not in the home's trust file.
+    pub fn drop_removed(&mut self, home: &Home) -> Result<()> {
+        if remove_approvers(home, self.home())? > 0 {
+            let path = self.home().trust();
+            self.note_again(&path);
+        }
+        Ok(())
+    }
+
     /// Removes approvers from the copy, and notes a copy that lacks some of them and is otherwise
     /// equal. Returns the trust file in use from now on, if it changed. Reads the files only after
     /// one of them changed, or after an error.

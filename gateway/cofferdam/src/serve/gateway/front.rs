@@ -21,15 +21,16 @@ use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_core::protocol::role_settings::GatewaySettings;
 use cofferdam_core::stage::discover::RawCall;
+use cofferdam_process::control::Load;
 use cofferdam_process::rpc::Client;
 use cofferdam_telemetry::{Exporter, METRICS_INTERVAL, Outlet, current};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tracing::Span;
 
 /// Milliseconds that the recorder holds one request for approved calls.
@@ -42,8 +43,9 @@ const RESUME_PAUSE: Duration = Duration::from_millis(500);
 pub struct Gateway {
     /// The set of each new call.
     set: RwLock<Arc<Set>>,
-    /// The set that was loaded last, until it is used.
-    next: Mutex<Option<Arc<Set>>>,
+    /// The set that was loaded last, with the number of its load, until it is used. Locked while a
+    /// set is loaded.
+    next: Mutex<Option<(u64, Arc<Set>)>>,
     /// Changes when the set was replaced: for clients that subscribe to changes of lists.
     pub(super) replaced: watch::Sender<()>,
     pub(super) shared: Shared,
@@ -88,8 +90,10 @@ impl Gateway {
         Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Loads another set beside the one in use, and records it.
-    pub(super) async fn load(self: Arc<Self>, settings: String) -> Result<()> {
+    /// Loads another set beside the one in use, and announces it in the ledger. One load at a time.
+    pub(super) async fn load(self: Arc<Self>, Load { number, settings }: Load) -> Result<()> {
+        let mut next = self.next.lock().await;
+        *next = None;
         let gateway = Arc::clone(&self);
         let runtime = tokio::runtime::Handle::current();
         let loading = tokio::task::spawn_blocking(move || {
@@ -98,23 +102,35 @@ impl Gateway {
             Set::load(&settings, &gateway.keys, &gateway.shared, &runtime)
         });
         let set = Arc::new(loading.await.context("the load ended early")??);
+        let announce =
+            Propose::Reload { digest: set.digest, trust: Box::new(set.known.trust.clone()) };
         self.recorder()
-            .call(&serving(&set, true))
+            .call(&announce)
             .await
             .map_err(|error| anyhow!("the reload cannot be recorded: {error}"))?;
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(set);
+        *next = Some((number, set));
         Ok(())
     }
 
-    /// Uses the set that was loaded last. Calls in progress keep theirs.
-    pub(super) fn use_next(self: &Arc<Self>) {
-        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(next) = next else { return };
-        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *set, next);
-        drop(set);
+    /// Uses the set of this load. Calls in progress keep theirs. Returns false if it is not the
+    /// load that ended last.
+    pub(super) async fn use_next(self: &Arc<Self>, number: u64) -> bool {
+        let Some((_, set)) = self.next.lock().await.take_if(|(own, _)| *own == number) else {
+            return false;
+        };
+        let before = {
+            let mut used = self.set.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *used, set)
+        };
         self.replaced.send_replace(());
-        tokio::spawn(declare_after(Arc::clone(self), before));
+        tokio::spawn(declare_both(Arc::clone(self), before));
+        true
+    }
+
+    /// Forgets the set of this load. The recorder learns that the set in use stays.
+    pub(super) async fn forget(self: Arc<Self>, number: u64) {
+        self.next.lock().await.take_if(|(own, _)| *own <= number);
+        declare(self).await;
     }
 
     /// Stores a notice of the supervisor.
@@ -339,22 +355,23 @@ pub async fn send_metrics(gateway: Arc<Gateway>) {
 }
 
 /// The report of a set to the recorder.
-fn serving(set: &Set, reload: bool) -> Propose {
-    Propose::Serving { digest: set.digest, trust: Box::new(set.known.trust.clone()), reload }
+fn serving(set: &Set) -> Propose {
+    Propose::Serving { digest: set.digest, trust: Box::new(set.known.trust.clone()) }
 }
 
 /// Reports the set in use to the recorder, which closes questions that it no longer supports. Ends
 /// when that is recorded.
 pub async fn declare(gateway: Arc<Gateway>) {
-    while let Err(error) = gateway.recorder().call(&serving(&gateway.set(), false)).await {
+    while let Err(error) = gateway.recorder().call(&serving(&gateway.set())).await {
         tracing::debug!(%error, "the recorder cannot be told what is served; tried again");
         tokio::time::sleep(RESUME_PAUSE).await;
     }
 }
 
-/// Waits for the last call of a replaced set, then reports the set in use again: that call may have
-/// asked a question under the old set.
-async fn declare_after(gateway: Arc<Gateway>, before: Arc<Set>) {
+/// Reports the set in use to the recorder, and again after the last call of the replaced set: that
+/// call may have asked a question under it.
+async fn declare_both(gateway: Arc<Gateway>, before: Arc<Set>) {
+    declare(Arc::clone(&gateway)).await;
     let old = Arc::downgrade(&before);
     drop(before);
     while old.strong_count() > 0 {

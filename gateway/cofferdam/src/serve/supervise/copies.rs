@@ -39,12 +39,12 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
 /// that are refused are removed.
 pub(super) fn copies_again(home: &Home, environment: &Environment, used: &Copies) -> Result<Next> {
     let copies = copies::again(home, used).context("cannot copy what is to be served")?;
-    check_again(home, environment, &copies)
-        .map(|(trust, digest)| Next { trust, digest, copies: copies.clone() })
-        .map_err(|error| {
+    check_again(home, environment, &copies).map(|()| Next { copies: copies.clone() }).map_err(
+        |error| {
             remove(&copies);
             anyhow!("{}", name_original(home, &copies, &escape::chain(error.as_ref())))
-        })
+        },
+    )
 }
 
 /// Removes copies that are not used. The next start removes what is left.
@@ -52,11 +52,7 @@ pub(super) fn remove(copies: &Copies) {
     let _left = std::fs::remove_dir_all(copies.home().root());
 }
 
-fn check_again(
-    home: &Home,
-    environment: &Environment,
-    copies: &Copies,
-) -> Result<(Trust, TrustDigest)> {
+fn check_again(home: &Home, environment: &Environment, copies: &Copies) -> Result<()> {
     let trust = read_trust(copies.home()).map_err(|error| anyhow!("{error}"))?;
     if trust.environment != *environment {
         bail!(
@@ -72,7 +68,7 @@ fn check_again(
     if !refused.is_empty() {
         bail!("{}", refused.join("; "));
     }
-    Ok((trust, trust_digest(copies)?))
+    Ok(())
 }
 
 /// The digest of a copied trust file.

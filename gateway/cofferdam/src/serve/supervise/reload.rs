@@ -2,17 +2,18 @@
 //! the serving gateway takes the new set, and the link to the copies moves. A set that is refused
 //! changes nothing. One reload at a time; a request in between is done after it.
 
-use super::copies::{copies_again, name_original, remove};
+use super::copies::{copies_again, name_original, remove, trust_digest};
 use super::exit::describe_exit;
 use super::{Event, Name, RoleProcess, State, Supervisor};
+use crate::config::read_trust;
 use crate::serve::copies::Copies;
 use crate::serve::{role_process, role_settings};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use cofferdam_core::model::escape;
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::{Loaded, Reload};
-use cofferdam_process::control::{Order, Report};
+use cofferdam_process::control::{Load, Order, Report};
 use cofferdam_process::tether::Parcel;
 use jiff::Timestamp;
 use std::sync::atomic::Ordering;
@@ -22,11 +23,9 @@ use tokio::time::Instant;
 /// The time limit of one reload: every component of a large set is compiled.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// The copies of a reload, with their trust file.
+/// The checked copies of a reload.
 pub(super) struct Next {
     pub copies: Copies,
-    pub trust: Trust,
-    pub digest: TrustDigest,
 }
 
 /// A reload in progress.
@@ -36,7 +35,15 @@ pub(super) struct Reloading {
     /// A request that came later.
     again: Option<u64>,
     stage: Stage,
-    pub until: Instant,
+    until: Instant,
+}
+
+impl Reloading {
+    /// The end of its time. A set that begins to be used has none: the end of the gateway ends the
+    /// reload too.
+    pub(super) fn until(&self) -> Option<Instant> {
+        (!matches!(self.stage, Stage::Using(_))).then_some(self.until)
+    }
 }
 
 enum Stage {
@@ -44,10 +51,11 @@ enum Stage {
     Copying,
     /// A process loads the copies, as a gateway does at its start.
     Rehearsing(Box<Next>, Box<RoleProcess>),
-    /// The serving gateway loads the copies, and records the reload.
-    Loading(Box<Next>),
-    /// The link moved, and the gateway begins to use the set.
-    Using,
+    /// The serving gateway loads the copies, and announces their use in the ledger. With the number
+    /// of the load.
+    Loading(u64, Box<Next>),
+    /// The link moved, and the gateway begins to use the set of this load.
+    Using(u64),
 }
 
 impl Supervisor<'_> {
@@ -154,11 +162,13 @@ impl Supervisor<'_> {
             return;
         };
         let settings = serde_json::to_string(&self.gateway_settings(&next));
+        self.load += 1;
+        let number = self.load;
         let gateway = self.roles.get(&Name::Gateway).filter(|role| role.state == State::Ready);
         match (gateway, settings) {
             (Some(gateway), Ok(settings)) => {
-                gateway.put(Parcel::Order(Order::Load(settings)));
-                self.enter(Stage::Loading(next));
+                gateway.put(Parcel::Order(Order::Load(Load { number, settings })));
+                self.enter(Stage::Loading(number, next));
             }
             _ => {
                 remove(&next.copies);
@@ -168,55 +178,100 @@ impl Supervisor<'_> {
     }
 
     /// Handles the gateway's report of a loaded set: from now on, the link names its copies.
-    pub(super) fn handle_loaded(&mut self) {
-        // A report after the time limit is about no reload in progress.
-        let Some(Reloading { stage, .. }) =
-            self.reloading.as_mut().filter(|it| matches!(it.stage, Stage::Loading(_)))
+    pub(super) fn handle_loaded(&mut self, number: u64) {
+        // A report after the time limit is about no load in progress.
+        let Some(Reloading { stage, .. }) = self
+            .reloading
+            .as_mut()
+            .filter(|it| matches!(it.stage, Stage::Loading(own, _) if own == number))
         else {
+            return self.order_gateway(Order::Forget(number));
+        };
+        let Stage::Loading(_, next) = std::mem::replace(stage, Stage::Using(number)) else {
             return;
         };
-        let Stage::Loading(next) = std::mem::replace(stage, Stage::Using) else { return };
-        let Next { copies, trust, digest } = *next;
-        if let Err(error) = self.served.replace(copies.clone()) {
-            remove(&copies);
-            return self.refuse(escape::chain(error.as_ref()));
-        }
+        let Next { copies, .. } = *next;
+        let (trust, digest) = match self.place(&copies) {
+            Ok(placed) => placed,
+            Err(error) => {
+                remove(&copies);
+                self.order_gateway(Order::Forget(number));
+                return self.refuse(escape::chain(error.as_ref()));
+            }
+        };
         self.notice.loaded = Some(Loaded::of(&trust, digest, Timestamp::now()));
         self.installation.served = copies.home().clone();
         self.installation.trust = trust;
+        self.order_gateway(Order::Use(number));
+    }
+
+    /// Moves the link to these copies. An approver who was removed since the copies were made is
+    /// removed from them too: before they are in use, and again after it, for a removal between.
+    fn place(&mut self, copies: &Copies) -> Result<(Trust, TrustDigest)> {
+        let home = &self.installation.home;
+        let mut copies = copies.clone();
+        copies.drop_removed(home)?;
+        let mut placed = trust_of(&copies)?;
+        self.served.replace(copies.clone())?;
+        // After an error, the checking thread repeats it.
+        if copies.drop_removed(home).is_ok()
+            && let Ok(now) = trust_of(&copies)
+        {
+            placed = now;
+        }
+        self.served.note(copies);
+        Ok(placed)
+    }
+
+    fn order_gateway(&self, order: Order) {
         if let Some(gateway) = self.roles.get(&Name::Gateway) {
-            gateway.put(Parcel::Order(Order::Use));
+            gateway.put(Parcel::Order(order));
         }
     }
 
     /// Handles the gateway's report that it cannot use the set.
-    pub(super) fn handle_not_loaded(&mut self, why: String) {
-        if matches!(&self.reloading, Some(Reloading { stage: Stage::Loading(_), .. })) {
-            self.refuse(why);
+    pub(super) fn handle_not_loaded(&mut self, number: u64, why: String) {
+        match &self.reloading {
+            Some(Reloading { stage: Stage::Loading(own, _), .. }) if *own == number => {
+                self.refuse(why);
+            }
+            // The link moved: a gateway that starts again loads the copies of the link.
+            Some(Reloading { stage: Stage::Using(own), .. }) if *own == number => {
+                if let Some(gateway) = self.roles.get_mut(&Name::Gateway) {
+                    gateway.kill(format!("it does not use the set that it loaded: {why}"));
+                }
+            }
+            _ => {}
         }
     }
 
     /// Handles the gateway's report that it uses the set.
-    pub(super) fn handle_using(&mut self) {
-        if matches!(&self.reloading, Some(Reloading { stage: Stage::Using, .. })) {
-            let (copies, trust) = (self.served.copies().clone(), self.installation.trust.clone());
-            if let Some(loads) = &self.loads {
-                // Without that thread no check is made.
-                let _ended = loads.send((copies, trust));
-            }
-            let policy = self.installation.trust.policy.short();
-            tracing::info!("loaded tools, executors, policy {policy} and trust again");
-            self.reloaded(None);
+    pub(super) fn handle_using(&mut self, number: u64) {
+        if matches!(&self.reloading, Some(Reloading { stage: Stage::Using(own), .. })
+            if *own == number)
+        {
+            self.used();
         }
+    }
+
+    fn used(&mut self) {
+        let (copies, trust) = (self.served.copies().clone(), self.installation.trust.clone());
+        let policy = trust.policy.short();
+        if let Some(loads) = &self.loads {
+            // Without that thread no check is made.
+            let _ended = loads.send((copies, trust));
+        }
+        tracing::info!("loaded tools, executors, policy {policy} and trust again");
+        self.reloaded(None);
     }
 
     /// Handles the end of the serving gateway. The next one starts with the copies of the link.
     pub(super) fn reload_without_gateway(&mut self) {
         match &self.reloading {
-            Some(Reloading { stage: Stage::Loading(_), .. }) => {
+            Some(Reloading { stage: Stage::Loading(..), .. }) => {
                 self.refuse("the gateway ended while it loaded; the log says why".to_owned());
             }
-            Some(Reloading { stage: Stage::Using, .. }) => self.handle_using(),
+            Some(Reloading { stage: Stage::Using(_), .. }) => self.used(),
             _ => {}
         }
     }
@@ -224,11 +279,14 @@ impl Supervisor<'_> {
     /// Ends the reload in progress without a change.
     pub(super) fn refuse(&mut self, mut why: String) {
         if let Some(Reloading {
-            stage: Stage::Rehearsing(next, _) | Stage::Loading(next), ..
+            stage: Stage::Rehearsing(next, _) | Stage::Loading(_, next), ..
         }) = &self.reloading
         {
             why = name_original(&self.installation.home, &next.copies, &why);
             remove(&next.copies);
+        }
+        if let Some(Reloading { stage: Stage::Loading(number, _), .. }) = &self.reloading {
+            self.order_gateway(Order::Forget(*number));
         }
         tracing::error!(what = "reload", "not loaded; what is served stays in use: {why}");
         self.reloaded(Some(why));
@@ -251,4 +309,9 @@ impl Supervisor<'_> {
             self.reload(again);
         }
     }
+}
+
+fn trust_of(copies: &Copies) -> Result<(Trust, TrustDigest)> {
+    let trust = read_trust(copies.home()).map_err(|error| anyhow!("{error}"))?;
+    Ok((trust, trust_digest(copies)?))
 }

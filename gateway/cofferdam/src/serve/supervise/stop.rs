@@ -54,9 +54,9 @@ impl Supervisor<'_> {
             | Report::WantsGuest(_)
             | Report::ReturnsGuest(_)
             | Report::Reload(_)
-            | Report::Loaded
-            | Report::NotLoaded(_)
-            | Report::Using
+            | Report::Loaded(_)
+            | Report::NotLoaded(..)
+            | Report::Using(_)
             | Report::Closed => {}
         }
     }
