@@ -138,7 +138,7 @@ metrics! {
     READY: Gauge, One, "cofferdam.ready", [],
         "1 while calls can be carried out, as `/readyz` reports, else 0.";
     RESTART_NEEDED: Gauge, One, "cofferdam.restart_needed", [],
-        "1 while an accepted change waits for the next start, else 0.";
+        "1 while a changed configuration waits for the next start, else 0.";
     ROLE_STARTS: Counter, One, "cofferdam.role.starts", ["role"],
         "Starts of each role.";
     TELEMETRY_DROPPED: Counter, One, "cofferdam.telemetry.dropped", ["role"],

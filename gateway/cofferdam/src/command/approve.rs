@@ -206,8 +206,8 @@ impl Signing {
         };
         if !enrolled(trust) && later() {
             bail!(
-                "your key was enrolled after `cofferdam serve` was started; it is used after the \
-                 next start"
+                "the trust file enrols your key, and the running `cofferdam serve` has not loaded \
+                 it; load it with `cofferdam reload`"
             );
         }
         waiting.check_signer(&found)?;

@@ -59,10 +59,15 @@ impl ApproverCommand {
                     bail!("there is no approver `{name}`; `cofferdam approver list` names them");
                 }
                 file.save()?;
-                if let Some(copies) = copies::current(home) {
-                    copies::remove_approvers(home, &copies).context(
-                        "the removal is in effect from the next start of `cofferdam serve` on",
-                    )?;
+                // A runner uses the copies of its job's beginning, which may be earlier ones.
+                for copies in copies::loads(home) {
+                    match copies::remove_approvers(home, &copies) {
+                        // A load that was refused meanwhile has no copies any more.
+                        Err(_) if !copies.trust().exists() => {}
+                        removed => drop(removed.context(
+                            "the removal is in effect from the next start of `cofferdam serve` on",
+                        )?),
+                    }
                 }
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
                 let at_once = "From now on no signature of this person counts, also not for a \

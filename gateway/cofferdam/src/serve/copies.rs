@@ -136,6 +136,13 @@ pub fn current(home: &Home) -> Option<Home> {
     Some(home.beneath(&folder.join(fs::read_link(link(home)).ok()?)))
 }
 
+/// The copies of every load of the running `serve`: a job uses those of its beginning.
+pub fn loads(home: &Home) -> Vec<Home> {
+    let folder = home.served();
+    let numbers = if running(home) { numbers(&folder) } else { Vec::new() };
+    numbers.into_iter().map(|number| home.beneath(&folder.join(number.to_string()))).collect()
+}
+
 /// The home with the trust file in use: the copies of the running `serve`, else the home itself.
 pub fn in_use(home: &Home) -> Home {
     current(home).filter(|copies| copies.trust().is_file()).unwrap_or_else(|| home.clone())

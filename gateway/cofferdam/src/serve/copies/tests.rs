@@ -64,6 +64,7 @@ fn a_load_has_copies_of_its_own_and_is_in_use_when_the_link_moved() {
     assert_eq!(fs::read(link(&home).join("policy/data.json")).unwrap(), b"{\"a\":1}");
     assert_eq!(fs::read(link(&home).join("plugins/tools/new.wasm")).unwrap(), b"new");
     assert_eq!(fs::read(first.policy_data()).unwrap(), b"{}", "a job may use it still");
+    assert_eq!(loads(&home).len(), 2, "a removed approver is removed from both");
     let trusted = crate::config::read_trust(&home).unwrap();
     assert_eq!(differences(&home, served.copies(), &trusted), [""; 0]);
     assert!(served.copies().damaged().is_empty(), "{:?}", served.copies().damaged());

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tracing::Span;
 
 /// Milliseconds that the recorder holds one request for approved calls.
@@ -46,8 +46,6 @@ pub struct Gateway {
     /// The set that was loaded last, with the number of its load, until it is used. Locked while a
     /// set is loaded.
     next: Mutex<Option<(u64, Arc<Set>)>>,
-    /// Changes when the set was replaced: for clients that subscribe to changes of lists.
-    pub(super) replaced: watch::Sender<()>,
     pub(super) shared: Shared,
     keys: Keys,
     notices: Notices,
@@ -72,7 +70,6 @@ impl Gateway {
         Self {
             set: RwLock::new(Arc::new(set)),
             next: Mutex::default(),
-            replaced: watch::Sender::new(()),
             keys,
             notices: Notices::default(),
             wait_ms: settings.wait_ms,
@@ -122,7 +119,6 @@ impl Gateway {
             let mut used = self.set.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *used, set)
         };
-        self.replaced.send_replace(());
         tokio::spawn(declare_both(Arc::clone(self), before));
         true
     }
