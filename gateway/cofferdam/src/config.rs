@@ -87,6 +87,16 @@ pub struct Cluster {
 }
 
 impl Infrastructure {
+    /// The credentials of this infrastructure, each with its key in the configuration.
+    pub fn credentials(&self) -> Vec<(String, &Path)> {
+        match self {
+            Self::Directory { .. } => Vec::new(),
+            Self::Kubernetes(cluster) => {
+                cluster.identities().map(|(name, file)| (format!("kubernetes.{name}"), file)).into()
+            }
+        }
+    }
+
     /// A short description for people: `tree /srv/manifests`, `a Kubernetes cluster`.
     pub fn words(&self) -> String {
         match self {
@@ -286,17 +296,7 @@ fn check_together(
         ));
     }
     errors.extend(config.edge.exposure());
-    if let (Infrastructure::Directory { tree }, Some(tls)) =
-        (&config.infrastructure, &config.edge.tls)
-        && tls.folders().iter().any(|folder| folder.starts_with(tree) || tree.starts_with(folder))
-    {
-        errors.push(ConfigError::new(
-            "cofferdam.toml",
-            "edge.tls",
-            "a file lies in a folder with the tree, and the gateway would read both",
-            "move the certificate and its key to a folder of their own",
-        ));
-    }
+    errors.extend(config.edge.tls.iter().flat_map(|tls| tls.neighbours(config)));
     if let Some(trusted) = trusted {
         check_environment(config, trusted, errors);
     }

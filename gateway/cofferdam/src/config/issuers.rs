@@ -8,7 +8,7 @@ use cofferdam_core::model::web_address::WebAddress;
 use cofferdam_core::protocol::role_settings::{
     IntrospectionClient, IssuerConnection, OauthSettings,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The permissions that no other user may have on the secret of a client.
 const OTHERS: u32 = 0o077;
@@ -20,6 +20,18 @@ pub struct Courier {
     pub issuers: Vec<IssuerConnection>,
     /// The file of trusted certificates; `None` for those of the system.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Courier {
+    /// The secrets of the clients, each with its key in the configuration.
+    pub fn secrets(&self) -> impl Iterator<Item = (String, &Path)> {
+        let clients = self.issuers.iter().enumerate();
+        clients.filter_map(|(index, issuer)| {
+            let client = issuer.introspection.as_ref()?;
+            let key = format!("edge.oauth.issuers[{index}].introspection.secret_file");
+            Some((key, client.secret_file.as_path()))
+        })
+    }
 }
 
 /// Reads `[edge.oauth]`: how its issuers are reached, and how their tokens are checked. Returns

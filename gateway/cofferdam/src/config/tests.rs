@@ -480,6 +480,76 @@ fn the_key_of_tls_is_private_and_lies_with_nothing_else() {
 }
 
 #[test]
+fn the_gateway_reads_no_credential_with_its_tls_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap();
+    let home = Home::at(root.join("home"));
+    home.make_folders().unwrap();
+    let put = |path: &Path| {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "x").unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let names = ["viewer", "provisioner", "reaper", "secret"];
+    for name in names {
+        put(&root.join("own").join(name));
+        put(&root.join("tls").join(name));
+        put(&root.join("tls/below").join(name));
+        std::os::unix::fs::symlink(
+            root.join("tls").join(name),
+            root.join("own").join(format!("link-{name}")),
+        )
+        .unwrap();
+        std::os::unix::fs::symlink(
+            root.join("own").join(name),
+            root.join("tls").join(format!("link-{name}")),
+        )
+        .unwrap();
+    }
+    put(&root.join("tls/server.pem"));
+    put(&root.join("tls/server.key"));
+    let told = |places: [PathBuf; 4]| {
+        let [viewer, provisioner, reaper, secret] = places;
+        let tls = root.join("tls");
+        let text = format!(
+            "[environment]\nname = \"lab\"\n[kubernetes]\nviewer = {viewer:?}\nprovisioner = \
+             {provisioner:?}\nreaper = {reaper:?}\n[edge.tls]\ncertificate = {:?}\nkey = \
+             {:?}\n[edge.oauth]\nresource = \"https://a.example/mcp\"\nscopes = {{ read = \
+             \"r\", call = \"c\" }}\n[[edge.oauth.issuers]]\nname = \"idp\"\nissuer = \
+             \"https://idp.example.com\"\nalgorithms = [\"ES256\"]\nperson = \"sub\"\nroles = \
+             [\"viewer\"]\nintrospection = {{ client_id = \"c\", secret_file = {secret:?} }}\n",
+            tls.join("server.pem"),
+            tls.join("server.key"),
+        );
+        let mut errors = Vec::new();
+        let config = file::check(&text, &home, &mut errors);
+        if let Some(config) = &config {
+            check_together(config, &Agents::default(), None, &mut errors);
+        }
+        errors.iter().map(|error| error.key.clone()).collect::<Vec<_>>()
+    };
+    let own = || names.map(|name| root.join("own").join(name));
+    assert_eq!(told(own()), [""; 0]);
+    let keys = [
+        "kubernetes.viewer",
+        "kubernetes.provisioner",
+        "kubernetes.reaper",
+        "edge.oauth.issuers[0].introspection.secret_file",
+    ];
+    for (index, (key, name)) in keys.into_iter().zip(names).enumerate() {
+        for place in ["tls/NAME", "tls/below/NAME", "own/link-NAME"] {
+            let mut places = own();
+            places[index] = root.join(place.replace("NAME", name));
+            assert_eq!(told(places), [key], "{place}");
+        }
+    }
+    // A link in the folder is no secret: the gateway may not follow it.
+    let mut places = own();
+    places[0] = root.join("tls/link-viewer");
+    assert_eq!(told(places), [""; 0]);
+}
+
+#[test]
 fn faults_of_issuers_are_told_with_key_and_remedy() {
     check(
         &with(

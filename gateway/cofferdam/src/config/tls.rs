@@ -1,7 +1,7 @@
 //! Reads `[edge.tls]`: the files of the edge's TLS. Never reads a key: the gateway opens the files.
 
-use super::paths;
 use super::toml_reader::Section;
+use super::{Config, ConfigError, Courier, Infrastructure, paths};
 use crate::config::home::Home;
 use std::path::PathBuf;
 
@@ -54,5 +54,36 @@ impl Tls {
         folders.sort();
         folders.dedup();
         folders
+    }
+
+    /// The errors for what lies in these folders and is not for the gateway: the tree, and the
+    /// credentials of other roles.
+    pub(super) fn neighbours(&self, config: &Config) -> Vec<ConfigError> {
+        let folders = self.folders();
+        let mut errors = Vec::new();
+        if let Infrastructure::Directory { tree } = &config.infrastructure
+            && folders.iter().any(|folder| folder.starts_with(tree) || tree.starts_with(folder))
+        {
+            errors.push(ConfigError::new(
+                "cofferdam.toml",
+                "edge.tls",
+                "a file lies in a folder with the tree, and the gateway would read both",
+                "move the certificate and its key to a folder of their own",
+            ));
+        }
+        let secrets = config.courier.iter().flat_map(Courier::secrets);
+        for (key, file) in config.infrastructure.credentials().into_iter().chain(secrets) {
+            let within = |place: &PathBuf| folders.iter().any(|folder| place.starts_with(folder));
+            if paths::folders(file).iter().any(within) {
+                let problem = format!(
+                    "`{}` lies in a folder with a file of `edge.tls`, and the gateway would read \
+                     it",
+                    file.display()
+                );
+                let remedy = "move it to a folder of its own, for no other role";
+                errors.push(ConfigError::new("cofferdam.toml", &key, problem, remedy));
+            }
+        }
+        errors
     }
 }
