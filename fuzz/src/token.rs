@@ -63,11 +63,12 @@ pub fn check(bytes: &[u8]) -> Checked {
         method: "POST",
         path: "/mcp",
         certificate: None,
+        opened: false,
     };
     let sender = Sender { credential, url: RESOURCE, skew_seconds: 0, now };
     let binding = Binding { key: Some([1; 32]), certificate: None };
     // No key has this thumbprint.
-    hold(sender.proves(&binding, &mut Replays::default()).is_err(), || {
+    hold(sender.proves(&binding, &Replays::since(now)).is_err(), || {
         format!("a proof of another key counts: {text}")
     })
 }

@@ -57,6 +57,8 @@ mod resolve;
 
 mod restart;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod supervise;

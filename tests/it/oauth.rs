@@ -1,6 +1,6 @@
 //! Agents with access tokens of an issuer, with all roles: the issuer is a small server of the test,
 //! and its tokens are signed by keys of the test. A real authorization server and official clients
-//! are in `clients.rs`.
+//! are in `sign_in.rs`.
 
 use crate::installation::{Answer, TestInstallation, text};
 use base64::Engine as _;
@@ -211,13 +211,16 @@ fn keys_rotate_while_agents_work() {
     let claims = claims(&issuer.address);
     assert_eq!(list(&installation, &issuer.token(1, &claims)).status, 200);
     issuer.rotate(2);
-    // A known key is used; an unknown one is looked for once a minute.
+    // A known key is used; an unknown one is looked for at once, and then once a minute.
     assert_eq!(list(&installation, &issuer.token(1, &claims)).status, 200);
-    assert_eq!(list(&installation, &issuer.token(2, &claims)).status, 401);
-    installation.stop();
-    installation.serve(&[]);
     assert_eq!(list(&installation, &issuer.token(2, &claims)).status, 200);
     assert_eq!(list(&installation, &issuer.token(1, &claims)).status, 401);
+    issuer.rotate(3);
+    assert_eq!(list(&installation, &issuer.token(3, &claims)).status, 401);
+    installation.stop();
+    installation.serve(&[]);
+    assert_eq!(list(&installation, &issuer.token(3, &claims)).status, 200);
+    assert_eq!(list(&installation, &issuer.token(2, &claims)).status, 401);
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl<F: Front> Edge<F> {
             method: parts.method.as_str(),
             path: parts.uri.path(),
             certificate: parts.extensions.get().map(|ClientCertificate(digest)| *digest),
+            opened: false,
         };
         let caller = self.front.authenticate(credential).await.map_err(denied)?;
         let principal = admitted(caller.principal, seat.client)?;
@@ -58,8 +59,27 @@ pub async fn caller<F: Front>(
     headers: &HeaderMap,
     client: IpAddr,
 ) -> Result<Principal, Deny> {
+    again(front, headers, client, false).await
+}
+
+/// Returns the principal of the token with which the client at this address opened a stream. The
+/// token is checked again; the proof of its sender was checked at the opening.
+pub async fn caller_of_stream<F: Front>(
+    front: &F,
+    headers: &HeaderMap,
+    client: IpAddr,
+) -> Result<Principal, Deny> {
+    again(front, headers, client, true).await
+}
+
+async fn again<F: Front>(
+    front: &F,
+    headers: &HeaderMap,
+    client: IpAddr,
+    opened: bool,
+) -> Result<Principal, Deny> {
     let (scheme, token) = token(headers)?;
-    let credential = Credential { scheme, ..Credential::bearer(token) };
+    let credential = Credential { scheme, opened, ..Credential::bearer(token) };
     let Authenticated { principal, access } =
         front.authenticate(credential).await.map_err(denied)?;
     if access < Access::Read {

@@ -1,33 +1,68 @@
 //! The answers of introspections, by the digest of the token, for some seconds: a client makes many
-//! requests with one token. Bounded, and never keeps a token.
+//! requests with one token. Refused tokens have places of their own, so that any number of invented
+//! ones displaces no good answer. Bounded, and never keeps a token.
 
 use crate::issuer::Checked;
 use crate::refused::Refused;
+use cofferdam_core::model::id::TokenDigest;
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 
 /// Seconds for which an answer is kept. A withdrawn token is good for this time at most.
 const SECONDS: i64 = 30;
 
-/// The most answers. Past it, all are asked for again.
+/// The most answers of each kind. Past it, all of the kind are asked for again.
 const MOST: usize = 4_096;
 
 type Answer = Result<Checked, Refused>;
 
 /// The answers that are kept.
 #[derive(Debug, Default)]
-pub struct AnswerCache(HashMap<[u8; 32], (Answer, i64)>);
+pub struct AnswerCache {
+    good: Kept<Checked>,
+    refused: Kept<Refused>,
+}
 
 impl AnswerCache {
     /// The kept answer about a token.
-    pub fn get(&self, token: &str, now: Timestamp) -> Option<Answer> {
-        let (answer, until) = self.0.get(&digest(token))?;
-        (now.as_second() < *until).then(|| answer.clone())
+    pub fn get(&self, token: &TokenDigest, now: Timestamp) -> Option<Answer> {
+        let good = self.good.get(token, now).map(Ok);
+        good.or_else(|| self.refused.get(token, now).map(Err))
     }
 
     /// Keeps an answer about a token.
-    pub fn keep(&mut self, token: &str, answer: &Answer, now: Timestamp) {
+    pub fn keep(&mut self, token: TokenDigest, answer: &Answer, now: Timestamp) {
+        match answer {
+            Ok(checked) => {
+                let end = checked.expires().as_second();
+                self.refused.0.remove(&token);
+                self.good.keep(token, checked, end, now);
+            }
+            Err(refused) => {
+                self.good.0.remove(&token);
+                self.refused.keep(token, refused, i64::MAX, now);
+            }
+        }
+    }
+}
+
+/// Answers of one kind, each with the second at which it ends.
+#[derive(Debug)]
+struct Kept<T>(HashMap<TokenDigest, (T, i64)>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Clone> Kept<T> {
+    fn get(&self, token: &TokenDigest, now: Timestamp) -> Option<T> {
+        let (answer, until) = self.0.get(token)?;
+        (now.as_second() < *until).then(|| answer.clone())
+    }
+
+    fn keep(&mut self, token: TokenDigest, answer: &T, end: i64, now: Timestamp) {
         let now = now.as_second();
         if self.0.len() >= MOST {
             self.0.retain(|_, (_, until)| now < *until);
@@ -35,11 +70,6 @@ impl AnswerCache {
         if self.0.len() >= MOST {
             self.0.clear();
         }
-        let end = answer.as_ref().map_or(i64::MAX, |checked| checked.expires().as_second());
-        self.0.insert(digest(token), (answer.clone(), end.min(now + SECONDS)));
+        self.0.insert(token, (answer.clone(), end.min(now + SECONDS)));
     }
-}
-
-fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token).into()
 }

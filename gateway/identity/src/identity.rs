@@ -37,11 +37,22 @@ pub struct Binding {
     pub certificate: Option<[u8; 32]>,
 }
 
-pub(crate) fn map(issuer: &Issuer, claims: &Claims) -> Result<Identity, Refused> {
+pub(crate) fn map(issuer: &Issuer, claims: &Claims, signed: bool) -> Result<Identity, Refused> {
     let binding = binding(issuer, claims)?;
-    let subject = claims.text("sub").ok_or_else(|| issuer.unfit("it has no `sub`"))?;
     let client = client(issuer, claims)?;
     let person = person(issuer, claims)?;
+    let subject = match claims.text("sub") {
+        Some(subject) => subject,
+        // RFC 7662 leaves it out for a client that acts for itself. With a person in the answer,
+        // all persons of this client would have one name.
+        None if !signed
+            && person.is_none()
+            && ["sub", "username"].iter().all(|name| claims.get(name).is_none()) =>
+        {
+            client
+        }
+        None => return Err(issuer.unfit("it has no `sub`")),
+    };
     let act = chain(issuer, claims)?;
     let name = principal_name(issuer.name(), client, subject, &act)
         .ok_or_else(|| issuer.unfit("its client or its `sub` is too long"))?;

@@ -41,6 +41,8 @@ pub struct Issuer {
 pub struct Checked {
     claims: Claims,
     expires: Timestamp,
+    /// True if the token is a JWT; false if the issuer was asked.
+    signed: bool,
 }
 
 impl Checked {
@@ -140,7 +142,7 @@ impl Issuer {
     /// # Errors
     /// The token lacks a claim that the configuration needs.
     pub fn identity(&self, checked: &Checked) -> Result<Identity, Refused> {
-        map(self, &checked.claims)
+        map(self, &checked.claims, checked.signed)
     }
 
     fn is_access_token(&self, kind: Option<&str>) -> bool {
@@ -220,7 +222,7 @@ impl Issuer {
         // A year that does not exist is later than any token is good for.
         #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates")]
         let expires = Timestamp::from_second(expires as i64).unwrap_or(Timestamp::MAX);
-        Ok(Checked { claims, expires })
+        Ok(Checked { claims, expires, signed })
     }
 
     pub(crate) fn says(&self, cause: &str) -> String {

@@ -24,6 +24,8 @@ pub struct KeyCache {
     keys: Option<Arc<KeySet>>,
     fresh_until: i64,
     tried: Option<i64>,
+    /// The last fetch for a key that was not there.
+    looked: Option<i64>,
 }
 
 /// The next step for a token.
@@ -48,16 +50,23 @@ impl KeyCache {
         }
     }
 
-    /// Returns whether the keys may be fetched now for a key that is not there.
-    pub fn may_look_again(&self, now: i64) -> bool {
-        self.tried.is_none_or(|tried| now >= tried + UNKNOWN_KEY_PAUSE || now < tried)
+    /// Takes the turn for a fetch because of a key that is not there. Returns false if the last one
+    /// is too recent. Other fetches do not count: an issuer may change its key right after one.
+    pub fn look_again(&mut self, now: i64) -> bool {
+        let due =
+            self.looked.is_none_or(|looked| now >= looked + UNKNOWN_KEY_PAUSE || now < looked);
+        if due {
+            self.looked = Some(now);
+        }
+        due
     }
 
     /// Records new keys, with the time for which the issuer lets them be kept.
     pub fn fetched(&mut self, keys: Arc<KeySet>, seconds: u64, now: i64) {
         let (least, most) = FRESH;
         let seconds = i64::try_from(seconds).unwrap_or(most).clamp(least, most);
-        *self = Self { keys: Some(keys), fresh_until: now + seconds, tried: Some(now) };
+        let fresh_until = now.saturating_add(seconds);
+        *self = Self { keys: Some(keys), fresh_until, tried: Some(now), looked: self.looked };
     }
 
     /// Records that the keys could not be fetched.
@@ -92,8 +101,9 @@ mod tests {
         assert_eq!(word(cache.step(5)), "fetch");
         cache.fetched(Arc::default(), 600, 5);
         assert_eq!(word(cache.step(604)), "use");
-        for (now, expect) in [(6, false), (64, false), (65, true)] {
-            assert_eq!(cache.may_look_again(now), expect, "{now}");
+        for (now, expect) in [(6, true), (6, false), (65, false), (66, true), (67, false)] {
+            assert_eq!(cache.look_again(now), expect, "{now}");
+            cache.fetched(Arc::default(), 600, 5);
         }
         assert_eq!(word(cache.step(605)), "fetch, else use");
         cache.failed(605);

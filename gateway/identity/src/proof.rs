@@ -5,7 +5,7 @@
 use crate::identity::Binding;
 use crate::keys::public;
 use crate::refused::Refused;
-use crate::replays::Replays;
+use crate::replays::{Proof, Replays};
 use crate::signature::{PROOF_ALGORITHMS, algorithm, is_signed};
 use crate::token::Jwt;
 use base64::Engine as _;
@@ -42,7 +42,7 @@ impl Sender<'_> {
     ///
     /// # Errors
     /// A proof is missing, wrong, or superfluous.
-    pub fn proves(&self, binding: &Binding, replays: &mut Replays) -> Result<(), Refused> {
+    pub fn proves(&self, binding: &Binding, replays: &Replays) -> Result<(), Refused> {
         if let Some(bound) = binding.certificate {
             let same = self
                 .credential
@@ -67,7 +67,7 @@ impl Sender<'_> {
         }
     }
 
-    fn proof(&self, bound: [u8; 32], replays: &mut Replays) -> Result<(), Refused> {
+    fn proof(&self, bound: [u8; 32], replays: &Replays) -> Result<(), Refused> {
         let (Some(token), Some(proof)) = (self.credential.token, self.credential.proof) else {
             return Err(wrong("a request has no proof in the header `DPoP`"));
         };
@@ -86,22 +86,23 @@ impl Sender<'_> {
             .ok_or_else(|| wrong("the algorithm of a proof is not permitted for its key"))?;
         let decoding =
             DecodingKey::from_jwk(&jwk).map_err(|_| wrong("the `jwk` of a proof is malformed"))?;
-        if !is_signed(proof.text, &decoding, algorithm) {
-            return Err(wrong("the signature of a proof is wrong"));
-        }
         let thumbprint =
             thumbprint(key).ok_or_else(|| wrong("the `jwk` of a proof is malformed"))?;
+        // Before the signature, which costs far more: any sender can invent a key.
         if !bool::from(thumbprint.ct_eq(&bound)) {
             return Err(wrong("a proof is by another key than its token is bound to"));
         }
-        self.meant(&proof.claims, token)?;
+        if !is_signed(proof.text, &decoding, algorithm) {
+            return Err(wrong("the signature of a proof is wrong"));
+        }
+        self.meant(&proof.claims, token, replays)?;
         let id = proof.claims.get("jti").and_then(Value::as_str);
         let id = id
             .filter(|id| (1..=JTI).contains(&id.len()))
             .ok_or_else(|| wrong("a proof has no `jti`, or too long a one"))?;
         let until = self.now.as_second() + PROOF_SECONDS + 2 * self.skew_seconds;
-        let used = Sha256::new().chain_update(thumbprint).chain_update(id).finalize().into();
-        if replays.first_use(used, self.now.as_second(), until) {
+        let used = Proof { key: thumbprint, id: Sha256::digest(id).into(), until };
+        if replays.first_use(used, self.now.as_second()) {
             Ok(())
         } else {
             Err(wrong("a proof was used before, or too many proofs are in use"))
@@ -109,7 +110,12 @@ impl Sender<'_> {
     }
 
     /// Checks that the proof is for this request.
-    fn meant(&self, claims: &Map<String, Value>, token: &str) -> Result<(), Refused> {
+    fn meant(
+        &self,
+        claims: &Map<String, Value>,
+        token: &str,
+        replays: &Replays,
+    ) -> Result<(), Refused> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if text("htm") != Some(self.credential.method) {
             return Err(wrong("the `htm` of a proof is another method"));
@@ -126,8 +132,11 @@ impl Sender<'_> {
         let (now, skew) = (self.now.as_second() as f64, self.skew_seconds as f64);
         #[expect(clippy::cast_precision_loss, reason = "a minute is exact")]
         let oldest = now - PROOF_SECONDS as f64 - skew;
-        if !issued.is_some_and(|issued| issued >= oldest && issued <= now + skew) {
+        let Some(issued) = issued.filter(|issued| (oldest..=now + skew).contains(issued)) else {
             return Err(wrong("the `iat` of a proof is too old, or still to come"));
+        };
+        if replays.is_earlier(issued) {
+            return Err(wrong("the `iat` of a proof is before the start of this server"));
         }
         let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
         let same = text("ath").is_some_and(|ath| bool::from(ath.as_bytes().ct_eq(hash.as_bytes())));

@@ -6,6 +6,7 @@ mod proofs;
 
 use crate::{Identity, Issuer, Jwt, KeySet, Refused};
 use cofferdam_core::model::access::Access;
+use cofferdam_core::model::id::TokenDigest;
 use cofferdam_core::protocol::role_settings::{IssuerSettings, OauthSettings};
 use jiff::Timestamp;
 use keys::{Key, b64};
@@ -492,18 +493,55 @@ fn an_introspection_is_checked_like_a_token() {
 }
 
 #[test]
+fn an_opaque_token_without_a_subject_is_of_its_client_alone() {
+    let issuer = issuer_with(|issuer| issuer.person_optional = true);
+    let machine = changed(changed(claims(), "sub", Value::Null), "email", Value::Null);
+    let check = |answer: Value, expect: &str| {
+        let answer = changed(answer, "active", json!(true));
+        let checked = issuer.check_introspection(answer.to_string().as_bytes(), now());
+        let told = told(checked.and_then(|checked| issuer.identity(&checked)));
+        assert_eq!(told.replace("a token of the issuer `idp` is refused: ", ""), expect);
+    };
+    check(machine.clone(), "idp:claude-code Read");
+    let none = "Unfit: it has no `sub`";
+    check(changed(machine.clone(), "email", json!("alice@example.com")), none);
+    check(changed(machine.clone(), "username", json!("alice")), none);
+    check(changed(machine.clone(), "sub", json!("")), none);
+    // A JWT always has it (RFC 9068).
+    let key = Key::ed();
+    let told = told(identify(&issuer, &set(&[key.entry("k1")]), &key.token(&header(), &machine)));
+    assert!(told.ends_with("it has no `sub`"), "{told}");
+}
+
+#[test]
 fn answers_about_opaque_tokens_are_kept_for_seconds() {
     let issuer = issuer_with(|_| ());
     let mut kept = crate::AnswerCache::default();
+    let named = |name: &str| TokenDigest::of(name.as_bytes());
     let at = |seconds: i64| Timestamp::from_second(NOW + seconds).unwrap();
     let answer = |exp: i64| {
         let claims = changed(changed(claims(), "active", json!(true)), "exp", json!(exp));
         issuer.check_introspection(claims.to_string().as_bytes(), now())
     };
-    kept.keep("long", &answer(NOW + 300), now());
-    kept.keep("short", &answer(NOW + 10), now());
-    kept.keep("none", &issuer.check_introspection(b"{\"active\":false}", now()), now());
-    assert!(kept.get("long", at(29)).unwrap().is_ok() && kept.get("long", at(30)).is_none());
-    assert!(kept.get("short", at(9)).unwrap().is_ok() && kept.get("short", at(10)).is_none());
-    assert!(kept.get("none", at(29)).unwrap().is_err() && kept.get("other", at(0)).is_none());
+    kept.keep(named("long"), &answer(NOW + 300), now());
+    kept.keep(named("short"), &answer(NOW + 10), now());
+    let refused = issuer.check_introspection(b"{\"active\":false}", now());
+    kept.keep(named("none"), &refused, now());
+    let get = |kept: &crate::AnswerCache, name: &str, second: i64| {
+        kept.get(&named(name), at(second)).map(|answer| answer.is_ok())
+    };
+    assert_eq!((get(&kept, "long", 29), get(&kept, "long", 30)), (Some(true), None));
+    assert_eq!((get(&kept, "short", 9), get(&kept, "short", 10)), (Some(true), None));
+    assert_eq!((get(&kept, "none", 29), get(&kept, "other", 0)), (Some(false), None));
+    // Any number of invented tokens displaces no good answer.
+    for invented in 0..10_000 {
+        kept.keep(named(&format!("invented {invented}")), &refused, now());
+    }
+    assert_eq!(get(&kept, "long", 29), Some(true));
+    assert_eq!(get(&kept, "invented 9999", 29), Some(false));
+    // The last answer holds.
+    kept.keep(named("long"), &refused, now());
+    assert_eq!(get(&kept, "long", 1), Some(false));
+    kept.keep(named("long"), &answer(NOW + 300), now());
+    assert_eq!(get(&kept, "long", 1), Some(true));
 }

@@ -31,6 +31,7 @@ use ed25519_dalek::SigningKey;
 use front::Gateway;
 use host::Roles;
 use instrument::Observed;
+use jiff::Timestamp;
 use oauth::Oauth;
 use set::{Accepted, Keys, Set, Shared};
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -153,7 +154,8 @@ async fn serve(
     let exporter = Arc::new(Exporter::new(settings.otlp.as_deref(), &settings.environment.name)?);
     let outlet = ready.outlet();
     let oauth = settings.oauth.as_ref();
-    let oauth = oauth.map(|oauth| Oauth::new(oauth, Arc::clone(&roles))).transpose()?;
+    let oauth =
+        oauth.map(|oauth| Oauth::new(oauth, Arc::clone(&roles), Timestamp::now())).transpose()?;
     let shared = Shared {
         roles: Arc::new(Observed::new(Arc::clone(&roles), outlet.clone())),
         callers: Arc::new(Callers::new(agents, oauth)),

@@ -55,6 +55,9 @@ pub struct Credential<'a> {
     pub path: &'a str,
     /// The SHA-256 of the client's certificate, if the connection has one.
     pub certificate: Option<[u8; 32]>,
+    /// True for a look at the token of a stream that is open: its sender proved what the token is
+    /// bound to when it opened the stream, and can send no further proof on it.
+    pub opened: bool,
 }
 
 impl<'a> Credential<'a> {

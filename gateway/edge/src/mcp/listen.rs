@@ -5,7 +5,7 @@
 use super::message::Message;
 use super::progress::{ALIVE, COMMENT, event};
 use super::{Responder, accepts, task};
-use crate::auth::caller;
+use crate::auth::caller_of_stream;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::respond::{self, Answer};
@@ -254,7 +254,7 @@ impl<F: Front> Subscription<F> {
     /// The news since the last look. `None` ends the subscription: the caller is no longer valid.
     async fn news(&mut self) -> Option<Vec<Value>> {
         let Subscriber { headers, client, name } = &*self.caller;
-        let principal = caller(&*self.front, headers, *client).await.ok()?;
+        let principal = caller_of_stream(&*self.front, headers, *client).await.ok()?;
         if principal.name != *name {
             return None;
         }

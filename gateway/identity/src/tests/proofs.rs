@@ -26,6 +26,10 @@ fn thumbprint(key: &Key) -> [u8; 32] {
         .into()
 }
 
+fn replays() -> Replays {
+    Replays::since(Timestamp::from_second(NOW - 1_000).unwrap())
+}
+
 fn sent(proof: Option<&str>, scheme: Scheme) -> Sender<'_> {
     let credential = Credential {
         token: Some(TOKEN),
@@ -34,6 +38,7 @@ fn sent(proof: Option<&str>, scheme: Scheme) -> Sender<'_> {
         method: "POST",
         path: "/mcp",
         certificate: None,
+        opened: false,
     };
     Sender { credential, url: RESOURCE, skew_seconds: 30, now: now() }
 }
@@ -43,7 +48,7 @@ fn a_bound_token_needs_a_new_proof_of_its_key_for_this_request() {
     let (key, other) = (Key::p256(), Key::p256());
     let binding = Binding { key: Some(thumbprint(&key)), certificate: None };
     let check = |proof: &str, expect: &str| {
-        let told = sent(Some(proof), Scheme::Dpop).proves(&binding, &mut Replays::default());
+        let told = sent(Some(proof), Scheme::Dpop).proves(&binding, &replays());
         let told = told.map_err(|refused| {
             assert_eq!(format!("{:?}", refused.shown), "Proof");
             refused.cause
@@ -68,9 +73,12 @@ fn a_bound_token_needs_a_new_proof_of_its_key_for_this_request() {
     for name in ["none", "HS256", "ES384", "RS256", "EdDSA"] {
         check(&headed("alg", json!(name)), algorithm);
     }
-    check(&headed("jwk", other.jwk()), "the signature of a proof is wrong");
+    let another = "a proof is by another key than its token is bound to";
+    check(&headed("jwk", other.jwk()), another);
+    let forged = other.token(&proof_header(&key), &proof_claims());
+    check(&forged, "the signature of a proof is wrong");
     let foreign = other.token(&proof_header(&other), &proof_claims());
-    check(&foreign, "a proof is by another key than its token is bound to");
+    check(&foreign, another);
     check(&with("htm", json!("GET")), "the `htm` of a proof is another method");
     check(&with("htm", json!("post")), "the `htm` of a proof is another method");
     let url = "the `htu` of a proof is another URL; is `edge.oauth.resource` the URL that clients \
@@ -104,12 +112,24 @@ fn a_bound_token_needs_a_new_proof_of_its_key_for_this_request() {
     check(&with("jti", json!("")), id);
     check(&with("jti", json!("i".repeat(257))), id);
 
-    let mut replays = Replays::default();
-    let mut again = |proof: &str| sent(Some(proof), Scheme::Dpop).proves(&binding, &mut replays);
+    let replays = replays();
+    let again = |proof: &str| sent(Some(proof), Scheme::Dpop).proves(&binding, &replays);
     assert!(again(&right).is_ok());
     let refused = again(&right).unwrap_err();
     assert_eq!(refused.cause, "a proof was used before, or too many proofs are in use");
     assert!(again(&with("jti", json!("two"))).is_ok());
+}
+
+#[test]
+fn a_proof_that_an_earlier_process_may_have_taken_is_refused() {
+    let key = Key::p256();
+    let binding = Binding { key: Some(thumbprint(&key)), certificate: None };
+    let replays = Replays::since(Timestamp::from_second(NOW - 2).unwrap());
+    let at = |iat: i64| key.token(&proof_header(&key), &changed(proof_claims(), "iat", json!(iat)));
+    let told = |iat| sent(Some(&at(iat)), Scheme::Dpop).proves(&binding, &replays);
+    let refused = told(NOW - 2).unwrap_err();
+    assert_eq!(refused.cause, "the `iat` of a proof is before the start of this server");
+    assert!(told(NOW - 1).is_ok());
 }
 
 #[test]
@@ -119,7 +139,7 @@ fn the_scheme_is_that_of_the_binding() {
     let free = Binding::default();
     let right = key.token(&proof_header(&key), &proof_claims());
     let check = |binding: &Binding, sender: Sender<'_>, expect: Option<&str>| {
-        let told = sender.proves(binding, &mut Replays::default());
+        let told = sender.proves(binding, &replays());
         assert_eq!(told.err().map(|refused| refused.cause).as_deref(), expect);
     };
     check(&bound, sent(Some(&right), Scheme::Dpop), None);
@@ -137,7 +157,7 @@ fn a_token_of_a_certificate_needs_this_certificate() {
     for (certificate, right) in [(None, false), (Some([8; 32]), false), (Some([7; 32]), true)] {
         let mut sender = sent(None, Scheme::Bearer);
         sender.credential.certificate = certificate;
-        let told = sender.proves(&bound, &mut Replays::default());
+        let told = sender.proves(&bound, &replays());
         let shown = told.map_err(|refused| format!("{:?}", refused.shown));
         assert_eq!(shown, if right { Ok(()) } else { Err("Certificate".to_owned()) });
     }
@@ -146,9 +166,9 @@ fn a_token_of_a_certificate_needs_this_certificate() {
     let both = Binding { key: Some(thumbprint(&key)), certificate: Some([7; 32]) };
     let right = key.token(&proof_header(&key), &proof_claims());
     let mut sender = sent(Some(&right), Scheme::Dpop);
-    assert!(sender.proves(&both, &mut Replays::default()).is_err());
+    assert!(sender.proves(&both, &replays()).is_err());
     sender.credential.certificate = Some([7; 32]);
-    assert!(sender.proves(&both, &mut Replays::default()).is_ok());
+    assert!(sender.proves(&both, &replays()).is_ok());
     sender.credential.scheme = Scheme::Bearer;
-    assert!(sender.proves(&both, &mut Replays::default()).is_err());
+    assert!(sender.proves(&both, &replays()).is_err());
 }

@@ -3,24 +3,24 @@
 //! Opens no connection: the courier fetches. Keeps no token, and passes one on for its introspection
 //! alone.
 
+mod held_issuer;
+mod introspections;
+
 use super::log_rate::LogRate;
 use cofferdam_core::journey::ports::Unauthenticated;
 use cofferdam_core::model::access::{Authenticated, Credential, TokenRefusal};
 use cofferdam_core::model::caller::{Principal, Standing};
 use cofferdam_core::protocol::role_settings::OauthSettings;
 use cofferdam_identity::{
-    AnswerCache, Checked, Issuer, Jwt, KeyCache, KeySet, Refused, Replays, Sender, SettingsError,
-    Step, TOKEN_BYTES, is_jwt,
+    Checked, Issuer, Jwt, Refused, Replays, Sender, SettingsError, TOKEN_BYTES, is_jwt,
 };
+use held_issuer::{Away, HeldIssuer};
+use introspections::Introspections;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex as Turn, Semaphore};
-
-/// The most introspections at once. Any sender can cause one.
-const INTROSPECTIONS: usize = 16;
 
 /// The time limit of one answer of the courier.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ const CALLERS: usize = 10_000;
 const ENDPOINT: &str = "/mcp";
 
 /// What issuers tell, through the role that reaches them. The error is for the log.
-pub trait IssuerSource: Send + Sync + 'static {
+pub trait IssuerSource: Clone + Send + Sync + 'static {
     /// The JWK set of an issuer, and the seconds for which it may be kept.
     fn keys(&self, issuer: &str) -> impl Future<Output = Result<(Vec<u8>, u64), String>> + Send;
 
@@ -48,21 +48,13 @@ pub trait IssuerSource: Send + Sync + 'static {
 pub struct Oauth<S> {
     resource: String,
     skew_seconds: i64,
-    issuers: Vec<Held>,
+    issuers: Vec<Arc<HeldIssuer>>,
     source: S,
-    replays: Mutex<Replays>,
-    answers: Mutex<AnswerCache>,
-    introspecting: Semaphore,
+    replays: Replays,
+    introspections: Introspections,
     seen: Mutex<HashMap<String, Principal>>,
     refused: LogRate,
     away: LogRate,
-}
-
-/// An issuer with its keys.
-struct Held {
-    issuer: Issuer,
-    keys: Mutex<KeyCache>,
-    fetching: Turn<()>,
 }
 
 /// A token that was not accepted.
@@ -77,21 +69,30 @@ impl From<Refused> for Failed {
     }
 }
 
+impl From<Away> for Failed {
+    fn from(Away(cause): Away) -> Self {
+        Self::Away(cause)
+    }
+}
+
 impl<S: IssuerSource> Oauth<S> {
-    /// Prepares the check of tokens. Fetches nothing yet.
+    /// Prepares the check of tokens in a process that started at this time. Fetches nothing yet.
     ///
     /// # Errors
     /// The settings permit an algorithm that no token may have.
-    pub fn new(settings: &OauthSettings, source: S) -> Result<Self, SettingsError> {
-        let held = |issuer| Held { issuer, keys: Mutex::default(), fetching: Turn::default() };
+    pub fn new(
+        settings: &OauthSettings,
+        source: S,
+        started: Timestamp,
+    ) -> Result<Self, SettingsError> {
+        let held = |issuer| Arc::new(HeldIssuer::new(issuer));
         Ok(Self {
             resource: settings.resource.clone(),
             skew_seconds: settings.skew_seconds,
             issuers: Issuer::all(settings)?.into_iter().map(held).collect(),
             source,
-            replays: Mutex::default(),
-            answers: Mutex::default(),
-            introspecting: Semaphore::new(INTROSPECTIONS),
+            replays: Replays::since(started),
+            introspections: Introspections::default(),
             seen: Mutex::default(),
             refused: LogRate::default(),
             away: LogRate::default(),
@@ -152,19 +153,23 @@ impl<S: IssuerSource> Oauth<S> {
         let identity = held.issuer.identity(&checked)?;
         let url = self.url(credential.path);
         let sender = Sender { credential, url: &url, skew_seconds: self.skew_seconds, now };
-        sender.proves(&identity.binding, &mut lock(&self.replays))?;
+        // The sender proved it when it opened the stream.
+        if !credential.opened {
+            sender.proves(&identity.binding, &self.replays)?;
+        }
         Ok(Authenticated { principal: identity.principal, access: identity.access })
     }
 
-    async fn jwt(&self, token: &str, now: Timestamp) -> Result<(&Held, Checked), Failed> {
+    async fn jwt(&self, token: &str, now: Timestamp) -> Result<(&HeldIssuer, Checked), Failed> {
         let jwt = Jwt::read(token)?;
-        let named = |held: &&Held| Some(held.issuer.issuer()) == jwt.issuer();
+        let named = |held: &&Arc<HeldIssuer>| Some(held.issuer.issuer()) == jwt.issuer();
         let held = self.issuers.iter().find(named).ok_or_else(|| Refused {
             shown: TokenRefusal::Unknown,
             cause: "the `iss` of a token is no issuer of the configuration".into(),
             unknown_key: false,
         })?;
-        let keys = self.keys(held, now).await?;
+        let second = now.as_second();
+        let keys = held.keys(&self.source, second).await?;
         let refused = match held.issuer.check(&jwt, &keys, now) {
             Ok(checked) => return Ok((held, checked)),
             Err(refused) => refused,
@@ -172,84 +177,13 @@ impl<S: IssuerSource> Oauth<S> {
         if !refused.unknown_key {
             return Err(refused.into());
         }
-        let Some(keys) = self.newer_keys(held, &keys, now).await? else {
+        let Some(keys) = held.newer_keys(&self.source, &keys, second).await? else {
             return Err(refused.into());
         };
         Ok((held, held.issuer.check(&jwt, &keys, now)?))
     }
 
-    /// The keys of an issuer. Of many requests that need them, one fetches them.
-    async fn keys(&self, held: &Held, now: Timestamp) -> Result<Arc<KeySet>, Failed> {
-        let now = now.as_second();
-        let step = lock(&held.keys).step(now);
-        let known = match step {
-            Step::Use(keys) => return Ok(keys),
-            Step::Wait => return Err(held.away("its keys could not be fetched a moment ago")),
-            Step::Fetch(known) => known,
-        };
-        // Another request fetches already: keys that are a little old are better than a wait.
-        let turn = match (held.fetching.try_lock(), known) {
-            (Ok(turn), _) => turn,
-            (Err(_), Some(known)) => return Ok(known),
-            (Err(_), None) => held.fetching.lock().await,
-        };
-        let step = lock(&held.keys).step(now);
-        let known = match step {
-            Step::Use(keys) => return Ok(keys),
-            Step::Wait => return Err(held.away("its keys could not be fetched a moment ago")),
-            Step::Fetch(known) => known,
-        };
-        let fetched = self.fetch(held, now).await;
-        drop(turn);
-        fetched.or_else(|failed| known.ok_or(failed))
-    }
-
-    /// Fetches the keys for a token whose key is not there. `None` if they were fetched within the
-    /// last minute: an unknown key must not cause a request for each of its tokens.
-    async fn newer_keys(
-        &self,
-        held: &Held,
-        known: &Arc<KeySet>,
-        now: Timestamp,
-    ) -> Result<Option<Arc<KeySet>>, Failed> {
-        let now = now.as_second();
-        let _turn = held.fetching.lock().await;
-        if let Step::Use(keys) = lock(&held.keys).step(now)
-            && !Arc::ptr_eq(&keys, known)
-        {
-            return Ok(Some(keys));
-        }
-        if !lock(&held.keys).may_look_again(now) {
-            return Ok(None);
-        }
-        // Before the wait: a sender that hangs up meanwhile has used its turn too.
-        lock(&held.keys).failed(now);
-        self.fetch(held, now).await.map(Some)
-    }
-
-    async fn fetch(&self, held: &Held, now: i64) -> Result<Arc<KeySet>, Failed> {
-        let answer = tokio::time::timeout(ANSWER, self.source.keys(held.issuer.issuer())).await;
-        let read = match answer {
-            Ok(Ok((document, seconds))) => KeySet::parse(&document)
-                .map(|keys| (Arc::new(keys), seconds))
-                .map_err(|error| error.to_string()),
-            Ok(Err(cause)) => Err(cause),
-            Err(_late) => Err("its keys did not come in time".to_owned()),
-        };
-        let mut cache = lock(&held.keys);
-        match read {
-            Ok((keys, seconds)) => {
-                cache.fetched(Arc::clone(&keys), seconds, now);
-                Ok(keys)
-            }
-            Err(cause) => {
-                cache.failed(now);
-                Err(held.away(&cause))
-            }
-        }
-    }
-
-    async fn opaque(&self, token: &str, now: Timestamp) -> Result<(&Held, Checked), Failed> {
+    async fn opaque(&self, token: &str, now: Timestamp) -> Result<(&HeldIssuer, Checked), Failed> {
         let unknown = |cause: &str| Refused {
             shown: TokenRefusal::Unknown,
             cause: cause.into(),
@@ -262,21 +196,8 @@ impl<S: IssuerSource> Oauth<S> {
         if token.len() > TOKEN_BYTES {
             return Err(unknown("an opaque token is too large").into());
         }
-        let kept = lock(&self.answers).get(token, now);
-        if let Some(answer) = kept {
-            return Ok((held, answer?));
-        }
-        let asked = async {
-            let _permit = self.introspecting.acquire().await;
-            self.source.introspect(held.issuer.issuer(), token).await
-        };
-        let answer = match tokio::time::timeout(ANSWER, asked).await {
-            Ok(answer) => answer.map_err(|cause| held.away(&cause))?,
-            Err(_late) => return Err(held.away("its introspection did not answer in time")),
-        };
-        let checked = held.issuer.check_introspection(&answer, now);
-        lock(&self.answers).keep(token, &checked, now);
-        Ok((held, checked?))
+        let answer = self.introspections.ask(held, &self.source, token, now).await?;
+        Ok((held, answer?))
     }
 
     /// The URL of a path, as clients reach it.
@@ -314,12 +235,6 @@ impl<S: IssuerSource> Oauth<S> {
             seen.clear();
         }
         seen.insert(principal.name.clone(), principal.clone());
-    }
-}
-
-impl Held {
-    fn away(&self, cause: &str) -> Failed {
-        Failed::Away(format!("the issuer `{}`: {cause}", self.issuer.name()))
     }
 }
 

@@ -34,6 +34,7 @@ impl IssuerSource for Arc<Source> {
     async fn introspect(&self, issuer: &str, token: &str) -> Result<Vec<u8>, String> {
         assert_eq!((issuer, token), ("https://idp.example.com", "opaque"));
         self.asked.fetch_add(1, SeqCst);
+        tokio::task::yield_now().await;
         let answer = lock(&self.answer).clone().ok_or("no connection")?;
         Ok(answer.to_string().into_bytes())
     }
@@ -97,10 +98,14 @@ fn settings() -> OauthSettings {
     }
 }
 
+fn started() -> Timestamp {
+    Timestamp::from_second(NOW - 1).unwrap()
+}
+
 fn start() -> (Arc<Source>, Oauth<Arc<Source>>) {
     let source = Arc::new(Source::default());
     *lock(&source.keys) = Some(keys(&[1]));
-    (Arc::clone(&source), Oauth::new(&settings(), source).unwrap())
+    (Arc::clone(&source), Oauth::new(&settings(), source, started()).unwrap())
 }
 
 async fn ask(
@@ -124,11 +129,12 @@ async fn keys_rotate_and_an_unknown_key_costs_one_request_a_minute() {
         assert!(ask(&oauth, &token(1), second).await.is_ok());
         assert_eq!(ask(&oauth, &token(2), second).await.map(|_| ()), UNKNOWN);
     }
-    assert_eq!(source.asked.load(SeqCst), 1);
+    assert_eq!(source.asked.load(SeqCst), 2, "once because of the unknown key");
     *lock(&source.keys) = Some(keys(&[2]));
+    assert_eq!(ask(&oauth, &token(2), 59).await.map(|_| ()), UNKNOWN);
     assert!(ask(&oauth, &token(2), 60).await.is_ok(), "the issuer has rotated");
     assert_eq!(ask(&oauth, &token(1), 61).await.map(|_| ()), UNKNOWN, "the old key is gone");
-    assert_eq!(source.asked.load(SeqCst), 2);
+    assert_eq!(source.asked.load(SeqCst), 3);
     // A forged signature and another issuer cost no request.
     let mut other = claims();
     other["iss"] = json!("https://evil.example.com");
@@ -137,7 +143,15 @@ async fn keys_rotate_and_an_unknown_key_costs_one_request_a_minute() {
         let forged = format!("{}AA", token(2));
         assert_eq!(ask(&oauth, &forged, second).await.map(|_| ()), UNKNOWN);
     }
-    assert_eq!(source.asked.load(SeqCst), 2);
+    assert_eq!(source.asked.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_key_that_changes_right_after_a_fetch_is_found_at_once() {
+    let (source, oauth) = start();
+    assert!(ask(&oauth, &token(1), 0).await.is_ok());
+    *lock(&source.keys) = Some(keys(&[2]));
+    assert!(ask(&oauth, &token(2), 0).await.is_ok());
 }
 
 #[tokio::test]
@@ -201,9 +215,73 @@ async fn opaque_tokens_are_introspected() {
     assert_eq!(ask(&oauth, &large, 31).await.map(|_| ()), UNKNOWN);
     let mut without = settings();
     without.issuers[0].introspection = false;
-    let oauth = Oauth::new(&without, Arc::clone(&source)).unwrap();
+    let oauth = Oauth::new(&without, Arc::clone(&source), started()).unwrap();
     assert_eq!(ask(&oauth, "opaque", 0).await.map(|_| ()), UNKNOWN);
     assert_eq!(source.asked.load(SeqCst), 3, "no token goes to an issuer that does not ask for it");
+}
+
+#[tokio::test]
+async fn requests_with_one_opaque_token_cause_one_introspection() {
+    let (source, oauth) = start();
+    let mut answer = claims();
+    answer["active"] = json!(true);
+    *lock(&source.answer) = Some(answer);
+    let oauth = Arc::new(oauth);
+    // The first sender hangs up while its issuer is asked.
+    let hung_up = tokio::spawn({
+        let oauth = Arc::clone(&oauth);
+        async move { ask(&oauth, "opaque", 0).await.is_ok() }
+    });
+    while source.asked.load(SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    hung_up.abort();
+    let asked: Vec<_> = (0..50)
+        .map(|_| {
+            let oauth = Arc::clone(&oauth);
+            tokio::spawn(async move { ask(&oauth, "opaque", 0).await.is_ok() })
+        })
+        .collect();
+    for asked in asked {
+        assert!(asked.await.unwrap());
+    }
+    assert_eq!(source.asked.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_up_ends_no_fetch_of_keys() {
+    let (source, oauth) = start();
+    let oauth = Arc::new(oauth);
+    let hung_up = tokio::spawn({
+        let oauth = Arc::clone(&oauth);
+        async move { ask(&oauth, &token(1), 0).await.is_ok() }
+    });
+    while source.asked.load(SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    hung_up.abort();
+    assert!(ask(&oauth, &token(1), 0).await.is_ok());
+    assert_eq!(source.asked.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_look_at_the_token_of_an_open_stream_needs_no_second_proof() {
+    let (_, oauth) = start();
+    let now = Timestamp::from_second(NOW).unwrap();
+    let mut bound = claims();
+    for binding in [json!({"x5t#S256": b64([7; 32])}), json!({"jkt": b64([7; 32])})] {
+        bound["cnf"] = binding;
+        let token = token_of(1, &bound);
+        let closed = Credential::bearer(Some(&token));
+        assert!(oauth.authenticate(closed, now).await.is_err());
+        assert!(oauth.authenticate(Credential { opened: true, ..closed }, now).await.is_ok());
+    }
+    // The token itself is checked each time.
+    bound["exp"] = json!(NOW - 31);
+    let token = token_of(1, &bound);
+    let credential = Credential { opened: true, ..Credential::bearer(Some(&token)) };
+    let expired = Err(Unauthenticated::Refused(TokenRefusal::Expired));
+    assert_eq!(oauth.authenticate(credential, now).await, expired);
 }
 
 #[tokio::test]
@@ -234,7 +312,7 @@ async fn the_scheme_of_proofs_is_for_bound_tokens_alone() {
 fn proofs_are_for_the_url_that_clients_use() {
     let check = |resource: &str, path: &str, expect: &str| {
         let settings = OauthSettings { resource: resource.into(), ..settings() };
-        let oauth = Oauth::new(&settings, Arc::<Source>::default()).unwrap();
+        let oauth = Oauth::new(&settings, Arc::<Source>::default(), started()).unwrap();
         assert_eq!(oauth.url(path), expect);
     };
     check(RESOURCE, "/mcp", RESOURCE);
@@ -258,7 +336,7 @@ async fn a_caller_stands_as_its_last_token_and_the_configuration_say() {
     let after = |change: &dyn Fn(&mut IssuerSettings)| {
         let mut settings = settings();
         change(&mut settings.issuers[0]);
-        Oauth::new(&settings, Arc::clone(&source)).unwrap().standing(&asked)
+        Oauth::new(&settings, Arc::clone(&source), started()).unwrap().standing(&asked)
     };
     assert_eq!(after(&|_| ()), Standing::Same);
     assert_eq!(after(&|issuer| issuer.roles.clear()), Standing::Changed);
