@@ -101,6 +101,14 @@ fn measure(
     (ms, memory, rate)
 }
 
+/// An installation whose one agent is the whole load.
+fn unlimited() -> TestInstallation {
+    let installation = TestInstallation::bare("example");
+    installation.configure("requests_per_second", "1000000");
+    installation.configure("burst", "1000000");
+    installation
+}
+
 fn main() {
     let Some(options) = Options::read() else {
         println!("skipped: run `cargo bench --workspace --bench growth`");
@@ -118,7 +126,7 @@ fn main() {
     println!("{}", calls::text("bare echo", &line));
     drop(echo);
 
-    let mut small = TestInstallation::bare("example");
+    let mut small = unlimited();
     let shipped = fill::tools(&small);
     let token = small.agent("bench", "operator");
     let (ms, memory, rate) = measure(&mut small, &token, time);
@@ -131,7 +139,7 @@ fn main() {
     table.row(&format!("RSS of all roles, idle, {shipped} tools"), memory.memory(), "≤ 90 MiB");
     small.stop();
 
-    let mut large = TestInstallation::bare("example");
+    let mut large = unlimited();
     fill::add_tools(&large, TOOLS - shipped);
     fill::give_entries(&large, entries);
     let token = large.agent("bench", "operator");
@@ -173,7 +181,7 @@ fn main() {
 
 /// The list of very many tools: the first one after a start, and the median of later ones.
 fn list_many() -> String {
-    let mut many = TestInstallation::bare("example");
+    let mut many = unlimited();
     fill::add_tools(&many, MANY_TOOLS - fill::tools(&many));
     let token = many.agent("bench", "operator");
     many.serve(&[]);

@@ -11,6 +11,8 @@
     reason = "a benchmark that cannot be set up has nothing to measure"
 )]
 
+#[path = "load/beside.rs"]
+mod beside;
 #[path = "load/client.rs"]
 mod client;
 #[path = "load/disk.rs"]
@@ -83,6 +85,9 @@ fn main() {
     };
     figures::check();
     let mut installation = TestInstallation::bare("example");
+    // One agent is the whole load.
+    installation.configure("requests_per_second", "1000000");
+    installation.configure("burst", "1000000");
     let token = installation.agent("bench", "operator");
     let deployments = deployments(&installation);
     let began = Instant::now();
@@ -111,6 +116,9 @@ fn main() {
         "≤ 300 ms",
     );
     bench.report.table.row("RSS of all roles, idle, shipped tools", idle.memory(), "≤ 90 MiB");
+    if options.wants("beside") {
+        beside::row(&mut bench.report.table, time);
+    }
     if options.only.is_none() {
         parts::rows(&mut bench.report.table, &criterion());
     }

@@ -45,6 +45,7 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
         .replace("# otlp = \"http://127.0.0.1:4318\"", "otlp = \"http://127.0.0.1:9\"");
     assert!(set.contains("\notlp = "), "{set}");
     std::fs::write(&config, set).unwrap();
+    installation.configure("waits", "1");
     installation.run(&["accept", "--policy", text(&clashing().built())]);
     installation.run(&["accept", text(&javascript())]);
     installation.serve(&[]);
@@ -58,6 +59,20 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     let call = installation.waiting();
     until("the question to be counted", || {
         samples(&installation).contains(&"cofferdam_questions_waiting 1".to_owned()).then_some(())
+    });
+    // A second request that is held, of an agent that may hold one.
+    let follow = |seconds: u8| {
+        installation.http("GET", &format!("/v1/jobs/{call}?wait={seconds}"), &token, None)
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| follow(10));
+        until("a limit of the agent", || (follow(1).status == 429).then_some(()));
+    });
+    until("the status to name the agent", || {
+        installation
+            .run(&["status"])
+            .contains("agent `bot` was over its limit `waits`")
+            .then_some(())
     });
     installation.run(&["approve", &call, "--key", text(&installation.key("bob")), "--yes"]);
     assert_eq!(installation.closed(&call)["view"]["outcome"], "succeeded");

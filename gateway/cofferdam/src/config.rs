@@ -7,6 +7,7 @@ mod file;
 pub mod home;
 mod infrastructure;
 mod issuers;
+mod limits;
 mod oauth;
 mod paths;
 mod retention;
@@ -28,7 +29,7 @@ pub use tls::Tls;
 use crate::config::home::{Home, SECRETS};
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::{Environment, Trust};
-use cofferdam_core::protocol::role_settings::{JobIdentity, OauthSettings};
+use cofferdam_core::protocol::role_settings::{JobIdentity, Limits, OauthSettings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct Config {
     pub edge: Edge,
     /// The issuers of access tokens that the courier reaches; `None` without an issuer.
     pub courier: Option<Courier>,
+    /// The limits of each agent.
+    pub limits: Limits,
     /// The settings of the stop.
     pub serve: Serve,
     /// The settings of the runners.
@@ -130,6 +133,8 @@ pub struct Edge {
     pub origins: Vec<String>,
     /// The accepted values of `Host`, besides the listening address and `localhost`.
     pub hosts: Vec<String>,
+    /// The proxies whose word on the client's address is believed: addresses and blocks.
+    pub trusted_proxies: Vec<String>,
     /// The longest time that a call is held, 1 to 55 seconds.
     pub wait: Duration,
     /// The issuers of access tokens.

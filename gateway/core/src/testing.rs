@@ -670,7 +670,9 @@ impl Bench {
                 self.seen.lock().unwrap().push((call, seen));
                 Proposed::Done
             }
-            Propose::Serving { .. } | Propose::Reload { .. } => Proposed::Done,
+            Propose::Serving { .. } | Propose::Reload { .. } | Propose::OverLimit { .. } => {
+                Proposed::Done
+            }
             Propose::Runners => Proposed::Runners { there: true, stuck: Vec::new() },
             Propose::Health => Proposed::Health { refuses: None, warns: vec![], repaired: vec![] },
             Propose::Counts => Proposed::Counts(Counts::default()),

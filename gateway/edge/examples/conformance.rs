@@ -376,6 +376,8 @@ impl Front for Fixtures {
         Readiness::default()
     }
 
+    fn over_limit(&self, _: &str, _: &'static str) {}
+
     fn answered(&self, _: &Answered) {}
 
     fn active(&self, _: u32) {}

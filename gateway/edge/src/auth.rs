@@ -5,7 +5,7 @@
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::single;
-use crate::host_origin::is_local;
+use crate::proxies::Client;
 use crate::seats::Seat;
 use crate::tls::ClientCertificate;
 use cofferdam_core::journey::ports::{Front, Unauthenticated};
@@ -13,7 +13,7 @@ use cofferdam_core::model::access::{Access, Authenticated, Credential, Scheme};
 use cofferdam_core::model::caller::Principal;
 use hyper::HeaderMap;
 use hyper::http::request::Parts;
-use std::net::IpAddr;
+use std::time::Instant;
 
 impl<F: Front> Edge<F> {
     /// Returns the principal of the request's token, if the token permits this use.
@@ -28,9 +28,33 @@ impl<F: Front> Edge<F> {
         Ok(principal)
     }
 
-    /// Returns the caller of the request. An anonymous caller is admitted from this machine only,
-    /// whatever address the server listens on.
+    /// Returns the caller of the request, and counts the request: against the limit of the caller,
+    /// or of the client's address if there is no valid token. An anonymous caller is admitted from
+    /// this machine only, whatever address the server listens on.
     pub async fn authenticated(&self, parts: &Parts, seat: &Seat) -> Result<Authenticated, Deny> {
+        let client = self.client(&parts.headers, seat);
+        let checked = self.checked(parts, client).await;
+        self.counted(checked, client, seat)
+    }
+
+    /// The same for the token of these headers, which were made from those of the request: a token
+    /// that is bound to its sender is not taken.
+    pub async fn principal_of(
+        &self,
+        headers: Result<HeaderMap, Deny>,
+        client: Client,
+        seat: &Seat,
+    ) -> Result<Principal, Deny> {
+        let checked = match headers {
+            Ok(headers) => caller(&*self.front, &headers, client).await,
+            Err(deny) => Err(deny),
+        };
+        let checked = checked.map(|principal| Authenticated { principal, access: Access::Read });
+        self.counted(checked, client, seat).map(|caller| caller.principal)
+    }
+
+    /// Checks the token of a request.
+    async fn checked(&self, parts: &Parts, client: Client) -> Result<Authenticated, Deny> {
         let (scheme, token) = token(&parts.headers)?;
         // Without issuers, no token is bound to a key.
         if scheme == Scheme::Dpop && self.settings.oauth.is_none() {
@@ -46,9 +70,34 @@ impl<F: Front> Edge<F> {
             opened: false,
         };
         let caller = self.front.authenticate(credential).await.map_err(denied)?;
-        let principal = admitted(caller.principal, seat.client)?;
-        seat.prove();
+        let principal = admitted(caller.principal, client)?;
         Ok(Authenticated { principal, ..caller })
+    }
+
+    /// Counts a request whose token was checked.
+    fn counted(
+        &self,
+        checked: Result<Authenticated, Deny>,
+        client: Client,
+        seat: &Seat,
+    ) -> Result<Authenticated, Deny> {
+        let now = Instant::now();
+        match checked {
+            Ok(caller) => {
+                self.shares.request(&caller.principal, now)?;
+                seat.prove();
+                Ok(caller)
+            }
+            Err(deny) => {
+                self.peers.request(client.address, now)?;
+                Err(deny)
+            }
+        }
+    }
+
+    /// The client of a request, whose address a trusted proxy names.
+    pub fn client(&self, headers: &HeaderMap, seat: &Seat) -> Client {
+        self.proxies.client(seat.client, headers)
     }
 }
 
@@ -57,7 +106,7 @@ impl<F: Front> Edge<F> {
 pub async fn caller<F: Front>(
     front: &F,
     headers: &HeaderMap,
-    client: IpAddr,
+    client: Client,
 ) -> Result<Principal, Deny> {
     again(front, headers, client, false).await
 }
@@ -67,7 +116,7 @@ pub async fn caller<F: Front>(
 pub async fn caller_of_stream<F: Front>(
     front: &F,
     headers: &HeaderMap,
-    client: IpAddr,
+    client: Client,
 ) -> Result<Principal, Deny> {
     again(front, headers, client, true).await
 }
@@ -75,7 +124,7 @@ pub async fn caller_of_stream<F: Front>(
 async fn again<F: Front>(
     front: &F,
     headers: &HeaderMap,
-    client: IpAddr,
+    client: Client,
     opened: bool,
 ) -> Result<Principal, Deny> {
     let (scheme, token) = token(headers)?;
@@ -99,8 +148,8 @@ fn denied(error: Unauthenticated) -> Deny {
 }
 
 /// Callers from another machine are never anonymous.
-fn admitted(principal: Principal, client: IpAddr) -> Result<Principal, Deny> {
-    if principal.anonymous && !is_local(client) { Err(Deny::TokenMissing) } else { Ok(principal) }
+fn admitted(principal: Principal, client: Client) -> Result<Principal, Deny> {
+    if principal.anonymous && !client.is_local { Err(Deny::TokenMissing) } else { Ok(principal) }
 }
 
 /// Returns the scheme and the token, which is `None` without the header. A value in another form
@@ -131,17 +180,15 @@ fn proof(headers: &HeaderMap) -> Result<Option<&str>, Deny> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxies::Proxies;
 
     #[test]
     fn no_caller_is_anonymous_from_elsewhere() {
         let check = |anonymous: bool, client: &str, expect: bool| {
             let principal =
                 Principal { name: "a".into(), anonymous, roles: vec![], person: None, act: vec![] };
-            assert_eq!(
-                admitted(principal, client.parse().unwrap()).is_ok(),
-                expect,
-                "{anonymous} {client}"
-            );
+            let by = Proxies::default().client(client.parse().unwrap(), &HeaderMap::new());
+            assert_eq!(admitted(principal, by).is_ok(), expect, "{anonymous} {client}");
         };
         check(true, "127.0.0.1", true);
         check(true, "::1", true);

@@ -2,7 +2,6 @@
 //! opens it for a call that waits for a person. The page changes and approves nothing, has no
 //! script and no form, and tells nothing without the token of the agent that made the call.
 
-use crate::auth::caller;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::{excerpt, single};
@@ -61,9 +60,7 @@ impl<F: Front> Edge<F> {
 
     /// The agent whose token a browser sent.
     async fn reader(&self, headers: &HeaderMap, seat: &Seat) -> Result<Principal, Deny> {
-        let principal = caller(&*self.front, &as_bearer(headers)?, seat.client).await?;
-        seat.prove();
-        Ok(principal)
+        self.principal_of(as_bearer(headers), self.client(headers, seat), seat).await
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::deny::Deny;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use tokio::sync::watch;
 
 /// The calls of one server. Cheap to clone; all clones share the counts.
@@ -25,6 +26,8 @@ struct Count {
 #[derive(Debug)]
 pub(crate) struct Place {
     begins: bool,
+    /// False once the call only waits.
+    runs: AtomicBool,
     count: Arc<watch::Sender<Count>>,
 }
 
@@ -46,7 +49,7 @@ impl Calls {
         if !free {
             return Err(Deny::Busy);
         }
-        let place = Place { begins, count: Arc::clone(&self.count) };
+        let place = Place { begins, runs: AtomicBool::new(true), count: Arc::clone(&self.count) };
         // The count comes first: `idle` waits for every call that passed this check before.
         if begins && self.is_draining() { Err(Deny::Stopping) } else { Ok(place) }
     }
@@ -74,10 +77,19 @@ impl Calls {
     }
 }
 
+impl Place {
+    /// Gives the place to other calls: this one only waits from now on. A drain still waits for it.
+    pub(crate) fn free(&self) {
+        if self.runs.swap(false, SeqCst) {
+            self.count.send_modify(|count| count.all = count.all.saturating_sub(1));
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
+        self.free();
         self.count.send_modify(|count| {
-            count.all = count.all.saturating_sub(1);
             count.begun = count.begun.saturating_sub(usize::from(self.begins));
         });
     }
@@ -87,6 +99,20 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn a_call_that_waits_takes_no_place_and_a_drain_still_knows_it() {
+        let calls = Calls::new(1);
+        let first = calls.enter(true).unwrap();
+        assert_eq!(calls.enter(true).err(), Some(Deny::Busy));
+        first.free();
+        first.free();
+        let second = calls.enter(true).unwrap();
+        assert_eq!(calls.count.borrow().begun, 2);
+        assert_eq!(calls.enter(true).err(), Some(Deny::Busy), "one place, and not two");
+        drop((first, second));
+        assert_eq!((calls.count.borrow().all, calls.count.borrow().begun), (0, 0));
+    }
 
     #[tokio::test]
     async fn a_drain_waits_for_what_began_before_and_refuses_what_is_new() {

@@ -2,6 +2,7 @@
 //! with its form on the wire. One row each, for MCP and for plain HTTP. Refusals by policy, people
 //! or tools are not in the table: they are results (`render.rs`).
 
+use crate::limit::Limit;
 use cofferdam_core::model::access::{Access, TokenRefusal};
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -258,16 +259,31 @@ pub enum Deny {
     /// The most calls at once are in progress.
     #[error("busy: too many calls are in progress; nothing was executed; try again in a second")]
     Busy,
-    /// This caller has used its whole share.
+    /// This caller is over one of its own limits.
     #[error(
-        "busy: this agent has {most} {what} in progress; nothing was executed; try again in a \
-         second"
+        "over a limit: this agent {}; nothing was executed; try again in {seconds} s",
+        limit.describe(*most)
     )]
-    Share {
-        /// The most of these for one caller.
+    Limited {
+        /// The name of the caller.
+        agent: String,
+        /// The limit.
+        limit: Limit,
+        /// Its value.
         most: usize,
-        /// The kind of work: calls or lists.
-        what: &'static str,
+        /// The pause before the next try, in whole seconds.
+        seconds: u64,
+    },
+    /// The peer sends too many requests without a valid token.
+    #[error(
+        "over a limit: more than {most} requests a second without a valid token came from this \
+         address; send a valid token, in {seconds} s"
+    )]
+    PeerLimited {
+        /// The most requests in a second.
+        most: u32,
+        /// The pause before the next try, in whole seconds.
+        seconds: u64,
     },
     /// All connections are busy.
     #[error("busy: all connections are in use; nothing was executed; try again in a second")]
@@ -356,7 +372,9 @@ impl Deny {
             Self::UnknownTool(_) | Self::UnknownTask(_) | Self::UnknownResource { .. } => {
                 Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND }
             }
-            Self::Share { .. } => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
+            Self::Limited { .. } | Self::PeerLimited { .. } => {
+                same(S::TOO_MANY_REQUESTS, code::INTERNAL)
+            }
             Self::Busy
             | Self::Crowded
             | Self::Queue { .. }
@@ -366,6 +384,11 @@ impl Deny {
             Self::Unanswered => same(S::GATEWAY_TIMEOUT, code::INTERNAL),
             Self::Broken => same(S::INTERNAL_SERVER_ERROR, code::INTERNAL),
         }
+    }
+
+    /// Returns whether the request is over a limit of its caller or of its address.
+    pub fn is_over_limit(&self) -> bool {
+        matches!(self, Self::Limited { .. } | Self::PeerLimited { .. })
     }
 
     /// The `data` of the JSON-RPC error, if the revision prescribes one.

@@ -6,7 +6,7 @@ use crate::edge::Edge;
 use crate::path::{Route, require_method};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
-use crate::settings::KEEP_MARGIN;
+use crate::settings::{KEEP_MARGIN, OVER_LIMIT_PAUSE};
 use crate::span_names::http_span;
 use crate::{cors, render};
 use cofferdam_core::journey::ports::{Answered, Front};
@@ -36,20 +36,35 @@ impl<F: Front> Edge<F> {
         let crowded = (seat.crowded && !route.is_probe()).then_some(Deny::Crowded);
         let answer = async {
             match verdict.or(crowded) {
-                Some(deny) => self.refused(&parts, body, route, &deny).await,
+                Some(deny) => self.refused(&parts, body, (route, seat), &deny).await,
                 None => self.guarded(&parts, body, route, name, seat).await,
             }
         };
         let answer = answer.instrument(span.clone()).await;
         let deny = answer.extensions().get::<Deny>();
+        let over_limit = match deny {
+            Some(Deny::Limited { agent, limit, .. }) => {
+                self.front.over_limit(agent, limit.word());
+                true
+            }
+            Some(Deny::PeerLimited { .. }) => {
+                self.front.over_limit("", "without_token");
+                true
+            }
+            _ => false,
+        };
         self.front.answered(&Answered {
             method,
             route: route.name(),
             status: answer.status().as_u16(),
             code: deny.map_or(0, |deny| deny.row().code),
             took: began.elapsed(),
-            client: seat.client,
+            client: self.client(&parts.headers, seat).address,
         });
+        if over_limit {
+            seat.doubt();
+            tokio::time::sleep(OVER_LIMIT_PAUSE).await;
+        }
         span.record(telemetry_names::HTTP_RESPONSE_STATUS_CODE, answer.status().as_u16());
         if answer.status().is_server_error() {
             span.record(telemetry_names::ERROR_TYPE, answer.status().as_str());
@@ -91,7 +106,7 @@ impl<F: Front> Edge<F> {
         let host = if route.is_probe() { Ok(()) } else { self.host_origin.host(parts) };
         let origin = match host.and_then(|()| self.host_origin.origin(&parts.headers)) {
             Ok(origin) => origin,
-            Err(deny) => return self.refused(parts, body, route, &deny).await,
+            Err(deny) => return self.refused(parts, body, (route, seat), &deny).await,
         };
         let answer = if parts.method == Method::OPTIONS {
             cors::options(route.methods(), origin.is_some())
@@ -106,9 +121,15 @@ impl<F: Front> Edge<F> {
         }
     }
 
-    async fn refused(&self, parts: &Parts, body: Incoming, route: Route, deny: &Deny) -> Answer {
+    async fn refused(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        (route, seat): (Route, &Seat),
+        deny: &Deny,
+    ) -> Answer {
         if route.is_rpc() {
-            self.rpc_refused(parts, body, deny).await
+            self.rpc_refused(parts, body, deny, seat).await
         } else {
             self.challenged(render::plain_error(deny), deny)
         }
@@ -132,9 +153,11 @@ impl<F: Front> Edge<F> {
             Route::OauthDocument => self.oauth_document(parts),
             Route::Oauth => return self.no_oauth(false),
             Route::NotMcp | Route::Mcp => {
-                return self.rpc_refused(parts, body, &Deny::NotMcp).await;
+                return self.rpc_refused(parts, body, &Deny::NotMcp, seat).await;
             }
-            Route::OldTransport => return self.rpc_refused(parts, body, &Deny::OldTransport).await,
+            Route::OldTransport => {
+                return self.rpc_refused(parts, body, &Deny::OldTransport, seat).await;
+            }
             Route::Nowhere => Err(Deny::Path),
             Route::Home | Route::Health | Route::Ready | Route::Metrics => {
                 self.page(parts, route, seat).await
@@ -146,10 +169,14 @@ impl<F: Front> Edge<F> {
     /// Pages ignore any query: monitors add one.
     async fn page(&self, parts: &Parts, route: Route, seat: &Seat) -> Result<Answer, Deny> {
         require_method(parts, &Method::GET, "GET, HEAD")?;
+        if matches!(route, Route::Ready | Route::Metrics) {
+            let client = self.client(&parts.headers, seat).address;
+            self.probes.request(client, Instant::now())?;
+        }
         match route {
             Route::Home => Ok(self.home()),
             Route::Ready => Ok(self.ready(parts, seat).await),
-            Route::Metrics => self.metrics(seat).await,
+            Route::Metrics => self.metrics(parts, seat).await,
             _ => Ok(respond::text(StatusCode::OK, "alive\n")),
         }
     }

@@ -6,11 +6,13 @@ use crate::host_origin::HostOrigin;
 use crate::listed::Listed;
 use crate::mcp::request_state::RequestStates;
 use crate::metrics::Metrics;
+use crate::peers::Peers;
+use crate::proxies::Proxies;
 use crate::settings::EdgeSettings;
 use crate::shares::Shares;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// The state that all requests share.
 #[derive(Debug)]
@@ -23,8 +25,16 @@ pub struct Edge<F> {
     pub host_origin: HostOrigin,
     /// The limit of calls in progress.
     pub calls: Calls,
+    /// The places of held requests.
+    pub waits: Arc<Semaphore>,
+    /// Requests without a valid token, by address.
+    pub peers: Peers,
+    /// Requests for the pages that cost work, by address. Other requests take nothing from them.
+    pub probes: Peers,
+    /// The trusted proxies.
+    pub proxies: Proxies,
     /// The share of each caller.
-    pub shares: Shares,
+    pub shares: Arc<Shares>,
     /// A copy is in every call in progress: the stop waits until all are dropped.
     pub open: mpsc::Sender<Infallible>,
     /// Counts of requests.

@@ -22,6 +22,7 @@
 
 mod auth;
 mod body;
+mod bounded;
 mod builtin_tools;
 mod call_page;
 mod calls;
@@ -34,12 +35,16 @@ mod header;
 mod heads;
 mod host;
 mod host_origin;
+mod limit;
 mod listed;
 mod mcp;
 mod metrics;
 mod oauth;
 mod pages;
 mod path;
+mod peers;
+mod proxies;
+mod rate;
 mod render;
 mod respond;
 mod rest_v1;
@@ -54,7 +59,9 @@ mod write_timeout;
 
 pub use builtin_tools::is_builtin_tool;
 pub use calls::Calls;
+pub use rate::Rate;
 pub use render::bad_arguments;
 pub use serve::{Drained, serve};
-pub use settings::EdgeSettings;
+pub use settings::{CALLS, EACH, EdgeSettings, WAITS, WITHOUT_TOKEN};
+pub use shares::CallerLimits;
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFiles};

@@ -22,6 +22,7 @@ use crate::oauth::needed;
 use crate::render::{self, Form};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
+use crate::settings::REFUSED_TIME;
 use crate::span_names::{self, call_span, record_refusal};
 use crate::submit::Submission;
 use crate::{body, header};
@@ -31,6 +32,7 @@ use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::limit::PERSON_MS;
 use cofferdam_core::protocol::telemetry_names;
 use hyper::body::Incoming;
+use hyper::header::CONNECTION;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
 use list::Page;
@@ -57,23 +59,34 @@ impl<F: Front> Edge<F> {
     pub async fn mcp(&self, parts: &Parts, body: Incoming, seat: &Seat) -> Answer {
         let outcome = match self.admitted(parts, &body, seat).await {
             Ok(caller) => self.message(&parts.headers, body, caller, seat).await,
-            Err(deny) => return self.rpc_refused(parts, body, &deny).await,
+            Err(deny) => return self.rpc_refused(parts, body, &deny, seat).await,
         };
         outcome.unwrap_or_else(|Malformed { id, deny }| {
             self.challenged(render::rpc_error(&deny, id.as_ref()), &deny)
         })
     }
 
-    /// Refuses a request whose body was not read yet. The response has the id in that body.
-    pub async fn rpc_refused(&self, parts: &Parts, body: Incoming, deny: &Deny) -> Answer {
-        let id = if parts.method == Method::POST {
-            body::refused(body, self.settings.body_time)
-                .await
-                .and_then(|bytes| message::id_of(&bytes))
-        } else {
-            None
-        };
-        self.challenged(render::rpc_error(deny, id.as_ref()), deny)
+    /// Refuses a request whose body was not read yet. The response has the id in that body, if the
+    /// body arrives in time. Meanwhile the connection gives way to others.
+    pub async fn rpc_refused(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        deny: &Deny,
+        seat: &Seat,
+    ) -> Answer {
+        if parts.method != Method::POST {
+            return self.challenged(render::rpc_error(deny, None), deny);
+        }
+        seat.doubt();
+        // A proxy's connection never gives way, and a request over a limit gets no more than this.
+        let short = seat.is_trusted() || deny.is_over_limit();
+        let time = if short { REFUSED_TIME } else { self.settings.body_time };
+        let bytes = body::refused(body, time).await;
+        let id = bytes.as_ref().and_then(|bytes| message::id_of(bytes));
+        let answer = self.challenged(render::rpc_error(deny, id.as_ref()), deny);
+        // The rest of the body must not be read as the next request.
+        if bytes.is_none() { respond::add(answer, CONNECTION, "close") } else { answer }
     }
 
     /// Returns the caller, after every check that needs no body.
@@ -102,7 +115,9 @@ impl<F: Front> Edge<F> {
         seat: &Seat,
     ) -> Result<Answer, Malformed> {
         let nameless = |deny| Malformed { id: None, deny };
+        let sending = self.shares.body(&principal).map_err(nameless)?;
         let bytes = body::read(body, self.settings.body_time).await.map_err(nameless)?;
+        drop(sending);
         let message = message::read(&bytes)?;
         drop(bytes);
         let Some(id) = message.id.clone() else {

@@ -2,7 +2,6 @@
 
 use crate::deny::{Deny, revisions};
 use crate::edge::Edge;
-use crate::host_origin::is_local;
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
 use cofferdam_core::journey::ports::{Front, Readiness};
@@ -51,7 +50,8 @@ impl<F: Front> Edge<F> {
         let status =
             if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         // A page whose host name resolves to this machine is local too, and must get no causes.
-        let told = is_local(seat.client) && self.host_origin.host(parts).is_ok();
+        let told =
+            self.client(&parts.headers, seat).is_local && self.host_origin.host(parts).is_ok();
         if wants_json(parts) {
             let mut body = json!({"ready": missing.is_empty()});
             if told && let Some(body) = body.as_object_mut() {
@@ -77,8 +77,8 @@ impl<F: Front> Edge<F> {
     }
 
     /// `GET /metrics`: for a collector on this machine.
-    pub async fn metrics(&self, seat: &Seat) -> Result<Answer, Deny> {
-        if !is_local(seat.client) {
+    pub async fn metrics(&self, parts: &Parts, seat: &Seat) -> Result<Answer, Deny> {
+        if !self.client(&parts.headers, seat).is_local {
             return Err(Deny::NotLocal);
         }
         let text = self.front.metrics().await;

@@ -1,6 +1,7 @@
 //! HTTP responses and the headers that every response has. Knows nothing of their content.
 
 use crate::deny::Deny;
+use crate::limit::Limit;
 use crate::seats::Busy;
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
@@ -155,8 +156,14 @@ pub fn add(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
 pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
     match deny {
         Deny::Verb(verb) => add(answer, ALLOW, verb),
-        Deny::Busy | Deny::Share { .. } => add(answer, RETRY_AFTER, "1"),
-        Deny::Queue { seconds, .. } => add(answer, RETRY_AFTER, &seconds.to_string()),
+        Deny::Busy => add(answer, RETRY_AFTER, "1"),
+        // The rest of the body was not read.
+        Deny::Limited { limit: Limit::Bodies, seconds, .. } => {
+            add(add(answer, RETRY_AFTER, &seconds.to_string()), CONNECTION, "close")
+        }
+        Deny::Limited { seconds, .. }
+        | Deny::PeerLimited { seconds, .. }
+        | Deny::Queue { seconds, .. } => add(answer, RETRY_AFTER, &seconds.to_string()),
         Deny::Crowded => add(add(answer, RETRY_AFTER, "1"), CONNECTION, "close"),
         // A restart takes some seconds.
         Deny::Stopping | Deny::IssuerAway => add(answer, RETRY_AFTER, "5"),

@@ -60,7 +60,9 @@ impl<F: Front> Edge<F> {
             Some(text) => Some(call::key(text).ok_or_else(|| call::bad_key(KEY_NAME))?),
         };
         let trace = single(&parts.headers, "traceparent")?.and_then(call::trace);
+        let sending = self.shares.body(&principal)?;
         let bytes = body::read(body, self.settings.body_time).await?;
+        drop(sending);
         let arguments = json::strict(body::unmarked(&bytes))
             .map_err(|error| Deny::NotJson(message::bounded(&error.to_string())))?;
         if !arguments.is_object() {

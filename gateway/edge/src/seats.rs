@@ -24,6 +24,8 @@ pub struct Seat {
     pub client: IpAddr,
     /// True if no other connection could give way: only probes are answered.
     pub crowded: bool,
+    /// True for a trusted proxy, which connects for many clients.
+    trusted: AtomicBool,
     proven: AtomicBool,
     busy: AtomicUsize,
     /// The time of the last use, on a clock that counts connections and responses.
@@ -82,6 +84,7 @@ impl Seats {
             // A connection that was asked to leave goes in a moment. Until then the new connection
             // is answered too.
             crowded: full && leaver.is_none(),
+            trusted: AtomicBool::new(false),
             proven: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
             used: AtomicU64::new(number),
@@ -109,23 +112,30 @@ impl Seats {
     }
 }
 
-/// The connection that gives way first: the oldest unproven one, else the one that has been idle
-/// longest.
+/// The connection that gives way first: the oldest unproven one, else one that is idle, of the peer
+/// with the most connections the one that has been idle longest.
 fn leaver(taken: &BTreeMap<u64, Arc<Seat>>) -> Option<Arc<Seat>> {
+    let mut seats: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    for seat in taken.values() {
+        let count = seats.entry(network(seat.client)).or_default();
+        *count = count.saturating_add(1);
+    }
+    let of_peer = |seat: &Arc<Seat>| seats.get(&network(seat.client)).copied().unwrap_or(0);
     let unproven = taken.values().find(|seat| seat.gives_way());
     let idle = || {
         taken
             .values()
             .filter(|seat| !seat.crowded && !seat.asked.load(SeqCst) && seat.busy.load(SeqCst) == 0)
     };
-    unproven.or_else(|| idle().min_by_key(|seat| seat.used.load(SeqCst))).cloned()
+    let least = |seat: &&Arc<Seat>| (usize::MAX - of_peer(seat), seat.used.load(SeqCst));
+    unproven.or_else(|| idle().min_by_key(least)).cloned()
 }
 
 /// The network of an address: 64 bits of an IPv6 address belong to one machine.
-fn network(client: IpAddr) -> IpAddr {
-    match client {
+pub fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        IpAddr::V4(_) => client,
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -133,6 +143,22 @@ impl Seat {
     /// Records a request with a valid token.
     pub fn prove(&self) {
         self.proven.store(true, SeqCst);
+    }
+
+    /// Records that the peer is a trusted proxy.
+    pub fn trust(&self) {
+        self.trusted.store(true, SeqCst);
+        self.prove();
+    }
+
+    /// Returns whether the peer is a trusted proxy.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted.load(SeqCst)
+    }
+
+    /// Records a refused request, or one over a limit of its caller: the connection is as one without a token.
+    pub fn doubt(&self) {
+        self.proven.store(self.trusted.load(SeqCst), SeqCst);
     }
 
     /// Returns whether the connection may be closed at once, even during a request.
@@ -232,6 +258,32 @@ mod tests {
         assert!(!seats.take(peer).unwrap().crowded);
         assert!(asked(&first) && !asked(&second));
         drop(working);
+    }
+
+    #[test]
+    fn of_the_idle_those_of_the_greediest_peer_give_way() {
+        let seats = Seats::new(4);
+        let (greedy, modest) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let first = seats.take(modest).unwrap();
+        let held: Vec<SeatGuard> = (0..3).map(|_| seats.take(greedy).unwrap()).collect();
+        held.iter().chain([&first]).for_each(|seat| seat.prove());
+        assert!(!seats.take(modest).unwrap().crowded);
+        assert!(!asked(&first) && asked(&held[0]), "although it has been idle longer");
+    }
+
+    #[test]
+    fn a_caller_over_its_limit_gives_way_and_a_proxy_does_not() {
+        let seats = Seats::new(2);
+        let peer = |last| IpAddr::from([192, 0, 2, last]);
+        let (proxy, over) = (seats.take(peer(1)).unwrap(), seats.take(peer(2)).unwrap());
+        proxy.trust();
+        over.prove();
+        let (_of_proxy, _of_over) = (proxy.busy(), over.busy());
+        assert!(seats.take(peer(3)).unwrap().crowded);
+        proxy.doubt();
+        over.doubt();
+        assert!(!seats.take(peer(3)).unwrap().crowded);
+        assert!(asked(&over) && !asked(&proxy));
     }
 
     #[test]

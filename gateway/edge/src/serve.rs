@@ -11,6 +11,8 @@ use crate::host_origin::HostOrigin;
 use crate::listed::Listed;
 use crate::mcp::request_state::RequestStates;
 use crate::metrics::Metrics;
+use crate::peers::Peers;
+use crate::proxies::Proxies;
 use crate::seats::{SeatGuard, Seats};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
 use crate::shares::Shares;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::server::TlsStream;
 
@@ -64,7 +66,7 @@ pub async fn serve<F: Front>(
     let (open, mut closed) = mpsc::channel::<Infallible>(1);
     let (stopping, stopped) = watch::channel(());
     let seats = Seats::new(settings.connections);
-    let shares = Shares::new(settings.calls_each);
+    let shares = Arc::new(Shares::new(settings.each));
     let drain_time = settings.drain_time;
     let mut following = JoinSet::new();
     if let Some(tls) = &settings.tls {
@@ -73,12 +75,20 @@ pub async fn serve<F: Front>(
     let host_origin = HostOrigin::new(&settings.hosts, &settings.origins);
     let metrics = Metrics::default();
     let states = Arc::new(RequestStates::new((front.random(), front.random())));
+    let peers = Peers::new(settings.without_token);
+    let probes = Peers::new(settings.without_token);
+    let proxies = Proxies::new(settings.trusted_proxies.clone());
+    let waits = Arc::new(Semaphore::new(settings.waits));
     let edge = Arc::new(Edge {
         front,
         states,
         host_origin,
         settings,
         calls,
+        waits,
+        peers,
+        probes,
+        proxies,
         shares,
         open,
         metrics,
@@ -154,6 +164,9 @@ async fn connection<F: Front>(
     seat: SeatGuard,
     mut stopped: watch::Receiver<()>,
 ) {
+    if edge.proxies.trusts(seat.client) {
+        seat.trust();
+    }
     // Responses are small and single: waiting for a full packet only costs time.
     let _best_effort = stream.set_nodelay(true);
     let verdicts = Verdicts::default();

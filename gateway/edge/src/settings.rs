@@ -1,7 +1,10 @@
 //! The settings of the edge, and its default limits. Never read from the environment; each limit is
 //! a named constant.
 
+use crate::rate::Rate;
+use crate::shares::CallerLimits;
 use crate::tls::{LOOK, Tls};
+use cofferdam_core::model::cidr::Block;
 use cofferdam_core::protocol::role_settings::OauthSettings;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +37,32 @@ pub const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 /// Most connections at once: with a body each they need at most 256 MiB. Some more are for probes.
 pub const CONNECTIONS: usize = 1_024;
 
-/// Most calls at once, held calls included, even if their client is gone.
+/// Most calls at once, even if their client is gone.
 pub const CALLS: usize = 512;
 
-/// Most calls of one caller at once. Four callers that use all of theirs fill the limit.
-pub const CALLS_EACH: usize = CALLS / 4;
+/// Most requests that are held at once for a person or a job. They take no place of a call. With the
+/// calls, they are the requests that the recorder handles at once.
+pub const WAITS: usize = 512;
+
+/// The default limits of one caller. Sixty people with ten clients each send fewer requests. Four
+/// callers that use all their places fill the limits of all.
+pub const EACH: CallerLimits = CallerLimits {
+    rate: Rate { per_second: 200, burst: 2_000 },
+    calls: CALLS / 4,
+    waits: WAITS / 4,
+};
+
+/// The default rate of requests without a valid token of one address: probes, and clients that look
+/// around before they send their token.
+pub const WITHOUT_TOKEN: Rate = Rate { per_second: 50, burst: 500 };
+
+/// Time limit of the body of a request that is over a limit, or that a proxy passes on and that is
+/// refused: the body is read for its id alone, and is there at once unless its sender is slow.
+pub const REFUSED_TIME: Duration = Duration::from_millis(200);
+
+/// The pause before a response that refuses a caller over its limit: a client in a loop costs no
+/// more than a slow one. Its connection gives way to others meanwhile.
+pub const OVER_LIMIT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Most header lines of a request. Official clients send fewer than twenty.
 pub const HEADERS: usize = 64;
@@ -62,6 +86,10 @@ pub struct EdgeSettings {
     pub tls: Option<Arc<Tls>>,
     /// The pause between two looks at the files of TLS.
     pub tls_look: Duration,
+    /// The proxies whose word on the client's address is believed.
+    pub trusted_proxies: Vec<Block>,
+    /// The rate of requests without a valid token of one address.
+    pub without_token: Rate,
     /// Time limit of a request head, and of a handshake before it.
     pub head_time: Duration,
     /// Longest idle time of a kept connection.
@@ -78,8 +106,10 @@ pub struct EdgeSettings {
     pub connections: usize,
     /// Most calls at once, for [`crate::Calls`]. Further calls are refused as busy.
     pub calls: usize,
-    /// Most calls of one caller at once.
-    pub calls_each: usize,
+    /// Most requests that are held at once.
+    pub waits: usize,
+    /// The limits of each caller.
+    pub each: CallerLimits,
 }
 
 impl EdgeSettings {
@@ -92,6 +122,8 @@ impl EdgeSettings {
             proof_algorithms: &[],
             tls: None,
             tls_look: LOOK,
+            trusted_proxies: Vec::new(),
+            without_token: WITHOUT_TOKEN,
             head_time: HEAD_TIME,
             idle_time: IDLE_TIME,
             body_time: BODY_TIME,
@@ -100,7 +132,8 @@ impl EdgeSettings {
             listen_pause: LISTEN_PAUSE,
             connections: CONNECTIONS,
             calls: CALLS,
-            calls_each: CALLS_EACH,
+            waits: WAITS,
+            each: EACH,
         }
     }
 }

@@ -14,6 +14,7 @@
 mod backlog;
 mod fresh_preview;
 pub mod ledger;
+mod over_limits;
 mod remedy;
 mod service;
 pub mod settings;

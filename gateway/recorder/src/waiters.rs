@@ -3,6 +3,7 @@
 
 use crate::backlog::Backlog;
 use crate::fresh_preview::FreshPreviews;
+use crate::over_limits::OverLimits;
 use cofferdam_core::model::id::{CallId, Fence, TrustDigest};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
@@ -80,6 +81,8 @@ pub(crate) struct Shared {
     pub damaged: Mutex<Option<String>>,
     /// The queued jobs, and the rate at which runners claim them.
     pub backlog: Mutex<Backlog>,
+    /// The agents that were over a limit of their own.
+    pub over_limits: Mutex<OverLimits>,
     /// The time of the next look for rows that are older than their retention, in milliseconds.
     pub retain_at: Mutex<i64>,
     /// True after the recorder began to drain.
@@ -123,6 +126,7 @@ impl Shared {
             repaired: Mutex::new(repaired),
             damaged: Mutex::default(),
             backlog: Mutex::new(backlog),
+            over_limits: Mutex::default(),
             retain_at: Mutex::default(),
             draining: watch::Sender::new(false),
             looks: FreshPreviews::default(),

@@ -101,6 +101,8 @@ metrics! {
         "HTTP requests in progress.";
     HTTP_REFUSALS: Counter, One, "cofferdam.edge.refusals", [HTTP_ROUTE, "code"],
         "HTTP requests that the edge refused itself, by route and JSON-RPC error code.";
+    OVER_LIMIT: Counter, One, "cofferdam.edge.over_limit", ["limit"],
+        "Requests with 429, by the limit of the agent that they were over.";
     MIXED_REVISIONS: Counter, One, "cofferdam.edge.mixed_revisions", ["client"],
         "Requests refused because header and body name two MCP revisions, by client.";
     UNAUTHENTICATED: Counter, One, "cofferdam.unauthenticated", [],

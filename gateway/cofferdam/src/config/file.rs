@@ -4,8 +4,9 @@
 use super::error::ConfigError;
 use super::toml_reader::{FILE, Section, line};
 use super::{Config, Courier, Edge, LogFormat, Runner, Serve, Telemetry};
-use super::{infrastructure, issuers, retention, tls};
+use super::{infrastructure, issuers, limits, retention, tls};
 use crate::config::home::Home;
+use cofferdam_core::model::cidr::Block;
 use std::net::SocketAddr;
 use std::time::Duration;
 use toml_edit::Document;
@@ -66,6 +67,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
     });
     let infrastructure = infrastructure::check(&mut root, home);
     let edge = root.optional("edge", |section| check_edge(section, home));
+    let limits = root.optional("limits", limits::check);
     let serve = root.optional("serve", |section| {
         let drain = section.integer("drain_seconds", 30, DRAIN_SECONDS);
         Some(Serve { drain: seconds(drain) })
@@ -86,6 +88,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
         infrastructure: infrastructure?,
         edge,
         courier,
+        limits: limits?,
         serve: serve?,
         runner: runner?,
         retention: retention?,
@@ -125,6 +128,15 @@ fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Co
             "write host and port alone: \"cofferdam.example.com:443\"",
         );
     }
+    let trusted_proxies = section.strings("trusted_proxies");
+    for proxy in &trusted_proxies {
+        section.hold(
+            "trusted_proxies",
+            Block::parse_address(proxy).is_some(),
+            &format!("`{proxy}` is no address and no block of addresses"),
+            "write \"192.0.2.7\" or \"10.0.0.0/8\"",
+        );
+    }
     let wait = section.integer("wait_seconds", 45, (1, LONGEST_WAIT));
     let tls = tls::check(section, home);
     let behind_proxy = section.optional_string("behind_proxy");
@@ -145,8 +157,16 @@ fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Co
         None
     };
     let (courier, oauth) = issuers.unzip();
-    let wait = seconds(wait);
-    let edge = Edge { listen: address?, tls, behind_proxy, origins, hosts, wait, oauth };
+    let edge = Edge {
+        listen: address?,
+        tls,
+        behind_proxy,
+        origins,
+        hosts,
+        trusted_proxies,
+        wait: seconds(wait),
+        oauth,
+    };
     Some((edge, courier))
 }
 

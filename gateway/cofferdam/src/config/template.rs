@@ -31,6 +31,9 @@ listen = "{listen}"
 origins = []
 # Further host names of this address, such as the name of a proxy.
 hosts = []
+# The proxies in front, as addresses or blocks ("10.0.0.0/8"). They name the client's address in
+# `Forwarded` or `X-Forwarded-For`; the header of any other peer is not believed.
+trusted_proxies = []
 # The longest time that a call is held, in seconds (1 to 55: clients give up after 60).
 wait_seconds = 45
 
@@ -44,6 +47,20 @@ wait_seconds = 45
 
 # Agents can sign in at an identity provider, beside those of agents.toml: see docs/oauth.md for the
 # keys of [edge.oauth].
+
+[limits]
+# What each agent may use. More gets 429 with Retry-After. Raise a value if `cofferdam status` or the
+# log names an agent that does its work.
+# Requests a second (1 to 1000000), and the requests that may come at once after a pause.
+requests_per_second = 200
+burst = 2000
+# Calls in progress (1 to 512, which is the limit for all agents together).
+calls = 128
+# Requests that are held for a person or for the end of a job (1 to 512). They take no place of a call.
+waits = 128
+# Requests a second that one address may send without a valid token (1 to 1000000), ten times as many
+# at once after a pause.
+without_token_per_second = 50
 
 [serve]
 # The time limit of running jobs after the signal to stop, in seconds (1 to 600). The next start

@@ -42,10 +42,18 @@ fn the_shortest_configuration_has_these_defaults() {
                     behind_proxy: None,
                     origins: [],
                     hosts: [],
+                    trusted_proxies: [],
                     wait: 45s,
                     oauth: None,
                 },
                 courier: None,
+                limits: Limits {
+                    requests_per_second: 200,
+                    burst: 2000,
+                    calls: 128,
+                    waits: 128,
+                    without_token_per_second: 50,
+                },
                 serve: Serve {
                     drain: 30s,
                 },
@@ -311,10 +319,18 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
             behind_proxy: None,
             origins: Vec::new(),
             hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
             wait: Duration::from_secs(1),
             oauth: None,
         },
         courier: None,
+        limits: Limits {
+            requests_per_second: 1,
+            burst: 1,
+            calls: 1,
+            waits: 1,
+            without_token_per_second: 1,
+        },
         serve: Serve { drain: Duration::from_secs(1) },
         runner: Runner { seats: 1, lease: Duration::from_secs(3), max_queued: 50_000 },
         retention: Retention::usual(),
@@ -655,97 +671,105 @@ fn an_issuer_of_access_tokens_needs_little() {
     check_oauth(
         OAUTH,
         expect![[r#"
-        Config {
-            environment: "lab",
-            infrastructure: Directory {
-                tree: "TREE",
-            },
-            edge: Edge {
-                listen: 127.0.0.1:8620,
-                tls: None,
-                behind_proxy: None,
-                origins: [],
-                hosts: [],
-                wait: 45s,
-                oauth: Some(
-                    OauthSettings {
-                        resource: "https://gate.example.com/mcp",
-                        skew_seconds: 30,
-                        read_scope: "tools:read",
-                        call_scope: "tools:call",
-                        scope_prefix: "",
+            Config {
+                environment: "lab",
+                infrastructure: Directory {
+                    tree: "TREE",
+                },
+                edge: Edge {
+                    listen: 127.0.0.1:8620,
+                    tls: None,
+                    behind_proxy: None,
+                    origins: [],
+                    hosts: [],
+                    trusted_proxies: [],
+                    wait: 45s,
+                    oauth: Some(
+                        OauthSettings {
+                            resource: "https://gate.example.com/mcp",
+                            skew_seconds: 30,
+                            read_scope: "tools:read",
+                            call_scope: "tools:call",
+                            scope_prefix: "",
+                            issuers: [
+                                IssuerSettings {
+                                    name: "keycloak",
+                                    issuer: "https://login.example.com/realms/ops",
+                                    audience: "https://gate.example.com/mcp",
+                                    algorithms: [
+                                        "RS256",
+                                        "ES256",
+                                    ],
+                                    plain_jwt: false,
+                                    introspection: false,
+                                    required_claims: {},
+                                    client_claim: "",
+                                    person_claim: "email",
+                                    person_optional: false,
+                                    roles: [
+                                        "viewer",
+                                    ],
+                                    roles_claim: "",
+                                    roles_of: {},
+                                    scopes_claim: "",
+                                },
+                            ],
+                        },
+                    ),
+                },
+                courier: Some(
+                    Courier {
                         issuers: [
-                            IssuerSettings {
-                                name: "keycloak",
-                                issuer: "https://login.example.com/realms/ops",
-                                audience: "https://gate.example.com/mcp",
-                                algorithms: [
-                                    "RS256",
-                                    "ES256",
-                                ],
-                                plain_jwt: false,
-                                introspection: false,
-                                required_claims: {},
-                                client_claim: "",
-                                person_claim: "email",
-                                person_optional: false,
-                                roles: [
-                                    "viewer",
-                                ],
-                                roles_claim: "",
-                                roles_of: {},
-                                scopes_claim: "",
+                            IssuerConnection {
+                                issuer: WebAddress {
+                                    text: "https://login.example.com/realms/ops",
+                                    place: Place {
+                                        secure: true,
+                                        host: "login.example.com",
+                                        port: 443,
+                                    },
+                                    target: "/realms/ops",
+                                },
+                                jwks_uri: None,
+                                introspection: None,
                             },
                         ],
+                        ca_file: None,
                     },
                 ),
-            },
-            courier: Some(
-                Courier {
-                    issuers: [
-                        IssuerConnection {
-                            issuer: WebAddress {
-                                text: "https://login.example.com/realms/ops",
-                                place: Place {
-                                    secure: true,
-                                    host: "login.example.com",
-                                    port: 443,
-                                },
-                                target: "/realms/ops",
-                            },
-                            jwks_uri: None,
-                            introspection: None,
-                        },
-                    ],
-                    ca_file: None,
+                limits: Limits {
+                    requests_per_second: 200,
+                    burst: 2000,
+                    calls: 128,
+                    waits: 128,
+                    without_token_per_second: 50,
                 },
-            ),
-            serve: Serve {
-                drain: 30s,
-            },
-            runner: Runner {
-                seats: 2,
-                lease: 30s,
-                max_queued: 50000,
-            },
-            retention: Retention {
-                closed_jobs: Some(
-                    7776000,
-                ),
-                idempotency_keys: Some(
-                    604800,
-                ),
-                rejections: Some(
-                    86400,
-                ),
-                payloads: None,
-            },
-            telemetry: Telemetry {
-                otlp: None,
-                format: Text,
-                level: "info",
-            },
-        }"#]],
+                serve: Serve {
+                    drain: 30s,
+                },
+                runner: Runner {
+                    seats: 2,
+                    lease: 30s,
+                    max_queued: 50000,
+                },
+                retention: Retention {
+                    closed_jobs: Some(
+                        7776000,
+                    ),
+                    idempotency_keys: Some(
+                        604800,
+                    ),
+                    rejections: Some(
+                        86400,
+                    ),
+                    payloads: None,
+                },
+                telemetry: Telemetry {
+                    otlp: None,
+                    format: Text,
+                    level: "info",
+                },
+            }"#]],
     );
 }
 
@@ -856,6 +880,7 @@ fn plain_http_that_other_machines_reach_needs_tls_or_the_name_of_a_proxy() {
             behind_proxy: None,
             origins: Vec::new(),
             hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
             wait: std::time::Duration::from_secs(45),
             oauth: None,
         };

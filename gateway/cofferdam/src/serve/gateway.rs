@@ -12,6 +12,7 @@ mod instrument;
 mod load;
 mod log_rate;
 mod oauth;
+mod over_limits;
 mod set;
 
 use super::role_start;
@@ -19,9 +20,10 @@ use agents::AgentsFile;
 use anyhow::{Context as _, Result, bail};
 use callers::Callers;
 use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::cidr::Block;
 use cofferdam_core::model::escape;
-use cofferdam_core::protocol::role_settings::{GatewaySettings, TlsSettings};
-use cofferdam_edge::{Calls, EdgeSettings, Tls, TlsError, TlsFiles};
+use cofferdam_core::protocol::role_settings::{GatewaySettings, Limits, TlsSettings};
+use cofferdam_edge::{CallerLimits, Calls, EdgeSettings, Rate, Tls, TlsError, TlsFiles};
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
 use cofferdam_process::control::{Given, Handed, Report};
 use cofferdam_process::rpc::Client;
@@ -130,6 +132,13 @@ async fn serve(
         oauth: settings.oauth.clone(),
         proof_algorithms: &cofferdam_identity::PROOF_ALGORITHMS,
         drain_time: LAST,
+        each: callers(settings.limits),
+        without_token: without_token(settings.limits),
+        trusted_proxies: settings
+            .trusted_proxies
+            .iter()
+            .filter_map(|text| Block::parse_address(text))
+            .collect(),
         ..EdgeSettings::local()
     };
     let calls = Calls::new(edge.calls);
@@ -177,6 +186,7 @@ async fn serve(
     let mut serving = None;
     let resuming = tokio::spawn(front::resume(Arc::clone(&gateway)));
     let looking = tokio::spawn(front::look(Arc::clone(&gateway)));
+    let telling = tokio::spawn(front::tell_over_limits(Arc::clone(&gateway)));
     let measuring = tokio::spawn(front::send_metrics(Arc::clone(&gateway)));
     loop {
         let next = tokio::select! {
@@ -277,6 +287,7 @@ async fn serve(
     resuming.abort();
     looking.abort();
     measuring.abort();
+    telling.abort();
     // The last spans are collected half a second after they ended.
     tokio::time::sleep(bootstrap::LINGER).await;
     collecting.abort();
@@ -285,6 +296,22 @@ async fn serve(
         tracing::warn!(what = "spans", %error, "the last spans were not sent");
     }
     Ok(())
+}
+
+/// The limits of each caller, in the form of the edge.
+fn callers(limits: Limits) -> CallerLimits {
+    let places = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);
+    CallerLimits {
+        rate: Rate { per_second: limits.requests_per_second, burst: limits.burst },
+        calls: places(limits.calls),
+        waits: places(limits.waits),
+    }
+}
+
+/// The rate of requests of one address without a valid token, with a burst of ten seconds.
+fn without_token(limits: Limits) -> Rate {
+    let per_second = limits.without_token_per_second;
+    Rate { per_second, burst: per_second.saturating_mul(10) }
 }
 
 /// The role whose telemetry arrives on a socket of this name.

@@ -81,8 +81,10 @@ pub fn gateway_of(
         courier: config.courier.is_some(),
         origins: config.edge.origins.clone(),
         hosts: hosts(&config.edge),
+        trusted_proxies: config.edge.trusted_proxies.clone(),
         oauth: config.edge.oauth.clone(),
         wait_ms: milliseconds(config.edge.wait),
+        limits: config.limits,
         otlp: config.telemetry.otlp.clone(),
     }
 }

@@ -7,7 +7,7 @@ use crate::config::{
 };
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::role_settings::JobIdentity;
+use cofferdam_core::protocol::role_settings::{JobIdentity, Limits};
 use std::time::Duration;
 
 /// One that serves this.
@@ -30,10 +30,18 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
                 behind_proxy: None,
                 origins: Vec::new(),
                 hosts: Vec::new(),
+                trusted_proxies: Vec::new(),
                 wait: Duration::from_secs(45),
                 oauth: None,
             },
             courier: None,
+            limits: Limits {
+                requests_per_second: 200,
+                burst: 2_000,
+                calls: 128,
+                waits: 128,
+                without_token_per_second: 50,
+            },
             serve: Serve { drain: Duration::from_secs(30) },
             runner: Runner { seats: 1, lease: Duration::from_secs(15), max_queued: 50_000 },
             retention: cofferdam_core::model::retention::Retention::usual(),

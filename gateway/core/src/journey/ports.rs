@@ -181,7 +181,8 @@ pub trait Front: Send + Sync + 'static {
         &self,
         principal: &Principal,
     ) -> impl Future<Output = Result<ToolListings, RoleError>> + Send;
-    /// Carries out a tool call. While the reply is held, `progress` gets a line for each step.
+    /// Carries out a tool call. While the reply is held, `progress` gets a line for each step. The
+    /// first line comes once the job is stored; from then on a drop ends the wait alone.
     fn call(&self, call: FrontCall, progress: &ProgressSink) -> impl Future<Output = Reply> + Send;
     /// The same call, shown and decided, recorded, never queued.
     fn preview(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
@@ -256,6 +257,9 @@ pub trait Front: Send + Sync + 'static {
     /// Counts a request that was refused because its header and its body name two MCP revisions.
     /// `client` is a clean and bounded label.
     fn mixed_revisions(&self, client: &str);
+    /// Counts a request with 429: this agent was over this limit of its own. Without an agent, an
+    /// address was over its limit.
+    fn over_limit(&self, agent: &str, limit: &'static str);
     /// A request was answered: for metrics, and for the log where it was refused for want of a
     /// token.
     fn answered(&self, answered: &Answered);

@@ -2,6 +2,7 @@
 //! which may be reached.
 
 use ipnet::IpNet;
+use std::net::IpAddr;
 
 /// A block of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,17 @@ impl Block {
     pub fn parse(text: &str) -> Option<Self> {
         let block: IpNet = text.parse().ok()?;
         (block == block.trunc() && block.to_string() == text).then_some(Self(block))
+    }
+
+    /// Reads CIDR notation, or one address.
+    pub fn parse_address(text: &str) -> Option<Self> {
+        let address = |text: &str| text.parse::<IpAddr>().ok().map(|one| Self(one.into()));
+        Self::parse(text).or_else(|| address(text))
+    }
+
+    /// True if the address is in the block.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
     }
 
     /// True for a block of IPv4 addresses.

@@ -64,6 +64,10 @@ pub const OBSTACLE: usize = 1_000;
 /// How long a call is held, in milliseconds: clients give up at 60 s.
 pub const WAIT_MS: u64 = 45_000;
 
+/// The longest part of a hold that is one request to the recorder, in milliseconds. After a client
+/// left, the recorder waits for it no longer than this.
+pub const LOOK_MS: u64 = 5_000;
+
 /// How long a call is held while a person decides, in milliseconds, where its client did not ask
 /// for more (by a progress token, or over `/v1` by `wait`). Clients give up after 5 to 60 s and
 /// then have not even the id; a person takes longer than either.

@@ -184,6 +184,12 @@ pub enum Propose {
     Health,
     /// The ledger's newest checkpoint. Answered by [`Proposed::Head`].
     Head,
+    /// Agents that were over a limit of their own since the last request of this kind, for the
+    /// status. Answered by [`Proposed::Done`].
+    OverLimit {
+        /// The agents, each with the limit.
+        agents: Vec<(String, String)>,
+    },
     /// How many of what there are in the store, for metrics. Answered by [`Proposed::Counts`].
     Counts,
 }

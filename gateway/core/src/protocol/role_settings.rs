@@ -71,8 +71,12 @@ pub struct GatewaySettings {
     pub hosts: Vec<String>,
     /// The issuers of access tokens; `None` where only the tokens of the agents file are taken.
     pub oauth: Option<OauthSettings>,
+    /// The proxies whose word on the client's address is believed: addresses and blocks.
+    pub trusted_proxies: Vec<String>,
     /// How long a call is held, in milliseconds.
     pub wait_ms: u64,
+    /// The limits of each caller.
+    pub limits: Limits,
     /// Base URL of an OTLP/HTTP collector; with `None` nothing is exported.
     pub otlp: Option<String>,
 }
@@ -142,6 +146,22 @@ pub struct IssuerSettings {
     pub roles_of: BTreeMap<String, String>,
     /// The claim with the scopes; empty for `scope`, then `scp`.
     pub scopes_claim: String,
+}
+
+/// The limits of each caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Requests a second, 1 to 1,000,000.
+    pub requests_per_second: u32,
+    /// The most requests at once after a pause, 1 to 1,000,000.
+    pub burst: u32,
+    /// The most calls in progress, 1 to 512.
+    pub calls: u32,
+    /// The most requests that are held for a person or a job, 1 to 512.
+    pub waits: u32,
+    /// Requests a second of one address without a valid token, 1 to 1,000,000.
+    pub without_token_per_second: u32,
 }
 
 /// The settings of the recorder.

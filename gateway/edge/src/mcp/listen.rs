@@ -8,9 +8,10 @@ use super::{Responder, accepts, task};
 use crate::auth::caller_of_stream;
 use crate::deny::Deny;
 use crate::edge::Edge;
+use crate::proxies::Client;
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
-use crate::shares::Used;
+use crate::shares::{Shares, Used};
 use cofferdam_core::journey::call_of;
 use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::answer::ToolListings;
@@ -20,7 +21,6 @@ use hyper::HeaderMap;
 use hyper::body::Bytes;
 use hyper::header::AUTHORIZATION;
 use serde_json::{Map, Value, json};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -70,6 +70,7 @@ struct Subscription<F> {
     followed: Vec<Followed>,
     pause: Duration,
     draining: watch::Receiver<bool>,
+    shares: Arc<Shares>,
     _used: Used,
 }
 
@@ -77,7 +78,7 @@ struct Subscription<F> {
 struct Subscriber {
     /// The `Authorization` header alone.
     headers: HeaderMap,
-    client: IpAddr,
+    client: Client,
     name: String,
 }
 
@@ -109,7 +110,11 @@ impl<F: Front> Edge<F> {
         own.extend(
             headers.get_all(AUTHORIZATION).iter().map(|value| (AUTHORIZATION, value.clone())),
         );
-        let caller = Subscriber { headers: own, client: seat.client, name: principal.name.clone() };
+        let caller = Subscriber {
+            headers: own,
+            client: self.client(headers, seat),
+            name: principal.name.clone(),
+        };
         let subscription = Subscription {
             front: Arc::clone(&self.front),
             caller: Arc::new(caller),
@@ -118,6 +123,7 @@ impl<F: Front> Edge<F> {
             followed,
             pause: self.settings.listen_pause,
             draining: self.calls.draining(),
+            shares: Arc::clone(&self.shares),
             _used: used,
         };
         let (events, body) = mpsc::channel(EVENTS);
@@ -257,6 +263,10 @@ impl<F: Front> Subscription<F> {
         let principal = caller_of_stream(&*self.front, headers, *client).await.ok()?;
         if principal.name != *name {
             return None;
+        }
+        // Each look is a request of the caller. Over its limit, the next look comes later.
+        if self.shares.request(&principal, Instant::now().into_std()).is_err() {
+            return Some(Vec::new());
         }
         let mut news = Vec::new();
         if let Some(known) = &mut self.tools

@@ -91,6 +91,7 @@ impl EventStream {
                     biased;
                     line = lines.recv() => break line,
                     result = &mut held => return self.end(result, &events).await,
+                    () = events.closed() => return,
                     () = tokio::time::sleep(ALIVE) => {
                         if events.send(Bytes::from_static(COMMENT)).await.is_err() {
                             return;

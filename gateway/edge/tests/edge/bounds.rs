@@ -238,7 +238,7 @@ async fn a_kept_connection_says_for_how_long() {
 
 #[tokio::test]
 async fn one_caller_leaves_room_for_others() {
-    let server = Server::with(FakeFront::default(), |settings| settings.calls_each = 1).await;
+    let server = Server::with(FakeFront::default(), |settings| settings.each.calls = 1).await;
     let server = Arc::new(server);
     let first = tokio::spawn({
         let server = Arc::clone(&server);
@@ -247,8 +247,8 @@ async fn one_caller_leaves_room_for_others() {
     server.until_called().await;
     let more = server.send(&Request::call("scale", json!({}))).await;
     expect![
-        "429 -32603 id 7: busy: this agent has 1 calls in progress; nothing was executed; try \
-         again in a second"
+        "429 -32603 id 7: over a limit: this agent has 1 calls in progress; nothing was executed; \
+         try again in 1 s"
     ]
     .assert_eq(&more.line());
     assert_eq!(more.header("retry-after"), Some("1"));

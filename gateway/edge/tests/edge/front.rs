@@ -25,6 +25,9 @@ use std::time::Duration;
 /// The one valid token.
 pub const TOKEN: &str = "token-of-alice";
 
+/// A question about a job with this wait is held until the test lets it go.
+pub const HELD_MS: u64 = 44_000;
+
 #[derive(Default)]
 pub struct FakeFront {
     /// True if a token is needed.
@@ -47,8 +50,8 @@ pub struct FakeFront {
     pub drawn: AtomicU32,
     /// Slow calls that started.
     pub started: AtomicU32,
-    /// Slow calls that ended.
-    pub finished: AtomicU32,
+    /// Slow calls and jobs that ended.
+    pub finished: Arc<AtomicU32>,
     /// Lets held calls go on.
     pub let_go: tokio::sync::Notify,
     /// HTTP requests in progress.
@@ -254,18 +257,32 @@ impl Front for FakeFront {
                 self.finished.fetch_add(1, Ordering::SeqCst);
                 success("held and done", json!({}), true)
             }
-            // The last line and the end of the call come together.
+            // The job runs by itself. The last line and the end of the call come together.
             "talks" | "talks_and_fails" => {
+                let finished = Arc::clone(&self.finished);
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(150)).await;
+                    finished.fetch_add(1, Ordering::SeqCst);
+                });
                 for line in ["RUNNING", "The executor says: \"one\"", "The executor says: \"two\""]
                 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     progress(line.to_owned());
                 }
-                self.finished.fetch_add(1, Ordering::SeqCst);
                 match call.tool.as_str() {
                     "talks" => success("said it all", json!({"replicas": 3}), true),
                     _ => Reply::Unavailable { reason: "the recorder does not answer".into() },
                 }
+            }
+            // Stored, then held for as long as the client may wait.
+            "approved_later" => {
+                self.started.fetch_add(1, Ordering::SeqCst);
+                if call.wait_ms > 0 {
+                    progress("WAITING for a person".to_owned());
+                    self.let_go.notified().await;
+                    self.finished.fetch_add(1, Ordering::SeqCst);
+                }
+                success("WAITING for a person", json!({"phase": "awaiting_approval"}), false)
             }
             "big" => success(&"x".repeat(8 << 20), json!({}), true),
             "panic" => panic!("on purpose"),
@@ -292,7 +309,11 @@ impl Front for FakeFront {
         if *call != id() {
             return refusal(RefusalKind::Absent, "NOT FOUND", Changed::Nothing);
         }
-        if wait_ms > 0 {
+        if wait_ms == HELD_MS {
+            self.started.fetch_add(1, Ordering::SeqCst);
+            self.let_go.notified().await;
+            self.finished.fetch_add(1, Ordering::SeqCst);
+        } else if wait_ms > 0 {
             progress("RUNNING".to_owned());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -418,6 +439,10 @@ impl Front for FakeFront {
 
     fn mixed_revisions(&self, client: &str) {
         self.count(format!("mixed revisions by {client}"));
+    }
+
+    fn over_limit(&self, agent: &str, limit: &'static str) {
+        self.count(format!("{agent} over limit {limit}"));
     }
 
     async fn metrics(&self) -> String {

@@ -171,7 +171,7 @@ async fn a_caller_has_a_share_of_subscriptions_and_gets_it_back() {
         streams.push(stream);
     }
     expect![[r#"
-        one more: 429 -32603 id 7: busy: this agent has 8 subscriptions in progress; nothing was executed; try again in a second
+        one more: 429 -32603 id 7: over a limit: this agent has 8 subscriptions in progress; nothing was executed; try again in 1 s
     "#]].assert_eq(&send_all(&server, vec![("one more", listen(json!({})))]).await);
     let mut other = Stream::open(&server, &listen(json!({})).with_token()).await;
     assert!(other.next().await.is_some(), "another caller has its own");

@@ -17,6 +17,8 @@ mod front;
 #[cfg(test)]
 mod legacy;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod listen;
 #[cfg(test)]
 mod lists;

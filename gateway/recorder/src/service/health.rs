@@ -40,7 +40,8 @@ impl Recorder {
         let warns =
             [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone(), self.crowded()]
                 .into_iter()
-                .flatten();
+                .flatten()
+                .chain(locked(&shared.over_limits).warnings(Instant::now()));
         let repaired = locked(&self.inner.shared.repaired).clone();
         Proposed::Health { refuses: self.refuses(), warns: warns.collect(), repaired }
     }

@@ -129,6 +129,10 @@ impl Recorder {
             Propose::Runners => {
                 Ok(Proposed::Runners { there: self.has_runners(), stuck: self.stuck().await })
             }
+            Propose::OverLimit { agents } => {
+                locked(&self.inner.shared.over_limits).add(agents, Instant::now());
+                Ok(Proposed::Done)
+            }
             Propose::Health => Ok(self.health()),
             Propose::Counts => {
                 let reader = &self.inner.reader;

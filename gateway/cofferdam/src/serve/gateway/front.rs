@@ -1,6 +1,7 @@
 //! The gateway behind the edge: each request becomes a call with an id and a time. Decides nothing.
 
 use super::instrument::ended;
+use super::over_limits::OverLimits;
 use super::set::{Keys, Set, Shared};
 use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
@@ -36,6 +37,9 @@ use tracing::Span;
 /// Milliseconds that the recorder holds one request for approved calls.
 const RESUME_WAIT_MS: u64 = 20_000;
 
+/// The time between two messages about agents over a limit.
+const OVER_LIMITS_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The pause after a failed request to the recorder.
 const RESUME_PAUSE: Duration = Duration::from_millis(500);
 
@@ -49,6 +53,7 @@ pub struct Gateway {
     pub(super) shared: Shared,
     keys: Keys,
     notices: Notices,
+    over_limits: OverLimits,
     wait_ms: u64,
     has_courier: bool,
     pub(super) exporter: Arc<Exporter>,
@@ -72,6 +77,7 @@ impl Gateway {
             next: Mutex::default(),
             keys,
             notices: Notices::default(),
+            over_limits: OverLimits::default(),
             wait_ms: settings.wait_ms,
             has_courier: settings.courier,
             exporter,
@@ -332,6 +338,13 @@ impl Front for Gateway {
         self.count_mixed_revisions(client);
     }
 
+    fn over_limit(&self, agent: &str, limit: &'static str) {
+        self.count_over_limit(limit);
+        if !agent.is_empty() {
+            self.over_limits.add(agent, limit);
+        }
+    }
+
     fn answered(&self, answered: &Answered) {
         self.count_answered(answered);
     }
@@ -361,6 +374,21 @@ pub async fn declare(gateway: Arc<Gateway>) {
     while let Err(error) = gateway.recorder().call(&serving(&gateway.set())).await {
         tracing::debug!(%error, "the recorder cannot be told what is served; tried again");
         tokio::time::sleep(RESUME_PAUSE).await;
+    }
+}
+
+/// Tells the recorder which agents were over a limit, for its status.
+pub async fn tell_over_limits(gateway: Arc<Gateway>) {
+    let mut ticks = tokio::time::interval(OVER_LIMITS_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let agents = gateway.over_limits.take();
+        if !agents.is_empty() {
+            let propose = Propose::OverLimit { agents };
+            if let Err(error) = gateway.recorder().call(&propose).await {
+                tracing::debug!(%error, "the recorder was not told of agents over a limit");
+            }
+        }
     }
 }
 

@@ -67,6 +67,11 @@ impl Gateway {
         self.outlet.count(metrics::MIXED_REVISIONS, &[("client", client)], 1);
     }
 
+    /// Counts one request over a limit of its agent.
+    pub fn count_over_limit(&self, limit: &'static str) {
+        self.outlet.count(metrics::OVER_LIMIT, &[("limit", limit)], 1);
+    }
+
     /// Counts one answered request.
     pub fn count_answered(&self, answered: &Answered) {
         let (status, code) = (answered.status.to_string(), answered.code.to_string());

@@ -6,6 +6,7 @@ use super::instrument::Observed;
 use super::oauth::IssuerSource;
 use cofferdam_core::journey::ports::Host;
 use cofferdam_core::model::caller::{Principal, Standing};
+use cofferdam_core::model::limit::LOOK_MS;
 use cofferdam_core::model::trust::{Approver, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::courier::{Fetch, Fetched, Token};
@@ -32,26 +33,38 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Sends a request to the recorder. When the gateway drains, a held call gets the present state
-    /// of its job at once.
+    /// Sends a request to the recorder. A held call asks again and again, so that the recorder soon
+    /// stops to wait for a client that left. When the gateway drains, a held call gets the present
+    /// state of its job at once.
     pub async fn propose(&self, propose: &Propose) -> Result<Proposed, RoleError> {
-        let Propose::Job { principal, call, beyond, wait_ms: 1.. } = propose else {
+        let Propose::Job { principal, call, beyond, wait_ms: wait_ms @ 1.. } = propose else {
             return self.recorder.call(propose).await;
         };
-        let mut draining = self.draining.clone();
-        tokio::select! {
-            biased;
-            // The sender exists until the edge ends.
-            _ = draining.wait_for(|draining| *draining) => {}
-            told = self.recorder.call(propose) => return told,
-        }
-        let at_once = Propose::Job {
+        let job = |wait_ms| Propose::Job {
             principal: principal.clone(),
             call: call.clone(),
             beyond: *beyond,
-            wait_ms: 0,
+            wait_ms,
         };
-        self.recorder.call(&at_once).await
+        let mut draining = self.draining.clone();
+        let mut left = *wait_ms;
+        while left > 0 {
+            let part = left.min(LOOK_MS);
+            let ask = job(part);
+            let told = tokio::select! {
+                biased;
+                // The sender exists until the edge ends.
+                _ = draining.wait_for(|draining| *draining) => break,
+                told = self.recorder.call(&ask) => told,
+            };
+            left = left.saturating_sub(part);
+            let unchanged =
+                matches!(&told, Ok(Proposed::Job { job, .. }) if job.version <= *beyond);
+            if !unchanged || left == 0 {
+                return told;
+            }
+        }
+        self.recorder.call(&job(0)).await
     }
 }
 
