@@ -1,7 +1,10 @@
 //! Tools, executors, policy and trust change while the gateway serves: as a whole or not at all.
 
+mod clients;
+mod jobs;
+
 use crate::cluster::until;
-use crate::installation::{TestInstallation, text};
+use crate::installation::{Answer, TestInstallation, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -145,36 +148,60 @@ fn a_call_keeps_the_set_of_its_beginning() {
     installation.serve(&["--heartbeat-ms", "600000"]);
     let token = installation.agent("bot", "deployer");
     let (old, entries) = (loaded(&installation), installation.published());
-    let viewer = crate::supervise::role(&installation, "viewer").id;
-    let signal = |name: &str| {
-        assert!(Command::new("kill").args([name, &viewer.to_string()]).status().unwrap().success());
-    };
-    signal("-STOP");
-    let answer = std::thread::scope(|scope| {
-        let call = scope.spawn(|| installation.call(&token, "deployment_scale", &scale(5)));
-        // The call waits for its preview.
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        installation.run(&["accept", "--policy", text(&policy(&installation, 3))]);
-        signal("-CONT");
-        call.join().unwrap()
-    });
+    let answer = reloaded_in_flight(&installation, &token, 5, 3);
     assert_ne!(loaded(&installation), old);
     let entries = until("the decision to be published", || {
         let entries = installation.entries_since(entries);
-        entries.iter().any(|entry| entry["event"]["kind"] == "finished").then_some(entries)
+        entries.iter().any(|entry| entry["event"]["kind"] == "ended").then_some(entries)
     });
     let place = |kind: &str| {
         let is = |entry: &Value| entry["event"]["kind"] == kind || entry["event"]["what"] == kind;
         let place = entries.iter().position(is);
         place.unwrap_or_else(|| panic!("no `{kind}`: {:#}\n{entries:#?}", answer.body))
     };
-    let (decided, reloaded) = (place("intended"), place("reload"));
+    let (reloaded, decided) = (place("reloaded"), place("intended"));
     assert!(reloaded < decided, "{entries:#?}");
     assert_eq!(entries[decided]["policy"], old, "{entries:#?}");
-    // The runner has the new policy, and admits no permit of the old one.
-    let why = answer.body["error"]["why"].as_str();
-    let expect = "The gateway decided by another policy than this runner accepts.";
-    assert_eq!(why, Some(expect), "{:#}", answer.body);
+    // The new policy decides the job once more, and needs a person for it.
+    assert_eq!(entries[place("ended")]["event"]["code"], "approval-needed", "{entries:#?}");
+    let why = answer.body["error"]["why"].as_str().unwrap_or_default();
+    assert!(why.contains("the new one needs a person's approval"), "{:#}", answer.body);
+
+    // A policy that allows it gives it another permit.
+    let published = installation.published();
+    let answer = reloaded_in_flight(&installation, &token, 2, 4);
+    assert_eq!(answer.status, 200, "{:#}", answer.body);
+    assert!(answer.body["error"].is_null(), "{:#}", answer.body);
+    let entries = until("both decisions to be published", || {
+        let entries = installation.entries_since(published);
+        let all = entries.iter().filter(|entry| entry["event"]["kind"] == "intended");
+        let policies: Vec<Value> = all.map(|entry| entry["policy"].clone()).collect();
+        (policies.len() == 2).then_some(policies)
+    });
+    assert_ne!(entries[0], entries[1], "{entries:#?}");
+    assert_eq!(entries[1], loaded(&installation));
+    installation.verify_ledger();
+}
+
+/// A call that waits for its preview while another policy is accepted.
+fn reloaded_in_flight(
+    installation: &TestInstallation,
+    token: &str,
+    replicas: u8,
+    unattended: u8,
+) -> Answer {
+    let viewer = crate::supervise::role(installation, "viewer").id;
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &viewer.to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| installation.call(token, "deployment_scale", &scale(replicas)));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        installation.run(&["accept", "--policy", text(&policy(installation, unattended))]);
+        signal("-CONT");
+        call.join().unwrap()
+    })
 }
 
 #[test]

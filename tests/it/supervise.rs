@@ -68,7 +68,7 @@ pub fn role(installation: &TestInstallation, name: &str) -> Process {
     })
 }
 
-fn runners(installation: &TestInstallation) -> Vec<u32> {
+pub fn runners(installation: &TestInstallation) -> Vec<u32> {
     let runners = || {
         roles(installation)
             .into_iter()

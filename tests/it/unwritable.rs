@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A mount that ends with the test. On a machine that cannot mount, the test fails.
-struct Mount(PathBuf);
+pub struct Mount(PathBuf);
 
 impl Mount {
     /// A folder mounted over itself, with its files.
@@ -20,7 +20,7 @@ impl Mount {
         Self(folder.to_owned())
     }
 
-    fn again(&self, option: &str) {
+    pub fn again(&self, option: &str) {
         run(&["mount", "-o", &format!("remount,bind,{option}"), text(&self.0)]);
     }
 }
@@ -85,7 +85,7 @@ fn what_cannot_be_written_fails_before_anything_is_done_and_names_path_error_and
 
 /// A job that is committed and whose file cannot be written since: its runner is lost right after
 /// the commit record, and the next one starts after the directory became read-only.
-fn stuck(installation: &mut TestInstallation, token: &str) -> (String, Mount) {
+pub fn stuck(installation: &mut TestInstallation, token: &str) -> (String, Mount) {
     let mount = Mount::over(&installation.tree().join("storefront"));
     installation.serve(&["--drill", "effect-committed"]);
     // A supervisor that stands still starts no other runner.

@@ -71,6 +71,7 @@ impl Recorder {
         housekeeping::note_start(&recorder).await?;
         housekeeping::know_rejections(&recorder).await?;
         housekeeping::write_off(&recorder).await?;
+        housekeeping::reopen(&recorder).await?;
         housekeeping::spawn(&recorder, losses);
         if let Some(signed) = unread {
             let weak = Arc::downgrade(&recorder.inner);

@@ -12,6 +12,7 @@ mod lease;
 pub mod open;
 mod open_files;
 mod read;
+mod reopen;
 mod retain;
 mod retire;
 mod row;

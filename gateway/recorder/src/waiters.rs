@@ -4,7 +4,7 @@
 use crate::backlog::Backlog;
 use crate::fresh_preview::FreshPreviews;
 use crate::over_limits::OverLimits;
-use cofferdam_core::model::id::{CallId, Fence, TrustDigest};
+use cofferdam_core::model::id::{CallId, Fence, PolicyDigest, TrustDigest};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -35,6 +35,11 @@ struct Readers {
 pub(crate) struct Served {
     /// The digest of its trust file; `None` if it is not known.
     pub digest: Option<TrustDigest>,
+    /// The policy of the jobs that runners may claim: that of this set or, once another one is
+    /// announced, of that. `None` if it is not known.
+    pub policy: Option<PolicyDigest>,
+    /// True while another set is announced and not in use yet: no job is offered for a decision.
+    pub announced: bool,
 }
 
 /// The state that handlers and writer share.

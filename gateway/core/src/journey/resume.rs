@@ -155,7 +155,11 @@ async fn permit<H: Host>(
             "it was asked for in another environment",
         ));
     }
-    if job.policy != world.policy {
+    // A job that had a permit was decided by a policy that was replaced. Signatures name the policy
+    // of their question, so those for another policy do not count.
+    let decided = job.permit.is_some();
+    let replaced = job.policy != world.policy;
+    if replaced && !decided {
         return Err(Stop::withdraw(
             "policy-differs",
             "the policy changed since a person was asked; ask again",
@@ -165,7 +169,7 @@ async fn permit<H: Host>(
         .map_err(|error| Stop::withdraw("arguments", error.to_string()))?;
     let raw =
         RawCall { caller, tool: job.tool.clone(), arguments, key: None, wait_ms: 0, person_ms: 0 };
-    let mut checks = ApprovedCall { job, approvals: None, meanwhile: Vec::new() };
+    let mut checks = ApprovedCall { job, replaced, approvals: None, meanwhile: Vec::new() };
     let Planned { asking, sealed, .. } = stages::to_plan(record, raw, &mut checks).await?;
     match stages::to_verdict(record, asking, sealed, &mut checks).await? {
         Verdict::Approved(approved) => {
@@ -176,6 +180,11 @@ async fn permit<H: Host>(
             enqueue::permit(approved, &world.key, record.entry())
                 .map_err(|error| Stop::Later(RoleError::Unavailable(error.to_string())))
         }
+        Verdict::Needed(_) if replaced => Err(Stop::withdraw(
+            "approval-needed",
+            "the policy was replaced before it ran, and the new one needs a person's approval; \
+             ask again",
+        )),
         Verdict::Needed(_) => {
             Err(Stop::withdraw("approval-missing", "the signatures are not those that are needed"))
         }
@@ -187,6 +196,8 @@ async fn permit<H: Host>(
 /// enough of their signatures count.
 struct ApprovedCall<'a> {
     job: &'a StoredJob,
+    /// True if it was decided by another policy.
+    replaced: bool,
     approvals: Option<Approvals>,
     /// Changes of the same objects since the approval, outside what the approval is over.
     meanwhile: Vec<Difference>,
@@ -199,7 +210,8 @@ impl<H: Host> Checks<H> for ApprovedCall<'_> {
         if tool.digest() == self.job.tool_digest {
             return Ok(());
         }
-        Err(Stop::withdraw("tool-differs", "the tool changed since a person was asked; ask again"))
+        let since = if self.job.permit.is_some() { "it was decided" } else { "a person was asked" };
+        Err(Stop::withdraw("tool-differs", format!("the tool changed since {since}; ask again")))
     }
 
     fn validate(&self, found: FoundCall) -> Result<ValidCall, ArgumentsError> {
@@ -215,7 +227,7 @@ impl<H: Host> Checks<H> for ApprovedCall<'_> {
         if sealed.digest() == self.job.plan_digest && sealed.text() == self.job.plan {
             return Ok(());
         }
-        let why = "the tool gives another plan than the one that was approved; ask again";
+        let why = "the tool gives another plan than the one that was allowed; ask again";
         Err(Stop::withdraw("plan-differs", why))
     }
 
@@ -231,6 +243,11 @@ impl<H: Host> Checks<H> for ApprovedCall<'_> {
         let (plan, meanwhile) = plan
             .agreed(&job.preview, job.preview_digest)
             .map_err(|why| Stop::withdraw("world-differs", format!("{why}; ask again")))?;
+        // Without a question there are no signatures. Those under a replaced policy do not count.
+        if self.replaced || job.approval.is_none() {
+            self.meanwhile = meanwhile;
+            return Ok(plan);
+        }
         let enrolled = record.host().approvers().map_err(Stop::Later)?;
         let trust = without_removed(&record.world().trust, &enrolled);
         let approvals = Approvals::count(job, text::shown_digest(job), &trust, now)

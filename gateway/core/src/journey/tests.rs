@@ -273,6 +273,50 @@ fn signatures_that_do_not_count_withdraw_the_call() {
 }
 
 #[test]
+fn a_queued_call_of_a_replaced_policy_is_decided_once_more() {
+    let again = |namespace: &str, change: &dyn Fn(&Bench, &mut crate::model::job::StoredJob)| {
+        let host = Bench::new();
+        let _told = called(&host, scale(namespace, 5));
+        host.objects.lock().unwrap().insert(namespace.to_owned(), 3);
+        let mut job = host.jobs.lock().unwrap()[0].0.clone();
+        let permit = String::new();
+        job.permit = Some(crate::model::permit::SignedPermit { permit, signature: String::new() });
+        job.policy = crate::model::id::PolicyDigest::of(b"replaced");
+        change(&host, &mut job);
+        host.jobs.lock().unwrap()[0].0 = job.clone();
+        let told = match now_or_never(resume_job(&host, &world(), job)) {
+            Ok(Resumed::Permitted(_)) => "permitted".to_owned(),
+            Ok(Resumed::Withdrawn { code, .. }) => code,
+            other => format!("{other:?}"),
+        };
+        let entries = host.entries.lock().unwrap();
+        (told, entries.last().and_then(|entry| entry.policy) == Some(world().policy))
+    };
+    let keep: &dyn Fn(&Bench, &mut crate::model::job::StoredJob) = &|_, _| {};
+    assert_eq!(again("team-a", keep), ("permitted".to_owned(), true));
+    // A load that was not used: the policy before decides.
+    let same: &dyn Fn(&Bench, &mut crate::model::job::StoredJob) =
+        &|_, job| job.policy = world().policy;
+    assert_eq!(again("team-a", same).0, "permitted");
+    let code = |namespace, change| again(namespace, change).0;
+    assert_eq!(code("asks-b", keep), "approval-needed");
+    // A signature under the replaced policy is none under the new one.
+    let signed: &dyn Fn(&Bench, &mut crate::model::job::StoredJob) =
+        &|host, job| job.statements = vec![host.sign(job, "bob", statement::Verdict::Approve)];
+    assert_eq!(code("asks-b", signed), "approval-needed");
+    assert_eq!(code("team-a", &|host, _| host.meddle("team-a", 4)), "world-differs");
+    assert_eq!(
+        code("team-a", &|_, job| {
+            job.tool_digest = crate::model::id::ComponentDigest::of(b"other");
+        }),
+        "tool-differs"
+    );
+    let other: &dyn Fn(&Bench, &mut crate::model::job::StoredJob) =
+        &|_, job| job.arguments = scale("team-a", 6).to_string();
+    assert_eq!(code("team-a", other), "plan-differs");
+}
+
+#[test]
 fn what_was_removed_while_a_call_waited_counts_no_more() {
     let signed = || {
         let host = Bench::new();

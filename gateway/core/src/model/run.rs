@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// A person has to sign.
+    /// A person has to sign, or the gateway has to decide once more.
     AwaitingApproval,
     /// Decided; a runner may claim it.
     Queued,
@@ -55,6 +55,8 @@ pub enum Outcome {
 pub enum Event {
     /// Approved by a person and decided again.
     Approve,
+    /// Its policy was replaced before it was claimed: it is decided once more.
+    Reopen,
     /// A runner claimed it.
     Lease,
     /// The namespace was made and recorded.
@@ -83,8 +85,9 @@ pub const PHASES: [Phase; 7] = [
 ];
 
 /// Every event, for tables and tests.
-pub const EVENTS: [Event; 8] = [
+pub const EVENTS: [Event; 9] = [
     Event::Approve,
+    Event::Reopen,
     Event::Lease,
     Event::Prepare,
     Event::Act,
@@ -116,6 +119,7 @@ impl Phase {
         match (self, event) {
             (Self::AwaitingApproval, Event::Approve) => Ok(Self::Queued),
             (Self::AwaitingApproval | Self::Queued, Event::Withdraw) => Ok(Self::Closed),
+            (Self::Queued, Event::Reopen) => Ok(Self::AwaitingApproval),
             (Self::Queued, Event::Lease) => Ok(Self::Leased),
             (Self::Leased, Event::Prepare) => Ok(Self::Prepared),
             (Self::Prepared, Event::Act) => Ok(Self::Acting),

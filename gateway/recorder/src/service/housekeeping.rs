@@ -26,7 +26,8 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     match (recorder.inner.settings.trust)() {
         Ok(now) => {
             entry.trust = Some(now.digest);
-            locked(&recorder.inner.shared.served).digest = Some(now.digest);
+            let mut served = locked(&recorder.inner.shared.served);
+            (served.digest, served.policy) = (Some(now.digest), Some(now.trust.policy));
         }
         Err(error) => {
             tracing::warn!(what = "trust file", %error,
@@ -63,6 +64,13 @@ pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
             .map_err(|error| unrecorded(recorder, &error))?;
     }
     Ok(())
+}
+
+/// Takes jobs from the queue that were decided by another policy than that of the trust file.
+pub(super) async fn reopen(recorder: &Recorder) -> Result<(), OpenError> {
+    let policy = locked(&recorder.inner.shared.served).policy;
+    let Some(policy) = policy else { return Ok(()) };
+    recorder.reopen(policy).await.map_err(|error| unrecorded(recorder, &error))
 }
 
 /// The error of unreadable leases.

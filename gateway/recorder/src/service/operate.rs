@@ -7,6 +7,7 @@ use crate::store::change::{Change, Done, Signature};
 use crate::waiters::locked;
 use cofferdam_core::model::escape::unseen;
 use cofferdam_core::model::id::{CallId, StatementDigest};
+use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::limit::PURPOSE;
 use cofferdam_core::model::record::{Entry, Event, OPERATOR};
 use cofferdam_core::model::retention::Retained;
@@ -92,15 +93,7 @@ impl Recorder {
                 }
             }
             Operate::Preview { call } => {
-                let (_, phase) = self
-                    .inner
-                    .reader
-                    .job(&call)
-                    .await?
-                    .ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
-                if phase != Phase::AwaitingApproval {
-                    return Err(RoleError::Refused(not_waiting(&call, phase)));
-                }
+                self.question(&call).await?;
                 Ok(Operated::Previewed(self.inner.shared.looks.ask(&call).await))
             }
             Operate::Follow { call, wait_ms } => self.follow(&call, wait_ms).await,
@@ -146,6 +139,18 @@ impl Recorder {
         self.submit(Change::End(entry.into())).await.map(drop)
     }
 
+    /// The job of a question to people.
+    async fn question(&self, call: &CallId) -> Result<StoredJob, RoleError> {
+        let absent = || RoleError::NotFound(format!("no call `{call}`"));
+        match self.inner.reader.job(call).await?.ok_or_else(absent)? {
+            (job, Phase::AwaitingApproval) if job.permit.is_none() => Ok(job),
+            (_, Phase::AwaitingApproval) => {
+                Err(RoleError::Refused(not_waiting(call, Phase::Queued)))
+            }
+            (_, phase) => Err(RoleError::Refused(not_waiting(call, phase))),
+        }
+    }
+
     /// Checks a signature: it is for exactly this question, and the recorder's trust file has the
     /// person's key.
     async fn checked(
@@ -155,15 +160,7 @@ impl Recorder {
         by: String,
     ) -> Result<Signature, RoleError> {
         let refused = |error: ApprovalError| RoleError::Refused(error.to_string());
-        let (job, phase) = self
-            .inner
-            .reader
-            .job(&call)
-            .await?
-            .ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
-        if phase != Phase::AwaitingApproval {
-            return Err(RoleError::Refused(not_waiting(&call, phase)));
-        }
+        let job = self.question(&call).await?;
         let now = (self.inner.settings.trust)()
             .map_err(|error| RoleError::Unavailable(format!("the trust file: {error}")))?;
         if job.environment != now.trust.environment {

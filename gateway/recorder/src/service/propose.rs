@@ -5,8 +5,8 @@ use super::{Recorder, misplaced_answer};
 use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
 use crate::store::SameCall;
 use crate::store::change::{Change, Done};
-use crate::waiters::locked;
-use cofferdam_core::model::id::{CallId, PlanDigest, PreviewDigest, TrustDigest};
+use crate::waiters::{Served, locked};
+use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::limit::CALLS;
 use cofferdam_core::model::record::{Entry, Event, Recorded};
@@ -22,6 +22,13 @@ const RELOAD: &str = "reload";
 
 /// The event of another set that is in use.
 const RELOADED: &str = "reloaded";
+
+/// The time limit of runners that check a job while another set is loaded. A runner needs some
+/// milliseconds, and in a cluster a second for its namespace.
+const ADMISSION: Duration = Duration::from_secs(5);
+
+/// The pause between two looks at these runners.
+const ADMISSION_PAUSE: Duration = Duration::from_millis(10);
 
 /// The most characters of an idempotency key.
 const KEY: usize = 128;
@@ -53,19 +60,31 @@ impl Recorder {
             Propose::Ended { principal, call } => {
                 Ok(Proposed::Ended { ended: self.inner.reader.ended(&call, &principal).await? })
             }
-            Propose::Reload { digest, trust: _ } => {
+            Propose::Reload { digest, trust } => {
                 self.check_room()?;
-                let served = locked(&self.inner.shared.served).digest;
+                let served = {
+                    let mut served = locked(&self.inner.shared.served);
+                    (served.policy, served.announced) = (Some(trust.policy), true);
+                    served.digest
+                };
                 let entry = Arc::new(set_entry(RELOAD, served, digest));
                 self.submit(Change::End(entry)).await?;
+                // Before a runner has the new policy.
+                self.reopen(trust.policy).await?;
+                self.admitted(trust.policy).await?;
                 Ok(Proposed::Done)
             }
             Propose::Serving { digest, trust } => {
                 let served = locked(&self.inner.shared.served).digest;
                 let other = served.is_some_and(|served| served != digest);
                 let entry = other.then(|| Arc::new(set_entry(RELOADED, served, digest)));
+                let policy = trust.policy;
                 self.submit(Change::Retire(trust, entry)).await?;
-                locked(&self.inner.shared.served).digest = Some(digest);
+                *locked(&self.inner.shared.served) =
+                    Served { digest: Some(digest), policy: Some(policy), announced: false };
+                self.reopen(policy).await?;
+                // Each job that waits for a decision is offered under this set.
+                self.gateway_gone();
                 Ok(Proposed::Done)
             }
             Propose::Key { principal, key } => {
@@ -154,6 +173,23 @@ impl Recorder {
         self.inner.shared.approved.send_replace(());
     }
 
+    /// Takes every job from the queue that was decided by another policy and that no runner
+    /// claimed.
+    pub(super) async fn reopen(&self, policy: PolicyDigest) -> Result<(), RoleError> {
+        while let Done::Reopened { more: true } = self.submit(Change::Reopen(policy)).await? {}
+        Ok(())
+    }
+
+    /// Waits until no runner checks a job of another policy: the runner began with the set before,
+    /// and would refuse the job with the next one. After [`ADMISSION`] it does.
+    async fn admitted(&self, policy: PolicyDigest) -> Result<(), RoleError> {
+        let until = Instant::now() + ADMISSION;
+        while self.inner.reader.admits_other(&policy).await? && Instant::now() < until {
+            tokio::time::sleep(ADMISSION_PAUSE).await;
+        }
+        Ok(())
+    }
+
     async fn recorded(&self, change: Change) -> Result<Proposed, RoleError> {
         match self.submit(change).await? {
             Done::Recorded(recorded) => Ok(Proposed::Recorded(recorded)),
@@ -202,6 +238,10 @@ impl Recorder {
         loop {
             let now = self.now().as_millisecond();
             for call in self.inner.reader.approved(now).await? {
+                // The announced set decides them, once it is in use.
+                if locked(&self.inner.shared.served).announced {
+                    break;
+                }
                 if self.offer(&call, now)
                     && let Some((job, Phase::AwaitingApproval)) =
                         self.inner.reader.job(&call).await?

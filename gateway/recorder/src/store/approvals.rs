@@ -72,9 +72,16 @@ pub(crate) async fn permit(
     let store = |error: serde_json::Error| {
         RoleError::Refused(format!("the permit cannot be stored: {error}"))
     };
-    let document =
-        serde_json::to_string(&StoredJob { statements: Vec::new(), permit: None, expires, ..job })
-            .map_err(store)?;
+    // Signatures name the policy of their question: another policy that allows the plan needs none.
+    let replaced = entry.policy.filter(|policy| old.is_reopened() && *policy != job.policy);
+    let mut job = StoredJob { statements: Vec::new(), permit: None, expires, ..job };
+    if let Some(policy) = replaced {
+        (job.policy, job.approval) = (policy, None);
+        if let Some(reasons) = entry.payloads.get("reasons") {
+            job.reasons = parse(reasons, "reasons")?;
+        }
+    }
+    let document = serde_json::to_string(&job).map_err(store)?;
     let mut row = old.clone();
     row.advance(RunEvent::Approve)?;
     row.permit = Some(serde_json::to_string(permit).map_err(store)?);
@@ -83,9 +90,21 @@ pub(crate) async fn permit(
     row.put(&old, batch, connection).await?;
     sqlx::query("UPDATE jobs SET document = ? WHERE call = ?")
         .bind(document)
-        .bind(old.call)
-        .execute(connection)
+        .bind(old.call.clone())
+        .execute(&mut *connection)
         .await?;
+    if let Some(policy) = replaced {
+        sqlx::query("UPDATE jobs SET policy = ?, reasons = ?, approval = NULL WHERE call = ?")
+            .bind(policy.to_string())
+            .bind(serde_json::to_string(&job.reasons).map_err(store)?)
+            .bind(old.call.clone())
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM statements WHERE call = ?")
+            .bind(old.call)
+            .execute(connection)
+            .await?;
+    }
     batch.claimable += 1;
     Ok(Done::Recorded(Recorded { index }))
 }
@@ -112,6 +131,13 @@ pub(crate) async fn sign(
     connection: &mut SqliteConnection,
 ) -> Result<Done, ChangeError> {
     let old = question(&signature.call, connection).await?;
+    if old.is_reopened() {
+        return Err(RoleError::Refused(format!(
+            "the call {} waits for no signature: it is decided once more by a new policy",
+            signature.call
+        ))
+        .into());
+    }
     if old.expires <= batch.now_ms() {
         return Err(RoleError::Refused(
             "the question has run out; the agent has to ask again".to_owned(),

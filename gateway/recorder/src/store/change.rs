@@ -1,6 +1,6 @@
 //! A change as plain data, and the writer's reply after the commit. Never has a connection.
 
-use cofferdam_core::model::id::{CallId, Fence, StatementDigest, TrustDigest};
+use cofferdam_core::model::id::{CallId, Fence, PolicyDigest, StatementDigest, TrustDigest};
 use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::record::{Entry, Recorded};
@@ -101,6 +101,8 @@ pub enum Change {
     /// End the questions that the served trust file no longer supports, after the entry of its
     /// reload, if it is another one than before.
     Retire(Box<Trust>, Option<Arc<Entry>>),
+    /// Take queued jobs with permits of another policy from the queue, for another decision.
+    Reopen(PolicyDigest),
     /// Write a page without a change, to test a failed store.
     Probe,
     /// End the jobs that were not decided or not run in time.
@@ -153,6 +155,11 @@ pub enum Done {
     Leased(Option<Box<LeasedJob>>),
     /// The number of missing signatures.
     Signed(u32),
+    /// Queued jobs were reopened.
+    Reopened {
+        /// More jobs may be queued under another policy.
+        more: bool,
+    },
     /// Retention removed rows.
     Removed {
         /// The kind of rows.

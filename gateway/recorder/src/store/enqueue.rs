@@ -6,7 +6,7 @@ use super::busy;
 use super::change::{Answer, Done};
 use super::same_call::{SameCall, same};
 use crate::backlog::Backlog;
-use cofferdam_core::model::id::{ArgumentsDigest, CallId, hex};
+use cofferdam_core::model::id::{ArgumentsDigest, CallId, PolicyDigest, hex};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::record::{Entry, Recorded};
 use cofferdam_core::model::run::Phase;
@@ -43,7 +43,7 @@ struct Known {
 pub(crate) async fn enqueue(
     news: Vec<New>,
     random: impl Fn() -> Result<[u8; 32], String>,
-    (backlog, most): (&Backlog, u64),
+    ((backlog, most), policy): ((&Backlog, u64), Option<PolicyDigest>),
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Answer>, ChangeError> {
@@ -82,16 +82,25 @@ pub(crate) async fn enqueue(
                 new.job.nonce = hex(bits.get(..16).unwrap_or_default());
                 known.calls.insert(new.job.call.to_string());
                 known.same.insert(sameness(&new), new.job.call.to_string());
-                batch.claimable += usize::from(new.job.permit.is_some());
-                batch.queued += i64::from(new.job.permit.is_some());
+                let decided = new.job.permit.is_some();
+                let queued = decided && !is_replaced(&new.job, policy);
+                batch.claimable += usize::from(queued);
+                batch.queued += i64::from(queued);
+                batch.approved |= decided && !queued;
                 let index = batch.record(new.entry);
                 jobs.push((new.job, index));
                 Ok(Done::Recorded(Recorded { index }))
             }
         });
     }
-    insert(jobs, (keys, batch.now_ms()), connection).await?;
+    insert(jobs, policy, (keys, batch.now_ms()), connection).await?;
     Ok(answers)
+}
+
+/// Returns whether a job was decided by another policy than the one whose jobs runners claim: the
+/// call began before a reload. The gateway decides it once more.
+fn is_replaced(job: &StoredJob, policy: Option<PolicyDigest>) -> bool {
+    policy.is_some_and(|policy| policy != job.policy)
 }
 
 impl Known {
@@ -199,6 +208,7 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, RoleError> {
 
 async fn insert(
     jobs: Vec<(StoredJob, u64)>,
+    policy: Option<PolicyDigest>,
     (keys, now_ms): (Vec<NewKey>, i64),
     connection: &mut SqliteConnection,
 ) -> Result<(), ChangeError> {
@@ -224,7 +234,8 @@ async fn insert(
     let mut rows = Vec::with_capacity(jobs.len());
     let mut objects = BTreeMap::new();
     for (job, index) in jobs {
-        if job.permit.is_some() {
+        let replaced = is_replaced(&job, policy);
+        if job.permit.is_some() && !replaced {
             objects.insert(job.call.to_string(), busy::objects_of(&job.plan));
         }
         let texts = (
@@ -234,16 +245,18 @@ async fn insert(
             json(&job.environment)?,
             job.permit.as_ref().map(json).transpose()?,
         );
-        rows.push((job, index, texts));
+        rows.push((job, index, replaced, texts));
     }
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO jobs (call, principal, tool, plan, policy, arguments, phase, approval, \
-         reasons, environment, permit, created, expires, ledger, document) ",
+         reasons, environment, permit, created, expires, ledger, document, approved) ",
     );
     query.push_values(
         rows,
-        |mut row, (job, index, (document, approval, reasons, environment, permit))| {
-            let phase = if permit.is_some() { Phase::Queued } else { Phase::AwaitingApproval };
+        |mut row, (job, index, replaced, (document, approval, reasons, environment, permit))| {
+            let phase =
+                if permit.is_some() && !replaced { Phase::Queued } else { Phase::AwaitingApproval };
+            let approved = permit.is_some() && replaced;
             row.push_bind(job.call.to_string())
                 .push_bind(job.principal.name)
                 .push_bind(job.tool)
@@ -258,7 +271,8 @@ async fn insert(
                 .push_bind(job.created.as_millisecond())
                 .push_bind(job.expires.as_millisecond())
                 .push_bind(to_i64(index))
-                .push_bind(document);
+                .push_bind(document)
+                .push_bind(approved);
         },
     );
     let stored: Vec<(i64, String)> =

@@ -31,7 +31,11 @@ pub(crate) async fn end(
     row.finish(outcome, detail, batch.now_ms())?;
     let entry = row.entry(Event::Finished { outcome })?;
     row.record(batch, entry);
-    let entry = if row.phase()? == Phase::Queued && row.attempts > 0 {
+    let entry = if row.attempts > 0 {
+        // Taken back from the queue: it still may have a namespace.
+        if row.phase()? == Phase::AwaitingApproval {
+            row.advance(RunEvent::Approve)?;
+        }
         row.advance(RunEvent::Lease)?;
         let phase = row.advance(RunEvent::Finish)?;
         batch.claimable += 1;
@@ -58,6 +62,8 @@ pub(crate) async fn expire(
     for row in late {
         let detail = if row.phase()? == Phase::Queued {
             "no runner took it before its permit ran out".to_owned()
+        } else if row.is_reopened() {
+            "it was not decided again before its permit ran out".to_owned()
         } else if row.approved {
             "it was approved, but not decided again before the question ran out".to_owned()
         } else {

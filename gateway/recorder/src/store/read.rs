@@ -11,7 +11,7 @@ use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same_call::{SameCall, same};
 use crate::ledger::leaf::Leaf;
 use cofferdam_core::model::call::{EndedCall, OwnCall, Rejected};
-use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest, PolicyDigest};
 use cofferdam_core::model::job::{JobView, Planned, StoredJob};
 use cofferdam_core::model::json;
 use cofferdam_core::model::limit::REJECTION_SECONDS;
@@ -63,7 +63,7 @@ pub(super) const ALL: &str = columns!("WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2
 /// The newest questions before the number `?1`, at most `?2`.
 pub(super) const QUESTIONS: &str = columns!(
     "INDEXED BY jobs_open WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND seq < ?1 \
-     ORDER BY seq DESC LIMIT ?2"
+     AND permit IS NULL ORDER BY seq DESC LIMIT ?2"
 );
 
 /// The reading connections, and the files that they have open.
@@ -216,7 +216,7 @@ impl Reader {
                 call: row.id()?,
                 tool: row.tool.clone(),
                 what: job.as_ref().map(Planned::words_of).unwrap_or_default(),
-                phase: row.phase()?,
+                phase: row.told_phase()?,
                 outcome: row.outcome()?,
                 asked,
             });
@@ -291,6 +291,17 @@ impl Reader {
             .iter()
             .map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into()))
             .collect()
+    }
+
+    /// Returns whether a runner still checks a job of another policy.
+    pub async fn admits_other(&self, policy: &PolicyDigest) -> Result<bool, ChangeError> {
+        Ok(sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_leased WHERE leased = 1 AND phase \
+             = 'leased' AND policy <> ?)",
+        )
+        .bind(policy.to_string())
+        .fetch_one(self.readers()?)
+        .await?)
     }
 
     /// The jobs without an end, oldest first, and the number of further ones.

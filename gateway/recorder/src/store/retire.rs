@@ -1,5 +1,5 @@
 //! Ends questions that the served trust file no longer supports. Never changes a job with a permit:
-//! its runner checks it with its own trust file.
+//! `reopen.rs` gives it back to the gateway, or its runner checks it with its own trust file.
 
 use super::batch::{Batch, ChangeError};
 use super::change::Done;
@@ -23,7 +23,8 @@ pub(crate) async fn retire(
     ))
     .fetch_all(&mut *connection)
     .await?;
-    for row in waiting {
+    // A job that had a permit is decided once more.
+    for row in waiting.into_iter().filter(|row| !row.is_reopened()) {
         // An unreadable job must not keep other ones from their end.
         let Ok(Some(job)) = stored(connection, &row).await else { continue };
         if let Some(why) = outdated(&job, trust) {

@@ -248,6 +248,16 @@ impl JobRow {
         Ok(())
     }
 
+    /// Returns whether the gateway decides the job once more: it had a permit already.
+    pub fn is_reopened(&self) -> bool {
+        self.phase == Phase::AwaitingApproval.word() && self.permit.is_some()
+    }
+
+    /// The phase as it is told. A job that is decided once more waits for no person: it is queued.
+    pub fn told_phase(&self) -> Result<Phase, RoleError> {
+        if self.is_reopened() { Ok(Phase::Queued) } else { self.phase() }
+    }
+
     /// Makes an entry about this job.
     pub fn entry(&self, event: Event) -> Result<Entry, RoleError> {
         let mut entry = Entry::of(event, Some(self.id()?), &self.principal);
@@ -325,7 +335,7 @@ impl JobRow {
         planned: Vec<Planned>,
         operations: Vec<OperationRecord>,
     ) -> Result<JobView, RoleError> {
-        let phase = self.phase()?;
+        let phase = self.told_phase()?;
         let approval =
             self.approval.as_deref().map(|text| parse(text, "approval rule")).transpose()?;
         Ok(JobView {

@@ -197,7 +197,8 @@ impl Writer {
         }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let backlog = locked(&self.shared.backlog).clone();
-        let applied = apply_all(changes, &self.settings, &backlog, &mut batch, &mut transaction);
+        let decides = (&backlog, locked(&self.shared.served).policy);
+        let applied = apply_all(changes, &self.settings, decides, &mut batch, &mut transaction);
         let outcome = match applied.await {
             Ok(answers) => match batch.seal(self.head.clone(), &self.context()) {
                 Ok(sealed) => match sealed.write(&mut transaction).await {

@@ -19,7 +19,7 @@ use sqlx::Connection as _;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Waits until the recorder noticed a closed socket.
-async fn noticed(
+pub async fn noticed(
     recorder: &cofferdam_recorder::Recorder,
     job: &cofferdam_core::model::job::StoredJob,
     phase: Phase,

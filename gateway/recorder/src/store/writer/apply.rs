@@ -5,7 +5,8 @@ use crate::settings::RecorderContext;
 use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::{Answer, Change, Done};
 use crate::store::enqueue::{New, enqueue};
-use crate::store::{approvals, expire, lease, retain, retire, run};
+use crate::store::{approvals, expire, lease, reopen, retain, retire, run};
+use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::record::Recorded;
 use sqlx::SqliteConnection;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ const RESERVE: u64 = 10;
 pub(super) async fn apply_all(
     changes: &[Change],
     settings: &RecorderContext,
-    backlog: &Backlog,
+    (backlog, policy): (&Backlog, Option<PolicyDigest>),
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Answer>, ChangeError> {
@@ -39,7 +40,7 @@ pub(super) async fn apply_all(
         Vec::new()
     } else {
         let bound = (backlog, settings.max_queued);
-        enqueue(news, || (settings.random)(), bound, batch, connection).await?
+        enqueue(news, || (settings.random)(), (bound, policy), batch, connection).await?
     }
     .into_iter();
     let mut answers = Vec::with_capacity(changes.len());
@@ -50,7 +51,15 @@ pub(super) async fn apply_all(
         }
         let mark = batch.mark();
         answers.push(match apply(change, (settings, backlog), batch, connection).await {
-            Ok(done) => Ok(done),
+            Ok(done) => {
+                // A job of a replaced policy may be in the queue again.
+                if let (Change::Lose { call, .. } | Change::Permit { call, .. }, Some(policy)) =
+                    (change, policy)
+                {
+                    reopen::reopen_one(call, policy, batch, connection).await?;
+                }
+                Ok(done)
+            }
             Err(ChangeError::Error(error)) => {
                 batch.rewind(mark);
                 Err(error)
@@ -127,6 +136,7 @@ async fn apply(
             }
             retire::retire(trust, batch, connection).await
         }
+        Change::Reopen(policy) => reopen::reopen(*policy, batch, connection).await,
         Change::Expire => expire::expire(batch, connection).await,
         Change::Retain { what, keep_seconds } => {
             retain::retain(*what, *keep_seconds, batch, connection).await

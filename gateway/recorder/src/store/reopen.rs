@@ -1,0 +1,83 @@
+//! Gives queued jobs back to the gateway whose permits are of another policy than the one that
+//! decides from now on. The gateway decides each once more. Never touches a job that a runner has:
+//! the runner admitted it with the set before, or refuses its permit by name.
+
+use super::batch::{Batch, ChangeError};
+use super::change::Done;
+use super::row::{JobRow, columns};
+use cofferdam_core::model::id::{CallId, PolicyDigest};
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::model::run::Event as RunEvent;
+use cofferdam_core::protocol::RoleError;
+use sqlx::SqliteConnection;
+
+/// The most jobs of one change: other changes come between.
+const REOPENED: i64 = 256;
+
+/// Takes the oldest of these jobs from the queue. Returns whether there may be more.
+pub(crate) async fn reopen(
+    policy: PolicyDigest,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let jobs: Vec<JobRow> = sqlx::query_as(columns!(
+        "WHERE phase = 'queued' AND leased = 0 AND policy <> ? ORDER BY seq LIMIT ?"
+    ))
+    .bind(policy.to_string())
+    .bind(REOPENED)
+    .fetch_all(&mut *connection)
+    .await?;
+    let taken = take(&jobs, batch, connection).await?;
+    Ok(Done::Reopened {
+        more: taken > 0 && i64::try_from(jobs.len()).is_ok_and(|it| it == REOPENED),
+    })
+}
+
+/// Takes one job from the queue if it is one of these.
+pub(crate) async fn reopen_one(
+    call: &CallId,
+    policy: PolicyDigest,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<(), ChangeError> {
+    let jobs: Vec<JobRow> = sqlx::query_as(columns!(
+        "WHERE call = ? AND phase = 'queued' AND leased = 0 AND policy <> ?"
+    ))
+    .bind(call.to_string())
+    .bind(policy.to_string())
+    .fetch_all(&mut *connection)
+    .await?;
+    take(&jobs, batch, connection).await.map(drop)
+}
+
+/// Takes these jobs from the queue, and returns their number.
+async fn take(
+    jobs: &[JobRow],
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<usize, ChangeError> {
+    // A claim sets an unreadable job apart.
+    let readable: Vec<_> = jobs.iter().filter_map(|old| Some((old, reopened(old).ok()?))).collect();
+    let taken = readable.len();
+    for (old, (mut row, entry)) in readable {
+        row.record(batch, entry);
+        // It no longer waits for the objects of another job.
+        sqlx::query("UPDATE jobs SET blocked = 0 WHERE seq = ?")
+            .bind(old.seq)
+            .execute(&mut *connection)
+            .await?;
+        row.put(old, batch, connection).await?;
+        batch.approved = true;
+    }
+    Ok(taken)
+}
+
+/// The row of a job that is taken from the queue, and the entry about it.
+fn reopened(old: &JobRow) -> Result<(JobRow, Entry), RoleError> {
+    let mut row = old.clone();
+    let phase = row.advance(RunEvent::Reopen)?;
+    row.approved = true;
+    row.freed();
+    let entry = row.entry(Event::Moved { phase, fence: row.fence() })?;
+    Ok((row, entry))
+}
