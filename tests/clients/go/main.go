@@ -1,15 +1,17 @@
-// A client of the Go SDK 1.1.0, whose newest revision is 2025-06-18, against a gateway: connects,
-// lists, and makes three calls. Prints one JSON object a line; the test reads them.
+// A client of the official Go SDK: see README.md of the folder above.
 //
-//	client URL TOKEN
+//	client URL TOKEN-FILE
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -18,11 +20,15 @@ type bearer struct{ token string }
 
 func (b bearer) RoundTrip(request *http.Request) (*http.Response, error) {
 	request = request.Clone(request.Context())
-	request.Header.Set("Authorization", "Bearer "+b.token)
+	if b.token != "" {
+		request.Header.Set("Authorization", "Bearer "+b.token)
+	}
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-func say(line map[string]any) {
+type line map[string]any
+
+func say(line line) {
 	text, err := json.Marshal(line)
 	if err != nil {
 		panic(err)
@@ -30,51 +36,78 @@ func say(line map[string]any) {
 	fmt.Println(string(text))
 }
 
-func main() {
-	url, token := os.Args[1], os.Args[2]
-	ctx := context.Background()
-	options := &mcp.ClientOptions{
-		ProgressNotificationHandler: func(_ context.Context, told *mcp.ProgressNotificationClientRequest) {
-			say(map[string]any{"step": "progress", "text": told.Params.Message})
-		},
-	}
-	client := mcp.NewClient(&mcp.Implementation{Name: "old-go", Version: "1"}, options)
-	transport := &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: bearer{token}}}
-	session, err := client.Connect(ctx, transport, nil)
-	if err != nil {
-		say(map[string]any{"step": "failed", "text": err.Error()})
-		os.Exit(1)
-	}
-	say(map[string]any{"step": "connected", "revision": session.InitializeResult().ProtocolVersion})
+type step struct {
+	Do        string
+	Tool      string
+	Arguments map[string]any
+	Progress  bool
+	Seconds   int
+}
+
+func list(ctx context.Context, session *mcp.ClientSession) line {
 	listed, err := session.ListTools(ctx, nil)
 	if err != nil {
-		say(map[string]any{"step": "failed", "text": err.Error()})
-		os.Exit(1)
+		return line{"thrown": err.Error()}
 	}
 	names := []string{}
 	for _, tool := range listed.Tools {
 		names = append(names, tool.Name)
 	}
-	say(map[string]any{"step": "listed", "tools": names})
-	for _, step := range []struct {
-		name, target string
-		replicas     int
-	}{{"allowed", "web", 5}, {"denied", "web", 40}, {"waited", "api", 0}} {
-		arguments := map[string]any{"namespace": "storefront", "name": step.target, "replicas": step.replicas}
-		params := &mcp.CallToolParams{Name: "deployment_scale", Arguments: arguments}
-		if step.name == "waited" {
-			say(map[string]any{"step": "waiting"})
-			params.Meta = mcp.Meta{"progressToken": "go-1"}
+	return line{"tools": names}
+}
+
+func call(ctx context.Context, session *mcp.ClientSession, step step) line {
+	params := &mcp.CallToolParams{Name: step.Tool, Arguments: step.Arguments}
+	if step.Progress {
+		params.Meta = mcp.Meta{"progressToken": "go-1"}
+	}
+	if step.Seconds > 0 {
+		limited, cancel := context.WithTimeout(ctx, time.Duration(step.Seconds)*time.Second)
+		defer cancel()
+		ctx = limited
+	}
+	result, err := session.CallTool(ctx, params)
+	if err != nil {
+		return line{"thrown": err.Error()}
+	}
+	text := ""
+	if block, ok := result.Content[0].(*mcp.TextContent); ok {
+		text = block.Text
+	}
+	return line{"text": text, "error": result.IsError}
+}
+
+func main() {
+	token, err := os.ReadFile(os.Args[2])
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	options := &mcp.ClientOptions{
+		ProgressNotificationHandler: func(_ context.Context, told *mcp.ProgressNotificationClientRequest) {
+			say(line{"progress": told.Params.Message})
+		},
+	}
+	client := mcp.NewClient(&mcp.Implementation{Name: "test-client", Version: "1"}, options)
+	authorized := &http.Client{Transport: bearer{strings.TrimSpace(string(token))}}
+	transport := &mcp.StreamableClientTransport{Endpoint: os.Args[1], HTTPClient: authorized}
+	session, err := client.Connect(ctx, transport, nil)
+	if err != nil {
+		say(line{"thrown": err.Error()})
+		return
+	}
+	defer session.Close()
+	say(line{"connected": session.InitializeResult().ProtocolVersion})
+	input := bufio.NewScanner(os.Stdin)
+	for input.Scan() {
+		var step step
+		if err := json.Unmarshal(input.Bytes(), &step); err != nil {
+			panic(err)
 		}
-		result, err := session.CallTool(ctx, params)
-		if err != nil {
-			say(map[string]any{"step": "failed", "text": err.Error()})
-			os.Exit(1)
+		if step.Do == "list" {
+			say(list(ctx, session))
+		} else {
+			say(call(ctx, session, step))
 		}
-		text := ""
-		if block, ok := result.Content[0].(*mcp.TextContent); ok {
-			text = block.Text
-		}
-		say(map[string]any{"step": step.name, "error": result.IsError, "text": text})
 	}
 }

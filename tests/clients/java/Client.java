@@ -1,20 +1,28 @@
-// A client of the official Java SDK 0.17.2, whose newest revision is 2025-06-18, against a gateway:
-// connects, lists, and makes three calls. Prints one JSON object a line; the test reads them.
+// A client of the official Java SDK: see README.md of the folder above.
 //
-//     java -cp 'LIBRARIES/*' Client.java URL TOKEN
+//     java -cp 'LIBRARIES/*:CLASSES' Client URL TOKEN-FILE
 
-import com.fasterxml.jackson.databind.ObjectMapper;
+import io.modelcontextprotocol.client.McpAsyncClient;
 import io.modelcontextprotocol.client.McpClient;
 import io.modelcontextprotocol.client.transport.HttpClientStreamableHttpTransport;
+import io.modelcontextprotocol.json.McpJsonMapper;
 import io.modelcontextprotocol.spec.McpSchema;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.net.URI;
 import java.net.http.HttpRequest;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import reactor.core.Exceptions;
+import reactor.core.publisher.Mono;
 
 public class Client {
-    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final McpJsonMapper JSON = Json.mapper();
+    private static final Duration PATIENCE = Duration.ofSeconds(75);
 
     private static synchronized void say(Object... members) {
         Map<String, Object> line = new LinkedHashMap<>();
@@ -23,45 +31,73 @@ public class Client {
         }
         try {
             System.out.println(JSON.writeValueAsString(line));
-        } catch (Exception fault) {
-            throw new IllegalStateException(fault);
+        } catch (Exception error) {
+            throw new IllegalStateException(error);
         }
     }
 
-    private static void call(io.modelcontextprotocol.client.McpSyncClient client, String step, String name, int replicas) {
-        boolean waits = step.equals("waited");
-        if (waits) {
-            say("step", "waiting");
+    /** What a person would read at the heads of a stack trace and of its causes. */
+    private static String words(Throwable error) {
+        StringBuilder words = new StringBuilder();
+        for (Throwable at = Exceptions.unwrap(error); at != null; at = at.getCause()) {
+            words.append(words.isEmpty() ? "" : " <- ").append(at.getClass().getSimpleName()).append(": ").append(at.getMessage());
         }
-        Map<String, Object> arguments = Map.of("namespace", "storefront", "name", name, "replicas", replicas);
-        Map<String, Object> meta = waits ? Map.of("progressToken", "java-1") : Map.of();
-        McpSchema.CallToolResult result = client.callTool(new McpSchema.CallToolRequest("deployment_scale", arguments, meta));
+        return words.toString();
+    }
+
+    @SuppressWarnings({"deprecation", "unchecked"})
+    private static void call(McpAsyncClient client, Map<String, Object> step) {
+        Map<String, Object> meta = Boolean.TRUE.equals(step.get("progress")) ? Map.of("progressToken", "java-1") : Map.of();
+        Duration patience = step.get("seconds") instanceof Number seconds ? Duration.ofSeconds(seconds.longValue()) : PATIENCE;
+        McpSchema.CallToolResult result = client
+            .callTool(new McpSchema.CallToolRequest((String) step.get("tool"), (Map<String, Object>) step.get("arguments"), meta))
+            .block(patience);
         String text = ((McpSchema.TextContent) result.content().get(0)).text();
-        say("step", step, "error", Boolean.TRUE.equals(result.isError()), "text", text);
+        say("text", text, "error", Boolean.TRUE.equals(result.isError()));
     }
 
-    public static void main(String[] words) {
-        HttpRequest.Builder request = HttpRequest.newBuilder().header("Authorization", "Bearer " + words[1]);
-        URI url = URI.create(words[0]);
+    @SuppressWarnings("unchecked")
+    private static void follow(McpAsyncClient client) throws Exception {
+        BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = input.readLine(); line != null; line = input.readLine()) {
+            Map<String, Object> step = JSON.readValue(line, Map.class);
+            try {
+                if (step.get("do").equals("list")) {
+                    say("tools", client.listTools().block(PATIENCE).tools().stream().map(McpSchema.Tool::name).toList());
+                } else {
+                    call(client, step);
+                }
+            } catch (Exception error) {
+                say("thrown", words(error));
+            }
+        }
+    }
+
+    @SuppressWarnings("deprecation")
+    public static void main(String[] arguments) throws Exception {
+        HttpRequest.Builder request = HttpRequest.newBuilder();
+        String token = Files.readString(Path.of(arguments[1])).strip();
+        if (!token.isEmpty()) {
+            request.header("Authorization", "Bearer " + token);
+        }
+        URI url = URI.create(arguments[0]);
         HttpClientStreamableHttpTransport transport = HttpClientStreamableHttpTransport
             .builder(url.getScheme() + "://" + url.getAuthority())
             .endpoint(url.getPath())
             .requestBuilder(request)
             .build();
-        try (io.modelcontextprotocol.client.McpSyncClient client = McpClient.sync(transport)
-                .clientInfo(new McpSchema.Implementation("old-java", "1"))
-                .requestTimeout(Duration.ofSeconds(60))
-                .progressConsumer(told -> say("step", "progress", "text", told.message()))
-                .build()) {
-            McpSchema.InitializeResult connected = client.initialize();
-            say("step", "connected", "revision", connected.protocolVersion());
-            say("step", "listed", "tools", client.listTools().tools().stream().map(McpSchema.Tool::name).toList());
-            call(client, "allowed", "web", 5);
-            call(client, "denied", "web", 40);
-            call(client, "waited", "api", 0);
-        } catch (Exception fault) {
-            say("step", "failed", "text", String.valueOf(fault));
-            System.exit(1);
+        McpAsyncClient client = McpClient.async(transport)
+            .clientInfo(new McpSchema.Implementation("test-client", "1"))
+            .requestTimeout(PATIENCE)
+            .progressConsumer(told -> Mono.fromRunnable(() -> say("progress", told.message())))
+            .build();
+        try {
+            say("connected", client.initialize().block(PATIENCE).protocolVersion());
+            follow(client);
+            client.closeGracefully().block(PATIENCE);
+        } catch (Exception error) {
+            say("thrown", words(error));
         }
+        System.exit(0);
     }
 }

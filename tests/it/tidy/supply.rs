@@ -6,7 +6,7 @@ use super::{Breach, Page, check, finds, lines, page, pages};
 /// The workspaces of Rust, and the rules for their dependencies.
 const RULES: [&str; 2] = ["deny.toml", "plugins/deny.toml"];
 
-/// Older clients of others, for tests alone: a lock file pins each, and nothing of them is shipped.
+/// Clients of others, for tests alone: a lock file pins each, and nothing of them is shipped.
 const CLIENTS: &str = "tests/clients/";
 
 #[test]
