@@ -106,6 +106,8 @@ fn unlimited() -> TestInstallation {
     let installation = TestInstallation::bare("example");
     installation.configure("requests_per_second", "1000000");
     installation.configure("burst", "1000000");
+    installation.configure("jobs_per_day", "100000000");
+    installation.configure("ledger_mib_per_day", "1000000");
     installation
 }
 

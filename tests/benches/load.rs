@@ -88,6 +88,8 @@ fn main() {
     // One agent is the whole load.
     installation.configure("requests_per_second", "1000000");
     installation.configure("burst", "1000000");
+    installation.configure("jobs_per_day", "100000000");
+    installation.configure("ledger_mib_per_day", "1000000");
     let token = installation.agent("bench", "operator");
     let deployments = deployments(&installation);
     let began = Instant::now();

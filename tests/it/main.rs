@@ -39,6 +39,8 @@ mod journey;
 #[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod oauth;

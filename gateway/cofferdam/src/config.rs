@@ -27,6 +27,7 @@ pub use template::template;
 pub use tls::Tls;
 
 use crate::config::home::{Home, SECRETS};
+use cofferdam_core::model::budget::Budgets;
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::role_settings::{JobIdentity, Limits, OauthSettings};
@@ -50,6 +51,8 @@ pub struct Config {
     pub courier: Option<Courier>,
     /// The limits of each agent.
     pub limits: Limits,
+    /// The budgets of each agent in the store.
+    pub budgets: Budgets,
     /// The settings of the stop.
     pub serve: Serve,
     /// The settings of the runners.

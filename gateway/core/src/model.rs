@@ -4,6 +4,7 @@
 pub mod access;
 pub mod answer;
 pub mod artefact;
+pub mod budget;
 pub mod call;
 pub mod caller;
 pub mod ceiling;

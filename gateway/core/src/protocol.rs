@@ -37,6 +37,16 @@ pub enum RoleError {
         /// The pause before the next try, in whole seconds.
         retry_after_seconds: u64,
     },
+    /// The principal used up a budget of its own; nothing was stored.
+    #[error("over a limit: {why}; try again in {retry_after_seconds} s")]
+    OverLimit {
+        /// The key of the budget in the configuration, without its section.
+        limit: String,
+        /// The budget, as the second half of a sentence about the principal.
+        why: String,
+        /// The time until the budget is free again, in whole seconds.
+        retry_after_seconds: u64,
+    },
     /// It could not be done or could not be recorded; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(String),

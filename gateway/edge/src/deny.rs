@@ -274,6 +274,14 @@ pub enum Deny {
         /// The pause before the next try, in whole seconds.
         seconds: u64,
     },
+    /// This caller has used up a budget of its own in the store.
+    #[error("over a limit: this agent {why}; nothing was executed; try again in {seconds} s")]
+    Budget {
+        /// The budget, as the second half of a sentence.
+        why: String,
+        /// The time until the budget is free again, in whole seconds.
+        seconds: u64,
+    },
     /// The peer sends too many requests without a valid token.
     #[error(
         "over a limit: more than {most} requests a second without a valid token came from this \
@@ -372,7 +380,7 @@ impl Deny {
             Self::UnknownTool(_) | Self::UnknownTask(_) | Self::UnknownResource { .. } => {
                 Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND }
             }
-            Self::Limited { .. } | Self::PeerLimited { .. } => {
+            Self::Limited { .. } | Self::Budget { .. } | Self::PeerLimited { .. } => {
                 same(S::TOO_MANY_REQUESTS, code::INTERNAL)
             }
             Self::Busy
@@ -388,7 +396,7 @@ impl Deny {
 
     /// Returns whether the request is over a limit of its caller or of its address.
     pub fn is_over_limit(&self) -> bool {
-        matches!(self, Self::Limited { .. } | Self::PeerLimited { .. })
+        matches!(self, Self::Limited { .. } | Self::Budget { .. } | Self::PeerLimited { .. })
     }
 
     /// The `data` of the JSON-RPC error, if the revision prescribes one.

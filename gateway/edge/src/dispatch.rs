@@ -47,6 +47,11 @@ impl<F: Front> Edge<F> {
                 self.front.over_limit(agent, limit.word());
                 true
             }
+            Some(Deny::Budget { .. }) => {
+                // The recorder names the agent in the status.
+                self.front.over_limit("", "budget");
+                true
+            }
             Some(Deny::PeerLimited { .. }) => {
                 self.front.over_limit("", "without_token");
                 true

@@ -257,6 +257,9 @@ fn deny_of(reply: Reply) -> Deny {
         Reply::Busy { reason, retry_after_seconds } => {
             Deny::Queue { why: reason, seconds: retry_after_seconds }
         }
+        Reply::OverLimit { reason, retry_after_seconds } => {
+            Deny::Budget { why: reason, seconds: retry_after_seconds }
+        }
         // The callers above handle these. If one does not, the response is an error, never a
         // success.
         Reply::Success(_) | Reply::Listed(_) | Reply::Refused(_) | Reply::BadArguments { .. } => {

@@ -162,6 +162,7 @@ pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
             add(add(answer, RETRY_AFTER, &seconds.to_string()), CONNECTION, "close")
         }
         Deny::Limited { seconds, .. }
+        | Deny::Budget { seconds, .. }
         | Deny::PeerLimited { seconds, .. }
         | Deny::Queue { seconds, .. } => add(answer, RETRY_AFTER, &seconds.to_string()),
         Deny::Crowded => add(add(answer, RETRY_AFTER, "1"), CONNECTION, "close"),

@@ -33,6 +33,7 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
         reload: Arc::new(|_| ()),
         lease_seconds: 30,
         max_queued: cofferdam_recorder::QUEUED,
+        budgets: cofferdam_core::model::budget::Budgets::unlimited(),
         retention: cofferdam_core::model::retention::Retention::usual(),
     }
 }

@@ -42,6 +42,7 @@ fn context(folder: &Path, environment: &str, key: SigningKey) -> RecorderContext
         reload: Arc::new(|_| ()),
         lease_seconds: 30,
         max_queued: cofferdam_recorder::QUEUED,
+        budgets: cofferdam_core::model::budget::Budgets::unlimited(),
         retention: cofferdam_core::model::retention::Retention::usual(),
     }
 }

@@ -1,6 +1,7 @@
 //! The context of a recorder: its folders, its key, and the inputs that are passed in (clock,
 //! random bytes, disk, trust file).
 
+use cofferdam_core::model::budget::Budgets;
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::Trust;
@@ -92,6 +93,8 @@ pub struct RecorderContext {
     pub lease_seconds: u64,
     /// The most jobs that wait in the queue: `runner.max_queued` of the configuration.
     pub max_queued: u64,
+    /// The budgets of each principal: `limits` of the configuration.
+    pub budgets: Budgets,
     /// The times after which rows are removed: `retention` of the configuration.
     pub retention: Retention,
 }

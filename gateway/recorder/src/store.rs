@@ -19,6 +19,7 @@ mod row;
 mod run;
 mod same_call;
 mod source;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub(crate) use read::{LeafRow, Reader};
 pub(crate) use same_call::SameCall;
 pub use source::database;
 pub(crate) use source::{Source, described, tried};
+pub(crate) use usage::Usage;
 pub(crate) use writer::{Request, WAITING, Writer};

@@ -234,7 +234,9 @@ fn describe(reply: Reply, name: &str, principal: &Principal) -> (String, Value, 
             );
             (text, Value::Null, false)
         }
-        Reply::Busy { reason, .. } | Reply::Unavailable { reason } => (reason, Value::Null, false),
+        Reply::Busy { reason, .. }
+        | Reply::OverLimit { reason, .. }
+        | Reply::Unavailable { reason } => (reason, Value::Null, false),
     };
     let kept =
         text.lines().filter(|line| !line.starts_with("Ledger: ")).collect::<Vec<_>>().join("\n");

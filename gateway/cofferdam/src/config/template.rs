@@ -61,6 +61,12 @@ waits = 128
 # Requests a second that one address may send without a valid token (1 to 1000000), ten times as many
 # at once after a pause.
 without_token_per_second = 50
+# Calls that wait for a person (1 to 100000).
+waiting_approvals = 100
+# New jobs in a day of UTC (1 to 100000000).
+jobs_per_day = 20000
+# What calls write into the ledger in a day of UTC, in MiB (1 to 1000000).
+ledger_mib_per_day = 1024
 
 [serve]
 # The time limit of running jobs after the signal to stop, in seconds (1 to 600). The next start

@@ -54,6 +54,11 @@ fn the_shortest_configuration_has_these_defaults() {
                     waits: 128,
                     without_token_per_second: 50,
                 },
+                budgets: Budgets {
+                    waiting_approvals: 100,
+                    jobs_per_day: 20000,
+                    ledger_bytes_per_day: 1073741824,
+                },
                 serve: Serve {
                     drain: 30s,
                 },
@@ -331,6 +336,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
             waits: 1,
             without_token_per_second: 1,
         },
+        budgets: cofferdam_core::model::budget::Budgets::usual(),
         serve: Serve { drain: Duration::from_secs(1) },
         runner: Runner { seats: 1, lease: Duration::from_secs(3), max_queued: 50_000 },
         retention: Retention::usual(),
@@ -743,6 +749,11 @@ fn an_issuer_of_access_tokens_needs_little() {
                     calls: 128,
                     waits: 128,
                     without_token_per_second: 50,
+                },
+                budgets: Budgets {
+                    waiting_approvals: 100,
+                    jobs_per_day: 20000,
+                    ledger_bytes_per_day: 1073741824,
                 },
                 serve: Serve {
                     drain: 30s,

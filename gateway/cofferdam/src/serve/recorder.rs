@@ -112,6 +112,7 @@ async fn serve(
         }),
         lease_seconds: settings.lease_seconds,
         max_queued: settings.max_queued,
+        budgets: settings.budgets,
         retention: settings.retention,
     })
     .await?;

@@ -120,6 +120,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         checkpoint_key: home.secret(Secret::Checkpoints),
         operator_socket: home.operator_socket(),
         lease_seconds: installation.config.runner.lease.as_secs(),
+        budgets: installation.config.budgets,
         max_queued: installation.config.runner.max_queued,
         retention: installation.config.retention,
     }

@@ -42,6 +42,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
                 waits: 128,
                 without_token_per_second: 50,
             },
+            budgets: cofferdam_core::model::budget::Budgets::usual(),
             serve: Serve { drain: Duration::from_secs(30) },
             runner: Runner { seats: 1, lease: Duration::from_secs(15), max_queued: 50_000 },
             retention: cofferdam_core::model::retention::Retention::usual(),

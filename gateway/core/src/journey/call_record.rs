@@ -8,6 +8,7 @@ use crate::model::caller::{Caller, Principal};
 use crate::model::id::CallId;
 use crate::model::reason::{Denial, Reason};
 use crate::model::record::{Entry, Event};
+use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
 use crate::stage::preview::PreviewedPlan;
 use crate::stage::seal::SealedPlan;
@@ -120,6 +121,9 @@ impl<'a, H: Host> CallRecord<'a, H> {
         match host.recorder().propose(Propose::End { entry }).await {
             Ok(Proposed::Recorded(recorded)) => {
                 Ok(Proof { call: caller.call, plan, ledger: Some(recorded.index) })
+            }
+            Err(RoleError::OverLimit { why, retry_after_seconds, .. }) => {
+                Err(Reply::OverLimit { reason: why, retry_after_seconds })
             }
             _ => Err(unrecorded()),
         }

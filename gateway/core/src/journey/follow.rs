@@ -217,6 +217,7 @@ fn absent(world: &World, call: &CallId, error: &RoleError) -> Reply {
         RoleError::Fenced
         | RoleError::TooLarge(_)
         | RoleError::Busy { .. }
+        | RoleError::OverLimit { .. }
         | RoleError::Unavailable(_) => unreadable(),
     }
 }

@@ -95,6 +95,9 @@ async fn change<H: Host>(
             Err(RoleError::Busy { why, retry_after_seconds }) => {
                 return Err(record.busy(&why, retry_after_seconds).await);
             }
+            Err(RoleError::OverLimit { why, retry_after_seconds, .. }) => {
+                return Err(Reply::OverLimit { reason: why, retry_after_seconds });
+            }
             Ok(_) | Err(_) => return Err(unconfirmed()),
         };
         let (host, world) = (record.host(), record.world());

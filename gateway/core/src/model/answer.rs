@@ -38,6 +38,14 @@ pub enum Reply {
         /// The pause before the same call succeeds, in whole seconds: an estimate.
         retry_after_seconds: u64,
     },
+    /// The caller used up a budget of its own: HTTP 429 with `Retry-After`. Never a denial. Nothing
+    /// was executed or recorded.
+    OverLimit {
+        /// The budget, as far as an agent may know it.
+        reason: String,
+        /// The time until the budget is free again, in whole seconds.
+        retry_after_seconds: u64,
+    },
     /// The call cannot be decided or recorded: HTTP 503. Nothing was executed.
     Unavailable {
         /// The cause, as far as an agent may know it.

@@ -2,6 +2,7 @@
 //! secret; a role reads its own keys from the files named here before it confines itself. Times are
 //! in milliseconds.
 
+use crate::model::budget::Budgets;
 use crate::model::retention::Retention;
 use crate::model::run::JobStep;
 use crate::model::trust::Environment;
@@ -188,6 +189,8 @@ pub struct RecorderSettings {
     pub lease_seconds: u64,
     /// The most jobs that wait in the queue.
     pub max_queued: u64,
+    /// The budgets of each principal.
+    pub budgets: Budgets,
     /// The times after which rows of the store are removed.
     pub retention: Retention,
 }

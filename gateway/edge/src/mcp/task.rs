@@ -182,7 +182,10 @@ fn described(task: &Task) -> Map<String, Value> {
         TaskState::Withdrawn => "cancelled",
         // A reply that is an error of JSON-RPC would have been one for `tools/call`, too.
         TaskState::Ended(reply) => match **reply {
-            Reply::Busy { .. } | Reply::Unavailable { .. } | Reply::UnknownTool { .. } => "failed",
+            Reply::Busy { .. }
+            | Reply::OverLimit { .. }
+            | Reply::Unavailable { .. }
+            | Reply::UnknownTool { .. } => "failed",
             _ => "completed",
         },
     };

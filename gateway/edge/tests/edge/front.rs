@@ -244,6 +244,10 @@ impl Front for FakeFront {
                     .into(),
                 retry_after_seconds: 120,
             },
+            "spent" => Reply::OverLimit {
+                reason: "had 20000 jobs today".into(),
+                retry_after_seconds: 3_600,
+            },
             "slow" => {
                 self.started.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(300)).await;

@@ -383,3 +383,19 @@ async fn slow_bodies_of_refused_requests_keep_no_other_out() {
         assert_eq!(answer.status, 200, "round {number}: {}", answer.line());
     }
 }
+
+#[tokio::test]
+async fn a_budget_of_the_store_is_refused_in_the_same_form() {
+    let server = Server::start(FakeFront::default()).await;
+    let over_mcp = server.send(&Request::call("spent", json!({}))).await;
+    expect![
+        "429 -32603 id 7: over a limit: this agent had 20000 jobs today; nothing was executed; try \
+         again in 3600 s"
+    ]
+    .assert_eq(&over_mcp.line());
+    let plain = Request::new("POST", "/v1/tools/spent").json(&json!({}));
+    let plain = server.send(&plain).await;
+    for answer in [&over_mcp, &plain] {
+        assert_eq!((answer.status, answer.header("retry-after")), (429, Some("3600")));
+    }
+}

@@ -14,7 +14,9 @@ use crate::ledger::tree::{Hash, leaf_hash};
 use crate::remedy::remedy;
 use crate::settings::RecorderContext;
 use crate::store::open::{OpenError, Opened, failed, open};
-use crate::store::{Head, OpenFiles, Source, Writer, count_queued, put_checkpoint, put_tiles};
+use crate::store::{
+    Head, OpenFiles, Source, Usage, Writer, count_queued, put_checkpoint, put_tiles,
+};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
@@ -95,6 +97,7 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
         shared: Arc::clone(&shared),
         published: sender,
         lock,
+        usage: Usage::default(),
     };
     let publisher = tokio::spawn(publish(tiles, receiver, Arc::clone(&shared)));
     Ok(Started { writer, publisher, losses, readers, folding, shared, held, unread })

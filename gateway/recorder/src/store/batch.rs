@@ -1,6 +1,7 @@
 //! The ledger entries of one transaction: indexes are assigned at once, rows are written together
 //! at the end. Never changes a job.
 
+use super::usage::{Amount, columns, day_of};
 use crate::ledger::leaf::{self, RecordKey};
 use crate::ledger::note::Checkpoint;
 use crate::ledger::tile::LONGEST_ENTRY;
@@ -12,7 +13,7 @@ use cofferdam_core::protocol::RoleError;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use sqlx::{Connection as _, QueryBuilder, Sqlite, SqliteConnection};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The most rows in one statement, a power of two: SQLite accepts 32,766 bound values, and a row has
@@ -22,6 +23,10 @@ const ROWS: usize = 256;
 /// The end of a statement that replaces the newest checkpoint.
 const REPLACED: &str = "ON CONFLICT (id) DO UPDATE SET size = excluded.size, root = excluded.root, \
                         note = excluded.note";
+
+/// The end of a statement that adds to the use of a day.
+const SUMMED: &str = "ON CONFLICT (day, principal) DO UPDATE SET jobs = jobs + excluded.jobs, bytes = \
+                      bytes + excluded.bytes";
 
 /// An entry that became a leaf.
 #[derive(Debug, Clone)]
@@ -64,6 +69,8 @@ pub(crate) struct Batch {
     pub queued: i64,
     /// The number of jobs that a runner claimed for the first time.
     pub claimed: usize,
+    /// What principals used.
+    pub used: BTreeMap<String, Amount>,
 }
 
 impl Batch {
@@ -79,6 +86,7 @@ impl Batch {
             forgotten: Vec::new(),
             queued: 0,
             claimed: 0,
+            used: BTreeMap::new(),
         }
     }
 
@@ -159,6 +167,8 @@ impl Batch {
             forgotten: self.forgotten,
             queued: self.queued,
             claimed: self.claimed,
+            used: self.used,
+            day: day_of(self.now),
         };
         Ok(Sealed { written, rows, full, checkpoint })
     }
@@ -179,8 +189,7 @@ impl Sealed {
         let Self { written, rows, full, checkpoint } = self;
         if let Some(checkpoint) = &checkpoint {
             put_tiles(&full, connection).await?;
-            put(&written.leaves, rows, (checkpoint, &written.note), Frame::Open, connection)
-                .await?;
+            put(&written, rows, checkpoint, Frame::Open, connection).await?;
         }
         Ok(written)
     }
@@ -192,8 +201,7 @@ impl Sealed {
             && self.written.leaves.len() <= ROWS
             && let Some(checkpoint) = &self.checkpoint
         {
-            let newest = (checkpoint, self.written.note.as_str());
-            put(&self.written.leaves, self.rows, newest, Frame::Whole, connection).await?;
+            put(&self.written, self.rows, checkpoint, Frame::Whole, connection).await?;
             return Ok(self.written);
         }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -219,14 +227,15 @@ type Columns = (i64, RecordKey, Option<String>);
 /// of rows of a statement is a power of two, so that SQLite compiles few different statements; a
 /// row without an index is left out. A [`Frame::Whole`] takes at most [`ROWS`] leaves.
 async fn put(
-    leaves: &[NewLeaf],
+    written: &Written,
     rows: Vec<Columns>,
-    (checkpoint, note): (&Checkpoint, &str),
+    checkpoint: &Checkpoint,
     frame: Frame,
     connection: &mut SqliteConnection,
 ) -> sqlx::Result<()> {
     let mut rows = rows.into_iter();
-    let mut chunks = leaves.chunks(ROWS).peekable();
+    let used = &written.used;
+    let mut chunks = written.leaves.chunks(ROWS).peekable();
     while let Some(leaves) = chunks.next() {
         let mut query = QueryBuilder::<Sqlite>::new(match frame {
             Frame::Open => "",
@@ -253,8 +262,21 @@ async fn put(
             let mut values = query.separated(", ");
             values.push_bind(to_i64(checkpoint.size));
             values.push_bind(checkpoint.root.to_vec());
-            values.push_bind(note.to_owned());
+            values.push_bind(written.note.clone());
             query.push(format_args!(") {REPLACED}"));
+        }
+        if chunks.peek().is_none() && !used.is_empty() {
+            query.push("; INSERT INTO usage (day, principal, jobs, bytes) SELECT * FROM (");
+            let empty = used.len().next_power_of_two() - used.len();
+            let all = used.iter().map(Some).chain(std::iter::repeat_n(None, empty));
+            query.push_values(all, |mut row, used| {
+                let (principal, amount) = used.unzip();
+                let (jobs, bytes) = amount.map(|amount| columns(*amount)).unzip();
+                row.push_bind(written.day).push_bind(principal.cloned());
+                row.push_bind(jobs).push_bind(bytes);
+            });
+            query.push(") WHERE column2 IS NOT NULL ");
+            query.push(SUMMED);
         }
         if frame == Frame::Whole {
             query.push("; COMMIT");
@@ -360,6 +382,9 @@ pub(crate) struct Written {
     pub forgotten: Vec<(String, String)>,
     pub queued: i64,
     pub claimed: usize,
+    pub used: BTreeMap<String, Amount>,
+    /// The day of the commit.
+    pub day: i64,
 }
 
 /// Converts to a signed integer of SQLite; indexes are far below its limit.

@@ -5,6 +5,7 @@ use super::batch::{Batch, ChangeError, to_i64};
 use super::busy;
 use super::change::{Answer, Done};
 use super::same_call::{SameCall, same};
+use super::usage::{Purse, waiting};
 use crate::backlog::Backlog;
 use cofferdam_core::model::id::{ArgumentsDigest, CallId, PolicyDigest, hex};
 use cofferdam_core::model::job::StoredJob;
@@ -36,6 +37,8 @@ struct Known {
     /// The jobs of equal calls, without an outcome or recently done.
     same: BTreeMap<SameCall, String>,
     calls: BTreeSet<String>,
+    /// The calls of principals that wait for a person.
+    waiting: BTreeMap<String, u64>,
 }
 
 /// Adds the jobs; returns their results in order. A job for the queue that would wait too long is
@@ -43,7 +46,7 @@ struct Known {
 pub(crate) async fn enqueue(
     news: Vec<New>,
     random: impl Fn() -> Result<[u8; 32], String>,
-    ((backlog, most), policy): ((&Backlog, u64), Option<PolicyDigest>),
+    ((backlog, most), policy, purse): ((&Backlog, u64), Option<PolicyDigest>, Purse<'_>),
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Answer>, ChangeError> {
@@ -56,6 +59,13 @@ pub(crate) async fn enqueue(
                 let ahead = backlog.length().saturating_add_signed(batch.queued);
                 let life = job.expires.as_millisecond() - job.created.as_millisecond();
                 backlog.admit(ahead, most, life, batch.now_ms())?;
+            }
+            if found.is_none() {
+                let waiting = known.waiting.get(&new.entry.principal).copied().unwrap_or(0);
+                if job.permit.is_none() {
+                    purse.ask(waiting)?;
+                }
+                purse.charge(&new.entry, 1, batch)?;
             }
             Ok(found)
         });
@@ -82,6 +92,9 @@ pub(crate) async fn enqueue(
                 new.job.nonce = hex(bits.get(..16).unwrap_or_default());
                 known.calls.insert(new.job.call.to_string());
                 known.same.insert(sameness(&new), new.job.call.to_string());
+                if new.job.permit.is_none() {
+                    *known.waiting.entry(new.entry.principal.clone()).or_default() += 1;
+                }
                 let decided = new.job.permit.is_some();
                 let queued = decided && !is_replaced(&new.job, policy);
                 batch.claimable += usize::from(queued);
@@ -182,6 +195,11 @@ async fn known(
         if let Some(row) = same(&of, now_ms, &mut *connection).await? {
             known.same.insert(of, row.call);
         }
+    }
+    let asking = news.iter().filter(|new| new.job.permit.is_none());
+    for principal in asking.map(|new| &new.entry.principal).collect::<BTreeSet<_>>() {
+        let count = waiting(principal, &mut *connection).await?;
+        known.waiting.insert(principal.clone(), count);
     }
     let mut query = QueryBuilder::<Sqlite>::new("SELECT call FROM jobs WHERE call IN (");
     let mut calls = query.separated(", ");

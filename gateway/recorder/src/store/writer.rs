@@ -8,16 +8,20 @@ use super::change::{Answer, Change, Done};
 use super::database;
 use super::lease::count_queued;
 use super::source::{Beyond, Source};
+use super::usage::{Purse, Usage};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
 use crate::waiters::{Shared, locked};
 use apply::{apply_all, record_ends};
 use cofferdam_core::model::retention::Retained;
 use cofferdam_core::protocol::RoleError;
+use jiff::Timestamp;
 use sqlx::{Connection as _, SqliteConnection};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// The most changes in one commit: one `fsync` for all, and still only about ten milliseconds.
 pub(crate) const TOGETHER: usize = 256;
@@ -57,6 +61,8 @@ pub(crate) struct Writer {
     pub published: mpsc::UnboundedSender<Published>,
     /// The lock that keeps other processes out.
     pub lock: File,
+    /// What principals used today.
+    pub usage: Usage,
 }
 
 impl Writer {
@@ -132,8 +138,19 @@ impl Writer {
                 return Err(error);
             }
         };
-        match self.attempt(changes, &mut connection).await {
+        let now = (self.settings.clock)();
+        let loaded = self.usage.load(changes, now, &mut connection).await;
+        let attempted = match loaded {
+            Ok(()) => self.attempt(changes, now, &mut connection).await,
+            Err(error) => Err(error.into()),
+        };
+        if matches!(attempted, Err(ChangeError::Lost { .. } | ChangeError::Store(_))) {
+            self.usage.forget();
+        }
+        match attempted {
             Ok((answers, written)) => {
+                self.usage.add(&written.used);
+                self.name_over_limits(changes, &answers);
                 self.connection = Some(connection);
                 let wrote = !written.leaves.is_empty()
                     || changes.iter().any(|change| matches!(change, Change::Probe));
@@ -188,17 +205,20 @@ impl Writer {
     async fn attempt(
         &self,
         changes: &[Change],
+        now: Timestamp,
         connection: &mut SqliteConnection,
     ) -> Result<(Vec<Answer>, Written), ChangeError> {
-        let mut batch = Batch::new(&self.head, (self.settings.clock)());
-        if let Some(answers) = record_ends(changes, &mut batch) {
+        let mut batch = Batch::new(&self.head, now);
+        let purse = Purse { usage: &self.usage, budgets: &self.settings.budgets };
+        if let Some(answers) = record_ends(changes, purse, &mut batch) {
             let written = self.commit_alone(batch, connection).await?;
             return Ok((answers, written));
         }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let backlog = locked(&self.shared.backlog).clone();
-        let decides = (&backlog, locked(&self.shared.served).policy);
-        let applied = apply_all(changes, &self.settings, decides, &mut batch, &mut transaction);
+        let policy = locked(&self.shared.served).policy;
+        let bounds = (&backlog, policy, purse);
+        let applied = apply_all(changes, &self.settings, bounds, &mut batch, &mut transaction);
         let outcome = match applied.await {
             Ok(answers) => match batch.seal(self.head.clone(), &self.context()) {
                 Ok(sealed) => match sealed.write(&mut transaction).await {
@@ -305,6 +325,8 @@ impl Writer {
                     forgotten: Vec::new(),
                     queued: 0,
                     claimed: 0,
+                    used: BTreeMap::new(),
+                    day: 0,
                 },
             )
             .await;
@@ -373,6 +395,23 @@ impl Writer {
                 tracing::warn!(what = "write-ahead log", %error,
                 "the write-ahead log cannot be folded back; tried again")
             }
+        }
+    }
+
+    /// Names the principals over a budget in the status.
+    fn name_over_limits(&self, changes: &[Change], answers: &[Answer]) {
+        let over = changes.iter().zip(answers).filter_map(|(change, answer)| {
+            let principal = match change {
+                Change::End(entry) => &entry.principal,
+                Change::Enqueue { entry, .. } => &entry.principal,
+                _ => return None,
+            };
+            let Err(RoleError::OverLimit { limit, .. }) = answer else { return None };
+            Some((principal.clone(), limit.clone()))
+        });
+        let over: Vec<_> = over.collect();
+        if !over.is_empty() {
+            locked(&self.shared.over_limits).add(over, Instant::now());
         }
     }
 

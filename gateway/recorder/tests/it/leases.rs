@@ -450,6 +450,7 @@ const AS_VERSION_5: &str = "
     ALTER TABLE idempotency DROP COLUMN made; DROP TABLE removed; DROP TABLE removed_counts;
     DROP TABLE payloads_end;
     DROP TABLE job_objects; ALTER TABLE jobs DROP COLUMN blocked;
+    DROP TABLE usage; DROP INDEX jobs_waiting;
     PRAGMA user_version = 5;";
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 )]
 
 mod backlog;
+mod budgets;
 mod crash;
 mod failing;
 mod jobs;

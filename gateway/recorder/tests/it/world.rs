@@ -92,6 +92,7 @@ impl World {
             reload: Arc::new(|_| ()),
             lease_seconds: 30,
             max_queued: cofferdam_recorder::QUEUED,
+            budgets: cofferdam_core::model::budget::Budgets::unlimited(),
             retention: cofferdam_core::model::retention::Retention::usual(),
         }
     }

@@ -114,6 +114,7 @@ fn first_reason(entry: &Entry) -> Option<String> {
 fn cause(error: &RoleError) -> &'static str {
     match error {
         RoleError::Busy { .. } => "busy",
+        RoleError::OverLimit { .. } => "over_limit",
         RoleError::Unavailable(_) | RoleError::TooLarge(_) => "unavailable",
         _ => "refused",
     }

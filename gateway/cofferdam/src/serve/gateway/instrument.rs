@@ -123,7 +123,7 @@ pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
         Reply::Refused(_) | Reply::BadArguments { .. } => "tool_error",
         // The name comes from the agent, so it is not used as a label.
         Reply::UnknownTool { .. } => return,
-        Reply::Busy { .. } | Reply::Unavailable { .. } => "-32603",
+        Reply::Busy { .. } | Reply::OverLimit { .. } | Reply::Unavailable { .. } => "-32603",
     };
     let labels = [(MCP_METHOD_NAME, "tools/call"), (GEN_AI_TOOL_NAME, tool), (ERROR_TYPE, error)];
     outlet.observe(metrics::MCP_OPERATION_DURATION, &labels, began.elapsed());

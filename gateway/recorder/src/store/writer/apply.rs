@@ -5,9 +5,10 @@ use crate::settings::RecorderContext;
 use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::{Answer, Change, Done};
 use crate::store::enqueue::{New, enqueue};
-use crate::store::{approvals, expire, lease, reopen, retain, retire, run};
+use crate::store::usage::Purse;
+use crate::store::{approvals, expire, lease, reopen, retain, retire, run, usage};
 use cofferdam_core::model::id::PolicyDigest;
-use cofferdam_core::model::record::Recorded;
+use cofferdam_core::model::record::{Entry, Recorded};
 use sqlx::SqliteConnection;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ const RESERVE: u64 = 10;
 pub(super) async fn apply_all(
     changes: &[Change],
     settings: &RecorderContext,
-    (backlog, policy): (&Backlog, Option<PolicyDigest>),
+    (backlog, policy, purse): (&Backlog, Option<PolicyDigest>, Purse<'_>),
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Answer>, ChangeError> {
@@ -39,8 +40,8 @@ pub(super) async fn apply_all(
     let mut enqueued = if news.is_empty() {
         Vec::new()
     } else {
-        let bound = (backlog, settings.max_queued);
-        enqueue(news, || (settings.random)(), (bound, policy), batch, connection).await?
+        let bounds = ((backlog, settings.max_queued), policy, purse);
+        enqueue(news, || (settings.random)(), bounds, batch, connection).await?
     }
     .into_iter();
     let mut answers = Vec::with_capacity(changes.len());
@@ -50,7 +51,7 @@ pub(super) async fn apply_all(
             continue;
         }
         let mark = batch.mark();
-        answers.push(match apply(change, (settings, backlog), batch, connection).await {
+        answers.push(match apply(change, (settings, backlog, purse), batch, connection).await {
             Ok(done) => {
                 // A job of a replaced policy may be in the queue again.
                 if let (Change::Lose { call, .. } | Change::Permit { call, .. }, Some(policy)) =
@@ -72,7 +73,11 @@ pub(super) async fn apply_all(
 
 /// Records the entries of changes that are ends of calls, which need no other row. `None` if there
 /// is another change; nothing is recorded then.
-pub(super) fn record_ends(changes: &[Change], batch: &mut Batch) -> Option<Vec<Answer>> {
+pub(super) fn record_ends(
+    changes: &[Change],
+    purse: Purse<'_>,
+    batch: &mut Batch,
+) -> Option<Vec<Answer>> {
     let ends: Option<Vec<_>> = changes
         .iter()
         .map(|change| match change {
@@ -80,7 +85,10 @@ pub(super) fn record_ends(changes: &[Change], batch: &mut Batch) -> Option<Vec<A
             _ => None,
         })
         .collect();
-    let recorded = |entry| Ok(Done::Recorded(Recorded { index: batch.record(Arc::clone(entry)) }));
+    let recorded = |entry: &Arc<Entry>| {
+        purse.charge(entry, 0, batch)?;
+        Ok(Done::Recorded(Recorded { index: batch.record(Arc::clone(entry)) }))
+    };
     Some(ends?.into_iter().map(recorded).collect())
 }
 
@@ -88,12 +96,13 @@ pub(super) fn record_ends(changes: &[Change], batch: &mut Batch) -> Option<Vec<A
 /// first write.
 async fn apply(
     change: &Change,
-    (settings, backlog): (&RecorderContext, &Backlog),
+    (settings, backlog, purse): (&RecorderContext, &Backlog, Purse<'_>),
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Done, ChangeError> {
     match change {
         Change::End(entry) => {
+            purse.charge(entry, 0, batch)?;
             Ok(Done::Recorded(Recorded { index: batch.record(Arc::clone(entry)) }))
         }
         // Already applied together.
@@ -137,7 +146,10 @@ async fn apply(
             retire::retire(trust, batch, connection).await
         }
         Change::Reopen(policy) => reopen::reopen(*policy, batch, connection).await,
-        Change::Expire => expire::expire(batch, connection).await,
+        Change::Expire => {
+            usage::remove_old(batch.now, connection).await?;
+            expire::expire(batch, connection).await
+        }
         Change::Retain { what, keep_seconds } => {
             retain::retain(*what, *keep_seconds, batch, connection).await
         }

@@ -1,0 +1,28 @@
+//! The budgets of one principal in the store: jobs and ledger entries of a day, and calls that wait for
+//! a person. A day is one of UTC. Jobs that are stored already are never refused.
+
+use serde::{Deserialize, Serialize};
+
+/// The budgets of each principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budgets {
+    /// The most calls that wait for a person at once.
+    pub waiting_approvals: u64,
+    /// The most new jobs in a day, those that wait for a person included.
+    pub jobs_per_day: u64,
+    /// The bytes of ledger entries, 1,024 and the payloads for each, after which no further call is taken on that day.
+    pub ledger_bytes_per_day: u64,
+}
+
+impl Budgets {
+    /// The defaults: people cannot look at more questions, and an agent in a loop fills no disk.
+    pub const fn usual() -> Self {
+        Self { waiting_approvals: 100, jobs_per_day: 20_000, ledger_bytes_per_day: 1 << 30 }
+    }
+
+    /// No bounds, for measurements.
+    pub const fn unlimited() -> Self {
+        Self { waiting_approvals: u64::MAX, jobs_per_day: u64::MAX, ledger_bytes_per_day: u64::MAX }
+    }
+}

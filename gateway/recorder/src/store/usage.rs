@@ -1,0 +1,183 @@
+//! What each principal uses of the store on a day, against its budgets. Written in the transaction of
+//! the entries, so that it survives restarts and holds for all gateways. Never refuses entries of
+//! runners, approvers and operators.
+
+use super::batch::{Batch, to_i64, to_u64};
+use super::change::Change;
+use cofferdam_core::model::budget::Budgets;
+use cofferdam_core::model::record::Entry;
+use cofferdam_core::protocol::RoleError;
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// Most principals whose use is kept in memory. With more, the use is read from the store again.
+const PRINCIPALS: usize = 4_096;
+
+/// Bytes of an entry beside its payloads: the leaf, the row and its part of the tree.
+const ENTRY: usize = 1_024;
+
+/// The pause before the next try while too many calls wait for a person, in seconds.
+const PEOPLE_SECONDS: u64 = 60;
+
+/// Jobs and bytes of one principal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub jobs: u64,
+    pub bytes: u64,
+}
+
+impl Amount {
+    fn plus(self, more: Self) -> Self {
+        let (jobs, bytes) = (self.jobs.saturating_add(more.jobs), self.bytes);
+        Self { jobs, bytes: bytes.saturating_add(more.bytes) }
+    }
+}
+
+/// The use of today, of the principals that were seen.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    day: i64,
+    of: BTreeMap<String, Amount>,
+}
+
+/// The use so far, and the budgets.
+#[derive(Clone, Copy)]
+pub(crate) struct Purse<'a> {
+    pub usage: &'a Usage,
+    pub budgets: &'a Budgets,
+}
+
+/// The day of a time, in days since 1970.
+pub(crate) fn day_of(now: Timestamp) -> i64 {
+    now.as_second().div_euclid(DAY)
+}
+
+impl Usage {
+    /// Reads the use of the principals of these changes, as far as it is not known.
+    pub async fn load(
+        &mut self,
+        changes: &[Change],
+        now: Timestamp,
+        connection: &mut SqliteConnection,
+    ) -> sqlx::Result<()> {
+        let day = day_of(now);
+        if day != self.day || self.of.len() >= PRINCIPALS {
+            (self.day, self.of) = (day, BTreeMap::new());
+        }
+        let principals: BTreeSet<&String> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::End(entry) => Some(&entry.principal),
+                Change::Enqueue { entry, .. } => Some(&entry.principal),
+                _ => None,
+            })
+            .filter(|principal| !self.of.contains_key(*principal))
+            .collect();
+        for principal in principals {
+            let row: Option<(i64, i64)> =
+                sqlx::query_as("SELECT jobs, bytes FROM usage WHERE day = ?1 AND principal = ?2")
+                    .bind(day)
+                    .bind(principal)
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            let amount = row
+                .map(|(jobs, bytes)| Amount { jobs: to_u64(jobs), bytes: to_u64(bytes) })
+                .unwrap_or_default();
+            self.of.insert(principal.clone(), amount);
+        }
+        Ok(())
+    }
+
+    /// Adds what a commit used.
+    pub fn add(&mut self, used: &BTreeMap<String, Amount>) {
+        for (principal, more) in used {
+            let amount = self.of.entry(principal.clone()).or_default();
+            *amount = amount.plus(*more);
+        }
+    }
+
+    /// Forgets what it knows: it is not known if a commit happened.
+    pub fn forget(&mut self) {
+        self.of.clear();
+    }
+}
+
+impl Purse<'_> {
+    /// Charges an entry of a call, and its jobs, to its principal.
+    ///
+    /// # Errors
+    /// [`RoleError::OverLimit`]: a budget of the day was used up before.
+    pub fn charge(self, entry: &Entry, jobs: u64, batch: &mut Batch) -> Result<(), RoleError> {
+        let size = entry.payloads.values().map(String::len).fold(ENTRY, usize::saturating_add);
+        let more = Amount { jobs, bytes: u64::try_from(size).unwrap_or(u64::MAX) };
+        let stored = self.usage.of.get(&entry.principal).copied().unwrap_or_default();
+        let in_batch = batch.used.entry(entry.principal.clone()).or_default();
+        let used = stored.plus(*in_batch);
+        let Budgets { jobs_per_day, ledger_bytes_per_day, .. } = *self.budgets;
+        let over = |limit: &str, why: String, now: Timestamp| {
+            let left = DAY - now.as_second().rem_euclid(DAY);
+            Err(RoleError::OverLimit {
+                limit: limit.to_owned(),
+                why,
+                retry_after_seconds: to_u64(left),
+            })
+        };
+        if jobs > 0 && used.jobs >= jobs_per_day {
+            let why = format!("had {jobs_per_day} jobs today, its limit");
+            return over("jobs_per_day", why, batch.now);
+        }
+        if used.bytes >= ledger_bytes_per_day {
+            let mib = ledger_bytes_per_day >> 20;
+            let why = format!("wrote {mib} MiB into the ledger today, its limit");
+            return over("ledger_mib_per_day", why, batch.now);
+        }
+        *in_batch = in_batch.plus(more);
+        Ok(())
+    }
+
+    /// Refuses one more call that waits for a person, beside so many.
+    pub fn ask(self, waiting: u64) -> Result<(), RoleError> {
+        let most = self.budgets.waiting_approvals;
+        if waiting < most {
+            return Ok(());
+        }
+        Err(RoleError::OverLimit {
+            limit: "waiting_approvals".to_owned(),
+            why: format!("has {most} calls that wait for a person, its limit"),
+            retry_after_seconds: PEOPLE_SECONDS,
+        })
+    }
+}
+
+/// The calls of a principal that wait for a person.
+pub(crate) async fn waiting(
+    principal: &str,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<u64> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM jobs WHERE phase = 'awaiting_approval' AND approved = 0 AND \
+         principal = ?1",
+    )
+    .bind(principal)
+    .fetch_one(connection)
+    .await?;
+    Ok(to_u64(count))
+}
+
+/// Removes the use of days before yesterday.
+pub(crate) async fn remove_old(
+    now: Timestamp,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    let query = sqlx::query("DELETE FROM usage WHERE day < ?1 - 1").bind(day_of(now));
+    query.execute(connection).await.map(drop)
+}
+
+/// The bound values of a row.
+pub(crate) fn columns(amount: Amount) -> (i64, i64) {
+    (to_i64(amount.jobs), to_i64(amount.bytes))
+}
