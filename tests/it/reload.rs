@@ -30,6 +30,17 @@ fn policy(installation: &TestInstallation, replicas: u8) -> PathBuf {
     folder
 }
 
+/// Removes a tool from the trust file by hand.
+fn remove_tool(installation: &TestInstallation, tool: &str) {
+    let path = installation.home().join("trust/trust.toml");
+    let trust = fs::read_to_string(&path).unwrap();
+    let begin = trust.find(&format!("[[tool]]\nname = \"{tool}\"\n")).unwrap();
+    let (kept, rest) = trust.split_at(begin);
+    let next = |part: &str| rest.get(1..).and_then(|rest| rest.find(&format!("\n[[{part}]]")));
+    let end = ["tool", "executor", "command", "approver"].into_iter().filter_map(next).min();
+    fs::write(&path, format!("{kept}{}", &rest[end.unwrap() + 2..])).unwrap();
+}
+
 /// The digest of the loaded policy, as the status shows it.
 fn loaded(installation: &TestInstallation) -> String {
     let status = installation.json(&["status"]);

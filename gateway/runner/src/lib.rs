@@ -11,10 +11,11 @@
 //! | `job/executor.rs`, `job/recover.rs` | the executor of a job; the job of a lost runner |
 //! | `lease.rs` | the lease, and reports to the recorder under it |
 //! | `guest_process.rs` | processes that run components |
-//! | `trust_file.rs` | a role's own trust file |
+//! | `trust_file.rs`, `loaded_trust.rs` | a role's own trust file; that of the viewer across loads |
 
 pub mod admit;
 pub mod guest_process;
 pub mod job;
 pub mod lease;
+pub mod loaded_trust;
 pub mod trust_file;

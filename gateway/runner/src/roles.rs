@@ -28,16 +28,17 @@ pub struct Server {
 /// A role's own trust file, which is for the environment that is served.
 fn trust(path: &Path, role: &str, environment: &Environment) -> Result<TrustFile> {
     let file = TrustFile::new(path.to_owned());
-    if read_trust(&file)?.environment != *environment {
+    if read_trust(path, file.read())?.environment != *environment {
         bail!("the {role}'s trust file is for another environment than the one that is served");
     }
     Ok(file)
 }
 
-fn read_trust(file: &TrustFile) -> Result<Arc<Trust>> {
-    match file.read() {
-        Err(TrustFileError::Read(error)) => Err(error)
-            .with_context(|| format!("cannot read the trust file `{}`", file.path().display())),
+fn read_trust(path: &Path, read: Result<Arc<Trust>, TrustFileError>) -> Result<Arc<Trust>> {
+    match read {
+        Err(TrustFileError::Read(error)) => {
+            Err(error).with_context(|| format!("cannot read the trust file `{}`", path.display()))
+        }
         trust => Ok(trust?),
     }
 }

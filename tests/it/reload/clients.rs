@@ -1,7 +1,7 @@
 //! What clients see of a reload: a subscriber hears that the list of tools changed, and the client
 //! of a call that waits for a person hears why it is closed.
 
-use super::{policy, scale};
+use super::{policy, remove_tool, scale};
 use crate::cluster::until;
 use crate::installation::{TIME_LIMIT, TestInstallation, text};
 use cofferdam_testkit::http::Request;
@@ -32,25 +32,13 @@ impl Subscription {
     }
 }
 
-/// A trust file without the tool of this name.
-fn without(trust: &str, tool: &str) -> String {
-    let begin = trust.find(&format!("[[tool]]\nname = \"{tool}\"\n")).unwrap();
-    let (kept, rest) = trust.split_at(begin);
-    let next = |part: &str| rest.get(1..).and_then(|rest| rest.find(&format!("\n[[{part}]]")));
-    let parts = ["tool", "executor", "command", "approver"];
-    let end = parts.into_iter().filter_map(next).min().unwrap();
-    format!("{kept}{}", &rest[end + 2..])
-}
-
 #[test]
 fn a_subscriber_hears_that_tools_come_and_go() {
     let mut installation = TestInstallation::bare("single");
     installation.serve(&[]);
     let token = installation.agent("bot", "deployer");
     let mut heard = Subscription::open(&installation, &token, json!({"toolsListChanged": true}));
-    let trust = installation.home().join("trust/trust.toml");
-    let before = fs::read_to_string(&trust).unwrap();
-    fs::write(&trust, without(&before, "deployment_scale")).unwrap();
+    remove_tool(&installation, "deployment_scale");
     installation.run(&["reload"]);
     assert_eq!(heard.next()["method"], "notifications/tools/list_changed");
     let gone = installation.call(&token, "deployment_scale", &scale(2));

@@ -1,7 +1,7 @@
 //! Jobs during a reload: a queued one is decided once more, one in progress finishes, and no call is
 //! lost.
 
-use super::{loaded, policy, scale};
+use super::{loaded, policy, remove_tool, scale};
 use crate::cluster::until;
 use crate::installation::{Answer, TestInstallation, text};
 use crate::supervise::processes::kill;
@@ -77,6 +77,31 @@ fn a_queued_job_is_decided_once_more_with_the_new_policy() {
         installation.closed(call);
     }
     installation.verify_ledger();
+}
+
+#[test]
+fn a_call_that_reads_ends_with_its_tool_after_the_tool_is_removed() {
+    let mut installation = TestInstallation::bare("single");
+    installation.serve(&["--heartbeat-ms", "600000"]);
+    let token = installation.agent("bot", "deployer");
+    let list = || {
+        let asked = json!({"namespace": "storefront"});
+        installation.call(&token, "workloads_list", &asked)
+    };
+    let viewer = crate::supervise::role(&installation, "viewer").id;
+    kill("STOP", &[viewer]);
+    let answer = std::thread::scope(|scope| {
+        let call = scope.spawn(list);
+        // The call waits for its results.
+        std::thread::sleep(Duration::from_millis(300));
+        remove_tool(&installation, "workloads_list");
+        installation.run(&["reload"]);
+        kill("CONT", &[viewer]);
+        call.join().unwrap()
+    });
+    assert_eq!(answer.status, 200, "{:#}", answer.body);
+    assert!(answer.body["error"].is_null(), "{:#}", answer.body);
+    assert_eq!(list().status, 404);
 }
 
 #[test]

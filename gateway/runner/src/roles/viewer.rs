@@ -5,25 +5,27 @@ use super::{confine, folder, read_trust, trust};
 use crate::infrastructure::Viewed;
 use anyhow::Result;
 use cofferdam_core::model::escape;
+use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_viewer::ReadRequest;
-use cofferdam_core::protocol::role_settings::ViewerSettings;
+use cofferdam_core::protocol::role_settings::{IN_USE, ViewerSettings};
 use cofferdam_process::answering;
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Inherited, Report};
-use cofferdam_runner::trust_file::TrustFile;
+use cofferdam_runner::loaded_trust::LoadedTrust;
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A viewer that has read what it needs and confined itself.
 pub struct Viewer {
     infrastructure: Viewed,
     environment: Environment,
-    trust_file: TrustFile,
+    trust: LoadedTrust,
     confined: Confined,
     intake: Intake,
 }
@@ -34,6 +36,7 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
     let trust_file = trust(&settings.trust_file, "viewer", &settings.environment)?;
     let (infrastructure, mut read) = Viewed::open(&settings.infrastructure)?;
     read.push(folder(&settings.trust_file)?.to_owned());
+    let trust = LoadedTrust::new(trust_file, settings.copies.join(IN_USE));
     // Another load is another folder.
     read.push(settings.copies);
     let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
@@ -43,13 +46,13 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
         server,
         Calls::Viewer(server.is_some()),
     )?;
-    Ok(Viewer { infrastructure, environment: settings.environment, trust_file, confined, intake })
+    Ok(Viewer { infrastructure, environment: settings.environment, trust, confined, intake })
 }
 
 impl Viewer {
     /// Answers until the supervisor closes the control socket.
     pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
-        let Self { infrastructure, environment, trust_file, confined, intake } = self;
+        let Self { infrastructure, environment, trust, confined, intake } = self;
         let checked = infrastructure.server().is_some();
         let looker = match infrastructure.connect(&environment).await {
             Ok(looker) => Arc::new(looker),
@@ -58,18 +61,26 @@ impl Viewer {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let trust_file = Arc::new(trust_file);
+        let trust = Arc::new(trust);
         inherited.report(&Report::Ready { confined, checked })?;
         let mut voice = PendingSink::new(intake);
         let handler = move |request: ReadRequest| {
-            let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
-            async move { looker.look(request, move || accepted(&trust_file)).await }
+            let (looker, trust) = (Arc::clone(&looker), Arc::clone(&trust));
+            let (ReadRequest::Preview { tool, digest, .. }
+            | ReadRequest::Read { tool, digest, .. }) = &request;
+            let (tool, digest) = (tool.clone(), *digest);
+            async move { looker.look(request, move || accepted(&trust, &tool, digest)).await }
         };
         Ok(answering::answer(inherited, |stream| voice.take(stream), handler).await?)
     }
 }
 
 /// Reads the trust file again for each request: an operator may have changed it.
-fn accepted(trust_file: &TrustFile) -> Result<Arc<Trust>, RoleError> {
-    read_trust(trust_file).map_err(|error| RoleError::Unavailable(escape::chain(error.as_ref())))
+fn accepted(
+    trust: &LoadedTrust,
+    tool: &str,
+    digest: ComponentDigest,
+) -> Result<Arc<Trust>, RoleError> {
+    read_trust(trust.path(), trust.of_call(tool, digest, SystemTime::now()))
+        .map_err(|error| RoleError::Unavailable(escape::chain(error.as_ref())))
 }
