@@ -1,5 +1,6 @@
 //! Tools, executors, policy and trust change while the gateway serves: as a whole or not at all.
 
+mod broken;
 mod clients;
 mod jobs;
 
@@ -96,42 +97,6 @@ fn an_accepted_policy_is_in_use_at_once_in_every_role_and_in_the_ledger() {
     }
     installation.verify_ledger();
     installation.stop();
-}
-
-#[test]
-fn a_broken_set_is_refused_with_its_cause_and_changes_nothing() {
-    let mut installation = TestInstallation::bare("single");
-    installation.serve(&[]);
-    let token = installation.agent("bot", "deployer");
-    let (before, home) = (loaded(&installation), installation.home());
-    let (data, trust) = (home.join("policy/data.json"), home.join("trust/trust.toml"));
-    let (good_data, good_trust) =
-        (fs::read_to_string(&data).unwrap(), fs::read_to_string(&trust).unwrap());
-    let version = good_trust.lines().find(|line| line.starts_with("version = ")).unwrap();
-    let table = [
-        // Refused by the supervisor, which compares digests.
-        (&data, "{}".to_owned(), "not the accepted"),
-        (&trust, "no trust file".to_owned(), "trust.toml"),
-        // Refused by the gateway process that rehearses the start.
-        (&trust, good_trust.replace(version, "version = \"99.0.0\""), "its version differs"),
-    ];
-    for (path, broken, cause) in table {
-        fs::write(path, &broken).unwrap();
-        let said = installation.fail(&["reload"]);
-        assert!(said.contains("not loaded; what is served stays in use: "), "{said}");
-        assert!(said.contains(cause) && !said.contains("served/"), "not `{cause}`: {said}");
-        assert_eq!(loaded(&installation), before);
-        assert!(installation.run(&["status"]).contains("reload       refused at "));
-        let done = installation.call(&token, "deployment_scale", &scale(5));
-        assert_eq!(done.status, 200, "{:#}", done.body);
-        fs::write(&data, &good_data).unwrap();
-        fs::write(&trust, &good_trust).unwrap();
-        let said = installation.run(&["reload"]);
-        assert!(said.starts_with("Loaded tools: "), "{said}");
-    }
-    let left = fs::read_dir(home.join("served")).unwrap().count();
-    assert_eq!(left, 5, "the copies of the start, of three loads, and the link");
-    assert!(!installation.run(&["status"]).contains("refused at"));
 }
 
 #[test]

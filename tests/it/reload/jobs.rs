@@ -73,6 +73,8 @@ fn a_queued_job_is_decided_once_more_with_the_new_policy() {
     let (done, decisions) = decided(&allowed);
     assert_eq!(done["outcome"], "succeeded", "{done:#}");
     assert_eq!(decisions, [json!(old), json!(new)]);
+    let shown = installation.run(&["show", &allowed]);
+    assert!(shown.contains("its policy was replaced, and it is decided once more"), "{shown}");
     for call in &claimed {
         installation.closed(call);
     }

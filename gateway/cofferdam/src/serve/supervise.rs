@@ -3,6 +3,8 @@
 //! never waits for one of them: everything about a role is an event.
 
 mod copies;
+mod earlier_copies;
+mod examine;
 mod exit;
 mod guests;
 mod heartbeat;
@@ -28,6 +30,7 @@ use cofferdam_process::control::Report;
 use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
 use copies::{copies, name_original, trust_digest};
+use earlier_copies::Earlier;
 use exit::describe_exit;
 use guests::Guests;
 use jiff::Timestamp;
@@ -91,6 +94,8 @@ struct Supervisor<'a> {
     looks: (UnboundedSender<Notice>, UnboundedReceiver<Notice>),
     /// The copies in use. Dropping it removes them.
     served: Served,
+    /// The copies of earlier loads that a job may still use.
+    earlier: Vec<Earlier>,
     /// The reload in progress.
     reloading: Option<Reloading>,
     /// The copies of a reload.
@@ -194,6 +199,7 @@ impl<'a> Supervisor<'a> {
             notice: Notice { loaded: Some(loaded), ..Notice::default() },
             looks: mpsc::unbounded_channel(),
             served,
+            earlier: Vec::new(),
             reloading: None,
             copied: mpsc::unbounded_channel(),
             loads: None,

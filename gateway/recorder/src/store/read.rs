@@ -307,8 +307,8 @@ impl Reader {
     /// The jobs without an end, oldest first, and the number of further ones.
     pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), ChangeError> {
         let calls: Vec<String> = sqlx::query_scalar(
-            "SELECT call FROM jobs WHERE phase <> 'awaiting_approval' AND phase <> 'closed' ORDER \
-             BY seq",
+            "SELECT call FROM jobs WHERE phase <> 'closed' AND (phase <> 'awaiting_approval' OR \
+             permit IS NOT NULL) ORDER BY seq",
         )
         .fetch_all(self.readers()?)
         .await?;

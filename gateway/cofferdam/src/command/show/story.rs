@@ -183,7 +183,7 @@ fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
             .flat_map(|facts| rights(&facts))
             .map(|right| format!("rights {right}")),
     );
-    lines.push(match entries.iter().find(|entry| entry.event == Event::Intended) {
+    lines.push(match entries.iter().rfind(|entry| entry.event == Event::Intended) {
         Some(entry) => {
             format!("permit signed {}, good until {}", seconds(entry.time), seconds(job.expires))
         }

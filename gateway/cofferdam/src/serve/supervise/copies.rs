@@ -1,6 +1,7 @@
 //! Makes the copies of the accepted files, and checks each against the trust file before any role
 //! starts. Never starts with a missing part.
 
+use super::examine::examine;
 use super::reload::Next;
 use crate::config::home::Home;
 use crate::config::{Installation, read_trust};
@@ -10,7 +11,8 @@ use crate::serve::repair;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::escape;
 use cofferdam_core::model::id::TrustDigest;
-use cofferdam_core::model::trust::{Environment, Trust};
+use cofferdam_core::model::trust::Trust;
+use std::path::Path;
 
 /// Makes the copies that all roles use until the next load.
 pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
@@ -37,9 +39,13 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
 
 /// Makes the copies of a load, beside those in use, and checks each against its trust file. Copies
 /// that are refused are removed.
-pub(super) fn copies_again(home: &Home, environment: &Environment, used: &Copies) -> Result<Next> {
+pub(super) fn copies_again(
+    home: &Home,
+    (used, trust): (&Copies, &Trust),
+    guest: &Path,
+) -> Result<Next> {
     let copies = copies::again(home, used).context("cannot copy what is to be served")?;
-    check_again(home, environment, &copies).map(|()| Next { copies: copies.clone() }).map_err(
+    check_again(home, &copies, trust, guest).map(|()| Next { copies: copies.clone() }).map_err(
         |error| {
             remove(&copies);
             anyhow!("{}", name_original(home, &copies, &escape::chain(error.as_ref())))
@@ -52,9 +58,9 @@ pub(super) fn remove(copies: &Copies) {
     let _left = std::fs::remove_dir_all(copies.home().root());
 }
 
-fn check_again(home: &Home, environment: &Environment, copies: &Copies) -> Result<()> {
+fn check_again(home: &Home, copies: &Copies, used: &Trust, guest: &Path) -> Result<()> {
     let trust = read_trust(copies.home()).map_err(|error| anyhow!("{error}"))?;
-    if trust.environment != *environment {
+    if trust.environment != used.environment {
         bail!(
             "the trust file names another environment than the one that is served; restore it, or \
              start `cofferdam serve` again"
@@ -68,7 +74,7 @@ fn check_again(home: &Home, environment: &Environment, copies: &Copies) -> Resul
     if !refused.is_empty() {
         bail!("{}", refused.join("; "));
     }
-    Ok(())
+    examine(guest, copies.home(), &trust, used)
 }
 
 /// The digest of a copied trust file.

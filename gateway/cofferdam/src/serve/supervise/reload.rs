@@ -3,6 +3,7 @@
 //! changes nothing. One reload at a time; a request in between is done after it.
 
 use super::copies::{copies_again, name_original, remove, trust_digest};
+use super::earlier_copies::Earlier;
 use super::exit::describe_exit;
 use super::{Event, Name, RoleProcess, State, Supervisor};
 use crate::config::read_trust;
@@ -75,13 +76,13 @@ impl Supervisor<'_> {
         if !self.first.is_empty() {
             return self.refuse("`cofferdam serve` is still starting; try again".to_owned());
         }
-        let (home, environment) =
-            (self.installation.home.clone(), self.installation.trust.environment.clone());
+        let (home, trust) = (self.installation.home.clone(), self.installation.trust.clone());
         let (used, copied) = (self.served.copies().clone(), self.copied.0.clone());
+        let guest = self.guest.clone();
         // A slow disk must not block the supervisor.
         tokio::task::spawn_blocking(move || {
             // Without a supervisor there is no receiver.
-            let _over = copied.send(copies_again(&home, &environment, &used));
+            let _over = copied.send(copies_again(&home, (&used, &trust), &guest));
         });
     }
 
@@ -212,7 +213,9 @@ impl Supervisor<'_> {
         let mut copies = copies.clone();
         copies.drop_removed(home)?;
         let mut placed = trust_of(&copies)?;
+        let before = self.served.copies().clone();
         self.served.replace(copies.clone())?;
+        self.earlier.push(Earlier { copies: before, ended: Instant::now() });
         // After an error, the checking thread repeats it.
         if copies.drop_removed(home).is_ok()
             && let Ok(now) = trust_of(&copies)
@@ -261,6 +264,7 @@ impl Supervisor<'_> {
             // Without that thread no check is made.
             let _ended = loads.send((copies, trust));
         }
+        self.remove_earlier_copies();
         tracing::info!("loaded tools, executors, policy {policy} and trust again");
         self.reloaded(None);
     }

@@ -5,6 +5,7 @@ use cofferdam_core::model::document::Document;
 use cofferdam_core::model::escape::{line, quoted};
 use cofferdam_core::model::reason::Reason;
 use cofferdam_core::model::record::{Event, OPERATOR};
+use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::subject::Subject;
 use cofferdam_core::protocol::operator_recorder::StoryEntry;
 use cofferdam_core::text::seconds;
@@ -99,6 +100,9 @@ pub fn event(event: &Event) -> String {
             format!("{} by {}", line(verdict), line(approver))
         }
         Event::Leased { fence } => format!("leased with lease epoch {fence}"),
+        Event::Moved { phase: Phase::AwaitingApproval, .. } => {
+            "out of the queue: its policy was replaced, and it is decided once more".to_owned()
+        }
         Event::Moved { phase, fence } => format!("{phase} with lease epoch {fence}"),
         Event::Started { operation, undo: is, fence } => {
             format!("operation {operation}{} started with lease epoch {fence}", undo(is))
