@@ -32,6 +32,7 @@ pub mod resource;
 pub mod retention;
 pub mod rights;
 pub mod run;
+pub mod sign_in;
 pub mod statement;
 pub mod subject;
 pub mod task;

@@ -10,3 +10,4 @@ pub mod input;
 pub mod output;
 #[cfg(test)]
 mod schema;
+pub mod sign_in;

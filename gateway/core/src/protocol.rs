@@ -1,6 +1,7 @@
 //! The protocols between the roles, one file for each socket. The type of a socket has all that its
 //! holder may ask. Plain data; no I/O.
 
+pub mod approver;
 pub mod courier;
 pub mod gateway_recorder;
 pub mod gateway_viewer;

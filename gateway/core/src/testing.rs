@@ -673,6 +673,9 @@ impl Bench {
             Propose::Serving { .. } | Propose::Reload { .. } | Propose::OverLimit { .. } => {
                 Proposed::Done
             }
+            Propose::Approver { .. } => {
+                return Err(RoleError::Unavailable("no approver asks in these tests".into()));
+            }
             Propose::Runners => Proposed::Runners { there: true, stuck: Vec::new() },
             Propose::Health => Proposed::Health { refuses: None, warns: vec![], repaired: vec![] },
             Propose::Counts => Proposed::Counts(Counts::default()),

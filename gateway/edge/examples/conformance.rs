@@ -10,7 +10,7 @@
 //! ```
 
 use cofferdam_core::journey::ports::{
-    Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
+    Answered, Front, FrontCall, ProgressSink, Readiness, SignInRefusal, Unauthenticated,
 };
 use cofferdam_core::model::access::{Authenticated, Credential};
 use cofferdam_core::model::answer::{
@@ -19,9 +19,11 @@ use cofferdam_core::model::answer::{
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
 use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
 use cofferdam_edge::{Calls, EdgeSettings, serve};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -353,6 +355,30 @@ impl Front for Fixtures {
             one.end = TaskState::Withdrawn;
         }
         said("withdrawn".into())
+    }
+
+    fn challenge(&self) -> Challenge {
+        Challenge { challenge: String::new(), expires: Timestamp::now() }
+    }
+
+    fn sign_in(
+        &self,
+        _signed: &SignedSignIn,
+        _is_own: &dyn Fn(&str) -> bool,
+    ) -> Result<Session, SignInRefusal> {
+        Err(SignInRefusal::Refused("there are no approvers here".into()))
+    }
+
+    fn approver(&self, _session: &str) -> Result<Option<String>, SignInRefusal> {
+        Ok(None)
+    }
+
+    async fn ask_for_approver(
+        &self,
+        _approver: &str,
+        _ask: ApproverAsk,
+    ) -> Result<ApproverAnswer, RoleError> {
+        Err(RoleError::Unavailable("there are no approvers here".into()))
     }
 
     fn now(&self) -> Timestamp {

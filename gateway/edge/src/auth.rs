@@ -155,7 +155,7 @@ fn admitted(principal: Principal, client: Client) -> Result<Principal, Deny> {
 /// Returns the scheme and the token, which is `None` without the header. A value in another form
 /// (RFC 6750 §2.1, RFC 9449 §7.1) is an error: the scheme is missing or wrong, or a variable was not
 /// filled in.
-fn token(headers: &HeaderMap) -> Result<(Scheme, Option<&str>), Deny> {
+pub fn token(headers: &HeaderMap) -> Result<(Scheme, Option<&str>), Deny> {
     let Some(value) = single(headers, "authorization")? else { return Ok((Scheme::Bearer, None)) };
     let (scheme, token) = value.split_once(' ').ok_or(Deny::TokenForm)?;
     let token = token.trim();

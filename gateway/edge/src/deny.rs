@@ -182,6 +182,18 @@ pub enum Deny {
          executed; try again in a few seconds"
     )]
     IssuerAway,
+    /// The approver is not signed in, or the sign-in does not count.
+    #[error("{0}")]
+    SignIn(String),
+    /// The approver signed in too often.
+    #[error("busy: {0}")]
+    SignInOften(String),
+    /// No such call is for the signature of this approver.
+    #[error("{0}")]
+    NoQuestion(String),
+    /// The request of an approver was understood and refused.
+    #[error("{0}")]
+    Declined(String),
     /// The body is not strict JSON: two readers could read it differently.
     #[error("not strict JSON: {0}")]
     NotJson(String),
@@ -363,6 +375,10 @@ impl Deny {
             | Self::TokenExpired
             | Self::Token(_) => same(S::UNAUTHORIZED, code::REQUEST),
             Self::Scope { .. } => same(S::FORBIDDEN, code::REQUEST),
+            Self::SignIn(_) => same(S::UNAUTHORIZED, code::REQUEST),
+            Self::SignInOften(_) => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
+            Self::NoQuestion(_) => same(S::NOT_FOUND, code::REQUEST),
+            Self::Declined(_) => same(S::CONFLICT, code::REQUEST),
             Self::NotJson(_) => same(S::BAD_REQUEST, code::PARSE),
             Self::NotRpc(_) => same(S::BAD_REQUEST, code::REQUEST),
             Self::Header(_) | Self::Mixed { .. } => same(S::BAD_REQUEST, code::HEADER),

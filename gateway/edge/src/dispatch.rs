@@ -154,6 +154,12 @@ impl<F: Front> Edge<F> {
             Route::Preview => self.v1_call(parts, body, name, true, seat).await,
             Route::Job => self.v1_job(parts, name, seat).await,
             Route::Calls => self.v1_calls(parts, seat).await,
+            Route::Challenge
+            | Route::SignIn
+            | Route::Approvals
+            | Route::Approval
+            | Route::ApprovalPreview
+            | Route::ApprovalState => self.approvals(parts, body, route, name, seat).await,
             Route::CallPage => self.call_page(parts, name, seat).await,
             Route::OauthDocument => self.oauth_document(parts),
             Route::Oauth => return self.no_oauth(false),

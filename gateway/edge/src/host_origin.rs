@@ -55,6 +55,13 @@ impl HostOrigin {
         std::iter::once(header).chain(named).try_for_each(|host| self.answers_for(host))
     }
 
+    /// Returns whether this is a name of this server for a client. The names of loopback are the
+    /// same on every machine, so they count for clients on this machine alone.
+    pub fn is_own(&self, server: &str, is_local: bool) -> bool {
+        let loopback = Place::read(server).is_some_and(|place| place.is_loopback());
+        self.answers_for(server).is_ok() && (!loopback || is_local)
+    }
+
     fn answers_for(&self, host: &str) -> Result<(), Deny> {
         let Some(place) = Place::read(host) else {
             return Err(Deny::Host { host: excerpt(host), key: None });
@@ -134,6 +141,24 @@ mod tests {
         ] {
             assert!(!allows(&[], bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_of_loopback_is_own_for_clients_on_this_machine_alone() {
+        let own = HostOrigin::new(&["gate.example.com:8620".to_owned()], &[]);
+        let check = |server: &str, local: bool, expect: bool| {
+            assert_eq!(own.is_own(server, local), expect, "{server} {local}");
+        };
+        check("gate.example.com:8620", false, true);
+        check("GATE.example.com.:8620", true, true);
+        check("gate.example.com:8621", false, false);
+        check("gate.example.com", false, false);
+        check("evil.example.com:8620", true, false);
+        check("localhost:8620", true, true);
+        check("127.1:1", true, true);
+        check("localhost:8620", false, false);
+        check("[::1]:8620", false, false);
+        check("", true, false);
     }
 
     #[test]

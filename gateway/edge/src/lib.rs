@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `POST /mcp` | MCP, revisions 2026-07-28 (stateless), 2025-11-25, 2025-06-18 and 2025-03-26 (without sessions): tools, tasks, subscriptions, resources, prompts | `mcp.rs` |
 //! | `/v1/…` | the same calls as plain HTTP | `rest_v1.rs` |
+//! | `/v1/approvals…` | approvers on other machines: sign in, read, hand in signatures | `approvers.rs` |
 //! | `/calls/ID` | the page of a call | `call_page.rs` |
 //! | `/.well-known/oauth-…`, `/register` and the like | metadata of OAuth, or the error that there is none | `oauth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | pages for people, probes and Prometheus | `pages.rs` |
@@ -20,6 +21,7 @@
 //! itself is a row of `deny.rs`. `render.rs` turns each reply of the Front into HTTP. `edge.rs` is
 //! the state that all requests share.
 
+mod approvers;
 mod auth;
 mod body;
 mod bounded;

@@ -83,6 +83,9 @@ fn scopes(oauth: &OauthSettings, access: Access) -> String {
     }
 }
 
+/// The challenge to an approver: a signature, and no token of an agent.
+const SIGN_IN: &str = "Cofferdam-Sign-In realm=\"approvers\"";
+
 impl<F: Front> Edge<F> {
     /// Refuses a request whose token does not permit it.
     pub fn require(&self, access: Access, needed: Access) -> Result<(), Deny> {
@@ -110,6 +113,7 @@ impl<F: Front> Edge<F> {
             }
             Deny::Token(_) => ("invalid_token", Access::Call),
             Deny::Scope { needed, .. } => ("insufficient_scope", *needed),
+            Deny::SignIn(_) => return respond::add(answer, WWW_AUTHENTICATE, SIGN_IN),
             _ => return answer,
         };
         let mut challenge = format!("{scheme} realm=\"cofferdam\"");

@@ -25,6 +25,7 @@ impl<F: Front> Edge<F> {
                  \x20            POST /v1/tools/NAME             body: the arguments; ?wait=SECONDS\n\
                  \x20            POST /v1/tools/NAME/preview     shows, changes nothing\n\
                  \x20            GET  /v1/jobs/ID                ?wait=SECONDS; DELETE withdraws\n\
+                 approvers    GET  /v1/approvals              `cofferdam approve --server URL`\n\
                  pages        GET  /calls/ID                  the state of a call, for its person\n\
                  probes       GET  /healthz  /readyz\n\
                  metrics      GET  /metrics                   from this machine only\n",

@@ -20,6 +20,18 @@ pub enum Route {
     Job,
     /// The caller's own calls over plain HTTP.
     Calls,
+    /// A fresh challenge for an approver.
+    Challenge,
+    /// The sign-in of an approver.
+    SignIn,
+    /// The questions for an approver.
+    Approvals,
+    /// One question, and its signatures.
+    Approval,
+    /// The changes of one question now.
+    ApprovalPreview,
+    /// The state of one call for an approver.
+    ApprovalState,
     /// The places where clients look for documents of an authorization server.
     OauthDocument,
     /// The places where clients register and sign in.
@@ -56,6 +68,12 @@ impl Route {
             Self::Preview => "/v1/tools/{name}/preview",
             Self::Job => "/v1/jobs/{id}",
             Self::Calls => "/v1/calls",
+            Self::Challenge => "/v1/approvals/challenge",
+            Self::SignIn => "/v1/approvals/session",
+            Self::Approvals => "/v1/approvals",
+            Self::Approval => "/v1/approvals/{id}",
+            Self::ApprovalPreview => "/v1/approvals/{id}/preview",
+            Self::ApprovalState => "/v1/approvals/{id}/state",
             Self::OauthDocument => "/.well-known/{oauth}",
             Self::Oauth => "/{oauth}",
             Self::CallPage => "/calls/{id}",
@@ -77,6 +95,9 @@ impl Route {
             "/mcp" => (Self::Mcp, ""),
             "/v1/tools" => (Self::Tools, ""),
             "/v1/calls" => (Self::Calls, ""),
+            "/v1/approvals" => (Self::Approvals, ""),
+            "/v1/approvals/challenge" => (Self::Challenge, ""),
+            "/v1/approvals/session" => (Self::SignIn, ""),
             "" => (Self::Home, ""),
             "/healthz" => (Self::Health, ""),
             "/readyz" => (Self::Ready, ""),
@@ -88,11 +109,22 @@ impl Route {
                     None => tool
                         .map(|name| (Self::Tool, name))
                         .or_else(|| path.strip_prefix("/v1/jobs/").map(|id| (Self::Job, id)))
+                        .or_else(|| path.strip_prefix("/v1/approvals/").map(Self::approval))
                         .or_else(|| path.strip_prefix("/calls/").map(|id| (Self::CallPage, id))),
                 };
                 let named = found.filter(|(_, name)| !name.is_empty() && !name.contains('/'));
                 named.unwrap_or_else(|| (Self::beside(path), ""))
             }
+        }
+    }
+
+    /// The route of a path of one question, and the id in it.
+    fn approval(rest: &str) -> (Self, &str) {
+        match rest.split_once('/') {
+            Some((id, "preview")) => (Self::ApprovalPreview, id),
+            Some((id, "state")) => (Self::ApprovalState, id),
+            // A further part in the id is refused with every other route.
+            _ => (Self::Approval, rest),
         }
     }
 
@@ -117,11 +149,17 @@ impl Route {
     pub fn methods(self) -> &'static str {
         match self {
             Self::Mcp | Self::Tool | Self::Preview | Self::NotMcp | Self::OldTransport => "POST",
+            Self::SignIn => "POST",
+            Self::Approval => "GET, HEAD, POST",
             Self::Job => "GET, HEAD, DELETE",
             Self::Oauth | Self::Nowhere => "GET, HEAD, POST, DELETE",
             Self::Tools
             | Self::Calls
             | Self::CallPage
+            | Self::Challenge
+            | Self::Approvals
+            | Self::ApprovalPreview
+            | Self::ApprovalState
             | Self::OauthDocument
             | Self::Home
             | Self::Health

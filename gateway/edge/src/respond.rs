@@ -166,6 +166,8 @@ pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
         | Deny::PeerLimited { seconds, .. }
         | Deny::Queue { seconds, .. } => add(answer, RETRY_AFTER, &seconds.to_string()),
         Deny::Crowded => add(add(answer, RETRY_AFTER, "1"), CONNECTION, "close"),
+        // The oldest challenge has run out by then.
+        Deny::SignInOften(_) => add(answer, RETRY_AFTER, "120"),
         // A restart takes some seconds.
         Deny::Stopping | Deny::IssuerAway => add(answer, RETRY_AFTER, "5"),
         // The rest of such a body must not be read as the next request.

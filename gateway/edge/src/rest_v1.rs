@@ -180,7 +180,7 @@ fn which(parts: &Parts) -> Result<(bool, u32), Deny> {
 }
 
 /// Reads `?wait=seconds`, and returns milliseconds.
-fn wait(parts: &Parts) -> Result<Option<u64>, Deny> {
+pub fn wait(parts: &Parts) -> Result<Option<u64>, Deny> {
     match parts.uri.query() {
         None | Some("") => Ok(None),
         Some(query) => {

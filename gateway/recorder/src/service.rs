@@ -1,6 +1,7 @@
 //! The recorder as a handle: opened once, cloned freely, used by the handlers of three sockets.
 //! Opens no socket itself.
 
+mod approver;
 mod claim;
 mod health;
 mod housekeeping;

@@ -28,7 +28,7 @@ mod plans;
 pub(crate) use batch::{ChangeError, Head, put_checkpoint, put_tiles};
 pub(crate) use lease::count_queued;
 pub(crate) use open_files::OpenFiles;
-pub(crate) use read::{LeafRow, Reader};
+pub(crate) use read::{LeafRow, Reader, summary};
 pub(crate) use same_call::SameCall;
 pub use source::database;
 pub(crate) use source::{Source, described, tried};

@@ -14,6 +14,7 @@ mod log_rate;
 mod oauth;
 mod over_limits;
 mod set;
+mod sign_ins;
 
 use super::role_start;
 use agents::AgentsFile;

@@ -7,9 +7,11 @@ use crate::model::caller::{Principal, Standing, TraceParent};
 use crate::model::id::{CallId, ComponentDigest};
 use crate::model::operation::{Draft, ToolRefusal};
 use crate::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use crate::model::sign_in::{Challenge, Session, SignedSignIn};
 use crate::model::task::Task;
 use crate::model::trust::Approver;
 use crate::protocol::RoleError;
+use crate::protocol::approver::{ApproverAnswer, ApproverAsk};
 use crate::protocol::gateway_recorder::{Propose, Proposed};
 use crate::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use jiff::Timestamp;
@@ -137,6 +139,20 @@ pub enum Unauthenticated {
     Unavailable,
 }
 
+/// A sign-in of an approver that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignInRefusal {
+    /// The sign-in does not count. The text says why, and the remedy.
+    #[error("{0}")]
+    Refused(String),
+    /// The approver has used too many challenges in a short time.
+    #[error("this approver signed in too often; try again in two minutes")]
+    Often,
+    /// The trust file cannot be read.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
 /// An answered HTTP request. Nothing in it is a client's own word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {
@@ -239,6 +255,30 @@ pub trait Front: Send + Sync + 'static {
     ) -> impl Future<Output = Reply> + Send;
     /// Withdraws one of the caller's own jobs.
     fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
+    /// A fresh challenge for an approver who wants to sign in.
+    fn challenge(&self) -> Challenge;
+    /// Signs an approver in. `is_own` says whether a server's name is one of this server.
+    ///
+    /// # Errors
+    /// The sign-in does not count: its key is not enrolled, or its challenge is not an unused one of
+    /// this gateway for this server.
+    fn sign_in(
+        &self,
+        signed: &SignedSignIn,
+        is_own: &dyn Fn(&str) -> bool,
+    ) -> Result<Session, SignInRefusal>;
+    /// The approver of a session; `None` for any other text, after its end, and after the approver
+    /// or the key was removed.
+    ///
+    /// # Errors
+    /// The trust file cannot be read.
+    fn approver(&self, session: &str) -> Result<Option<String>, SignInRefusal>;
+    /// Carries out a request of an approver who signed in.
+    fn ask_for_approver(
+        &self,
+        approver: &str,
+        ask: ApproverAsk,
+    ) -> impl Future<Output = Result<ApproverAnswer, RoleError>> + Send;
     /// The time now.
     fn now(&self) -> Timestamp;
     /// Returns 128 random bits.

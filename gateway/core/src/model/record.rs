@@ -19,6 +19,9 @@ pub const LEAF_SCHEMA: &str = "cofferdam.leaf.v1";
 /// The prefix of an operator's command in [`Event::Administered`].
 pub const OPERATOR: &str = "operator ";
 
+/// The prefix of a request of an approver from another machine in [`Event::Administered`].
+pub const APPROVER: &str = "approver ";
+
 /// An event of the ledger, without its payloads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -105,9 +108,10 @@ pub enum Event {
     /// The gateway, an operator command, or a role's start.
     Administered {
         /// The act: `start`, `operator show` (or another command of the operators' socket),
-        /// `trust`, `policy`, `tool`, `erase`, `heartbeat`.
+        /// `approver show` (or another request of an approver from another machine), `trust`,
+        /// `policy`, `tool`, `erase`, `heartbeat`.
         what: String,
-        /// By whom: an operating-system user id, or a role.
+        /// By whom: an operating-system user id, an approver, or a role.
         by: String,
     },
 }

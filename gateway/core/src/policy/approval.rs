@@ -2,7 +2,7 @@
 //! signed with the key they have (SSHSIG). Never trusts a digest that another role computed, and no
 //! answer of an agent's client is an approval.
 
-mod signer;
+pub(super) mod signer;
 
 use crate::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest};
 use crate::model::json;

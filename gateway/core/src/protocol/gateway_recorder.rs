@@ -1,6 +1,7 @@
 //! Gateway → recorder: propose jobs, record endings, read what is the caller's own. Never claims,
 //! never sees another principal's job.
 
+use super::approver::{ApproverAnswer, ApproverAsk};
 use super::operator_recorder::FreshPreview;
 use crate::model::call::EndedCall;
 use crate::model::call::OwnCall;
@@ -159,6 +160,14 @@ pub enum Propose {
         /// The ledger entry of the withdrawal.
         entry: Entry,
     },
+    /// A request of an approver who signed in at the gateway. The recorder checks the approver's
+    /// right by its own trust file. Answered by [`Proposed::Approver`].
+    Approver {
+        /// The name of the approver, by the gateway's trust file.
+        approver: String,
+        /// The request.
+        ask: ApproverAsk,
+    },
     /// Announces another set, before it is in use: a ledger entry with both digests. Changes
     /// nothing else. Answered by [`Proposed::Done`].
     Reload {
@@ -298,6 +307,11 @@ pub enum Proposed {
     },
     /// How many of what.
     Counts(Counts),
+    /// The answer for an approver.
+    Approver {
+        /// The answer.
+        told: Box<ApproverAnswer>,
+    },
     /// The request was carried out.
     Done,
 }

@@ -307,6 +307,7 @@ async fn probes_and_pages_for_monitors() {
                      POST /v1/tools/NAME             body: the arguments; ?wait=SECONDS
                      POST /v1/tools/NAME/preview     shows, changes nothing
                      GET  /v1/jobs/ID                ?wait=SECONDS; DELETE withdraws
+        approvers    GET  /v1/approvals              `cofferdam approve --server URL`
         pages        GET  /calls/ID                  the state of a call, for its person
         probes       GET  /healthz  /readyz
         metrics      GET  /metrics                   from this machine only
@@ -410,6 +411,7 @@ async fn pages() {
                      POST /v1/tools/NAME             body: the arguments; ?wait=SECONDS
                      POST /v1/tools/NAME/preview     shows, changes nothing
                      GET  /v1/jobs/ID                ?wait=SECONDS; DELETE withdraws
+        approvers    GET  /v1/approvals              `cofferdam approve --server URL`
         pages        GET  /calls/ID                  the state of a call, for its person
         probes       GET  /healthz  /readyz
         metrics      GET  /metrics                   from this machine only

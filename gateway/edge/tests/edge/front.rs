@@ -2,7 +2,7 @@
 //! that started and ended.
 
 use cofferdam_core::journey::ports::{
-    Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
+    Answered, Front, FrontCall, ProgressSink, Readiness, SignInRefusal, Unauthenticated,
 };
 use cofferdam_core::model::access::{Access, Authenticated, Credential, Scheme, TokenRefusal};
 use cofferdam_core::model::answer::{
@@ -11,9 +11,12 @@ use cofferdam_core::model::answer::{
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use cofferdam_core::model::run::Phase;
+use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
 use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
 use cofferdam_testkit::build::principal;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -21,6 +24,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// The one valid session of an approver.
+pub const SESSION: &str = "session-of-bob";
 
 /// The one valid token.
 pub const TOKEN: &str = "token-of-alice";
@@ -408,6 +414,56 @@ impl Front for FakeFront {
     async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
         self.move_task(&principal.name, call, TaskState::Withdrawn);
         success(&format!("withdrawn by {}", principal.name), json!({"outcome": "cancelled"}), true)
+    }
+
+    fn challenge(&self) -> Challenge {
+        Challenge { challenge: "challenge".into(), expires: self.now() }
+    }
+
+    fn sign_in(
+        &self,
+        signed: &SignedSignIn,
+        is_own: &dyn Fn(&str) -> bool,
+    ) -> Result<Session, SignInRefusal> {
+        match signed.statement.as_str() {
+            "often" => Err(SignInRefusal::Often),
+            "away" => Err(SignInRefusal::Unavailable("no trust file".into())),
+            server if is_own(server) => {
+                Ok(Session { approver: "bob".into(), session: SESSION.into(), expires: self.now() })
+            }
+            _ => Err(SignInRefusal::Refused("for another server".into())),
+        }
+    }
+
+    fn approver(&self, session: &str) -> Result<Option<String>, SignInRefusal> {
+        if self.down {
+            return Err(SignInRefusal::Unavailable("no trust file".into()));
+        }
+        Ok((session == SESSION).then(|| "bob".to_owned()))
+    }
+
+    async fn ask_for_approver(
+        &self,
+        approver: &str,
+        ask: ApproverAsk,
+    ) -> Result<ApproverAnswer, RoleError> {
+        self.count(format!("{} by {approver}", ask.word()));
+        match ask {
+            ApproverAsk::Waiting => Ok(ApproverAnswer::Waiting { waiting: Vec::new() }),
+            ApproverAsk::Question { call } if call != id() => {
+                Err(RoleError::NotFound("no such call is for your signature".into()))
+            }
+            ApproverAsk::Follow { wait_ms, .. } => Ok(ApproverAnswer::Followed {
+                phase: Phase::Queued,
+                outcome: None,
+                detail: format!("{wait_ms} ms"),
+                meanwhile: Vec::new(),
+            }),
+            ApproverAsk::Sign { .. } => {
+                Ok(ApproverAnswer::Signed { approver: approver.to_owned(), missing: 0 })
+            }
+            _ => Err(RoleError::Refused("it is closed already".into())),
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -3,6 +3,8 @@
 //! attacker. `UPDATE_EXPECT=1` updates snapshots; read the changes.
 
 #[cfg(test)]
+mod approvers;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod call_page;

@@ -47,7 +47,7 @@ fn beginning(call: &str) -> Result<(), RoleError> {
 }
 
 /// The reason why a call cannot be signed.
-fn not_waiting(call: &CallId, phase: Phase) -> String {
+pub(super) fn not_waiting(call: &CallId, phase: Phase) -> String {
     match phase {
         Phase::Closed => format!("the call `{call}` is closed already; it can no longer be signed"),
         phase => format!(
@@ -153,7 +153,7 @@ impl Recorder {
 
     /// Checks a signature: it is for exactly this question, and the recorder's trust file has the
     /// person's key.
-    async fn checked(
+    pub(super) async fn checked(
         &self,
         call: CallId,
         signed: cofferdam_core::model::statement::SignedStatement,
@@ -197,7 +197,7 @@ impl Recorder {
     }
 
     /// Waits for a job; returns phase and outcome without payloads.
-    async fn follow(&self, call: &CallId, wait_ms: u64) -> Result<Operated, RoleError> {
+    pub(super) async fn follow(&self, call: &CallId, wait_ms: u64) -> Result<Operated, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut changes = self.inner.shared.changes(call);
         let (job, _) = self

@@ -130,6 +130,10 @@ impl Recorder {
                 self.inner.shared.looks.answer(&call, &seen);
                 Ok(Proposed::Done)
             }
+            Propose::Approver { approver, ask } => {
+                let told = Box::new(self.approver(&approver, ask).await?);
+                Ok(Proposed::Approver { told })
+            }
             Propose::Permit { call, permit, entry, expires } => {
                 self.check_room()?;
                 about(&entry, &call, entry.event == Event::Intended)?;

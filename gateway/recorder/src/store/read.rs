@@ -2,6 +2,7 @@
 //! several statements is one transaction, because the writer may commit between any two.
 
 mod overview;
+mod questions;
 mod removed;
 
 use super::batch::{ChangeError, to_u64};
@@ -503,7 +504,7 @@ async fn created(
 }
 
 /// The summary in a sealed plan; empty without one.
-fn summary(plan: &str) -> String {
+pub(crate) fn summary(plan: &str) -> String {
     let plan = json::strict(plan.as_bytes()).unwrap_or_default();
     plan.get("summary").and_then(Value::as_str).unwrap_or_default().to_owned()
 }

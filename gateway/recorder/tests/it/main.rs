@@ -6,6 +6,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod approvers;
 mod backlog;
 mod budgets;
 mod crash;

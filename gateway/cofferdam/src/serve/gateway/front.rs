@@ -3,11 +3,13 @@
 use super::instrument::ended;
 use super::over_limits::OverLimits;
 use super::set::{Keys, Set, Shared};
+use super::sign_ins::SignIns;
 use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::journey;
 use cofferdam_core::journey::ports::{
-    Answered, Front, FrontCall, Host as _, ProgressSink, Readiness, Unauthenticated, no_progress,
+    Answered, Front, FrontCall, Host as _, ProgressSink, Readiness, SignInRefusal, Unauthenticated,
+    no_progress,
 };
 use cofferdam_core::journey::{Mode, Resumed, Wait};
 use cofferdam_core::model::access::{Authenticated, Credential};
@@ -16,8 +18,11 @@ use cofferdam_core::model::caller::{Caller, Principal};
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
 use cofferdam_core::model::task::Task;
+use cofferdam_core::model::trust::Approver;
 use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_core::protocol::role_settings::GatewaySettings;
@@ -54,6 +59,7 @@ pub struct Gateway {
     keys: Keys,
     notices: Notices,
     over_limits: OverLimits,
+    sign_ins: SignIns,
     wait_ms: u64,
     has_courier: bool,
     pub(super) exporter: Arc<Exporter>,
@@ -73,6 +79,7 @@ impl Gateway {
         exporter: Arc<Exporter>,
     ) -> Self {
         Self {
+            sign_ins: SignIns::new((set.world.random(), set.world.random())),
             set: RwLock::new(Arc::new(set)),
             next: Mutex::default(),
             keys,
@@ -133,6 +140,11 @@ impl Gateway {
     pub(super) async fn forget(self: Arc<Self>, number: u64) {
         self.next.lock().await.take_if(|(own, _)| *own <= number);
         declare(self).await;
+    }
+
+    /// The approvers by the trust file as it is now.
+    fn approvers(&self) -> Result<Vec<Approver>, SignInRefusal> {
+        self.set().world.approvers().map_err(|error| SignInRefusal::Unavailable(error.to_string()))
     }
 
     /// Stores a notice of the supervisor.
@@ -253,6 +265,37 @@ impl Front for Gateway {
     async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
         let set = self.set();
         journey::cancel(&set.world, &set.known, principal, call).await
+    }
+
+    fn challenge(&self) -> Challenge {
+        self.sign_ins.challenge(self.random(), self.now())
+    }
+
+    fn sign_in(
+        &self,
+        signed: &SignedSignIn,
+        is_own: &dyn Fn(&str) -> bool,
+    ) -> Result<Session, SignInRefusal> {
+        let approvers = self.approvers()?;
+        let random = (self.random(), self.random());
+        self.sign_ins.sign_in(signed, is_own, &approvers, random, self.now())
+    }
+
+    fn approver(&self, session: &str) -> Result<Option<String>, SignInRefusal> {
+        let approvers = self.approvers()?;
+        Ok(self.sign_ins.approver(session, &approvers, self.now()))
+    }
+
+    async fn ask_for_approver(
+        &self,
+        approver: &str,
+        ask: ApproverAsk,
+    ) -> Result<ApproverAnswer, RoleError> {
+        let asked = Propose::Approver { approver: approver.to_owned(), ask };
+        match self.recorder().call(&asked).await? {
+            Proposed::Approver { told } => Ok(*told),
+            _ => Err(RoleError::Unavailable("the recorder answers something else".to_owned())),
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -14,26 +14,36 @@ const TRAILER: usize = 5;
 /// The flag of a touch.
 const TOUCHED: u8 = 1;
 
-/// The enrolled approver whose key made the signature.
+/// The enrolled approver whose key made the signature of a statement.
 pub(super) fn signer(
     signed: &SignedStatement,
     approvers: &[Approver],
 ) -> Result<String, ApprovalError> {
+    let approver = signer_in(NAMESPACE, &signed.statement, &signed.signature, approvers)?;
+    Ok(approver.name.clone())
+}
+
+/// The enrolled approver whose key signed this text in this namespace.
+pub(in crate::policy) fn signer_in<'a>(
+    namespace: &str,
+    text: &str,
+    armour: &str,
+    approvers: &'a [Approver],
+) -> Result<&'a Approver, ApprovalError> {
     // `from_pem` accepts text before the armour; a signature file has no such text.
-    if !signed.signature.starts_with("-----BEGIN SSH SIGNATURE-----") {
+    if !armour.starts_with("-----BEGIN SSH SIGNATURE-----") {
         return Err(ApprovalError::Signature);
     }
-    let signature =
-        SshSig::from_pem(signed.signature.as_bytes()).map_err(|_| ApprovalError::Signature)?;
-    let made = |approver: &Approver| {
+    let signature = SshSig::from_pem(armour.as_bytes()).map_err(|_| ApprovalError::Signature)?;
+    let made = |approver: &'a Approver| {
         let key = PublicKey::from_openssh(&approver.key).ok()?;
-        key.verify(NAMESPACE, signed.statement.as_bytes(), &signature).ok()?;
-        Some((approver.name.clone(), key.algorithm()))
+        key.verify(namespace, text.as_bytes(), &signature).ok()?;
+        Some((approver, key.algorithm()))
     };
-    let (name, enrolled) = approvers.iter().find_map(made).ok_or(ApprovalError::Unknown)?;
+    let (approver, enrolled) = approvers.iter().find_map(made).ok_or(ApprovalError::Unknown)?;
     check_kind(&enrolled, &signature)?;
     check_touch(&enrolled, signature.signature_bytes())?;
-    Ok(name)
+    Ok(approver)
 }
 
 /// The library verifies by the enrolled key alone and takes any kind that the signature gives

@@ -1,0 +1,269 @@
+//! The sign-ins of approvers from other machines. A challenge is a text with a MAC of this process,
+//! so that nothing is kept for a client that only asks for one. Used challenges and sessions are
+//! kept for enrolled approvers alone, a bounded number for each. A session reads; it approves
+//! nothing, and ends with this process.
+
+use cofferdam_core::journey::ports::SignInRefusal;
+use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
+use cofferdam_core::model::trust::Approver;
+use cofferdam_core::policy::sign_in::verify_sign_in;
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, Mac as _};
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How long a challenge counts: a person enters a PIN and touches a key meanwhile.
+const CHALLENGE: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long a session counts: a person reads a long change meanwhile.
+const SESSION: SignedDuration = SignedDuration::from_mins(30);
+
+/// Most used challenges of one approver within [`CHALLENGE`]: more than a person signs, and enough
+/// for a script.
+const USED: usize = 64;
+
+/// Most sessions of one approver: a few machines and terminals. A further one ends the oldest.
+const SESSIONS: usize = 8;
+
+/// Bound into each MAC, so that it is no MAC of anything else.
+const PURPOSE: &[u8] = b"cofferdam.challenge.v1";
+
+/// The sign-ins of this process.
+pub struct SignIns {
+    key: [u8; 32],
+    people: Mutex<BTreeMap<String, Person>>,
+}
+
+/// The sign-ins of one approver.
+#[derive(Debug, Default)]
+struct Person {
+    /// Used challenges, with their ends.
+    used: BTreeMap<String, Timestamp>,
+    /// Sessions, oldest first.
+    sessions: Vec<Open>,
+}
+
+/// A session that was begun. The secret itself is not kept.
+#[derive(Debug)]
+struct Open {
+    secret: [u8; 32],
+    key: String,
+    expires: Timestamp,
+}
+
+impl SignIns {
+    /// Makes a key of 256 random bits.
+    pub fn new(random: (u128, u128)) -> Self {
+        let mut key = [0; 32];
+        let bytes = random.0.to_le_bytes().into_iter().chain(random.1.to_le_bytes());
+        key.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        Self { key, people: Mutex::default() }
+    }
+
+    /// A challenge with this nonce.
+    pub fn challenge(&self, random: u128, now: Timestamp) -> Challenge {
+        let expires = now.checked_add(CHALLENGE).unwrap_or(now);
+        let nonce = format!("{random:032x}");
+        let tag = HEXLOWER.encode(&self.mac(&nonce, expires));
+        Challenge { challenge: format!("{nonce}.{tag}"), expires }
+    }
+
+    /// Begins a session with this secret, if the sign-in counts.
+    ///
+    /// # Errors
+    /// The challenge is not an unused one of this process, the server is another, or the key is not
+    /// enrolled.
+    pub fn sign_in(
+        &self,
+        signed: &SignedSignIn,
+        is_own: &dyn Fn(&str) -> bool,
+        approvers: &[Approver],
+        random: (u128, u128),
+        now: Timestamp,
+    ) -> Result<Session, SignInRefusal> {
+        let refused = |why: &str| SignInRefusal::Refused(why.to_owned());
+        let verified = verify_sign_in(signed, approvers, now)
+            .map_err(|error| SignInRefusal::Refused(error.to_string()))?;
+        let statement = verified.statement();
+        if !is_own(&statement.server) {
+            return Err(refused(
+                "the sign-in is for another server; sign in at the address of this one",
+            ));
+        }
+        if !self.is_own_challenge(&statement.challenge, statement.expires) {
+            return Err(refused(
+                "the challenge is not one of this server, or the server was started again; sign in \
+                 again",
+            ));
+        }
+        let Approver { name, key, .. } = verified.approver();
+        let mut people = self.people();
+        // Only enrolled people are kept, so a removed one leaves no rest.
+        people.retain(|name, _| approvers.iter().any(|known| known.name == *name));
+        let person = people.entry(name.clone()).or_default();
+        person.used.retain(|_, expires| *expires > now);
+        if person.used.contains_key(&statement.challenge) {
+            return Err(refused("the challenge was used already; sign in again"));
+        }
+        if person.used.len() >= USED {
+            return Err(SignInRefusal::Often);
+        }
+        person.used.insert(statement.challenge.clone(), statement.expires);
+        let session = format!("{:032x}{:032x}", random.0, random.1);
+        let expires = now.checked_add(SESSION).unwrap_or(now);
+        person.sessions.retain(|open| open.expires > now);
+        if person.sessions.len() >= SESSIONS {
+            person.sessions.remove(0);
+        }
+        person.sessions.push(Open { secret: digest(&session), key: key.clone(), expires });
+        Ok(Session { approver: name.clone(), session, expires })
+    }
+
+    /// The approver of a session, while the approver's key is enrolled.
+    pub fn approver(
+        &self,
+        session: &str,
+        approvers: &[Approver],
+        now: Timestamp,
+    ) -> Option<String> {
+        // A comparison of digests: its time says nothing about the secret.
+        let secret = digest(session);
+        let people = self.people();
+        let (name, open) = people.iter().find_map(|(name, person)| {
+            person.sessions.iter().find(|open| open.secret == secret).map(|open| (name, open))
+        })?;
+        let enrolled = approvers.iter().any(|known| known.name == *name && known.key == open.key);
+        (open.expires > now && enrolled).then(|| name.clone())
+    }
+
+    fn is_own_challenge(&self, challenge: &str, expires: Timestamp) -> bool {
+        let Some((nonce, tag)) = challenge.split_once('.') else { return false };
+        let Ok(tag) = HEXLOWER.decode(tag.as_bytes()) else { return false };
+        self.keyed(nonce, expires).is_some_and(|mac| mac.verify_slice(&tag).is_ok())
+    }
+
+    fn mac(&self, nonce: &str, expires: Timestamp) -> Vec<u8> {
+        let mac = self.keyed(nonce, expires);
+        mac.map(|mac| mac.finalize().into_bytes().to_vec()).unwrap_or_default()
+    }
+
+    /// `None` never happens: HMAC takes a key of any length.
+    fn keyed(&self, nonce: &str, expires: Timestamp) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+        mac.update(PURPOSE);
+        mac.update(&expires.as_nanosecond().to_be_bytes());
+        mac.update(nonce.as_bytes());
+        Some(mac)
+    }
+
+    fn people(&self) -> MutexGuard<'_, BTreeMap<String, Person>> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_core::model::sign_in::{SIGN_IN_NAMESPACE, SIGN_IN_SCHEMA, SignIn};
+    use ssh_key::private::Ed25519Keypair;
+    use ssh_key::{HashAlg, LineEnding, PrivateKey};
+
+    fn noon() -> Timestamp {
+        "2026-11-30T12:00:00Z".parse().unwrap()
+    }
+
+    fn key(seed: u8) -> PrivateKey {
+        PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
+    }
+
+    fn approvers(seeds: &[u8]) -> Vec<Approver> {
+        let approver = |seed: &u8| {
+            let key = key(*seed).public_key().to_openssh().unwrap();
+            serde_json::from_value(serde_json::json!({"name": format!("p{seed}"), "key": key}))
+                .unwrap()
+        };
+        seeds.iter().map(approver).collect()
+    }
+
+    fn signed(seed: u8, server: &str, given: &Challenge) -> SignedSignIn {
+        let Challenge { challenge, expires } = given.clone();
+        let server = server.to_owned();
+        let said = SignIn { schema: SIGN_IN_SCHEMA.to_owned(), server, challenge, expires };
+        let statement = said.canonical().unwrap();
+        let signature =
+            key(seed).sign(SIGN_IN_NAMESPACE, HashAlg::Sha512, statement.as_bytes()).unwrap();
+        SignedSignIn { statement, signature: signature.to_pem(LineEnding::LF).unwrap() }
+    }
+
+    fn enter(
+        sign_ins: &SignIns,
+        signed: &SignedSignIn,
+        random: u128,
+        now: Timestamp,
+    ) -> Result<Session, String> {
+        let own = |server: &str| server == "gate";
+        sign_ins
+            .sign_in(signed, &own, &approvers(&[1, 2]), (random, 0), now)
+            .map_err(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn a_challenge_counts_once_here_in_time_and_for_this_server() {
+        let sign_ins = SignIns::new((1, 2));
+        let challenge = sign_ins.challenge(7, noon());
+        let refused = |signed: &SignedSignIn, now, expect: &str| {
+            let told = enter(&sign_ins, signed, 1, now).unwrap_err();
+            assert!(told.contains(expect), "{told}");
+        };
+        refused(&signed(1, "other", &challenge), noon(), "another server");
+        refused(&signed(3, "gate", &challenge), noon(), "not enrolled");
+        let late = noon().checked_add(CHALLENGE).unwrap();
+        refused(&signed(1, "gate", &challenge), late, "ran out");
+        let longer =
+            Challenge { expires: late.checked_add(CHALLENGE).unwrap(), ..challenge.clone() };
+        refused(&signed(1, "gate", &longer), late, "not one of this server");
+        let foreign = SignIns::new((3, 4)).challenge(7, noon());
+        refused(&signed(1, "gate", &foreign), noon(), "not one of this server");
+        let good = signed(1, "gate", &challenge);
+        assert_eq!(enter(&sign_ins, &good, 1, noon()).unwrap().approver, "p1");
+        refused(&good, noon(), "used already");
+    }
+
+    #[test]
+    fn a_session_ends_with_its_time_its_key_and_its_person() {
+        let sign_ins = SignIns::new((1, 2));
+        let challenge = sign_ins.challenge(7, noon());
+        let session = enter(&sign_ins, &signed(1, "gate", &challenge), 9, noon()).unwrap();
+        let who = |approvers: &[Approver], now| sign_ins.approver(&session.session, approvers, now);
+        assert_eq!(who(&approvers(&[1, 2]), noon()).as_deref(), Some("p1"));
+        assert_eq!(who(&approvers(&[2]), noon()), None, "the person was removed");
+        let mut other = approvers(&[1, 2]);
+        other[0].key = other[1].key.clone();
+        assert_eq!(who(&other, noon()), None, "the key was removed");
+        assert_eq!(who(&approvers(&[1]), session.expires), None, "it is over");
+        assert_eq!(sign_ins.approver("", &approvers(&[1]), noon()), None);
+    }
+
+    #[test]
+    fn one_person_cannot_fill_the_memory_of_the_gateway() {
+        let sign_ins = SignIns::new((1, 2));
+        let mut sessions = Vec::new();
+        for number in 0..USED as u128 {
+            let challenge = sign_ins.challenge(number, noon());
+            let begun = enter(&sign_ins, &signed(1, "gate", &challenge), number, noon());
+            sessions.push(begun.unwrap().session);
+        }
+        let open = |session: &String| sign_ins.approver(session, &approvers(&[1]), noon());
+        assert_eq!(sessions.iter().filter(|session| open(session).is_some()).count(), SESSIONS);
+        let challenge = sign_ins.challenge(1_000, noon());
+        let often = enter(&sign_ins, &signed(1, "gate", &challenge), 1, noon()).unwrap_err();
+        assert!(often.contains("too often"), "{often}");
+        assert!(enter(&sign_ins, &signed(2, "gate", &challenge), 1, noon()).is_ok());
+    }
+}

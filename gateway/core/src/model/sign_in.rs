@@ -1,0 +1,74 @@
+//! The text that an approver signs to read the questions that wait for them. Never an approval: it
+//! has a namespace, a schema and fields of its own.
+
+use super::json::{self, JsonError};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The SSHSIG namespace of a sign-in. A signature in it is no approval, and an approval is no
+/// sign-in.
+pub const SIGN_IN_NAMESPACE: &str = "sign-in@cofferdam.dev";
+
+/// The schema name of [`SignIn`].
+pub const SIGN_IN_SCHEMA: &str = "cofferdam.sign-in.v1";
+
+/// Characters of a challenge, and of a server's name: more than a gateway makes, and than DNS
+/// permits.
+pub const SIGN_IN_TEXT: usize = 300;
+
+/// A challenge of a gateway: it counts once, and until its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Challenge {
+    /// The gateway's text, at most [`SIGN_IN_TEXT`] visible ASCII characters.
+    pub challenge: String,
+    /// The time after which it does not count.
+    pub expires: Timestamp,
+}
+
+/// The document that an approver signs to sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// Always [`SIGN_IN_SCHEMA`].
+    pub schema: String,
+    /// The server, as the approver named it: a host, with a port if the address has one. A server
+    /// that passes a challenge on has another name.
+    pub server: String,
+    /// The challenge of the server.
+    pub challenge: String,
+    /// The end of the challenge.
+    pub expires: Timestamp,
+}
+
+impl SignIn {
+    /// Canonical JSON: the bytes that are signed.
+    ///
+    /// # Errors
+    /// The text cannot be written as canonical JSON.
+    pub fn canonical(&self) -> Result<String, JsonError> {
+        json::canonical(self)
+    }
+}
+
+/// A sign-in with its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedSignIn {
+    /// The canonical JSON, exactly as signed.
+    pub statement: String,
+    /// The SSHSIG in its armoured form.
+    pub signature: String,
+}
+
+/// The session after a sign-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// The name of the approver, by the gateway's trust file.
+    pub approver: String,
+    /// The secret that later requests carry. It reads, and never approves.
+    pub session: String,
+    /// The time after which it does not count.
+    pub expires: Timestamp,
+}

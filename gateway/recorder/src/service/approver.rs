@@ -1,0 +1,165 @@
+//! The requests of an approver from another machine, passed on by the gateway. The approver's right
+//! is checked here, with the recorder's own trust file, and so is each signature. A call that the
+//! person cannot approve gets the same answer as an unknown one.
+
+use super::operate::not_waiting;
+use super::{Recorder, misplaced_answer};
+use crate::settings::TrustNow;
+use crate::store::change::{Change, Done};
+use crate::store::summary;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::person::same_person;
+use cofferdam_core::model::record::{APPROVER, Entry, Event};
+use cofferdam_core::model::run::Phase;
+use cofferdam_core::model::statement::SignedStatement;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::policy::approval::check_signer;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::approver::{
+    ApproverAnswer, ApproverAsk, QUESTIONS, Question, WaitingQuestion,
+};
+use cofferdam_core::protocol::operator_recorder::Operated;
+use serde_json::json;
+
+/// Waiting questions that are looked through for those of one approver: more than people answer in
+/// a day.
+const LOOKED_THROUGH: u32 = 1_000;
+
+impl Recorder {
+    /// Handles a request of an approver.
+    pub(super) async fn approver(
+        &self,
+        approver: &str,
+        ask: ApproverAsk,
+    ) -> Result<ApproverAnswer, RoleError> {
+        let trust = self.trusted()?.trust;
+        let word = ask.word();
+        match ask {
+            ApproverAsk::Waiting => {
+                let jobs = self.inner.reader.questions(LOOKED_THROUGH).await?;
+                let own = jobs.into_iter().filter(|job| may_sign(approver, job, &trust));
+                let waiting = own.take(QUESTIONS).map(listed).collect();
+                Ok(ApproverAnswer::Waiting { waiting })
+            }
+            ApproverAsk::Question { call } => {
+                let job = self.waiting(approver, &call, &trust).await?;
+                self.note_approver(approver, word, &call).await?;
+                let signers = self.inner.reader.signers(&call).await?;
+                Ok(ApproverAnswer::Question(Box::new(Question { job, signers })))
+            }
+            ApproverAsk::Preview { call } => {
+                self.waiting(approver, &call, &trust).await?;
+                self.note_approver(approver, word, &call).await?;
+                Ok(ApproverAnswer::Previewed(self.inner.shared.looks.ask(&call).await))
+            }
+            ApproverAsk::Sign { call, signed } => {
+                self.waiting(approver, &call, &trust).await?;
+                self.note_approver(approver, word, &call).await?;
+                self.sign_as(approver, call, signed).await
+            }
+            ApproverAsk::Follow { call, wait_ms } => {
+                self.asked_of(approver, &call, &trust).await?;
+                let Operated::Followed { phase, outcome, detail, meanwhile } =
+                    self.follow(&call, wait_ms).await?
+                else {
+                    return Err(misplaced_answer());
+                };
+                Ok(ApproverAnswer::Followed { phase, outcome, detail, meanwhile })
+            }
+        }
+    }
+
+    fn trusted(&self) -> Result<TrustNow, RoleError> {
+        (self.inner.settings.trust)()
+            .map_err(|error| RoleError::Unavailable(format!("the trust file: {error}")))
+    }
+
+    /// The job of a call that this person may sign, or could have signed.
+    async fn asked_of(
+        &self,
+        approver: &str,
+        call: &CallId,
+        trust: &Trust,
+    ) -> Result<(StoredJob, Phase), RoleError> {
+        let found = self.inner.reader.job(call).await?;
+        found.filter(|(job, _)| may_sign(approver, job, trust)).ok_or_else(|| {
+            RoleError::NotFound(format!(
+                "no call `{call}` is for your signature; `cofferdam approve --server URL` lists \
+                 those that are"
+            ))
+        })
+    }
+
+    /// The same, while the call waits.
+    async fn waiting(
+        &self,
+        approver: &str,
+        call: &CallId,
+        trust: &Trust,
+    ) -> Result<StoredJob, RoleError> {
+        match self.asked_of(approver, call, trust).await? {
+            (job, Phase::AwaitingApproval) => Ok(job),
+            (_, phase) => Err(RoleError::Refused(not_waiting(call, phase))),
+        }
+    }
+
+    /// Takes a signature. It has to be the signature of the person who signed in: a person hands in
+    /// no signature of another one.
+    async fn sign_as(
+        &self,
+        approver: &str,
+        call: CallId,
+        signed: SignedStatement,
+    ) -> Result<ApproverAnswer, RoleError> {
+        let signature = self.checked(call, signed, approver.to_owned()).await?;
+        let signer = signature.approver.clone();
+        if !same_person(&signer, approver) {
+            return Err(RoleError::Refused(format!(
+                "the signature is of `{signer}`, and `{approver}` signed in; each person hands in \
+                 their own"
+            )));
+        }
+        match self.submit(Change::Sign(Box::new(signature))).await? {
+            Done::Signed(missing) => Ok(ApproverAnswer::Signed { approver: signer, missing }),
+            _ => Err(misplaced_answer()),
+        }
+    }
+
+    /// Records a request that reads payloads or changes state. The list and the progress are not
+    /// recorded: they would fill a quiet ledger.
+    async fn note_approver(
+        &self,
+        approver: &str,
+        word: &str,
+        call: &CallId,
+    ) -> Result<(), RoleError> {
+        let event =
+            Event::Administered { what: format!("{APPROVER}{word}"), by: approver.to_owned() };
+        let of = (word == "sign").then(|| call.clone());
+        let request = json!({ "ask": word, "call": call });
+        let entry = Entry::of(event, of, "").with("request", request.to_string());
+        self.submit(Change::End(entry.into())).await.map(drop)
+    }
+}
+
+/// True if this enrolled person is one of those whom the question of this job is for.
+fn may_sign(approver: &str, job: &StoredJob, trust: &Trust) -> bool {
+    let Some(rule) = &job.approval else { return false };
+    trust.approvers.iter().any(|known| known.name == approver)
+        && job.environment == trust.environment
+        && check_signer(approver, &rule.approvers, &job.principal.subject(), trust).is_ok()
+}
+
+fn listed(job: StoredJob) -> WaitingQuestion {
+    WaitingQuestion {
+        summary: summary(&job.plan),
+        call: job.call,
+        tool: job.tool,
+        agent: job.principal.name,
+        person: job.principal.person,
+        asked: job.created,
+        expires: job.expires,
+        approval: job.approval,
+    }
+}

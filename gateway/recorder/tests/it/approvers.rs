@@ -1,0 +1,172 @@
+//! Approvers on other machines, by the gateway's socket: they read and sign only calls that are for
+//! their signature, and learn nothing of others.
+
+use crate::world::*;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::record::Event;
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::model::statement::Verdict;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_recorder::Recorder;
+
+async fn ask(
+    recorder: &Recorder,
+    approver: &str,
+    ask: ApproverAsk,
+) -> Result<ApproverAnswer, RoleError> {
+    match recorder.propose(Propose::Approver { approver: approver.to_owned(), ask }).await? {
+        Proposed::Approver { told } => Ok(*told),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn waiting(recorder: &Recorder, approver: &str) -> Vec<CallId> {
+    match ask(recorder, approver, ApproverAsk::Waiting).await.unwrap() {
+        ApproverAnswer::Waiting { waiting } => {
+            waiting.into_iter().map(|question| question.call).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Every request about one call.
+fn all(
+    call: &CallId,
+    signed: cofferdam_core::model::statement::SignedStatement,
+) -> [ApproverAsk; 4] {
+    let call = || call.clone();
+    [
+        ApproverAsk::Question { call: call() },
+        ApproverAsk::Preview { call: call() },
+        ApproverAsk::Sign { call: call(), signed },
+        ApproverAsk::Follow { call: call(), wait_ms: 0 },
+    ]
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_for_a_person_looks_like_one_that_does_not_exist() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(1, &["bob"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    // A call without a question: it is for no signature.
+    let permitted = world.job(2, "agent", "scale", None);
+    enqueue(&recorder, &permitted, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    let signed = sign("bob", &statement(&job, Verdict::Approve));
+    let unknown = call(77);
+    let refusal = async |who: &str, asked: ApproverAsk, call: &CallId| {
+        let told = ask(&recorder, who, asked).await.unwrap_err();
+        assert!(matches!(told, RoleError::NotFound(_)), "{who}: {told:?}");
+        told.to_string().replace(call.as_str(), "ID")
+    };
+    let RoleError::NotFound(same) =
+        ask(&recorder, "bob", ApproverAsk::Question { call: unknown.clone() }).await.unwrap_err()
+    else {
+        panic!()
+    };
+    let same = format!("not found: {}", same.replace(unknown.as_str(), "ID"));
+    // Not named by policy; the person of the agent; the agent itself; not enrolled.
+    for who in ["carl", "ann", "agent", "eve", "", "*"] {
+        assert_eq!(waiting(&recorder, who).await, [], "{who}");
+        for asked in all(&job.call, signed.clone()) {
+            assert_eq!(refusal(who, asked, &job.call).await, same, "{who}");
+        }
+    }
+    for of in [&permitted.call, &unknown] {
+        for asked in all(of, signed.clone()) {
+            assert_eq!(refusal("bob", asked, of).await, same);
+        }
+    }
+    assert_eq!(waiting(&recorder, "bob").await, [job.call]);
+}
+
+#[tokio::test]
+async fn an_approver_reads_signs_and_follows_and_each_use_is_an_entry() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(2, &["bob", "carl"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let call = proposed.call.clone();
+    let shown =
+        async |who: &str| match ask(&recorder, who, ApproverAsk::Question { call: call.clone() })
+            .await
+            .unwrap()
+        {
+            ApproverAnswer::Question(question) => *question,
+            other => panic!("{other:?}"),
+        };
+    let question = shown("bob").await;
+    assert_eq!(question.signers, Vec::<String>::new());
+    let signed = |who: &str| sign(who, &statement(&question.job, Verdict::Approve));
+    let hand = async |who: &str, of: &str| {
+        let signed = signed(of);
+        ask(&recorder, who, ApproverAsk::Sign { call: call.clone(), signed }).await
+    };
+    let RoleError::Refused(other) = hand("bob", "carl").await.unwrap_err() else { panic!() };
+    assert!(other.contains("the signature is of `carl`, and `bob` signed in"), "{other}");
+    assert_eq!(
+        hand("bob", "bob").await,
+        Ok(ApproverAnswer::Signed { approver: "bob".into(), missing: 1 })
+    );
+    // The second person sees the first one's signature.
+    assert_eq!(shown("carl").await.signers, ["bob"]);
+    assert_eq!(
+        hand("carl", "carl").await,
+        Ok(ApproverAnswer::Signed { approver: "carl".into(), missing: 0 })
+    );
+    let Operated::Story { entries, .. } =
+        recorder.operate(1000, Operate::Show { call: call.to_string() }).await.unwrap()
+    else {
+        panic!()
+    };
+    let of_people = entries.iter().filter_map(|entry| match &entry.event {
+        Event::Administered { what, by } => Some(format!("{what} by {by}")),
+        Event::Signed { approver, .. } => Some(format!("signed by {approver}")),
+        _ => None,
+    });
+    assert_eq!(
+        of_people.collect::<Vec<_>>(),
+        [
+            "approver sign by bob",
+            "approver sign by bob",
+            "signed by bob",
+            "approver sign by carl",
+            "signed by carl"
+        ]
+    );
+    let Proposed::Head { size, .. } = recorder.propose(Propose::Head).await.unwrap() else {
+        panic!()
+    };
+    // The start, the question, one show of an operator, two of approvers, and the five above.
+    assert_eq!(size, 1 + 1 + 1 + 2 + 5);
+}
+
+#[tokio::test]
+async fn a_denial_ends_the_call_and_a_removed_approver_loses_the_right_at_once() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(1, &["*"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    world.trust.lock().unwrap().approvers.retain(|approver| approver.name != "carl");
+    assert_eq!(waiting(&recorder, "carl").await, []);
+    let signed = sign("bob", &statement(&job, Verdict::Reject));
+    let sign = ApproverAsk::Sign { call: job.call.clone(), signed };
+    assert!(ask(&recorder, "bob", sign.clone()).await.is_ok());
+    let followed =
+        ask(&recorder, "bob", ApproverAsk::Follow { call: job.call.clone(), wait_ms: 0 }).await;
+    let Ok(ApproverAnswer::Followed { phase, outcome, detail, .. }) = followed else { panic!() };
+    assert_eq!((phase, outcome), (Phase::Closed, Some(Outcome::Rejected)));
+    assert_eq!(detail, "not during the freeze");
+    for asked in [ApproverAsk::Question { call: job.call.clone() }, sign] {
+        let RoleError::Refused(told) = ask(&recorder, "bob", asked).await.unwrap_err() else {
+            panic!()
+        };
+        assert!(told.contains("is closed already"), "{told}");
+    }
+    assert_eq!(waiting(&recorder, "bob").await, []);
+}
