@@ -55,6 +55,8 @@ mod readme;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod remote;
+#[cfg(test)]
 mod resolve;
 
 mod restart;

@@ -29,7 +29,7 @@ fn connect(address: SocketAddr) -> Option<StreamOwned<ClientConnection, TcpStrea
     Some(StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream))
 }
 
-fn send(address: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+pub fn send(address: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut stream = connect(address)?;
     stream.write_all(bytes).ok()?;
     let mut answer = Vec::new();

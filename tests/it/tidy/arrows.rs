@@ -16,7 +16,7 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("hyper-util", &["cofferdam-courier", "cofferdam-edge"]),
     ("rustls", &["cofferdam", "cofferdam-courier", "cofferdam-edge", "cofferdam-tests"]),
     ("tokio-rustls", &["cofferdam-courier", "cofferdam-edge"]),
-    ("rustls-native-certs", &["cofferdam-courier"]),
+    ("rustls-native-certs", &["cofferdam", "cofferdam-courier"]),
     ("jsonwebtoken", &["cofferdam-identity"]),
     ("ring", &["cofferdam-identity"]),
     ("sqlx", &["cofferdam-recorder"]),

@@ -1,16 +1,21 @@
 //! `cofferdam approve` and `cofferdam deny`: shows a waiting call and signs exactly the shown text.
 //! Renders plan and preview from the stored bytes and computes their digests: a compromised gateway
-//! or recorder cannot obtain a signature for another plan.
+//! or recorder cannot obtain a signature for another plan. The call is in the installation of this
+//! machine, at a gateway on another machine (`--server`), or in a file (`--check`).
 
+mod check;
 mod choose;
 mod files;
 mod follow;
+mod server;
 mod sign;
+mod source;
 mod status;
 mod waiting_call;
 
 pub use files::write_out;
 
+use super::gateway_url::GatewayUrl;
 use super::report::{Report, Usage};
 use super::ssh::{self, Signer};
 use crate::config::home::Home;
@@ -20,9 +25,12 @@ use choose::Choice;
 use clap::{Args, ValueHint};
 use cofferdam_core::model::statement::Verdict;
 use cofferdam_core::model::trust::Trust;
+use server::Server;
 use sign::{Answer, Way};
+use source::Source;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 use waiting_call::WaitingCall;
 
@@ -31,10 +39,14 @@ use waiting_call::WaitingCall;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam approve              lists what waits, and asks \
                         which\n  cofferdam approve 4kq2\n  cofferdam approve 4kq2 --key \
-                        ~/.ssh/id_ed25519 --export ~/approvals\n\nSign on another machine:\n  \
-                        cofferdam approve 4kq2 --statement 4kq2.json\n  ssh-keygen -Y sign -n \
-                        approval@cofferdam.dev -f ~/.ssh/id_ed25519 4kq2.json\n  cofferdam \
-                        approve 4kq2 --signature 4kq2.json.sig\n\nAn encrypted key's passphrase \
+                        ~/.ssh/id_ed25519 --export ~/approvals\n\nFrom another machine:\n  \
+                        cofferdam approve --server https://gate.example.com\n  cofferdam approve \
+                        4kq2 --server https://gate.example.com --key ~/.ssh/id_ed25519\n\nWithout \
+                        a connection; the second and the third line on the other machine:\n  \
+                        cofferdam approve 4kq2 --statement 4kq2.json\n  cofferdam approve \
+                        --check 4kq2.json\n  ssh-keygen -Y sign -n approval@cofferdam.dev -f \
+                        ~/.ssh/id_ed25519 4kq2.json\n  cofferdam approve 4kq2 --signature \
+                        4kq2.json.sig\n\nAn encrypted key's passphrase \
                         is asked for, or read from the file COFFERDAM_PASSPHRASE_FILE names.")]
 pub struct Approve {
     /// The id of the call, or at least its first 4 characters; without it, waiting calls are listed
@@ -51,6 +63,11 @@ pub struct Approve {
     /// --shown` first
     #[arg(long)]
     yes: bool,
+    /// Show the call of a statement file and say how to sign it; needs no connection and no
+    /// installation
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["id", "key", "export", "statement", "signature", "server", "yes"])]
+    check: Option<PathBuf>,
 }
 
 /// Shows a waiting call and signs a denial with your SSH key. The call ends, and the agent reads
@@ -88,6 +105,12 @@ struct Signing {
     /// A signature of that statement, made with `ssh-keygen -Y sign`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "key")]
     signature: Option<PathBuf>,
+    /// A gateway on another machine, such as https://gate.example.com; you sign in with your key
+    #[arg(long, value_name = "URL", value_parser = GatewayUrl::parse, conflicts_with_all = ["statement", "signature"])]
+    server: Option<GatewayUrl>,
+    /// The certificate of that server or of its CA, as PEM [default: the CAs of this system]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "server")]
+    ca: Option<PathBuf>,
 }
 
 /// The most characters of a reason, as of a purpose.
@@ -96,22 +119,26 @@ const REASON: usize = cofferdam_core::model::limit::PURPOSE;
 impl Approve {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home, json: bool) -> Result<Report> {
+        if let Some(path) = &self.check {
+            return check::check(path, self.full);
+        }
         if self.yes && self.id.is_none() {
             return Err(
                 Usage("`--yes` signs the call that you name: give its id".to_owned()).into()
             );
         }
-        let id = match choose::call(home, self.id, json, "approve")? {
+        let source = self.signing.source(home)?;
+        let id = match choose::call(&source, self.id, json, "approve")? {
             Choice::Call(id) => id,
             Choice::List(report) => return Ok(report),
         };
-        let waiting = WaitingCall::find(home, &id)?;
+        let waiting = WaitingCall::find(&source, &id)?;
         let answer = Answer {
             verdict: Verdict::Approve,
             reason: String::new(),
             wait: Duration::from_secs(self.wait),
         };
-        let way = self.signing.way(home, &waiting)?;
+        let way = self.signing.way(&source, &waiting)?;
         if !self.yes && matches!(way, Way::Sign(_)) && !std::io::stdin().is_terminal() {
             return Err(Usage(
                 "there is no terminal for the question; read the text with `cofferdam show ID \
@@ -121,9 +148,10 @@ impl Approve {
             )
             .into());
         }
-        waiting.show(home, self.full)?;
+        waiting.show(Some(&source), self.full)?;
         if let (false, Way::Sign(signer)) = (self.yes, &way)
-            && ask(&format!("Sign this with {}? Type yes: ", waiting.name_of(signer)))? != "yes"
+            && ask(&format!("Sign this with {}? Type yes: ", owner(&source, &waiting, signer)))?
+                != "yes"
         {
             bail!(
                 "not signed; it still waits until {}, and `cofferdam deny {} --reason …` ends it",
@@ -131,21 +159,22 @@ impl Approve {
                 waiting.job.call
             );
         }
-        sign::answer(home, &waiting, &way, answer, self.signing.export.as_deref())
+        sign::answer(&source, &waiting, &way, answer, self.signing.export.as_deref())
     }
 }
 
 impl Deny {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home, json: bool) -> Result<Report> {
-        let id = match choose::call(home, self.id, json, "deny")? {
+        let source = self.signing.source(home)?;
+        let id = match choose::call(&source, self.id, json, "deny")? {
             Choice::Call(id) => id,
             Choice::List(report) => return Ok(report),
         };
         let given = self.reason.as_deref().map(checked).transpose()?;
-        let waiting = WaitingCall::find(home, &id)?;
-        let way = self.signing.way(home, &waiting)?;
-        waiting.show(home, false)?;
+        let waiting = WaitingCall::find(&source, &id)?;
+        let way = self.signing.way(&source, &waiting)?;
+        waiting.show(Some(&source), false)?;
         let terminal = std::io::stdin().is_terminal();
         let reason = match given {
             Some(reason) => reason,
@@ -154,12 +183,13 @@ impl Deny {
         };
         // A denial changes no infrastructure, so a script needs no `--yes`.
         if let (false, true, Way::Sign(signer)) = (self.yes, terminal, &way)
-            && ask(&format!("Deny this with {}? Type yes: ", waiting.name_of(signer)))? != "yes"
+            && ask(&format!("Deny this with {}? Type yes: ", owner(&source, &waiting, signer)))?
+                != "yes"
         {
             bail!("not denied; the call still waits until {}", waiting.ends());
         }
         let answer = Answer { verdict: Verdict::Reject, reason, wait: Duration::ZERO };
-        sign::answer(home, &waiting, &way, answer, self.signing.export.as_deref())
+        sign::answer(&source, &waiting, &way, answer, self.signing.export.as_deref())
     }
 }
 
@@ -187,30 +217,63 @@ fn ask(question: &str) -> Result<String> {
     Ok(answer.trim().to_owned())
 }
 
+/// The person whose key would sign, in words.
+fn owner(source: &Source<'_>, waiting: &WaitingCall, signer: &Signer) -> String {
+    let name = match (source, &waiting.trust) {
+        (Source::Server(server), _) => Some(server.approver()),
+        (_, Some(trust)) => ssh::owner(&signer.public(), &trust.approvers).map(str::to_owned),
+        _ => None,
+    };
+    name.map_or_else(
+        || "a key that is not enrolled".to_owned(),
+        |name| format!("the key of {name}"),
+    )
+}
+
+/// Reads a variable that names a file.
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
+}
+
 impl Signing {
+    /// The place of the question: the home, or the server, where the approver signs in.
+    fn source<'a>(&self, home: &'a Home) -> Result<Source<'a>> {
+        let Some(url) = &self.server else { return Ok(Source::Home(home)) };
+        let signer = Rc::new(Signer::find_own(self.key.as_deref(), variable)?);
+        Ok(Source::Server(Server::sign_in(url.clone(), self.ca.as_deref(), signer)?))
+    }
+
     /// Chooses between a key, a signature file, and a statement without a signature.
-    fn way(&self, home: &Home, waiting: &WaitingCall) -> Result<Way> {
-        let trust = &waiting.trust;
+    fn way(&self, source: &Source<'_>, waiting: &WaitingCall) -> Result<Way> {
         if let Some(path) = &self.statement {
             return Ok(Way::Write(path.clone()));
         }
         if let Some(path) = &self.signature {
             return Ok(Way::Read(path.clone()));
         }
-        let found = Signer::find(self.key.as_deref(), &trust.approvers, |name| {
-            std::env::var_os(name).map(PathBuf::from)
-        })?;
+        let signer = match source {
+            Source::Server(server) => server.signer(),
+            Source::Home(home) => Rc::new(self.enrolled(home, waiting)?),
+        };
+        waiting.check_signer(&signer)?;
+        Ok(Way::Sign(signer))
+    }
+
+    /// The key of this person, if the running `serve` knows it.
+    fn enrolled(&self, home: &Home, waiting: &WaitingCall) -> Result<Signer> {
+        let approvers = waiting.trust.as_ref().map(|trust| trust.approvers.as_slice());
+        let approvers = approvers.unwrap_or_default();
+        let found = Signer::find(self.key.as_deref(), approvers, variable)?;
         let enrolled = |trust: &Trust| ssh::owner(&found.public(), &trust.approvers).is_some();
         let later = || {
             TrustFile::open(home).and_then(|file| file.trust()).is_ok_and(|newer| enrolled(&newer))
         };
-        if !enrolled(trust) && later() {
+        if ssh::owner(&found.public(), approvers).is_none() && later() {
             bail!(
                 "the trust file enrols your key, and the running `cofferdam serve` has not loaded \
                  it; load it with `cofferdam reload`"
             );
         }
-        waiting.check_signer(&found)?;
-        Ok(Way::Sign(found))
+        Ok(found)
     }
 }

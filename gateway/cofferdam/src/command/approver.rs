@@ -84,13 +84,16 @@ impl ApproverCommand {
     }
 }
 
+/// True for a valid name of an approver.
+pub fn is_name(name: &str) -> bool {
+    let letter = |byte: u8| {
+        byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'*' | b'#' | b'?' | b'!')
+    };
+    (1..=128).contains(&name.len()) && name.bytes().all(letter)
+}
+
 fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
-    if name.is_empty()
-        || name.len() > 128
-        || !name.bytes().all(|byte| {
-            byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'*' | b'#' | b'?' | b'!')
-        })
-    {
+    if !is_name(&name) {
         bail!(
             "`{name}` is not a valid name of an approver; use visible ASCII without blanks, \
              commas and wildcards, such as bob@example.com"
@@ -123,7 +126,8 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     Ok(Report::new(
         format!(
             "Enrolled `{name}` with {fingerprint}. {after}{touched}\nThe approver lists waiting \
-             calls with `cofferdam jobs --waiting` and signs one with `cofferdam approve ID`."
+             calls with `cofferdam approve` and signs one with `cofferdam approve ID`; from \
+             another machine, with `--server URL`."
         ),
         json!({"name": name, "fingerprint": fingerprint, "touch": touch,
         "loaded": loaded}),

@@ -96,6 +96,20 @@ impl GatewayUrl {
         }
     }
 
+    /// The host alone: a name or an address, without brackets.
+    pub fn host(&self) -> &str {
+        match self.authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => self.authority.split(':').next().unwrap_or_default(),
+        }
+    }
+
+    /// The path of another endpoint of the same gateway, also behind a proxy with a prefix.
+    pub fn beside(&self, path: &str) -> String {
+        let prefix = self.path.strip_suffix(ENDPOINT).unwrap_or(&self.path);
+        format!("{}{path}", prefix.trim_end_matches('/'))
+    }
+
     /// The same server with another path.
     pub fn at(&self, path: &str) -> String {
         let scheme = if self.tls { "https" } else { "http" };
@@ -142,6 +156,19 @@ mod tests {
         ] {
             let told = GatewayUrl::parse(given).unwrap_err();
             assert!(told.contains("http://127.0.0.1:8620/mcp"), "{given}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_other_endpoints_are_beside_the_one_of_mcp() {
+        for (given, host, path) in [
+            ("https://ops.example.com", "ops.example.com", "/v1/approvals"),
+            ("https://ops.example.com:8620/mcp", "ops.example.com", "/v1/approvals"),
+            ("https://[::1]:8620/x/mcp", "::1", "/x/v1/approvals"),
+            ("https://10.0.0.7/x/", "10.0.0.7", "/x/v1/approvals"),
+        ] {
+            let url = GatewayUrl::parse(given).unwrap();
+            assert_eq!((url.host(), url.beside("/v1/approvals").as_str()), (host, path));
         }
     }
 

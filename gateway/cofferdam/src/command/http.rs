@@ -126,7 +126,10 @@ pub fn bound(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Reads a whole response.
-fn answer(reader: impl BufRead) -> Result<Answer> {
+///
+/// # Errors
+/// The connection broke, or the response is too long or not JSON.
+pub fn answer(reader: impl BufRead) -> Result<Answer> {
     let response = Response::read(reader)?;
     let status = response.status;
     let mut bytes = Vec::new();

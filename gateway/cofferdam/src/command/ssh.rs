@@ -123,6 +123,32 @@ impl Signer {
         Ok(Self::File(Box::new(private)))
     }
 
+    /// Finds the signing key where the enrolled keys are not known: a private key file, the SSH
+    /// agent's key for a public key file, or the only usable key in the SSH agent.
+    pub fn find_own(
+        key: Option<&Path>,
+        variable: impl Fn(&str) -> Option<PathBuf>,
+    ) -> Result<Self> {
+        if key.is_some() {
+            return Self::find(key, &[], variable);
+        }
+        let socket = variable("SSH_AUTH_SOCK").context(
+            "no SSH agent is running (SSH_AUTH_SOCK is not set); give your key with `--key \
+             ~/.ssh/id_ed25519`",
+        )?;
+        let mut usable = identities(&socket)?.keys.into_iter().filter(is_accepted);
+        match (usable.next(), usable.next()) {
+            (Some(one), None) => Ok(Self::Agent(socket, one)),
+            (Some(_), Some(_)) => {
+                bail!("the SSH agent holds several keys; choose yours with `--key FILE.pub`")
+            }
+            (None, _) => bail!(
+                "the SSH agent shows no key that can approve; unlock it with `ssh-add -X` if it is \
+                 locked, add yours with `ssh-add`, or give it with `--key FILE`"
+            ),
+        }
+    }
+
     /// The public key of the signer.
     pub fn public(&self) -> PublicKey {
         match self {
@@ -164,6 +190,17 @@ pub fn signer_of<'a>(signed: &SignedStatement, approvers: &'a [Approver]) -> Opt
         PublicKey::from_openssh(&approver.key)
             .is_ok_and(|key| key.verify(NAMESPACE, signed.statement.as_bytes(), &signature).is_ok())
     })
+}
+
+/// True for the kinds of keys that can be enrolled.
+fn is_accepted(key: &PublicKey) -> bool {
+    matches!(
+        key.algorithm(),
+        Algorithm::Ed25519
+            | Algorithm::SkEd25519
+            | Algorithm::SkEcdsaSha2NistP256
+            | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }
+    )
 }
 
 fn enrolled(key: &PublicKey, approvers: &[Approver]) -> bool {

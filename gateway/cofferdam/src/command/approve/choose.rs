@@ -2,20 +2,16 @@
 //! Signs nothing.
 
 use super::ask;
-use crate::command::recorder_client;
+use super::source::Source;
 use crate::command::report::Report;
 use crate::command::show::{ago, short, table};
-use crate::config::home::Home;
 use anyhow::{Result, bail};
 use cofferdam_core::model::escape::legible;
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated, OwnedJob};
+use cofferdam_core::protocol::approver::WaitingQuestion;
 use cofferdam_core::text::needed;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
-
-/// The most calls in the list: a person can still choose by number.
-const LISTED: u32 = 50;
 
 /// The most characters of a summary in the list.
 const SUMMARY: usize = 60;
@@ -31,15 +27,11 @@ pub enum Choice {
 
 /// Returns the named call, or asks for a choice. For programs and without a terminal, the list is
 /// the report.
-pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Result<Choice> {
+pub fn call(source: &Source<'_>, named: Option<String>, json: bool, verb: &str) -> Result<Choice> {
     if let Some(id) = named {
         return Ok(Choice::Call(id));
     }
-    let Operated::Jobs { jobs } =
-        recorder_client::ask(home, &Operate::Jobs { waiting: true, limit: LISTED, before: None })?
-    else {
-        return Err(recorder_client::unexpected());
-    };
+    let jobs = source.waiting()?;
     let now = Timestamp::now();
     let value = json!({"waiting": jobs.iter().zip(1..).map(|(job, number)| entry(number, job,
     now)).collect::<Vec<_>>()});
@@ -63,9 +55,9 @@ pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Resul
         .and_then(|number| number.checked_sub(1))
         .and_then(|at| jobs.get(at));
     match numbered {
-        Some(owned) => Ok(Choice::Call(owned.job.call.to_string())),
+        Some(question) => Ok(Choice::Call(question.call.to_string())),
         None if said.len() >= 4
-            && jobs.iter().any(|owned| owned.job.call.as_str().starts_with(&said)) =>
+            && jobs.iter().any(|question| question.call.as_str().starts_with(&said)) =>
         {
             Ok(Choice::Call(said))
         }
@@ -74,39 +66,38 @@ pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Resul
 }
 
 /// The missing signatures of a call, in words.
-fn wanted(owned: &OwnedJob) -> String {
-    owned.job.approval.as_ref().map_or_else(|| "none".to_owned(), needed)
+fn wanted(question: &WaitingQuestion) -> String {
+    question.approval.as_ref().map_or_else(|| "none".to_owned(), needed)
 }
 
-fn asker(owned: &OwnedJob) -> String {
-    let person =
-        owned.person.as_ref().map(|person| format!(" for {}", legible(person))).unwrap_or_default();
-    format!("{}{person}", legible(&owned.principal))
+fn asker(question: &WaitingQuestion) -> String {
+    let person = question.person.as_ref().map(|person| format!(" for {}", legible(person)));
+    format!("{}{}", legible(&question.agent), person.unwrap_or_default())
 }
 
-fn row(number: usize, owned: &OwnedJob, now: Timestamp) -> Vec<String> {
+fn row(number: usize, question: &WaitingQuestion, now: Timestamp) -> Vec<String> {
     vec![
         number.to_string(),
-        owned.job.call.to_string(),
-        ago(owned.created, now),
-        asker(owned),
-        wanted(owned),
-        short(&owned.summary, SUMMARY),
+        question.call.to_string(),
+        ago(question.asked, now),
+        asker(question),
+        wanted(question),
+        short(&question.summary, SUMMARY),
     ]
 }
 
-fn entry(number: usize, owned: &OwnedJob, now: Timestamp) -> Value {
+fn entry(number: usize, question: &WaitingQuestion, now: Timestamp) -> Value {
     json!({
         "number": number,
-        "call": owned.job.call,
-        "tool": owned.job.tool,
-        "summary": owned.summary,
-        "agent": owned.principal,
-        "person": owned.person,
-        "asked": owned.created,
-        "age_seconds": now.duration_since(owned.created).as_secs(),
-        "expires": owned.job.expires,
-        "needed": wanted(owned),
-        "approval": owned.job.approval,
+        "call": question.call,
+        "tool": question.tool,
+        "summary": question.summary,
+        "agent": question.agent,
+        "person": question.person,
+        "asked": question.asked,
+        "age_seconds": now.duration_since(question.asked).as_secs(),
+        "expires": question.expires,
+        "needed": wanted(question),
+        "approval": question.approval,
     })
 }

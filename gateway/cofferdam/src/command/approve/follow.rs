@@ -1,13 +1,12 @@
 //! Follows a signed call for a few seconds. Promises nothing: the report is the present state, and
 //! the checks before the run.
 
-use crate::command::recorder_client;
-use crate::config::home::Home;
+use super::source::Source;
 use cofferdam_core::model::difference::Difference;
 use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::run::{Outcome, Phase};
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::protocol::approver::ApproverAnswer;
 use cofferdam_core::text::difference;
 use std::time::{Duration, Instant};
 
@@ -33,17 +32,17 @@ pub struct Followed {
 }
 
 /// Follows a call with complete signatures, for at most `wait`.
-pub fn follow(home: &Home, call: &CallId, wait: Duration) -> Followed {
+pub fn follow(source: &Source<'_>, call: &CallId, wait: Duration) -> Followed {
     let until = Instant::now() + wait;
     loop {
         let left = until.saturating_duration_since(Instant::now()).min(LOOK);
         let wait_ms = u64::try_from(left.as_millis()).unwrap_or(0);
-        match recorder_client::ask(home, &Operate::Follow { call: call.clone(), wait_ms }) {
-            Ok(Operated::Followed { outcome: None, .. }) if Instant::now() < until => {}
-            Ok(Operated::Followed { phase, outcome, detail, meanwhile }) => {
+        match source.follow(call, wait_ms) {
+            Ok(ApproverAnswer::Followed { outcome: None, .. }) if Instant::now() < until => {}
+            Ok(ApproverAnswer::Followed { phase, outcome, detail, meanwhile }) => {
                 return describe(phase, outcome, detail, meanwhile);
             }
-            Ok(_) => return unknown("the recorder returned an unexpected response"),
+            Ok(_) => return unknown("the server returned an unexpected response"),
             Err(error) => return unknown(&format!("{error:#}")),
         }
     }

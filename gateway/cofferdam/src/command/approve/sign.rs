@@ -1,28 +1,27 @@
 //! Makes the statement, signs it or takes its signature, and sends both to the recorder.
 
+use super::check::{QuestionFile, call_file};
 use super::files::{quoted, read_signature, write, write_out};
 use super::follow::{Followed, follow};
+use super::source::Source;
 use super::waiting_call::WaitingCall;
-use crate::command::recorder_client;
 use crate::command::report::Report;
 use crate::command::ssh::{Signer, signer_of};
-use crate::config::home::Home;
 use anyhow::{Context as _, Result};
 use cofferdam_core::model::id::StatementDigest;
-use cofferdam_core::model::statement::{
-    NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict,
-};
+use cofferdam_core::model::statement::{NAMESPACE, SignedStatement, Verdict};
+use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::approval::{Question, verify};
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use jiff::Timestamp;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The source of a signature.
 pub enum Way {
     /// A key of this person.
-    Sign(Signer),
+    Sign(Rc<Signer>),
     /// No signature: the statement is written to this file.
     Write(PathBuf),
     /// A signature that was made elsewhere, in this file.
@@ -39,54 +38,29 @@ pub struct Answer {
     pub wait: Duration,
 }
 
-fn statement(waiting: &WaitingCall, verdict: Verdict, reason: String) -> Statement {
-    let WaitingCall { job, trust, digest, .. } = waiting;
-    Statement {
-        schema: STATEMENT_SCHEMA.to_owned(),
-        call: job.call.clone(),
-        verdict,
-        reason,
-        plan: job.plan_digest,
-        preview: job.preview_digest,
-        shown: *digest,
-        subject: job.principal.subject(),
-        environment: trust.environment.clone(),
-        policy: trust.policy,
-        nonce: job.nonce.clone(),
-        // Not the time of the signature: a signature from elsewhere needs the same statement again.
-        issued: Some(job.created),
-        expires: job.expires,
-    }
-}
-
-/// Signs, or takes the signature, and sends it to the recorder.
+/// Signs, or takes the signature, and hands it in.
 pub fn answer(
-    home: &Home,
+    source: &Source<'_>,
     waiting: &WaitingCall,
     way: &Way,
     answer: Answer,
     export: Option<&Path>,
 ) -> Result<Report> {
     let Answer { verdict, reason, wait } = answer;
-    let (text, digest) = statement(waiting, verdict, reason).canonical()?;
+    let (text, digest) = waiting.statement(verdict, reason).canonical()?;
     let signature = match way {
         Way::Sign(signer) => signer.sign(NAMESPACE, text.as_bytes())?,
         Way::Read(path) => read_signature(path)?,
         Way::Write(path) => return written(waiting, verdict, path, &text, digest),
     };
     let signed = SignedStatement { statement: text, signature };
-    let name = checked(waiting, &signed)?;
-    let Operated::Signed { missing, .. } = recorder_client::ask(
-        home,
-        &Operate::Sign { call: waiting.job.call.clone(), signed: signed.clone() },
-    )?
-    else {
-        return Err(recorder_client::unexpected());
-    };
+    let known = waiting.trust.as_ref().map(|trust| checked(waiting, trust, &signed)).transpose()?;
     let call = &waiting.job.call;
+    let (told, missing) = source.sign(call, &signed)?;
+    let name = known.unwrap_or(told);
     let followed = match (verdict, missing) {
         (Verdict::Reject, _) => still("denied", "the agent will see your reason."),
-        (Verdict::Approve, 0) => follow(home, call, wait),
+        (Verdict::Approve, 0) => follow(source, call, wait),
         (Verdict::Approve, 1) => still("needs_signatures", "1 more signature is needed."),
         (Verdict::Approve, more) => {
             still("needs_signatures", &format!("{more} more signatures are needed."))
@@ -96,13 +70,12 @@ pub fn answer(
         Verdict::Reject => format!("Denied {call} as {name}. The agent will see your reason."),
         Verdict::Approve => format!("Approved {call} as {name}: {}", followed.text),
     };
-    text.push_str(&format!("\n  follow it: cofferdam show {call}"));
+    if matches!(source, Source::Home(_)) {
+        text.push_str(&format!("\n  follow it: cofferdam show {call}"));
+    }
     let mut files = None;
     if let Some(folder) = export {
-        let key = signer_of(&signed, &waiting.trust.approvers)
-            .context("the signing key is not enrolled any more")?
-            .key
-            .clone();
+        let key = signing_key(waiting, way, &signed)?;
         let written = write_out(folder, &call.to_string(), &name, &key, &signed)?;
         text.push_str(&format!("\n  check it:  {}", written.command));
         files = Some(json!({"statement": written.statement, "signature": written.signature,
@@ -132,20 +105,30 @@ fn still(state: &'static str, text: &str) -> Followed {
     }
 }
 
+/// The public key of the signature: of the key that signed here, or of the enrolled signer.
+fn signing_key(waiting: &WaitingCall, way: &Way, signed: &SignedStatement) -> Result<String> {
+    if let Way::Sign(signer) = way {
+        return signer.public().to_openssh().context("the key has no text form");
+    }
+    let approvers = waiting.trust.as_ref().map(|trust| trust.approvers.as_slice());
+    let signer = signer_of(signed, approvers.unwrap_or_default());
+    Ok(signer.context("the signing key is not enrolled any more")?.key.clone())
+}
+
 /// Checks the signature as the recorder does, with the same errors, before it is sent. Returns the
 /// name of the signer.
-fn checked(waiting: &WaitingCall, signed: &SignedStatement) -> Result<String> {
+fn checked(waiting: &WaitingCall, trust: &Trust, signed: &SignedStatement) -> Result<String> {
     let subject = waiting.job.principal.subject();
     let question = Question {
         call: &waiting.job.call,
         plan: waiting.job.plan_digest,
         preview: waiting.job.preview_digest,
         subject: &subject,
-        environment: &waiting.trust.environment,
-        policy: waiting.trust.policy,
+        environment: &trust.environment,
+        policy: trust.policy,
         now: Timestamp::now(),
     };
-    Ok(verify(signed, &question, &waiting.trust)?.approver().to_owned())
+    Ok(verify(signed, &question, trust)?.approver().to_owned())
 }
 
 /// Writes the statement to a file, for a signature elsewhere.
@@ -157,6 +140,10 @@ fn written(
     digest: StatementDigest,
 ) -> Result<Report> {
     write(path, text)?;
+    let beside = call_file(path);
+    let question =
+        QuestionFile { job: waiting.job.clone(), signers: waiting.signers.clone() }.text()?;
+    write(&beside, &question)?;
     let call = &waiting.job.call;
     let (verb, reason) = match verdict {
         Verdict::Approve => ("approve", ""),
@@ -166,11 +153,15 @@ fn written(
     let signature = quoted(&format!("{}.sig", path.to_string_lossy()));
     let sign = format!("ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");
     let hand_in = format!("cofferdam {verb} {call} --signature {signature}{reason}");
+    let check = format!("cofferdam approve --check {file}");
+    let call_text = quoted(&beside.to_string_lossy());
     let told = format!(
-        "Nothing is signed yet. The statement is in {file}.\n  sign it:     {sign}\n  hand it \
-             in:  {hand_in}"
+        "Nothing is signed yet. The statement is in {file}, and its call in {call_text}. Take both \
+         to the machine with your key.\n  read it:     {check}\n  sign it:     {sign}\n  hand it \
+         in:  {hand_in}"
     );
     let value = json!({"call": call, "verdict": verdict, "state": "not_signed",
-    "statement": digest, "file": path, "sign": sign, "hand_in": hand_in});
+    "statement": digest, "file": path, "call_file": beside, "check": check, "sign": sign,
+    "hand_in": hand_in});
     Ok(Report::new(told, value))
 }

@@ -1,80 +1,48 @@
 //! A waiting call, checked and rendered by this command. Trusts only its stored bytes, after their
 //! digests match.
 
+use super::source::{Found, Source};
 use super::status;
-use crate::command::recorder_client;
 use crate::command::ssh::{self, Signer};
-use crate::config::home::Home;
-use crate::config::trust_file::TrustFile;
-use crate::serve::copies;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::document::Document;
-use cofferdam_core::model::escape::{legible, line};
+use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::facts::facts_of;
 use cofferdam_core::model::id::ShownDigest;
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::json;
 use cofferdam_core::model::preview::Preview;
 use cofferdam_core::model::reason::ApprovalRule;
-use cofferdam_core::model::run::Phase;
+use cofferdam_core::model::statement::{STATEMENT_SCHEMA, Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::approval::{ApprovalError, check_signer, check_times};
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_core::text::seconds;
 use cofferdam_core::text::{in_full, question};
 use jiff::Timestamp;
 
 /// A call that waits for a person, checked and rendered.
 pub struct WaitingCall {
-    /// The trust file that the roles use.
-    pub trust: Trust,
+    /// The trust file that the roles use; `None` on another machine.
+    pub trust: Option<Trust>,
     /// The job of the call.
     pub job: StoredJob,
     /// The digest of the shown text.
     pub digest: ShownDigest,
+    /// The people who approved so far.
+    pub signers: Vec<String>,
     shown: String,
 }
 
 impl WaitingCall {
-    /// Gets the call from the recorder, and checks and renders it.
-    pub fn find(home: &Home, id: &str) -> Result<Self> {
-        // The trust file of the running `serve`: the one in the home may be newer.
-        let trust = TrustFile::open(&copies::in_use(home))?.trust()?;
-        let Operated::Story { job, view, call, .. } =
-            recorder_client::ask(home, &Operate::Show { call: id.to_owned() })?
-        else {
-            return Err(recorder_client::unexpected());
-        };
-        // A recorder that returns another call would choose the signed text.
-        if !call.as_str().starts_with(id) || job.as_ref().is_some_and(|job| job.call != call) {
-            bail!(
-                "the recorder answered with another call than `{id}`; nothing was signed, and the \
-                 recorder has to be looked at"
-            );
-        }
-        let (Some(job), Some(view)) = (job, view) else {
-            bail!(
-                "the call {call} ended without a job: nothing waits for a person; `cofferdam show \
-                 {call}` tells it"
-            );
-        };
-        if view.phase != Phase::AwaitingApproval {
-            let outcome = view.outcome.map(|outcome| format!(", {outcome}")).unwrap_or_default();
-            let why = if view.detail.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", line(&view.detail))
-            };
-            bail!(
-                "the call {call} does not wait for a person: it is {}{outcome}{why}; `cofferdam \
-                 jobs --waiting` lists those that do",
-                view.phase
-            );
-        }
-        Self::check(*job, trust, Timestamp::now())
+    /// Gets the call from its place, and checks and renders it.
+    pub fn find(source: &Source<'_>, id: &str) -> Result<Self> {
+        Self::check(source.find(id)?, Timestamp::now())
     }
 
-    fn check(job: StoredJob, trust: Trust, now: Timestamp) -> Result<Self> {
+    /// Checks and renders a call. Without a trust file, environment and policy are what the text
+    /// says; the gateway, the recorder and the runner compare them with their own.
+    pub fn check(found: Found, now: Timestamp) -> Result<Self> {
+        let Found { job, trust, signers } = found;
         check_end(job.created, job.expires, job.approval.as_ref(), now)?;
         // Parses plan and preview strictly and computes their digests. If they do not match,
         // nothing is shown or signed.
@@ -83,22 +51,26 @@ impl WaitingCall {
         let (plan, _) = Document::read(&job.plan)?;
         let preview: Preview = json::strict_into(job.preview.as_bytes())?;
         about_the_plan(&plan, &preview)?;
-        if job.environment != trust.environment {
-            bail!(
-                "this is about the environment `{}`, not `{}` of your trust file; it is not signed",
-                legible(&job.environment.name),
-                legible(&trust.environment.name)
-            );
+        let signers = trust.as_ref().map_or(signers, |trust| status::signers(&job, trust));
+        if let Some(trust) = &trust {
+            if job.environment != trust.environment {
+                bail!(
+                    "this is about the environment `{}`, not `{}` of your trust file; it is not \
+                     signed",
+                    legible(&job.environment.name),
+                    legible(&trust.environment.name)
+                );
+            }
+            if job.policy != trust.policy {
+                bail!("the policy changed since it was asked; the agent has to ask again");
+            }
         }
-        if job.policy != trust.policy {
-            bail!("the policy changed since it was asked; the agent has to ask again");
-        }
-        Ok(Self { trust, job, digest, shown })
+        Ok(Self { trust, job, digest, signers, shown })
     }
 
     /// Prints the text that is signed; before it, with `full`, every value; after it, the facts
     /// that are not signed.
-    pub fn show(&self, home: &Home, full: bool) -> Result<()> {
+    pub fn show(&self, source: Option<&Source<'_>>, full: bool) -> Result<()> {
         if full {
             let lines = in_full(&self.job).context("its plan or preview is not readable")?;
             eprintln!("In full; the text that is signed follows, and is made of the same:\n");
@@ -106,33 +78,46 @@ impl WaitingCall {
             eprintln!();
         }
         eprintln!("{}", self.shown);
-        status::lines(home, &self.job, &self.trust, Timestamp::now())
-            .iter()
-            .for_each(|line| eprintln!("{line}"));
+        status::lines(source, self, Timestamp::now()).iter().for_each(|line| eprintln!("{line}"));
         eprintln!();
         Ok(())
     }
 
-    /// Refuses, before the text is shown, a person whose signature cannot count.
+    /// The statement of this verdict over what this command shows.
+    pub fn statement(&self, verdict: Verdict, reason: String) -> Statement {
+        let job = &self.job;
+        Statement {
+            schema: STATEMENT_SCHEMA.to_owned(),
+            call: job.call.clone(),
+            verdict,
+            reason,
+            plan: job.plan_digest,
+            preview: job.preview_digest,
+            shown: self.digest,
+            subject: job.principal.subject(),
+            environment: job.environment.clone(),
+            policy: job.policy,
+            nonce: job.nonce.clone(),
+            // Not the time of the signature: a signature from elsewhere needs the same statement
+            // again.
+            issued: Some(job.created),
+            expires: job.expires,
+        }
+    }
+
+    /// Refuses, before the text is shown, a person whose signature cannot count. Another machine
+    /// does not know the enrolled keys; there the server has refused such a person already.
     pub fn check_signer(&self, signer: &Signer) -> Result<()> {
-        let name =
-            ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalError::Unknown)?;
+        let Some(trust) = &self.trust else { return Ok(()) };
+        let name = ssh::owner(&signer.public(), &trust.approvers).ok_or(ApprovalError::Unknown)?;
         let named =
             self.job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
-        Ok(check_signer(name, named, &self.job.principal.subject(), &self.trust)?)
+        Ok(check_signer(name, named, &self.job.principal.subject(), trust)?)
     }
 
     /// The end of the question, in whole seconds.
     pub fn ends(&self) -> String {
         seconds(self.job.expires)
-    }
-
-    /// The name of the person whose key would sign.
-    pub fn name_of(&self, signer: &Signer) -> String {
-        ssh::owner(&signer.public(), &self.trust.approvers).map_or_else(
-            || "a key that is not enrolled".to_owned(),
-            |name| format!("the key of {name}"),
-        )
     }
 }
 

@@ -1,0 +1,103 @@
+//! `cofferdam approve --check FILE`: reads a statement and its call from two files, on a machine
+//! without a connection. Derives the statement from the call itself, shows the call, and says how to
+//! sign. Signs nothing, and needs no installation.
+
+use super::files::quoted;
+use super::source::Found;
+use super::waiting_call::WaitingCall;
+use crate::command::input_file;
+use crate::command::report::Report;
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::model::escape::legible;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::json;
+use cofferdam_core::model::statement::{NAMESPACE, Statement, Verdict};
+use cofferdam_core::protocol::approver::Question;
+use jiff::Timestamp;
+use serde_json::json;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The call of a statement, for another machine: everything that the shown text derives from.
+pub struct QuestionFile {
+    /// The job that waits.
+    pub job: StoredJob,
+    /// The people who approved so far.
+    pub signers: Vec<String>,
+}
+
+impl QuestionFile {
+    /// The text of the file. Has no signature of others: it is not needed to read the call.
+    ///
+    /// # Errors
+    /// The call has no JSON form.
+    pub fn text(self) -> Result<String> {
+        let Self { job, signers } = self;
+        let question = Question { job: StoredJob { statements: Vec::new(), ..job }, signers };
+        Ok(serde_json::to_string_pretty(&question)? + "\n")
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let remedy = "take the file of the call, STATEMENT.call, along with the statement";
+        let bytes = input_file::bytes(path, remedy)?;
+        let Question { job, signers } = json::strict_into(&bytes).with_context(|| {
+            format!(
+                "`{}` is not the call of a statement, as `cofferdam approve ID --statement FILE` \
+                 writes it",
+                path.display()
+            )
+        })?;
+        Ok(Self { job, signers })
+    }
+}
+
+/// The file of the call, beside the file of the statement.
+pub fn call_file(statement: &Path) -> PathBuf {
+    let mut name = OsString::from(statement);
+    name.push(".call");
+    PathBuf::from(name)
+}
+
+/// Checks and shows a statement, and says how to sign it.
+///
+/// # Errors
+/// A file cannot be read, or the statement is not about the call that is shown.
+pub fn check(path: &Path, full: bool) -> Result<Report> {
+    let bytes = input_file::bytes(path, "give the file of a statement")?;
+    let QuestionFile { job, signers } = QuestionFile::read(&call_file(path))?;
+    let waiting = WaitingCall::check(Found { job, trust: None, signers }, Timestamp::now())?;
+    let (verdict, reason) = compared(&waiting, &bytes)?;
+    waiting.show(None, full)?;
+    let call = &waiting.job.call;
+    let file = quoted(&path.to_string_lossy());
+    let sign = format!("ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");
+    let (verb, what) = match verdict {
+        Verdict::Approve => ("approve", "approves this call".to_owned()),
+        Verdict::Reject => {
+            ("deny", format!("denies this call; the agent reads: {}", legible(&reason)))
+        }
+    };
+    let text = format!(
+        "The statement in {file} {what}. It is over exactly this text. Nothing is signed yet.\n  \
+         sign it:     {sign}\n  hand it in:  the file {file}.sig, on the machine that wrote the \
+         statement, with `cofferdam {verb} {call} --signature FILE`"
+    );
+    let value = json!({"call": call, "verdict": verdict, "reason": reason, "state": "not_signed",
+        "shown": waiting.digest, "file": path, "sign": sign});
+    Ok(Report::new(text, value))
+}
+
+/// The verdict and the reason of a statement that is exactly the one that this command makes of the
+/// call.
+fn compared(waiting: &WaitingCall, bytes: &[u8]) -> Result<(Verdict, String)> {
+    let Statement { verdict, reason, .. } =
+        json::strict_into(bytes).context("the file is not a statement; nothing is shown")?;
+    let (ours, _) = waiting.statement(verdict, reason.clone()).canonical()?;
+    if ours.as_bytes() != bytes {
+        bail!(
+            "the statement is not about the call in its file `.call`, or was changed on its way; \
+             do not sign it, and get both files again"
+        );
+    }
+    Ok((verdict, reason))
+}
