@@ -2,7 +2,7 @@
 //! both ways in and outlives a restart, and an agent in a loop takes nothing from another one.
 
 use crate::cluster::until;
-use crate::installation::{TIME_LIMIT, TestInstallation};
+use crate::installation::{TIME_LIMIT, TestInstallation, text};
 use cofferdam_testkit::http::{Connection, Request, Response};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -67,6 +67,47 @@ fn budgets_of_an_agent_outlive_a_restart_and_are_its_own() {
     });
     assert!(installation.metric("cofferdam_edge_over_limit_total", "limit=\"budget\"") >= 2.0);
     installation.verify_ledger();
+}
+
+#[test]
+fn limits_of_a_role_are_in_policy_data_and_change_with_the_policy() {
+    let mut installation = TestInstallation::bare("single");
+    installation.serve(&[]);
+    let token = installation.agent("release", "deployer");
+    let other = installation.agent("other", "viewer");
+    let folder = installation.tree().join("../another-policy");
+    std::fs::create_dir_all(&folder).unwrap();
+    let own = installation.home().join("policy");
+    std::fs::copy(own.join("policy.wasm"), folder.join("policy.wasm")).unwrap();
+    let mut data: Value =
+        serde_json::from_slice(&std::fs::read(own.join("data.json")).unwrap()).unwrap();
+    let mut write = |limits: Value| {
+        data["agent_limits"] = limits;
+        std::fs::write(folder.join("data.json"), data.to_string()).unwrap();
+    };
+    let accept = ["accept", "--policy", text(&folder)];
+    write(json!({"deployer": {"jobs_per_day": 0}}));
+    let refused = installation.fail(&accept);
+    let cause = "`agent_limits.deployer.jobs_per_day` in the policy's data is 0; write a whole \
+                 number from 1 to 100000000";
+    assert!(refused.contains(cause), "{refused}");
+
+    write(json!({"deployer": {"jobs_per_day": 1, "requests_per_second": 1, "burst": 9}}));
+    installation.run(&accept);
+    assert_eq!(installation.call(&token, "deployment_scale", &scale(5)).status, 200);
+    until("the budget of the role", || {
+        let response = send(installation.address(), &calls(&token, 6)[1]);
+        response.line().starts_with("429 over a limit: this agent had 1 jobs today").then_some(())
+    });
+    let list = Request::new("GET", "/v1/tools");
+    until("the rate of the role", || {
+        let response = send(installation.address(), &list.clone().bearer(&token));
+        let cause = "429 over a limit: this agent sends more than 1 requests a second";
+        response.line().starts_with(cause).then_some(())
+    });
+    for _ in 0..20 {
+        assert_eq!(send(installation.address(), &list.clone().bearer(&other)).status, 200);
+    }
 }
 
 #[test]

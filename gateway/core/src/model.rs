@@ -31,6 +31,7 @@ pub mod record;
 pub mod resource;
 pub mod retention;
 pub mod rights;
+pub mod role_limits;
 pub mod run;
 pub mod sign_in;
 pub mod statement;

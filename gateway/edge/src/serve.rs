@@ -66,7 +66,7 @@ pub async fn serve<F: Front>(
     let (open, mut closed) = mpsc::channel::<Infallible>(1);
     let (stopping, stopped) = watch::channel(());
     let seats = Seats::new(settings.connections);
-    let shares = Arc::new(Shares::new(settings.each));
+    let shares = Arc::new(Shares::new(settings.each, settings.role_limits.clone()));
     let drain_time = settings.drain_time;
     let mut following = JoinSet::new();
     if let Some(tls) = &settings.tls {

@@ -5,9 +5,11 @@ use crate::rate::Rate;
 use crate::shares::CallerLimits;
 use crate::tls::{LOOK, Tls};
 use cofferdam_core::model::cidr::Block;
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::protocol::role_settings::OauthSettings;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Time limit of a request head, from its first byte; on a new connection, from the start.
 pub const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -110,6 +112,8 @@ pub struct EdgeSettings {
     pub waits: usize,
     /// The limits of each caller.
     pub each: CallerLimits,
+    /// The limits of roles, which take the place of those of each caller. They may change.
+    pub role_limits: watch::Receiver<Arc<RoleLimits>>,
 }
 
 impl EdgeSettings {
@@ -134,6 +138,7 @@ impl EdgeSettings {
             calls: CALLS,
             waits: WAITS,
             each: EACH,
+            role_limits: watch::channel(Arc::default()).1,
         }
     }
 }

@@ -7,10 +7,11 @@ use crate::deny::Deny;
 use crate::limit::{Limit, seconds};
 use crate::rate::{Bucket, Rate};
 use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::role_limits::{OwnLimits, RoleLimits};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Most lists of one caller that are computed at once: of two cores, one is free for others.
 pub const LISTING: usize = 1;
@@ -44,10 +45,28 @@ pub struct CallerLimits {
     pub waits: usize,
 }
 
+impl CallerLimits {
+    /// The same with the limits of a caller's roles.
+    fn with(self, own: &OwnLimits) -> Self {
+        let number = |value: Option<u64>| value.and_then(|value| u32::try_from(value).ok());
+        let places = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
+        let Rate { per_second, burst } = self.rate;
+        Self {
+            rate: Rate {
+                per_second: number(own.requests_per_second).unwrap_or(per_second),
+                burst: number(own.burst).unwrap_or(burst),
+            },
+            calls: places(own.calls).unwrap_or(self.calls),
+            waits: places(own.waits).unwrap_or(self.waits),
+        }
+    }
+}
+
 /// Shares by caller.
 #[derive(Debug)]
 pub struct Shares {
-    limits: CallerLimits,
+    each: CallerLimits,
+    of_roles: watch::Receiver<Arc<RoleLimits>>,
     of: Mutex<Bounded<String, Arc<Share>>>,
 }
 
@@ -74,14 +93,21 @@ pub struct Used {
 }
 
 impl Shares {
-    /// Allows each caller as much as `limits` says.
-    pub fn new(limits: CallerLimits) -> Self {
-        Self { limits, of: Mutex::new(Bounded::new(CALLERS)) }
+    /// Allows each caller as much as `each` says, and where its roles have limits, as much as
+    /// those.
+    pub fn new(each: CallerLimits, of_roles: watch::Receiver<Arc<RoleLimits>>) -> Self {
+        Self { each, of_roles, of: Mutex::new(Bounded::new(CALLERS)) }
+    }
+
+    /// The limits of this caller.
+    fn limits(&self, principal: &Principal) -> CallerLimits {
+        let own = self.of_roles.borrow().of(&principal.roles);
+        self.each.with(&own)
     }
 
     /// Takes one request of this caller at this time.
     pub fn request(&self, principal: &Principal, now: Instant) -> Result<(), Deny> {
-        let (share, rate) = (self.share(principal, now), self.limits.rate);
+        let (share, rate) = (self.share(principal, now), self.limits(principal).rate);
         let taken = locked(&share.requests).take(rate, now);
         let most = usize::try_from(rate.per_second).unwrap_or(usize::MAX);
         taken.map_err(|wait| share.refuse(principal, now, (Limit::Requests, most), seconds(wait)))
@@ -102,7 +128,7 @@ impl Shares {
 
     /// Takes a part for a call of this caller.
     pub fn call(&self, principal: &Principal) -> Result<Used, Deny> {
-        self.counted(principal, Limit::Calls, self.limits.calls)
+        self.counted(principal, Limit::Calls, self.limits(principal).calls)
     }
 
     /// Takes a part for a subscription of this caller.
@@ -112,13 +138,13 @@ impl Shares {
 
     /// Takes a part for a request of this caller that is held.
     pub fn wait(&self, principal: &Principal) -> Result<Used, Deny> {
-        self.counted(principal, Limit::Waits, self.limits.waits)
+        self.counted(principal, Limit::Waits, self.limits(principal).waits)
     }
 
     /// The same for a call, which is answered at once if none is left.
     pub fn wait_of_call(&self, principal: &Principal) -> Option<Used> {
         let share = self.share(principal, Instant::now());
-        Used::take(&share, Limit::Waits, self.limits.waits)
+        Used::take(&share, Limit::Waits, self.limits(principal).waits)
     }
 
     fn counted(&self, principal: &Principal, limit: Limit, most: usize) -> Result<Used, Deny> {
@@ -216,6 +242,11 @@ impl Drop for Used {
 mod tests {
     use super::*;
 
+    fn shares(each: CallerLimits, data: &str) -> Shares {
+        let of_roles = Arc::new(RoleLimits::read(data).unwrap());
+        Shares::new(each, watch::channel(of_roles).1)
+    }
+
     fn principal(name: String) -> Principal {
         Principal { name, anonymous: false, roles: vec![], person: None, act: vec![] }
     }
@@ -223,7 +254,7 @@ mod tests {
     #[test]
     fn a_caller_at_work_is_not_forgotten() {
         let rate = Rate { per_second: 1, burst: 1 };
-        let shares = Shares::new(CallerLimits { rate, calls: 1, waits: 1 });
+        let shares = shares(CallerLimits { rate, calls: 1, waits: 1 }, "{}");
         let start = Instant::now();
         let at_work = principal("at work".into());
         let call = shares.call(&at_work).unwrap();
@@ -238,7 +269,7 @@ mod tests {
     #[test]
     fn each_limit_of_a_caller_is_its_own() {
         let rate = Rate { per_second: 1, burst: 2 };
-        let shares = Shares::new(CallerLimits { rate, calls: 1, waits: 1 });
+        let shares = shares(CallerLimits { rate, calls: 1, waits: 1 }, "{}");
         let (alice, bob) = (principal("alice".into()), principal("bob".into()));
         let now = Instant::now();
         let call = shares.call(&alice).unwrap();
@@ -254,5 +285,20 @@ mod tests {
         assert_eq!(shares.request(&bob, now), Ok(()));
         drop((shares.call(&bob).unwrap(), call));
         assert!(shares.call(&alice).is_ok());
+    }
+    #[test]
+    fn a_limit_of_a_role_takes_the_place_of_the_usual_one() {
+        let rate = Rate { per_second: 1, burst: 1 };
+        let data = r#"{"agent_limits": {"robot": {"calls": 2, "burst": 3}}}"#;
+        let shares = shares(CallerLimits { rate, calls: 1, waits: 1 }, data);
+        let robot = Principal { roles: vec!["robot".into()], ..principal("robot".into()) };
+        let other = principal("other".into());
+        let now = Instant::now();
+        let passed = |who| (0..9).filter(|_| shares.request(who, now).is_ok()).count();
+        assert_eq!((passed(&robot), passed(&other)), (3, 1));
+        let calls = |who| (0..9).map_while(|_| shares.call(who).ok()).collect::<Vec<_>>().len();
+        assert_eq!((calls(&robot), calls(&other)), (2, 1));
+        let waits = |who| (0..9).map_while(|_| shares.wait(who).ok()).collect::<Vec<_>>().len();
+        assert_eq!((waits(&robot), waits(&other)), (1, 1), "not named: the usual one");
     }
 }

@@ -5,10 +5,11 @@ use crate::backlog::Backlog;
 use crate::fresh_preview::FreshPreviews;
 use crate::over_limits::OverLimits;
 use cofferdam_core::model::id::{CallId, Fence, PolicyDigest, TrustDigest};
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -40,6 +41,8 @@ pub(crate) struct Served {
     pub policy: Option<PolicyDigest>,
     /// True while another set is announced and not in use yet: no job is offered for a decision.
     pub announced: bool,
+    /// The limits of its roles.
+    pub limits: Arc<RoleLimits>,
 }
 
 /// The state that handlers and writer share.

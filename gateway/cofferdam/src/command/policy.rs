@@ -20,6 +20,7 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, Subcommand, ValueHint};
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::json as strict;
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::policy::digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT, policy_digest};
 use cofferdam_core::policy::input::{Input, ListInput};
@@ -185,6 +186,7 @@ impl Build {
         tested.bench.policy(&compiled.module, &compiled.data)?;
         let digest =
             policy_digest(&compiled.module, &compiled.data).context("data.json is not readable")?;
+        RoleLimits::read(&compiled.data)?;
         // The ceilings of this installation; without an installation, the widest possible tool.
         let trust =
             if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };

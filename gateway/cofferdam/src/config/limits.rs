@@ -2,20 +2,21 @@
 
 use super::toml_reader::Section;
 use cofferdam_core::model::budget::Budgets;
+use cofferdam_core::model::role_limits::{MOST_JOBS, MOST_MIB, MOST_QUESTIONS, MOST_REQUESTS};
 use cofferdam_core::protocol::role_settings::Limits;
 use cofferdam_edge::{CALLS, EACH, WAITS, WITHOUT_TOKEN};
 
-/// The bounds of the rate and of its burst: more requests than the largest come from no machine.
-const REQUESTS: (i64, i64) = (1, 1_000_000);
+/// The bounds of the rate and of its burst.
+const REQUESTS: (i64, i64) = (1, MOST_REQUESTS.cast_signed());
 
-/// The bounds of calls that wait for a person: people look at no more.
-const QUESTIONS: (i64, i64) = (1, 100_000);
+/// The bounds of calls that wait for a person.
+const QUESTIONS: (i64, i64) = (1, MOST_QUESTIONS.cast_signed());
 
-/// The bounds of jobs in a day: more than the largest never run in it.
-const JOBS: (i64, i64) = (1, 100_000_000);
+/// The bounds of jobs in a day.
+const JOBS: (i64, i64) = (1, MOST_JOBS.cast_signed());
 
 /// The bounds of the ledger's growth in a day, in MiB.
-const MIB: (i64, i64) = (1, 1_000_000);
+const MIB: (i64, i64) = (1, MOST_MIB.cast_signed());
 
 /// Reads the section; each key has a default.
 pub(super) fn check(section: &mut Section<'_>) -> Option<(Limits, Budgets)> {

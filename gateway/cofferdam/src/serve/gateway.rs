@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// The time limit of connections after the stop. All calls have ended before: only slow readers
 /// remain.
@@ -126,6 +126,7 @@ async fn serve(
     mut handed: mpsc::Receiver<Handed>,
 ) -> Result<()> {
     let Prepared { settings, accepted, keys, parts, tls } = prepared;
+    let (role_limits, of_roles) = watch::channel(Arc::default());
     let edge = EdgeSettings {
         hosts: settings.hosts.clone(),
         origins: settings.origins.clone(),
@@ -134,6 +135,7 @@ async fn serve(
         proof_algorithms: &cofferdam_identity::PROOF_ALGORITHMS,
         drain_time: LAST,
         each: callers(settings.limits),
+        role_limits: of_roles,
         without_token: without_token(settings.limits),
         trusted_proxies: settings
             .trusted_proxies
@@ -172,7 +174,9 @@ async fn serve(
         outlet,
     };
     let first = Set::start(&settings, accepted, &keys, parts, &shared).await?;
-    let gateway = Arc::new(Gateway::new(&settings, (first, keys), shared, Arc::clone(&exporter)));
+    let gateway =
+        Gateway::new(&settings, (first, keys), shared, Arc::clone(&exporter), role_limits);
+    let gateway = Arc::new(gateway);
     let mut intake = ready.say()?;
     let own = Arc::clone(&exporter);
     let collecting = tokio::spawn(async move {

@@ -10,6 +10,7 @@ use crate::model::id::{ArgumentsDigest, CallId, PlanDigest, PolicyDigest, TrustD
 use crate::model::job::{JobView, StoredJob, StuckJob};
 use crate::model::permit::SignedPermit;
 use crate::model::record::{Entry, Recorded};
+use crate::model::role_limits::RoleLimits;
 use crate::model::run::{Outcome, Phase};
 use crate::model::statement::SignedStatement;
 use crate::model::trust::Trust;
@@ -185,6 +186,8 @@ pub enum Propose {
         /// The gateway's trust file: policy, tools with their ceilings, executors, commands and
         /// approvers.
         trust: Box<Trust>,
+        /// The limits of roles in the policy's data, for budgets.
+        limits: RoleLimits,
     },
     /// True if a runner would carry a job out. Answered by [`Proposed::Runners`].
     Runners,

@@ -74,14 +74,18 @@ impl Recorder {
                 self.admitted(trust.policy).await?;
                 Ok(Proposed::Done)
             }
-            Propose::Serving { digest, trust } => {
+            Propose::Serving { digest, trust, limits } => {
                 let served = locked(&self.inner.shared.served).digest;
                 let other = served.is_some_and(|served| served != digest);
                 let entry = other.then(|| Arc::new(set_entry(RELOADED, served, digest)));
                 let policy = trust.policy;
                 self.submit(Change::Retire(trust, entry)).await?;
-                *locked(&self.inner.shared.served) =
-                    Served { digest: Some(digest), policy: Some(policy), announced: false };
+                *locked(&self.inner.shared.served) = Served {
+                    digest: Some(digest),
+                    policy: Some(policy),
+                    announced: false,
+                    limits: Arc::new(limits),
+                };
                 self.reopen(policy).await?;
                 // Each job that waits for a decision is offered under this set.
                 self.gateway_gone();

@@ -63,9 +63,9 @@ pub(crate) async fn enqueue(
             if found.is_none() {
                 let waiting = known.waiting.get(&new.entry.principal).copied().unwrap_or(0);
                 if job.permit.is_none() {
-                    purse.ask(waiting)?;
+                    purse.ask(&job.principal.roles, waiting)?;
                 }
-                purse.charge(&new.entry, 1, batch)?;
+                purse.charge(&new.entry, &job.principal.roles, 1, batch)?;
             }
             Ok(found)
         });

@@ -6,6 +6,8 @@ use super::batch::{Batch, to_i64, to_u64};
 use super::change::Change;
 use cofferdam_core::model::budget::Budgets;
 use cofferdam_core::model::record::Entry;
+use cofferdam_core::model::role_limits::RoleLimits;
+use cofferdam_core::model::subject::Subject;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -49,6 +51,8 @@ pub(crate) struct Usage {
 pub(crate) struct Purse<'a> {
     pub usage: &'a Usage,
     pub budgets: &'a Budgets,
+    /// The limits of roles, which take the place of the budgets.
+    pub roles: &'a RoleLimits,
 }
 
 /// The day of a time, in days since 1970.
@@ -111,13 +115,19 @@ impl Purse<'_> {
     ///
     /// # Errors
     /// [`RoleError::OverLimit`]: a budget of the day was used up before.
-    pub fn charge(self, entry: &Entry, jobs: u64, batch: &mut Batch) -> Result<(), RoleError> {
+    pub fn charge(
+        self,
+        entry: &Entry,
+        roles: &[String],
+        jobs: u64,
+        batch: &mut Batch,
+    ) -> Result<(), RoleError> {
         let size = entry.payloads.values().map(String::len).fold(ENTRY, usize::saturating_add);
         let more = Amount { jobs, bytes: u64::try_from(size).unwrap_or(u64::MAX) };
         let stored = self.usage.of.get(&entry.principal).copied().unwrap_or_default();
         let in_batch = batch.used.entry(entry.principal.clone()).or_default();
         let used = stored.plus(*in_batch);
-        let Budgets { jobs_per_day, ledger_bytes_per_day, .. } = *self.budgets;
+        let Budgets { jobs_per_day, ledger_bytes_per_day, .. } = self.budgets_of(roles);
         let over = |limit: &str, why: String, now: Timestamp| {
             let left = DAY - now.as_second().rem_euclid(DAY);
             Err(RoleError::OverLimit {
@@ -139,9 +149,22 @@ impl Purse<'_> {
         Ok(())
     }
 
-    /// Refuses one more call that waits for a person, beside so many.
-    pub fn ask(self, waiting: u64) -> Result<(), RoleError> {
-        let most = self.budgets.waiting_approvals;
+    /// Charges the end of a call without a job.
+    ///
+    /// # Errors
+    /// Those of [`Purse::charge`].
+    pub fn charge_end(self, entry: &Entry, batch: &mut Batch) -> Result<(), RoleError> {
+        let roles = if self.roles.is_empty() { Vec::new() } else { roles_of(entry) };
+        self.charge(entry, &roles, 0, batch)
+    }
+
+    fn budgets_of(self, roles: &[String]) -> Budgets {
+        self.budgets.with(&self.roles.of(roles))
+    }
+
+    /// Refuses one more call of a caller with these roles that waits for a person, beside so many.
+    pub fn ask(self, roles: &[String], waiting: u64) -> Result<(), RoleError> {
+        let most = self.budgets_of(roles).waiting_approvals;
         if waiting < most {
             return Ok(());
         }
@@ -151,6 +174,13 @@ impl Purse<'_> {
             retry_after_seconds: PEOPLE_SECONDS,
         })
     }
+}
+
+/// The roles of the caller, as the entry of its call has them.
+fn roles_of(entry: &Entry) -> Vec<String> {
+    let subject = entry.payloads.get("subject");
+    let subject = subject.and_then(|text| serde_json::from_str::<Subject>(text).ok());
+    subject.map(|subject| subject.properties.roles).unwrap_or_default()
 }
 
 /// The calls of a principal that wait for a person.

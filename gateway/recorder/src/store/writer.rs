@@ -209,7 +209,8 @@ impl Writer {
         connection: &mut SqliteConnection,
     ) -> Result<(Vec<Answer>, Written), ChangeError> {
         let mut batch = Batch::new(&self.head, now);
-        let purse = Purse { usage: &self.usage, budgets: &self.settings.budgets };
+        let roles = Arc::clone(&locked(&self.shared.served).limits);
+        let purse = Purse { usage: &self.usage, budgets: &self.settings.budgets, roles: &roles };
         if let Some(answers) = record_ends(changes, purse, &mut batch) {
             let written = self.commit_alone(batch, connection).await?;
             return Ok((answers, written));

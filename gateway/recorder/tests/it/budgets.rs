@@ -3,7 +3,9 @@
 
 use crate::world::*;
 use cofferdam_core::model::budget::Budgets;
+use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
@@ -121,4 +123,36 @@ async fn calls_that_wait_for_a_person_are_bounded() {
     let cancel = Propose::Cancel { principal: "agent".to_owned(), call: call(1) };
     recorder.propose(cancel).await.unwrap();
     assert_eq!(ask(6, "agent").await, accepted, "after a question was withdrawn");
+}
+
+#[tokio::test]
+async fn a_budget_of_a_role_takes_the_place_of_the_usual_one() {
+    let world = World::new();
+    let usual = Budgets { jobs_per_day: 1, ledger_bytes_per_day: 1, ..Budgets::unlimited() };
+    let recorder = with(&world, usual).await;
+    let data = r#"{"agent_limits": {"robot": {"jobs_per_day": 2, "ledger_mib_per_day": 1}}}"#;
+    let limits = RoleLimits::read(data).unwrap();
+    let trust = Box::new(world.trust.lock().unwrap().clone());
+    let serving = Propose::Serving { digest: TrustDigest::of(b"trust"), trust, limits };
+    recorder.propose(serving).await.unwrap();
+    let of = |number, role: &str| {
+        let agent = format!("agent with {role}");
+        let mut job = world.job(number, &agent, &format!("plan {number}"), None);
+        job.principal.roles = vec![role.to_owned()];
+        job
+    };
+    let ends = async |number, role: &str| {
+        let subject = serde_json::json!(of(number, role).principal.subject()).to_string();
+        let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
+        let entry = Entry::of(event, Some(call(number)), &format!("agent with {role}"));
+        over(recorder.propose(Propose::End { entry: entry.with("subject", subject) }).await).0
+    };
+    for number in 1..=2 {
+        assert_eq!(over(enqueue(&recorder, &of(number, "robot"), None).await).0, "");
+    }
+    assert_eq!(over(enqueue(&recorder, &of(3, "robot"), None).await).0, "jobs_per_day");
+    assert_eq!(ends(4, "robot").await, "");
+    assert_eq!(over(enqueue(&recorder, &of(5, "viewer"), None).await).0, "");
+    assert_eq!(over(enqueue(&recorder, &of(6, "viewer"), None).await).0, "jobs_per_day");
+    assert_eq!(ends(7, "viewer").await, "ledger_mib_per_day");
 }

@@ -7,6 +7,7 @@ use cofferdam_core::model::id::{
 };
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::record::{Entry, Event, Recorded};
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::model::trust::TrustedTool;
 use cofferdam_core::protocol::RoleError;
@@ -290,7 +291,8 @@ async fn questions_under_another_policy_or_of_another_tool_are_closed_when_a_gat
         ("deployment_scale".to_owned(), "1.0.0".to_owned(), ComponentDigest::of(b"tool"));
     trust.tools = vec![TrustedTool { name, version, digest, ceiling }];
     let digest = TrustDigest::of(b"another trust");
-    let serving = Propose::Serving { digest, trust: Box::new(trust) };
+    let serving =
+        Propose::Serving { digest, trust: Box::new(trust), limits: RoleLimits::default() };
     assert_eq!(recorder.propose(serving.clone()).await, Ok(Proposed::Done));
     let Proposed::Job { job: told, .. } = waiting.await.unwrap().unwrap() else { panic!() };
     assert_eq!(told.outcome, Some(Outcome::Refused), "who waits is told");

@@ -6,6 +6,7 @@ use cofferdam_core::model::id::{PolicyDigest, TrustDigest};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::model::statement::Verdict;
 use cofferdam_core::model::trust::Trust;
@@ -48,7 +49,7 @@ async fn a_reload_is_an_entry_before_and_after_and_a_gateway_that_starts_again_i
         let propose = if announced {
             Propose::Reload { digest, trust }
         } else {
-            Propose::Serving { digest, trust }
+            Propose::Serving { digest, trust, limits: RoleLimits::default() }
         };
         assert_eq!(recorder.propose(propose).await, Ok(Proposed::Done));
         let now = next_index(&recorder, number).await;
@@ -106,7 +107,7 @@ async fn set(recorder: &Recorder, trust: &Trust, announced: bool) {
     let propose = if announced {
         Propose::Reload { digest, trust }
     } else {
-        Propose::Serving { digest, trust }
+        Propose::Serving { digest, trust, limits: RoleLimits::default() }
     };
     assert_eq!(recorder.propose(propose).await, Ok(Proposed::Done));
 }

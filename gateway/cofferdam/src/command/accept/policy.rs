@@ -9,6 +9,7 @@ use crate::command::report::Report;
 use crate::config::home::{Home, write_private};
 use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, bail};
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::trust::{Trust, TrustedTool};
 use cofferdam_core::policy::digest::policy_digest;
 use cofferdam_core::stage::question;
@@ -32,6 +33,7 @@ pub(super) fn accept(
     let text = std::str::from_utf8(&data).context("data.json is not UTF-8")?;
     bench.policy(&module, text).with_context(|| format!("the policy in `{}`", folder.display()))?;
     let digest = policy_digest(&module, text).context("data.json is not readable")?;
+    RoleLimits::read(text).with_context(|| format!("the policy in `{}`", folder.display()))?;
     let known = trust.trust()?;
     let before = known.policy;
     let context = question::context(&known.environment, digest, None, None, Timestamp::now());

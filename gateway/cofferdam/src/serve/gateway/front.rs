@@ -18,6 +18,7 @@ use cofferdam_core::model::caller::{Caller, Principal};
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
 use cofferdam_core::model::task::Task;
 use cofferdam_core::model::trust::Approver;
@@ -36,7 +37,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tracing::Span;
 
 /// Milliseconds that the recorder holds one request for approved calls.
@@ -60,6 +61,8 @@ pub struct Gateway {
     notices: Notices,
     over_limits: OverLimits,
     sign_ins: SignIns,
+    /// The limits of roles of the set in use, for the edge.
+    role_limits: watch::Sender<Arc<RoleLimits>>,
     wait_ms: u64,
     has_courier: bool,
     pub(super) exporter: Arc<Exporter>,
@@ -77,9 +80,12 @@ impl Gateway {
         (set, keys): (Set, Keys),
         shared: Shared,
         exporter: Arc<Exporter>,
+        role_limits: watch::Sender<Arc<RoleLimits>>,
     ) -> Self {
+        role_limits.send_replace(Arc::clone(&set.limits));
         Self {
             sign_ins: SignIns::new((set.world.random(), set.world.random())),
+            role_limits,
             set: RwLock::new(Arc::new(set)),
             next: Mutex::default(),
             keys,
@@ -128,6 +134,7 @@ impl Gateway {
         let Some((_, set)) = self.next.lock().await.take_if(|(own, _)| *own == number) else {
             return false;
         };
+        self.role_limits.send_replace(Arc::clone(&set.limits));
         let before = {
             let mut used = self.set.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *used, set)
@@ -408,7 +415,11 @@ pub async fn send_metrics(gateway: Arc<Gateway>) {
 
 /// The report of a set to the recorder.
 fn serving(set: &Set) -> Propose {
-    Propose::Serving { digest: set.digest, trust: Box::new(set.known.trust.clone()) }
+    Propose::Serving {
+        digest: set.digest,
+        trust: Box::new(set.known.trust.clone()),
+        limits: set.limits.as_ref().clone(),
+    }
 }
 
 /// Reports the set in use to the recorder, which closes questions that it no longer supports. Ends

@@ -6,6 +6,7 @@ use crate::serve::guest_process;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::digest::policy_digest;
 use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
@@ -25,6 +26,8 @@ pub struct Parts {
     pub policy: Artefact,
     /// The data document of the policy, as JSON text.
     pub data: String,
+    /// The limits of roles in that document.
+    pub limits: RoleLimits,
     /// The digest of the policy.
     pub policy_digest: PolicyDigest,
 }
@@ -77,7 +80,8 @@ fn load(
     let policy = store
         .artefact(GuestKind::Policy, &digest, "policy", &module)
         .context("the policy does not load")?;
-    Ok(Parts { tools, policy, data, policy_digest: digest })
+    let limits = RoleLimits::read(&data)?;
+    Ok(Parts { tools, policy, data, limits, policy_digest: digest })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -11,6 +11,7 @@ use cofferdam_core::journey;
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::permit::verifying_key_text;
+use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::role_settings::GatewaySettings;
 use cofferdam_core::tool::catalog::Catalog;
@@ -55,6 +56,8 @@ pub struct Set {
     pub known: journey::World,
     /// The digest of its trust file.
     pub digest: TrustDigest,
+    /// The limits of roles in the policy's data.
+    pub limits: Arc<RoleLimits>,
 }
 
 /// Reads a trust file, and checks that it names this gateway's key.
@@ -85,7 +88,7 @@ impl Set {
         parts: Parts,
         shared: &Shared,
     ) -> Result<Self> {
-        let Parts { tools, policy, data, policy_digest } = parts;
+        let Parts { tools, policy, data, limits, policy_digest } = parts;
         let tools = Tools::start(THREADS, tools)
             .map_err(|error| anyhow!("the tools do not load: {error}"))?;
         let policies = Policies::start(THREADS, policy, data)
@@ -113,7 +116,7 @@ impl Set {
             callers: Arc::clone(&shared.callers),
             trust_file: settings.trust_file.clone(),
         };
-        Ok(Self { world, known, digest })
+        Ok(Self { world, known, digest, limits: Arc::new(limits) })
     }
 
     /// Loads another set in the confined gateway: from artefacts that are compiled already. Blocks

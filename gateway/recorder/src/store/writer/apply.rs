@@ -86,7 +86,7 @@ pub(super) fn record_ends(
         })
         .collect();
     let recorded = |entry: &Arc<Entry>| {
-        purse.charge(entry, 0, batch)?;
+        purse.charge_end(entry, batch)?;
         Ok(Done::Recorded(Recorded { index: batch.record(Arc::clone(entry)) }))
     };
     Some(ends?.into_iter().map(recorded).collect())
@@ -102,7 +102,7 @@ async fn apply(
 ) -> Result<Done, ChangeError> {
     match change {
         Change::End(entry) => {
-            purse.charge(entry, 0, batch)?;
+            purse.charge_end(entry, batch)?;
             Ok(Done::Recorded(Recorded { index: batch.record(Arc::clone(entry)) }))
         }
         // Already applied together.
