@@ -308,3 +308,89 @@ fn a_token_that_ended_is_refused_with_its_own_words_until_it_is_renewed() {
     assert_eq!(list(renewed["token"].as_str().unwrap()).status, 200);
     assert!(list(&token).body["error"]["text"].as_str().unwrap().contains("not valid"));
 }
+
+/// Puts an old agents file back, as a backup does.
+fn restore(installation: &TestInstallation, text: &str) {
+    let file = installation.home().join("agents/agents.toml");
+    std::fs::write(file, text).unwrap();
+}
+
+#[test]
+fn a_restored_agents_file_revives_no_token() {
+    let mut installation = TestInstallation::started();
+    let old = installation.agent("bot", "operator");
+    let gone = installation.agent("gone", "operator");
+    let list = |installation: &TestInstallation, token: &str| {
+        let answer = installation.http("GET", "/v1/tools", token, None);
+        let words = answer.body["error"]["text"].as_str().unwrap_or_default().to_owned();
+        (answer.status, words)
+    };
+    for token in [&old, &gone] {
+        assert_eq!(list(&installation, token).0, 200);
+    }
+    let file = installation.home().join("agents/agents.toml");
+    let backup = std::fs::read_to_string(&file).unwrap();
+    let rotate = |installation: &TestInstallation| {
+        installation.json(&["agents", "rotate", "bot"])["token"].as_str().unwrap().to_owned()
+    };
+    let refused = |installation: &TestInstallation, token: &str| {
+        let (status, words) = list(installation, token);
+        assert_eq!(status, 401, "{words}");
+        assert!(words.starts_with("the token was replaced or removed earlier"), "{words}");
+    };
+    let new = rotate(&installation);
+    installation.run(&["agents", "remove", "gone"]);
+    assert_eq!(list(&installation, &new).0, 200);
+    // Before the gateway looked at the file without the tokens, or after it.
+    restore(&installation, &backup);
+    for token in [&old, &gone] {
+        refused(&installation, token);
+    }
+    let listed = installation.json(&["agents", "list"])["agents"].clone();
+    assert!(listed.as_array().unwrap().iter().all(|agent| agent["ended"] == true), "{listed:#}");
+    assert!(installation.run(&["agents", "list"]).contains("cofferdam agents rotate bot"));
+
+    // The whole folder comes from the backup, and `serve` did not run meanwhile.
+    installation.stop();
+    std::fs::remove_file(installation.home().join("agents/ended-tokens")).unwrap();
+    installation.serve(&[]);
+    refused(&installation, &old);
+    assert_eq!(list(&installation, &new).0, 401, "it is not in the file");
+    // A rotation while nothing serves, and the file of before.
+    let third = rotate(&installation);
+    assert_eq!(list(&installation, &third).0, 200);
+    let backup = std::fs::read_to_string(&file).unwrap();
+    installation.stop();
+    let fourth = rotate(&installation);
+    restore(&installation, &backup);
+    installation.serve(&[]);
+    refused(&installation, &third);
+    assert_eq!(list(&installation, &fourth).0, 401);
+    let fifth = rotate(&installation);
+    assert_eq!(list(&installation, &fifth).0, 200);
+    let ledger = std::fs::read_to_string(&file).unwrap();
+    assert!(!ledger.contains(&old), "the file has digests alone");
+    installation.verify_ledger();
+}
+
+#[test]
+fn the_list_of_agents_has_their_last_use() {
+    let mut installation = TestInstallation::started();
+    let token = installation.agent("bot", "operator");
+    let _unused = installation.agent("idle", "operator");
+    installation.http("GET", "/v1/tools", &token, None);
+    let uses = |installation: &TestInstallation| {
+        let listed = installation.json(&["agents", "list"]);
+        let agents = listed["agents"].as_array().unwrap().clone();
+        let known: Vec<bool> = agents.iter().map(|agent| !agent["last_use"].is_null()).collect();
+        (known, listed["uses_known"].clone())
+    };
+    crate::cluster::until("the use is stored", || {
+        (uses(&installation).0 == [true, false]).then_some(())
+    });
+    installation.stop();
+    assert_eq!(uses(&installation), (vec![false, false], false.into()));
+    assert!(installation.run(&["agents", "list"]).contains("are not known"));
+    installation.serve(&[]);
+    assert_eq!(uses(&installation), (vec![true, false], true.into()));
+}

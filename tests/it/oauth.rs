@@ -196,6 +196,21 @@ fn an_agent_with_an_access_token_changes_what_its_roles_allow() {
         let answer = list(&installation, &token);
         assert_eq!(answer.status, status, "{token}: {:#}\n{}", answer.body, installation.log());
     }
+    // Both kinds of callers, with their last use.
+    let listed = || installation.json(&["agents", "list"])["agents"].clone();
+    crate::cluster::until("the uses are stored", || {
+        let used = |name: &str| {
+            listed()
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|agent| agent["name"] == name && !agent["last_use"].is_null())
+        };
+        ["release", "idp:claude-code:5b2c", "idp:claude-code:77"]
+            .into_iter()
+            .all(used)
+            .then_some(())
+    });
     let log = installation.log();
     for secret in [token.as_str(), "opaque-right", "s3cret-of-the-client"] {
         assert!(!log.contains(secret), "a token or secret is in the log");

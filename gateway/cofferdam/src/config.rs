@@ -2,6 +2,7 @@
 //! each with its key and its remedy. A setting about permissions never has a default.
 
 mod agents;
+pub mod ended_tokens;
 mod error;
 mod file;
 pub mod home;

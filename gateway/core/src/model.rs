@@ -7,6 +7,7 @@ pub mod artefact;
 pub mod budget;
 pub mod call;
 pub mod caller;
+pub mod callers;
 pub mod ceiling;
 pub mod cidr;
 pub mod difference;

@@ -611,6 +611,8 @@ impl Bench {
                     });
                 Proposed::Ended { ended }
             }
+            Propose::Tokens { .. } => Proposed::EndedTokens { tokens: Vec::new() },
+            Propose::Served { .. } => Proposed::Done,
             Propose::Job { call, .. } | Propose::Cancel { call, .. } => found(&call)?,
             Propose::Plan { call, .. } => {
                 let jobs = self.jobs.lock().unwrap();

@@ -142,6 +142,11 @@ fn denied(error: Unauthenticated) -> Deny {
         Unauthenticated::Missing => Deny::TokenMissing,
         Unauthenticated::Unknown => Deny::TokenUnknown,
         Unauthenticated::Expired => Deny::TokenExpired,
+        Unauthenticated::Ended => Deny::TokenEnded,
+        Unauthenticated::Unregistered => Deny::Unavailable(
+            "the recorder does not say if this token was replaced; try again in a few seconds"
+                .into(),
+        ),
         Unauthenticated::Refused(refusal) => Deny::Token(refusal),
         Unauthenticated::Unavailable => Deny::IssuerAway,
     }

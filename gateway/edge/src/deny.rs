@@ -165,6 +165,12 @@ pub enum Deny {
     /// The time of the token is over.
     #[error("the token has expired; `cofferdam agents rotate` makes a new one")]
     TokenExpired,
+    /// The token was replaced or removed earlier, and is in the agents file again.
+    #[error(
+        "the token was replaced or removed earlier, and stays refused; `cofferdam agents rotate` \
+         makes a new one"
+    )]
+    TokenEnded,
     /// The access token is refused.
     #[error("{0}")]
     Token(TokenRefusal),
@@ -373,6 +379,7 @@ impl Deny {
             | Self::TokenForm
             | Self::TokenUnknown
             | Self::TokenExpired
+            | Self::TokenEnded
             | Self::Token(_) => same(S::UNAUTHORIZED, code::REQUEST),
             Self::Scope { .. } => same(S::FORBIDDEN, code::REQUEST),
             Self::SignIn(_) => same(S::UNAUTHORIZED, code::REQUEST),

@@ -106,7 +106,9 @@ impl<F: Front> Edge<F> {
             // A request without a token has no error to name.
             Deny::TokenMissing => ("", Access::Call),
             Deny::TokenForm => ("invalid_request", Access::Call),
-            Deny::TokenUnknown | Deny::TokenExpired => ("invalid_token", Access::Call),
+            Deny::TokenUnknown | Deny::TokenExpired | Deny::TokenEnded => {
+                ("invalid_token", Access::Call)
+            }
             Deny::Token(TokenRefusal::Proof) => {
                 scheme = "DPoP";
                 ("invalid_dpop_proof", Access::Call)

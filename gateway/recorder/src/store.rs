@@ -4,6 +4,7 @@
 mod approvals;
 mod batch;
 mod busy;
+mod callers;
 pub mod change;
 mod enqueue;
 pub mod examine;

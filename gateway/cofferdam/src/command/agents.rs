@@ -1,12 +1,13 @@
 //! `cofferdam agents`: adds, lists and removes agents, and replaces their tokens. A token is
 //! printed once; the file has only its digest.
 
+mod list;
+
 use super::report::{Report, Usage};
 use super::token_life::TokenLife;
-use crate::command::show::table;
 use crate::config::home::{Home, write_private};
 use crate::config::trust_file::{table_of, unreadable};
-use crate::config::{Agent, Agents as Known, TOKEN_PREFIX, require_made, valid_name};
+use crate::config::{Agent, Agents as Known, TOKEN_PREFIX, ended_tokens, require_made, valid_name};
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
 use clap::Subcommand;
@@ -34,7 +35,7 @@ pub enum Agents {
         #[arg(long, value_name = "TIME", value_parser = TokenLife::parse)]
         expires: Option<TokenLife>,
     },
-    /// List agents with their roles and persons, and the ends of their tokens
+    /// List agents and the callers with access tokens, with their roles, persons and last use
     List,
     /// Remove an agent; its token is refused at once
     Remove {
@@ -60,7 +61,10 @@ impl Agents {
                 let end = expires.and_then(|life| life.end(Timestamp::now()));
                 add(home, &name, &roles, &person, end)
             }
-            Self::List => list(home, Timestamp::now()),
+            Self::List => {
+                let known = AgentsFile::open(home)?.known()?;
+                list::list(home, &known, Timestamp::now())
+            }
             Self::Remove { name } => remove(home, &name),
             Self::Rotate { name, expires } => rotate(home, &name, expires, Timestamp::now()),
         }
@@ -171,52 +175,12 @@ fn names(data: &Value, word: &str) -> bool {
     }
 }
 
-fn list(home: &Home, now: Timestamp) -> Result<Report> {
-    let file = AgentsFile::open(home)?;
-    let known = file.known()?;
-    let rows: Vec<Vec<String>> = known
-        .list()
-        .iter()
-        .map(|agent| {
-            vec![
-                agent.name.clone(),
-                agent.roles.join(", "),
-                agent.person.clone().unwrap_or_default(),
-                agent.token.short(),
-                match agent.expires {
-                    None => "never".to_owned(),
-                    Some(end) if agent.has_expired(now) => format!("expired {end}"),
-                    Some(end) => end.to_string(),
-                },
-            ]
-        })
-        .collect();
-    let text = if rows.is_empty() && home.agents_mark().exists() {
-        "No agent is configured any more: callers without a token are refused until `cofferdam \
-         serve` is started again.\nAdd one: cofferdam agents add NAME --role ROLE --for PERSON"
-            .to_owned()
-    } else if rows.is_empty() {
-        "No agent is configured: callers on this machine can read and preview; every change needs \
-         a person.\nAdd one: cofferdam agents add NAME --role ROLE --for PERSON"
-            .to_owned()
-    } else {
-        table(&["NAME", "ROLES", "FOR", "TOKEN DIGEST", "EXPIRES"], &rows)
-    };
-    let agents: Vec<_> = known
-        .list()
-        .iter()
-        .map(|agent| {
-            json!({"name": agent.name, "roles": agent.roles, "for": agent.person,
-        "token": agent.token, "expires": agent.expires, "expired": agent.has_expired(now)})
-        })
-        .collect();
-    Ok(Report::new(text, json!({"agents": agents})))
-}
-
 fn remove(home: &Home, name: &str) -> Result<Report> {
     let mut file = AgentsFile::open(home)?;
-    file.find(name)?;
+    let old = file.token(name)?;
     file.list()?.retain(|entry| !named(entry, name));
+    // Before the file: after an error, no token is good that should not be.
+    ended_tokens::add(&home.agents(), old)?;
     file.save(home)?;
     Ok(Report::new(
         format!("Removed `{name}`. Its queued jobs still run; see `cofferdam jobs`."),
@@ -246,6 +210,7 @@ pub fn renew(
         ))
         .into());
     }
+    let old = file.token(name)?;
     let (token, digest) = token()?;
     let end = life.and_then(|life| life.end(now));
     let entry = file.find(name)?;
@@ -254,6 +219,8 @@ pub fn renew(
         Some(end) => entry.insert("expires", value(end.to_string())),
         None => entry.remove("expires"),
     };
+    // Before the file: after an error, no token is good that should not be.
+    ended_tokens::add(&home.agents(), old)?;
     file.save(home)?;
     Ok((token, end))
 }
@@ -312,6 +279,15 @@ impl AgentsFile {
 
     fn find(&mut self, name: &str) -> Result<&mut Table> {
         self.list()?.iter_mut().find(|entry| named(entry, name)).with_context(|| {
+            format!("there is no agent `{name}`; `cofferdam agents list` names them")
+        })
+    }
+
+    /// The digest of the token of this agent.
+    fn token(&self, name: &str) -> Result<TokenDigest> {
+        let known = self.known()?;
+        let agent = known.list().iter().find(|agent| agent.name == name);
+        agent.map(|agent| agent.token).with_context(|| {
             format!("there is no agent `{name}`; `cofferdam agents list` names them")
         })
     }
@@ -385,7 +361,10 @@ mod tests {
         let now = at("2026-12-01T10:00:00Z");
         let month = TokenLife::parse("30d").unwrap();
         add(&home, "bot", &["deployer".to_owned()], "ada", month.end(now)).unwrap();
-        let listed = |now: &str| list(&home, at(now)).unwrap().value()["agents"][0].clone();
+        let listed = |now: &str| {
+            let known = AgentsFile::open(&home).unwrap().known().unwrap();
+            list::list(&home, &known, at(now)).unwrap().value()["agents"][0].clone()
+        };
         for (now, expired) in [("2026-12-31T09:59:59Z", false), ("2026-12-31T10:00:00Z", true)] {
             let agent = listed(now);
             assert_eq!(agent["expires"], "2026-12-31T10:00:00Z");

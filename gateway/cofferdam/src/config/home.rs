@@ -262,6 +262,12 @@ pub fn agents_mark(agents: &Path) -> PathBuf {
     agents.with_file_name("named")
 }
 
+/// The file beside this agents file with the digests of the tokens that commands replaced or
+/// removed, one a line. A backup of `agents.toml` alone brings none of them back.
+pub fn ended_tokens(agents: &Path) -> PathBuf {
+    agents.with_file_name("ended-tokens")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

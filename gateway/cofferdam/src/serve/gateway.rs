@@ -9,12 +9,14 @@ mod front;
 mod gauges;
 mod host;
 mod instrument;
+mod last_use;
 mod load;
 mod log_rate;
 mod oauth;
 mod over_limits;
 mod set;
 mod sign_ins;
+mod token_register;
 
 use super::role_start;
 use agents::AgentsFile;
@@ -170,9 +172,10 @@ async fn serve(
         oauth.map(|oauth| Oauth::new(oauth, Arc::clone(&roles), Timestamp::now())).transpose()?;
     let shared = Shared {
         roles: Arc::new(Observed::new(Arc::clone(&roles), outlet.clone())),
-        callers: Arc::new(Callers::new(agents, oauth)),
+        callers: Arc::new(Callers::new(agents, oauth, Arc::clone(&roles))),
         outlet,
     };
+    let (callers, register) = (Arc::clone(&shared.callers), Arc::clone(&roles));
     let first = Set::start(&settings, accepted, &keys, parts, &shared).await?;
     let gateway =
         Gateway::new(&settings, (first, keys), shared, Arc::clone(&exporter), role_limits);
@@ -192,6 +195,7 @@ async fn serve(
     let resuming = tokio::spawn(front::resume(Arc::clone(&gateway)));
     let looking = tokio::spawn(front::look(Arc::clone(&gateway)));
     let telling = tokio::spawn(front::tell_over_limits(Arc::clone(&gateway)));
+    let registering = tokio::spawn(async move { callers.tell(&register).await });
     let measuring = tokio::spawn(front::send_metrics(Arc::clone(&gateway)));
     loop {
         let next = tokio::select! {
@@ -293,6 +297,7 @@ async fn serve(
     looking.abort();
     measuring.abort();
     telling.abort();
+    registering.abort();
     // The last spans are collected half a second after they ended.
     tokio::time::sleep(bootstrap::LINGER).await;
     collecting.abort();

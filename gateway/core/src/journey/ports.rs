@@ -133,6 +133,10 @@ pub enum Unauthenticated {
     Unknown,
     /// The time of the token is over.
     Expired,
+    /// The token was replaced or removed, and a backup brought it back.
+    Ended,
+    /// The recorder does not say at present if the token has ended.
+    Unregistered,
     /// The access token is refused.
     Refused(TokenRefusal),
     /// The access token cannot be checked at present: its issuer cannot be reached.

@@ -109,3 +109,13 @@ pub const APPROVAL_SECONDS_MOST: u64 = 7 * 24 * 3_600;
 /// not carried out again, in milliseconds. A client or a model that repeats a call whose reply was
 /// lost does so within a minute.
 pub const ALREADY_MS: u64 = 60_000;
+
+/// The precision of the last use of a caller, in seconds: a caller with many calls costs one write
+/// in this time.
+pub const USE_SECONDS: i64 = 600;
+
+/// The most callers in one report of the gateway.
+pub const SERVED: usize = 256;
+
+/// The most callers that are kept and shown. Those with the oldest uses are forgotten.
+pub const SHOWN_CALLERS: u32 = 10_000;

@@ -6,7 +6,10 @@ use super::operator_recorder::FreshPreview;
 use crate::model::call::EndedCall;
 use crate::model::call::OwnCall;
 use crate::model::call::Rejected;
-use crate::model::id::{ArgumentsDigest, CallId, PlanDigest, PolicyDigest, TrustDigest};
+use crate::model::callers::{GivenToken, ServedCaller};
+use crate::model::id::{
+    ArgumentsDigest, CallId, PlanDigest, PolicyDigest, TokenDigest, TrustDigest,
+};
 use crate::model::job::{JobView, StoredJob, StuckJob};
 use crate::model::permit::SignedPermit;
 use crate::model::record::{Entry, Recorded};
@@ -189,6 +192,20 @@ pub enum Propose {
         /// The limits of roles in the policy's data, for budgets.
         limits: RoleLimits,
     },
+    /// The static tokens that the agents file has now, and those that its commands ended. A token
+    /// that is no longer there ends for ever. Answered by [`Proposed::EndedTokens`].
+    Tokens {
+        /// The tokens of the file.
+        given: Vec<GivenToken>,
+        /// The tokens that were replaced or removed.
+        ended: Vec<TokenDigest>,
+    },
+    /// Callers that were served in the last minutes; at most [`crate::model::limit::SERVED`]. Answered by
+    /// [`Proposed::Done`].
+    Served {
+        /// The callers.
+        callers: Vec<ServedCaller>,
+    },
     /// True if a runner would carry a job out. Answered by [`Proposed::Runners`].
     Runners,
     /// True if new work is taken at present, and what was repaired at the start. Answered by
@@ -282,6 +299,11 @@ pub enum Proposed {
     ToPreview {
         /// The job; `None` when no call came in time.
         job: Option<Box<StoredJob>>,
+    },
+    /// The tokens of the file that ended earlier: a backup brought them back.
+    EndedTokens {
+        /// Their digests.
+        tokens: Vec<TokenDigest>,
     },
     /// True if a runner is there.
     Runners {

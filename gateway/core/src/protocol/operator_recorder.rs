@@ -1,8 +1,9 @@
 //! Operator command → recorder, over a socket that checks the operating-system user. A request that
 //! changes the store or reads payloads becomes a ledger entry. Never carries a key.
 
+use crate::model::callers::ServedCaller;
 use crate::model::difference::Difference;
-use crate::model::id::{CallId, PolicyDigest, TrustDigest};
+use crate::model::id::{CallId, PolicyDigest, TokenDigest, TrustDigest};
 use crate::model::job::{Found, JobView, StoredJob, StuckJob};
 use crate::model::preview::Preview;
 use crate::model::record::Event;
@@ -55,6 +56,8 @@ pub enum Operate {
         /// Wait at most this long.
         wait_ms: u64,
     },
+    /// Who was served, and which static tokens have ended. Answered by [`Operated::Callers`].
+    Callers,
     /// How things are. Answered by [`Operated::Status`].
     Status,
     /// Load tools, executors, policy and trust of the home again. Answered by
@@ -216,6 +219,14 @@ pub enum Operated {
         detail: String,
         /// The changes elsewhere in the same objects between decision and effect.
         meanwhile: Vec<Difference>,
+    },
+    /// The register of callers.
+    Callers {
+        /// Those that were served, the last one first; at most
+        /// [`crate::model::limit::SHOWN_CALLERS`].
+        served: Vec<ServedCaller>,
+        /// The static tokens that were replaced or removed.
+        ended: Vec<TokenDigest>,
     },
     /// The state of the installation.
     Status {

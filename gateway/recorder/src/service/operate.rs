@@ -97,6 +97,10 @@ impl Recorder {
                 Ok(Operated::Previewed(self.inner.shared.looks.ask(&call).await))
             }
             Operate::Follow { call, wait_ms } => self.follow(&call, wait_ms).await,
+            Operate::Callers => Ok(Operated::Callers {
+                served: self.inner.reader.served().await?,
+                ended: self.inner.reader.ended_tokens().await?,
+            }),
             Operate::Status => self.status().await,
             Operate::Reload => self.reload().await,
             Operate::Resolve { call, found, because } => {
@@ -121,7 +125,9 @@ impl Recorder {
     /// must work with a full disk.
     async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), RoleError> {
         let (command, request, call) = match operate {
-            Operate::Jobs { .. } | Operate::Follow { .. } | Operate::Status => return Ok(()),
+            Operate::Jobs { .. } | Operate::Follow { .. } | Operate::Callers | Operate::Status => {
+                return Ok(());
+            }
             Operate::Show { call } => ("show", json!({ "ask": "show", "call": call }), None),
             Operate::Preview { call } => ("look", json!({ "ask": "look", "call": call }), None),
             Operate::Sign { call, .. } => ("sign", json!({ "ask": "sign" }), Some(call)),

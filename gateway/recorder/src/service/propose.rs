@@ -8,7 +8,7 @@ use crate::store::change::{Change, Done};
 use crate::waiters::{Served, locked};
 use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest};
 use cofferdam_core::model::job::StoredJob;
-use cofferdam_core::model::limit::CALLS;
+use cofferdam_core::model::limit::{CALLS, SERVED};
 use cofferdam_core::model::record::{Entry, Event, Recorded};
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::RoleError;
@@ -89,6 +89,17 @@ impl Recorder {
                 self.reopen(policy).await?;
                 // Each job that waits for a decision is offered under this set.
                 self.gateway_gone();
+                Ok(Proposed::Done)
+            }
+            Propose::Tokens { given, ended } => {
+                match self.submit(Change::Tokens { given, ended }).await? {
+                    Done::EndedTokens(tokens) => Ok(Proposed::EndedTokens { tokens }),
+                    _ => Err(misplaced_answer()),
+                }
+            }
+            Propose::Served { mut callers } => {
+                callers.truncate(SERVED);
+                self.submit(Change::Served(callers)).await?;
                 Ok(Proposed::Done)
             }
             Propose::Key { principal, key } => {

@@ -1,6 +1,9 @@
 //! A change as plain data, and the writer's reply after the commit. Never has a connection.
 
-use cofferdam_core::model::id::{CallId, Fence, PolicyDigest, StatementDigest, TrustDigest};
+use cofferdam_core::model::callers::{GivenToken, ServedCaller};
+use cofferdam_core::model::id::{
+    CallId, Fence, PolicyDigest, StatementDigest, TokenDigest, TrustDigest,
+};
 use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::record::{Entry, Recorded};
@@ -103,6 +106,15 @@ pub enum Change {
     Retire(Box<Trust>, Option<Arc<Entry>>),
     /// Take queued jobs with permits of another policy from the queue, for another decision.
     Reopen(PolicyDigest),
+    /// Register the tokens of the agents file, and end those that are not there any more.
+    Tokens {
+        /// The tokens of the file.
+        given: Vec<GivenToken>,
+        /// Tokens that were replaced or removed.
+        ended: Vec<TokenDigest>,
+    },
+    /// Register the last uses of callers.
+    Served(Vec<ServedCaller>),
     /// Write a page without a change, to test a failed store.
     Probe,
     /// End the jobs that were not decided or not run in time.
@@ -160,6 +172,8 @@ pub enum Done {
         /// More jobs may be queued under another policy.
         more: bool,
     },
+    /// The tokens of the agents file that ended earlier.
+    EndedTokens(Vec<TokenDigest>),
     /// Retention removed rows.
     Removed {
         /// The kind of rows.

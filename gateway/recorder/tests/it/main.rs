@@ -9,6 +9,7 @@
 mod approvers;
 mod backlog;
 mod budgets;
+mod callers;
 mod crash;
 mod failing;
 mod jobs;

@@ -65,23 +65,39 @@ impl AgentsFile {
         Ok(Self { path, looks, known, clock: Timestamp::now })
     }
 
-    /// Returns the principal of a bearer token. If `serve` started without an agent, on loopback, a
-    /// caller without a token is anonymous.
-    pub async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
+    /// Returns the principal of a bearer token, and the content that has it. If `serve` started
+    /// without an agent, on loopback, a caller without a token is anonymous.
+    pub async fn authenticate(
+        &self,
+        token: Option<&str>,
+    ) -> Result<(Principal, Arc<Agents>), Unauthenticated> {
         let unchanged = token.and_then(|_| self.unchanged());
         let Known { agents, anonymous: open, .. } = match unchanged {
             Some(known) => known,
             None => self.newest().await.ok_or(Unauthenticated::Unknown)?,
         };
         match token {
-            None if open => Ok(anonymous()),
+            None if open => Ok((anonymous(), agents)),
             None => Err(Unauthenticated::Missing),
             Some(token) => match agents.find(token) {
                 None => Err(Unauthenticated::Unknown),
                 Some(agent) if agent.has_expired((self.clock)()) => Err(Unauthenticated::Expired),
-                Some(agent) => Ok(agent.principal()),
+                Some(agent) => {
+                    let principal = agent.principal();
+                    Ok((principal, agents))
+                }
             },
         }
+    }
+
+    /// The content after a check that begins now. `None` if the checking task has ended.
+    pub async fn content(&self) -> Option<Arc<Agents>> {
+        self.newest().await.map(|known| known.agents)
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The present standing of a caller that was served before.
@@ -219,7 +235,7 @@ mod tests {
             counts.fetch_add(1, Ordering::SeqCst);
         };
         let fresh = AgentsFile::open(path.clone(), true, count).unwrap();
-        assert!(fresh.authenticate(None).await.is_ok_and(|principal| principal.anonymous));
+        assert!(fresh.authenticate(None).await.is_ok_and(|(principal, _)| principal.anonymous));
         assert!(
             AgentsFile::open(path.clone(), false, || ()).unwrap().authenticate(None).await.is_err()
         );
@@ -288,8 +304,8 @@ mod tests {
         let mut file = AgentsFile::open(path.clone(), true, || ()).unwrap();
         // Nothing checks any more.
         file.looks = mpsc::channel(1).0;
-        let served = |name: &str, served: Result<Principal, Unauthenticated>| {
-            assert_eq!(served.unwrap().name, name);
+        let served = |name: &str, served: Result<(Principal, Arc<Agents>), Unauthenticated>| {
+            assert_eq!(served.unwrap().0.name, name);
         };
         served("a", file.authenticate(Some(token)).await);
         assert_eq!(file.authenticate(Some("cfd_two")).await, Err(Unauthenticated::Unknown));

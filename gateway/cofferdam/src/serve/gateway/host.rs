@@ -4,8 +4,11 @@
 use super::callers::Callers;
 use super::instrument::Observed;
 use super::oauth::IssuerSource;
+use super::token_register::Register;
 use cofferdam_core::journey::ports::Host;
 use cofferdam_core::model::caller::{Principal, Standing};
+use cofferdam_core::model::callers::{GivenToken, ServedCaller};
+use cofferdam_core::model::id::TokenDigest;
 use cofferdam_core::model::limit::LOOK_MS;
 use cofferdam_core::model::trust::{Approver, Trust};
 use cofferdam_core::protocol::RoleError;
@@ -75,6 +78,27 @@ impl Roles {
             Ok(Fetched::Failed { error }) => Err(error.to_string()),
             Ok(fetched) => Ok(fetched),
             Err(error) => Err(format!("the courier does not answer: {error}")),
+        }
+    }
+}
+
+impl Register for Arc<Roles> {
+    async fn tokens(
+        &self,
+        given: Vec<GivenToken>,
+        ended: Vec<TokenDigest>,
+    ) -> Result<Vec<TokenDigest>, String> {
+        match self.recorder.call(&Propose::Tokens { given, ended }).await {
+            Ok(Proposed::EndedTokens { tokens }) => Ok(tokens),
+            Ok(_) => Err("the recorder answers something else".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn served(&self, callers: Vec<ServedCaller>) -> Result<(), String> {
+        match self.recorder.call(&Propose::Served { callers }).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
         }
     }
 }

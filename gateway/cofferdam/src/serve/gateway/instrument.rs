@@ -102,6 +102,8 @@ impl Recorder for Observed<Arc<Roles>> {
             | Propose::NextApproved { .. }
             | Propose::NextPreview { .. }
             | Propose::Previewed { .. }
+            | Propose::Tokens { .. }
+            | Propose::Served { .. }
             | Propose::Head
             | Propose::Runners
             | Propose::Health

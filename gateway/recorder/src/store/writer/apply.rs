@@ -6,7 +6,7 @@ use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::{Answer, Change, Done};
 use crate::store::enqueue::{New, enqueue};
 use crate::store::usage::Purse;
-use crate::store::{approvals, expire, lease, reopen, retain, retire, run, usage};
+use crate::store::{approvals, callers, expire, lease, reopen, retain, retire, run, usage};
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::record::{Entry, Recorded};
 use sqlx::SqliteConnection;
@@ -135,6 +135,10 @@ async fn apply(
         Change::Resolve { call, found, because, by } => {
             approvals::resolve(call, *found, (because, by), batch, connection).await
         }
+        Change::Tokens { given, ended } => {
+            callers::register_tokens(given, ended, batch, connection).await
+        }
+        Change::Served(served) => callers::register_uses(served, connection).await,
         Change::Probe => {
             sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
             Ok(Done::Noted)
