@@ -8,6 +8,7 @@ pub mod approvals;
 pub mod digest;
 pub mod input;
 pub mod output;
+pub mod passkey;
 #[cfg(test)]
 mod schema;
 pub mod sign_in;

@@ -1,6 +1,9 @@
 //! A small whole world for the core's own tests: a tool, a policy, a tree of objects, a recorder
 //! and a runner, each a few lines, each doing its part for real. Never leaves the tests.
 
+#[path = "../../../tests/testkit/src/authenticator.rs"]
+pub mod authenticator;
+
 use crate::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer, no_progress};
 use crate::journey::{Lists, Mode, World, ask};
 use crate::model::call::{EndedCall, OwnCall, Rejected};

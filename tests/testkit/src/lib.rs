@@ -7,6 +7,7 @@
     reason = "a test fails where it cannot build its data"
 )]
 
+pub mod authenticator;
 pub mod build;
 pub mod http;
 pub mod tls;

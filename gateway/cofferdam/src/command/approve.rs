@@ -13,7 +13,7 @@ mod source;
 mod status;
 mod waiting_call;
 
-pub use files::write_out;
+pub use files::{read_signature, write_out};
 
 use super::gateway_url::GatewayUrl;
 use super::report::{Report, Usage};

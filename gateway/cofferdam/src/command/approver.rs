@@ -1,5 +1,7 @@
-//! `cofferdam approver`: enrols and removes approvers with their SSH public keys. Writes the trust
-//! file; reads no private key.
+//! `cofferdam approver`: enrols and removes approvers with their SSH public keys or passkeys. Writes
+//! the trust file; reads no private key.
+
+mod verify;
 
 use super::public_key::{is_security_key, public_key};
 use super::report::Report;
@@ -10,8 +12,9 @@ use crate::config::trust_file::TrustFile;
 use crate::serve::copies;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueHint};
+use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::model::person::same_person;
-use cofferdam_core::model::trust::Approver;
+use cofferdam_core::model::trust::{Approver, Trust};
 use serde_json::json;
 use ssh_key::{HashAlg, PublicKey};
 use std::path::{Path, PathBuf};
@@ -39,6 +42,7 @@ pub enum ApproverCommand {
     },
     /// List approvers with their keys
     List,
+    Verify(verify::Verify),
     /// Remove a person with all keys, at once; signatures of calls that have not run count no more
     Remove {
         /// The name of the person
@@ -52,6 +56,7 @@ impl ApproverCommand {
         match self {
             Self::Add { name, key } => add(home, name, &key),
             Self::List => list(home),
+            Self::Verify(command) => command.run(),
             Self::Remove { name } => {
                 let mut file = TrustFile::open(home)?;
                 let keys = file.remove_approver(&name)?;
@@ -92,13 +97,32 @@ pub fn is_name(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(letter)
 }
 
-fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
-    if !is_name(&name) {
+/// Refuses a name that a policy could not have.
+fn check_name(name: &str) -> Result<()> {
+    if !is_name(name) {
         bail!(
             "`{name}` is not a valid name of an approver; use visible ASCII without blanks, \
              commas and wildcards, such as bob@example.com"
         );
     }
+    Ok(())
+}
+
+/// Refuses a second spelling of an enrolled person.
+fn check_person(known: &Trust, name: &str) -> Result<()> {
+    match known.approvers.iter().find(|known| known.name != name && same_person(&known.name, name))
+    {
+        None => Ok(()),
+        Some(other) => bail!(
+            "`{name}` and `{0}`, who is enrolled, count as one person, whose signatures count \
+             once; enrol another key of theirs under exactly the name `{0}`",
+            other.name
+        ),
+    }
+}
+
+fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
+    check_name(&name)?;
     let key = public_key(path)?;
     let mut file = TrustFile::open(home)?;
     let text = key.to_openssh().context("the key has no text form")?;
@@ -108,15 +132,7 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     }) {
         bail!("this key is enrolled already, for `{}`; one key is one person", same.name);
     }
-    if let Some(other) =
-        known.approvers.iter().find(|known| known.name != name && same_person(&known.name, &name))
-    {
-        bail!(
-            "`{name}` and `{0}`, who is enrolled, count as one person, whose signatures count \
-             once; enrol another key of theirs under exactly the name `{0}`",
-            other.name
-        );
-    }
+    check_person(&known, &name)?;
     file.add_approver(&Approver { name: name.clone(), key: text })?;
     file.save()?;
     let touch = is_security_key(&key);
@@ -137,6 +153,10 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
 fn list(home: &Home) -> Result<Report> {
     let trust = TrustFile::open(home)?.trust()?;
     let entry = |approver: &Approver| {
+        if let Some(passkey) = Passkey::read(&approver.key) {
+            let kind = format!("passkey {} for {}", passkey.key.algorithm(), passkey.party);
+            return (approver.name.clone(), kind, passkey.fingerprint());
+        }
         let key = PublicKey::from_openssh(&approver.key).ok();
         let print = key.as_ref().map_or_else(
             || "unreadable".to_owned(),

@@ -4,8 +4,10 @@
 use super::input_file;
 use super::public_key::{MAKE_ONE, public_key};
 use anyhow::{Context as _, Result, bail};
+use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
 use cofferdam_core::model::trust::Approver;
+use cofferdam_core::policy::passkey::{Assertion, challenge_of};
 use ssh_key::{
     Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig,
 };
@@ -185,6 +187,16 @@ pub fn owner<'a>(key: &PublicKey, approvers: &'a [Approver]) -> Option<&'a str> 
 
 /// The approver whose key made this signature, by the signature itself.
 pub fn signer_of<'a>(signed: &SignedStatement, approvers: &'a [Approver]) -> Option<&'a Approver> {
+    if Assertion::is_text_of_one(&signed.signature) {
+        let assertion = Assertion::read(&signed.signature).ok()?;
+        let challenge = challenge_of(&signed.statement);
+        return approvers.iter().find(|approver| {
+            Passkey::read(&approver.key).is_some_and(|passkey| {
+                passkey.credential == assertion.credential()
+                    && assertion.check(&passkey, &challenge).is_ok()
+            })
+        });
+    }
     let signature = SshSig::from_pem(signed.signature.as_bytes()).ok()?;
     approvers.iter().find(|approver| {
         PublicKey::from_openssh(&approver.key)

@@ -74,6 +74,7 @@ impl Statement {
 pub struct SignedStatement {
     /// The statement's canonical JSON, exactly as signed.
     pub statement: String,
-    /// The SSHSIG in its armoured form.
+    /// The SSHSIG in its armoured form, or the text of a passkey's assertion over the statement's
+    /// digest.
     pub signature: String,
 }

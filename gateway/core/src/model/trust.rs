@@ -73,13 +73,14 @@ pub struct TrustedCommand {
     pub digest: ComponentDigest,
 }
 
-/// A person who may approve, by the SSH key they have.
+/// A person who may approve, by the SSH key or the passkey they have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approver {
     /// The name: `bob@example.com`.
     pub name: String,
-    /// The public key in OpenSSH form: `ssh-ed25519 AAAA… comment`.
+    /// The public key: in OpenSSH form, `ssh-ed25519 AAAA… comment`, or the line of a passkey,
+    /// `passkey ORIGIN CREDENTIAL KEY`.
     pub key: String,
 }
 

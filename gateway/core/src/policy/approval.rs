@@ -1,5 +1,5 @@
 //! A person's approval: a statement that the approver's own machine made from what it showed,
-//! signed with the key they have (SSHSIG). Never trusts a digest that another role computed, and no
+//! signed with the key they have (SSHSIG), or that a page showed, signed with a passkey. Never trusts a digest that another role computed, and no
 //! answer of an agent's client is an approval.
 
 pub(super) mod signer;
@@ -17,6 +17,7 @@ use crate::model::statement::SignedStatement;
 use crate::model::statement::Statement;
 use crate::model::subject::Subject;
 use crate::model::trust::{Environment, Trust};
+use crate::policy::passkey::PasskeyError;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -29,10 +30,13 @@ pub enum ApprovalError {
     /// The text is not an SSH signature of this namespace.
     #[error("the signature is not an SSH signature in the namespace `{NAMESPACE}`")]
     Signature,
+    /// The passkey's assertion does not count.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     /// The trust file does not have the key.
     #[error(
         "the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME \
-         --key FILE`"
+         --key FILE`, or a passkey with `cofferdam approver invite NAME`"
     )]
     Unknown,
     /// The signature names another kind of key than the enrolled one.

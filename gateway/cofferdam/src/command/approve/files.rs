@@ -1,16 +1,18 @@
-//! Files of statements and signatures: for `ssh-keygen -Y verify`, and from `ssh-keygen -Y sign`.
-//! Never reads a key.
+//! Files of statements and signatures: for `ssh-keygen -Y verify`, from `ssh-keygen -Y sign`, and of
+//! passkeys for `cofferdam approver verify`. Never reads a private key.
 
 use crate::command::input_file;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
+use cofferdam_core::model::trust::Approver;
+use cofferdam_core::policy::passkey::Assertion;
 use std::path::{Path, PathBuf};
 
 /// The most bytes of a signature file: an armoured signature has a few hundred.
 const SIGNATURE: usize = 16 * 1024;
 
 /// Stops git from changing line ends: `ssh-keygen` refuses a signature with other ones.
-const ATTRIBUTES: &str = "*.json.sig -text\n*.allowed_signers -text\n";
+const ATTRIBUTES: &str = "*.json.sig -text\n*.allowed_signers -text\n*.json.passkey -text\n";
 
 /// The files of a statement and its signature.
 pub struct Written {
@@ -24,7 +26,7 @@ pub struct Written {
     pub command: String,
 }
 
-/// Writes the three files for `ssh-keygen -Y verify`.
+/// Writes the three files for `ssh-keygen -Y verify`, or for `cofferdam approver verify`.
 pub fn write_out(
     folder: &Path,
     id: &str,
@@ -36,6 +38,9 @@ pub fn write_out(
         .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     let stem = format!("{id}.{}", approver.replace(['/', '\\'], "_"));
     let statement = folder.join(format!("{stem}.json"));
+    if Assertion::is_text_of_one(&signed.signature) {
+        return write_passkey(folder, &stem, approver, key, signed);
+    }
     let signature = folder.join(format!("{stem}.json.sig"));
     let allowed = folder.join(format!("{stem}.allowed_signers"));
     // The comment of a key is not needed to verify.
@@ -46,10 +51,7 @@ pub fn write_out(
     {
         write(path, text)?;
     }
-    let attributes = folder.join(".gitattributes");
-    if !attributes.exists() {
-        write(&attributes, ATTRIBUTES)?;
-    }
+    write_attributes(folder)?;
     let command = format!(
         "ssh-keygen -Y verify -f {} -I {} -n {NAMESPACE} -s {} < {}",
         quoted(&allowed.to_string_lossy()),
@@ -60,15 +62,50 @@ pub fn write_out(
     Ok(Written { statement, signature, allowed, command })
 }
 
+/// Writes the three files of an approval by passkey.
+fn write_passkey(
+    folder: &Path,
+    stem: &str,
+    approver: &str,
+    key: &str,
+    signed: &SignedStatement,
+) -> Result<Written> {
+    let statement = folder.join(format!("{stem}.json"));
+    let signature = folder.join(format!("{stem}.json.passkey"));
+    let allowed = folder.join(format!("{stem}.approvers.toml"));
+    let entry = Approver { name: approver.to_owned(), key: key.to_owned() };
+    let line = format!("[[approver]]\n{}", toml::to_string(&entry)?);
+    write(&statement, &signed.statement)?;
+    write(&signature, &signed.signature)?;
+    write(&allowed, &line)?;
+    write_attributes(folder)?;
+    let command = format!(
+        "cofferdam approver verify {} --signature {} --approvers {}",
+        quoted(&statement.to_string_lossy()),
+        quoted(&signature.to_string_lossy()),
+        quoted(&allowed.to_string_lossy())
+    );
+    Ok(Written { statement, signature, allowed, command })
+}
+
+/// Keeps git from changing line ends, unless the folder says something else.
+fn write_attributes(folder: &Path) -> Result<()> {
+    let attributes = folder.join(".gitattributes");
+    if attributes.exists() { Ok(()) } else { write(&attributes, ATTRIBUTES) }
+}
+
 /// Writes one file; the error names its path.
 pub fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// Reads a signature of `ssh-keygen -Y sign`, with any line ends.
+/// Reads a signature of `ssh-keygen -Y sign`, with any line ends, or the text of a passkey's.
 pub fn read_signature(path: &Path) -> Result<String> {
     let bytes = input_file::bytes(path, "give the .sig file that `ssh-keygen -Y sign` wrote")?;
     let text = String::from_utf8(bytes).unwrap_or_default();
+    if Assertion::is_text_of_one(&text) {
+        return Ok(text.trim_end().to_owned());
+    }
     let text = unix_lines(text.trim_start_matches('\u{feff}'));
     if text.len() > SIGNATURE || !text.starts_with("-----BEGIN SSH SIGNATURE-----") {
         bail!(

@@ -1,10 +1,12 @@
 //! The signer of a signature. The enrolled key decides how a signature is checked, and never the
 //! kind that the signature gives itself. A signature of a security key counts only with the touch
-//! of its owner.
+//! of its owner, and a passkey's only with the owner verified.
 
 use super::{ApprovalError, NAMESPACE, SignedStatement};
 use crate::model::escape::line;
+use crate::model::passkey::Passkey;
 use crate::model::trust::Approver;
+use crate::policy::passkey::{Assertion, challenge_of};
 use ssh_key::{Algorithm, PublicKey, SshSig};
 
 /// The bytes that a security key appends to its signature: one of flags and four of a counter
@@ -30,6 +32,9 @@ pub(in crate::policy) fn signer_in<'a>(
     armour: &str,
     approvers: &'a [Approver],
 ) -> Result<&'a Approver, ApprovalError> {
+    if Assertion::is_text_of_one(armour) {
+        return passkey_signer(text, armour, approvers);
+    }
     // `from_pem` accepts text before the armour; a signature file has no such text.
     if !armour.starts_with("-----BEGIN SSH SIGNATURE-----") {
         return Err(ApprovalError::Signature);
@@ -43,6 +48,23 @@ pub(in crate::policy) fn signer_in<'a>(
     let (approver, enrolled) = approvers.iter().find_map(made).ok_or(ApprovalError::Unknown)?;
     check_kind(&enrolled, &signature)?;
     check_touch(&enrolled, signature.signature_bytes())?;
+    Ok(approver)
+}
+
+/// The enrolled approver whose passkey signed the digest of this text. A passkey signs no namespace:
+/// texts of different purposes have different schema names.
+fn passkey_signer<'a>(
+    text: &str,
+    assertion: &str,
+    approvers: &'a [Approver],
+) -> Result<&'a Approver, ApprovalError> {
+    let assertion = Assertion::read(assertion)?;
+    let owned = |approver: &'a Approver| {
+        let passkey = Passkey::read(&approver.key)?;
+        (passkey.credential == assertion.credential()).then_some((approver, passkey))
+    };
+    let (approver, passkey) = approvers.iter().find_map(owned).ok_or(ApprovalError::Unknown)?;
+    assertion.check(&passkey, &challenge_of(text))?;
     Ok(approver)
 }
 
@@ -66,5 +88,7 @@ fn check_touch(enrolled: &Algorithm, signature: &[u8]) -> Result<(), ApprovalErr
     if flags & TOUCHED == TOUCHED { Ok(()) } else { Err(ApprovalError::Untouched) }
 }
 
+#[cfg(test)]
+mod passkey_tests;
 #[cfg(test)]
 mod tests;
