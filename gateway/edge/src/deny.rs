@@ -156,7 +156,8 @@ pub enum Deny {
     /// The `Authorization` header is not `Bearer` with a token.
     #[error(
         "the `Authorization` header must be the word `Bearer`, a space and the token: \
-         `Authorization: Bearer TOKEN`"
+         `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that \
+         variable"
     )]
     TokenForm,
     /// The token belongs to no agent.

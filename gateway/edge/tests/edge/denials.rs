@@ -267,11 +267,11 @@ async fn without_a_valid_token() {
         no token: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
         nobody's token: 401 -32600 id 7: the token is not valid; `cofferdam agents list` lists the agents that have one
         an expired token: 401 -32600 id 7: the token has expired; `cofferdam agents rotate` makes a new one
-        another scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
-        an empty token: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
-        a token without a scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
-        a variable that was not filled in: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
-        the scheme twice: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
+        another scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that variable
+        an empty token: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that variable
+        a token without a scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that variable
+        a variable that was not filled in: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that variable
+        the scheme twice: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that variable
         two tokens: 400 -32600 id 7: the header `authorization` is there twice, with two values; send it once
         one token twice: 200 ok
         a token in the query: 400 -32600 id 7: this path takes no query string; tokens belong in the `Authorization` header
@@ -295,7 +295,7 @@ async fn without_a_valid_token() {
         Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
         Bearer realm="cofferdam", error="invalid_token", error_description="the token is not valid; `cofferdam agents list` lists the agents that have one"
         Bearer realm="cofferdam", error="invalid_token", error_description="the token has expired; `cofferdam agents rotate` makes a new one"
-        Bearer realm="cofferdam", error="invalid_request", error_description="the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`"
+        Bearer realm="cofferdam", error="invalid_request", error_description="the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that variable"
         Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
     "#]].assert_eq(&challenges);
     for request in [Request::new("GET", "/mcp"), Request::new("DELETE", "/mcp")] {

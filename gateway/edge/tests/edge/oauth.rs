@@ -155,8 +155,8 @@ async fn every_wrong_token_gets_its_status_header_and_words() {
     expect![[r#"
         none: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
           Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one", resource_metadata="https://gate.example.com/.well-known/oauth-protected-resource/tools/mcp", scope="tools:read tools:call"
-        another scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
-          Bearer realm="cofferdam", error="invalid_request", error_description="the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`", resource_metadata="https://gate.example.com/.well-known/oauth-protected-resource/tools/mcp", scope="tools:read tools:call"
+        another scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that variable
+          Bearer realm="cofferdam", error="invalid_request", error_description="the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`; if the client reads the token from a variable, set that variable", resource_metadata="https://gate.example.com/.well-known/oauth-protected-resource/tools/mcp", scope="tools:read tools:call"
         unknown: 401 -32600 id 7: the token is not valid; `cofferdam agents list` lists the agents that have one
           Bearer realm="cofferdam", error="invalid_token", error_description="the token is not valid; `cofferdam agents list` lists the agents that have one", resource_metadata="https://gate.example.com/.well-known/oauth-protected-resource/tools/mcp", scope="tools:read tools:call"
         forged: 401 -32600 id 7: the token is not valid; get a new one, or ask an operator
