@@ -18,6 +18,21 @@ pub struct Client {
     pub command: Command,
     /// The arguments after the address and the file of the token.
     pub more: Vec<String>,
+    /// True if it follows a task until its end, and so shows no call that waits.
+    pub follows_tasks: bool,
+    /// The host that the client is, if it is one.
+    pub host: Option<Host>,
+}
+
+/// A host: an agent's program, which gets its configuration from `cofferdam connect`.
+#[derive(Clone, Copy)]
+pub struct Host {
+    /// Its name in that command.
+    pub name: &'static str,
+    /// Its file, beneath its home.
+    pub file: &'static str,
+    /// A file that was there before, and its text: the choices of a person at the first start.
+    pub before: (&'static str, &'static str),
 }
 
 /// A running client.

@@ -1,9 +1,13 @@
-//! The clients whose installation takes minutes: the older ones of each language, and those that
-//! are compiled.
+//! The clients whose installation takes minutes: the older ones of each language, those that are
+//! compiled, and hosts.
 
-use super::{installed, known, story};
-use crate::installation::TestInstallation;
-use std::process::{Command, Stdio};
+use super::{known, story};
+
+#[test]
+#[cfg_attr(without_clients, ignore = "scripts/test --full installs this client and runs it")]
+fn python_1_30_does_the_whole_list() {
+    story::whole_list(known::python_1("python-mcp-1.30.0"));
+}
 
 #[test]
 #[cfg_attr(without_clients, ignore = "scripts/test --full installs this client and runs it")]
@@ -59,33 +63,38 @@ fn rmcp_3_does_the_whole_list() {
     story::whole_list(known::rmcp("rmcp-3.11.0"));
 }
 
-/// Its newest revision is 2025-06-18. Listing servers connects to them, and needs no account.
 #[test]
 #[cfg_attr(without_clients, ignore = "scripts/test --full installs this client and runs it")]
-fn gemini_cli_says_that_the_gateway_is_connected() {
-    let installation = TestInstallation::started();
-    let token = installation.agent("gemini", "operator");
-    let home = tempfile::tempdir().unwrap();
-    let gemini = |words: &[&str]| {
-        let done = Command::new("node")
-            .arg(
-                installed("gemini-0.61.0").join("node_modules/@google/gemini-cli/bundle/gemini.js"),
-            )
-            .args(words)
-            .env("HOME", home.path())
-            .env("NO_COLOR", "1")
-            .env("GEMINI_CLI_TRUST_WORKSPACE", "true")
-            .current_dir(home.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
-    };
-    let url = format!("http://{}/mcp", installation.address());
-    let header = format!("Authorization: Bearer {token}");
-    let added =
-        gemini(&["mcp", "add", "--scope", "user", "-t", "http", "-H", &header, "cofferdam", &url]);
-    let listed = gemini(&["mcp", "list"]);
-    assert!(listed.contains("cofferdam") && listed.contains("Connected"), "{added}\n{listed}");
-    assert!(!listed.contains("Disconnected"), "{listed}");
+fn fastmcp_does_the_whole_list() {
+    story::whole_list(known::fastmcp("fastmcp-4.2.3"));
+}
+
+#[test]
+#[cfg_attr(without_clients, ignore = "scripts/test --full installs this client and runs it")]
+fn inspector_does_the_whole_list_in_the_newest_revision() {
+    story::whole_list(known::inspector("inspector-2.12.0-auto", "auto"));
+}
+
+#[test]
+#[cfg_attr(without_clients, ignore = "scripts/test --full installs this client and runs it")]
+fn inspector_does_the_whole_list_as_a_legacy_client() {
+    story::whole_list(known::inspector("inspector-2.12.0-legacy", "legacy"));
+}
+
+#[test]
+#[cfg_attr(without_clients, ignore = "scripts/test --full installs this client and runs it")]
+fn claude_code_does_the_whole_list() {
+    story::whole_list(known::claude_code("claude-code-2.1.332"));
+}
+
+#[test]
+#[cfg_attr(without_clients, ignore = "scripts/test --full installs this client and runs it")]
+fn codex_does_the_whole_list() {
+    story::whole_list(known::codex("codex-0.171.0"));
+}
+
+#[test]
+#[cfg_attr(without_clients, ignore = "scripts/test --full installs this client and runs it")]
+fn gemini_does_the_whole_list() {
+    story::whole_list(known::gemini("gemini-0.61.0"));
 }
