@@ -242,6 +242,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         max_queued: 50_000,
         budgets: cofferdam_core::model::budget::Budgets::usual(),
         retention: cofferdam_core::model::retention::Retention::usual(),
+        receivers: Vec::new(),
     };
     let (supervisor, theirs) = control::pair().unwrap();
     let mut recorder = spawn::spawn(

@@ -44,7 +44,9 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
         .unwrap()
         .replace("# otlp = \"http://127.0.0.1:4318\"", "otlp = \"http://127.0.0.1:9\"");
     assert!(set.contains("\notlp = "), "{set}");
-    std::fs::write(&config, set).unwrap();
+    // No receiver is there either: every notification is a failed try, and waits.
+    let receiver = "\n[notify.ops]\nkind = \"ntfy\"\nurl = \"http://127.0.0.1:9/ops\"\n";
+    std::fs::write(&config, set + receiver).unwrap();
     installation.configure("waits", "1");
     installation.run(&["accept", "--policy", text(&clashing().built())]);
     installation.run(&["accept", text(&javascript())]);

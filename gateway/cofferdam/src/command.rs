@@ -20,6 +20,7 @@ mod inspect;
 mod jobs;
 mod ledger;
 mod new;
+mod notify;
 #[cfg(test)]
 mod pages;
 mod pinned_tls;
@@ -119,6 +120,9 @@ enum Command {
     /// Test and compile a policy, and evaluate it for one input
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Test the receivers of notifications
+    #[command(subcommand)]
+    Notify(notify::Notify),
     /// Show the state of jobs, roles, ledger and disk
     Status(jobs::Status),
     /// Check the installation; for each error print the cause and the remedy
@@ -223,6 +227,7 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Accept(command) => command.run(&home),
         Command::Reload(command) => command.run(&home),
         Command::Policy(command) => command.run(&home),
+        Command::Notify(command) => command.run(&home),
         Command::Status(command) => command.run(&home),
         Command::Doctor(command) => command.run(&home),
         Command::Completions { shell, home: _ } => {

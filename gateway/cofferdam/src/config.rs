@@ -9,6 +9,7 @@ pub mod home;
 mod infrastructure;
 mod issuers;
 mod limits;
+mod notify;
 mod oauth;
 mod paths;
 mod retention;
@@ -23,6 +24,7 @@ pub use agents::{Agent, Agents, TOKEN_PREFIX, valid_name};
 pub use error::{ConfigError, ConfigErrors};
 pub use infrastructure::REQUEST_TIMEOUT;
 pub use issuers::Courier;
+pub use notify::Notify;
 pub use paths::overlaps;
 pub use template::template;
 pub use tls::Tls;
@@ -62,6 +64,8 @@ pub struct Config {
     pub retention: Retention,
     /// The settings of logs, traces and metrics.
     pub telemetry: Telemetry,
+    /// The receivers of notifications.
+    pub notify: Vec<Notify>,
 }
 
 /// The directory or the cluster that is read and changed.
@@ -165,6 +169,21 @@ impl Edge {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
+    /// The address of this server for people, as far as the configuration knows it: the server of
+    /// the resource that agents reach, or a configured host, or the listening address.
+    pub fn public_url(&self) -> String {
+        let resource = self.oauth.as_ref().and_then(|oauth| {
+            let (scheme, rest) = oauth.resource.split_once("://")?;
+            Some(format!("{scheme}://{}", rest.split('/').next()?))
+        });
+        let named = || {
+            let https = self.tls.is_some() || self.behind_proxy.is_some();
+            let scheme = if https { "https" } else { "http" };
+            self.hosts.first().map(|host| format!("{scheme}://{host}"))
+        };
+        resource.or_else(named).unwrap_or_else(|| self.url())
+    }
+
     /// The address of this server for clients on this machine: `https://127.0.0.1:8620`.
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme(), self.listen)
@@ -264,6 +283,11 @@ impl Installation {
 }
 
 impl Config {
+    /// Returns whether the courier is started: there is an issuer, or a receiver of notifications.
+    pub fn has_courier(&self) -> bool {
+        self.courier.is_some() || !self.notify.is_empty()
+    }
+
     /// Reads and checks only `cofferdam.toml`.
     pub fn read(home: &Home) -> Result<Self, ConfigErrors> {
         let mut errors = Vec::new();

@@ -21,6 +21,7 @@ pub mod kind;
 pub mod left_out;
 pub mod limit;
 pub mod near;
+pub mod notification;
 pub mod operation;
 pub mod passkey;
 pub mod path;

@@ -3,6 +3,7 @@
 
 pub mod approver;
 pub mod courier;
+pub mod courier_recorder;
 pub mod gateway_recorder;
 pub mod gateway_viewer;
 pub mod operator_recorder;

@@ -7,6 +7,7 @@ mod approver;
 mod call;
 mod calls;
 pub mod difference;
+mod notification;
 mod outcome;
 mod planned;
 mod preview;
@@ -23,6 +24,7 @@ pub use call::{
     refusal_of, refused, size_of_result, state_reply, succeeded, withdrawal, withdrawn,
 };
 pub use calls::calls;
+pub use notification::{Letter, letter};
 pub use outcome::changed;
 pub use preview::{Decided, ShownPlan, read_results, shown_only};
 pub use prompts::{CHANGE, FOLLOW, change, follow, prompts};

@@ -35,6 +35,10 @@ impl Times {
     /// The usual limits: an agent waits for the answer.
     pub const USUAL: Self =
         Self { connect: Duration::from_secs(3), whole: Duration::from_secs(10) };
+
+    /// The limits of a notification: a slow server of mail needs longer, and no agent waits.
+    pub const NOTIFICATION: Self =
+        Self { connect: Duration::from_secs(5), whole: Duration::from_secs(20) };
 }
 
 /// The issuers and the way to them.

@@ -10,8 +10,9 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST,
-    USER_AGENT,
+    HeaderName, HeaderValue, USER_AGENT,
 };
+use hyper::http::request::Builder;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -46,6 +47,24 @@ pub enum Ask<'a> {
     },
 }
 
+/// A message to a server that only has to take it.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// Further header lines.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body, as JSON.
+    pub body: Bytes,
+}
+
+/// The response that a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The status 200, and a body.
+    Body,
+    /// Any status from 200 to 299. The body is not read.
+    Taken,
+}
+
 /// A response with the status 200.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -77,11 +96,34 @@ impl Http {
         address: &WebAddress,
         ask: Ask<'_>,
     ) -> Result<Response, FetchError> {
-        let place = address.place();
-        let request = request(address, ask)?;
+        self.send(address.place(), request(address, ask)?, Wanted::Body).await
+    }
+
+    /// Sends a message, and reads no more than the status of the response. The caller limits the
+    /// time. An error never has the path of the address, which may be a secret.
+    ///
+    /// # Errors
+    /// The server did not take it.
+    pub async fn post(&self, address: &WebAddress, post: Post) -> Result<(), FetchError> {
+        let mut request = start(address)
+            .method(Method::POST)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in post.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(post.body)).map_err(|_| unsendable(address))?;
+        self.send(address.place(), request, Wanted::Taken).await.map(drop)
+    }
+
+    async fn send(
+        &self,
+        place: &Place,
+        request: Request<Full<Bytes>>,
+        wanted: Wanted,
+    ) -> Result<Response, FetchError> {
         let stream = self.connect(place).await?;
         if !place.secure {
-            return answer(stream, request).await;
+            return answer(stream, request, wanted).await;
         }
         let name = ServerName::try_from(place.host.clone()).map_err(|error| {
             FetchError::NotConfigured { detail: format!("`{}`: {error}", place.host) }
@@ -95,7 +137,7 @@ impl Http {
             );
             FetchError::Unreachable { detail }
         })?;
-        answer(secured, request).await
+        answer(secured, request, wanted).await
     }
 
     async fn connect(&self, place: &Place) -> Result<TcpStream, FetchError> {
@@ -125,14 +167,25 @@ impl Http {
     }
 }
 
-fn request(address: &WebAddress, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, FetchError> {
-    let mut request = Request::builder()
+/// The header lines of every request.
+fn start(address: &WebAddress) -> Builder {
+    Request::builder()
         .uri(address.target())
         .header(HOST, address.place().header())
         .header(USER_AGENT, "cofferdam-courier")
         .header(ACCEPT, "application/json")
         .header(ACCEPT_ENCODING, "identity")
-        .header(CONNECTION, "close");
+        .header(CONNECTION, "close")
+}
+
+/// The error of a request that cannot be made. That of a header could show its value.
+fn unsendable(address: &WebAddress) -> FetchError {
+    let place = address.place();
+    FetchError::NotConfigured { detail: format!("no request can be made for {place}") }
+}
+
+fn request(address: &WebAddress, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, FetchError> {
+    let mut request = start(address);
     let body = match ask {
         Ask::Get => Bytes::new(),
         Ask::Post { form, client } => {
@@ -143,13 +196,14 @@ fn request(address: &WebAddress, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, F
             Bytes::copy_from_slice(form.as_bytes())
         }
     };
-    // The error of a header could show its value.
-    request.body(Full::new(body)).map_err(|_| FetchError::NotConfigured {
-        detail: format!("no request can be made for `{address}`"),
-    })
+    request.body(Full::new(body)).map_err(|_| unsendable(address))
 }
 
-async fn answer<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Response, FetchError>
+async fn answer<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    wanted: Wanted,
+) -> Result<Response, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -162,8 +216,12 @@ where
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
-    if response.status() != StatusCode::OK {
-        return Err(FetchError::Refused { status: response.status().as_u16() });
+    let status = response.status();
+    if wanted == Wanted::Taken && status.is_success() {
+        return Ok(Response { body: String::new(), cache_seconds: 0 });
+    }
+    if status != StatusCode::OK {
+        return Err(FetchError::Refused { status: status.as_u16() });
     }
     let (head, body) = response.into_parts();
     let body = Limited::new(body, BODY).collect().await.map_err(|error| {

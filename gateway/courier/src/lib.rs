@@ -1,6 +1,7 @@
 //! The role `courier`: the one role that connects to servers outside of the infrastructure. It
-//! fetches the keys of configured issuers, and asks them about opaque tokens. It reaches the
-//! configured hosts alone, faces no agent, and has no key, no store and no Wasm.
+//! fetches the keys of configured issuers, asks them about opaque tokens, and sends notifications to
+//! people. It reaches the configured hosts alone, faces no agent, and has no key, no store and no
+//! Wasm.
 //!
 //! | file | content |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! | `issuer.rs` | one issuer: metadata, keys, introspection |
 //! | `http.rs` | one HTTP request for each connection |
 //! | `trust.rs` | the certificates that are trusted, and the secrets of clients |
+//! | `notify.rs` | notifications: one task for each receiver |
 //! | `cache_age.rs` | how long a response may be kept |
 //! | `role.rs` | the process: files, confinement, sockets |
 
@@ -15,5 +17,6 @@ pub mod cache_age;
 pub mod courier;
 pub mod http;
 pub mod issuer;
+pub mod notify;
 pub mod role;
 pub mod trust;

@@ -1,5 +1,6 @@
-//! `cofferdam-courier`: reaches the configured issuers of access tokens (role `courier`). `cofferdam
-//! serve` starts it with one socket on standard input. It has no command for people.
+//! `cofferdam-courier`: reaches the configured issuers of access tokens and the receivers of
+//! notifications (role `courier`). `cofferdam serve` starts it with one socket on standard input. It
+//! has no command for people.
 
 use anyhow::Result;
 use cofferdam_core::model::escape;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 /// The output with any argument.
 const HELP: &str = "\
-cofferdam-courier: the role of Cofferdam that connects to the issuers of access tokens. `cofferdam
-serve` starts it if cofferdam.toml names an issuer; it has no command.
+cofferdam-courier: the role of Cofferdam that connects to the issuers of access tokens and to the
+receivers of notifications. `cofferdam serve` starts it if cofferdam.toml names one of them; it has
+no command.
 ";
 
 fn main() -> ExitCode {

@@ -1,9 +1,11 @@
 //! The process of the role: reads certificates and secrets, confines itself, then answers the
-//! gateway until the supervisor ends. Reads no further file of its own, and serves no port.
+//! gateway and sends notifications until the supervisor ends. Reads no further file of its own, and
+//! serves no port.
 
 use crate::courier::{Courier, Times};
+use crate::notify::{Outbox, Pauses, Receiver, Teller};
 use crate::trust;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cofferdam_core::model::web_address::Place;
 use cofferdam_core::protocol::courier::Fetch;
 use cofferdam_core::protocol::role_settings::CourierSettings;
@@ -12,6 +14,8 @@ use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
 use cofferdam_process::control::{Inherited, Report};
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
+use jiff::Timestamp;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +26,7 @@ const NAMES: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf"
 /// A courier that has read what it needs and confined itself.
 pub struct Ready {
     courier: Courier,
+    teller: Teller,
     confined: Confined,
     intake: Intake,
 }
@@ -32,11 +37,21 @@ pub struct Ready {
 /// A file is missing or wrong, or the kernel refuses the confinement.
 pub fn prepare(settings: CourierSettings) -> Result<Ready> {
     let (_, intake) = bootstrap::start(Role::Courier, &settings.voice)?;
-    let tls = trust::tls(settings.ca_file.as_deref())?;
-    let courier = Courier::new(settings.issuers, tls, Times::USUAL)?;
-    let places: Vec<&Place> = courier.places().collect();
+    let CourierSettings { voice: _, ca_file, issuers, environment, base, receivers } = settings;
+    let tls = match issuers.is_empty() {
+        true => trust::no_servers()?,
+        false => trust::tls(ca_file.as_deref())?,
+    };
+    let courier = Courier::new(issuers, tls, Times::USUAL)?;
+    let receivers = receivers
+        .into_iter()
+        .map(|receiver| Receiver::read(receiver, (&environment, &base), Times::NOTIFICATION))
+        .collect::<Result<Vec<_>>>()?;
+    let places: Vec<&Place> =
+        courier.places().chain(receivers.iter().map(Receiver::place)).collect();
     let confined = confine(&places)?;
-    Ok(Ready { courier, confined, intake })
+    let teller = Teller::new(receivers, Pauses::USUAL, Timestamp::now);
+    Ok(Ready { courier, teller, confined, intake })
 }
 
 /// Confines this process to the lookup of names, if a server has one, and to connections to these
@@ -68,14 +83,32 @@ impl Ready {
     /// # Errors
     /// The supervisor is gone before the role is ready.
     pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
-        let Self { courier, confined, intake } = self;
+        let Self { courier, teller, confined, intake } = self;
         let courier = Arc::new(courier);
+        let outbox = Arc::new(Outbox::new());
         inherited.report(&Report::Ready { confined, checked: false })?;
         let mut telemetry = PendingSink::new(intake);
         let handler = move |ask: Fetch| {
             let courier = Arc::clone(&courier);
             async move { Ok(courier.fetch(ask).await) }
         };
-        Ok(answering::answer(inherited, |stream| telemetry.take(stream), handler).await?)
+        let tasks = teller.start(&outbox);
+        let recorder = Arc::clone(&outbox);
+        let others = move |name: &str, stream: UnixStream| match name {
+            "telemetry" => telemetry.take(stream),
+            "recorder" => {
+                if let Err(error) = recorder.connect(stream) {
+                    tracing::error!(what = "recorder", %error, "the recorder cannot be connected");
+                }
+            }
+            _ => {}
+        };
+        let code = tokio::select! {
+            code = answering::answer(inherited, others, handler) => code?,
+            // The supervisor starts this role again, and connects it.
+            why = outbox.broken() => bail!("the socket to the recorder is broken: {why}"),
+        };
+        drop(tasks);
+        Ok(code)
     }
 }

@@ -16,18 +16,29 @@ use std::sync::Arc;
 /// Most bytes of a secret: far more than any issuer gives.
 const SECRET: usize = 4096;
 
+/// Reads the certificates of authorities: of this file, or else of the system.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn authorities(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>> {
+    let Some(file) = ca_file else {
+        return Ok(rustls_native_certs::load_native_certs().certs);
+    };
+    CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("cannot read the certificates of `{}`", file.display()))
+}
+
 /// Reads the trusted certificates: of this file, or else of the system.
 ///
 /// # Errors
 /// The file cannot be read, or there is no certificate.
 pub fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
+    let certificates = authorities(ca_file)?;
     match ca_file {
         Some(file) => {
             let shown = file.display();
-            let certificates = CertificateDer::pem_file_iter(file)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .with_context(|| format!("cannot read the certificates of `{shown}`"))?;
             for certificate in certificates {
                 roots.add(certificate).with_context(|| {
                     format!("`{shown}` has a certificate that cannot be trusted")
@@ -39,7 +50,7 @@ pub fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
         }
         None => {
             // Some systems have old certificates that no reader takes: the others count.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots.add_parsable_certificates(certificates);
             if roots.is_empty() {
                 bail!(
                     "this system has no CA certificates; install its package `ca-certificates`, or \
@@ -48,6 +59,18 @@ pub fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
             }
         }
     }
+    client(roots)
+}
+
+/// A client that trusts no certificate, for a role that uses none.
+///
+/// # Errors
+/// The cryptography supports no version of TLS.
+pub fn no_servers() -> Result<Arc<ClientConfig>> {
+    client(RootCertStore::empty())
+}
+
+fn client(roots: RootCertStore) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -55,6 +78,26 @@ pub fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Reads a secret from a file of its own, without the line break at its end. `what` names the secret
+/// in errors.
+///
+/// # Errors
+/// The file cannot be read, others can read it, or it has no secret.
+pub(crate) fn read_secret(file: &Path, what: &str) -> Result<String> {
+    let shown = file.display();
+    let unread = || format!("cannot read the {what} `{shown}`");
+    let mode = std::fs::metadata(file).with_context(unread)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!("other users can read the {what} `{shown}`; chmod 600 {shown}");
+    }
+    let text = std::fs::read_to_string(file).with_context(unread)?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || secret.len() > SECRET {
+        bail!("`{shown}` has no {what}, or one of more than {SECRET} bytes");
+    }
+    Ok(secret.to_owned())
 }
 
 /// The value of the header `Authorization` of a client.
@@ -67,22 +110,8 @@ impl Authorization {
     /// # Errors
     /// The file cannot be read, others can read it, or it has no secret.
     pub fn read(client: &IntrospectionClient) -> Result<Self> {
-        let file = &client.secret_file;
-        let shown = file.display();
-        let mode = std::fs::metadata(file)
-            .with_context(|| format!("cannot read the client secret `{shown}`"))?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
-            bail!("other users can read the client secret `{shown}`; chmod 600 {shown}");
-        }
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the client secret `{shown}`"))?;
-        let secret = text.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() || secret.len() > SECRET {
-            bail!("`{shown}` has no client secret, or one of more than {SECRET} bytes");
-        }
-        let pair = format!("{}:{}", form_encoded(&client.client_id), form_encoded(secret));
+        let secret = read_secret(&client.secret_file, "client secret")?;
+        let pair = format!("{}:{}", form_encoded(&client.client_id), form_encoded(&secret));
         Ok(Self(format!("Basic {}", STANDARD.encode(pair))))
     }
 

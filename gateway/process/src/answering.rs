@@ -14,14 +14,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Answers the gateway with this handler until the supervisor closes the control socket, and passes
-/// on each socket for telemetry. Fails the role if a gateway's socket carries no requests: the
+/// on each other socket with its name. Fails the role if a gateway's socket carries no requests: the
 /// supervisor starts the role again and connects it.
 ///
 /// # Errors
 /// The report of a broken socket cannot be sent.
 pub async fn answer<Q, A, H, F>(
     inherited: Arc<Inherited>,
-    mut telemetry: impl FnMut(UnixStream),
+    mut others: impl FnMut(&str, UnixStream),
     handler: H,
 ) -> io::Result<ExitCode>
 where
@@ -53,8 +53,10 @@ where
                     }
                 });
             }
-            "telemetry" => telemetry(given.into_stream()),
-            _ => {}
+            name => {
+                let name = name.to_owned();
+                others(&name, given.into_stream());
+            }
         }
     }
 }

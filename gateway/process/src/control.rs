@@ -117,6 +117,9 @@ pub enum Report {
     },
     /// The role cannot start. The text is cause and remedy; another start would fail again.
     Failed(String),
+    /// From a runner that cannot start: an admission policy of the cluster is missing or does not
+    /// hold. [`Report::Failed`] follows. The text is cause and remedy.
+    Unfenced(String),
     /// The answer to [`Order::Ping`].
     Pong,
     /// From a runner: it has a job. The next runner of its seat may start, and wait.

@@ -35,6 +35,7 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
         max_queued: cofferdam_recorder::QUEUED,
         budgets: cofferdam_core::model::budget::Budgets::unlimited(),
         retention: cofferdam_core::model::retention::Retention::usual(),
+        receivers: Vec::new(),
     }
 }
 

@@ -44,6 +44,7 @@ fn context(folder: &Path, environment: &str, key: SigningKey) -> RecorderContext
         max_queued: cofferdam_recorder::QUEUED,
         budgets: cofferdam_core::model::budget::Budgets::unlimited(),
         retention: cofferdam_core::model::retention::Retention::usual(),
+        receivers: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ mod approver;
 mod claim;
 mod health;
 mod housekeeping;
+mod notify;
 mod operate;
 mod propose;
 mod start;
@@ -73,6 +74,7 @@ impl Recorder {
         housekeeping::know_rejections(&recorder).await?;
         housekeeping::write_off(&recorder).await?;
         housekeeping::reopen(&recorder).await?;
+        housekeeping::keep_receivers(&recorder).await?;
         housekeeping::spawn(&recorder, losses);
         if let Some(signed) = unread {
             let weak = Arc::downgrade(&recorder.inner);
@@ -116,8 +118,10 @@ impl Recorder {
         Ok(self.inner.reader.unfinished(most).await?)
     }
 
-    /// Stores the newest notice of the supervisor, for the status and for reloads.
+    /// Stores the newest notice of the supervisor, for the status and for reloads. Call it within the
+    /// runtime.
     pub fn know(&self, notice: Notice) {
+        self.note_fences(notice.unfenced.as_deref());
         *locked(&self.inner.shared.notice) = notice;
         self.inner.shared.noticed.send_replace(());
     }

@@ -3,6 +3,7 @@
 
 use cofferdam_core::model::budget::Budgets;
 use cofferdam_core::model::id::TrustDigest;
+use cofferdam_core::model::notification::Receiver;
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::Disk;
@@ -97,4 +98,6 @@ pub struct RecorderContext {
     pub budgets: Budgets,
     /// The times after which rows are removed: `retention` of the configuration.
     pub retention: Retention,
+    /// The receivers of notifications: `notify` of the configuration.
+    pub receivers: Vec<Receiver>,
 }

@@ -12,6 +12,7 @@ mod expire;
 mod lease;
 pub mod open;
 mod open_files;
+mod outbox;
 mod read;
 mod reopen;
 mod retain;

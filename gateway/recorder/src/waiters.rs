@@ -52,6 +52,14 @@ pub(crate) struct Shared {
     pub queue: Notify,
     /// True if an approved call may be waiting.
     pub approved: watch::Sender<()>,
+    /// Wakes the courier: a notification was stored or settled.
+    pub outbox: watch::Sender<()>,
+    /// The error of the newest test of each receiver, if it failed, until it is read.
+    pub tested: Mutex<BTreeMap<String, Option<String>>>,
+    /// The time since when new work is refused, as the courier was told.
+    pub unwritable: Mutex<Option<Timestamp>>,
+    /// True while a failed self-check of the cluster is told.
+    pub unfenced: Mutex<bool>,
     /// The size and the checkpoint of the ledger.
     pub head: watch::Sender<(u64, String)>,
     /// The leases with their end, in milliseconds.
@@ -116,6 +124,10 @@ impl Shared {
             readers: Mutex::default(),
             queue: Notify::new(),
             approved: watch::Sender::new(()),
+            outbox: watch::Sender::new(()),
+            tested: Mutex::default(),
+            unwritable: Mutex::default(),
+            unfenced: Mutex::default(),
             head: watch::Sender::new(head),
             leases: Mutex::default(),
             offers: Mutex::default(),

@@ -13,7 +13,7 @@ use cofferdam_backend_kubernetes::Kubernetes;
 use cofferdam_backend_kubernetes::api::Cluster;
 use cofferdam_backend_kubernetes::credential::Credential;
 use cofferdam_backend_kubernetes::look::Looker as ClusterLooker;
-use cofferdam_backend_kubernetes::self_check::Identity;
+use cofferdam_backend_kubernetes::self_check::{CheckError, Identity};
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_viewer::{ReadRequest, ReadResponse};
@@ -126,6 +126,15 @@ pub enum Backend {
     Directory(Directory),
     /// A cluster; true if this process checked the admission policies itself.
     Kubernetes(Kubernetes, bool),
+}
+
+/// Returns whether a role cannot start because an admission policy of the cluster is missing or does
+/// not hold.
+pub fn is_about_fences(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<CheckError>(),
+        Some(CheckError::Open { .. } | CheckError::Idle { .. } | CheckError::Hidden { .. })
+    )
 }
 
 impl Acted {

@@ -129,6 +129,10 @@ metrics! {
         "Calls that wait for a signature.";
     APPROVALS: Counter, One, "cofferdam.approvals", ["answer"],
         "Signatures of approvers, by answer.";
+    NOTIFICATIONS: Counter, One, "cofferdam.notifications", ["receiver", "end"],
+        "Tries to deliver a notification, by receiver and end: `delivered`, `failed`, or `dropped` if it was given up.";
+    NOTIFICATIONS_WAITING: Gauge, One, "cofferdam.notifications.waiting", ["receiver"],
+        "Notifications that wait for their delivery.";
     REFUSED_WORK: Counter, One, "cofferdam.refused_work", ["cause"],
         "Calls that the recorder refused: the disk is below its reserve, or the store fails.";
     LEDGER_ENTRIES: Gauge, One, "cofferdam.ledger.entries", [],

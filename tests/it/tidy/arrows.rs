@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// A heavy package and the packages that may depend on it, also for tests. HTTP has two homes: the
 /// edge serves it, and the courier is a client. TLS is also for commands that call an edge.
-const HOMES: [(&str, &[&str]); 22] = [
+const HOMES: [(&str, &[&str]); 23] = [
     ("wasmtime", &["cofferdam-sandbox"]),
     ("wasmtime-wasi", &["cofferdam-sandbox"]),
     ("hyper", &["cofferdam-courier", "cofferdam-edge"]),
@@ -17,6 +17,7 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("rustls", &["cofferdam", "cofferdam-courier", "cofferdam-edge", "cofferdam-tests"]),
     ("tokio-rustls", &["cofferdam-courier", "cofferdam-edge"]),
     ("rustls-native-certs", &["cofferdam", "cofferdam-courier"]),
+    ("lettre", &["cofferdam-courier"]),
     ("jsonwebtoken", &["cofferdam-identity"]),
     ("ring", &["cofferdam-identity"]),
     ("sqlx", &["cofferdam-recorder"]),
@@ -36,7 +37,7 @@ const HOMES: [(&str, &[&str]); 22] = [
 
 /// Packages that give a process an ability: to run foreign code, serve or call the network, open a
 /// store, change manifests.
-const HEAVY: [&str; 21] = [
+const HEAVY: [&str; 22] = [
     "wasmtime",
     "cranelift-codegen",
     "hyper",
@@ -47,7 +48,8 @@ const HEAVY: [&str; 21] = [
     "http", // speaks HTTP
     "rustls",
     "native-tls",
-    "ring", // speaks TLS
+    "ring",   // speaks TLS
+    "lettre", // sends mail
     "sqlx",
     "sqlx-sqlite",
     "libsqlite3-sys", // opens a store
@@ -82,8 +84,8 @@ const CARRIES: [(&str, &[&str]); 7] = [
             "wit-component",
         ],
     ),
-    // the role that connects out; HTTP as a client, and nothing else.
-    ("cofferdam-courier", &["http", "hyper", "hyper-util", "ring", "rustls"]),
+    // the role that connects out; HTTP and mail as a client, and nothing else.
+    ("cofferdam-courier", &["http", "hyper", "hyper-util", "lettre", "ring", "rustls"]),
     // viewer, runner and reaper; no Wasm engine, no store; HTTP only as a client of the one API
     // server.
     (

@@ -76,7 +76,7 @@ fn look(home: &Home) -> Findings {
     let served = copies::current(home);
     let serving = copies::running(home);
     let (config, trust) = installation(home, served.as_ref(), &mut found);
-    let courier = config.as_ref().is_some_and(|config| config.courier.is_some());
+    let courier = config.as_ref().is_some_and(Config::has_courier);
     machine::binaries(courier, &mut found);
     match config.map(|config| config.infrastructure) {
         Some(Infrastructure::Kubernetes(cluster)) => {
@@ -145,6 +145,8 @@ pub fn installation(
         if trust.approvers.is_empty() {
             let remedy = "cofferdam approver add NAME --key FILE.pub";
             found.less("approvers", "no approver is enrolled, so no call can be approved", remedy);
+        } else if let Some(config) = &config {
+            notifications(config, found);
         }
     }
     health::disk("disk", &home.store(), found);
@@ -165,6 +167,21 @@ pub fn installation(
         }
     }
     (config, trust)
+}
+
+/// Reports the receivers of notifications. Without one, approvers have to look for calls themselves.
+fn notifications(config: &Config, found: &mut Findings) {
+    let names: Vec<&str> =
+        config.notify.iter().map(|notify| notify.settings.name.as_str()).collect();
+    if names.is_empty() {
+        found.less(
+            "notify",
+            "no receiver of notifications is configured, although calls can wait for a person",
+            "add a section `[notify.NAME]` to cofferdam.toml; see docs/notifications.md",
+        );
+    } else {
+        found.good("notify", names.join(", "));
+    }
 }
 
 /// Checks the trust file, and that it belongs to this configuration.

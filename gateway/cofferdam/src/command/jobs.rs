@@ -19,6 +19,7 @@ use cofferdam_core::model::document::Document;
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::facts::facts_of;
 use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::notification::ReceiverState;
 use cofferdam_core::model::rights::of_plan;
 use cofferdam_core::model::run::PHASES;
 use cofferdam_core::protocol::operator_recorder::{
@@ -245,6 +246,20 @@ fn retention(states: &[RetentionState]) -> Option<String> {
     Some(format!("{removed}; next look at {}", seconds(next)))
 }
 
+/// The deliveries to one receiver of notifications, and a warning if they fail.
+fn deliveries(state: &ReceiverState) -> Vec<String> {
+    let ReceiverState { name, waiting, delivered, failed, dropped, error } = state;
+    let counts = format!(
+        "notify       {}: {delivered} delivered, {waiting} waiting, {failed} failed tries, \
+         {dropped} given up",
+        line(name)
+    );
+    let failing = error
+        .as_ref()
+        .map(|error| format!("warning      notifications to {} fail: {}", line(name), line(error)));
+    std::iter::once(counts).chain(failing).collect()
+}
+
 /// The free space on the disk of the store.
 fn room(disk: Disk) -> String {
     format!(
@@ -318,6 +333,7 @@ impl Status {
             roles,
             stuck,
             retention: kept,
+            receivers,
         } = &answer
         else {
             return Err(recorder_client::unexpected());
@@ -365,6 +381,7 @@ impl Status {
             line(signed)
         ));
         lines.extend(retention(kept).map(|text| format!("retention    {text}")));
+        lines.extend(receivers.iter().flat_map(deliveries));
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
         lines.extend(
             supervisor.loaded.iter().map(|loaded| format!("loaded       {}", told(loaded))),

@@ -4,7 +4,7 @@
 use super::error::ConfigError;
 use super::toml_reader::{FILE, Section, line};
 use super::{Config, Courier, Edge, LogFormat, Runner, Serve, Telemetry};
-use super::{infrastructure, issuers, limits, retention, tls};
+use super::{infrastructure, issuers, limits, notify, retention, tls};
 use crate::config::home::Home;
 use cofferdam_core::model::cidr::Block;
 use std::net::SocketAddr;
@@ -81,6 +81,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
     });
     let retention = root.optional("retention", retention::check);
     let telemetry = root.optional("telemetry", check_telemetry);
+    let notify = notify::check(&mut root, home);
     root.unknown();
     let (edge, courier) = edge?;
     Some(Config {
@@ -94,6 +95,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
         runner: runner?,
         retention: retention?,
         telemetry: telemetry?,
+        notify,
     })
 }
 

@@ -95,6 +95,9 @@ rejections = "1d"
 # Payloads of ledger entries: arguments, plans, previews, signatures (at least 8d).
 payloads = "forever"
 
+# People can be told when a call waits for them: see docs/notifications.md for the keys of
+# [notify.NAME].
+
 [telemetry]
 # An OTLP/HTTP collector for traces and metrics (JSON). Prometheus reads the same metrics at
 # /metrics.

@@ -1,5 +1,7 @@
 //! The configuration's faults as a table, and the template against the reader.
 
+mod notify;
+
 use super::*;
 use crate::config::home::write_private;
 use expect_test::{Expect, expect};
@@ -84,6 +86,7 @@ fn the_shortest_configuration_has_these_defaults() {
                     format: Text,
                     level: "info",
                 },
+                notify: [],
             }"#]],
     );
 }
@@ -341,6 +344,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         runner: Runner { seats: 1, lease: Duration::from_secs(3), max_queued: 50_000 },
         retention: Retention::usual(),
         telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
+        notify: Vec::new(),
     };
     let told = |infrastructure, id: &str| {
         let mut errors = Vec::new();
@@ -780,6 +784,7 @@ fn an_issuer_of_access_tokens_needs_little() {
                     format: Text,
                     level: "info",
                 },
+                notify: [],
             }"#]],
     );
 }

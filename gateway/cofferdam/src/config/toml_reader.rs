@@ -124,6 +124,45 @@ impl Section<'_> {
         all
     }
 
+    /// Reads a table for each name that the operator chose (`[name.ONE]`), in the order of the file;
+    /// empty if there is none.
+    pub(super) fn named<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&str, &mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        self.know(name);
+        let Some(item) = self.table.get(name) else { return Vec::new() };
+        let path = self.key(name);
+        let Some(table) = item.as_table_like() else {
+            self.report(
+                name,
+                &format!("{} where sections belong", item.type_name()),
+                &format!("write `[{path}.NAME]` on a line of its own"),
+            );
+            return Vec::new();
+        };
+        let names: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
+        let mut all = Vec::with_capacity(names.len());
+        for one in names {
+            let Some(own) = table.get(&one).and_then(Item::as_table_like) else {
+                let remedy = format!("write `[{path}.NAME]` on a line of its own");
+                self.report(name, &format!("`{one}` is not a section"), &remedy);
+                continue;
+            };
+            let mut section = Section {
+                text: self.text,
+                table: own,
+                path: format!("{path}.{one}"),
+                known: Vec::new(),
+                errors: self.errors,
+            };
+            all.push(read(&one, &mut section));
+            section.unknown();
+        }
+        all
+    }
+
     fn table_of<T>(
         &mut self,
         name: &'static str,

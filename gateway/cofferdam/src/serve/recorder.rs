@@ -114,6 +114,7 @@ async fn serve(
         max_queued: settings.max_queued,
         budgets: settings.budgets,
         retention: settings.retention,
+        receivers: settings.receivers,
     })
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));
@@ -182,6 +183,14 @@ fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
                 })
                 .await
             }
+            "courier" => {
+                let asked = recorder.clone();
+                rpc::serve(stream, move |ask| {
+                    let recorder = asked.clone();
+                    async move { recorder.collect(ask).await }
+                })
+                .await
+            }
             other => {
                 tracing::warn!(name = other, "an unknown socket is closed");
                 Ok(())
@@ -189,6 +198,11 @@ fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
         };
         drop(seat);
         if let Err(error) = ended {
+            // It talks to servers outside: it must not be able to end the ledger's only writer.
+            if name == "courier" {
+                tracing::error!(role = name, %error, "the socket to the courier is broken; closed");
+                return;
+            }
             let _ending = breaks.send(format!("the socket to the {name} is broken: {error}")).await;
         }
     });

@@ -40,7 +40,8 @@ pub enum Name {
     Next(u8),
     /// The reaper: removes expired objects; only with a cluster.
     Reaper,
-    /// The courier: reaches the issuers of access tokens; only if one is configured.
+    /// The courier: reaches issuers of access tokens and receivers of notifications; only if one is
+    /// configured.
     Courier,
 }
 

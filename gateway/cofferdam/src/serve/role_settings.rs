@@ -2,7 +2,9 @@
 //! only the path of the role's own.
 
 use crate::config::home::{Home, Secret};
-use crate::config::{Cluster, Edge, Infrastructure as Configured, Installation, LogFormat, Tls};
+use crate::config::{
+    Cluster, Edge, Infrastructure as Configured, Installation, LogFormat, Notify, Tls,
+};
 use crate::serve::copies;
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::protocol::role_settings::{
@@ -123,6 +125,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         budgets: installation.config.budgets,
         max_queued: installation.config.runner.max_queued,
         retention: installation.config.retention,
+        receivers: installation.config.notify.iter().map(Notify::receiver).collect(),
     }
 }
 
@@ -173,13 +176,17 @@ pub fn runner(
     })
 }
 
-/// The settings of the courier; `None` if no issuer is configured.
+/// The settings of the courier; `None` if no issuer and no receiver is configured.
 pub fn courier(installation: &Installation) -> Option<CourierSettings> {
-    let configured = installation.config.courier.as_ref()?;
-    Some(CourierSettings {
+    let config = &installation.config;
+    let issuers = config.courier.as_ref();
+    config.has_courier().then(|| CourierSettings {
         voice: voice(installation),
-        ca_file: configured.ca_file.clone(),
-        issuers: configured.issuers.clone(),
+        ca_file: issuers.and_then(|issuers| issuers.ca_file.clone()),
+        issuers: issuers.map(|issuers| issuers.issuers.clone()).unwrap_or_default(),
+        environment: config.environment.clone(),
+        base: config.edge.public_url(),
+        receivers: config.notify.iter().map(|notify| notify.settings.clone()).collect(),
     })
 }
 

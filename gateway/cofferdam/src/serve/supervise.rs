@@ -231,7 +231,7 @@ impl<'a> Supervisor<'a> {
         let seats =
             if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
         let reaper = self.has_cluster().then_some(Name::Reaper);
-        let courier = self.installation.config.courier.is_some().then_some(Name::Courier);
+        let courier = self.installation.config.has_courier().then_some(Name::Courier);
         [Name::Recorder, Name::Viewer, Name::Gateway]
             .into_iter()
             .chain((0..seats).map(Name::Runner))
@@ -329,6 +329,7 @@ impl<'a> Supervisor<'a> {
         let Some(child) = self.roles.get_mut(&name) else { return };
         match report {
             Report::Pong => child.lives(),
+            Report::Unfenced(why) => self.note_fences(Some(why)),
             Report::Failed(why) => {
                 child.error =
                     Some(name_original(&self.installation.home, self.served.copies(), &why))
@@ -338,6 +339,7 @@ impl<'a> Supervisor<'a> {
                 if name.is_runner() && checked {
                     // Its self-check ran after this time.
                     self.fences = Some(child.begun);
+                    self.note_fences(None);
                 }
                 self.ready(name);
             }

@@ -11,6 +11,7 @@ use crate::model::id::{
     ArgumentsDigest, CallId, PlanDigest, PolicyDigest, TokenDigest, TrustDigest,
 };
 use crate::model::job::{JobView, StoredJob, StuckJob};
+use crate::model::notification::ReceiverState;
 use crate::model::permit::SignedPermit;
 use crate::model::record::{Entry, Recorded};
 use crate::model::role_limits::RoleLimits;
@@ -353,6 +354,8 @@ pub struct Counts {
     pub answers: BTreeMap<String, u64>,
     /// Entries of the ledger.
     pub entries: u64,
+    /// Deliveries of notifications.
+    pub receivers: Vec<ReceiverState>,
 }
 
 /// A job as its caller sees it, with its times.

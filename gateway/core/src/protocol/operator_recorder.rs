@@ -5,6 +5,7 @@ use crate::model::callers::ServedCaller;
 use crate::model::difference::Difference;
 use crate::model::id::{CallId, PolicyDigest, TokenDigest, TrustDigest};
 use crate::model::job::{Found, JobView, StoredJob, StuckJob};
+use crate::model::notification::ReceiverState;
 use crate::model::preview::Preview;
 use crate::model::record::Event;
 use crate::model::retention::Retained;
@@ -73,6 +74,11 @@ pub enum Operate {
         /// How they know, 1 to [`crate::model::limit::PURPOSE`] visible characters.
         because: String,
     },
+    /// Send a test to a receiver of notifications, once. Answered by [`Operated::Tested`].
+    TestReceiver {
+        /// The name of the receiver.
+        receiver: String,
+    },
     /// Erase the payloads of a call; its ledger entries and proofs stay. Answered by
     /// [`Operated::Done`].
     Erase {
@@ -127,6 +133,9 @@ pub struct Notice {
     pub loaded: Option<Loaded>,
     /// The last reload; `None` before the first one.
     pub reload: Option<Reload>,
+    /// The cause if the newest self-check of a cluster failed: an admission policy is missing or
+    /// does not hold.
+    pub unfenced: Option<String>,
 }
 
 /// The set of tools, executors, policy and trust in use.
@@ -252,6 +261,13 @@ pub enum Operated {
         stuck: Vec<StuckJob>,
         /// What retention removes, and what it removed.
         retention: Vec<RetentionState>,
+        /// Deliveries of notifications.
+        receivers: Vec<ReceiverState>,
+    },
+    /// The result of a test.
+    Tested {
+        /// The cause and its remedy; `None` if the receiver took the test.
+        error: Option<String>,
     },
     /// The home was loaded again, or that was refused.
     Reloaded {

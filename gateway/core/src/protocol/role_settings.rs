@@ -3,6 +3,7 @@
 //! in milliseconds.
 
 use crate::model::budget::Budgets;
+use crate::model::notification::Receiver;
 use crate::model::retention::Retention;
 use crate::model::run::JobStep;
 use crate::model::trust::Environment;
@@ -193,6 +194,8 @@ pub struct RecorderSettings {
     pub budgets: Budgets,
     /// The times after which rows of the store are removed.
     pub retention: Retention,
+    /// The receivers of notifications.
+    pub receivers: Vec<Receiver>,
 }
 
 /// The infrastructure that plans read and change, as one role reaches it.
@@ -320,8 +323,78 @@ pub struct CourierSettings {
     pub voice: LogSettings,
     /// A file of PEM certificates that the courier trusts in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The issuers that it may reach, at least one.
+    /// The issuers that it may reach.
     pub issuers: Vec<IssuerConnection>,
+    /// The name of the environment, for notifications.
+    pub environment: String,
+    /// The address of the gateway for people: `https://cofferdam.example.com`.
+    pub base: String,
+    /// The receivers of notifications.
+    pub receivers: Vec<ReceiverSettings>,
+}
+
+/// A receiver of notifications, as the courier reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiverSettings {
+    /// The name of the configuration.
+    pub name: String,
+    /// True if it is told that the ledger cannot be written. The outbox cannot store that.
+    pub unwritable: bool,
+    /// The format and the address.
+    pub kind: ReceiverKind,
+    /// The file with its secret, readable by its owner alone; `None` without a secret.
+    pub secret_file: Option<PathBuf>,
+    /// A file of PEM certificates that are trusted in place of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The format of a receiver, and its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum ReceiverKind {
+    /// JSON, signed with the secret (Standard Webhooks).
+    Webhook {
+        /// The address.
+        url: WebAddress,
+    },
+    /// An incoming webhook of Slack. The secret is its URL.
+    Slack,
+    /// A workflow of Microsoft Teams. The secret is its URL.
+    Teams,
+    /// A topic of ntfy. The secret is an access token.
+    Ntfy {
+        /// The address of the topic.
+        url: WebAddress,
+    },
+    /// PagerDuty (Events API version 2). The secret is the routing key.
+    Pagerduty {
+        /// The address of the events.
+        url: WebAddress,
+    },
+    /// E-mail. The secret is the password of the user.
+    Mail {
+        /// The mail server.
+        server: MailServer,
+        /// The user at the mail server; `None` without a sign-in.
+        user: Option<String>,
+        /// The sender.
+        from: String,
+        /// The recipients, at least one.
+        to: Vec<String>,
+    },
+}
+
+/// A mail server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailServer {
+    /// The name or the address, without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// True if TLS begins with the connection; false if it begins with STARTTLS.
+    pub implicit_tls: bool,
 }
 
 /// An issuer of access tokens, as the courier reaches it.

@@ -8,6 +8,10 @@ mod confined;
 #[cfg(test)]
 mod fetches;
 #[cfg(test)]
+mod mail_server;
+#[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod server;

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Child;
 
-fn start(settings: &CourierSettings) -> (Control, Child, Report) {
+pub fn start(settings: &CourierSettings) -> (Control, Child, Report) {
     let (control, theirs) = control::pair().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_cofferdam-courier"));
     let child = spawn(program, &[], theirs, StandardError::Inherited).unwrap();
@@ -25,13 +25,16 @@ fn start(settings: &CourierSettings) -> (Control, Child, Report) {
     (control, child, report)
 }
 
-fn settings(folder: &Path, issuers: Vec<IssuerConnection>) -> CourierSettings {
+pub fn settings(folder: &Path, issuers: Vec<IssuerConnection>) -> CourierSettings {
     let ca_file = folder.join("ca.pem");
     std::fs::write(&ca_file, CA).unwrap();
     CourierSettings {
         voice: LogSettings { level: "warn".into(), json: false, spans: false },
         ca_file: Some(ca_file),
         issuers,
+        environment: "lab".into(),
+        base: "https://gate.example.com".into(),
+        receivers: Vec::new(),
     }
 }
 

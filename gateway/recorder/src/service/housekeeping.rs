@@ -73,6 +73,12 @@ pub(super) async fn reopen(recorder: &Recorder) -> Result<(), OpenError> {
     recorder.reopen(policy).await.map_err(|error| unrecorded(recorder, &error))
 }
 
+/// Removes the notifications of receivers that are not configured any more.
+pub(super) async fn keep_receivers(recorder: &Recorder) -> Result<(), OpenError> {
+    let kept = recorder.submit(Change::KeepReceivers).await;
+    kept.map(drop).map_err(|error| unrecorded(recorder, &error))
+}
+
 /// The error of unreadable leases.
 fn unread(recorder: &Recorder, error: ChangeError) -> OpenError {
     match error {
@@ -159,6 +165,7 @@ impl Recorder {
                 }
             }
         }
+        self.remind().await;
         self.retain().await;
     }
 

@@ -113,6 +113,9 @@ impl Recorder {
                 self.submit(Change::Resolve { call, found, because, by }).await?;
                 Ok(Operated::Done)
             }
+            Operate::TestReceiver { receiver } => {
+                Ok(Operated::Tested { error: self.test_receiver(receiver).await? })
+            }
             Operate::Erase { call } => {
                 self.submit(Change::Erase { call, by }).await?;
                 Ok(Operated::Done)
@@ -132,6 +135,9 @@ impl Recorder {
             Operate::Preview { call } => ("look", json!({ "ask": "look", "call": call }), None),
             Operate::Sign { call, .. } => ("sign", json!({ "ask": "sign" }), Some(call)),
             Operate::Resolve { call, .. } => ("resolve", json!({ "ask": "resolve" }), Some(call)),
+            Operate::TestReceiver { receiver } => {
+                ("notify", json!({ "ask": "notify", "receiver": receiver }), None)
+            }
             Operate::Erase { call } => ("erase", json!({ "ask": "erase", "call": call }), None),
             Operate::Reload => ("reload", json!({ "ask": "reload" }), None),
         };
@@ -292,6 +298,7 @@ impl Recorder {
             roles,
             stuck,
             retention: self.retention().await,
+            receivers: self.deliveries().await,
         })
     }
 }

@@ -177,7 +177,8 @@ impl Recorder {
                 let (phases, outcomes, answers) =
                     (reader.phases().await?, reader.outcomes().await?, reader.answers().await?);
                 let entries = self.inner.shared.head.borrow().0;
-                Ok(Proposed::Counts(Counts { phases, outcomes, answers, entries }))
+                let receivers = self.deliveries().await;
+                Ok(Proposed::Counts(Counts { phases, outcomes, answers, entries, receivers }))
             }
             Propose::Head => {
                 let (size, checkpoint) = self.inner.shared.head.borrow().clone();

@@ -1,6 +1,7 @@
 //! The ledger entries of one transaction: indexes are assigned at once, rows are written together
 //! at the end. Never changes a job.
 
+use super::outbox::Post;
 use super::usage::{Amount, columns, day_of};
 use crate::ledger::leaf::{self, RecordKey};
 use crate::ledger::note::Checkpoint;
@@ -71,6 +72,10 @@ pub(crate) struct Batch {
     pub claimed: usize,
     /// What principals used.
     pub used: BTreeMap<String, Amount>,
+    /// True if a notification was stored.
+    pub posted: bool,
+    /// The notifications beside those of entries.
+    posts: Vec<Post>,
 }
 
 impl Batch {
@@ -87,7 +92,21 @@ impl Batch {
             queued: 0,
             claimed: 0,
             used: BTreeMap::new(),
+            posted: false,
+            posts: Vec::new(),
         }
+    }
+
+    /// Makes a notification beside those of entries. INVARIANT: the change returns no error after
+    /// it.
+    pub fn tell(&mut self, post: Post) {
+        self.posts.push(post);
+    }
+
+    /// All notifications: those of entries first.
+    pub fn posts(&self) -> Vec<Post> {
+        let of_entries = self.entries.iter().filter_map(|entry| Post::of(entry));
+        of_entries.chain(self.posts.iter().cloned()).collect()
     }
 
     pub fn now_ms(&self) -> i64 {
@@ -169,6 +188,7 @@ impl Batch {
             claimed: self.claimed,
             used: self.used,
             day: day_of(self.now),
+            posted: self.posted,
         };
         Ok(Sealed { written, rows, full, checkpoint })
     }
@@ -385,6 +405,7 @@ pub(crate) struct Written {
     pub used: BTreeMap<String, Amount>,
     /// The day of the commit.
     pub day: i64,
+    pub posted: bool,
 }
 
 /// Converts to a signed integer of SQLite; indexes are far below its limit.

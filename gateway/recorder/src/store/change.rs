@@ -5,6 +5,7 @@ use cofferdam_core::model::id::{
     CallId, Fence, PolicyDigest, StatementDigest, TokenDigest, TrustDigest,
 };
 use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
+use cofferdam_core::model::notification::NotifyEvent;
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::record::{Entry, Recorded};
 use cofferdam_core::model::retention::Retained;
@@ -119,6 +120,28 @@ pub enum Change {
     Probe,
     /// End the jobs that were not decided or not run in time.
     Expire,
+    /// Make the notifications that time makes.
+    Remind,
+    /// Make a notification that no entry makes.
+    Tell {
+        /// The event.
+        event: NotifyEvent,
+        /// The cause and its remedy.
+        detail: String,
+        /// The only receiver; `None` for all that are told of this event.
+        receiver: Option<String>,
+    },
+    /// Store the end of a try to deliver a notification.
+    Settle {
+        /// The name of the receiver.
+        receiver: String,
+        /// The number of the delivery.
+        delivery: u64,
+        /// The error; `None` if it was delivered.
+        error: Option<String>,
+    },
+    /// Remove the notifications of receivers that are not configured any more.
+    KeepReceivers,
     /// Remove rows of one kind that are older than their retention.
     Retain {
         /// The kind of rows.
@@ -182,6 +205,13 @@ pub enum Done {
         count: u64,
         /// More rows may be old.
         more: bool,
+    },
+    /// A try to deliver a notification was stored.
+    Settled {
+        /// True if it was a test.
+        test: bool,
+        /// True if it was given up.
+        dropped: bool,
     },
     /// Done, without a value.
     Noted,

@@ -1,7 +1,7 @@
 //! The plans of SQLite for the statements of claims, sweeps and lists.
 
 use super::open::open;
-use super::{busy, expire, lease, read};
+use super::{busy, expire, lease, outbox, read};
 
 /// Each statement reads the beginning of an index or rows by their key: none reads every job, and
 /// an index that is read as a whole has only the rows of one claim.
@@ -21,6 +21,8 @@ async fn claims_sweeps_and_lists_never_read_every_job() {
         read::OWN_OPEN,
         read::ALL,
         read::QUESTIONS,
+        outbox::DUE_TO_TELL,
+        outbox::NEXT,
     ] {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let steps: Vec<(i64, i64, i64, String)> =

@@ -100,7 +100,7 @@ impl Reader {
     /// The connections. A connection that replaces a failed one must not open another file at the
     /// path of the store: SQLite then shortens the shared index that the other connections have
     /// mapped, and the process ends with SIGBUS.
-    fn readers(&self) -> Result<&SqlitePool, ChangeError> {
+    pub(super) fn readers(&self) -> Result<&SqlitePool, ChangeError> {
         if self.readers.size() < READERS {
             let lost = |why| ChangeError::Lost { why, committed: false };
             self.files.check_database().map_err(lost)?;

@@ -7,6 +7,7 @@ use super::batch::{Batch, ChangeError, Head, WriteContext, Written};
 use super::change::{Answer, Change, Done};
 use super::database;
 use super::lease::count_queued;
+use super::outbox;
 use super::source::{Beyond, Source};
 use super::usage::{Purse, Usage};
 use crate::ledger::publish::Published;
@@ -220,7 +221,14 @@ impl Writer {
         let policy = locked(&self.shared.served).policy;
         let bounds = (&backlog, policy, purse);
         let applied = apply_all(changes, &self.settings, bounds, &mut batch, &mut transaction);
-        let outcome = match applied.await {
+        let applied = match applied.await {
+            Ok(answers) => outbox::post(&self.settings.receivers, &mut batch, &mut transaction)
+                .await
+                .map(|()| answers)
+                .map_err(ChangeError::Store),
+            Err(error) => Err(error),
+        };
+        let outcome = match applied {
             Ok(answers) => match batch.seal(self.head.clone(), &self.context()) {
                 Ok(sealed) => match sealed.write(&mut transaction).await {
                     Ok(written) => Ok((answers, written)),
@@ -328,6 +336,7 @@ impl Writer {
                     claimed: 0,
                     used: BTreeMap::new(),
                     day: 0,
+                    posted: true,
                 },
             )
             .await;
@@ -441,6 +450,9 @@ impl Writer {
                 known.remove(gone);
             });
             known.extend(written.rejected);
+        }
+        if written.posted {
+            self.shared.outbox.send_replace(());
         }
         self.shared.tell(&written.touched, written.claimable, written.approved);
     }

@@ -17,6 +17,7 @@ mod leases;
 mod ledger;
 mod lost;
 mod model;
+mod outbox;
 mod people;
 mod reload;
 mod retention;

@@ -94,6 +94,7 @@ impl World {
             max_queued: cofferdam_recorder::QUEUED,
             budgets: cofferdam_core::model::budget::Budgets::unlimited(),
             retention: cofferdam_core::model::retention::Retention::usual(),
+            receivers: Vec::new(),
         }
     }
 

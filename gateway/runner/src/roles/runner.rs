@@ -2,7 +2,7 @@
 
 use super::lent_guests::{self, Answers};
 use super::{confine, folder, made_again, trust};
-use crate::infrastructure::{Acted, Backend};
+use crate::infrastructure::{Acted, Backend, is_about_fences};
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::escape;
@@ -97,7 +97,11 @@ impl Actor {
         let backend = match infrastructure.connect(&files.0).await {
             Ok(backend) => backend,
             Err(error) => {
-                inherited.report(&Report::Failed(escape::chain(error.as_ref())))?;
+                let why = escape::chain(error.as_ref());
+                if is_about_fences(&error) {
+                    inherited.report(&Report::Unfenced(why.clone()))?;
+                }
+                inherited.report(&Report::Failed(why))?;
                 return Ok(ExitCode::FAILURE);
             }
         };

@@ -71,7 +71,12 @@ impl Viewer {
             let (tool, digest) = (tool.clone(), *digest);
             async move { looker.look(request, move || accepted(&trust, &tool, digest)).await }
         };
-        Ok(answering::answer(inherited, |stream| voice.take(stream), handler).await?)
+        let others = |name: &str, stream| {
+            if name == "telemetry" {
+                voice.take(stream);
+            }
+        };
+        Ok(answering::answer(inherited, others, handler).await?)
     }
 }
 

@@ -51,6 +51,18 @@ impl Gateway {
             let jobs = counts.outcomes.get(&outcome).copied().unwrap_or(0);
             exporter.set(metrics::CLOSED_JOBS, &[("outcome", outcome.word())], number(jobs));
         }
+        for receiver in &counts.receivers {
+            let labels = [("receiver", receiver.name.as_str())];
+            exporter.set(metrics::NOTIFICATIONS_WAITING, &labels, number(receiver.waiting));
+            for (end, count) in [
+                ("delivered", receiver.delivered),
+                ("failed", receiver.failed),
+                ("dropped", receiver.dropped),
+            ] {
+                let labels = [("receiver", receiver.name.as_str()), ("end", end)];
+                exporter.set(metrics::NOTIFICATIONS, &labels, number(count));
+            }
+        }
         for answer in ["approve", "reject"] {
             let signed = counts.answers.get(answer).copied().unwrap_or(0);
             exporter.set(metrics::APPROVALS, &[("answer", answer)], number(signed));

@@ -6,10 +6,11 @@ use cofferdam_process::tether::Parcel;
 use std::os::unix::net::UnixStream;
 
 /// The pairs of roles, with the name that each side has for the other.
-const LINKS: [(&str, &str, &str, &str); 9] = [
+const LINKS: [(&str, &str, &str, &str); 10] = [
     ("gateway", "recorder", "recorder", "gateway"),
     ("gateway", "viewer", "viewer", "gateway"),
     ("gateway", "courier", "courier", "gateway"),
+    ("courier", "recorder", "recorder", "courier"),
     ("runner", "recorder", "recorder", "runner"),
     ("gateway", "telemetry/recorder", "recorder", "telemetry"),
     ("gateway", "telemetry/viewer", "viewer", "telemetry"),

@@ -23,9 +23,17 @@ impl Supervisor<'_> {
 
     /// Sends a notice to the roles whose views show it.
     pub(super) fn noticed(&mut self, notice: Notice) {
-        let (loaded, reload) = (self.notice.loaded.take(), self.notice.reload.take());
-        self.notice = Notice { loaded, reload, ..notice };
+        let Notice { loaded, reload, unfenced, .. } = std::mem::take(&mut self.notice);
+        self.notice = Notice { loaded, reload, unfenced, ..notice };
         self.inform_all();
+    }
+
+    /// Notes the result of a self-check of the cluster: the cause of a failed one.
+    pub(super) fn note_fences(&mut self, unfenced: Option<String>) {
+        if self.notice.unfenced != unfenced {
+            self.notice.unfenced = unfenced;
+            self.inform_all();
+        }
     }
 
     pub(super) fn inform_all(&self) {

@@ -87,8 +87,8 @@ impl Supervisor<'_> {
                 )?
             }
             Name::Courier => {
-                let settings =
-                    role_settings::courier(installation).context("no issuer is configured")?;
+                let settings = role_settings::courier(installation)
+                    .context("no issuer or receiver is configured")?;
                 role_process::start(one, &self.courier, &[], &settings, events)?
             }
         };

@@ -48,6 +48,7 @@ impl Supervisor<'_> {
             Report::Left { calls, more } => ending.left = Some((calls, more)),
             Report::Ready { .. }
             | Report::Failed(_)
+            | Report::Unfenced(_)
             | Report::Pong
             | Report::Busy
             | Report::Leaving

@@ -5,6 +5,7 @@ use crate::settings::RecorderContext;
 use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::{Answer, Change, Done};
 use crate::store::enqueue::{New, enqueue};
+use crate::store::outbox::{self, Post};
 use crate::store::usage::Purse;
 use crate::store::{approvals, callers, expire, lease, reopen, retain, retire, run, usage};
 use cofferdam_core::model::id::PolicyDigest;
@@ -153,6 +154,19 @@ async fn apply(
         Change::Expire => {
             usage::remove_old(batch.now, connection).await?;
             expire::expire(batch, connection).await
+        }
+        Change::Remind => outbox::remind(batch, connection).await,
+        Change::Tell { event, detail, receiver } => {
+            let (detail, receiver) = (detail.clone(), receiver.clone());
+            batch.tell(Post { event: *event, call: None, detail, receiver });
+            Ok(Done::Noted)
+        }
+        Change::Settle { receiver, delivery, error } => {
+            outbox::settle(receiver, *delivery, error.as_deref(), batch, connection).await
+        }
+        Change::KeepReceivers => {
+            outbox::keep_only(&settings.receivers, connection).await?;
+            Ok(Done::Noted)
         }
         Change::Retain { what, keep_seconds } => {
             retain::retain(*what, *keep_seconds, batch, connection).await

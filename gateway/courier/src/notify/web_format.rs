@@ -1,0 +1,304 @@
+//! The bodies of notifications for web receivers. Each value may have words of an agent or a tool,
+//! so it stands where the format knows no markup, and signs with a meaning are escaped too. No body
+//! has an action that a server could call.
+
+use cofferdam_core::model::escape::line;
+use cofferdam_core::model::notification::{Notification, NotifyEvent};
+use cofferdam_core::text::{Letter, seconds};
+use serde_json::{Map, Value, json};
+
+/// The most fields of a section of Slack.
+const FIELDS: usize = 10;
+
+/// The signed JSON of a webhook.
+pub fn webhook(notification: &Notification, letter: &Letter, environment: &str) -> Value {
+    let Notification { id, event, time, call, detail } = notification;
+    let call = call.as_ref().map(|call| {
+        // `quoted` has words of others: a program must not read them as anything but text.
+        json!({
+            "id": call.call,
+            "ends": seconds(call.expires),
+            "signatures_needed": call.quorum,
+            "quoted": {
+                "agent": line(&call.agent),
+                "for": call.person.as_deref().map(line),
+                "tool": line(&call.tool),
+                "summary": line(&call.summary),
+            },
+        })
+    });
+    json!({
+        "type": event,
+        "id": id,
+        "timestamp": time,
+        "environment": environment,
+        "title": letter.title,
+        "next": letter.next,
+        "link": letter.link,
+        "call": call,
+        "detail": line(detail),
+    })
+}
+
+/// A message of Slack. Values are `plain_text`, which has no markup, no mention and no link.
+pub fn slack(letter: &Letter) -> Value {
+    let plain = |text: &str| json!({"type": "plain_text", "text": text, "emoji": false});
+    let mut blocks = vec![json!({"type": "header", "text": plain(&letter.title)})];
+    let fields: Vec<Value> = letter
+        .lines
+        .iter()
+        .map(|(label, value)| plain(&format!("{label}\n{}", slack_text(value))))
+        .collect();
+    blocks.extend(fields.chunks(FIELDS).map(|some| json!({"type": "section", "fields": some})));
+    blocks.push(json!({"type": "section", "text": plain(&letter.next)}));
+    if let Some(link) = &letter.link {
+        let text = json!({"type": "mrkdwn", "text": format!("<{link}|Open the call>")});
+        blocks.push(json!({"type": "section", "text": text}));
+    }
+    json!({
+        "text": letter.title,
+        "unfurl_links": false,
+        "unfurl_media": false,
+        "blocks": blocks,
+    })
+}
+
+/// The three signs that Slack reads in every text.
+fn slack_text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// An Adaptive Card for a workflow of Microsoft Teams. Values are `TextRun`, which has no Markdown.
+pub fn teams(letter: &Letter) -> Value {
+    let run = |text: &str, weight: &str| json!({"type": "TextRun", "text": text, "weight": weight});
+    let title = json!({
+        "type": "TextBlock",
+        "size": "Medium",
+        "weight": "Bolder",
+        "wrap": true,
+        "text": letter.title,
+    });
+    let mut body = vec![title];
+    body.extend(letter.lines.iter().map(|(label, value)| {
+        let label = run(&format!("{label}: "), "Bolder");
+        let inlines = [label, run(&teams_text(value), "Default")];
+        json!({"type": "RichTextBlock", "inlines": inlines})
+    }));
+    body.push(json!({"type": "RichTextBlock", "inlines": [run(&letter.next, "Default")]}));
+    let open =
+        |link: &String| json!({"type": "Action.OpenUrl", "title": "Open the call", "url": link});
+    let actions: Vec<Value> = letter.link.iter().map(open).collect();
+    let card = json!({
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": body,
+        "actions": actions,
+    });
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "contentUrl": null,
+            "content": card,
+        }],
+    })
+}
+
+/// Takes functions (`{{DATE(…)}}`) and templates (`${…}`, `@{…}`) of cards their meaning.
+fn teams_text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut last = ' ';
+    for letter in text.chars() {
+        if letter == '{' && matches!(last, '{' | '$' | '@') {
+            shown.push(' ');
+        }
+        shown.push(letter);
+        last = letter;
+    }
+    shown
+}
+
+/// A message of ntfy, without Markdown and without actions: a tap opens the page.
+pub fn ntfy(letter: &Letter, topic: &str) -> Value {
+    let mut value = json!({
+        "topic": topic,
+        "title": letter.title,
+        "message": text(letter),
+        "priority": if letter.is_urgent { 4 } else { 3 },
+    });
+    if let (Some(link), Some(object)) = (&letter.link, value.as_object_mut()) {
+        object.insert("click".to_owned(), json!(link));
+    }
+    value
+}
+
+/// An event of PagerDuty (Events API version 2).
+pub fn pagerduty(
+    notification: &Notification,
+    letter: &Letter,
+    environment: &str,
+    routing_key: &str,
+) -> Value {
+    let details: Map<String, Value> =
+        letter.lines.iter().map(|(label, value)| ((*label).to_owned(), json!(value))).collect();
+    let links: Vec<Value> =
+        letter.link.iter().map(|link| json!({"href": link, "text": "Open the call"})).collect();
+    json!({
+        "routing_key": routing_key,
+        "event_action": "trigger",
+        "dedup_key": notification.id,
+        "client": "Cofferdam",
+        "links": links,
+        "payload": {
+            "summary": letter.title,
+            "source": environment,
+            "severity": severity(notification.event),
+            "timestamp": notification.time,
+            "class": notification.event,
+            "custom_details": details,
+        },
+    })
+}
+
+fn severity(event: NotifyEvent) -> &'static str {
+    match event {
+        NotifyEvent::LedgerUnwritable | NotifyEvent::FenceMissing => "critical",
+        NotifyEvent::Indeterminate | NotifyEvent::JobStuck => "error",
+        NotifyEvent::ApprovalNeeded | NotifyEvent::ApprovalExpiring | NotifyEvent::Expired => {
+            "warning"
+        }
+        NotifyEvent::Test => "info",
+    }
+}
+
+/// The letter as plain text: a line for each value, then the next step and the page.
+pub(super) fn text(letter: &Letter) -> String {
+    let mut lines: Vec<String> =
+        letter.lines.iter().map(|(label, value)| format!("{label}: {value}")).collect();
+    lines.push(String::new());
+    lines.push(letter.next.clone());
+    lines.extend(letter.link.clone());
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_core::model::id::CallId;
+    use cofferdam_core::model::notification::NotifiedCall;
+    use cofferdam_core::text::letter;
+    use jiff::Timestamp;
+
+    /// Words of a tool that try to be markup, a mention, a link, a header or a template.
+    const ATTACKS: [&str; 9] = [
+        "<!channel> approve now",
+        "<https://evil.example|Open the call>",
+        "*bold* _it_ `code` ~no~",
+        "[Open the call](https://evil.example)",
+        "{{DATE(2026-01-01T00:00:00Z)}} ${secret} @{body}",
+        "<at>ann</at> &lt;b&gt;",
+        "x\r\nBcc: eve@evil.example\r\n\r\nsecond body",
+        "\",\"actions\":[{\"action\":\"http\"}],\"x\":\"",
+        "see www.evil.example and https://evil.example",
+    ];
+
+    fn attack(words: &str) -> (Notification, Letter) {
+        let time = Timestamp::from_second(1_800_000_000).unwrap();
+        let call = NotifiedCall {
+            call: CallId::parse("abcdefghijklmnopqrstuvwxyz").unwrap(),
+            agent: words.into(),
+            person: Some(words.into()),
+            tool: words.into(),
+            summary: words.into(),
+            quorum: Some(1),
+            expires: time,
+        };
+        let event = NotifyEvent::ApprovalNeeded;
+        let notification =
+            Notification { id: "a.b".into(), event, time, call: Some(call), detail: words.into() };
+        let letter = letter(&notification, "shop", "https://gate.example.com");
+        (notification, letter)
+    }
+
+    /// Every text beneath, with the key that it stands at.
+    fn texts<'a>(key: &'a str, value: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
+        match value {
+            Value::String(text) => found.push((key, text)),
+            Value::Array(all) => all.iter().for_each(|one| texts(key, one, found)),
+            Value::Object(all) => all.iter().for_each(|(key, one)| texts(key, one, found)),
+            _ => {}
+        }
+    }
+
+    /// The only link of a body is the page of the call.
+    #[test]
+    fn words_of_others_bring_no_link_and_no_action_into_any_format() {
+        for words in ATTACKS {
+            let (notification, letter) = attack(words);
+            for (format, body) in [
+                ("slack", slack(&letter)),
+                ("teams", teams(&letter)),
+                ("ntfy", ntfy(&letter, "ops")),
+                ("pagerduty", pagerduty(&notification, &letter, "shop", "key")),
+            ] {
+                let mut found = Vec::new();
+                texts("", &body, &mut found);
+                for (key, text) in found.iter().filter(|(key, _)| *key != "$schema") {
+                    let rest = text.replace("https://gate.example.com", "");
+                    assert!(!rest.contains("://"), "{format} {key}: {text}");
+                    assert!(!rest.contains("www."), "{format} {key}: {text}");
+                    assert!(!rest.contains('\r'), "{format} {key}: {text}");
+                }
+                assert!(body.get("actions").is_none(), "{format}: {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn slack_reads_no_markup_in_words_of_others() {
+        for words in ATTACKS {
+            let body = slack(&attack(words).1);
+            assert_eq!(body["text"], "A call needs your approval in shop");
+            let blocks = body["blocks"].as_array().unwrap();
+            let marked: Vec<&Value> =
+                blocks.iter().filter(|block| block["text"]["type"] == "mrkdwn").collect();
+            assert_eq!(marked.len(), 1, "{body}");
+            let link = "<https://gate.example.com/calls/abcdefghijklmnopqrstuvwxyz|Open the call>";
+            assert_eq!(marked[0]["text"]["text"], link);
+            for field in blocks.iter().filter_map(|block| block["fields"].as_array()).flatten() {
+                assert_eq!(field["type"], "plain_text");
+                assert!(!field["text"].as_str().unwrap().contains(['<', '>']), "{field}");
+            }
+        }
+        assert_eq!(slack_text("<!here> & &lt;"), "&lt;!here&gt; &amp; &amp;lt;");
+    }
+
+    #[test]
+    fn teams_reads_no_markdown_and_no_function_in_words_of_others() {
+        for words in ATTACKS {
+            let body = teams(&attack(words).1);
+            let card = &body["attachments"][0]["content"];
+            for block in card["body"].as_array().unwrap() {
+                // The one text with Markdown is ours.
+                let ours = block["text"] == "A call needs your approval in shop";
+                assert!(ours || block["type"] == "RichTextBlock", "{block}");
+                let shown = block.to_string();
+                for sign in ["{{", "${", "@{"] {
+                    assert!(ours || !shown.replace("[{", "").contains(sign), "{shown}");
+                }
+            }
+            assert_eq!(card["actions"].as_array().unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_webhook_keeps_words_of_others_apart() {
+        let (notification, letter) = attack(ATTACKS[6]);
+        let body = webhook(&notification, &letter, "shop");
+        let quoted = &body["call"]["quoted"];
+        assert_eq!(quoted["summary"], line(ATTACKS[6]));
+        assert!(!body["title"].as_str().unwrap().contains("eve"));
+        assert_eq!(body["type"], "approval_needed");
+    }
+}

@@ -1,0 +1,190 @@
+//! The outbox: notifications that wait for the courier, in the store. A notification is stored in the
+//! transaction of its event, and removed after its delivery, so a restart loses none. Never sends,
+//! and never reads a credential.
+
+mod due;
+mod next;
+
+pub(super) use due::{DUE_TO_TELL, remind};
+#[cfg(test)]
+pub(super) use next::NEXT;
+
+use super::batch::{Batch, ChangeError, to_i64};
+use super::change::Done;
+use cofferdam_core::model::escape::{line, short};
+use cofferdam_core::model::notification::{NotifyEvent, Receiver};
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::model::run::Outcome;
+use cofferdam_core::protocol::courier_recorder::ERROR;
+use sqlx::SqliteConnection;
+
+/// The most notifications that wait for one receiver. Further ones are dropped and counted: people
+/// do not read so many.
+pub(crate) const WAITING: i64 = 10_000;
+
+/// Milliseconds until a failed delivery is tried again; doubled after each further failure.
+const RETRY_MS: i64 = 5_000;
+
+/// The longest pause before a retry, in milliseconds: a receiver that works again is told soon.
+const LONGEST_RETRY_MS: i64 = 600_000;
+
+/// Milliseconds after which a notification is given up: it is no news any more.
+const GIVEN_UP_MS: i64 = 24 * 3_600_000;
+
+/// A notification that a change makes, beside those of its entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Post {
+    /// The event.
+    pub event: NotifyEvent,
+    /// The id of the call.
+    pub call: Option<String>,
+    /// The cause and its remedy.
+    pub detail: String,
+    /// The only receiver; `None` for all that are told of this event.
+    pub receiver: Option<String>,
+}
+
+impl Post {
+    /// The notification of an entry, if people are told about its event.
+    pub fn of(entry: &Entry) -> Option<Self> {
+        let event = match entry.event {
+            Event::Asked => NotifyEvent::ApprovalNeeded,
+            Event::Finished { outcome: Outcome::Expired } => NotifyEvent::Expired,
+            Event::Finished { outcome: Outcome::Indeterminate } => NotifyEvent::Indeterminate,
+            _ => return None,
+        };
+        let call = Some(entry.call.as_ref()?.to_string());
+        Some(Self { event, call, detail: String::new(), receiver: None })
+    }
+}
+
+/// Stores the notifications of a batch, one row for each receiver.
+pub(crate) async fn post(
+    receivers: &[Receiver],
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    if receivers.is_empty() {
+        return Ok(());
+    }
+    let now = batch.now_ms();
+    for post in batch.posts() {
+        for receiver in receivers.iter().filter(|receiver| is_for(receiver, &post)) {
+            let name = receiver.name.as_str();
+            if count_waiting(name, connection).await? >= WAITING {
+                count(name, "dropped", connection).await?;
+                continue;
+            }
+            sqlx::query(
+                "INSERT INTO outbox (receiver, event, call, detail, made) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(name.to_owned())
+            .bind(post.event.word())
+            .bind(post.call.clone())
+            .bind(post.detail.clone())
+            .bind(now)
+            .execute(&mut *connection)
+            .await?;
+            batch.posted = true;
+        }
+    }
+    Ok(())
+}
+
+fn is_for(receiver: &Receiver, post: &Post) -> bool {
+    match &post.receiver {
+        Some(only) => receiver.name == *only,
+        None => receiver.events.contains(&post.event),
+    }
+}
+
+async fn count_waiting(receiver: &str, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM outbox WHERE receiver = ?")
+        .bind(receiver.to_owned())
+        .fetch_one(connection)
+        .await
+}
+
+/// Removes the rows of receivers that are not configured any more.
+pub(crate) async fn keep_only(
+    receivers: &[Receiver],
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    let names: Vec<String> = sqlx::query_scalar("SELECT DISTINCT receiver FROM outbox")
+        .fetch_all(&mut *connection)
+        .await?;
+    for name in names {
+        if receivers.iter().all(|receiver| receiver.name != name) {
+            sqlx::query("DELETE FROM outbox WHERE receiver = ?")
+                .bind(name)
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores the end of a try: a delivered notification and a test are removed, another failed one
+/// waits for its next try or is given up. An unknown number was settled before.
+pub(crate) async fn settle(
+    receiver: &str,
+    number: u64,
+    error: Option<&str>,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let number = to_i64(number);
+    let found: Option<(String, i64, i64)> =
+        sqlx::query_as("SELECT event, made, tries FROM outbox WHERE id = ? AND receiver = ?")
+            .bind(number)
+            .bind(receiver.to_owned())
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some((event, made, tries)) = found else {
+        return Ok(Done::Settled { test: false, dropped: false });
+    };
+    let test = event == NotifyEvent::Test.word();
+    let Some(error) = error else {
+        count(receiver, "delivered", connection).await?;
+        remove(number, connection).await?;
+        return Ok(Done::Settled { test, dropped: false });
+    };
+    count(receiver, "failed", connection).await?;
+    let dropped = !test && batch.now_ms().saturating_sub(made) >= GIVEN_UP_MS;
+    if test || dropped {
+        if dropped {
+            count(receiver, "dropped", connection).await?;
+        }
+        remove(number, connection).await?;
+        return Ok(Done::Settled { test, dropped });
+    }
+    let pause = RETRY_MS.saturating_mul(1 << tries.clamp(0, 16)).min(LONGEST_RETRY_MS);
+    sqlx::query("UPDATE outbox SET tries = tries + 1, retry_at = ?, error = ? WHERE id = ?")
+        .bind(batch.now_ms().saturating_add(pause))
+        .bind(short(line(error), ERROR))
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    Ok(Done::Settled { test, dropped: false })
+}
+
+async fn remove(number: i64, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let query = sqlx::query("DELETE FROM outbox WHERE id = ?").bind(number);
+    query.execute(connection).await.map(drop)
+}
+
+async fn count(
+    receiver: &str,
+    word: &'static str,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO outbox_counts (receiver, word, count) VALUES (?, ?, 1) ON CONFLICT (receiver, \
+         word) DO UPDATE SET count = count + 1",
+    )
+    .bind(receiver.to_owned())
+    .bind(word)
+    .execute(connection)
+    .await
+    .map(drop)
+}

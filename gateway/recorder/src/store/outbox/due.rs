@@ -1,0 +1,76 @@
+//! Notifications that time makes: a question ends soon, a job is stuck for about a minute. Each job
+//! is told once of each.
+
+use super::Post;
+use crate::store::batch::{Batch, ChangeError};
+use crate::store::change::Done;
+use cofferdam_core::model::notification::NotifyEvent;
+use sqlx::SqliteConnection;
+
+/// The most jobs of one sweep; the next one goes on.
+const SWEEP: i64 = 256;
+
+/// The condition of a question that ends soon at `?1`: a fifth of its time is left, and at most a
+/// quarter of an hour.
+macro_rules! expiring {
+    () => {
+        "INDEXED BY jobs_expiring WHERE phase = 'awaiting_approval' AND told_expiring = 0 AND \
+         approved = 0 AND expires > ?1 AND expires <= ?1 + 900000 AND (expires - ?1) * 5 <= \
+         expires - created"
+    };
+}
+
+/// The condition of a stuck job: the pauses between eight tries are about a minute together.
+macro_rules! stuck {
+    () => {
+        "INDEXED BY jobs_stuck WHERE stuck IS NOT NULL AND phase <> 'closed' AND told_stuck = \
+         0 AND phase IN ('acting', 'tearing_down') AND json_extract(stuck, '$.tries') >= 8"
+    };
+}
+
+/// Whether people are to be told of a job at `?1`.
+pub(in crate::store) const DUE_TO_TELL: &str = concat!(
+    "SELECT EXISTS (SELECT 1 FROM jobs ",
+    expiring!(),
+    ") OR EXISTS (SELECT 1 FROM jobs ",
+    stuck!(),
+    ")"
+);
+
+/// Makes the notifications that are due.
+pub(crate) async fn remind(
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let now = batch.now_ms();
+    let expiring: Vec<String> =
+        sqlx::query_scalar(concat!("SELECT call FROM jobs ", expiring!(), " LIMIT ?2"))
+            .bind(now)
+            .bind(SWEEP)
+            .fetch_all(&mut *connection)
+            .await?;
+    let stuck: Vec<String> =
+        sqlx::query_scalar(concat!("SELECT call FROM jobs ", stuck!(), " LIMIT ?1"))
+            .bind(SWEEP)
+            .fetch_all(&mut *connection)
+            .await?;
+    for call in expiring {
+        sqlx::query("UPDATE jobs SET told_expiring = 1 WHERE call = ?")
+            .bind(call.clone())
+            .execute(&mut *connection)
+            .await?;
+        batch.tell(post(NotifyEvent::ApprovalExpiring, call));
+    }
+    for call in stuck {
+        sqlx::query("UPDATE jobs SET told_stuck = 1 WHERE call = ?")
+            .bind(call.clone())
+            .execute(&mut *connection)
+            .await?;
+        batch.tell(post(NotifyEvent::JobStuck, call));
+    }
+    Ok(Done::Noted)
+}
+
+fn post(event: NotifyEvent, call: String) -> Post {
+    Post { event, call: Some(call), detail: String::new(), receiver: None }
+}

@@ -1,0 +1,138 @@
+//! Reads of the outbox: the next notification of a receiver, and the deliveries so far. The order of
+//! the notifications of one call is kept: a later one waits for an earlier one.
+
+use super::DUE_TO_TELL;
+use crate::store::batch::{ChangeError, to_u64};
+use crate::store::read::{Reader, summary};
+use crate::store::row::{JobRow, damaged, parse, stored};
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::notification::{
+    Notification, NotifiedCall, NotifyEvent, Receiver, ReceiverState,
+};
+use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::protocol::courier_recorder::Delivery;
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+/// The next row of the receiver `?1` at `?2`.
+pub(in crate::store) const NEXT: &str = "\
+    SELECT id, event, call, detail, made FROM outbox AS next INDEXED BY outbox_receiver
+    WHERE receiver = ?1 AND retry_at <= ?2 AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
+        INDEXED BY outbox_call WHERE earlier.receiver = ?1 AND earlier.call IS NOT NULL
+        AND earlier.call = next.call AND earlier.id < next.id)
+    ORDER BY id LIMIT 1";
+
+impl Reader {
+    /// Returns whether people are to be told of a job now.
+    pub async fn due_to_tell(&self, now_ms: i64) -> Result<bool, ChangeError> {
+        Ok(sqlx::query_scalar(DUE_TO_TELL).bind(now_ms).fetch_one(self.readers()?).await?)
+    }
+
+    /// The next notification of a receiver, in the words of its job now.
+    pub async fn next_delivery(
+        &self,
+        receiver: &str,
+        now_ms: i64,
+    ) -> Result<Option<Delivery>, ChangeError> {
+        let mut connection = self.readers()?.begin().await?;
+        let found: Option<(i64, String, Option<String>, String, i64)> = sqlx::query_as(NEXT)
+            .bind(receiver.to_owned())
+            .bind(now_ms)
+            .fetch_optional(&mut *connection)
+            .await?;
+        let Some((number, word, call, detail, made)) = found else { return Ok(None) };
+        let event = NotifyEvent::from_word(&word).ok_or_else(|| damaged("outbox"))?;
+        let time = Timestamp::from_millisecond(made).map_err(|_| damaged("time"))?;
+        let id = match &call {
+            Some(call) => format!("{call}.{word}"),
+            None => format!("{word}.{made}"),
+        };
+        let (call, told) = match call {
+            Some(call) => of_job(&call, event, &mut connection).await?.unzip(),
+            None => (None, None),
+        };
+        let detail = told.filter(|told| !told.is_empty()).unwrap_or(detail);
+        let notification = Notification { id, event, time, call, detail };
+        Ok(Some(Delivery { number: to_u64(number), notification }))
+    }
+
+    /// The deliveries to each of these receivers.
+    pub async fn deliveries(
+        &self,
+        receivers: &[Receiver],
+    ) -> Result<Vec<ReceiverState>, ChangeError> {
+        let mut connection = self.readers()?.begin().await?;
+        let counts: Vec<(String, String, i64)> =
+            sqlx::query_as("SELECT receiver, word, count FROM outbox_counts")
+                .fetch_all(&mut *connection)
+                .await?;
+        let mut states = Vec::with_capacity(receivers.len());
+        for Receiver { name, .. } in receivers {
+            let count = |wanted: &str| {
+                let own = |(receiver, word, _): &&(String, String, i64)| {
+                    receiver == name && word == wanted
+                };
+                counts.iter().find(own).map_or(0, |(_, _, count)| to_u64(*count))
+            };
+            let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE receiver = ?")
+                .bind(name.clone())
+                .fetch_one(&mut *connection)
+                .await?;
+            let error: Option<String> = sqlx::query_scalar(
+                "SELECT error FROM outbox WHERE receiver = ? AND error IS NOT NULL ORDER BY \
+                 retry_at DESC LIMIT 1",
+            )
+            .bind(name.clone())
+            .fetch_optional(&mut *connection)
+            .await?;
+            states.push(ReceiverState {
+                name: name.clone(),
+                waiting: to_u64(waiting),
+                delivered: count("delivered"),
+                failed: count("failed"),
+                dropped: count("dropped"),
+                error,
+            });
+        }
+        Ok(states)
+    }
+}
+
+/// The call of a notification, and what there is to say about the event. `None` if retention removed
+/// the job.
+async fn of_job(
+    call: &str,
+    event: NotifyEvent,
+    connection: &mut SqliteConnection,
+) -> Result<Option<(NotifiedCall, String)>, ChangeError> {
+    let id = CallId::parse(call).map_err(|_| damaged("call id"))?;
+    let Some(row) = JobRow::load(&mut *connection, &id).await? else { return Ok(None) };
+    let job = stored(connection, &row).await?;
+    let rule: Option<ApprovalRule> =
+        row.approval.as_deref().map(|text| parse(text, "approval rule")).transpose()?;
+    let detail = match event {
+        NotifyEvent::Expired | NotifyEvent::Indeterminate => row.detail.clone(),
+        NotifyEvent::JobStuck => {
+            row.stuck().map(|stuck| stuck.obstacle.to_string()).unwrap_or_default()
+        }
+        // The reasons of policy, for which a person is asked.
+        NotifyEvent::ApprovalNeeded | NotifyEvent::ApprovalExpiring => {
+            let reasons = job.as_ref().map(|job| job.reasons.as_slice()).unwrap_or_default();
+            let texts: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();
+            texts.join("; ")
+        }
+        NotifyEvent::LedgerUnwritable | NotifyEvent::FenceMissing | NotifyEvent::Test => {
+            String::new()
+        }
+    };
+    let told = NotifiedCall {
+        call: id,
+        agent: row.principal.clone(),
+        person: job.as_ref().and_then(|job| job.principal.person.clone()),
+        tool: row.tool.clone(),
+        summary: job.map(|job| summary(&job.plan)).unwrap_or_default(),
+        quorum: rule.map(|rule| rule.quorum),
+        expires: Timestamp::from_millisecond(row.expires).map_err(|_| damaged("expiry"))?,
+    };
+    Ok(Some((told, detail)))
+}
