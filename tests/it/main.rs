@@ -43,6 +43,8 @@ mod limits;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod oauth;
 #[cfg(test)]
 mod overlays;
