@@ -2,8 +2,12 @@
 //! `scripts/test` sets the variables. Builds nothing.
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(without_cluster, without_node, without_clients)");
-    for name in ["COFFERDAM_WITHOUT_CLUSTER", "COFFERDAM_NODE", "COFFERDAM_FULL"] {
+    println!(
+        "cargo::rustc-check-cfg=cfg(without_browser, without_cluster, without_node, without_clients)"
+    );
+    for name in
+        ["COFFERDAM_BROWSER", "COFFERDAM_WITHOUT_CLUSTER", "COFFERDAM_NODE", "COFFERDAM_FULL"]
+    {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let without_cluster =
@@ -14,6 +18,9 @@ fn main() {
     }
     if without_cluster || !with_node {
         println!("cargo::rustc-cfg=without_node");
+    }
+    if std::env::var_os("COFFERDAM_BROWSER").is_none_or(|value| value != "1") {
+        println!("cargo::rustc-cfg=without_browser");
     }
     if std::env::var_os("COFFERDAM_FULL").is_none_or(|value| value != "1") {
         println!("cargo::rustc-cfg=without_clients");

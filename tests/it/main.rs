@@ -13,6 +13,8 @@ mod author;
 #[cfg(test)]
 mod benchmarks;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod cluster;
@@ -48,6 +50,8 @@ mod notify;
 mod oauth;
 #[cfg(test)]
 mod overlays;
+#[cfg(test)]
+mod passkeys;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub use tls::Tls;
 
 use crate::config::home::{Home, SECRETS};
 use cofferdam_core::model::budget::Budgets;
+use cofferdam_core::model::relying_party::RelyingParty;
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::role_settings::{JobIdentity, Limits, OauthSettings};
@@ -143,6 +144,8 @@ pub struct Edge {
     pub hosts: Vec<String>,
     /// The proxies whose word on the client's address is believed: addresses and blocks.
     pub trusted_proxies: Vec<String>,
+    /// The address at which people open pages, where it is configured.
+    pub url: Option<RelyingParty>,
     /// The longest time that a call is held, 1 to 55 seconds.
     pub wait: Duration,
     /// The issuers of access tokens.
@@ -162,6 +165,18 @@ impl Edge {
         let exposed =
             !self.listen.ip().is_loopback() && self.tls.is_none() && self.behind_proxy.is_none();
         exposed.then(|| ConfigError::new("cofferdam.toml", "edge.listen", problem, remedy))
+    }
+
+    /// The address at which people open pages: the configured one, or `localhost` where this server
+    /// is reached from its own machine. `None` if browsers offer no passkeys at its address.
+    pub fn people(&self) -> Option<RelyingParty> {
+        let own = || {
+            let (scheme, port) = (self.scheme(), self.listen.port());
+            let is_usual = port == if self.tls.is_some() { 443 } else { 80 };
+            let port = if is_usual { String::new() } else { format!(":{port}") };
+            RelyingParty::read(&format!("{scheme}://localhost{port}")).ok()
+        };
+        self.url.clone().or_else(|| own().filter(|_| self.listen.ip().is_loopback()))
     }
 
     /// The scheme of this server: `https` with TLS, else `http`.

@@ -681,6 +681,9 @@ impl Bench {
             Propose::Approver { .. } => {
                 return Err(RoleError::Unavailable("no approver asks in these tests".into()));
             }
+            Propose::Invited { .. } | Propose::Enrol { .. } => {
+                return Err(RoleError::Refused("no person is invited in these tests".into()));
+            }
             Propose::Runners => Proposed::Runners { there: true, stuck: Vec::new() },
             Propose::Health => Proposed::Health { refuses: None, warns: vec![], repaired: vec![] },
             Propose::Counts => Proposed::Counts(Counts::default()),

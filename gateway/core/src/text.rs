@@ -18,7 +18,9 @@ mod told;
 
 use crate::model::escape;
 pub use again::{already_done, ended, rejected, replayed};
-pub use approver::{ShownError, in_full, needed, question, seconds, shown_digest, would_do};
+pub use approver::{
+    QuestionPage, ShownError, in_full, needed, question, seconds, shown_digest, would_do,
+};
 pub use call::{
     accepted, describe_note, describe_notes, describe_phase, describe_progress, job_reply, pending,
     refusal_of, refused, size_of_result, state_reply, succeeded, withdrawal, withdrawn,

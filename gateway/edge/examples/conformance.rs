@@ -381,6 +381,14 @@ impl Front for Fixtures {
         Err(RoleError::Unavailable("there are no approvers here".into()))
     }
 
+    async fn invited(&self, _digest: &str) -> Result<String, RoleError> {
+        Err(RoleError::Refused("no person is invited".to_owned()))
+    }
+
+    async fn enrol(&self, _digest: &str, _passkey: &str) -> Result<(), RoleError> {
+        Err(RoleError::Refused("no person is invited".to_owned()))
+    }
+
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }

@@ -4,6 +4,7 @@
 
 use crate::limit::Limit;
 use cofferdam_core::model::access::{Access, TokenRefusal};
+use cofferdam_core::protocol::RoleError;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -201,6 +202,19 @@ pub enum Deny {
     /// The request of an approver was understood and refused.
     #[error("{0}")]
     Declined(String),
+    /// The request is not for the address to which passkeys belong.
+    #[error(
+        "passkeys belong to one address, and this is another; open the page at `url` of `[edge]`"
+    )]
+    WrongAddress,
+    /// The request comes from a page of another origin, or from no page.
+    #[error(
+        "only this server's own pages may send this, and the origin is `{0}`; load the page again"
+    )]
+    ForeignPage(String),
+    /// What a page handed in does not count.
+    #[error("{0}")]
+    Refused(String),
     /// The body is not strict JSON: two readers could read it differently.
     #[error("not strict JSON: {0}")]
     NotJson(String),
@@ -352,6 +366,14 @@ pub struct Row {
 }
 
 impl Deny {
+    /// The refusal of a role, for a page.
+    pub fn of_role(error: RoleError) -> Self {
+        match error {
+            RoleError::Refused(why) | RoleError::NotFound(why) => Self::Refused(why),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+
     /// Returns the row of the table. If MCP prescribes no status for an error, the status is 200:
     /// official clients show the model no other.
     pub fn row(&self) -> Row {
@@ -382,6 +404,9 @@ impl Deny {
             | Self::TokenExpired
             | Self::TokenEnded
             | Self::Token(_) => same(S::UNAUTHORIZED, code::REQUEST),
+            Self::WrongAddress => same(S::MISDIRECTED_REQUEST, code::REQUEST),
+            Self::ForeignPage(_) => same(S::FORBIDDEN, code::REQUEST),
+            Self::Refused(_) => same(S::UNPROCESSABLE_ENTITY, code::REQUEST),
             Self::Scope { .. } => same(S::FORBIDDEN, code::REQUEST),
             Self::SignIn(_) => same(S::UNAUTHORIZED, code::REQUEST),
             Self::SignInOften(_) => same(S::TOO_MANY_REQUESTS, code::INTERNAL),

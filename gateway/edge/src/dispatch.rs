@@ -114,13 +114,16 @@ impl<F: Front> Edge<F> {
             Err(deny) => return self.refused(parts, body, (route, seat), &deny).await,
         };
         let answer = if parts.method == Method::OPTIONS {
-            cors::options(route.methods(), origin.is_some())
+            let shared = origin.is_some() && !matches!(route, Route::People(_));
+            cors::options(route.methods(), shared)
         } else if route == Route::Mcp {
             self.mcp(parts, body, seat).await
         } else {
             self.other(parts, body, route, name, seat).await
         };
         match origin {
+            // Only our own pages use them, and those need no permission to read.
+            Some(_) if matches!(route, Route::People(_)) => answer,
             Some(origin) => cors::shared(answer, origin),
             None => answer,
         }
@@ -160,6 +163,7 @@ impl<F: Front> Edge<F> {
             | Route::Approval
             | Route::ApprovalPreview
             | Route::ApprovalState => self.approvals(parts, body, route, name, seat).await,
+            Route::People(page) => self.people(parts, body, page, (name, seat)).await,
             Route::CallPage => self.call_page(parts, name, seat).await,
             Route::OauthDocument => self.oauth_document(parts),
             Route::Oauth => return self.no_oauth(false),

@@ -10,6 +10,7 @@
 //! | `/v1/…` | the same calls as plain HTTP | `rest_v1.rs` |
 //! | `/v1/approvals…` | approvers on other machines: sign in, read, hand in signatures | `approvers.rs` |
 //! | `/calls/ID` | the page of a call | `call_page.rs` |
+//! | `/enrol` and its files | pages for approvers | `people.rs` |
 //! | `/.well-known/oauth-…`, `/register` and the like | metadata of OAuth, or the error that there is none | `oauth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | pages for people, probes and Prometheus | `pages.rs` |
 //!
@@ -45,6 +46,7 @@ mod oauth;
 mod pages;
 mod path;
 mod peers;
+mod people;
 mod proxies;
 mod rate;
 mod render;

@@ -38,6 +38,8 @@ pub enum Route {
     Oauth,
     /// The page of a call.
     CallPage,
+    /// A page for approvers, or a request of its script.
+    People(PeoplePage),
     /// The page for people.
     Home,
     /// The probe for life.
@@ -52,6 +54,66 @@ pub enum Route {
     NotMcp,
     /// Any other unknown path.
     Nowhere,
+}
+
+/// The pages for approvers, their files, and the requests of their script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PeoplePage {
+    /// The stylesheet.
+    Style,
+    /// The script.
+    Script,
+    /// The page that makes a passkey.
+    Enrol,
+    /// The first request of that page.
+    EnrolBegin,
+    /// Its last request.
+    EnrolFinish,
+    /// The sign-in of a page.
+    SignIn,
+    /// The question of a call, and its signatures.
+    Approve,
+    /// The statement that a person is about to sign.
+    ApproveStatement,
+}
+
+impl PeoplePage {
+    /// Those without an id in their path.
+    const FIXED: [Self; 6] =
+        [Self::Style, Self::Script, Self::Enrol, Self::EnrolBegin, Self::EnrolFinish, Self::SignIn];
+
+    /// The path, or its pattern.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Style => "/assets/cofferdam.css",
+            Self::Script => "/assets/passkey.js",
+            Self::Enrol => "/enrol",
+            Self::EnrolBegin => "/enrol/begin",
+            Self::EnrolFinish => "/enrol/finish",
+            Self::SignIn => "/sign-in",
+            Self::Approve => "/approve/{id}",
+            Self::ApproveStatement => "/approve/{id}/statement",
+        }
+    }
+
+    /// The method of the page or request.
+    pub fn method(self) -> Method {
+        match self {
+            Self::Style | Self::Script | Self::Enrol | Self::Approve => Method::GET,
+            Self::EnrolBegin | Self::EnrolFinish | Self::SignIn | Self::ApproveStatement => {
+                Method::POST
+            }
+        }
+    }
+
+    /// The methods that are served, for a refusal.
+    pub fn methods(self) -> &'static str {
+        match self {
+            Self::Approve => "GET, HEAD, POST",
+            page if page.method() == Method::GET => "GET, HEAD",
+            _ => "POST",
+        }
+    }
 }
 
 /// Documents of OAuth and OpenID Connect, by the name after `/.well-known/`.
@@ -77,6 +139,7 @@ impl Route {
             Self::OauthDocument => "/.well-known/{oauth}",
             Self::Oauth => "/{oauth}",
             Self::CallPage => "/calls/{id}",
+            Self::People(page) => page.name(),
             Self::Home => "/",
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
@@ -103,6 +166,9 @@ impl Route {
             "/readyz" => (Self::Ready, ""),
             "/metrics" => (Self::Metrics, ""),
             _ => {
+                if let Some(page) = PeoplePage::FIXED.into_iter().find(|page| page.name() == path) {
+                    return (Self::People(page), "");
+                }
                 let tool = path.strip_prefix("/v1/tools/");
                 let found = match tool.and_then(|rest| rest.strip_suffix("/preview")) {
                     Some(name) => Some((Self::Preview, name)),
@@ -110,11 +176,20 @@ impl Route {
                         .map(|name| (Self::Tool, name))
                         .or_else(|| path.strip_prefix("/v1/jobs/").map(|id| (Self::Job, id)))
                         .or_else(|| path.strip_prefix("/v1/approvals/").map(Self::approval))
+                        .or_else(|| path.strip_prefix("/approve/").map(Self::page_of_question))
                         .or_else(|| path.strip_prefix("/calls/").map(|id| (Self::CallPage, id))),
                 };
                 let named = found.filter(|(_, name)| !name.is_empty() && !name.contains('/'));
                 named.unwrap_or_else(|| (Self::beside(path), ""))
             }
+        }
+    }
+
+    /// The page of a question, or a request of it, and the id in its path.
+    fn page_of_question(rest: &str) -> (Self, &str) {
+        match rest.split_once('/') {
+            Some((id, "statement")) => (Self::People(PeoplePage::ApproveStatement), id),
+            _ => (Self::People(PeoplePage::Approve), rest),
         }
     }
 
@@ -152,6 +227,7 @@ impl Route {
             Self::SignIn => "POST",
             Self::Approval => "GET, HEAD, POST",
             Self::Job => "GET, HEAD, DELETE",
+            Self::People(page) => page.methods(),
             Self::Oauth | Self::Nowhere => "GET, HEAD, POST, DELETE",
             Self::Tools
             | Self::Calls

@@ -5,6 +5,7 @@ use crate::rate::Rate;
 use crate::shares::CallerLimits;
 use crate::tls::{LOOK, Tls};
 use cofferdam_core::model::cidr::Block;
+use cofferdam_core::model::relying_party::RelyingParty;
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::protocol::role_settings::OauthSettings;
 use std::sync::Arc;
@@ -80,6 +81,8 @@ pub struct EdgeSettings {
     /// Origins of pages that may call the server besides loopback ones, exactly as browsers send
     /// them: `https://agents.example.com`.
     pub origins: Vec<String>,
+    /// The address to which people's passkeys belong; `None` if browsers offer none there.
+    pub party: Option<RelyingParty>,
     /// The issuers of access tokens, for metadata and challenges.
     pub oauth: Option<OauthSettings>,
     /// The algorithms of proofs of a sender's key, for metadata and challenges.
@@ -122,6 +125,7 @@ impl EdgeSettings {
         Self {
             hosts: Vec::new(),
             origins: Vec::new(),
+            party: None,
             oauth: None,
             proof_algorithms: &[],
             tls: None,

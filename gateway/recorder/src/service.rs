@@ -5,6 +5,7 @@ mod approver;
 mod claim;
 mod health;
 mod housekeeping;
+mod invitations;
 mod notify;
 mod operate;
 mod propose;

@@ -9,6 +9,7 @@ pub mod change;
 mod enqueue;
 pub mod examine;
 mod expire;
+mod invitations;
 mod lease;
 pub mod open;
 mod open_files;
@@ -28,6 +29,8 @@ mod writer;
 mod plans;
 
 pub(crate) use batch::{ChangeError, Head, put_checkpoint, put_tiles};
+pub use invitations::Invite;
+pub(crate) use invitations::used_up;
 pub(crate) use lease::count_queued;
 pub(crate) use open_files::OpenFiles;
 pub(crate) use read::{LeafRow, Reader, summary};

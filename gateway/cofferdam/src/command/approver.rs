@@ -1,6 +1,7 @@
 //! `cofferdam approver`: enrols and removes approvers with their SSH public keys or passkeys. Writes
 //! the trust file; reads no private key.
 
+mod invite;
 mod verify;
 
 use super::public_key::{is_security_key, public_key};
@@ -42,6 +43,8 @@ pub enum ApproverCommand {
     },
     /// List approvers with their keys
     List,
+    Invite(invite::Invite),
+    Confirm(invite::Confirm),
     Verify(verify::Verify),
     /// Remove a person with all keys, at once; signatures of calls that have not run count no more
     Remove {
@@ -56,6 +59,8 @@ impl ApproverCommand {
         match self {
             Self::Add { name, key } => add(home, name, &key),
             Self::List => list(home),
+            Self::Invite(command) => command.run(home),
+            Self::Confirm(command) => command.run(home),
             Self::Verify(command) => command.run(),
             Self::Remove { name } => {
                 let mut file = TrustFile::open(home)?;

@@ -7,6 +7,7 @@ use super::{Config, Courier, Edge, LogFormat, Runner, Serve, Telemetry};
 use super::{infrastructure, issuers, limits, notify, retention, tls};
 use crate::config::home::Home;
 use cofferdam_core::model::cidr::Block;
+use cofferdam_core::model::relying_party::RelyingParty;
 use std::net::SocketAddr;
 use std::time::Duration;
 use toml_edit::Document;
@@ -154,6 +155,11 @@ fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Co
             "name the proxy that speaks TLS in front of this server: \"nginx at 10.0.0.5\"",
         );
     }
+    let url = section.optional_string("url");
+    let people = url.as_deref().map(RelyingParty::read).transpose();
+    if let (Some(url), Err(error)) = (&url, &people) {
+        section.report("url", &format!("`{url}` is no address for people"), &error.to_string());
+    }
     let issuers = if section.has("oauth") {
         section.optional("oauth", |section| issuers::check(section, home))
     } else {
@@ -167,6 +173,7 @@ fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Co
         origins,
         hosts,
         trusted_proxies,
+        url: people.ok().flatten(),
         wait: seconds(wait),
         oauth,
     };

@@ -34,6 +34,9 @@ hosts = []
 # The proxies in front, as addresses or blocks ("10.0.0.0/8"). They name the client's address in
 # `Forwarded` or `X-Forwarded-For`; the header of any other peer is not believed.
 trusted_proxies = []
+# The address at which people open pages, to approve with a passkey: https://NAME, with the port if it
+# is not 443. A passkey belongs to this name for ever. Without it, pages are for this machine alone.
+# url = "https://cofferdam.example.com"
 # The longest time that a call is held, in seconds (1 to 55: clients give up after 60).
 wait_seconds = 45
 

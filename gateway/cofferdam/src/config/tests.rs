@@ -45,6 +45,7 @@ fn the_shortest_configuration_has_these_defaults() {
                     origins: [],
                     hosts: [],
                     trusted_proxies: [],
+                    url: None,
                     wait: 45s,
                     oauth: None,
                 },
@@ -328,6 +329,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
             origins: Vec::new(),
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
+            url: None,
             wait: Duration::from_secs(1),
             oauth: None,
         },
@@ -693,6 +695,7 @@ fn an_issuer_of_access_tokens_needs_little() {
                     origins: [],
                     hosts: [],
                     trusted_proxies: [],
+                    url: None,
                     wait: 45s,
                     oauth: Some(
                         OauthSettings {
@@ -897,6 +900,7 @@ fn plain_http_that_other_machines_reach_needs_tls_or_the_name_of_a_proxy() {
             origins: Vec::new(),
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
+            url: None,
             wait: std::time::Duration::from_secs(45),
             oauth: None,
         };

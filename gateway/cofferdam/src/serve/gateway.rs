@@ -25,6 +25,7 @@ use callers::Callers;
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::cidr::Block;
 use cofferdam_core::model::escape;
+use cofferdam_core::model::relying_party::RelyingParty;
 use cofferdam_core::protocol::role_settings::{GatewaySettings, Limits, TlsSettings};
 use cofferdam_edge::{CallerLimits, Calls, EdgeSettings, Rate, Tls, TlsError, TlsFiles};
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
@@ -129,9 +130,12 @@ async fn serve(
 ) -> Result<()> {
     let Prepared { settings, accepted, keys, parts, tls } = prepared;
     let (role_limits, of_roles) = watch::channel(Arc::default());
+    let party = settings.people.as_deref().map(RelyingParty::read).transpose()?;
     let edge = EdgeSettings {
         hosts: settings.hosts.clone(),
-        origins: settings.origins.clone(),
+        // Our own pages call with their origin.
+        origins: settings.origins.iter().cloned().chain(settings.people.clone()).collect(),
+        party,
         tls,
         oauth: settings.oauth.clone(),
         proof_algorithms: &cofferdam_identity::PROOF_ALGORITHMS,

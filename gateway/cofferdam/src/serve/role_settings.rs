@@ -84,6 +84,7 @@ pub fn gateway_of(
         origins: config.edge.origins.clone(),
         hosts: hosts(&config.edge),
         trusted_proxies: config.edge.trusted_proxies.clone(),
+        people: config.edge.people().map(|party| party.origin().to_owned()),
         oauth: config.edge.oauth.clone(),
         wait_ms: milliseconds(config.edge.wait),
         limits: config.limits,
@@ -100,13 +101,16 @@ fn tls(tls: &Tls) -> TlsSettings {
     }
 }
 
-/// The configured hosts, and the host of the resource that agents reach.
+/// The configured hosts, the host of the resource that agents reach, and that of people's pages.
 fn hosts(edge: &Edge) -> Vec<String> {
     let resource = edge.oauth.as_ref().and_then(|oauth| {
         let (_, rest) = oauth.resource.split_once("://")?;
         rest.split('/').next().map(str::to_owned)
     });
-    edge.hosts.iter().cloned().chain(resource).collect()
+    let people = edge.people().and_then(|party| {
+        party.origin().split_once("://").map(|(_, authority)| authority.to_owned())
+    });
+    edge.hosts.iter().cloned().chain(resource).chain(people).collect()
 }
 
 /// The settings of the recorder.

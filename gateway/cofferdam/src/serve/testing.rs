@@ -31,6 +31,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
                 origins: Vec::new(),
                 hosts: Vec::new(),
                 trusted_proxies: Vec::new(),
+                url: None,
                 wait: Duration::from_secs(45),
                 oauth: None,
             },

@@ -283,6 +283,20 @@ pub trait Front: Send + Sync + 'static {
         approver: &str,
         ask: ApproverAsk,
     ) -> impl Future<Output = Result<ApproverAnswer, RoleError>> + Send;
+    /// The person whom an open invitation is for, by the digest of its link's secret.
+    ///
+    /// # Errors
+    /// The link was used, has run out or never was.
+    fn invited(&self, digest: &str) -> impl Future<Output = Result<String, RoleError>> + Send;
+    /// Uses an invitation: the passkey of this line waits for an operator.
+    ///
+    /// # Errors
+    /// The link was used, has run out or never was.
+    fn enrol(
+        &self,
+        digest: &str,
+        passkey: &str,
+    ) -> impl Future<Output = Result<(), RoleError>> + Send;
     /// The time now.
     fn now(&self) -> Timestamp;
     /// Returns 128 random bits.

@@ -207,6 +207,18 @@ pub enum Propose {
         /// The callers.
         callers: Vec<ServedCaller>,
     },
+    /// Asks for the person whom a link invites. Answered by [`Proposed::Invited`].
+    Invited {
+        /// SHA-256 of the link's secret, in hexadecimal.
+        digest: String,
+    },
+    /// Use a link, once: its passkey waits for an operator. Answered by [`Proposed::Done`].
+    Enrol {
+        /// SHA-256 of the link's secret, in hexadecimal.
+        digest: String,
+        /// The line of the passkey, as trust files have it.
+        passkey: String,
+    },
     /// True if a runner would carry a job out. Answered by [`Proposed::Runners`].
     Runners,
     /// True if new work is taken at present, and what was repaired at the start. Answered by
@@ -305,6 +317,11 @@ pub enum Proposed {
     EndedTokens {
         /// Their digests.
         tokens: Vec<TokenDigest>,
+    },
+    /// The link is open.
+    Invited {
+        /// The name of the person.
+        person: String,
     },
     /// True if a runner is there.
     Runners {

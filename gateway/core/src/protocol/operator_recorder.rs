@@ -79,6 +79,24 @@ pub enum Operate {
         /// The name of the receiver.
         receiver: String,
     },
+    /// Invite a person to enrol a passkey, in place of an older invitation. Answered by
+    /// [`Operated::Done`].
+    Invite {
+        /// The name of the person.
+        person: String,
+        /// SHA-256 of the link's secret, in hexadecimal. The secret itself is in the link alone.
+        digest: String,
+        /// The end of the link.
+        expires: Timestamp,
+    },
+    /// Asks for open invitations, and for passkeys that wait for an operator. Answered by
+    /// [`Operated::Invitations`].
+    Invitations,
+    /// End the invitation of a person. Answered by [`Operated::Done`].
+    EndInvitation {
+        /// The name of the person.
+        person: String,
+    },
     /// Erase the payloads of a call; its ledger entries and proofs stay. Answered by
     /// [`Operated::Done`].
     Erase {
@@ -101,6 +119,18 @@ pub enum FreshPreview {
         /// Why, in a clause.
         why: String,
     },
+}
+
+/// An invitation of an approver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invitation {
+    /// The name of the person.
+    pub person: String,
+    /// The end of the link.
+    pub expires: Timestamp,
+    /// The line of the passkey that waits for an operator; `None` while the link is unused.
+    pub passkey: Option<String>,
 }
 
 /// One ledger entry of a call, with the payloads that are still there.
@@ -207,6 +237,11 @@ pub enum Operated {
         entries: Vec<StoryEntry>,
         /// What retention removed of it.
         removed: Vec<Removal>,
+    },
+    /// The invitations, by person.
+    Invitations {
+        /// The open ones, and those with a passkey.
+        invitations: Vec<Invitation>,
     },
     /// The signature was taken.
     Signed {

@@ -71,6 +71,8 @@ pub struct GatewaySettings {
     pub origins: Vec<String>,
     /// Values of `Host` that are answered besides the address.
     pub hosts: Vec<String>,
+    /// The origin of pages for people, to which their passkeys belong; `None` without passkeys.
+    pub people: Option<String>,
     /// The issuers of access tokens; `None` where only the tokens of the agents file are taken.
     pub oauth: Option<OauthSettings>,
     /// The proxies whose word on the client's address is believed: addresses and blocks.

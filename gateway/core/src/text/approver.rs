@@ -3,6 +3,7 @@
 //! question was asked (signatures, permit, the state now) is in it.
 
 mod lines;
+mod page;
 mod row;
 mod steps;
 
@@ -17,6 +18,7 @@ use crate::model::preview::Preview;
 use crate::model::reason::ApprovalRule;
 use jiff::Timestamp;
 use lines::Extent;
+pub use page::QuestionPage;
 use serde_json::Value;
 
 /// Lines of a screen. A longer text repeats the operations at its end, where the person is asked to

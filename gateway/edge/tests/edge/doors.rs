@@ -309,6 +309,7 @@ async fn probes_and_pages_for_monitors() {
                      GET  /v1/jobs/ID                ?wait=SECONDS; DELETE withdraws
         approvers    GET  /v1/approvals              `cofferdam approve --server URL`
         pages        GET  /calls/ID                  the state of a call, for its person
+                     GET  /approve/ID                the question of a call, for its approvers
         probes       GET  /healthz  /readyz
         metrics      GET  /metrics                   from this machine only
         HEAD /metrics: 200
@@ -413,6 +414,7 @@ async fn pages() {
                      GET  /v1/jobs/ID                ?wait=SECONDS; DELETE withdraws
         approvers    GET  /v1/approvals              `cofferdam approve --server URL`
         pages        GET  /calls/ID                  the state of a call, for its person
+                     GET  /approve/ID                the question of a call, for its approvers
         probes       GET  /healthz  /readyz
         metrics      GET  /metrics                   from this machine only
     "#]]

@@ -28,6 +28,9 @@ use std::time::Duration;
 /// The one valid session of an approver.
 pub const SESSION: &str = "session-of-bob";
 
+/// SHA-256 of the secret of the one invitation, `secret`.
+pub const INVITED: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+
 /// The one valid token.
 pub const TOKEN: &str = "token-of-alice";
 
@@ -66,6 +69,8 @@ pub struct FakeFront {
     pub counts: Mutex<BTreeMap<String, u32>>,
     /// The task of each waiting call, with its owner.
     pub tasks: Mutex<Vec<(String, Task)>>,
+    /// The lines of passkeys that were enrolled.
+    pub enrolled: Mutex<Vec<String>>,
     /// The last call that the Front got.
     pub last: Mutex<Option<FrontCall>>,
 }
@@ -464,6 +469,19 @@ impl Front for FakeFront {
             }
             _ => Err(RoleError::Refused("it is closed already".into())),
         }
+    }
+
+    async fn invited(&self, digest: &str) -> Result<String, RoleError> {
+        match digest {
+            INVITED if self.enrolled.lock().unwrap().is_empty() => Ok("bob".to_owned()),
+            _ => Err(RoleError::Refused("this invitation was used".to_owned())),
+        }
+    }
+
+    async fn enrol(&self, digest: &str, passkey: &str) -> Result<(), RoleError> {
+        self.invited(digest).await?;
+        self.enrolled.lock().unwrap().push(passkey.to_owned());
+        Ok(())
     }
 
     fn now(&self) -> Timestamp {

@@ -15,6 +15,8 @@ mod denials;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod enrol;
+#[cfg(test)]
 mod front;
 #[cfg(test)]
 mod legacy;

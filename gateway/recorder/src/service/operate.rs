@@ -92,6 +92,9 @@ impl Recorder {
                     _ => Err(misplaced_answer()),
                 }
             }
+            operate @ (Operate::Invite { .. }
+            | Operate::Invitations
+            | Operate::EndInvitation { .. }) => self.invitations(operate, by).await,
             Operate::Preview { call } => {
                 self.question(&call).await?;
                 Ok(Operated::Previewed(self.inner.shared.looks.ask(&call).await))
@@ -128,9 +131,13 @@ impl Recorder {
     /// must work with a full disk.
     async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), RoleError> {
         let (command, request, call) = match operate {
-            Operate::Jobs { .. } | Operate::Follow { .. } | Operate::Callers | Operate::Status => {
-                return Ok(());
-            }
+            Operate::Jobs { .. }
+            | Operate::Follow { .. }
+            | Operate::Callers
+            | Operate::Status
+            | Operate::Invitations => return Ok(()),
+            // Their own entries say more.
+            Operate::Invite { .. } | Operate::EndInvitation { .. } => return Ok(()),
             Operate::Show { call } => ("show", json!({ "ask": "show", "call": call }), None),
             Operate::Preview { call } => ("look", json!({ "ask": "look", "call": call }), None),
             Operate::Sign { call, .. } => ("sign", json!({ "ask": "sign" }), Some(call)),

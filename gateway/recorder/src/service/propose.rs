@@ -164,6 +164,8 @@ impl Recorder {
                 about(&entry, &call, matches!(entry.event, Event::Ended { .. }))?;
                 self.recorded(Change::Withdraw { call, detail, entry: Box::new(entry) }).await
             }
+            Propose::Invited { digest } => self.invited(&digest).await,
+            Propose::Enrol { digest, passkey } => self.enrol(digest, passkey).await,
             Propose::Runners => {
                 Ok(Proposed::Runners { there: self.has_runners(), stuck: self.stuck().await })
             }

@@ -1,5 +1,6 @@
 //! A change as plain data, and the writer's reply after the commit. Never has a connection.
 
+use super::invitations::Invite;
 use cofferdam_core::model::callers::{GivenToken, ServedCaller};
 use cofferdam_core::model::id::{
     CallId, Fence, PolicyDigest, StatementDigest, TokenDigest, TrustDigest,
@@ -91,6 +92,8 @@ pub enum Change {
     },
     /// Add a checked signature of a person.
     Sign(Box<Signature>),
+    /// Make, use or end an invitation of an approver.
+    Invite(Invite),
     /// Record a person's finding about a job.
     Resolve {
         /// The id of the call.

@@ -12,6 +12,7 @@ mod budgets;
 mod callers;
 mod crash;
 mod failing;
+mod invitations;
 mod jobs;
 mod leases;
 mod ledger;

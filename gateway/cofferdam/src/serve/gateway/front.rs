@@ -305,6 +305,19 @@ impl Front for Gateway {
         }
     }
 
+    async fn invited(&self, digest: &str) -> Result<String, RoleError> {
+        let asked = Propose::Invited { digest: digest.to_owned() };
+        match self.recorder().call(&asked).await? {
+            Proposed::Invited { person } => Ok(person),
+            _ => Err(RoleError::Unavailable("the recorder answers something else".to_owned())),
+        }
+    }
+
+    async fn enrol(&self, digest: &str, passkey: &str) -> Result<(), RoleError> {
+        let asked = Propose::Enrol { digest: digest.to_owned(), passkey: passkey.to_owned() };
+        self.recorder().call(&asked).await.map(drop)
+    }
+
     fn now(&self) -> Timestamp {
         self.set().world.now()
     }

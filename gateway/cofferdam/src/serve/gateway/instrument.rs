@@ -104,6 +104,8 @@ impl Recorder for Observed<Arc<Roles>> {
             | Propose::Previewed { .. }
             | Propose::Tokens { .. }
             | Propose::Served { .. }
+            | Propose::Invited { .. }
+            | Propose::Enrol { .. }
             | Propose::Head
             | Propose::Runners
             | Propose::Health

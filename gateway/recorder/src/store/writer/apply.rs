@@ -7,7 +7,9 @@ use crate::store::change::{Answer, Change, Done};
 use crate::store::enqueue::{New, enqueue};
 use crate::store::outbox::{self, Post};
 use crate::store::usage::Purse;
-use crate::store::{approvals, callers, expire, lease, reopen, retain, retire, run, usage};
+use crate::store::{
+    approvals, callers, expire, invitations, lease, reopen, retain, retire, run, usage,
+};
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::record::{Entry, Recorded};
 use sqlx::SqliteConnection;
@@ -133,6 +135,7 @@ async fn apply(
             approvals::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await
         }
         Change::Sign(signature) => approvals::sign(signature, batch, connection).await,
+        Change::Invite(change) => invitations::invite(change, batch, connection).await,
         Change::Resolve { call, found, because, by } => {
             approvals::resolve(call, *found, (because, by), batch, connection).await
         }

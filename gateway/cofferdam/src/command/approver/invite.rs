@@ -1,0 +1,201 @@
+//! `cofferdam approver invite` and `confirm`: a person enrols a passkey by a link, and the operator
+//! confirms the number that both see. The link's secret is printed and never stored.
+
+use super::{check_name, check_person};
+use crate::command::report::{Report, Usage};
+use crate::command::{recorder_client, reload};
+use crate::config::Config;
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Args;
+use cofferdam_core::model::id::hex;
+use cofferdam_core::model::passkey::Passkey;
+use cofferdam_core::model::trust::Approver;
+use cofferdam_core::protocol::operator_recorder::{Invitation, Operate, Operated};
+use cofferdam_core::text::seconds;
+use data_encoding::BASE32_NOPAD;
+use jiff::{SignedDuration, Timestamp};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+/// The bytes of a link's secret: 160 bits cannot be guessed.
+const SECRET: usize = 20;
+
+/// Prints a link with which a person makes a passkey, once and for a limited time
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam approver invite bob@example.com\n  cofferdam \
+                        approver confirm bob@example.com")]
+pub struct Invite {
+    /// The name of the person, as policies and `agents add --for` use it
+    name: String,
+    /// Minutes for which the link can be used
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=1440))]
+    minutes: u16,
+}
+
+/// Enrols the passkey that a person made by an invitation
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam approver confirm bob@example.com\n  cofferdam \
+                        approver confirm bob@example.com --fingerprint abcde-fghij-klmno-pqrst")]
+pub struct Confirm {
+    /// The name of the person
+    name: String,
+    /// The number that the person told you [default: asked for on a terminal]
+    #[arg(long, value_name = "NUMBER")]
+    fingerprint: Option<String>,
+    /// Discard the passkey, and end the invitation
+    #[arg(long, conflicts_with = "fingerprint")]
+    discard: bool,
+}
+
+impl Invite {
+    /// Runs the command and returns its report.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let Self { name, minutes } = self;
+        check_name(&name)?;
+        check_person(&TrustFile::open(home)?.trust()?, &name)?;
+        let party = Config::read(home)?.edge.people().context(
+            "passkeys need an address that browsers accept: set `url` in `[edge]` of \
+             cofferdam.toml to the https:// address at which people reach this server, and start \
+             it again",
+        )?;
+        let mut secret = [0; SECRET];
+        getrandom::fill(&mut secret).map_err(|error| anyhow!("no randomness: {error}"))?;
+        let secret = BASE32_NOPAD.encode(&secret).to_ascii_lowercase();
+        let expires = Timestamp::now()
+            .checked_add(SignedDuration::from_mins(i64::from(minutes)))
+            .context("the clock of this machine is wrong")?;
+        let digest = hex(&Sha256::digest(&secret));
+        let invite = Operate::Invite { person: name.clone(), digest, expires };
+        let Operated::Done = recorder_client::ask(home, &invite)? else {
+            return Err(recorder_client::unexpected());
+        };
+        let link = format!("{party}/enrol#{secret}");
+        let picture = QrCode::new(&link)
+            .map(|code| code.render::<Dense1x2>().quiet_zone(true).build())
+            .context("the link is too long for a QR code; make `url` in `[edge]` shorter")?;
+        let text = format!(
+            "{picture}\n{link}\n\nGive this link to `{name}` alone. It works once, until {}. Who \
+             opens it first makes the passkey: then compare the number that `{name}` sees:\n  \
+             cofferdam approver confirm {name}",
+            seconds(expires)
+        );
+        Ok(Report::new(text, json!({"name": name, "link": link, "expires": expires})))
+    }
+}
+
+impl Confirm {
+    /// Runs the command and returns its report.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let Self { name, fingerprint, discard } = self;
+        let end = Operate::EndInvitation { person: name.clone() };
+        if discard {
+            let Operated::Done = recorder_client::ask(home, &end)? else {
+                return Err(recorder_client::unexpected());
+            };
+            let text = format!("The invitation of `{name}` is ended. Nothing was enrolled.");
+            return Ok(Report::new(text, json!({"name": name, "enrolled": false})));
+        }
+        let passkey = waiting(home, &name)?;
+        let ours = passkey.fingerprint();
+        let told = match fingerprint {
+            Some(told) => told,
+            None if std::io::stdin().is_terminal() => {
+                ask(&format!("The number that `{name}` sees and tells you: "))?
+            }
+            None => {
+                return Err(Usage(
+                    "give the number that the person told you: `--fingerprint NUMBER`".to_owned(),
+                )
+                .into());
+            }
+        };
+        if !same(&told, &ours) {
+            bail!(
+                "the passkey that waits has another number; nothing was enrolled. Another person \
+                 may have used the link: discard it with `cofferdam approver confirm {name} \
+                 --discard`, and invite `{name}` again"
+            );
+        }
+        let mut file = TrustFile::open(home)?;
+        let trust = file.trust()?;
+        check_person(&trust, &name)?;
+        let line = passkey.to_string();
+        if let Some(known) = trust.approvers.iter().find(|known| known.key == line) {
+            bail!("this passkey is enrolled already, for `{}`; one key is one person", known.name);
+        }
+        file.add_approver(&Approver { name: name.clone(), key: line })?;
+        file.save()?;
+        // The key is enrolled; an invitation that stays open for a moment longer gives no right.
+        let ended = recorder_client::ask(home, &end);
+        let (after, loaded) = reload::after(home, &format!("the passkey of `{name}` is enrolled"))?;
+        let open =
+            ended.err().map(|error| format!("\nThe invitation could not be ended: {error:#}"));
+        Ok(Report::new(
+            format!(
+                "Enrolled the passkey of `{name}` for {}. {after}{}",
+                passkey.party,
+                open.unwrap_or_default()
+            ),
+            json!({"name": name, "enrolled": true, "fingerprint": ours, "loaded": loaded}),
+        ))
+    }
+}
+
+/// The passkey of this person that waits for an operator.
+fn waiting(home: &Home, name: &str) -> Result<Passkey> {
+    let Operated::Invitations { invitations } = recorder_client::ask(home, &Operate::Invitations)?
+    else {
+        return Err(recorder_client::unexpected());
+    };
+    let of_name = |invitation: &Invitation| invitation.person == name;
+    let Some(found) = invitations.into_iter().find(of_name) else {
+        bail!("`{name}` was not invited; `cofferdam approver invite {name}` prints a link");
+    };
+    let Some(line) = found.passkey else {
+        bail!(
+            "`{name}` has not used the link yet; it can be used until {}",
+            seconds(found.expires)
+        );
+    };
+    Passkey::read(&line).context("the passkey that waits is not readable; invite the person again")
+}
+
+/// Compares what a person typed: without blanks and hyphens, in any case of the letters.
+fn same(told: &str, ours: &str) -> bool {
+    let plain = |text: &str| -> String {
+        text.chars()
+            .filter(|letter| !letter.is_whitespace() && *letter != '-')
+            .map(|letter| letter.to_ascii_lowercase())
+            .collect()
+    };
+    plain(told) == plain(ours)
+}
+
+fn ask(question: &str) -> Result<String> {
+    eprint!("{question}");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_compared_whole_however_it_was_typed() {
+        let ours = "abcde-fghij-klmno-pqrst";
+        for good in [ours, "ABCDE FGHIJ KLMNO PQRST", " abcdefghijklmnopqrst\n"] {
+            assert!(same(good, ours), "{good}");
+        }
+        for bad in ["", "abcde", "abcde-fghij-klmno-pqrsu", "abcde-fghij-klmno-pqrst-u"] {
+            assert!(!same(bad, ours), "{bad}");
+        }
+    }
+}

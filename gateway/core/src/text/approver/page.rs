@@ -1,0 +1,147 @@
+//! The question of a call as a page shows it: the signed text, and the same facts in parts. Only the
+//! text is signed; everything here derives from the same job. Never escapes for a page: the
+//! template of the page does.
+
+use super::{ShownError, asker, in_full, needed, question, seconds, would_do};
+use crate::model::document::Document;
+use crate::model::escape::{legible, legible_quoted};
+use crate::model::facts::facts_of;
+use crate::model::id::{CallId, ShownDigest};
+use crate::model::job::StoredJob;
+use crate::model::person::people;
+use crate::text::rights;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// A question, in parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QuestionPage {
+    /// The id of the call.
+    pub call: CallId,
+    /// One line: who wants what, where.
+    pub title: String,
+    /// The agent with its roles, its `act` chain and its person.
+    pub asked_by: String,
+    /// The name of the environment.
+    pub environment: String,
+    /// The tool and its version.
+    pub tool: String,
+    /// The time of the question.
+    pub asked: Timestamp,
+    /// The time after which a signature does not count.
+    pub expires: Timestamp,
+    /// Whole seconds until then; 0 after it.
+    pub seconds_left: u64,
+    /// The people who approved so far.
+    pub signed: Vec<String>,
+    /// The number of further people who have to sign.
+    pub missing: u32,
+    /// Whose signatures the rule needs.
+    pub needed: String,
+    /// The rules that ask for a person, each with its message.
+    pub rules: Vec<String>,
+    /// Each operation with its changes, long values shortened.
+    pub operations: Vec<String>,
+    /// Whether the job can undo each operation, in a sentence.
+    pub undo: String,
+    /// The rights that the job gets, and loses again.
+    pub rights: Vec<String>,
+    /// The agent's purpose, quoted: unchecked.
+    pub purpose: String,
+    /// The tool's summary, quoted: unchecked.
+    pub summary: String,
+    /// The changes in the same objects since the question, in a sentence.
+    pub since: String,
+    /// The text that is signed.
+    pub text: String,
+    /// Its digest.
+    pub shown: ShownDigest,
+    /// Every value in full, and the arguments.
+    pub full: Vec<String>,
+    /// The number of lines of `full` that `operations` leaves out.
+    pub folded: usize,
+}
+
+impl QuestionPage {
+    /// The question of a job that waits. `signers` are the people who approved, `since` the changes
+    /// in the same objects.
+    ///
+    /// # Errors
+    /// The job cannot be shown truthfully.
+    pub fn of(
+        job: &StoredJob,
+        signers: &[String],
+        since: String,
+        now: Timestamp,
+    ) -> Result<Self, ShownError> {
+        let (text, shown) = question(job)?;
+        let unreadable = |detail: String| ShownError::Unreadable { what: "plan", detail };
+        let (plan, _) = Document::read(&job.plan).map_err(|error| unreadable(error.to_string()))?;
+        let facts = facts_of(&plan.operations).map_err(|error| unreadable(error.to_string()))?;
+        let (operations, full) =
+            (would_do(job).unwrap_or_default(), in_full(job).unwrap_or_default());
+        let environment = legible(&job.environment.name);
+        let signed: Vec<String> =
+            people(signers.iter().map(String::as_str)).into_iter().map(str::to_owned).collect();
+        let quorum = job.approval.as_ref().map_or(0, |rule| rule.quorum);
+        let count = u32::try_from(signed.len()).unwrap_or(u32::MAX);
+        let left = job.expires.duration_since(now).as_secs();
+        let purpose = job.purpose.as_deref();
+        Ok(Self {
+            call: job.call.clone(),
+            title: format!(
+                "{} wants {} in {environment}",
+                asker(job),
+                match facts.len() {
+                    1 => "a change".to_owned(),
+                    many => format!("{many} changes"),
+                }
+            ),
+            asked_by: asker(job),
+            environment,
+            tool: format!("{} {}", legible(&plan.tool.name), legible(&plan.tool.version)),
+            asked: job.created,
+            expires: job.expires,
+            seconds_left: u64::try_from(left).unwrap_or(0),
+            signed,
+            missing: quorum.saturating_sub(count),
+            needed: job.approval.as_ref().map(needed).unwrap_or_default(),
+            rules: job
+                .reasons
+                .iter()
+                .map(|reason| format!("{}: {}", legible(&reason.id), legible(&reason.message)))
+                .collect(),
+            undo: undo(&facts.iter().map(|fact| fact.reversible).collect::<Vec<_>>()),
+            rights: rights(&facts),
+            purpose: purpose.map_or_else(|| "(none given)".to_owned(), legible_quoted),
+            summary: legible_quoted(&plan.summary),
+            since,
+            folded: full.len().saturating_sub(operations.len()),
+            operations,
+            text,
+            shown,
+            full,
+        })
+    }
+
+    /// The time left and the end, for people.
+    pub fn ends(&self) -> String {
+        let (minutes, hours) = (self.seconds_left / 60, self.seconds_left / 3_600);
+        let left = match self.seconds_left {
+            0 => "over".to_owned(),
+            1..=119 => format!("{} seconds", self.seconds_left),
+            120..=7_199 => format!("{minutes} minutes"),
+            _ => format!("{hours} hours"),
+        };
+        format!("{left} left, until {}", seconds(self.expires))
+    }
+}
+
+fn undo(reversible: &[bool]) -> String {
+    let count = reversible.iter().filter(|reversible| **reversible).count();
+    match (count, reversible.len()) {
+        (0, _) => "The plan marks nothing as reversible.".to_owned(),
+        (all, of) if all == of => "The job can undo all of it if a later step fails.".to_owned(),
+        (some, of) => format!("The job can undo {some} of {of} operations if a later step fails."),
+    }
+}

@@ -1,0 +1,138 @@
+// The only script of the pages for people: it asks the browser for a passkey's signature, and hands
+// it in. It draws text alone, keeps nothing, and decides nothing.
+"use strict";
+
+const page = document.querySelector("main");
+const status = document.querySelector("[role=status]");
+
+const toBytes = (text) =>
+  Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+
+const toText = (buffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer)))
+    .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
+function say(text, bad = false) {
+  status.textContent = text;
+  status.classList.toggle("bad", bad);
+}
+
+async function post(path, body) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "application/json" },
+    body: JSON.stringify(body),
+    credentials: "same-origin",
+    cache: "no-store",
+    redirect: "error",
+  });
+  const told = answer.status === 204 ? {} : await answer.json();
+  if (!answer.ok) {
+    throw new Error(told.error?.text ?? `the server answered ${answer.status}`);
+  }
+  return told;
+}
+
+// The text of an assertion, in canonical JSON: sorted names, no blanks.
+async function assertion(challenge) {
+  const made = await navigator.credentials.get({
+    publicKey: {
+      challenge: toBytes(challenge),
+      rpId: page.dataset.party,
+      userVerification: "required",
+      timeout: 120000,
+    },
+  });
+  return JSON.stringify({
+    authenticator_data: toText(made.response.authenticatorData),
+    client_data: toText(made.response.clientDataJSON),
+    credential: toText(made.rawId),
+    signature: toText(made.response.signature),
+    type: "webauthn",
+  });
+}
+
+// Runs one step at a time, and tells an error in place of a result.
+function onClick(selector, step) {
+  const button = document.querySelector(selector);
+  if (!button) return;
+  button.addEventListener("click", async () => {
+    const all = document.querySelectorAll("button");
+    all.forEach((one) => (one.disabled = true));
+    try {
+      say("Your device asks for you …");
+      await step();
+    } catch (error) {
+      const refused = error.name === "NotAllowedError" || error.name === "AbortError";
+      say(refused ? "Nothing was signed: your device gave no passkey. Try again." : error.message, true);
+      all.forEach((one) => (one.disabled = false));
+    }
+  });
+}
+
+async function begin() {
+  const secret = location.hash.slice(1);
+  // The secret stays out of the history.
+  history.replaceState(null, "", location.pathname);
+  let invited;
+  try {
+    if (secret === "") throw new Error("The link is not complete: open it as you got it.");
+    invited = await post("/enrol/begin", { secret });
+  } catch (error) {
+    say(error.message, true);
+    return;
+  }
+  document.querySelector("#person").textContent = invited.person;
+  document.querySelector("#invited").hidden = false;
+  say("");
+  onClick("#enrol", async () => {
+    const made = await navigator.credentials.create({
+      publicKey: {
+        challenge: toBytes(invited.challenge),
+        rp: { id: page.dataset.party, name: `Cofferdam ${page.dataset.environment}` },
+        user: { id: toBytes(invited.user), name: invited.person, displayName: invited.person },
+        pubKeyCredParams: [{ type: "public-key", alg: -7 }, { type: "public-key", alg: -8 }],
+        authenticatorSelection: {
+          residentKey: "required", requireResidentKey: true, userVerification: "required",
+        },
+        attestation: "none",
+        timeout: 120000,
+      },
+    });
+    const enrolled = await post("/enrol/finish", {
+      secret,
+      client_data: toText(made.response.clientDataJSON),
+      authenticator_data: toText(made.response.getAuthenticatorData()),
+    });
+    document.querySelector("#print").textContent = enrolled.fingerprint;
+    document.querySelector("#invited").hidden = true;
+    document.querySelector("#enrolled").hidden = false;
+    say("Your passkey is made.");
+  });
+}
+
+if (!window.PublicKeyCredential) {
+  say("This browser has no passkeys. Use another browser, or sign on the command line.", true);
+} else if (page.dataset.page === "enrol") {
+  begin();
+}
+
+onClick("#sign-in", async () => {
+  const { statement, challenge } = page.dataset;
+  await post("/sign-in", { statement, signature: await assertion(challenge) });
+  // Our own page goes there, so that the browser sends the cookie.
+  location.replace(location.pathname);
+});
+
+// The server writes the statement; its digest is the challenge.
+async function sign(verdict, reason) {
+  const path = location.pathname;
+  const { statement, challenge } = await post(`${path}/statement`, { verdict, reason });
+  const told = await post(path, { statement, signature: await assertion(challenge) });
+  document.querySelector("#answer").hidden = true;
+  say(told.text);
+  if (told.follow) setTimeout(() => location.replace(path), 4000);
+}
+
+onClick("#approve", () => sign("approve", ""));
+onClick("#deny", () => sign("reject", document.querySelector("#reason").value.trim()));

@@ -1,0 +1,66 @@
+//! The pages for approvers: enrolment of a passkey, sign-in, and the question of a call. Server-made
+//! HTML, one stylesheet and one script of our own. A page shows and hands in; the recorder checks
+//! every signature, and no click, cookie or answer is an approval.
+
+mod approve;
+mod enrol;
+mod layout;
+mod question;
+mod request;
+mod sign_in;
+
+use crate::deny::Deny;
+use crate::edge::Edge;
+use crate::path::{PeoplePage, require_method, require_no_query};
+use crate::respond::{self, Answer};
+use crate::seats::Seat;
+use cofferdam_core::journey::ports::Front;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+
+/// The stylesheet of all pages.
+const STYLE: &str = include_str!("assets/cofferdam.css");
+
+/// The script of all pages.
+const SCRIPT: &str = include_str!("assets/passkey.js");
+
+impl<F: Front> Edge<F> {
+    /// Answers a request for a page, or one that the script of a page sends.
+    pub async fn people(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        page: PeoplePage,
+        (id, seat): (&str, &Seat),
+    ) -> Result<Answer, Deny> {
+        let session = match self.party(parts) {
+            Some(party) => self.signed_in(parts, party)?,
+            None => None,
+        };
+        self.count(parts, seat, session.as_deref())?;
+        require_no_query(parts)?;
+        if page != PeoplePage::Approve || parts.method != Method::POST {
+            require_method(parts, &page.method(), page.methods())?;
+        }
+        let _place = self.calls.enter(false)?;
+        match page {
+            PeoplePage::Style => Ok(asset("text/css; charset=utf-8", STYLE)),
+            PeoplePage::Script => Ok(asset("text/javascript; charset=utf-8", SCRIPT)),
+            PeoplePage::Enrol => Ok(self.enrol_page(parts)),
+            PeoplePage::EnrolBegin => self.enrol_begin(parts, body).await,
+            PeoplePage::EnrolFinish => self.enrol_finish(parts, body).await,
+            PeoplePage::SignIn => self.sign_in_on_page(parts, body, seat).await,
+            PeoplePage::Approve if parts.method == Method::POST => {
+                self.approve(parts, body, id, session).await
+            }
+            PeoplePage::Approve => self.approve_page(parts, id, session).await,
+            PeoplePage::ApproveStatement => self.approve_statement(parts, body, id, session).await,
+        }
+    }
+}
+
+/// A file of ours. It has no secret, and changes with the version alone.
+fn asset(media: &'static str, text: &'static str) -> Answer {
+    layout::guarded(respond::with(StatusCode::OK, media, text))
+}

@@ -1,0 +1,217 @@
+//! `/approve/ID`: the question of a call, for a signed-in approver whose signature could count. For
+//! all others, known and unknown calls look the same. A signature is over the statement's digest;
+//! the recorder and the runner check it themselves.
+
+use super::question;
+use crate::deny::Deny;
+use crate::edge::Edge;
+use crate::header::excerpt;
+use crate::respond::{self, Answer};
+use cofferdam_core::journey::ports::Front;
+use cofferdam_core::model::escape::{legible, unseen};
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::limit::PURPOSE;
+use cofferdam_core::model::statement::{STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
+use cofferdam_core::policy::passkey::challenge_of;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk, Question};
+use cofferdam_core::protocol::operator_recorder::FreshPreview;
+use cofferdam_core::stage::drift;
+use cofferdam_core::text::{QuestionPage, difference, shown_digest};
+use data_encoding::BASE64URL_NOPAD;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::header::ACCEPT;
+use hyper::http::request::Parts;
+use serde::Deserialize;
+use serde_json::json;
+
+/// The verdict of a person, before it is signed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answered {
+    verdict: Verdict,
+    reason: String,
+}
+
+impl<F: Front> Edge<F> {
+    /// The page of a question, or its JSON.
+    pub(super) async fn approve_page(
+        &self,
+        parts: &Parts,
+        id: &str,
+        session: Option<String>,
+    ) -> Result<Answer, Deny> {
+        let Some(party) = self.party(parts) else {
+            return Ok(self.elsewhere(&format!("/approve/{}", call(id)?)));
+        };
+        let json = wants_json(parts);
+        let Some(approver) = session else {
+            let deny = || Deny::SignIn("sign in with a passkey first".to_owned());
+            return if json { Err(deny()) } else { self.sign_in_page(party) };
+        };
+        let call = call(id)?;
+        match self.question_for(&approver, &call).await {
+            Ok(found) => {
+                let since = self.since(&approver, &found.job).await;
+                let now = self.front.now();
+                let page = QuestionPage::of(&found.job, &found.signers, since, now)
+                    .map_err(|error| Deny::Refused(error.to_string()))?;
+                Ok(if json { question::json(&page) } else { self.question_page(&approver, &page) })
+            }
+            Err(Deny::Refused(why)) if !json => {
+                let state = self.state(&approver, &call).await;
+                Ok(self.over_page(&call, &why, state.as_deref()))
+            }
+            Err(Deny::NoQuestion(why)) if !json => {
+                Ok(self.over_page_with(StatusCode::NOT_FOUND, &call, &why, None))
+            }
+            Err(deny) => Err(deny),
+        }
+    }
+
+    /// Writes the statement that the person is about to sign, with its challenge.
+    pub(super) async fn approve_statement(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        id: &str,
+        session: Option<String>,
+    ) -> Result<Answer, Deny> {
+        let (_, answered): (_, Answered) = self.read_from_page(parts, body).await?;
+        let approver = required(session)?;
+        let Question { job, .. } = self.question_for(&approver, &call(id)?).await?;
+        let statement = statement(&job, answered)?;
+        let challenge = BASE64URL_NOPAD.encode(&challenge_of(&statement));
+        Ok(respond::json(StatusCode::OK, &json!({"statement": statement, "challenge": challenge})))
+    }
+
+    /// Hands in a signature. Who signed is the recorder's word, by its own trust file.
+    pub(super) async fn approve(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        id: &str,
+        session: Option<String>,
+    ) -> Result<Answer, Deny> {
+        let (_, signed): (_, SignedStatement) = self.read_from_page(parts, body).await?;
+        let approver = required(session)?;
+        let ask = ApproverAsk::Sign { call: call(id)?, signed };
+        match self.front.ask_for_approver(&approver, ask).await.map_err(refused)? {
+            ApproverAnswer::Signed { approver, missing } => {
+                let name = legible(&approver);
+                let text = match missing {
+                    0 => format!("Signed as {name}. All signatures are there."),
+                    1 => format!("Signed as {name}. 1 more person has to sign."),
+                    more => format!("Signed as {name}. {more} more people have to sign."),
+                };
+                let told = json!({"approver": approver, "missing": missing, "text": text,
+                    "follow": true});
+                Ok(respond::json(StatusCode::OK, &told))
+            }
+            _ => Err(Deny::Broken),
+        }
+    }
+
+    async fn question_for(&self, approver: &str, call: &CallId) -> Result<Question, Deny> {
+        let ask = ApproverAsk::Question { call: call.clone() };
+        match self.front.ask_for_approver(approver, ask).await.map_err(refused)? {
+            ApproverAnswer::Question(found) => Ok(*found),
+            _ => Err(Deny::Broken),
+        }
+    }
+
+    /// The changes in the objects of a call since the question, in a sentence.
+    async fn since(&self, approver: &str, job: &StoredJob) -> String {
+        let ask = ApproverAsk::Preview { call: job.call.clone() };
+        match self.front.ask_for_approver(approver, ask).await {
+            Ok(ApproverAnswer::Previewed(FreshPreview::Now { preview })) => {
+                match drift::agree(&job.preview, job.preview_digest, &preview) {
+                    Ok(elsewhere) => difference::sentence(&elsewhere).map_or_else(
+                        || "nothing of it changed".to_owned(),
+                        |changed| format!("{}; a signature still counts", legible(&changed)),
+                    ),
+                    Err(what) => format!(
+                        "{}. A signature now makes nothing run: deny it, and the agent asks again",
+                        legible(&what)
+                    ),
+                }
+            }
+            Ok(ApproverAnswer::Previewed(FreshPreview::Not { why })) => {
+                format!("not known: {}", legible(&why))
+            }
+            _ => "not known".to_owned(),
+        }
+    }
+
+    /// The state of a call that waits no more, in a sentence.
+    async fn state(&self, approver: &str, call: &CallId) -> Option<String> {
+        let ask = ApproverAsk::Follow { call: call.clone(), wait_ms: 0 };
+        match self.front.ask_for_approver(approver, ask).await {
+            Ok(ApproverAnswer::Followed { phase, outcome, detail, .. }) => {
+                let state =
+                    outcome.map_or_else(|| phase.to_string(), |outcome| outcome.to_string());
+                let detail = if detail.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", legible(&detail))
+                };
+                Some(format!("{state}{detail}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn required(session: Option<String>) -> Result<String, Deny> {
+    session.ok_or_else(|| Deny::SignIn("your sign-in is over; load the page again".to_owned()))
+}
+
+fn call(id: &str) -> Result<CallId, Deny> {
+    CallId::parse(id).map_err(|_| Deny::Call(excerpt(id)))
+}
+
+fn wants_json(parts: &Parts) -> bool {
+    let mut accepted = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("application/json"))
+}
+
+fn refused(error: RoleError) -> Deny {
+    match error {
+        RoleError::NotFound(_) => {
+            Deny::NoQuestion("there is no call of this id for your signature".to_owned())
+        }
+        other => Deny::of_role(other),
+    }
+}
+
+/// The canonical text of the statement.
+fn statement(job: &StoredJob, answered: Answered) -> Result<String, Deny> {
+    let Answered { verdict, reason } = answered;
+    let reason = reason.trim();
+    let visible = reason.chars().count() <= PURPOSE && unseen(reason).is_none();
+    if !visible || (verdict == Verdict::Reject && reason.is_empty()) {
+        return Err(Deny::Refused(format!(
+            "give a reason of 1 to {PURPOSE} visible characters; the agent reads it"
+        )));
+    }
+    let shown = shown_digest(job)
+        .ok_or_else(|| Deny::Refused("the call cannot be shown truthfully".to_owned()))?;
+    let statement = Statement {
+        schema: STATEMENT_SCHEMA.to_owned(),
+        call: job.call.clone(),
+        verdict,
+        reason: reason.to_owned(),
+        plan: job.plan_digest,
+        preview: job.preview_digest,
+        shown,
+        subject: job.principal.subject(),
+        environment: job.environment.clone(),
+        policy: job.policy,
+        nonce: job.nonce.clone(),
+        issued: Some(job.created),
+        expires: job.expires,
+    };
+    statement.canonical().map(|(text, _)| text).map_err(|_| Deny::Broken)
+}

@@ -1,0 +1,114 @@
+//! `/enrol`: a person makes a passkey by an invitation. The link's secret is behind `#`, so no
+//! server, log or preview of a link has it. The page gives no right: an operator compares the
+//! number that the person sees, and enrols the passkey.
+
+use super::layout::PageData;
+use crate::deny::Deny;
+use crate::edge::Edge;
+use crate::respond::{self, Answer};
+use cofferdam_core::journey::ports::Front;
+use cofferdam_core::model::id::hex;
+use cofferdam_core::policy::passkey::register;
+use data_encoding::BASE64URL_NOPAD;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use maud::html;
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+/// The most characters of a link's secret.
+const SECRET: usize = 64;
+
+/// Bound into the challenge, so that it is no challenge of anything else.
+const PURPOSE: &str = "cofferdam.enrol.v1\n";
+
+/// The first request of the page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Begin {
+    secret: String,
+}
+
+/// The passkey that the browser made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Finish {
+    secret: String,
+    client_data: String,
+    authenticator_data: String,
+}
+
+impl<F: Front> Edge<F> {
+    /// The page. It tells nothing about the invitation.
+    pub(super) fn enrol_page(&self, parts: &Parts) -> Answer {
+        if self.party(parts).is_none() {
+            return self.elsewhere("/enrol");
+        }
+        let content = html! {
+            section id="invited" hidden {
+                p { "You were invited to approve changes as " strong id="person" {} "." }
+                p {
+                    "Your device makes a passkey for this server. It asks for your PIN, finger or \
+                     face now, and each time you sign."
+                }
+                button id="enrol" type="button" { "Make a passkey" }
+            }
+            section id="enrolled" hidden {
+                p { "Tell this number to the operator who invited you, in a way that you both trust:" }
+                p id="print" class="print" {}
+                p {
+                    "The operator confirms it with " code { "cofferdam approver confirm" } ". Then you \
+                     can approve. You can close this page."
+                }
+            }
+            noscript { p { "This page needs JavaScript to ask your device for a passkey." } }
+        };
+        let data = PageData { page: "enrol", ..PageData::default() };
+        self.page_of(StatusCode::OK, "Make your passkey", &data, &content)
+    }
+
+    /// The person of the link, and the challenge of the new passkey.
+    pub(super) async fn enrol_begin(&self, parts: &Parts, body: Incoming) -> Result<Answer, Deny> {
+        let (_, Begin { secret }) = self.read_from_page(parts, body).await?;
+        let person = self.front.invited(&digest(&secret)?).await.map_err(Deny::of_role)?;
+        // Names of people are no secret, and the same person is one entry in a device's list.
+        let user = Sha256::digest(format!("cofferdam.person.v1\n{person}"));
+        let told = json!({"person": person, "user": BASE64URL_NOPAD.encode(&user),
+            "challenge": BASE64URL_NOPAD.encode(&challenge(&secret))});
+        Ok(respond::json(StatusCode::OK, &told))
+    }
+
+    /// Checks the new passkey, uses the link, and tells the number to compare.
+    pub(super) async fn enrol_finish(&self, parts: &Parts, body: Incoming) -> Result<Answer, Deny> {
+        let (party, Finish { secret, client_data, authenticator_data }) =
+            self.read_from_page(parts, body).await?;
+        let link = digest(&secret)?;
+        let bytes = |text: &str, name: &str| {
+            BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| {
+                Deny::Refused(format!("`{name}` is not base64url; load the page again"))
+            })
+        };
+        let client = bytes(&client_data, "client_data")?;
+        let data = bytes(&authenticator_data, "authenticator_data")?;
+        let passkey = register(&client, &data, &challenge(&secret), party)
+            .map_err(|error| Deny::Refused(error.to_string()))?;
+        self.front.enrol(&link, &passkey.to_string()).await.map_err(Deny::of_role)?;
+        Ok(respond::json(StatusCode::OK, &json!({"fingerprint": passkey.fingerprint()})))
+    }
+}
+
+fn digest(secret: &str) -> Result<String, Deny> {
+    let form = (1..=SECRET).contains(&secret.len());
+    if form {
+        Ok(hex(&Sha256::digest(secret)))
+    } else {
+        Err(Deny::Refused("the link is not complete; open it as you got it".to_owned()))
+    }
+}
+
+/// The challenge of the passkey of an invitation: nothing but this link has it.
+fn challenge(secret: &str) -> [u8; 32] {
+    Sha256::digest(format!("{PURPOSE}{secret}")).into()
+}

@@ -1,0 +1,237 @@
+//! The pages in a real browser with a virtual authenticator, at the size of a phone: from the
+//! invitation to the job that ran. Chromium is driven over WebDriver; its authenticator makes real
+//! signatures, and the test never makes one itself.
+
+use crate::installation::{TIME_LIMIT, TestInstallation};
+use crate::passkeys::{asked, origin, single};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cofferdam_testkit::http::{Connection, Request};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Chromium with an empty profile and one authenticator, until it is dropped.
+struct Browser {
+    driver: Child,
+    address: SocketAddr,
+    session: String,
+    authenticator: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// A browser of this size, in CSS pixels.
+    fn start(width: u32, height: u32, dark: bool) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("`chromedriver` of Debian's package chromium-driver");
+        let out = BufReader::new(driver.stdout.take().unwrap());
+        let line = out.lines().map_while(Result::ok).find(|line| line.contains("success"));
+        let line = line.expect("chromedriver names its port");
+        let port = line.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
+        let profile = tempfile::tempdir().unwrap();
+        let mut browser = Self {
+            driver,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            session: String::new(),
+            authenticator: String::new(),
+            _profile: profile,
+        };
+        let arguments = [
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            format!("--user-data-dir={}", browser._profile.path().display()),
+        ];
+        let metrics = json!({"width": width, "height": height, "pixelRatio": 2.0});
+        let options = json!({"args": arguments, "mobileEmulation": {"deviceMetrics": metrics}});
+        let capabilities = json!({"alwaysMatch": {"goog:chromeOptions": options}});
+        let started = browser.ask("POST", "/session", &json!({"capabilities": capabilities}));
+        browser.session = started["sessionId"].as_str().unwrap().to_owned();
+        let authenticator = json!({"protocol": "ctap2", "transport": "internal",
+            "hasResidentKey": true, "hasUserVerification": true, "isUserVerified": true,
+            "isUserConsenting": true});
+        let made = browser.command("POST", "/webauthn/authenticator", &authenticator);
+        browser.authenticator = made.as_str().unwrap().to_owned();
+        if dark {
+            let scheme = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
+            let emulate = json!({"cmd": "Emulation.setEmulatedMedia",
+                "params": {"features": scheme}});
+            browser.command("POST", "/goog/cdp/execute", &emulate);
+        }
+        browser
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut request = Request::new(method, path).with("Host", &self.address.to_string());
+        if method == "POST" {
+            request = request.json(body);
+        }
+        let mut connection = Connection::open(self.address, TIME_LIMIT).unwrap();
+        let response = connection.send(&request.bytes()).unwrap();
+        assert_eq!(response.status, 200, "{method} {path}: {}", response.text());
+        response.json()["value"].clone()
+    }
+
+    fn command(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.ask(method, &format!("/session/{}{path}", self.session), body)
+    }
+
+    fn open(&self, url: &str) {
+        self.command("POST", "/url", &json!({"url": url}));
+    }
+
+    /// The result of a script in the page.
+    fn run(&self, script: &str) -> Value {
+        self.command("POST", "/execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// Waits until a script gives true.
+    fn until(&self, script: &str) {
+        let began = Instant::now();
+        while self.run(&format!("return {script}")) != json!(true) {
+            assert!(began.elapsed() < TIME_LIMIT, "never `{script}`:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The text that a person sees.
+    fn text(&self) -> String {
+        self.run("return document.body.innerText").as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a person sees these words.
+    fn until_seen(&self, words: &str) {
+        self.until(&format!("document.body?.innerText.includes({}) === true", json!(words)));
+    }
+
+    /// One tap of a person.
+    fn tap(&self, selector: &str) {
+        self.until(&format!("document.querySelector({})?.disabled === false", json!(selector)));
+        let found = json!({"using": "css selector", "value": selector});
+        let element = self.command("POST", "/element", &found);
+        let id = element.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        self.command("POST", &format!("/element/{id}/click"), &json!({}));
+    }
+
+    /// The authenticator verifies its owner from now on, or does not.
+    fn verifies(&self, verifies: bool) {
+        let path = format!("/webauthn/authenticator/{}/uv", self.authenticator);
+        self.command("POST", &path, &json!({"isUserVerified": verifies}));
+    }
+
+    /// Keeps a picture for people, if a folder is named, and checks that nothing is cut off.
+    fn picture(&self, name: &str) {
+        let wide = self.run("return document.documentElement.scrollWidth > innerWidth");
+        assert_eq!(wide, json!(false), "{name} is wider than the screen");
+        if let Some(folder) = std::env::var_os("COFFERDAM_PICTURES") {
+            let taken = self.command("GET", "/screenshot", &Value::Null);
+            let bytes = STANDARD.decode(taken.as_str().unwrap()).unwrap();
+            std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), bytes)
+                .unwrap();
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() {
+            self.command("DELETE", "", &Value::Null);
+        }
+        let _ended = self.driver.kill();
+        let _reaped = self.driver.wait();
+    }
+}
+
+/// Carl makes a passkey in this browser, and an operator confirms it.
+fn enrol(installation: &TestInstallation, browser: &Browser) {
+    let link = installation.json(&["approver", "invite", "carl@example.com"])["link"].clone();
+    browser.open(link.as_str().unwrap());
+    browser.until_seen("You were invited to approve changes as carl@example.com");
+    browser.picture("enrol");
+    assert_eq!(browser.run("return location.hash"), json!(""), "the secret is not in the history");
+    browser.tap("#enrol");
+    browser.until_seen("Your passkey is made.");
+    browser.picture("enrolled");
+    let print = browser.run("return document.querySelector('#print').textContent");
+    let print = print.as_str().unwrap();
+    installation.run(&["approver", "confirm", "carl@example.com", "--fingerprint", print]);
+}
+
+#[test]
+#[cfg_attr(without_browser, ignore = "no browser: COFFERDAM_BROWSER is not 1")]
+fn a_person_approves_on_a_phone_in_three_taps_and_the_job_runs() {
+    let installation = single();
+    let browser = Browser::start(360, 740, false);
+    enrol(&installation, &browser);
+    let token = installation.agent("release", "operator");
+    let call = asked(&installation, &token, 17);
+    // The first tap opens the link of the notification.
+    browser.open(&format!("{}/approve/{call}", origin(&installation)));
+    browser.until_seen("Signing in approves nothing.");
+    browser.picture("sign-in");
+    browser.tap("#sign-in");
+    browser.until_seen("What it would do");
+    let text = browser.text();
+    for words in [
+        "release (operator) for alice@example.com wants a change in shop",
+        "patch Deployment web in namespace storefront",
+        "spec.replicas: 3 → 17",
+        "nothing of it changed",
+        "none yet; 1 more needed",
+    ] {
+        assert!(text.contains(words), "not `{words}`:\n{text}");
+    }
+    browser.picture("approve");
+    browser.run("document.querySelector('#approve').scrollIntoView()");
+    browser.picture("approve-buttons");
+    browser.tap("#approve");
+    let told = json!(["All signatures are there.", "State:"]);
+    browser.until(&format!("{told}.some((words) => document.body.innerText.includes(words))"));
+    let story = installation.closed(&call);
+    assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}");
+    let web = &installation.files()[std::path::Path::new("storefront/web.yaml")];
+    assert!(web.contains("replicas: 17"), "{web}");
+    browser.open(&format!("{}/approve/{call}", origin(&installation)));
+    browser.until_seen("succeeded");
+    browser.picture("over");
+    installation.verify_ledger();
+}
+
+#[test]
+#[cfg_attr(without_browser, ignore = "no browser: COFFERDAM_BROWSER is not 1")]
+fn a_denial_is_signed_and_a_passkey_that_does_not_verify_its_owner_signs_nothing() {
+    let installation = single();
+    let browser = Browser::start(1280, 800, true);
+    enrol(&installation, &browser);
+    let token = installation.agent("release", "operator");
+    let call = asked(&installation, &token, 19);
+    browser.open(&format!("{}/approve/{call}", origin(&installation)));
+    browser.tap("#sign-in");
+    browser.until_seen("What it would do");
+    browser.picture("approve-wide-dark");
+    browser.verifies(false);
+    browser.tap("#approve");
+    browser.until("document.querySelector('[role=status]').classList.contains('bad')");
+    let view = || installation.json(&["show", &call])["view"]["phase"].clone();
+    assert_eq!(view(), "awaiting_approval");
+    browser.verifies(true);
+    browser.run("document.querySelectorAll('details').forEach((one) => (one.open = true))");
+    browser.tap("#deny");
+    browser.until_seen("give a reason of 1 to 300 visible characters");
+    browser.run("document.querySelector('#reason').value = 'not before the release'");
+    browser.tap("#deny");
+    browser.until_seen("Signed as carl@example.com");
+    let story = installation.closed(&call);
+    assert_eq!(story["view"]["outcome"], "rejected", "{story:#}");
+    assert_eq!(story["view"]["detail"], "not before the release", "{story:#}");
+}
