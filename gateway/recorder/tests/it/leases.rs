@@ -451,7 +451,7 @@ const AS_VERSION_5: &str = "
     DROP TABLE payloads_end;
     DROP TABLE job_objects; ALTER TABLE jobs DROP COLUMN blocked;
     DROP TABLE usage; DROP INDEX jobs_waiting; DROP TABLE tokens; DROP TABLE callers;
-    DROP TABLE outbox; DROP TABLE outbox_counts; DROP INDEX jobs_expiring;
+    DROP TABLE outbox; DROP TABLE outbox_counts; DROP INDEX jobs_expiring; DROP TABLE invitations;
     ALTER TABLE jobs DROP COLUMN told_expiring; ALTER TABLE jobs DROP COLUMN told_stuck;
     PRAGMA user_version = 5;";
 
