@@ -144,10 +144,11 @@ fn a_question_is_told_although_the_courier_is_killed_in_the_middle() {
         assert!(head.contains("webhook-signature: v1,"), "{head}");
         assert_eq!(body["call"]["id"], call.as_str());
         assert_eq!(body["call"]["quoted"]["agent"], "release");
-        let link = format!("http://{}/calls/{call}", installation.address());
+        let port = installation.address().port();
+        let link = format!("http://localhost:{port}/approve/{call}");
         assert_eq!(body["link"], link.as_str());
     }
-    // The link only shows, and only to the agent's own person.
+    // Opening an address approves nothing; the page of the call is for the agent's own person.
     let page = installation.http("GET", &format!("/calls/{call}"), "", None);
     assert_eq!(page.status, 401);
     assert_eq!(installation.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"], call.as_str());

@@ -184,19 +184,21 @@ impl Edge {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// The address of this server for people, as far as the configuration knows it: the server of
-    /// the resource that agents reach, or a configured host, or the listening address.
+    /// The address of this server for people: the configured one; else, as far as the configuration
+    /// knows it, the server of the resource that agents reach, or a configured host, or this machine.
     pub fn public_url(&self) -> String {
-        let resource = self.oauth.as_ref().and_then(|oauth| {
-            let (scheme, rest) = oauth.resource.split_once("://")?;
+        let resource = || {
+            let (scheme, rest) = self.oauth.as_ref()?.resource.split_once("://")?;
             Some(format!("{scheme}://{}", rest.split('/').next()?))
-        });
+        };
         let named = || {
             let https = self.tls.is_some() || self.behind_proxy.is_some();
             let scheme = if https { "https" } else { "http" };
             self.hosts.first().map(|host| format!("{scheme}://{host}"))
         };
-        resource.or_else(named).unwrap_or_else(|| self.url())
+        let configured = self.url.as_ref().map(|party| party.origin().to_owned());
+        let local = || self.people().map_or_else(|| self.url(), |party| party.origin().to_owned());
+        configured.or_else(resource).or_else(named).unwrap_or_else(local)
     }
 
     /// The address of this server for clients on this machine: `https://127.0.0.1:8620`.

@@ -46,7 +46,8 @@ pub fn letter(notification: &Notification, environment: &str, base: &str) -> Let
     }
     let id = call.as_ref().map_or_else(|| "ID".to_owned(), |call| call.call.to_string());
     let (title, next) = words(*event, environment, &id, base);
-    let link = call.as_ref().map(|call| format!("{base}/calls/{}", call.call));
+    let page = if asks(*event) { "approve" } else { "calls" };
+    let link = call.as_ref().map(|call| format!("{base}/{page}/{}", call.call));
     Letter { title, lines, next, link, is_urgent: is_urgent(*event) }
 }
 
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(value(&told, "Summary by the tool"), "Scale web to 3");
         assert_eq!(value(&told, "Signatures needed"), "2");
         let link = told.link.unwrap();
-        assert_eq!(link, "https://gate.example.com/calls/abcdefghijklmnopqrstuvwxyz");
+        assert_eq!(link, "https://gate.example.com/approve/abcdefghijklmnopqrstuvwxyz");
         let command =
             "cofferdam approve abcdefghijklmnopqrstuvwxyz --server https://gate.example.com";
         assert!(told.next.ends_with(command), "{}", told.next);

@@ -186,7 +186,7 @@ async fn each_format_reaches_its_server_with_its_secret_where_it_belongs() {
     assert!(head.contains("webhook-signature: v1,"), "{head}");
     assert_eq!((&body["type"], &body["id"]), (&"approval_needed".into(), &id.clone().into()));
     let call = CallId::from_random(1);
-    assert_eq!(body["link"], format!("https://gate.example.com/calls/{call}"));
+    assert_eq!(body["link"], format!("https://gate.example.com/approve/{call}"));
     let slack = |server: &Server| (ReceiverKind::Slack, server.url("/services/T/B/x"));
     let (head, body) = sent(slack, 200).await;
     assert!(head.starts_with("POST /services/T/B/x "), "{head}");
