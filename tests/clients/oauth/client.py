@@ -8,6 +8,7 @@ Words: connect, list, call REPLICAS.
 """
 
 import asyncio
+import json
 import sys
 from contextlib import AsyncExitStack
 from urllib.parse import parse_qs, urlsplit
@@ -18,10 +19,11 @@ from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata
 
-sys.path.insert(0, f"{sys.path[0]}/../python")
-from steps import say
-
 REDIRECT = "http://127.0.0.1:1/callback"
+
+
+def say(**line):
+    print(json.dumps(line), flush=True)
 
 
 class Storage:
