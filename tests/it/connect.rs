@@ -4,6 +4,7 @@
 use crate::clients::driver::Driver;
 use crate::clients::{installed, known};
 use crate::installation::{TestInstallation, binaries, text};
+use cofferdam_testkit::tls::{CA, OTHER_CA, SERVER};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -59,10 +60,15 @@ struct Host {
 
 impl Host {
     fn start(installation: &TestInstallation, token: &str) -> Self {
+        Self::start_with(installation, token, &[])
+    }
+
+    fn start_with(installation: &TestInstallation, token: &str, options: &[&str]) -> Self {
         let mut bridge = Command::new(binaries().join("cofferdam"))
             .arg("--home")
             .arg(installation.home())
             .arg("stdio")
+            .args(options)
             .env("COFFERDAM_TOKEN", token)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -126,6 +132,52 @@ fn a_raw_host_of_each_revision_outlives_a_restart_of_the_gateway() {
     let words = told["error"]["message"].as_str().unwrap();
     assert!(words.contains("--token-file"), "{told}");
     host.end();
+}
+
+#[test]
+fn a_raw_host_works_over_tls_with_the_certificates_that_it_was_told() {
+    let files = tempfile::tempdir().unwrap();
+    let put = |name: &str, content: &str| {
+        let file = files.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+        file
+    };
+    let certificate = put("server.pem", SERVER.certificate);
+    let key = put("server.key", SERVER.key);
+    let [ca, other] = [put("ca.pem", CA), put("other.pem", OTHER_CA)];
+    let mut installation = TestInstallation::bare("example");
+    let token = installation.agent("raw", "operator");
+    let section = format!("45\n[edge.tls]\ncertificate = {certificate:?}\nkey = {key:?}");
+    installation.configure("wait_seconds", &section);
+    installation.speaks_tls(crate::tls::send);
+    installation.serve(&[]);
+    let url = format!("https://{}/mcp", installation.address());
+    let list = |options: &[&str]| {
+        let mut host = Host::start_with(&installation, &token, options);
+        host.ask(&handshake("2025-11-25"));
+        let told = host.ask(&request(2, "tools/list", json!({})));
+        host.end();
+        told
+    };
+    // Address and certificate of the installation; its own certificate; its authority.
+    let desktop = installation.json(&["connect", "claude-desktop"]);
+    let snippet: Value = serde_json::from_str(desktop["snippet"].as_str().unwrap()).unwrap();
+    let args = snippet.pointer("/mcpServers/cofferdam/args").unwrap().as_array().unwrap();
+    let args: Vec<&str> = args.iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(args[..5], ["stdio", "--url", &url, "--ca", text(&certificate)]);
+    for options in [&[][..], &args[1..5], &["--url", &url, "--ca", text(&ca)]] {
+        let told = list(options);
+        assert!(told["result"]["tools"].is_array(), "{options:?}: {told}");
+    }
+    // A server that is not trusted gets no token.
+    for options in [&["--url", &url, "--ca", text(&other)][..], &["--url", &url]] {
+        let told = list(options);
+        let words = told["error"]["message"].as_str().unwrap();
+        assert!(words.contains("--ca FILE"), "{options:?}: {told}");
+    }
+    installation.stop();
 }
 
 /// Runs a program in a folder of its own, as the user of a client.

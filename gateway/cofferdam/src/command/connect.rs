@@ -17,7 +17,7 @@ use super::token_life::TokenLife;
 use crate::config::home::{Home, write_private};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum as _, ValueHint};
-use client::{Client, Entry, TokenSource};
+use client::{Bridge, Client, Entry, TokenSource};
 use config_file::ConfigFile;
 use jiff::Timestamp;
 use place::Places;
@@ -54,6 +54,10 @@ pub struct Connect {
     /// The address of the gateway [default: `edge.listen` of the installation]
     #[arg(long, value_name = "URL", value_parser = GatewayUrl::parse)]
     url: Option<GatewayUrl>,
+    /// The PEM certificates that the bridge of a client trusts with an `https` address: the
+    /// gateway's own, or its authority's [default: `edge.tls.certificate`, without `--url`]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    ca: Option<PathBuf>,
     /// Make this agent, and give its token to you or to `--token-file`
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
@@ -91,16 +95,20 @@ impl Connect {
     pub fn run(self, home: &Home, working: &Path) -> Result<Report> {
         let places = Places::find(|name| std::env::var_os(name), working)
             .context("there is no home folder of a user; set HOME")?;
-        let url = GatewayUrl::find(self.url.clone(), home)?;
+        let (url, own) = match self.client.has_bridge() {
+            true => GatewayUrl::find_near(self.url.clone(), home)?,
+            false => (GatewayUrl::find(self.url.clone(), home)?, None),
+        };
+        let ca = self.ca.as_ref().map(|file| places.working.join(file)).or(own);
         let program = std::env::current_exe().context("the path of this program is unknown")?;
-        self.connect(home, &places, &url, &program)
+        self.connect(home, &places, (&url, ca.as_deref()), &program)
     }
 
     fn connect(
         &self,
         home: &Home,
         places: &Places,
-        url: &GatewayUrl,
+        (url, ca): (&GatewayUrl, Option<&Path>),
         program: &Path,
     ) -> Result<Report> {
         let client = self.client;
@@ -109,12 +117,17 @@ impl Connect {
             None => places.token_file(&self.name),
         };
         let source = client.token_source(&token_file);
-        if url.tls && matches!(source, TokenSource::File(_)) {
-            let words = "the bridge of this client speaks plain HTTP to a gateway of this machine; \
-                         name that gateway's own address with `--url`";
+        if ca.is_some() && !client.has_bridge() {
+            let words = "this client trusts the certificates of its machine: leave `--ca` out, and \
+                         let the machine trust the gateway's authority";
             return Err(Usage(words.to_owned()).into());
         }
-        let entry = client.entry(&self.name, url, &token_file, program);
+        if ca.is_some() && !url.tls {
+            let words = format!("`--ca` is for an address with https://, and `{url}` has none");
+            return Err(Usage(words).into());
+        }
+        let bridge = Bridge { program, token_file: &token_file, ca };
+        let entry = client.entry(&self.name, url, &bridge);
         let file = self.file.as_ref().map(|file| places.working.join(file));
         let file = file.or_else(|| client.file(places));
         let snippet = merge::merged("", &self.name, &entry)?;

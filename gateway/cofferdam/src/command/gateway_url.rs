@@ -6,6 +6,7 @@ use crate::config::home::Home;
 use anyhow::Result;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 /// The path of the MCP endpoint.
 const ENDPOINT: &str = "/mcp";
@@ -38,6 +39,20 @@ impl GatewayUrl {
                 }
             }
         }
+    }
+
+    /// The given address, or the address of this home's edge for a bridge on the same machine, and
+    /// its certificate if it has TLS. No name of another machine is needed for it.
+    ///
+    /// # Errors
+    /// The configuration cannot be read.
+    pub fn find_near(given: Option<Self>, home: &Home) -> Result<(Self, Option<PathBuf>)> {
+        if let Some(given) = given {
+            return Ok((given, None));
+        }
+        let edge = Config::read(home)?.edge;
+        let url = Self { tls: edge.tls.is_some(), ..Self::of_edge(edge.listen) };
+        Ok((url, edge.tls.map(|tls| tls.certificate)))
     }
 
     /// The address for clients on the machine of an edge. An edge that listens on all addresses is

@@ -13,13 +13,14 @@ use super::gateway_url::GatewayUrl;
 use super::report::{Report, Usage};
 use crate::config::home::Home;
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueHint};
 use cofferdam_core::model::limit;
 use lines::Input;
 use relay::{Exchange, Relay, fault};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -44,6 +45,10 @@ pub struct Stdio {
     /// The address of the gateway [default: `edge.listen` of the installation]
     #[arg(long, value_name = "URL", value_parser = GatewayUrl::parse)]
     url: Option<GatewayUrl>,
+    /// The PEM certificates to trust with an `https` address: the gateway's own, or its authority's
+    /// [default: with `--url` those of this system, else `edge.tls.certificate`]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    ca: Option<PathBuf>,
     #[command(flatten)]
     token: Token,
 }
@@ -51,15 +56,12 @@ pub struct Stdio {
 impl Stdio {
     /// Runs the command until the end of standard input.
     pub fn run(self, home: &Home) -> Result<Report> {
-        let url = GatewayUrl::find(self.url, home)?;
-        if url.tls {
-            return Err(Usage(format!(
-                "`{url}` is an https address, and the bridge speaks plain HTTP to a gateway of \
-                 this machine; name the gateway's own address"
-            ))
-            .into());
+        let (url, own) = GatewayUrl::find_near(self.url, home)?;
+        if self.ca.is_some() && !url.tls {
+            let words = format!("`--ca` is for an address with https://, and `{url}` has none");
+            return Err(Usage(words).into());
         }
-        let relay = Relay::new(url, self.token);
+        let relay = Relay::new(url, self.ca.or(own), self.token);
         Ok(Report::silent().good(serve(relay, std::io::stdin(), std::io::stdout())))
     }
 }

@@ -64,7 +64,23 @@ pub enum TokenSource {
     File(PathBuf),
 }
 
+/// The bridge of a client that only starts programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Bridge<'a> {
+    /// The path of this program.
+    pub program: &'a Path,
+    /// The file of the token.
+    pub token_file: &'a Path,
+    /// The certificates to trust; `None` for those of the system.
+    pub ca: Option<&'a Path>,
+}
+
 impl Client {
+    /// Returns whether the client only starts programs.
+    pub fn has_bridge(self) -> bool {
+        matches!(self, Self::ClaudeDesktop)
+    }
+
     /// The name of the product.
     pub fn title(self) -> &'static str {
         match self {
@@ -115,7 +131,7 @@ impl Client {
 
     /// The entry that connects the client to this gateway under this name. The token itself is
     /// never in it.
-    pub fn entry(self, name: &str, url: &GatewayUrl, token_file: &Path, program: &Path) -> Entry {
+    pub fn entry(self, name: &str, url: &GatewayUrl, bridge: &Bridge<'_>) -> Entry {
         let bearer = |variable: String| json!({"Authorization": format!("Bearer {variable}")});
         let address = ("url", Value::String(url.to_string()));
         let json = |comments, members| {
@@ -127,9 +143,13 @@ impl Client {
                 json(false, vec![http, address, ("headers", bearer(format!("${{{TOKEN}}}")))])
             }
             Self::ClaudeDesktop => {
-                let url = url.to_string();
-                let words = json!(["stdio", "--url", url, "--token-file", token_file]);
-                json(false, vec![("command", json!(program)), ("args", words)])
+                let Bridge { program, token_file, ca } = bridge;
+                let mut words = vec![json!("stdio"), json!("--url"), json!(url.to_string())];
+                if let Some(ca) = ca {
+                    words.extend([json!("--ca"), json!(ca)]);
+                }
+                words.extend([json!("--token-file"), json!(token_file)]);
+                json(false, vec![("command", json!(program)), ("args", json!(words))])
             }
             Self::Vscode => {
                 let id = format!("{name}-token");

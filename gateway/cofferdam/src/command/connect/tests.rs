@@ -24,8 +24,15 @@ fn url() -> GatewayUrl {
 
 /// The entry of a client, with the same paths on every machine.
 fn entry(client: Client) -> Entry {
-    let token_file = Path::new("/home/ada/.config/cofferdam/cofferdam.token");
-    client.entry("cofferdam", &url(), token_file, Path::new("/usr/local/bin/cofferdam"))
+    client.entry("cofferdam", &url(), &bridge(None))
+}
+
+fn bridge(ca: Option<&'static Path>) -> Bridge<'static> {
+    Bridge {
+        program: Path::new("/usr/local/bin/cofferdam"),
+        token_file: Path::new("/home/ada/.config/cofferdam/cofferdam.token"),
+        ca,
+    }
 }
 
 /// Reads a snippet as the client does.
@@ -260,7 +267,9 @@ impl User {
         // No server listens on port 1.
         let url = GatewayUrl::parse("http://127.0.0.1:1/mcp").unwrap();
         let url = connect.url.clone().unwrap_or(url);
-        connect.connect(&self.home, &self.places(), &url, Path::new("/bin/cofferdam"))
+        let ca = connect.ca.clone();
+        let address = (&url, ca.as_deref());
+        connect.connect(&self.home, &self.places(), address, Path::new("/bin/cofferdam"))
     }
 
     fn places(&self) -> Places {
@@ -310,8 +319,27 @@ fn a_desktop_client_gets_the_token_in_a_private_file() {
     assert!(agents.find(token.trim()).is_some());
     let file = fs::read_to_string(told["file"].as_str().unwrap()).unwrap();
     assert!(file.contains(stored.to_str().unwrap()) && !file.contains(token.trim()), "{file}");
-    let told = user.refused(&["claude-desktop", "--url", "https://ops.example.com/mcp"]);
-    assert!(told.contains("plain HTTP"), "{told}");
+}
+
+#[test]
+fn a_bridge_is_told_the_certificates_to_trust() {
+    let user = User::new();
+    let url = ["--url", "https://ops.example.com/mcp"];
+    let snippet = |words: &[&str]| {
+        let words = [&["claude-desktop"][..], words].concat();
+        user.connect(&words).unwrap().value()["snippet"].as_str().unwrap().to_owned()
+    };
+    assert!(!snippet(&url).contains("--ca"), "those of the system");
+    let named = snippet(&[&url[..], &["--ca", "/etc/gate/ca.pem"]].concat());
+    let read: Value = serde_json::from_str(&named).unwrap();
+    let args = read.pointer("/mcpServers/cofferdam/args").unwrap();
+    let expect = ["stdio", "--url", "https://ops.example.com/mcp", "--ca", "/etc/gate/ca.pem"];
+    assert_eq!(args.as_array().unwrap()[..5], expect.map(Value::from));
+    let told =
+        user.refused(&["claude-desktop", "--ca", "/ca.pem", "--url", "http://127.0.0.1/mcp"]);
+    assert!(told.contains("for an address with https://"), "{told}");
+    let told = user.refused(&["cursor", "--ca", "/ca.pem"]);
+    assert!(told.contains("leave `--ca` out"), "{told}");
 }
 
 #[test]

@@ -6,12 +6,16 @@ use super::events::Events;
 use crate::command::agent_token::{TOKEN, Token};
 use crate::command::gateway_url::GatewayUrl;
 use crate::command::http::{self, Request, Response};
+use crate::command::pinned_tls;
 use anyhow::{Context as _, Result, anyhow};
 use base64::Engine as _;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::{Value, json};
-use std::io::{BufReader, Read as _};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A line that is not JSON (JSON-RPC 2.0).
@@ -33,10 +37,45 @@ const REVISION: &str = "io.modelcontextprotocol/protocolVersion";
 /// The gateway of one host.
 pub struct Relay {
     url: GatewayUrl,
+    /// The certificates to trust; `None` for those of this system.
+    ca: Option<PathBuf>,
+    /// The authorities of this system, once they were read.
+    system: OnceLock<Arc<ClientConfig>>,
     token: Token,
     /// The revision of a legacy handshake.
     agreed: Mutex<Option<String>>,
     patience: Duration,
+}
+
+/// A connection to the gateway.
+enum Link {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Link {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 /// One message, its connection, and the host's wish to have no answer.
@@ -88,9 +127,43 @@ impl Exchange {
 }
 
 impl Relay {
-    /// A relay to this gateway.
-    pub fn new(url: GatewayUrl, token: Token) -> Self {
-        Self { url, token, agreed: Mutex::default(), patience: RESTART }
+    /// A relay to this gateway. With TLS, it trusts the certificates of `ca`, or those of the
+    /// system.
+    pub fn new(url: GatewayUrl, ca: Option<PathBuf>, token: Token) -> Self {
+        let system = OnceLock::new();
+        Self { url, ca, system, token, agreed: Mutex::default(), patience: RESTART }
+    }
+
+    /// Begins TLS, if the address has it.
+    fn secure(&self, stream: TcpStream) -> Result<Link> {
+        if !self.url.tls {
+            return Ok(Link::Plain(stream));
+        }
+        let config = match (&self.ca, self.system.get()) {
+            // Read for each request, because certificates are renewed.
+            (Some(file), _) => pinned_tls::trusting(Some(file))?,
+            (None, Some(config)) => Arc::clone(config),
+            (None, None) => {
+                let config = pinned_tls::trusting(None)?;
+                Arc::clone(self.system.get_or_init(|| config))
+            }
+        };
+        let host = self.url.host();
+        let name = ServerName::try_from(host.to_owned())
+            .with_context(|| format!("`{host}` is no name of a server"))?;
+        let connection = ClientConnection::new(config, name)?;
+        let mut stream = StreamOwned::new(connection, stream);
+        // The whole handshake: a server that is not trusted gets no token and no message.
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).with_context(|| {
+                format!(
+                    "no TLS with `{}`; if a private authority signed its certificate, or it was \
+                     replaced, name the certificate with `--ca FILE`",
+                    self.url
+                )
+            })?;
+        }
+        Ok(Link::Tls(Box::new(stream)))
     }
 
     /// The same without a second attempt to connect.
@@ -139,9 +212,10 @@ impl Relay {
         hear: &mut dyn FnMut(&Value, String) -> bool,
     ) -> Result<()> {
         let token = self.token.read()?;
-        let mut stream = self.connect(exchange)?;
+        let stream = self.connect(exchange)?;
         http::bound(&stream)?;
         exchange.attach(&stream)?;
+        let mut stream = self.secure(stream)?;
         let request = Request {
             method: "POST",
             path: &self.url.path,

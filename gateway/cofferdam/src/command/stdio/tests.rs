@@ -49,7 +49,7 @@ fn relay(address: SocketAddr) -> Relay {
         std::fs::write(file.path(), "cfd_example\n").unwrap();
         file
     });
-    Relay::new(GatewayUrl::of_edge(address), Token::of_file(FILE.path().to_owned()))
+    Relay::new(GatewayUrl::of_edge(address), None, Token::of_file(FILE.path().to_owned()))
 }
 
 fn one(mut stream: TcpStream, log: &Mutex<Vec<Heard>>, answer: fn(&Value) -> String) {
