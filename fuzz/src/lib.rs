@@ -1,4 +1,4 @@
-//! Oracles for the eight places where hostile bytes are read. Each takes any bytes, and fails if the
+//! Oracles for the ten places where hostile bytes are read. Each takes any bytes, and fails if the
 //! reader breaks a promise: it panics, takes two spellings of one meaning, or reads what it would
 //! write in another way. Starts no process, and reads no file.
 //!
@@ -8,10 +8,12 @@
 
 pub mod directory;
 pub mod frame;
+pub mod head;
 pub mod json;
 pub mod ledger;
 pub mod path;
 pub mod policy;
+pub mod request_state;
 pub mod signature;
 pub mod token;
 
@@ -26,7 +28,7 @@ pub type Checked = Result<(), Broken>;
 pub type Oracle = fn(&[u8]) -> Checked;
 
 /// Every oracle, with the name of its fuzz target and of its corpus.
-pub const ORACLES: [(&str, Oracle); 8] = [
+pub const ORACLES: [(&str, Oracle); 10] = [
     ("json", json::check),
     ("path", path::check),
     ("directory", directory::check),
@@ -35,6 +37,8 @@ pub const ORACLES: [(&str, Oracle); 8] = [
     ("signature", signature::check),
     ("ledger", ledger::check),
     ("token", token::check),
+    ("head", head::check),
+    ("request_state", request_state::check),
 ];
 
 /// Fails with these words unless the promise is kept.

@@ -6,20 +6,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cofferdam_core::model::access::{Credential, Scheme};
 use cofferdam_core::model::principal_name::identities;
-use cofferdam_core::protocol::role_settings::{IssuerSettings, OauthSettings};
+use cofferdam_core::protocol::role_settings::OauthSettings;
 use cofferdam_identity::{Binding, Issuer, Jwt, KeySet, Replays, Sender};
+use cofferdam_testkit::issuer::{ISSUER, RESOURCE, issuer, oauth};
 use ed25519_dalek::{Signer as _, SigningKey};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// The seed of the issuer's key, which signs in tests alone.
 const SEED: [u8; 32] = [9; 32];
 
 /// The header of the tokens that this file signs.
 const HEADER: &str = r#"{"alg":"EdDSA","typ":"at+jwt","kid":"k"}"#;
-
-const RESOURCE: &str = "https://gate.example.com/mcp";
 
 /// Reads the bytes as a token, as the claims of a signed token, as the answer of an introspection,
 /// as a key set and as a proof.
@@ -50,7 +48,7 @@ pub fn check(bytes: &[u8]) -> Checked {
             named.iter().all(|claim| claim.is_some_and(|text| own.iter().any(|part| part == text)));
         hold(right, || format!("`{name}` is another than its claims say: {claims}"))?;
         hold(name.starts_with("idp:"), || format!("`{name}` could be an agent's"))?;
-        hold(claims.get("iss") == Some(&json!("https://idp.example.com")), || {
+        hold(claims.get("iss") == Some(&json!(ISSUER)), || {
             "a token of another issuer counts".to_owned()
         })?;
     }
@@ -76,7 +74,7 @@ pub fn check(bytes: &[u8]) -> Checked {
 /// A token that counts, for the corpus.
 pub fn good() -> String {
     let claims = json!({"aud": RESOURCE, "client_id": "c", "email": "a@b", "exp": 4_000_000_000_u64,
-        "iss": "https://idp.example.com", "scope": "tools:call", "sub": "s"});
+        "iss": ISSUER, "scope": "tools:call", "sub": "s"});
     signed(&format!("{}.{}", encoded(HEADER.as_bytes()), encoded(claims.to_string().as_bytes())))
 }
 
@@ -95,29 +93,7 @@ fn world() -> Result<(Issuer, KeySet), Broken> {
         "x": encoded(key.as_bytes())}]});
     let keys =
         KeySet::parse(keys.to_string().as_bytes()).map_err(|error| Broken(error.to_string()))?;
-    let settings = OauthSettings {
-        resource: RESOURCE.into(),
-        skew_seconds: 0,
-        read_scope: "tools:read".into(),
-        call_scope: "tools:call".into(),
-        scope_prefix: String::new(),
-        issuers: vec![IssuerSettings {
-            name: "idp".into(),
-            issuer: "https://idp.example.com".into(),
-            audience: RESOURCE.into(),
-            algorithms: vec!["EdDSA".into()],
-            plain_jwt: false,
-            introspection: true,
-            required_claims: BTreeMap::new(),
-            client_claim: String::new(),
-            person_claim: "email".into(),
-            person_optional: false,
-            roles: vec!["viewer".into()],
-            roles_claim: String::new(),
-            roles_of: BTreeMap::new(),
-            scopes_claim: String::new(),
-        }],
-    };
+    let settings = OauthSettings { skew_seconds: 0, ..oauth(vec![issuer()]) };
     let issuer = Issuer::all(&settings).ok().and_then(|all| all.into_iter().next());
     issuer.map(|issuer| (issuer, keys)).ok_or_else(|| Broken("no issuer".to_owned()))
 }

@@ -181,20 +181,36 @@ fn an_agent_with_an_access_token_changes_what_its_roles_allow() {
 
     // Wrong tokens, each in one way.
     let wrong = |name: &str, value: Value| issuer.token(1, &with(right.clone(), name, value));
-    for (token, status) in [
-        (issuer.token(2, &right), 401),
-        (wrong("aud", json!("https://other.example.com/mcp")), 401),
-        (wrong("exp", json!(now() - 60)), 401),
-        (wrong("iss", json!("https://evil.example.com")), 401),
-        (wrong("email", json!(null)), 401),
-        (wrong("scope", json!("openid")), 403),
-        (String::new(), 401),
-        ("opaque-right".to_owned(), 200),
-        ("opaque-wrong".to_owned(), 401),
-        (fixed, 200),
+    let unknown = "the token is not valid;";
+    for (token, status, words) in [
+        (issuer.token(2, &right), 401, unknown),
+        (format!("{}A", issuer.token(1, &right)), 401, unknown),
+        (wrong("iss", json!("https://evil.example.com")), 401, unknown),
+        (wrong("aud", json!("https://other.example.com/mcp")), 401, "the token is for another"),
+        (wrong("exp", json!(now() - 60)), 401, "the token has expired"),
+        (wrong("nbf", json!(now() + 600)), 401, "the token is not valid yet"),
+        (wrong("email", json!(null)), 401, "the token is valid and lacks a claim"),
+        (wrong("email_verified", json!(false)), 401, "the token is valid and lacks a claim"),
+        (wrong("token_use", json!("id")), 401, "the token is valid and lacks a claim"),
+        (wrong("cnf", json!({"kid": "x"})), 401, "the token is valid and lacks a claim"),
+        (wrong("cnf", json!({"jkt": b64([1; 32])})), 401, "the token is bound to a key"),
+        (
+            wrong("cnf", json!({"x5t#S256": b64([1; 32])})),
+            401,
+            "the token is bound to a client certificate",
+        ),
+        (wrong("scope", json!("openid")), 403, "the token has no scope"),
+        (String::new(), 401, "a token is needed"),
+        ("cfd_unknown".to_owned(), 401, unknown),
+        ("opaque-right".to_owned(), 200, ""),
+        ("opaque-wrong".to_owned(), 401, unknown),
+        (fixed, 200, ""),
     ] {
         let answer = list(&installation, &token);
-        assert_eq!(answer.status, status, "{token}: {:#}\n{}", answer.body, installation.log());
+        let told = answer.body["error"]["text"].as_str().unwrap_or_default();
+        let shown = format!("{words}: {:#}\n{}", answer.body, installation.log());
+        assert_eq!(answer.status, status, "{shown}");
+        assert!(told.starts_with(words), "{shown}");
     }
     // Both kinds of callers, with their last use.
     let listed = || installation.json(&["agents", "list"])["agents"].clone();

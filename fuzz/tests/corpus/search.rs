@@ -105,6 +105,7 @@ fn the_corpora_hold_what_counts() {
         ("signature", cofferdam_fuzz::signature::good().unwrap()),
         ("ledger", cofferdam_fuzz::ledger::good()),
         ("token", cofferdam_fuzz::token::good()),
+        ("request_state", cofferdam_fuzz::request_state::good()),
     ];
     for (name, text) in good {
         let files = corpus(name);
@@ -171,4 +172,4 @@ macro_rules! searched {
     };
 }
 
-searched!(json, path, directory, policy, frame, signature, ledger, token);
+searched!(json, path, directory, policy, frame, signature, ledger, token, head, request_state);

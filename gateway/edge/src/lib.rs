@@ -43,6 +43,7 @@ mod listed;
 mod mcp;
 mod metrics;
 mod oauth;
+pub mod oracle;
 mod pages;
 mod path;
 mod peers;

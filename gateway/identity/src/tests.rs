@@ -7,14 +7,14 @@ mod proofs;
 use crate::{Identity, Issuer, Jwt, KeySet, Refused};
 use cofferdam_core::model::access::Access;
 use cofferdam_core::model::id::TokenDigest;
-use cofferdam_core::protocol::role_settings::{IssuerSettings, OauthSettings};
+use cofferdam_core::protocol::role_settings::IssuerSettings;
+use cofferdam_testkit::issuer::{RESOURCE, oauth};
 use jiff::Timestamp;
 use keys::{Key, b64};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const NOW: i64 = 1_800_000_000;
-const RESOURCE: &str = "https://gate.example.com/mcp";
 
 fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
@@ -22,35 +22,18 @@ fn now() -> Timestamp {
 
 fn settings() -> IssuerSettings {
     IssuerSettings {
-        name: "idp".into(),
-        issuer: "https://idp.example.com".into(),
-        audience: RESOURCE.into(),
         algorithms: ["EdDSA", "ES256", "RS256"].map(str::to_owned).to_vec(),
-        plain_jwt: false,
-        introspection: true,
         required_claims: BTreeMap::from([("tenant".to_owned(), "blue".to_owned())]),
-        client_claim: String::new(),
-        person_claim: "email".into(),
-        person_optional: false,
-        roles: vec!["viewer".into()],
         roles_claim: "/realm_access/roles".into(),
         roles_of: BTreeMap::from([("ops".to_owned(), "operator".to_owned())]),
-        scopes_claim: String::new(),
+        ..cofferdam_testkit::issuer::issuer()
     }
 }
 
 fn issuer_with(change: impl FnOnce(&mut IssuerSettings)) -> Issuer {
     let mut issuer = settings();
     change(&mut issuer);
-    let oauth = OauthSettings {
-        resource: RESOURCE.into(),
-        skew_seconds: 30,
-        read_scope: "tools:read".into(),
-        call_scope: "tools:call".into(),
-        scope_prefix: String::new(),
-        issuers: vec![issuer],
-    };
-    Issuer::all(&oauth).unwrap().remove(0)
+    Issuer::all(&oauth(vec![issuer])).unwrap().remove(0)
 }
 
 fn header() -> Value {
@@ -337,14 +320,7 @@ fn each_algorithm_needs_its_own_kind_of_key() {
         }
     }
     for wrong in ["none", "HS256", "RSA-OAEP", "es256"] {
-        let mut oauth = OauthSettings {
-            resource: RESOURCE.into(),
-            skew_seconds: 30,
-            read_scope: "r".into(),
-            call_scope: "c".into(),
-            scope_prefix: String::new(),
-            issuers: vec![settings()],
-        };
+        let mut oauth = oauth(vec![settings()]);
         oauth.issuers[0].algorithms.push(wrong.into());
         assert!(Issuer::all(&oauth).is_err(), "{wrong}");
     }

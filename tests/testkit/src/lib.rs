@@ -10,4 +10,5 @@
 pub mod authenticator;
 pub mod build;
 pub mod http;
+pub mod issuer;
 pub mod tls;

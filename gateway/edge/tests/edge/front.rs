@@ -187,6 +187,8 @@ impl Front for FakeFront {
             Some("reads") => scoped(Access::Read),
             Some("no-scope") => scoped(Access::None),
             Some("expired") => Err(Unauthenticated::Expired),
+            Some("ended") => Err(Unauthenticated::Ended),
+            Some("unregistered") => Err(Unauthenticated::Unregistered),
             Some("over") => Err(Unauthenticated::Refused(TokenRefusal::Expired)),
             Some("early") => Err(Unauthenticated::Refused(TokenRefusal::Early)),
             Some("elsewhere") => Err(Unauthenticated::Refused(TokenRefusal::Audience)),

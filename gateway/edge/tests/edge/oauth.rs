@@ -15,26 +15,12 @@ fn oauth() -> OauthSettings {
         name: name.into(),
         issuer: format!("https://{name}.example.com"),
         audience: "secret-audience".into(),
-        algorithms: vec!["ES256".into()],
-        plain_jwt: false,
-        introspection: false,
         required_claims: BTreeMap::from([("secret-claim".into(), "secret-value".into())]),
-        client_claim: String::new(),
-        person_claim: "email".into(),
-        person_optional: false,
         roles: vec!["secret-role".into()],
-        roles_claim: String::new(),
-        roles_of: BTreeMap::new(),
-        scopes_claim: String::new(),
+        ..cofferdam_testkit::issuer::issuer()
     };
-    OauthSettings {
-        resource: RESOURCE.into(),
-        skew_seconds: 30,
-        read_scope: "tools:read".into(),
-        call_scope: "tools:call".into(),
-        scope_prefix: String::new(),
-        issuers: vec![issuer("one"), issuer("two")],
-    }
+    let issuers = vec![issuer("one"), issuer("two")];
+    OauthSettings { resource: RESOURCE.into(), ..cofferdam_testkit::issuer::oauth(issuers) }
 }
 
 async fn serve(prefix: &str) -> Server {
@@ -190,6 +176,51 @@ async fn every_wrong_token_gets_its_status_header_and_words() {
     "#]].assert_eq(&told(&server, rows).await);
     let away = server.send(&with("issuer-away")).await;
     assert_eq!(away.header("retry-after"), Some("5"));
+}
+
+#[tokio::test]
+async fn every_refused_token_is_the_same_on_mcp_and_plain_http() {
+    let server = serve("").await;
+    for (token, status, error) in [
+        ("cfd_unknown", 401, "invalid_token"),
+        ("expired", 401, "invalid_token"),
+        ("ended", 401, "invalid_token"),
+        ("forged", 401, "invalid_token"),
+        ("over", 401, "invalid_token"),
+        ("early", 401, "invalid_token"),
+        ("elsewhere", 401, "invalid_token"),
+        ("unfit", 401, "invalid_token"),
+        ("of-a-certificate", 401, "invalid_token"),
+        ("bound", 401, "invalid_dpop_proof"),
+        ("no-scope", 403, "insufficient_scope"),
+        ("issuer-away", 503, ""),
+        ("unregistered", 503, ""),
+    ] {
+        let requests = [
+            Request::modern("tools/list", json!({})),
+            Request::legacy("tools/list", json!({})),
+            get("/v1/tools"),
+            get("/v1/calls"),
+            get(&format!("/v1/jobs/{}", id())),
+        ];
+        let mut told = Vec::new();
+        for request in requests {
+            let line = request.line.clone();
+            let answer = server.send(&request.bearer(token)).await;
+            assert_eq!(answer.status, status, "{token} {line}");
+            let challenge = answer.header("www-authenticate").unwrap_or_default().to_owned();
+            let named = format!("error=\"{error}\"");
+            assert_eq!(challenge.contains(&named), !error.is_empty(), "{token} {line}");
+            assert_eq!(challenge.is_empty(), error.is_empty(), "{token} {line}");
+            let waits = answer.header("retry-after").is_some();
+            assert_eq!(waits, token == "issuer-away", "{token} {line}");
+            let error = answer.json()["error"].clone();
+            let words = [&error["message"], &error["text"]];
+            told.push((challenge, words.map(|words| words.as_str().unwrap_or_default()).concat()));
+        }
+        told.dedup();
+        assert_eq!(told.len(), 1, "{token}: {told:#?}");
+    }
 }
 
 #[tokio::test]

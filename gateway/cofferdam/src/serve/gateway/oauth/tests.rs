@@ -6,13 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cofferdam_core::model::access::{Access, Scheme};
 use cofferdam_core::protocol::role_settings::IssuerSettings;
+use cofferdam_testkit::issuer::RESOURCE;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 const NOW: i64 = 1_800_000_000;
-const RESOURCE: &str = "https://gate.example.com/mcp";
 
 /// A source whose keys and answers a test sets. `None` is an issuer that is away.
 #[derive(Default)]
@@ -73,29 +72,7 @@ fn claims() -> Value {
 }
 
 fn settings() -> OauthSettings {
-    OauthSettings {
-        resource: RESOURCE.into(),
-        skew_seconds: 30,
-        read_scope: "tools:read".into(),
-        call_scope: "tools:call".into(),
-        scope_prefix: String::new(),
-        issuers: vec![IssuerSettings {
-            name: "idp".into(),
-            issuer: "https://idp.example.com".into(),
-            audience: RESOURCE.into(),
-            algorithms: vec!["EdDSA".into()],
-            plain_jwt: false,
-            introspection: true,
-            required_claims: BTreeMap::new(),
-            client_claim: String::new(),
-            person_claim: "email".into(),
-            person_optional: false,
-            roles: vec!["viewer".into()],
-            roles_claim: String::new(),
-            roles_of: BTreeMap::new(),
-            scopes_claim: String::new(),
-        }],
-    }
+    cofferdam_testkit::issuer::oauth(vec![cofferdam_testkit::issuer::issuer()])
 }
 
 fn started() -> Timestamp {
