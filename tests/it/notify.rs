@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A receiver of webhooks on loopback. Its thread ends with the test process.
-struct Receiver {
+pub struct Receiver {
     address: SocketAddr,
     /// True while it takes messages; else it answers 503.
     takes: Arc<AtomicBool>,
@@ -25,7 +25,8 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn start() -> Self {
+    /// A receiver that takes everything.
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (takes, seen) = (Arc::new(AtomicBool::new(true)), Arc::default());
@@ -42,8 +43,22 @@ impl Receiver {
         receiver
     }
 
+    /// Makes it the receiver `ops` of an installation, before the start.
+    pub fn join(&self, installation: &TestInstallation) {
+        let secret = installation.home().with_file_name("ops.secret");
+        fs::write(&secret, SECRET).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let config = installation.home().join("cofferdam.toml");
+        let section = format!(
+            "\n[notify.ops]\nkind = \"webhook\"\nurl = \"http://{}/hook\"\nsecret_file = \"{}\"\n",
+            self.address,
+            secret.display()
+        );
+        fs::write(&config, fs::read_to_string(&config).unwrap() + &section).unwrap();
+    }
+
     /// The messages so far of this event.
-    fn seen(&self, event: &str) -> Vec<(String, Value)> {
+    pub fn seen(&self, event: &str) -> Vec<(String, Value)> {
         let all = self.seen.lock().unwrap().clone();
         all.into_iter().filter(|(_, body)| body["type"] == event).collect()
     }
@@ -64,23 +79,6 @@ fn read(stream: &mut TcpStream) -> Option<(String, String)> {
             _ => return None,
         }
     }
-}
-
-/// An installation whose receiver `ops` is this one.
-fn told(receiver: &Receiver) -> TestInstallation {
-    let mut installation = TestInstallation::bare("single");
-    let secret = installation.home().with_file_name("ops.secret");
-    fs::write(&secret, SECRET).unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-    let config = installation.home().join("cofferdam.toml");
-    let section = format!(
-        "\n[notify.ops]\nkind = \"webhook\"\nurl = \"http://{}/hook\"\nsecret_file = \"{}\"\n",
-        receiver.address,
-        secret.display()
-    );
-    fs::write(&config, fs::read_to_string(&config).unwrap() + &section).unwrap();
-    installation.serve(&[]);
-    installation
 }
 
 fn courier(installation: &TestInstallation) -> Option<u32> {
@@ -109,7 +107,9 @@ fn files_with(folder: &Path, bytes: &[u8]) -> Vec<String> {
 #[test]
 fn a_question_is_told_although_the_courier_is_killed_in_the_middle() {
     let receiver = Receiver::start();
-    let mut installation = told(&receiver);
+    let mut installation = TestInstallation::bare("single");
+    receiver.join(&installation);
+    installation.serve(&[]);
     assert!(installation.run(&["doctor"]).contains("notify        ops"));
     let done = installation.json(&["notify", "test", "ops"]);
     assert_eq!(done["delivered"], true, "{done}");

@@ -1,14 +1,16 @@
 //! The self-check at the start: it names every missing policy and refuses any other credential. It
 //! waits for policies that were just applied, and for no others.
 
-use super::client::{EVERY, PROVISIONER, block, checked, install, installed};
+use super::client::{EVERY, PROVISIONER, block, checked, install, installed, installed_own};
 use super::installation::ClusterInstallation;
 use crate::cluster::{Cluster, until};
+use crate::notify::Receiver;
+use crate::supervise::processes::{descendants, kill};
 use cofferdam_backend_kubernetes::credential::Credential;
 use cofferdam_backend_kubernetes::self_check::{CheckError, Identity, check_aloud};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
@@ -189,4 +191,36 @@ fn the_fences_are_looked_at_once_for_many_jobs_and_again_after_a_runner_failed()
         cluster.installation.closed(&ClusterInstallation::call_of(&answer));
     }
     assert_eq!(cluster.checks(), 3);
+}
+
+#[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
+fn people_are_told_of_a_fence_that_is_gone_while_it_serves() {
+    static PLANE: OnceLock<Cluster> = OnceLock::new();
+    let mut cluster = ClusterInstallation::bare_on(installed_own(&PLANE), "selfcheck-told");
+    let receiver = Receiver::start();
+    receiver.join(&cluster.installation);
+    cluster.installation.serve(&[]);
+    let fence = "cofferdam-provisioner-scope";
+    let bindings = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+    let gone = cluster.plane.request("DELETE", &format!("{bindings}/{fence}"), None);
+    assert_eq!(gone.status, 200, "{}", gone.body);
+    let told = until("the news", || {
+        // The self-check is repeated after a lost runner. A policy is in effect for some time after
+        // its end.
+        let processes = descendants(cluster.installation.supervisor());
+        let is_runner = |words: &str| words.starts_with("cofferdam: runner");
+        let runners: Vec<u32> = processes
+            .iter()
+            .filter(|process| is_runner(&process.words))
+            .map(|process| process.id)
+            .collect();
+        if receiver.seen("fence_missing").is_empty() {
+            kill("KILL", &runners);
+        }
+        receiver.seen("fence_missing").pop()
+    });
+    let detail = told.1["detail"].as_str().unwrap();
+    assert!(detail.contains(&format!("the admission policy `{fence}` is missing")), "{detail}");
+    assert_eq!(told.1["call"], Value::Null);
 }

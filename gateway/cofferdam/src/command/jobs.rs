@@ -344,6 +344,7 @@ impl Status {
         let backend = if environment.is_cluster() { "a Kubernetes cluster" } else { "a directory" };
         let mut lines =
             vec![format!("environment  {}, {backend} ({})", environment.name, environment.id)];
+        let has_courier = roles.contains_key("courier");
         let roles: Vec<String> =
             roles.iter().map(|(name, count)| format!("{} {count}", line(name))).collect();
         lines.push(format!(
@@ -382,6 +383,13 @@ impl Status {
         ));
         lines.extend(retention(kept).map(|text| format!("retention    {text}")));
         lines.extend(receivers.iter().flat_map(deliveries));
+        if !receivers.is_empty() && !has_courier {
+            lines.push(
+                "warning      notifications wait: the courier is not connected, and is started \
+                 again by itself; the log of `cofferdam serve` has the cause"
+                    .to_owned(),
+            );
+        }
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
         lines.extend(
             supervisor.loaded.iter().map(|loaded| format!("loaded       {}", told(loaded))),
