@@ -201,7 +201,8 @@ impl TestInstallation {
         serde_json::from_str(&self.run(&words)).unwrap()
     }
 
-    fn try_run(&self, words: &[&str]) -> (bool, String, String) {
+    /// Runs a command. Returns whether it succeeded, its standard output and its standard error.
+    pub fn try_run(&self, words: &[&str]) -> (bool, String, String) {
         let done = Command::new(binaries().join("cofferdam"))
             .arg("--home")
             .arg(self.home())
