@@ -67,7 +67,7 @@ fn an_accepted_policy_is_in_use_at_once_in_every_role_and_in_the_ledger() {
     assert_ne!(before, after);
     assert!(installation.run(&["status"]).contains("loaded       tools: "));
     assert_eq!(ready(&installation), (200, "ready\n".to_owned()));
-    let asked = installation.http("POST", SCALE, &token, Some(&scale(5)));
+    let asked = installation.http("POST", SCALE, &token, Some(&scale(6)));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
     let call = installation.waiting();
     // The runner that waited since the start uses the new policy too.

@@ -6,6 +6,7 @@ use crate::fresh_preview::FreshPreviews;
 use crate::over_limits::OverLimits;
 use cofferdam_core::model::id::{CallId, Fence, PolicyDigest, TrustDigest};
 use cofferdam_core::model::role_limits::RoleLimits;
+use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -39,8 +40,11 @@ pub(crate) struct Served {
     /// The policy of the jobs that runners may claim: that of this set or, once another one is
     /// announced, of that. `None` if it is not known.
     pub policy: Option<PolicyDigest>,
-    /// True while another set is announced and not in use yet: no job is offered for a decision.
-    pub announced: bool,
+    /// The digest of another set's trust file, while that set is announced and not in use yet: no
+    /// job is offered for a decision.
+    pub announced: Option<TrustDigest>,
+    /// The trust file of this set; `None` before its gateway reports it.
+    pub trust: Option<Arc<Trust>>,
     /// The limits of its roles.
     pub limits: Arc<RoleLimits>,
 }

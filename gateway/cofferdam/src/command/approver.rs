@@ -70,23 +70,32 @@ impl ApproverCommand {
                 }
                 file.save()?;
                 // A runner uses the copies of its job's beginning, which may be earlier ones.
+                let mut problem = None;
                 for copies in copies::loads(home) {
-                    match copies::remove_approvers(home, &copies) {
-                        // A load that was refused meanwhile has no copies any more.
-                        Err(_) if !copies.trust().exists() => {}
-                        removed => drop(removed.context(
-                            "the removal is in effect from the next start of `cofferdam serve` on",
-                        )?),
+                    let removed = copies::remove_approvers(home, &copies);
+                    // A load that was refused meanwhile has no copies any more.
+                    if copies.trust().exists() {
+                        problem = problem.or(removed.err());
                     }
+                }
+                if let Some(problem) = problem {
+                    return Err(problem.context(
+                        "the trust file has the removal, and a copy that is served has it not yet: \
+                         `cofferdam serve` tries it again each second",
+                    ));
                 }
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
                 let at_once = "From now on no signature of this person counts, also not for a \
                                call that has not run yet.";
-                // Without it, questions that lack approvers now stay open until they expire.
-                let loaded = reload::after(home, "the removal is in effect");
-                let note = loaded.as_ref().err().map(|error| format!("\n{error:#}"));
+                let loaded = reload::now(home);
+                let note = loaded.as_ref().err().map(|error| {
+                    format!(
+                        "\nQuestions that lack approvers now stay open until `cofferdam reload` \
+                         succeeds: {error:#}"
+                    )
+                });
                 let json = json!({"removed": name, "keys": keys,
-                    "loaded": loaded.is_ok_and(|(_, loaded)| loaded)});
+                    "loaded": loaded.is_ok_and(|loaded| loaded)});
                 let note = note.unwrap_or_default();
                 Ok(Report::new(format!("Removed `{name}` ({removed}). {at_once}{note}"), json))
             }

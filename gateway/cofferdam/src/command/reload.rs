@@ -55,6 +55,20 @@ fn ask(home: &Home) -> Result<(Loaded, Option<String>)> {
     }
 }
 
+/// Makes a running `serve` load the home. Returns false if none runs.
+///
+/// # Errors
+/// A `serve` runs, and does not load it.
+pub fn now(home: &Home) -> Result<bool> {
+    if !copies::running(home) {
+        return Ok(false);
+    }
+    match ask(home)? {
+        (_, None) => Ok(true),
+        (_, Some(why)) => Err(anyhow!("{}", line(&why))),
+    }
+}
+
 /// Makes a running `serve` load a part that a command just wrote; `done` says in a clause what it
 /// wrote. Returns the last sentence of the command, and whether the part is in use.
 ///

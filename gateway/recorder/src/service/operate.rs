@@ -162,10 +162,7 @@ impl Recorder {
     async fn question(&self, call: &CallId) -> Result<StoredJob, RoleError> {
         let absent = || RoleError::NotFound(format!("no call `{call}`"));
         match self.inner.reader.job(call).await?.ok_or_else(absent)? {
-            (job, Phase::AwaitingApproval) if job.permit.is_none() => Ok(job),
-            (_, Phase::AwaitingApproval) => {
-                Err(RoleError::Refused(not_waiting(call, Phase::Queued)))
-            }
+            (job, Phase::AwaitingApproval) => Ok(job),
             (_, phase) => Err(RoleError::Refused(not_waiting(call, phase))),
         }
     }

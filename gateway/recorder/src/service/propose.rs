@@ -11,6 +11,7 @@ use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::limit::{CALLS, SERVED};
 use cofferdam_core::model::record::{Entry, Event, Recorded};
 use cofferdam_core::model::run::Phase;
+use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Counts, IdempotencyKey, Propose, Proposed};
 use std::sync::Arc;
@@ -20,11 +21,14 @@ use tokio::time::{Instant, timeout_at};
 /// The event of another set that is announced.
 const RELOAD: &str = "reload";
 
-/// The event of another set that is in use.
+/// The event of an announced set that is in use.
 const RELOADED: &str = "reloaded";
 
-/// The time limit of runners that check a job while another set is loaded. A runner needs some
-/// milliseconds, and in a cluster a second for its namespace.
+/// The event of an announced set that is not used: the one before stays in use.
+const NOT_LOADED: &str = "not-loaded";
+
+/// The time limit of runners that check a job while another set is loaded. A runner takes the set in
+/// use some milliseconds after its claim; it has the phase `leased` until its namespace is made.
 const ADMISSION: Duration = Duration::from_secs(5);
 
 /// The pause between two looks at these runners.
@@ -64,7 +68,7 @@ impl Recorder {
                 self.check_room()?;
                 let served = {
                     let mut served = locked(&self.inner.shared.served);
-                    (served.policy, served.announced) = (Some(trust.policy), true);
+                    (served.policy, served.announced) = (Some(trust.policy), Some(digest));
                     served.digest
                 };
                 let entry = Arc::new(set_entry(RELOAD, served, digest));
@@ -75,15 +79,23 @@ impl Recorder {
                 Ok(Proposed::Done)
             }
             Propose::Serving { digest, trust, limits } => {
-                let served = locked(&self.inner.shared.served).digest;
-                let other = served.is_some_and(|served| served != digest);
-                let entry = other.then(|| Arc::new(set_entry(RELOADED, served, digest)));
-                let policy = trust.policy;
+                let entry = {
+                    let served = locked(&self.inner.shared.served);
+                    served.announced.map(|announced| {
+                        Arc::new(if announced == digest {
+                            set_entry(RELOADED, served.digest, digest)
+                        } else {
+                            set_entry(NOT_LOADED, Some(announced), digest)
+                        })
+                    })
+                };
+                let (policy, served) = (trust.policy, Arc::new(trust.as_ref().clone()));
                 self.submit(Change::Retire(trust, entry)).await?;
                 *locked(&self.inner.shared.served) = Served {
                     digest: Some(digest),
                     policy: Some(policy),
-                    announced: false,
+                    announced: None,
+                    trust: Some(served),
                     limits: Arc::new(limits),
                 };
                 self.reopen(policy).await?;
@@ -202,8 +214,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Waits until no runner checks a job of another policy: the runner began with the set before,
-    /// and would refuse the job with the next one. After [`ADMISSION`] it does.
+    /// Waits until no runner checks a job of another policy, at most [`ADMISSION`]. A runner that
+    /// took the next set after its claim would refuse the job.
     async fn admitted(&self, policy: PolicyDigest) -> Result<(), RoleError> {
         let until = Instant::now() + ADMISSION;
         while self.inner.reader.admits_other(&policy).await? && Instant::now() < until {
@@ -227,11 +239,26 @@ impl Recorder {
     ) -> Result<Proposed, RoleError> {
         self.check_room()?;
         check_job(&job, &entry, key.as_ref())?;
+        let replaced = self.asks_under_another(&job);
         match self.submit(Change::Enqueue { job, entry: Box::new(entry), key, seen }).await? {
-            Done::Recorded(Recorded { index }) => Ok(Proposed::Recorded(Recorded { index })),
+            Done::Recorded(Recorded { index }) => {
+                if let Some(trust) = replaced {
+                    self.submit(Change::Retire(Box::new(trust.as_ref().clone()), None)).await?;
+                }
+                Ok(Proposed::Recorded(Recorded { index }))
+            }
             Done::Joined(call) => Ok(Proposed::Joined { call }),
             _ => Err(misplaced_answer()),
         }
+    }
+
+    /// The trust file in use, if a job is a question of a call that was decided with another policy
+    /// or tool: it is closed at once, so that no person signs in vain.
+    fn asks_under_another(&self, job: &StoredJob) -> Option<Arc<Trust>> {
+        let trust = locked(&self.inner.shared.served).trust.clone()?;
+        let tool = trust.tool(&job.tool).map(|tool| tool.digest);
+        let other = job.policy != trust.policy || tool != Some(job.tool_digest);
+        (other && job.permit.is_none()).then_some(trust)
     }
 
     /// Returns a job of the principal when its version is newer than `known`, or after the wait.
@@ -261,12 +288,11 @@ impl Recorder {
             let now = self.now().as_millisecond();
             for call in self.inner.reader.approved(now).await? {
                 // The announced set decides them, once it is in use.
-                if locked(&self.inner.shared.served).announced {
+                if locked(&self.inner.shared.served).announced.is_some() {
                     break;
                 }
                 if self.offer(&call, now)
-                    && let Some((job, Phase::AwaitingApproval)) =
-                        self.inner.reader.job(&call).await?
+                    && let Some(job) = self.inner.reader.undecided(&call).await?
                 {
                     let statements = job.statements.clone();
                     return Ok(Proposed::Approved { job: Some(Box::new(job)), statements });

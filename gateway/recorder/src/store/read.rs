@@ -279,11 +279,12 @@ impl Reader {
         Ok(rejected.transpose()?)
     }
 
-    /// The approved calls that wait for the second decision, oldest first.
+    /// The calls that wait for another decision: first those that people signed, then queued jobs
+    /// of a replaced policy, each oldest first.
     pub async fn approved(&self, now_ms: i64) -> Result<Vec<CallId>, ChangeError> {
         let calls: Vec<String> = sqlx::query_scalar(
             "SELECT call FROM jobs WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND \
-             approved = 1 AND expires > ? ORDER BY seq LIMIT ?",
+             approved = 1 AND expires > ? ORDER BY permit IS NOT NULL, seq LIMIT ?",
         )
         .bind(now_ms)
         .bind(APPROVED)
@@ -339,8 +340,19 @@ impl Reader {
     pub async fn job(&self, call: &CallId) -> Result<Option<(StoredJob, Phase)>, ChangeError> {
         let mut connection = self.readers()?.begin().await?;
         let Some(row) = JobRow::load(&mut *connection, call).await? else { return Ok(None) };
-        let phase = row.phase()?;
+        let phase = row.told_phase()?;
         Ok(stored(&mut connection, &row).await?.map(|job| (job, phase)))
+    }
+
+    /// The stored job of a call that waits for another decision.
+    pub async fn undecided(&self, call: &CallId) -> Result<Option<StoredJob>, ChangeError> {
+        let mut connection = self.readers()?.begin().await?;
+        let row = JobRow::load(&mut *connection, call).await?;
+        let waits = |row: &JobRow| row.approved && row.phase == Phase::AwaitingApproval.word();
+        match row.filter(waits) {
+            Some(row) => stored(&mut connection, &row).await,
+            None => Ok(None),
+        }
     }
 
     /// Returns whether the job of this lease was cancelled; an error if the lease ended.

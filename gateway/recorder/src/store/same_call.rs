@@ -1,5 +1,5 @@
 //! Finds the job of an equal call: one without an outcome, else one that recently succeeded. Never
-//! one of another principal or policy.
+//! one of another principal, and no question under another policy.
 
 use super::row::{JobRow, columns};
 use cofferdam_core::model::limit::ALREADY_MS;
@@ -12,7 +12,8 @@ pub(crate) struct SameCall {
     pub principal: String,
     /// The digest of the plan.
     pub plan: String,
-    /// The digest of the policy.
+    /// The digest of the policy. A job with a permit of another one is the same call: a client that
+    /// repeats its call after a reload gets no second effect.
     pub policy: String,
 }
 
@@ -25,7 +26,7 @@ pub(crate) async fn same(
 ) -> sqlx::Result<Option<JobRow>> {
     let since = now_ms.saturating_sub(i64::try_from(ALREADY_MS).unwrap_or(i64::MAX));
     sqlx::query_as(columns!(
-        "WHERE principal = ? AND plan = ? AND policy = ? AND
+        "WHERE principal = ? AND plan = ? AND (policy = ? OR permit IS NOT NULL) AND
          (outcome IS NULL AND (phase NOT IN ('awaiting_approval', 'queued') OR expires > ?) OR \
          outcome = 'succeeded' AND ended >= ?)
          ORDER BY outcome IS NULL DESC, seq DESC LIMIT 1"

@@ -159,14 +159,23 @@ async fn the_same_call_joins_while_there_is_no_outcome_and_for_a_minute_after_a_
     let joined = Ok(Proposed::Joined { call: first.call.clone() });
     assert_eq!(enqueue(&recorder, &world.job(2, "agent", "scale", None), None).await, joined);
     assert_eq!(same(&recorder, &first).await, Some((first.call.clone(), 0)));
-    // Another's, another plan and another policy are other calls.
+    // Another's and another plan are other calls.
     assert!(matches!(
         enqueue(&recorder, &world.job(3, "other", "scale", None), None).await,
         Ok(Proposed::Recorded(_))
     ));
     let mut other_policy = world.job(4, "agent", "scale", None);
     other_policy.policy = PolicyDigest::of(b"another");
-    assert_eq!(same(&recorder, &other_policy).await, None);
+    assert_eq!(
+        same(&recorder, &other_policy).await,
+        Some((first.call.clone(), 0)),
+        "the policy was replaced after its decision"
+    );
+    let question = world.job(40, "agent", "question", Some(rule(1, &["*"])));
+    enqueue(&recorder, &question, None).await.unwrap();
+    assert!(same(&recorder, &question).await.is_some());
+    let other = StoredJob { policy: PolicyDigest::of(b"another"), ..question };
+    assert_eq!(same(&recorder, &other).await, None, "people were asked under another policy");
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     run(&seat, &leased).await;

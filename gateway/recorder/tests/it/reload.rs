@@ -2,14 +2,15 @@
 
 use crate::leases::noticed;
 use crate::world::*;
-use cofferdam_core::model::id::{PolicyDigest, TrustDigest};
+use cofferdam_core::model::ceiling::Ceiling;
+use cofferdam_core::model::id::{ComponentDigest, PolicyDigest, TrustDigest};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::model::statement::Verdict;
-use cofferdam_core::model::trust::Trust;
+use cofferdam_core::model::trust::{Trust, TrustedTool};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::{Loaded, Notice, Operate, Operated, Reload};
@@ -38,10 +39,10 @@ async fn a_reload_is_an_entry_before_and_after_and_a_gateway_that_starts_again_i
         (b"new", false, 0),
         // A reload of the same files.
         (b"new", true, 1),
-        (b"new", false, 0),
-        // An announced set that is not used.
+        (b"new", false, 1),
+        // An announced set that is not used: that is an entry too.
         (b"broken", true, 1),
-        (b"new", false, 0),
+        (b"new", false, 1),
     ];
     for (number, (text, announced, entries)) in (2..).zip(table) {
         let trust = Box::new(world.trust.lock().unwrap().clone());
@@ -170,6 +171,53 @@ async fn a_reload_that_is_not_used_leaves_queued_jobs_to_the_policy_before() {
 }
 
 #[tokio::test]
+async fn calls_that_people_signed_are_decided_before_queued_jobs_of_a_replaced_policy() {
+    let world = World::new();
+    let (recorder, _, queued) = queued(&world).await;
+    let new = Trust { tools: vec![tool()], ..other(&world) };
+    set(&recorder, &new, true).await;
+    set(&recorder, &new, false).await;
+    let mut asked = world.job(2, "other", "delete", Some(rule(1, &["*"])));
+    asked.policy = new.policy;
+    enqueue(&recorder, &asked, None).await.unwrap();
+    let signed = sign("bob", &statement(&stored(&recorder, &asked.call).await, Verdict::Approve));
+    let signing = Operate::Sign { call: asked.call.clone(), signed };
+    let done = recorder.operate(1000, signing).await;
+    assert!(matches!(done, Ok(Operated::Signed { missing: 0, .. })), "{done:?}");
+    for job in [asked, queued] {
+        assert_eq!(offered(&recorder).await.map(|job| job.call), Some(job.call));
+    }
+}
+
+#[tokio::test]
+async fn a_question_of_a_call_that_began_before_a_reload_is_closed_at_once() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let new = Trust { tools: vec![tool()], ..other(&world) };
+    set(&recorder, &new, true).await;
+    set(&recorder, &new, false).await;
+    let asks = |number| world.job(number, "agent", &number.to_string(), Some(rule(1, &["*"])));
+    let (old, mut other_tool, mut present) = (asks(1), asks(2), asks(3));
+    (other_tool.policy, present.policy) = (new.policy, new.policy);
+    other_tool.tool_digest = ComponentDigest::of(b"before");
+    let table =
+        [(old, "the policy was replaced"), (other_tool, "the tool was replaced"), (present, "")];
+    for (job, why) in table {
+        enqueue(&recorder, &job, None).await.unwrap();
+        let view = view(&recorder, &job).await;
+        assert_eq!(view.outcome.is_some(), !why.is_empty(), "{view:?}");
+        assert!(view.detail.starts_with(why), "{view:?}");
+    }
+}
+
+/// The tool of the world's jobs.
+fn tool() -> TrustedTool {
+    let ceiling = Ceiling { grants: vec![], executors: vec![] };
+    let (name, version) = ("deployment_scale".to_owned(), "1.0.0".to_owned());
+    TrustedTool { name, version, digest: ComponentDigest::of(b"tool"), ceiling }
+}
+
+#[tokio::test]
 async fn a_job_that_is_decided_once_more_is_no_question_to_people() {
     let world = World::new();
     let (recorder, _, job) = queued(&world).await;
@@ -181,6 +229,9 @@ async fn a_job_that_is_decided_once_more_is_no_question_to_people() {
     assert!(matches!(refused, Err(RoleError::Refused(_))), "{refused:?}");
     // Agents and operators read that it is queued.
     assert_eq!(view(&recorder, &job).await.phase, Phase::Queued);
+    let Ok(Proposed::Counts(counts)) = recorder.propose(Propose::Counts).await else { panic!() };
+    let count = |phase| counts.phases.get(&phase).copied().unwrap_or(0);
+    assert_eq!((count(Phase::AwaitingApproval), count(Phase::Queued)), (0, 1));
     let look = recorder.operate(1000, Operate::Preview { call: job.call.clone() }).await;
     assert!(matches!(look, Err(RoleError::Refused(_))), "{look:?}");
 }

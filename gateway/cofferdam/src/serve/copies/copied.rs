@@ -1,6 +1,7 @@
 //! The copies of one start, with their digests, and the changes to them since. Reads copies and
 //! originals; changes neither.
 
+use super::is_component;
 use crate::config::home::Home;
 use anyhow::{Result, anyhow};
 use cofferdam_core::model::id::ComponentDigest;
@@ -103,7 +104,7 @@ impl Copies {
     pub fn damaged(&self) -> Vec<(&Path, String)> {
         let happened = |copied: &Copied| {
             let path = self.home.root().join(&copied.name);
-            if Facts::of(&path) == Some(copied.facts) {
+            if Facts::of(&path).is_some_and(|now| copied.is_untouched(now)) {
                 return None;
             }
             match fs::read(&path) {
@@ -123,6 +124,13 @@ impl Copies {
 }
 
 impl Copied {
+    /// Returns whether these are the metadata of the noted copy. A component is one file with the
+    /// copies of other loads: each further name, and each removed one, changes its `ctime`.
+    fn is_untouched(&self, now: Facts) -> bool {
+        let same = Facts { changed: self.facts.changed, ..now } == self.facts;
+        same && (is_component(&self.name) || now.changed == self.facts.changed)
+    }
+
     /// Returns whether the original differs from the copy. A file that was not touched since is not
     /// read.
     pub fn differs(&self, original: &Path) -> bool {

@@ -436,9 +436,16 @@ fn serving(set: &Set) -> Propose {
 }
 
 /// Reports the set in use to the recorder, which closes questions that it no longer supports. Ends
-/// when that is recorded.
+/// when that is recorded. Between the announcement of another set and its use or its end, which are
+/// reported too, it reports nothing: the recorder would take it for the end of the announcement.
 pub async fn declare(gateway: Arc<Gateway>) {
-    while let Err(error) = gateway.recorder().call(&serving(&gateway.set())).await {
+    loop {
+        let next = gateway.next.lock().await;
+        if next.is_some() {
+            return;
+        }
+        let Err(error) = gateway.recorder().call(&serving(&gateway.set())).await else { return };
+        drop(next);
         tracing::debug!(%error, "the recorder cannot be told what is served; tried again");
         tokio::time::sleep(RESUME_PAUSE).await;
     }
@@ -471,10 +478,20 @@ async fn declare_both(gateway: Arc<Gateway>, before: Arc<Set>) {
     declare(gateway).await;
 }
 
-/// Runs approved calls through the stages again, each with the set in use at that time.
+/// Runs approved calls through the stages again, each with the set in use at that time. Four at
+/// once: after a reload, every queued job can be among them.
 pub async fn resume(gateway: Arc<Gateway>) {
+    tokio::join!(
+        resume_all(&gateway),
+        resume_all(&gateway),
+        resume_all(&gateway),
+        resume_all(&gateway)
+    );
+}
+
+async fn resume_all(gateway: &Gateway) {
     loop {
-        if let Err(error) = resume_next(&gateway).await {
+        if let Err(error) = resume_next(gateway).await {
             tracing::debug!(%error, "approved calls cannot be asked for; tried again");
             tokio::time::sleep(RESUME_PAUSE).await;
         }

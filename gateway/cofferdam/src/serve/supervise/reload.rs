@@ -5,6 +5,7 @@
 use super::copies::{copies_again, name_original, remove, trust_digest};
 use super::earlier_copies::Earlier;
 use super::exit::describe_exit;
+use super::notices;
 use super::{Event, Name, RoleProcess, State, Supervisor};
 use crate::config::read_trust;
 use crate::serve::copies::Copies;
@@ -292,6 +293,7 @@ impl Supervisor<'_> {
         if let Some(Reloading { stage: Stage::Loading(number, _), .. }) = &self.reloading {
             self.order_gateway(Order::Forget(*number));
         }
+        let why = notices::cut(why);
         tracing::error!(what = "reload", "not loaded; what is served stays in use: {why}");
         self.reloaded(Some(why));
     }

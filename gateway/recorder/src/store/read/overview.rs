@@ -34,12 +34,24 @@ impl Reader {
         )
         .fetch_all(self.readers()?)
         .await?;
-        rows.into_iter()
+        let mut phases = rows
+            .into_iter()
             .map(|(word, count)| {
                 Ok((Phase::from_word(&word).ok_or_else(|| damaged("phase"))?, to_u64(count)))
             })
-            .collect::<Result<_, RoleError>>()
-            .map_err(ChangeError::from)
+            .collect::<Result<BTreeMap<_, _>, RoleError>>()?;
+        // A job that is decided once more waits for no person: it is told as queued.
+        let reopened: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM jobs INDEXED BY jobs_open WHERE phase = 'awaiting_approval' AND \
+             phase <> 'closed' AND permit IS NOT NULL",
+        )
+        .fetch_one(self.readers()?)
+        .await?;
+        if let (1.., Some(waiting)) = (reopened, phases.get_mut(&Phase::AwaitingApproval)) {
+            *waiting = waiting.saturating_sub(to_u64(reopened));
+            *phases.entry(Phase::Queued).or_default() += to_u64(reopened);
+        }
+        Ok(phases)
     }
 
     /// The number of closed jobs with each outcome, also of removed ones.
