@@ -2,6 +2,7 @@
 //! several statements is one transaction, because the writer may commit between any two.
 
 mod callers;
+mod decisions;
 mod overview;
 mod questions;
 mod removed;
@@ -13,7 +14,7 @@ use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same_call::{SameCall, same};
 use crate::ledger::leaf::Leaf;
 use cofferdam_core::model::call::{EndedCall, OwnCall, Rejected};
-use cofferdam_core::model::id::{CallId, Fence, PlanDigest, PolicyDigest};
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::model::job::{JobView, Planned, StoredJob};
 use cofferdam_core::model::json;
 use cofferdam_core::model::limit::REJECTION_SECONDS;
@@ -28,9 +29,6 @@ use serde_json::Value;
 use sqlx::{SqliteExecutor, SqlitePool};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-
-/// The most approved calls of one query: few wait at any time.
-const APPROVED: i64 = 64;
 
 /// The most bytes of jobs in one list, as JSON: half of a socket's limit. A client gets more with a
 /// further request.
@@ -279,34 +277,6 @@ impl Reader {
         Ok(rejected.transpose()?)
     }
 
-    /// The calls that wait for another decision: first those that people signed, then queued jobs
-    /// of a replaced policy, each oldest first.
-    pub async fn approved(&self, now_ms: i64) -> Result<Vec<CallId>, ChangeError> {
-        let calls: Vec<String> = sqlx::query_scalar(
-            "SELECT call FROM jobs WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND \
-             approved = 1 AND expires > ? ORDER BY permit IS NOT NULL, seq LIMIT ?",
-        )
-        .bind(now_ms)
-        .bind(APPROVED)
-        .fetch_all(self.readers()?)
-        .await?;
-        calls
-            .iter()
-            .map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into()))
-            .collect()
-    }
-
-    /// Returns whether a runner still checks a job of another policy.
-    pub async fn admits_other(&self, policy: &PolicyDigest) -> Result<bool, ChangeError> {
-        Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_leased WHERE leased = 1 AND phase \
-             = 'leased' AND policy <> ?)",
-        )
-        .bind(policy.to_string())
-        .fetch_one(self.readers()?)
-        .await?)
-    }
-
     /// The jobs without an end, oldest first, and the number of further ones.
     pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), ChangeError> {
         let calls: Vec<String> = sqlx::query_scalar(
@@ -342,17 +312,6 @@ impl Reader {
         let Some(row) = JobRow::load(&mut *connection, call).await? else { return Ok(None) };
         let phase = row.told_phase()?;
         Ok(stored(&mut connection, &row).await?.map(|job| (job, phase)))
-    }
-
-    /// The stored job of a call that waits for another decision.
-    pub async fn undecided(&self, call: &CallId) -> Result<Option<StoredJob>, ChangeError> {
-        let mut connection = self.readers()?.begin().await?;
-        let row = JobRow::load(&mut *connection, call).await?;
-        let waits = |row: &JobRow| row.approved && row.phase == Phase::AwaitingApproval.word();
-        match row.filter(waits) {
-            Some(row) => stored(&mut connection, &row).await,
-            None => Ok(None),
-        }
     }
 
     /// Returns whether the job of this lease was cancelled; an error if the lease ended.
