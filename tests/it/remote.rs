@@ -180,6 +180,13 @@ fn an_approver_with_a_key_and_an_address_lists_reads_approves_and_denies() {
     );
     assert_eq!(installation.closed(&run)["view"]["outcome"], "succeeded");
     let check = answer["files"]["command"].as_str().unwrap();
+    // Words of the server about signatures and objects are marked, and its name for the signer is
+    // not bound to the key.
+    has(&told, &["Not part of what is signed, and not checked here, as of"]);
+    let print = Command::new("ssh-keygen").args(["-l", "-f", text(&bob.key)]).output().unwrap();
+    let print = String::from_utf8_lossy(&print.stdout).into_owned();
+    let print = print.split(' ').nth(1).unwrap();
+    has(check, &[&format!("-I {print} ")]);
     let verified = Command::new("sh").args(["-c", check]).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 

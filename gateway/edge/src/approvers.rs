@@ -70,7 +70,8 @@ impl<F: Front> Edge<F> {
         require_method(parts, &Method::POST, "POST")?;
         require_no_query(parts)?;
         let signed: SignedSignIn = self.signed(parts, body).await?;
-        let is_local = self.client(&parts.headers, seat).is_local;
+        // Behind an undeclared proxy, every client seems to be on this machine.
+        let is_local = !self.settings.behind_proxy && self.client(&parts.headers, seat).is_local;
         let is_own = |server: &str| self.host_origin.is_own(server, is_local);
         let session = match self.front.sign_in(&signed, &is_own) {
             Ok(session) => session,

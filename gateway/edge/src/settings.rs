@@ -83,6 +83,9 @@ pub struct EdgeSettings {
     pub origins: Vec<String>,
     /// The address to which people's passkeys belong; `None` if browsers offer none there.
     pub party: Option<RelyingParty>,
+    /// True if a proxy is in front: names of loopback are then no names of this server, because a
+    /// peer on this machine may be that proxy.
+    pub behind_proxy: bool,
     /// The issuers of access tokens, for metadata and challenges.
     pub oauth: Option<OauthSettings>,
     /// The algorithms of proofs of a sender's key, for metadata and challenges.
@@ -126,6 +129,7 @@ impl EdgeSettings {
             hosts: Vec::new(),
             origins: Vec::new(),
             party: None,
+            behind_proxy: false,
             oauth: None,
             proof_algorithms: &[],
             tls: None,

@@ -11,6 +11,7 @@
 //! | the writer | `store/writer.rs` | one task, one transaction for all who wait |
 //! | the ledger | `ledger/` | tree, tiles, checkpoints, proofs, and checking them offline |
 
+mod approver_reads;
 mod backlog;
 mod fresh_preview;
 pub mod ledger;

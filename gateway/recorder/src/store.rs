@@ -33,7 +33,7 @@ pub use invitations::Invite;
 pub(crate) use invitations::used_up;
 pub(crate) use lease::count_queued;
 pub(crate) use open_files::OpenFiles;
-pub(crate) use read::{LeafRow, Reader, summary};
+pub(crate) use read::{LeafRow, Reader, WaitingRow, summary};
 pub(crate) use same_call::SameCall;
 pub use source::database;
 pub(crate) use source::{Source, described, tried};

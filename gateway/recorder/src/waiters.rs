@@ -1,6 +1,7 @@
 //! The waiters (readers of a job, runners, the gateway for approved calls) and the leases. Only in
 //! memory: a restarted recorder has no waiters, and a lease ends with its socket.
 
+use crate::approver_reads::ApproverReads;
 use crate::backlog::Backlog;
 use crate::fresh_preview::FreshPreviews;
 use crate::over_limits::OverLimits;
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub notice: Mutex<Notice>,
     /// True if a notice of the supervisor came.
     pub noticed: watch::Sender<()>,
+    /// The recorded reads of approvers.
+    pub reads: Mutex<ApproverReads>,
     /// The number of the last request for a reload.
     pub reload: Mutex<u64>,
     /// The set that the gateway serves.
@@ -154,6 +157,7 @@ impl Shared {
             retain_at: Mutex::default(),
             draining: watch::Sender::new(false),
             looks: FreshPreviews::default(),
+            reads: Mutex::default(),
             gone,
             lease_ms: i64::try_from(lease_seconds).unwrap_or(i64::MAX).saturating_mul(1_000),
         };

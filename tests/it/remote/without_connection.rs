@@ -33,6 +33,10 @@ fn a_carried_statement_is_read_before_it_is_signed_and_a_changed_one_is_refused(
     let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&answer["verdict"], &answer["state"]), (&"approve".into(), &"not_signed".into()));
     let sign = answer["sign"].as_str().unwrap();
+    let sum = Command::new("sha256sum").arg(bob.path("question.json")).output().unwrap();
+    let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
+    let digest = answer["statement"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+    assert!(sum.starts_with(digest), "{sum} {digest}");
     assert_eq!(sign, "ssh-keygen -Y sign -n approval@cofferdam.dev -f KEY question.json");
 
     // Each changed file is refused, and nothing is shown.
@@ -70,4 +74,14 @@ fn a_carried_statement_is_read_before_it_is_signed_and_a_changed_one_is_refused(
     carried(&other, &["deny", "--reason", "not today"]);
     let (good, out, told) = check("question.json");
     assert!(good && out.contains("\"reject\"") && out.contains("not today"), "{out}{told}");
+    // The command signs the bytes that it showed.
+    let words = ["approve", "--check", "question.json", "--key", text(&bob.key)];
+    let asked = bob.command(&words);
+    has(&String::from_utf8_lossy(&asked.stderr), &["there is no terminal"]);
+    let done = bob.command(&[&words[..], &["--yes"]].concat());
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    fs::copy(bob.path("question.json.sig"), &signature).unwrap();
+    let words = ["deny", &other, "--signature", text(&signature), "--reason", "not today"];
+    installation.run(&words);
+    assert_eq!(installation.closed(&other)["view"]["outcome"], "rejected");
 }

@@ -63,10 +63,10 @@ pub struct Approve {
     /// --shown` first
     #[arg(long)]
     yes: bool,
-    /// Show the call of a statement file and say how to sign it; needs no connection and no
-    /// installation
+    /// Show the call of a statement file; with `--key`, sign exactly that statement. Needs no
+    /// connection and no installation
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
-        conflicts_with_all = ["id", "key", "export", "statement", "signature", "server", "yes"])]
+        conflicts_with_all = ["id", "export", "statement", "signature", "server"])]
     check: Option<PathBuf>,
 }
 
@@ -120,7 +120,8 @@ impl Approve {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home, json: bool) -> Result<Report> {
         if let Some(path) = &self.check {
-            return check::check(path, self.full);
+            let key = self.signing.key.as_deref();
+            return check::check(path, self.full, key, self.yes);
         }
         if self.yes && self.id.is_none() {
             return Err(
@@ -219,12 +220,12 @@ fn ask(question: &str) -> Result<String> {
 
 /// The person whose key would sign, in words.
 fn owner(source: &Source<'_>, waiting: &WaitingCall, signer: &Signer) -> String {
-    let name = match (source, &waiting.trust) {
-        (Source::Server(server), _) => Some(server.approver()),
-        (_, Some(trust)) => ssh::owner(&signer.public(), &trust.approvers).map(str::to_owned),
-        _ => None,
-    };
-    name.map_or_else(
+    if let Source::Server(server) = source {
+        let name = server.approver();
+        return format!("the key {}, which the server calls {name}", sign::fingerprint(signer));
+    }
+    let trust = waiting.trust.as_ref();
+    trust.and_then(|trust| ssh::owner(&signer.public(), &trust.approvers)).map_or_else(
         || "a key that is not enrolled".to_owned(),
         |name| format!("the key of {name}"),
     )

@@ -140,6 +140,7 @@ async fn serve(
         oauth: settings.oauth.clone(),
         proof_algorithms: &cofferdam_identity::PROOF_ALGORITHMS,
         drain_time: LAST,
+        behind_proxy: settings.behind_proxy,
         each: callers(settings.limits),
         role_limits: of_roles,
         without_token: without_token(settings.limits),

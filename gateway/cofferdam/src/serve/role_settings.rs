@@ -85,6 +85,7 @@ pub fn gateway_of(
         hosts: hosts(&config.edge),
         trusted_proxies: config.edge.trusted_proxies.clone(),
         people: config.edge.people().map(|party| party.origin().to_owned()),
+        behind_proxy: config.edge.behind_proxy.is_some(),
         oauth: config.edge.oauth.clone(),
         wait_ms: milliseconds(config.edge.wait),
         limits: config.limits,

@@ -71,6 +71,8 @@ pub enum ApproverAnswer {
     Waiting {
         /// The questions, newest first.
         waiting: Vec<WaitingQuestion>,
+        /// True if there may be more than these.
+        more: bool,
     },
     /// One question.
     Question(Box<Question>),

@@ -77,6 +77,8 @@ pub struct GatewaySettings {
     pub oauth: Option<OauthSettings>,
     /// The proxies whose word on the client's address is believed: addresses and blocks.
     pub trusted_proxies: Vec<String>,
+    /// True if a proxy is in front: a client on this machine may then be one of elsewhere.
+    pub behind_proxy: bool,
     /// How long a call is held, in milliseconds.
     pub wait_ms: u64,
     /// The limits of each caller.

@@ -113,6 +113,20 @@ async fn each_refusal_has_its_own_row() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_no_name_of_loopback_is_a_name_of_this_server() {
+    let server = Server::with(FakeFront { closed: true, ..FakeFront::default() }, |settings| {
+        settings.hosts = vec!["gate.example.com".to_owned()];
+        settings.behind_proxy = true;
+    })
+    .await;
+    for (named, status) in [("localhost:8620", 401), ("127.0.0.1", 401), ("gate.example.com", 200)]
+    {
+        let told = server.send(&sign_in(named)).await;
+        assert_eq!(told.status, status, "{named}: {}", told.text());
+    }
+}
+
+#[tokio::test]
 async fn attempts_without_a_session_are_limited_by_address_and_a_session_is_not() {
     let server = Server::with(FakeFront { closed: true, ..FakeFront::default() }, |settings| {
         settings.without_token = Rate { per_second: 1, burst: 3 };

@@ -456,7 +456,9 @@ impl Front for FakeFront {
     ) -> Result<ApproverAnswer, RoleError> {
         self.count(format!("{} by {approver}", ask.word()));
         match ask {
-            ApproverAsk::Waiting => Ok(ApproverAnswer::Waiting { waiting: Vec::new() }),
+            ApproverAsk::Waiting => {
+                Ok(ApproverAnswer::Waiting { waiting: Vec::new(), more: false })
+            }
             ApproverAsk::Question { call } if call != id() => {
                 Err(RoleError::NotFound("no such call is for your signature".into()))
             }

@@ -6,7 +6,8 @@ use super::operate::not_waiting;
 use super::{Recorder, misplaced_answer};
 use crate::settings::TrustNow;
 use crate::store::change::{Change, Done};
-use crate::store::summary;
+use crate::store::{WaitingRow, summary};
+use crate::waiters::locked;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::person::same_person;
@@ -22,9 +23,12 @@ use cofferdam_core::protocol::approver::{
 use cofferdam_core::protocol::operator_recorder::Operated;
 use serde_json::json;
 
-/// Waiting questions that are looked through for those of one approver: more than people answer in
-/// a day.
-const LOOKED_THROUGH: u32 = 1_000;
+/// Waiting calls whose rules are read for one list: a hundred agents with all their questions.
+const RULES: u32 = 10_000;
+
+/// Jobs that are read for one list, one at a time: those whose rule names the approver, and which
+/// may still be the approver's own.
+const JOBS: usize = 1_000;
 
 impl Recorder {
     /// Handles a request of an approver.
@@ -37,25 +41,22 @@ impl Recorder {
         let word = ask.word();
         match ask {
             ApproverAsk::Waiting => {
-                let jobs = self.inner.reader.questions(LOOKED_THROUGH).await?;
-                let own = jobs.into_iter().filter(|job| may_sign(approver, job, &trust));
-                let waiting = own.take(QUESTIONS).map(listed).collect();
-                Ok(ApproverAnswer::Waiting { waiting })
+                let (waiting, more) = self.waiting_for(approver, &trust).await?;
+                Ok(ApproverAnswer::Waiting { waiting, more })
             }
             ApproverAsk::Question { call } => {
                 let job = self.waiting(approver, &call, &trust).await?;
-                self.note_approver(approver, word, &call).await?;
+                self.note_read(approver, word, &call).await?;
                 let signers = self.inner.reader.signers(&call).await?;
                 Ok(ApproverAnswer::Question(Box::new(Question { job, signers })))
             }
             ApproverAsk::Preview { call } => {
                 self.waiting(approver, &call, &trust).await?;
-                self.note_approver(approver, word, &call).await?;
+                self.note_read(approver, word, &call).await?;
                 Ok(ApproverAnswer::Previewed(self.inner.shared.looks.ask(&call).await))
             }
             ApproverAsk::Sign { call, signed } => {
                 self.waiting(approver, &call, &trust).await?;
-                self.note_approver(approver, word, &call).await?;
                 self.sign_as(approver, call, signed).await
             }
             ApproverAsk::Follow { call, wait_ms } => {
@@ -68,6 +69,33 @@ impl Recorder {
                 Ok(ApproverAnswer::Followed { phase, outcome, detail, meanwhile })
             }
         }
+    }
+
+    /// The waiting calls for this person, and whether there may be more. Each job is read after its
+    /// rule named the person, and dropped before the next one.
+    async fn waiting_for(
+        &self,
+        approver: &str,
+        trust: &Trust,
+    ) -> Result<(Vec<WaitingQuestion>, bool), RoleError> {
+        let rows = self.inner.reader.waiting(RULES).await?;
+        let unread = rows.len() >= usize::try_from(RULES).unwrap_or(usize::MAX);
+        let named = |row: &WaitingRow| {
+            row.rule.approvers.iter().any(|name| name == "*" || name == approver)
+        };
+        let (mut waiting, mut read) = (Vec::new(), 0);
+        for WaitingRow { call, .. } in rows.into_iter().filter(named) {
+            if waiting.len() >= QUESTIONS || read >= JOBS {
+                return Ok((waiting, true));
+            }
+            read += 1;
+            let found = self.inner.reader.job(&call).await?;
+            let own = found.filter(|(job, phase)| {
+                *phase == Phase::AwaitingApproval && may_sign(approver, job, trust)
+            });
+            waiting.extend(own.map(|(job, _)| listed(job)));
+        }
+        Ok((waiting, unread))
     }
 
     fn trusted(&self) -> Result<TrustNow, RoleError> {
@@ -99,12 +127,16 @@ impl Recorder {
         trust: &Trust,
     ) -> Result<StoredJob, RoleError> {
         match self.asked_of(approver, call, trust).await? {
-            (job, Phase::AwaitingApproval) => Ok(job),
+            (job, Phase::AwaitingApproval) if job.permit.is_none() => Ok(job),
+            // It has its signatures, and is decided once more.
+            (_, Phase::AwaitingApproval) => {
+                Err(RoleError::Refused(not_waiting(call, Phase::Queued)))
+            }
             (_, phase) => Err(RoleError::Refused(not_waiting(call, phase))),
         }
     }
 
-    /// Takes a signature. It has to be the signature of the person who signed in: a person hands in
+    /// Takes a signature, and records the request together with it. It has to be the signature of the person who signed in: a person hands in
     /// no signature of another one.
     async fn sign_as(
         &self,
@@ -112,7 +144,7 @@ impl Recorder {
         call: CallId,
         signed: SignedStatement,
     ) -> Result<ApproverAnswer, RoleError> {
-        let signature = self.checked(call, signed, approver.to_owned()).await?;
+        let signature = self.checked(call.clone(), signed, approver.to_owned()).await?;
         let signer = signature.approver.clone();
         if !same_person(&signer, approver) {
             return Err(RoleError::Refused(format!(
@@ -120,10 +152,29 @@ impl Recorder {
                  their own"
             )));
         }
+        self.note_approver(approver, "sign", &call).await?;
         match self.submit(Change::Sign(Box::new(signature))).await? {
             Done::Signed(missing) => Ok(ApproverAnswer::Signed { approver: signer, missing }),
             _ => Err(misplaced_answer()),
         }
+    }
+
+    /// Records the first read of a call by this person, and again after an hour: a person who reads
+    /// often fills no ledger. Without room for an entry, nothing is read.
+    async fn note_read(
+        &self,
+        approver: &str,
+        word: &'static str,
+        call: &CallId,
+    ) -> Result<(), RoleError> {
+        self.check_room()?;
+        let (reads, now_ms) = (&self.inner.shared.reads, self.now().as_millisecond());
+        if locked(reads).is_known(approver, word, call, now_ms) {
+            return Ok(());
+        }
+        self.note_approver(approver, word, call).await?;
+        locked(reads).add(approver, word, call, now_ms);
+        Ok(())
     }
 
     /// Records a request that reads payloads or changes state. The list and the progress are not

@@ -24,6 +24,7 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{StoredTask, UsedKey};
 use cofferdam_core::protocol::operator_recorder::{OwnedJob, Removal, StoryEntry};
 use jiff::Timestamp;
+pub(crate) use questions::WaitingRow;
 use removed::{OwnLeaf, ended_job, own_leaves, removals};
 use serde_json::Value;
 use sqlx::{SqliteExecutor, SqlitePool};

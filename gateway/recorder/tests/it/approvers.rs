@@ -1,6 +1,8 @@
 //! Approvers on other machines, by the gateway's socket: they read and sign only calls that are for
 //! their signature, and learn nothing of others.
 
+use crate::people::permit;
+use crate::reload::{other, set};
 use crate::world::*;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::record::Event;
@@ -11,6 +13,7 @@ use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_recorder::Recorder;
+use std::sync::atomic::Ordering;
 
 async fn ask(
     recorder: &Recorder,
@@ -25,7 +28,7 @@ async fn ask(
 
 async fn waiting(recorder: &Recorder, approver: &str) -> Vec<CallId> {
     match ask(recorder, approver, ApproverAsk::Waiting).await.unwrap() {
-        ApproverAnswer::Waiting { waiting } => {
+        ApproverAnswer::Waiting { waiting, .. } => {
             waiting.into_iter().map(|question| question.call).collect()
         }
         other => panic!("{other:?}"),
@@ -101,6 +104,7 @@ async fn an_approver_reads_signs_and_follows_and_each_use_is_an_entry() {
         };
     let question = shown("bob").await;
     assert_eq!(question.signers, Vec::<String>::new());
+    assert_eq!(shown("bob").await, question);
     let signed = |who: &str| sign(who, &statement(&question.job, Verdict::Approve));
     let hand = async |who: &str, of: &str| {
         let signed = signed(of);
@@ -130,19 +134,79 @@ async fn an_approver_reads_signs_and_follows_and_each_use_is_an_entry() {
     });
     assert_eq!(
         of_people.collect::<Vec<_>>(),
-        [
-            "approver sign by bob",
-            "approver sign by bob",
-            "signed by bob",
-            "approver sign by carl",
-            "signed by carl"
-        ]
+        ["approver sign by bob", "signed by bob", "approver sign by carl", "signed by carl"]
     );
     let Proposed::Head { size, .. } = recorder.propose(Propose::Head).await.unwrap() else {
         panic!()
     };
-    // The start, the question, one show of an operator, two of approvers, and the five above.
-    assert_eq!(size, 1 + 1 + 1 + 2 + 5);
+    // The start, the question, one show of an operator, two of approvers, and the four above. A
+    // signature that does not count, and a second read within an hour, are no entries.
+    assert_eq!(size, 1 + 1 + 1 + 2 + 4);
+}
+
+#[tokio::test]
+async fn a_list_is_bounded_names_calls_of_this_person_alone_and_says_that_there_are_more() {
+    let world = World::new();
+    let recorder = world.open().await;
+    // The person's calls are the oldest, behind many for others.
+    for number in 0..52 {
+        let mine = world.job(number, &format!("agent{number}"), "delete", Some(rule(1, &["bob"])));
+        enqueue(&recorder, &mine, None).await.unwrap();
+    }
+    for number in 100..220 {
+        let other = format!("agent{number}");
+        let other = world.job(number, &other, "delete", Some(rule(1, &["carl"])));
+        enqueue(&recorder, &other, None).await.unwrap();
+    }
+    let list = async |who: &str| match ask(&recorder, who, ApproverAsk::Waiting).await.unwrap() {
+        ApproverAnswer::Waiting { waiting, more } => {
+            (waiting.into_iter().map(|question| question.call).collect::<Vec<_>>(), more)
+        }
+        other => panic!("{other:?}"),
+    };
+    let newest: Vec<CallId> = (2..52).rev().map(call).collect();
+    assert_eq!(list("bob").await, (newest, true));
+    assert_eq!(list("ann").await, (Vec::new(), false));
+}
+
+#[tokio::test]
+async fn a_call_that_has_its_signatures_is_not_shown_while_it_is_decided_once_more() {
+    let world = World::new();
+    world.trust.lock().unwrap().policy = cofferdam_core::model::id::PolicyDigest::of(b"policy");
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(1, &["bob"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    hand_in(&recorder, &job.call, sign("bob", &statement(&job, Verdict::Approve))).await.unwrap();
+    recorder.propose(permit(&job.call, job.expires)).await.unwrap();
+    // The policy is replaced: the call is decided once more, and asks no person.
+    set(&recorder, &other(&world), true).await;
+    assert_eq!(waiting(&recorder, "bob").await, []);
+    for asked in [
+        ApproverAsk::Question { call: job.call.clone() },
+        ApproverAsk::Preview { call: job.call.clone() },
+    ] {
+        let RoleError::Refused(told) = ask(&recorder, "bob", asked).await.unwrap_err() else {
+            panic!()
+        };
+        assert!(told.contains("waits for no signature any more"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn without_room_for_an_entry_an_approver_reads_nothing() {
+    let world = World::new();
+    let proposed = world.job(1, "agent", "delete", Some(rule(1, &["bob"])));
+    let recorder = world.open().await;
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let read = ApproverAsk::Question { call: proposed.call.clone() };
+    assert!(ask(&recorder, "bob", read.clone()).await.is_ok());
+    recorder.close().await;
+    // The disk is looked at once a second, and at the first request.
+    world.free.store(5, Ordering::SeqCst);
+    let recorder = world.open().await;
+    let told = ask(&recorder, "bob", read).await;
+    assert!(matches!(told, Err(RoleError::Unavailable(_))), "{told:?}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn approved(recorder: &Recorder) -> Option<CallId> {
     }
 }
 
-fn permit(call: &CallId, expires: jiff::Timestamp) -> Propose {
+pub fn permit(call: &CallId, expires: jiff::Timestamp) -> Propose {
     let permit = SignedPermit { permit: "{}".to_owned(), signature: String::new() };
     Propose::Permit {
         call: call.clone(),

@@ -91,7 +91,7 @@ async fn a_request_for_a_reload_is_answered_by_no_earlier_one() {
 }
 
 /// A policy that replaces that of the world's jobs.
-fn other(world: &World) -> Trust {
+pub fn other(world: &World) -> Trust {
     Trust { policy: PolicyDigest::of(b"other"), ..world.trust.lock().unwrap().clone() }
 }
 
@@ -103,7 +103,7 @@ async fn offered(recorder: &Recorder) -> Option<StoredJob> {
     }
 }
 
-async fn set(recorder: &Recorder, trust: &Trust, announced: bool) {
+pub async fn set(recorder: &Recorder, trust: &Trust, announced: bool) {
     let (digest, trust) = (TrustDigest::of(trust.policy.as_bytes()), Box::new(trust.clone()));
     let propose = if announced {
         Propose::Reload { digest, trust }

@@ -1,14 +1,17 @@
 //! `cofferdam approve --check FILE`: reads a statement and its call from two files, on a machine
-//! without a connection. Derives the statement from the call itself, shows the call, and says how to
-//! sign. Signs nothing, and needs no installation.
+//! without a connection. Derives the statement from the call itself, shows the call, and signs
+//! exactly that statement or says how to sign it. Needs no installation.
 
-use super::files::quoted;
+use super::files::{quoted, write};
+use super::sign::fingerprint;
 use super::source::Found;
 use super::waiting_call::WaitingCall;
 use crate::command::input_file;
-use crate::command::report::Report;
+use crate::command::report::{Report, Usage};
+use crate::command::ssh::Signer;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::escape::legible;
+use cofferdam_core::model::id::StatementDigest;
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::json;
 use cofferdam_core::model::statement::{NAMESPACE, Statement, Verdict};
@@ -16,7 +19,14 @@ use cofferdam_core::protocol::approver::Question;
 use jiff::Timestamp;
 use serde_json::json;
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+
+/// The most bytes of a statement: it has digests, names and a reason.
+const STATEMENT: u64 = 64 * 1024;
+
+/// The most bytes of a call: far more than plan, preview and arguments may have together.
+const CALL: u64 = 8 * 1024 * 1024;
 
 /// The call of a statement, for another machine: everything that the shown text derives from.
 pub struct QuestionFile {
@@ -39,7 +49,7 @@ impl QuestionFile {
 
     fn read(path: &Path) -> Result<Self> {
         let remedy = "take the file of the call, STATEMENT.call, along with the statement";
-        let bytes = input_file::bytes(path, remedy)?;
+        let bytes = input_file::regular(path, CALL, remedy)?;
         let Question { job, signers } = json::strict_into(&bytes).with_context(|| {
             format!(
                 "`{}` is not the call of a statement, as `cofferdam approve ID --statement FILE` \
@@ -58,33 +68,60 @@ pub fn call_file(statement: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Checks and shows a statement, and says how to sign it.
+/// Checks and shows a statement. With a key, signs the bytes that were checked; else says how to
+/// sign the file.
 ///
 /// # Errors
-/// A file cannot be read, or the statement is not about the call that is shown.
-pub fn check(path: &Path, full: bool) -> Result<Report> {
-    let bytes = input_file::bytes(path, "give the file of a statement")?;
+/// A file cannot be read, the statement is not about the call that is shown, or the person says no.
+pub fn check(path: &Path, full: bool, key: Option<&Path>, yes: bool) -> Result<Report> {
+    let bytes = input_file::regular(path, STATEMENT, "give the file of a statement")?;
     let QuestionFile { job, signers } = QuestionFile::read(&call_file(path))?;
     let waiting = WaitingCall::check(Found { job, trust: None, signers }, Timestamp::now())?;
     let (verdict, reason) = compared(&waiting, &bytes)?;
+    let signer = key.map(|key| Signer::find_own(Some(key), super::variable)).transpose()?;
+    if signer.is_some() && !yes && !std::io::stdin().is_terminal() {
+        return Err(Usage("there is no terminal for the question; give `--yes`".to_owned()).into());
+    }
     waiting.show(None, full)?;
     let call = &waiting.job.call;
     let file = quoted(&path.to_string_lossy());
     let sign = format!("ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");
-    let (verb, what) = match verdict {
-        Verdict::Approve => ("approve", "approves this call".to_owned()),
-        Verdict::Reject => {
-            ("deny", format!("denies this call; the agent reads: {}", legible(&reason)))
-        }
+    let (verb, same, what) = match verdict {
+        Verdict::Approve => ("approve", "", "approves this call".to_owned()),
+        Verdict::Reject => (
+            "deny",
+            " --reason TEXT (the same)",
+            format!("denies this call; the agent reads: {}", legible(&reason)),
+        ),
     };
-    let text = format!(
-        "The statement in {file} {what}. It is over exactly this text. Nothing is signed yet.\n  \
-         sign it:     {sign}\n  hand it in:  the file {file}.sig, on the machine that wrote the \
-         statement, with `cofferdam {verb} {call} --signature FILE`"
+    let digest = StatementDigest::of(&bytes);
+    let value = |state: &str, sign: Option<&str>| {
+        json!({"call": call, "verdict": verdict, "reason": reason, "state": state,
+            "shown": waiting.digest, "statement": digest, "file": path, "sign": sign})
+    };
+    let hand_in = format!(
+        "the file {file}.sig, on the machine that wrote the statement, with `cofferdam {verb} \
+         {call} --signature FILE{same}`"
     );
-    let value = json!({"call": call, "verdict": verdict, "reason": reason, "state": "not_signed",
-        "shown": waiting.digest, "file": path, "sign": sign});
-    Ok(Report::new(text, value))
+    let Some(signer) = signer else {
+        let text = format!(
+            "The statement in {file} {what}. It is over exactly this text. Nothing is signed \
+             yet.\n  its digest:  {digest}\n  sign it:     cofferdam approve --check {file} --key \
+             KEY\n  or:          {sign}\n  hand it in:  {hand_in}"
+        );
+        return Ok(Report::new(text, value("not_signed", Some(&sign))));
+    };
+    let question = format!("It {what}. Sign it with the key {}? Type yes: ", fingerprint(&signer));
+    if !yes && super::ask(&question)? != "yes" {
+        bail!("not signed");
+    }
+    // The bytes that were checked and shown: the file may be another one by now.
+    let signature = signer.sign(NAMESPACE, &bytes)?;
+    let mut beside = OsString::from(path);
+    beside.push(".sig");
+    write(Path::new(&beside), &signature)?;
+    let text = format!("Signed {file}; it {what}.\n  hand it in:  {hand_in}");
+    Ok(Report::new(text, value("signed", None)))
 }
 
 /// The verdict and the reason of a statement that is exactly the one that this command makes of the

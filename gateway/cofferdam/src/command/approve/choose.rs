@@ -31,16 +31,20 @@ pub fn call(source: &Source<'_>, named: Option<String>, json: bool, verb: &str) 
     if let Some(id) = named {
         return Ok(Choice::Call(id));
     }
-    let jobs = source.waiting()?;
+    let (jobs, more) = source.waiting()?;
     let now = Timestamp::now();
-    let value = json!({"waiting": jobs.iter().zip(1..).map(|(job, number)| entry(number, job,
-    now)).collect::<Vec<_>>()});
+    let entries: Vec<_> =
+        jobs.iter().zip(1..).map(|(job, number)| entry(number, job, now)).collect();
+    let value = json!({"waiting": entries, "more": more});
     if jobs.is_empty() {
         return Ok(Choice::List(Report::new("Nothing waits for a person.", value)));
     }
     let rows: Vec<Vec<String>> =
         jobs.iter().zip(1..).map(|(job, number)| row(number, job, now)).collect();
-    let list = table(&["#", "ID", "ASKED", "BY", "NEEDED", "SUMMARY"], &rows);
+    let mut list = table(&["#", "ID", "ASKED", "BY", "NEEDED", "SUMMARY"], &rows);
+    if more {
+        list.push_str("\n\nMore wait than are listed; each can be named by its whole id.");
+    }
     if json || !std::io::stdin().is_terminal() {
         return Ok(Choice::List(Report::new(
             format!("{list}\n\nName one: cofferdam {verb} ID"),

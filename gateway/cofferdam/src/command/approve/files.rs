@@ -101,7 +101,9 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
 
 /// Reads a signature of `ssh-keygen -Y sign`, with any line ends, or the text of a passkey's.
 pub fn read_signature(path: &Path) -> Result<String> {
-    let bytes = input_file::bytes(path, "give the .sig file that `ssh-keygen -Y sign` wrote")?;
+    let most = u64::try_from(SIGNATURE).unwrap_or(u64::MAX);
+    let remedy = "give the .sig file that `ssh-keygen -Y sign` wrote";
+    let bytes = input_file::regular(path, most, remedy)?;
     let text = String::from_utf8(bytes).unwrap_or_default();
     if Assertion::read(text.trim_end()).is_ok() {
         return Ok(text.trim_end().to_owned());

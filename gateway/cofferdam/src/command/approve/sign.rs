@@ -14,6 +14,7 @@ use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::approval::{Question, verify};
 use jiff::Timestamp;
 use serde_json::json;
+use ssh_key::HashAlg;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -66,9 +67,13 @@ pub fn answer(
             still("needs_signatures", &format!("{more} more signatures are needed."))
         }
     };
+    let who = match (way, &waiting.trust) {
+        (Way::Sign(signer), None) => format!("with the key {}", fingerprint(signer)),
+        _ => format!("as {name}"),
+    };
     let mut text = match verdict {
-        Verdict::Reject => format!("Denied {call} as {name}. The agent will see your reason."),
-        Verdict::Approve => format!("Approved {call} as {name}: {}", followed.text),
+        Verdict::Reject => format!("Denied {call} {who}. The agent will see your reason."),
+        Verdict::Approve => format!("Approved {call} {who}: {}", followed.text),
     };
     if matches!(source, Source::Home(_)) {
         text.push_str(&format!("\n  follow it: cofferdam show {call}"));
@@ -76,7 +81,12 @@ pub fn answer(
     let mut files = None;
     if let Some(folder) = export {
         let key = signing_key(waiting, way, &signed)?;
-        let written = write_out(folder, &call.to_string(), &name, &key, &signed)?;
+        // A name that only the server gave is not bound to the key.
+        let principal = match (way, &waiting.trust) {
+            (Way::Sign(signer), None) => fingerprint(signer),
+            _ => name.clone(),
+        };
+        let written = write_out(folder, &call.to_string(), &principal, &key, &signed)?;
         text.push_str(&format!("\n  check it:  {}", written.command));
         files = Some(json!({"statement": written.statement, "signature": written.signature,
             "allowed_signers": written.allowed, "command": written.command}));
@@ -103,6 +113,11 @@ fn still(state: &'static str, text: &str) -> Followed {
         detail: String::new(),
         meanwhile: Vec::new(),
     }
+}
+
+/// The fingerprint of a key, as `ssh-keygen -l` prints it.
+pub fn fingerprint(signer: &Signer) -> String {
+    signer.public().fingerprint(HashAlg::Sha256).to_string()
 }
 
 /// The public key of the signature: of the key that signed here, or of the enrolled signer.

@@ -37,22 +37,23 @@ pub struct Found {
 }
 
 impl Source<'_> {
-    /// The questions that wait, newest first.
+    /// The questions that wait, newest first, and whether there may be more.
     ///
     /// # Errors
     /// The place cannot be reached, or refuses the request.
-    pub fn waiting(&self) -> Result<Vec<WaitingQuestion>> {
+    pub fn waiting(&self) -> Result<(Vec<WaitingQuestion>, bool)> {
         match self {
             Self::Home(home) => {
-                let limit = u32::try_from(QUESTIONS).unwrap_or(u32::MAX);
+                let limit = u32::try_from(QUESTIONS + 1).unwrap_or(u32::MAX);
                 let ask = Operate::Jobs { waiting: true, limit, before: None };
                 let Operated::Jobs { jobs } = recorder_client::ask(home, &ask)? else {
                     return Err(recorder_client::unexpected());
                 };
-                Ok(jobs.into_iter().map(listed).collect())
+                let more = jobs.len() > QUESTIONS;
+                Ok((jobs.into_iter().take(QUESTIONS).map(listed).collect(), more))
             }
             Self::Server(server) => match server.ask(&ApproverAsk::Waiting)? {
-                ApproverAnswer::Waiting { waiting } => Ok(waiting),
+                ApproverAnswer::Waiting { waiting, more } => Ok((waiting, more)),
                 _ => Err(unexpected()),
             },
         }
@@ -86,10 +87,16 @@ impl Source<'_> {
 
     /// The waiting call whose id begins with this.
     fn begun(&self, id: &str) -> Result<CallId> {
+        let (waiting, more) = self.waiting()?;
         let mut begun =
-            self.waiting()?.into_iter().filter(|question| question.call.as_str().starts_with(id));
+            waiting.into_iter().filter(|question| question.call.as_str().starts_with(id));
         match (begun.next(), begun.next()) {
             (Some(one), None) => Ok(one.call),
+            (None, _) if more => bail!(
+                "no call `{}` is among the newest that wait for you, and more wait; give its whole \
+                 id",
+                line(id)
+            ),
             (Some(_), Some(_)) => bail!("`{}` begins several ids; give more of it", line(id)),
             (None, _) => bail!(
                 "no call `{}` waits for you; `cofferdam approve --server URL` lists those that do",

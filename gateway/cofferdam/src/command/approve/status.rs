@@ -25,8 +25,10 @@ pub fn lines(source: Option<&Source<'_>>, waiting: &WaitingCall, now: Timestamp)
         Some(Err(error)) => unseen(&format!("{error:#}")),
         None => unseen("this command is not connected to the gateway"),
     };
+    // Without a trust file, nothing of it can be checked here.
+    let whose = if waiting.trust.is_some() { "" } else { ", and not checked here" };
     vec![
-        format!("Not part of what is signed, as of {}:", seconds(now)),
+        format!("Not part of what is signed{whose}, as of {}:", seconds(now)),
         format!("  asked:                {}", ago(job.created, now)),
         format!("  ends:                 {}, {}", until(job.expires, now), seconds(job.expires)),
         format!("  signatures:           {}", signatures(job, &waiting.signers)),

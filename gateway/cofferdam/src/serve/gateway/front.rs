@@ -279,14 +279,12 @@ impl Front for Gateway {
         signed: &SignedSignIn,
         is_own: &dyn Fn(&str) -> bool,
     ) -> Result<Session, SignInRefusal> {
-        let approvers = self.approvers()?;
         let random = (self.random(), self.random());
-        self.sign_ins.sign_in(signed, is_own, &approvers, random, self.now())
+        self.sign_ins.sign_in(signed, is_own, || self.approvers(), random, self.now())
     }
 
     fn approver(&self, session: &str) -> Result<Option<String>, SignInRefusal> {
-        let approvers = self.approvers()?;
-        Ok(self.sign_ins.approver(session, &approvers, self.now()))
+        self.sign_ins.approver(session, || self.approvers(), self.now())
     }
 
     async fn ask_for_approver(

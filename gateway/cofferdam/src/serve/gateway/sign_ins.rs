@@ -4,9 +4,10 @@
 //! nothing, and ends with this process.
 
 use cofferdam_core::journey::ports::SignInRefusal;
-use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
+use cofferdam_core::model::json;
+use cofferdam_core::model::sign_in::{Challenge, Session, SignIn, SignedSignIn};
 use cofferdam_core::model::trust::Approver;
-use cofferdam_core::policy::sign_in::verify_sign_in;
+use cofferdam_core::policy::sign_in::{SignInError, verify_sign_in};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, Mac as _};
 use jiff::{SignedDuration, Timestamp};
@@ -79,14 +80,13 @@ impl SignIns {
         &self,
         signed: &SignedSignIn,
         is_own: &dyn Fn(&str) -> bool,
-        approvers: &[Approver],
+        approvers: impl FnOnce() -> Result<Vec<Approver>, SignInRefusal>,
         random: (u128, u128),
         now: Timestamp,
     ) -> Result<Session, SignInRefusal> {
         let refused = |why: &str| SignInRefusal::Refused(why.to_owned());
-        let verified = verify_sign_in(signed, approvers, now)
-            .map_err(|error| SignInRefusal::Refused(error.to_string()))?;
-        let statement = verified.statement();
+        let statement: SignIn = json::strict_into(signed.statement.as_bytes())
+            .map_err(|error| SignInRefusal::Refused(SignInError::from(error).to_string()))?;
         if !is_own(&statement.server) {
             return Err(refused(
                 "the sign-in is for another server; sign in at the address of this one",
@@ -98,6 +98,16 @@ impl SignIns {
                  again",
             ));
         }
+        if statement.expires <= now {
+            return Err(SignInRefusal::Refused(
+                SignInError::Expired(statement.expires).to_string(),
+            ));
+        }
+        // Only then the file and the signature: they cost more.
+        let approvers = approvers()?;
+        let verified = verify_sign_in(signed, &approvers, now)
+            .map_err(|error| SignInRefusal::Refused(error.to_string()))?;
+        let statement = verified.statement();
         let Approver { name, key, .. } = verified.approver();
         let mut people = self.people();
         // Only enrolled people are kept, so a removed one leaves no rest.
@@ -121,21 +131,31 @@ impl SignIns {
         Ok(Session { approver: name.clone(), session, expires })
     }
 
-    /// The approver of a session, while the approver's key is enrolled.
+    /// The approver of a session, while the approver's key is enrolled. Any other text costs no look
+    /// at the approvers.
+    ///
+    /// # Errors
+    /// The approvers cannot be read.
     pub fn approver(
         &self,
         session: &str,
-        approvers: &[Approver],
+        approvers: impl FnOnce() -> Result<Vec<Approver>, SignInRefusal>,
         now: Timestamp,
-    ) -> Option<String> {
+    ) -> Result<Option<String>, SignInRefusal> {
+        let Some((name, own)) = self.owner(session, now) else { return Ok(None) };
+        let enrolled = approvers()?.iter().any(|known| known.name == name && known.key == own);
+        Ok(enrolled.then_some(name))
+    }
+
+    /// The name and the key of the approver who began a session that has not ended.
+    fn owner(&self, session: &str, now: Timestamp) -> Option<(String, String)> {
         // A comparison of digests: its time says nothing about the secret.
         let secret = digest(session);
         let people = self.people();
-        let (name, open) = people.iter().find_map(|(name, person)| {
-            person.sessions.iter().find(|open| open.secret == secret).map(|open| (name, open))
-        })?;
-        let enrolled = approvers.iter().any(|known| known.name == *name && known.key == open.key);
-        (open.expires > now && enrolled).then(|| name.clone())
+        people.iter().find_map(|(name, person)| {
+            let open = person.sessions.iter().find(|open| open.secret == secret)?;
+            (open.expires > now).then(|| (name.clone(), open.key.clone()))
+        })
     }
 
     fn is_own_challenge(&self, challenge: &str, expires: Timestamp) -> bool {
@@ -170,7 +190,7 @@ fn digest(secret: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::model::sign_in::{SIGN_IN_NAMESPACE, SIGN_IN_SCHEMA, SignIn};
+    use cofferdam_core::model::sign_in::{SIGN_IN_NAMESPACE, SIGN_IN_SCHEMA};
     use ssh_key::private::Ed25519Keypair;
     use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
@@ -209,7 +229,7 @@ mod tests {
     ) -> Result<Session, String> {
         let own = |server: &str| server == "gate";
         sign_ins
-            .sign_in(signed, &own, &approvers(&[1, 2]), (random, 0), now)
+            .sign_in(signed, &own, || Ok(approvers(&[1, 2])), (random, 0), now)
             .map_err(|refused| refused.to_string())
     }
 
@@ -228,6 +248,11 @@ mod tests {
         let longer =
             Challenge { expires: late.checked_add(CHALLENGE).unwrap(), ..challenge.clone() };
         refused(&signed(1, "gate", &longer), late, "not one of this server");
+        let own = |server: &str| server == "gate";
+        let unread = || Err(SignInRefusal::Unavailable("it was read".to_owned()));
+        let made_up = Challenge { challenge: "00.00".to_owned(), ..challenge.clone() };
+        let told = sign_ins.sign_in(&signed(1, "gate", &made_up), &own, unread, (1, 0), noon());
+        assert!(matches!(told, Err(SignInRefusal::Refused(_))), "the file is read last: {told:?}");
         let foreign = SignIns::new((3, 4)).challenge(7, noon());
         refused(&signed(1, "gate", &foreign), noon(), "not one of this server");
         let good = signed(1, "gate", &challenge);
@@ -240,14 +265,18 @@ mod tests {
         let sign_ins = SignIns::new((1, 2));
         let challenge = sign_ins.challenge(7, noon());
         let session = enter(&sign_ins, &signed(1, "gate", &challenge), 9, noon()).unwrap();
-        let who = |approvers: &[Approver], now| sign_ins.approver(&session.session, approvers, now);
+        let who = |approvers: &[Approver], now| {
+            sign_ins.approver(&session.session, || Ok(approvers.to_vec()), now).unwrap()
+        };
         assert_eq!(who(&approvers(&[1, 2]), noon()).as_deref(), Some("p1"));
         assert_eq!(who(&approvers(&[2]), noon()), None, "the person was removed");
         let mut other = approvers(&[1, 2]);
         other[0].key = other[1].key.clone();
         assert_eq!(who(&other, noon()), None, "the key was removed");
         assert_eq!(who(&approvers(&[1]), session.expires), None, "it is over");
-        assert_eq!(sign_ins.approver("", &approvers(&[1]), noon()), None);
+        let unread = || Err(SignInRefusal::Unavailable("it was read".to_owned()));
+        assert_eq!(sign_ins.approver("", unread, noon()), Ok(None), "the file is not read");
+        assert!(sign_ins.approver(&session.session, unread, noon()).is_err());
     }
 
     #[test]
@@ -259,8 +288,8 @@ mod tests {
             let begun = enter(&sign_ins, &signed(1, "gate", &challenge), number, noon());
             sessions.push(begun.unwrap().session);
         }
-        let open = |session: &String| sign_ins.approver(session, &approvers(&[1]), noon());
-        assert_eq!(sessions.iter().filter(|session| open(session).is_some()).count(), SESSIONS);
+        let open = |session: &&String| sign_ins.owner(session, noon()).is_some();
+        assert_eq!(sessions.iter().filter(open).count(), SESSIONS);
         let challenge = sign_ins.challenge(1_000, noon());
         let often = enter(&sign_ins, &signed(1, "gate", &challenge), 1, noon()).unwrap_err();
         assert!(often.contains("too often"), "{often}");

@@ -1,26 +1,39 @@
-//! Reads for approvers on other machines: the jobs that wait, and the people who approved. The caller
-//! decides who may see which.
+//! Reads for approvers on other machines: the calls that wait, and the people who approved. The caller
+//! decides who may see which. Reads no document of a job.
 
-use super::{QUESTIONS, Reader};
+use super::Reader;
 use crate::store::batch::ChangeError;
-use crate::store::row::{JobRow, stored};
+use crate::store::row::{damaged, parse};
 use cofferdam_core::model::id::CallId;
-use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::reason::ApprovalRule;
+
+/// A call that waits for a person, and the rule for its signatures.
+pub(crate) struct WaitingRow {
+    /// The id of the call.
+    pub call: CallId,
+    /// The rule.
+    pub rule: ApprovalRule,
+}
 
 impl Reader {
-    /// The jobs that wait for a person, newest first, at most `limit`.
-    pub async fn questions(&self, limit: u32) -> Result<Vec<StoredJob>, ChangeError> {
-        let mut connection = self.readers()?.begin().await?;
-        let rows: Vec<JobRow> = sqlx::query_as(QUESTIONS)
-            .bind(i64::MAX)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *connection)
-            .await?;
-        let mut jobs = Vec::with_capacity(rows.len());
-        for row in rows {
-            jobs.extend(stored(&mut connection, &row).await?);
-        }
-        Ok(jobs)
+    /// The calls that wait for a person, newest first, at most `limit`. A call that has its
+    /// signatures, and is only decided again, is not among them.
+    pub async fn waiting(&self, limit: u32) -> Result<Vec<WaitingRow>, ChangeError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT call, approval FROM jobs INDEXED BY jobs_open WHERE phase = \
+             'awaiting_approval' AND phase <> 'closed' AND permit IS NULL AND approval IS NOT NULL \
+             ORDER BY seq DESC LIMIT ?",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers()?)
+        .await?;
+        let row = |(call, rule): &(String, String)| {
+            Ok(WaitingRow {
+                call: CallId::parse(call).map_err(|_| damaged("call id"))?,
+                rule: parse(rule, "approval rule")?,
+            })
+        };
+        rows.iter().map(row).collect()
     }
 
     /// The names of the people who approved a call, sorted.
