@@ -23,6 +23,7 @@ use crate::render::{self, Form};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
 use crate::settings::REFUSED_TIME;
+use crate::shares::Used;
 use crate::span_names::{self, call_span, record_refusal};
 use crate::submit::Submission;
 use crate::{body, header};
@@ -57,8 +58,12 @@ impl<F: Front> Edge<F> {
     /// Answers one request to the endpoint. There is no stream to GET and no session to DELETE:
     /// both get 405, which clients of every revision understand.
     pub async fn mcp(&self, parts: &Parts, body: Incoming, seat: &Seat) -> Answer {
-        let outcome = match self.admitted(parts, &body, seat).await {
-            Ok(caller) => self.message(&parts.headers, body, caller, seat).await,
+        let admitted = self.admitted(parts, &body, seat).await.and_then(|caller| {
+            let sending = self.shares.body(&caller.principal)?;
+            Ok((caller, sending))
+        });
+        let outcome = match admitted {
+            Ok(admitted) => self.message(&parts.headers, body, admitted, seat).await,
             Err(deny) => return self.rpc_refused(parts, body, &deny, seat).await,
         };
         outcome.unwrap_or_else(|Malformed { id, deny }| {
@@ -111,11 +116,10 @@ impl<F: Front> Edge<F> {
         &self,
         headers: &HeaderMap,
         body: Incoming,
-        Authenticated { principal, access }: Authenticated,
+        (Authenticated { principal, access }, sending): (Authenticated, Used),
         seat: &Seat,
     ) -> Result<Answer, Malformed> {
         let nameless = |deny| Malformed { id: None, deny };
-        let sending = self.shares.body(&principal).map_err(nameless)?;
         let bytes = body::read(body, self.settings.body_time).await.map_err(nameless)?;
         drop(sending);
         let message = message::read(&bytes)?;

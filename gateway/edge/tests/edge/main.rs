@@ -21,6 +21,8 @@ mod front;
 #[cfg(test)]
 mod legacy;
 #[cfg(test)]
+mod limit_rows;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod listen;
