@@ -63,6 +63,8 @@ pub struct FakeFront {
     pub finished: Arc<AtomicU32>,
     /// Lets held calls go on.
     pub let_go: tokio::sync::Notify,
+    /// Lists wait while the test has this.
+    pub lists: tokio::sync::RwLock<()>,
     /// HTTP requests in progress.
     pub active: AtomicU32,
     /// Events that the edge reported, with the number of each.
@@ -214,6 +216,7 @@ impl Front for FakeFront {
     }
 
     async fn list(&self, _principal: &Principal) -> Result<ToolListings, RoleError> {
+        let _open = self.lists.read().await;
         if self.down {
             return Err(RoleError::Unavailable(
                 "the policy engine at its secret place is away".into(),

@@ -30,6 +30,8 @@ async fn refused(server: &Server, request: &Request) -> String {
             let seconds = response.header("retry-after").expect("a time");
             return format!("{} [{seconds}]\n", response.line());
         }
+        // The request that was given up may have had the last place: another one takes it.
+        tokio::time::sleep(MOMENT).await;
     }
 }
 
@@ -86,6 +88,39 @@ async fn calls_in_progress() {
     assert_eq!(held.await.unwrap().status, 200);
     assert_eq!(server.send(&plain("scale")).await.status, 200, "the place is free again");
     assert_eq!(server.front.finished.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn lists_in_progress() {
+    let server = Arc::new(Server::start(FakeFront::default()).await);
+    let closed = server.front.lists.write().await;
+    let list = Request::modern("tools/list", json!({}));
+    let held: Vec<_> = (0..32)
+        .map(|_| {
+            let (server, list) = (Arc::clone(&server), list.clone());
+            // A request of the test may have the last place for a moment.
+            tokio::spawn(async move {
+                loop {
+                    let status = server.send(&list).await.status;
+                    if status != 429 {
+                        return status;
+                    }
+                }
+            })
+        })
+        .collect();
+    let told = rows(&server, vec![list, page("/v1/tools")]).await;
+    expect![[r#"
+        429 -32603 id 7: over a limit: this agent has 32 lists of tools in progress; nothing was executed; try again in 1 s [1]
+        429 over a limit: this agent has 32 lists of tools in progress; nothing was executed; try again in 1 s [1]
+        counted: anonymous over limit lists
+    "#]]
+    .assert_eq(&told);
+    drop(closed);
+    for list in held {
+        assert_eq!(list.await.unwrap(), 200);
+    }
+    assert_eq!(server.send(&page("/v1/tools")).await.status, 200);
 }
 
 #[tokio::test]
