@@ -1,5 +1,6 @@
-//! The tests that need a control plane, a node, a browser or clients of others: each names its need, and cargo
-//! reports it as ignored without that. Never a test that passes because it did nothing.
+//! The tests that need a control plane, a node, a browser or clients of others: each names its
+//! need, and cargo reports it as ignored without that. Never a test that passes because it did
+//! nothing.
 
 use super::{Breach, Page, check, finds, lines, pages};
 use std::collections::BTreeSet;
