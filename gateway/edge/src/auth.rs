@@ -88,6 +88,8 @@ impl<F: Front> Edge<F> {
                 seat.prove();
                 Ok(caller)
             }
+            // The caller sent no wrong token: the issuer or the recorder does not answer.
+            Err(deny @ (Deny::IssuerAway | Deny::Unavailable(_))) => Err(deny),
             Err(deny) => {
                 self.peers.request(client.address, now)?;
                 Err(deny)

@@ -399,3 +399,16 @@ async fn a_budget_of_the_store_is_refused_in_the_same_form() {
         assert_eq!((answer.status, answer.header("retry-after")), (429, Some("3600")));
     }
 }
+
+#[tokio::test]
+async fn an_issuer_that_is_away_takes_nothing_from_the_limit_of_an_address() {
+    let server = Server::with(FakeFront { closed: true, ..FakeFront::default() }, |settings| {
+        settings.without_token = Rate { per_second: 1, burst: 1 };
+    })
+    .await;
+    let with = |token: &str| Request::new("GET", "/v1/tools").bearer(token);
+    for _ in 0..5 {
+        assert_eq!(server.send(&with("issuer-away")).await.status, 503);
+    }
+    assert_eq!(server.send(&with("unknown")).await.status, 401, "the first wrong token");
+}

@@ -5,7 +5,7 @@
 use super::batch::{Batch, to_i64, to_u64};
 use super::change::Change;
 use cofferdam_core::model::budget::Budgets;
-use cofferdam_core::model::record::Entry;
+use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::subject::Subject;
 use cofferdam_core::protocol::RoleError;
@@ -149,11 +149,16 @@ impl Purse<'_> {
         Ok(())
     }
 
-    /// Charges the end of a call without a job.
+    /// Charges the end of a call without a job. Entries of operators, of reloads and of the recorder
+    /// itself are no ends of calls, and have no budget: an installation that is busy can always be
+    /// operated and started.
     ///
     /// # Errors
     /// Those of [`Purse::charge`].
     pub fn charge_end(self, entry: &Entry, batch: &mut Batch) -> Result<(), RoleError> {
+        if !matches!(entry.event, Event::Ended { .. }) {
+            return Ok(());
+        }
         let roles = if self.roles.is_empty() { Vec::new() } else { roles_of(entry) };
         self.charge(entry, &roles, 0, batch)
     }

@@ -106,6 +106,23 @@ async fn bytes_of_a_day_are_counted_over_a_restart() {
 }
 
 #[tokio::test]
+async fn reloads_and_starts_have_no_budget() {
+    let world = World::new();
+    let budgets = Budgets { ledger_bytes_per_day: 1, ..Budgets::unlimited() };
+    for _start in 0..2 {
+        let recorder = with(&world, budgets).await;
+        for _request in 0..2 {
+            let before = entries(&recorder).await;
+            let trust = Box::new(world.trust.lock().unwrap().clone());
+            let reload = Propose::Reload { digest: TrustDigest::of(b"trust"), trust };
+            assert_eq!(recorder.propose(reload).await, Ok(Proposed::Done));
+            assert!(entries(&recorder).await > before);
+        }
+        recorder.close().await;
+    }
+}
+
+#[tokio::test]
 async fn calls_that_wait_for_a_person_are_bounded() {
     let world = World::new();
     let budgets = Budgets { waiting_approvals: 2, ..Budgets::unlimited() };

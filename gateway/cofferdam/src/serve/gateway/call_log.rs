@@ -16,6 +16,7 @@ pub struct CallLog {
     asked: LogRate,
     denied: LogRate,
     refused: LogRate,
+    over_limit: LogRate,
     unknown: LogRate,
 }
 
@@ -35,6 +36,13 @@ impl CallLog {
             ) => {
                 self.ended(outlet, entry);
             }
+            // One agent's own limit: no work of others is refused.
+            (Propose::Enqueue { job, .. }, Err(RoleError::OverLimit { limit, why, .. })) => {
+                self.over_limit(&job.principal.name, limit, why);
+            }
+            (Propose::End { entry }, Err(RoleError::OverLimit { limit, why, .. })) => {
+                self.over_limit(&entry.principal, limit, why);
+            }
             (
                 Propose::Enqueue { .. } | Propose::End { .. } | Propose::Permit { .. },
                 Err(error),
@@ -46,6 +54,20 @@ impl CallLog {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn over_limit(&self, agent: &str, limit: &str, why: &str) {
+        if let Some(kept_back) = self.over_limit.pass(Instant::now()) {
+            let (agent, remedy) = (shown(agent), format!("limits.{limit}"));
+            tracing::warn!(
+                agent,
+                what = limit,
+                detail = why,
+                remedy,
+                kept_back,
+                "an agent is over its limit, and its further calls get 429"
+            );
         }
     }
 
@@ -114,7 +136,6 @@ fn first_reason(entry: &Entry) -> Option<String> {
 fn cause(error: &RoleError) -> &'static str {
     match error {
         RoleError::Busy { .. } => "busy",
-        RoleError::OverLimit { .. } => "over_limit",
         RoleError::Unavailable(_) | RoleError::TooLarge(_) => "unavailable",
         _ => "refused",
     }

@@ -198,7 +198,10 @@ impl Front for Gateway {
         let set = self.set();
         let raw = self.raw(&set, call);
         let reply = journey::ask(&set.world, &set.known, raw, Mode::Call, progress).await;
-        ended(&self.outlet, &tool, began, &reply);
+        // Another name is the agent's own word, and no label.
+        if set.known.catalog.get(&tool).is_some() {
+            ended(&self.outlet, &tool, began, &reply);
+        }
         reply
     }
 

@@ -120,12 +120,11 @@ impl Recorder for Observed<Arc<Roles>> {
     }
 }
 
-/// Counts the end of a call, with its code.
+/// Counts the end of a call of a tool of the catalog, with its code.
 pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
     let error = match reply {
         Reply::Success(_) | Reply::Listed(_) => "",
         Reply::Refused(_) | Reply::BadArguments { .. } => "tool_error",
-        // The name comes from the agent, so it is not used as a label.
         Reply::UnknownTool { .. } => return,
         Reply::Busy { .. } | Reply::OverLimit { .. } | Reply::Unavailable { .. } => "-32603",
     };
