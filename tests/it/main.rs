@@ -64,7 +64,7 @@ mod reload;
 mod remote;
 #[cfg(test)]
 mod resolve;
-
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod sign_in;
