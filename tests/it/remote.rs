@@ -157,6 +157,8 @@ fn an_approver_with_a_key_and_an_address_lists_reads_approves_and_denies() {
     let (list, _) = bob.json(&url, &["approve"]);
     let listed = list["waiting"].as_array().unwrap().iter().map(|question| &question["call"]);
     assert_eq!(listed.collect::<Vec<_>>(), [&json!(deny), &json!(run)]);
+    let (_, list, _) = bob.run(&url, &["approve"]);
+    has(&list, &[&run, &format!("Name one: cofferdam approve ID --server {url}")]);
 
     let export = bob.path("out");
     let words = ["approve", &run[..8], "--yes", "--wait", "60", "--export", text(&export)];

@@ -105,7 +105,7 @@ struct Signing {
     /// A signature of that statement, made with `ssh-keygen -Y sign`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "key")]
     signature: Option<PathBuf>,
-    /// A gateway on another machine, such as https://gate.example.com; you sign in with your key
+    /// A gateway on another machine, such as `https://gate.example.com`; you sign in with your key
     #[arg(long, value_name = "URL", value_parser = GatewayUrl::parse, conflicts_with_all = ["statement", "signature"])]
     server: Option<GatewayUrl>,
     /// The certificate of that server or of its CA, as PEM [default: the CAs of this system]

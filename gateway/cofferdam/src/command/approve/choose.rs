@@ -47,7 +47,7 @@ pub fn call(source: &Source<'_>, named: Option<String>, json: bool, verb: &str) 
     }
     if json || !std::io::stdin().is_terminal() {
         return Ok(Choice::List(Report::new(
-            format!("{list}\n\nName one: cofferdam {verb} ID"),
+            format!("{list}\n\nName one: cofferdam {verb} ID{}", source.option()),
             value,
         )));
     }

@@ -55,6 +55,11 @@ impl Server {
         Ok(Self { url, tls, signer, session: RefCell::new(session) })
     }
 
+    /// The address of the gateway.
+    pub fn url(&self) -> &GatewayUrl {
+        &self.url
+    }
+
     /// The approver's name, by the server.
     pub fn approver(&self) -> String {
         self.session.borrow().approver.clone()

@@ -37,6 +37,14 @@ pub struct Found {
 }
 
 impl Source<'_> {
+    /// The option of a command that names this place, with a space before it; empty for a home.
+    pub fn option(&self) -> String {
+        match self {
+            Self::Home(_) => String::new(),
+            Self::Server(server) => format!(" --server {}", server.url()),
+        }
+    }
+
     /// The questions that wait, newest first, and whether there may be more.
     ///
     /// # Errors
