@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// The only link of a body is the page of the call.
+    /// The only link of a body is the page of the call, or of its approval.
     #[test]
     fn words_of_others_bring_no_link_and_no_action_into_any_format() {
         for words in ATTACKS {
@@ -264,7 +264,7 @@ mod tests {
             let marked: Vec<&Value> =
                 blocks.iter().filter(|block| block["text"]["type"] == "mrkdwn").collect();
             assert_eq!(marked.len(), 1, "{body}");
-            let link = "<https://gate.example.com/calls/abcdefghijklmnopqrstuvwxyz|Open the call>";
+            let link = "<https://gate.example.com/approve/abcdefghijklmnopqrstuvwxyz|Open the call>";
             assert_eq!(marked[0]["text"]["text"], link);
             for field in blocks.iter().filter_map(|block| block["fields"].as_array()).flatten() {
                 assert_eq!(field["type"], "plain_text");
