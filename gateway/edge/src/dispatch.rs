@@ -6,7 +6,7 @@ use crate::edge::Edge;
 use crate::path::{Route, require_method};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
-use crate::settings::{KEEP_MARGIN, OVER_LIMIT_PAUSE};
+use crate::settings::KEEP_MARGIN;
 use crate::span_names::http_span;
 use crate::{cors, render};
 use cofferdam_core::journey::ports::{Answered, Front};
@@ -68,7 +68,10 @@ impl<F: Front> Edge<F> {
         });
         if over_limit {
             seat.doubt();
-            tokio::time::sleep(OVER_LIMIT_PAUSE).await;
+            // A proxy's connection gives way to none, so it is not held.
+            if !seat.is_trusted() {
+                tokio::time::sleep(self.settings.over_limit_pause).await;
+            }
         }
         span.record(telemetry_names::HTTP_RESPONSE_STATUS_CODE, answer.status().as_u16());
         if answer.status().is_server_error() {

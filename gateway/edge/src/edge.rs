@@ -27,6 +27,8 @@ pub struct Edge<F> {
     pub calls: Calls,
     /// The places of held requests.
     pub waits: Arc<Semaphore>,
+    /// The places of refused requests of proxies whose body is awaited.
+    pub refused: Semaphore,
     /// Requests without a valid token, by address.
     pub peers: Peers,
     /// Requests for the pages that cost work, by address. Other requests take nothing from them.

@@ -22,7 +22,7 @@ use crate::oauth::needed;
 use crate::render::{self, Form};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
-use crate::settings::REFUSED_TIME;
+use crate::settings::BUFFERED_TIME;
 use crate::shares::Used;
 use crate::span_names::{self, call_span, record_refusal};
 use crate::submit::Submission;
@@ -85,9 +85,15 @@ impl<F: Front> Edge<F> {
         }
         seat.doubt();
         // A proxy's connection never gives way, and a request over a limit gets no more than this.
-        let short = seat.is_trusted() || deny.is_over_limit();
-        let time = if short { REFUSED_TIME } else { self.settings.body_time };
+        let place = if seat.is_trusted() { self.refused.try_acquire().ok() } else { None };
+        let time = match (seat.is_trusted(), &place) {
+            (true, None) => BUFFERED_TIME,
+            (true, Some(_)) => self.settings.refused_time,
+            (false, _) if deny.is_over_limit() => self.settings.refused_time,
+            (false, _) => self.settings.body_time,
+        };
         let bytes = body::refused(body, time).await;
+        drop(place);
         let id = bytes.as_ref().and_then(|bytes| message::id_of(bytes));
         let answer = self.challenged(render::rpc_error(deny, id.as_ref()), deny);
         // The rest of the body must not be read as the next request.

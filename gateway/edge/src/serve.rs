@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::proxies::Proxies;
 use crate::seats::{SeatGuard, Seats};
-use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
+use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS, REFUSED_SHARE};
 use crate::shares::Shares;
 use crate::tls::{ClientCertificate, Tls};
 use crate::write_timeout::WriteTimeout;
@@ -79,6 +79,7 @@ pub async fn serve<F: Front>(
     let probes = Peers::new(settings.without_token);
     let proxies = Proxies::new(settings.trusted_proxies.clone());
     let waits = Arc::new(Semaphore::new(settings.waits));
+    let refused = Semaphore::new((settings.connections / REFUSED_SHARE).max(1));
     let edge = Arc::new(Edge {
         front,
         states,
@@ -86,6 +87,7 @@ pub async fn serve<F: Front>(
         settings,
         calls,
         waits,
+        refused,
         peers,
         probes,
         proxies,

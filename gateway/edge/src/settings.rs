@@ -61,11 +61,20 @@ pub const WITHOUT_TOKEN: Rate = Rate { per_second: 50, burst: 500 };
 
 /// Time limit of the body of a request that is over a limit, or that a proxy passes on and that is
 /// refused: the body is read for its id alone, and is there at once unless its sender is slow.
+/// Requests of proxies have this time while few of them are held.
 pub const REFUSED_TIME: Duration = Duration::from_millis(200);
 
 /// The pause before a response that refuses a caller over its limit: a client in a loop costs no
-/// more than a slow one. Its connection gives way to others meanwhile.
+/// more than a slow one. Its connection gives way to others meanwhile. A proxy's connection never
+/// gives way, so its responses have no pause.
 pub const OVER_LIMIT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Of all connections, one in this many may be a proxy's that waits for the body of a refused
+/// request. With more of them, such a body is read for [`BUFFERED_TIME`].
+pub const REFUSED_SHARE: usize = 8;
+
+/// Time limit of a body that arrived together with its head.
+pub const BUFFERED_TIME: Duration = Duration::from_millis(5);
 
 /// Most header lines of a request. Official clients send fewer than twenty.
 pub const HEADERS: usize = 64;
@@ -104,6 +113,10 @@ pub struct EdgeSettings {
     pub idle_time: Duration,
     /// Time limit of a request body.
     pub body_time: Duration,
+    /// Time limit of the body of a refused request that does not get the time of a body.
+    pub refused_time: Duration,
+    /// The pause before a response that refuses a caller over its limit.
+    pub over_limit_pause: Duration,
     /// Time limit of a write without progress.
     pub write_time: Duration,
     /// Time limit of calls after the stop.
@@ -139,6 +152,8 @@ impl EdgeSettings {
             head_time: HEAD_TIME,
             idle_time: IDLE_TIME,
             body_time: BODY_TIME,
+            refused_time: REFUSED_TIME,
+            over_limit_pause: OVER_LIMIT_PAUSE,
             write_time: WRITE_TIME,
             drain_time: DRAIN_TIME,
             listen_pause: LISTEN_PAUSE,

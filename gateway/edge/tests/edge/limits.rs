@@ -412,3 +412,37 @@ async fn an_issuer_that_is_away_takes_nothing_from_the_limit_of_an_address() {
     }
     assert_eq!(server.send(&with("unknown")).await.status, 401, "the first wrong token");
 }
+
+#[tokio::test]
+async fn refused_requests_hold_no_connection_of_a_proxy() {
+    let server = Server::with(FakeFront { closed: true, ..FakeFront::default() }, |settings| {
+        // One of them may wait for the body of a refused request.
+        settings.connections = 8;
+        settings.without_token = Rate { per_second: 1, burst: 1 };
+        settings.trusted_proxies = vec![Block::parse_address("127.0.0.9").unwrap()];
+        // None of these ends within the test.
+        settings.over_limit_pause = PATIENCE * 2;
+        settings.refused_time = PATIENCE * 2;
+        settings.body_time = PATIENCE * 2;
+    })
+    .await;
+    let wrong = Request::call("scale", json!({})).bearer("wrong");
+    let wrong = wrong.and("X-Forwarded-For", "192.0.2.1").without("Connection");
+    let over = async || {
+        let refused = send_from(&server, 9, &wrong).await;
+        refused.status == 429 && refused.line().contains(" id 7: ")
+    };
+    until("an answer without a pause", over).await;
+    let slow = wrong.clone().body(Vec::new()).with("Content-Length", "1000").bytes();
+    let mut first = connect_from(&server, 9).await;
+    first.write_all(&slow).await.unwrap();
+    until("an answer without the body", async || {
+        let mut next = connect_from(&server, 9).await;
+        next.write_all(&slow).await.unwrap();
+        // The first request may come later than this one.
+        let answered = tokio::time::timeout(PATIENCE / 20, read(&mut next)).await;
+        answered.is_ok_and(|refused| refused.line().contains(" id null: "))
+    })
+    .await;
+    until("the id of a body that is there", over).await;
+}
