@@ -25,6 +25,9 @@ const ENTRY: usize = 1_024;
 /// The pause before the next try while too many calls wait for a person, in seconds.
 const PEOPLE_SECONDS: u64 = 60;
 
+/// The remedy for a budget of a day.
+const OPERATOR: &str = "if the work needs more, an operator can raise the limit";
+
 /// Jobs and bytes of one principal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Amount {
@@ -137,12 +140,12 @@ impl Purse<'_> {
             })
         };
         if jobs > 0 && used.jobs >= jobs_per_day {
-            let why = format!("had {jobs_per_day} jobs today, its limit");
+            let why = format!("had {jobs_per_day} jobs today, its limit; {OPERATOR}");
             return over("jobs_per_day", why, batch.now);
         }
         if used.bytes >= ledger_bytes_per_day {
             let mib = ledger_bytes_per_day >> 20;
-            let why = format!("wrote {mib} MiB into the ledger today, its limit");
+            let why = format!("wrote {mib} MiB into the ledger today, its limit; {OPERATOR}");
             return over("ledger_mib_per_day", why, batch.now);
         }
         *in_batch = in_batch.plus(more);
@@ -175,7 +178,10 @@ impl Purse<'_> {
         }
         Err(RoleError::OverLimit {
             limit: "waiting_approvals".to_owned(),
-            why: format!("has {most} calls that wait for a person, its limit"),
+            why: format!(
+                "has {most} calls that wait for a person, its limit; `calls_list` shows them, and \
+                 `job_cancel` withdraws one"
+            ),
             retry_after_seconds: PEOPLE_SECONDS,
         })
     }

@@ -28,6 +28,41 @@ fn over(answer: Result<Proposed, RoleError>) -> (String, u64) {
     }
 }
 
+/// The words of a response over a limit.
+fn words(answer: Result<Proposed, RoleError>) -> String {
+    match answer {
+        Err(RoleError::OverLimit { why, .. }) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_budget_tells_its_remedy() {
+    let raise = "if the work needs more, an operator can raise the limit";
+    let rows = [
+        (
+            Budgets { waiting_approvals: 0, ..Budgets::unlimited() },
+            "has 0 calls that wait for a person, its limit; `calls_list` shows them, and \
+             `job_cancel` withdraws one"
+                .to_owned(),
+        ),
+        (
+            Budgets { jobs_per_day: 0, ..Budgets::unlimited() },
+            format!("had 0 jobs today, its limit; {raise}"),
+        ),
+        (
+            Budgets { ledger_bytes_per_day: 0, ..Budgets::unlimited() },
+            format!("wrote 0 MiB into the ledger today, its limit; {raise}"),
+        ),
+    ];
+    for (budgets, expected) in rows {
+        let world = World::new();
+        let recorder = with(&world, budgets).await;
+        let job = world.job(1, "agent", "plan", Some(rule(1, &["*"])));
+        assert_eq!(words(enqueue(&recorder, &job, None).await), expected);
+    }
+}
+
 async fn denied(recorder: &Recorder, number: u128, agent: &str, bytes: usize) -> (String, u64) {
     let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
     let entry = Entry::of(event, Some(call(number)), agent).with("plan", "y".repeat(bytes));
