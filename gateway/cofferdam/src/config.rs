@@ -167,6 +167,17 @@ impl Edge {
         exposed.then(|| ConfigError::new("cofferdam.toml", "edge.listen", problem, remedy))
     }
 
+    /// The warning, if a proxy is named and none is trusted.
+    pub fn shared_address(&self) -> Option<ConfigError> {
+        let proxy = self.behind_proxy.as_ref().filter(|_| self.trusted_proxies.is_empty())?;
+        let problem = format!(
+            "clients of `{proxy}` count as one address, its own: one client without a valid token \
+             can use up the limit of all"
+        );
+        let remedy = "name the proxy's address: trusted_proxies = [\"10.0.0.5\"]";
+        Some(ConfigError::new("cofferdam.toml", "edge.trusted_proxies", problem, remedy))
+    }
+
     /// The address at which people open pages: the configured one, or `localhost` where this server
     /// is reached from its own machine. `None` if browsers offer no passkeys at its address.
     pub fn people(&self) -> Option<RelyingParty> {

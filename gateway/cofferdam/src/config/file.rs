@@ -28,6 +28,9 @@ const QUEUED: i64 = cofferdam_recorder::QUEUED.cast_signed();
 const DRAIN_SECONDS: (i64, i64) = (1, 600);
 /// The most characters of an environment's name: every title and denial has it.
 const ENVIRONMENT_NAME: usize = 40;
+/// The shortest prefixes of blocks of proxies, for IPv4 and IPv6: those of the largest private
+/// networks, 10.0.0.0/8 and fc00::/7.
+const PROXY_PREFIXES: (u8, u8) = (8, 7);
 /// The most characters of `behind_proxy`: a name and an address.
 const PROXY: usize = 100;
 
@@ -134,12 +137,7 @@ fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Co
     }
     let trusted_proxies = section.strings("trusted_proxies");
     for proxy in &trusted_proxies {
-        section.hold(
-            "trusted_proxies",
-            Block::parse_address(proxy).is_some(),
-            &format!("`{proxy}` is no address and no block of addresses"),
-            "write \"192.0.2.7\" or \"10.0.0.0/8\"",
-        );
+        check_proxy(section, proxy);
     }
     let wait = section.integer("wait_seconds", 45, (1, LONGEST_WAIT));
     let tls = tls::check(section, home);
@@ -178,6 +176,32 @@ fn check_edge(section: &mut Section<'_>, home: &Home) -> Option<(Edge, Option<Co
         oauth,
     };
     Some((edge, courier))
+}
+
+/// Checks one entry of `trusted_proxies`.
+fn check_proxy(section: &mut Section<'_>, proxy: &str) {
+    let key = "trusted_proxies";
+    let block = Block::parse_address(proxy);
+    section.hold(
+        key,
+        block.is_some(),
+        &format!("`{proxy}` is no address and no block of addresses"),
+        "write \"192.0.2.7\" or \"10.0.0.0/8\"",
+    );
+    let Some(block) = block else { return };
+    section.hold(
+        key,
+        !block.is_mapped(),
+        &format!("`{proxy}` is an IPv4 address within IPv6, and no client has such an address"),
+        "write it as IPv4: \"192.0.2.7\" or \"10.0.0.0/8\"",
+    );
+    let least = if block.is_v4() { PROXY_PREFIXES.0 } else { PROXY_PREFIXES.1 };
+    section.hold(
+        key,
+        block.is_mapped() || block.prefix() >= least,
+        &format!("`{proxy}` has clients in it too, and each of them could name any address"),
+        &format!("name the proxies alone, in blocks of /{least} or smaller"),
+    );
 }
 
 fn check_telemetry(section: &mut Section<'_>) -> Option<Telemetry> {

@@ -920,6 +920,38 @@ fn plain_http_that_other_machines_reach_needs_tls_or_the_name_of_a_proxy() {
         let tls = Tls { certificate: "/c".into(), key: "/k".into(), client_ca: None };
         assert_eq!(Edge { tls: Some(tls), ..edge.clone() }.exposure(), None);
         let behind_proxy = Some("nginx at 10.0.0.5".to_owned());
-        assert_eq!(Edge { behind_proxy, ..edge }.exposure(), None);
+        let behind = Edge { behind_proxy, ..edge };
+        assert_eq!(behind.exposure(), None);
+        let warning = behind.shared_address().map(|warning| warning.to_string());
+        assert_eq!(
+            warning.as_deref(),
+            Some(
+                "cofferdam.toml: edge.trusted_proxies: clients of `nginx at 10.0.0.5` count as one \
+                 address, its own: one client without a valid token can use up the limit of all; \
+                 name the proxy's address: trusted_proxies = [\"10.0.0.5\"]"
+            )
+        );
+        let trusted_proxies = vec!["10.0.0.5".to_owned()];
+        assert_eq!(Edge { trusted_proxies, ..behind }.shared_address(), None);
     }
+}
+
+#[test]
+fn trusted_proxies_are_addresses_that_can_be_a_proxy() {
+    check(
+        &with(
+            "[edge]\ntrusted_proxies = [\"10.0.0.5\", \"10.0.0.0/8\", \"fc00::/7\", \"::1\", \
+             \"nginx\", \"::ffff:10.0.0.5\", \"::ffff:10.0.0.0/104\", \"0.0.0.0/0\", \"::/0\", \
+             \"128.0.0.0/1\", \"2000::/3\"]",
+        ),
+        expect![[r#"
+            7 faults in the configuration:
+              cofferdam.toml:6: edge.trusted_proxies: `nginx` is no address and no block of addresses; write "192.0.2.7" or "10.0.0.0/8"
+              cofferdam.toml:6: edge.trusted_proxies: `::ffff:10.0.0.5` is an IPv4 address within IPv6, and no client has such an address; write it as IPv4: "192.0.2.7" or "10.0.0.0/8"
+              cofferdam.toml:6: edge.trusted_proxies: `::ffff:10.0.0.0/104` is an IPv4 address within IPv6, and no client has such an address; write it as IPv4: "192.0.2.7" or "10.0.0.0/8"
+              cofferdam.toml:6: edge.trusted_proxies: `0.0.0.0/0` has clients in it too, and each of them could name any address; name the proxies alone, in blocks of /8 or smaller
+              cofferdam.toml:6: edge.trusted_proxies: `::/0` has clients in it too, and each of them could name any address; name the proxies alone, in blocks of /7 or smaller
+              cofferdam.toml:6: edge.trusted_proxies: `128.0.0.0/1` has clients in it too, and each of them could name any address; name the proxies alone, in blocks of /8 or smaller
+              cofferdam.toml:6: edge.trusted_proxies: `2000::/3` has clients in it too, and each of them could name any address; name the proxies alone, in blocks of /7 or smaller"#]],
+    );
 }

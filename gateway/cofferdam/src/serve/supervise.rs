@@ -131,6 +131,9 @@ pub async fn serve(
     if let (None, Some(proxy)) = (&edge.tls, &edge.behind_proxy) {
         tracing::info!(address = %listen, "plain HTTP, behind `{proxy}`");
     }
+    if let Some(warning) = edge.shared_address() {
+        tracing::warn!(what = "edge.trusted_proxies", "{warning}");
+    }
     open_again(&installation);
     let served = copies(&mut installation)?;
     let mut supervisor = Supervisor::new(installation, served, options, listener, manager)?;

@@ -32,6 +32,14 @@ impl Block {
         matches!(self.0, IpNet::V4(_))
     }
 
+    /// True for a block of IPv4 addresses in their form within IPv6.
+    pub fn is_mapped(&self) -> bool {
+        match self.0 {
+            IpNet::V4(_) => false,
+            IpNet::V6(block) => block.network().to_ipv4_mapped().is_some(),
+        }
+    }
+
     /// The number of bits that all addresses of the block share.
     pub fn prefix(&self) -> u8 {
         self.0.prefix_len()
@@ -79,6 +87,18 @@ mod tests {
             "",
         ] {
             assert_eq!(Block::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_of_mapped_addresses_are_known() {
+        let mapped = |text: &str| Block::parse_address(text).unwrap().is_mapped();
+        for text in ["::ffff:10.0.0.5", "::ffff:a00:5", "::ffff:0.0.0.0/96", "::ffff:10.0.0.0/104"]
+        {
+            assert!(mapped(text), "{text}");
+        }
+        for text in ["10.0.0.5", "10.0.0.0/8", "::1", "::/0", "::10.0.0.5", "64:ff9b::/96"] {
+            assert!(!mapped(text), "{text}");
         }
     }
 
