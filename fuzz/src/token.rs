@@ -62,6 +62,7 @@ pub fn check(bytes: &[u8]) -> Checked {
         path: "/mcp",
         certificate: None,
         opened: false,
+        client: None,
     };
     let sender = Sender { credential, url: RESOURCE, skew_seconds: 0, now };
     let binding = Binding { key: Some([1; 32]), certificate: None };

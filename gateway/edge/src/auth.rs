@@ -6,7 +6,7 @@ use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::single;
 use crate::proxies::Client;
-use crate::seats::Seat;
+use crate::seats::{Seat, network};
 use crate::tls::ClientCertificate;
 use cofferdam_core::journey::ports::{Front, Unauthenticated};
 use cofferdam_core::model::access::{Access, Authenticated, Credential, Scheme};
@@ -68,6 +68,7 @@ impl<F: Front> Edge<F> {
             path: parts.uri.path(),
             certificate: parts.extensions.get().map(|ClientCertificate(digest)| *digest),
             opened: false,
+            client: Some(network(client.address)),
         };
         let caller = self.front.authenticate(credential).await.map_err(denied)?;
         let principal = admitted(caller.principal, client)?;
@@ -88,8 +89,10 @@ impl<F: Front> Edge<F> {
                 seat.prove();
                 Ok(caller)
             }
-            // The caller sent no wrong token: the issuer or the recorder does not answer.
-            Err(deny @ (Deny::IssuerAway | Deny::Unavailable(_))) => Err(deny),
+            // No token was found wrong: the issuer or the recorder did not answer.
+            Err(deny @ (Deny::IssuerAway | Deny::Unavailable(_) | Deny::Unchecked { .. })) => {
+                Err(deny)
+            }
             Err(deny) => {
                 self.peers.request(client.address, now)?;
                 Err(deny)
@@ -130,7 +133,9 @@ async fn again<F: Front>(
     opened: bool,
 ) -> Result<Principal, Deny> {
     let (scheme, token) = token(headers)?;
-    let credential = Credential { scheme, opened, ..Credential::bearer(token) };
+    // A stream that is open needs its look.
+    let network = (!opened).then(|| network(client.address));
+    let credential = Credential { scheme, opened, client: network, ..Credential::bearer(token) };
     let Authenticated { principal, access } =
         front.authenticate(credential).await.map_err(denied)?;
     if access < Access::Read {
@@ -151,6 +156,7 @@ fn denied(error: Unauthenticated) -> Deny {
         ),
         Unauthenticated::Refused(refusal) => Deny::Token(refusal),
         Unauthenticated::Unavailable => Deny::IssuerAway,
+        Unauthenticated::Waiting(most) => Deny::Unchecked { most },
     }
 }
 

@@ -326,6 +326,26 @@ pub enum Deny {
         /// The pause before the next try, in whole seconds.
         seconds: u64,
     },
+    /// Too many tokens of the peer wait for the answer of their issuer.
+    #[error(
+        "over a limit: {most} tokens from this address wait for the answer of their issuer; \
+         nothing was executed; try again in 1 s"
+    )]
+    Unchecked {
+        /// The most tokens that wait.
+        most: usize,
+    },
+    /// The peer asks for metrics too often.
+    #[error(
+        "over a limit: this address asks for `/readyz` or `/metrics` more than {most} times a \
+         second; ask less often, and again in {seconds} s"
+    )]
+    Probes {
+        /// The most requests in a second.
+        most: u32,
+        /// The pause before the next try, in whole seconds.
+        seconds: u64,
+    },
     /// All connections are busy.
     #[error("busy: all connections are in use; nothing was executed; try again in a second")]
     Crowded,
@@ -429,9 +449,11 @@ impl Deny {
             Self::UnknownTool(_) | Self::UnknownTask(_) | Self::UnknownResource { .. } => {
                 Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND }
             }
-            Self::Limited { .. } | Self::Budget { .. } | Self::PeerLimited { .. } => {
-                same(S::TOO_MANY_REQUESTS, code::INTERNAL)
-            }
+            Self::Limited { .. }
+            | Self::Budget { .. }
+            | Self::PeerLimited { .. }
+            | Self::Unchecked { .. }
+            | Self::Probes { .. } => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
             Self::Busy
             | Self::Crowded
             | Self::Queue { .. }
@@ -445,7 +467,21 @@ impl Deny {
 
     /// Returns whether the request is over a limit of its caller or of its address.
     pub fn is_over_limit(&self) -> bool {
-        matches!(self, Self::Limited { .. } | Self::Budget { .. } | Self::PeerLimited { .. })
+        self.over_limit().is_some()
+    }
+
+    /// The agent, if it is named here, and the word for metrics of a request over a limit of its
+    /// caller or of its address.
+    pub fn over_limit(&self) -> Option<(&str, &'static str)> {
+        match self {
+            Self::Limited { agent, limit, .. } => Some((agent, limit.word())),
+            // The recorder names the agent in the status.
+            Self::Budget { .. } => Some(("", "budget")),
+            Self::PeerLimited { .. } => Some(("", "without_token")),
+            Self::Unchecked { .. } => Some(("", "unchecked_tokens")),
+            Self::Probes { .. } => Some(("", "probes")),
+            _ => None,
+        }
     }
 
     /// The `data` of the JSON-RPC error, if the revision prescribes one.

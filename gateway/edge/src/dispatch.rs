@@ -42,22 +42,10 @@ impl<F: Front> Edge<F> {
         };
         let answer = answer.instrument(span.clone()).await;
         let deny = answer.extensions().get::<Deny>();
-        let over_limit = match deny {
-            Some(Deny::Limited { agent, limit, .. }) => {
-                self.front.over_limit(agent, limit.word());
-                true
-            }
-            Some(Deny::Budget { .. }) => {
-                // The recorder names the agent in the status.
-                self.front.over_limit("", "budget");
-                true
-            }
-            Some(Deny::PeerLimited { .. }) => {
-                self.front.over_limit("", "without_token");
-                true
-            }
-            _ => false,
-        };
+        let over_limit = deny.and_then(Deny::over_limit);
+        if let Some((agent, word)) = over_limit {
+            self.front.over_limit(agent, word);
+        }
         self.front.answered(&Answered {
             method,
             route: route.name(),
@@ -66,7 +54,7 @@ impl<F: Front> Edge<F> {
             took: began.elapsed(),
             client: self.client(&parts.headers, seat).address,
         });
-        if over_limit {
+        if over_limit.is_some() {
             seat.doubt();
             // A proxy's connection gives way to none, so it is not held.
             if !seat.is_trusted() {
@@ -187,14 +175,13 @@ impl<F: Front> Edge<F> {
     /// Pages ignore any query: monitors add one.
     async fn page(&self, parts: &Parts, route: Route, seat: &Seat) -> Result<Answer, Deny> {
         require_method(parts, &Method::GET, "GET, HEAD")?;
-        if matches!(route, Route::Ready | Route::Metrics) {
-            let client = self.client(&parts.headers, seat).address;
-            self.probes.request(client, Instant::now())?;
-        }
         match route {
             Route::Home => Ok(self.home()),
             Route::Ready => Ok(self.ready(parts, seat).await),
-            Route::Metrics => self.metrics(parts, seat).await,
+            Route::Metrics => {
+                self.probe(parts, seat)?;
+                self.metrics(parts, seat).await
+            }
             _ => Ok(respond::text(StatusCode::OK, "alive\n")),
         }
     }

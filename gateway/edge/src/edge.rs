@@ -10,9 +10,11 @@ use crate::peers::Peers;
 use crate::proxies::Proxies;
 use crate::settings::EdgeSettings;
 use crate::shares::Shares;
+use cofferdam_core::journey::ports::Readiness;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use std::time::Instant;
+use tokio::sync::{Mutex, Semaphore, mpsc};
 
 /// The state that all requests share.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct Edge<F> {
     pub peers: Peers,
     /// Requests for the pages that cost work, by address. Other requests take nothing from them.
     pub probes: Peers,
+    /// The last readiness that was told to a client over the rate of probes, with its time.
+    pub readiness: Mutex<Option<(Instant, Readiness)>>,
     /// The trusted proxies.
     pub proxies: Proxies,
     /// The share of each caller.

@@ -9,6 +9,11 @@ use hyper::StatusCode;
 use hyper::header::ACCEPT;
 use hyper::http::request::Parts;
 use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// The greatest age of a readiness that a client over the rate of probes gets: short beside the
+/// pause of a prober.
+const RECENT: Duration = Duration::from_secs(1);
 
 impl<F: Front> Edge<F> {
     /// `GET /`: the name of this installation, and its paths.
@@ -48,7 +53,12 @@ impl<F: Front> Edge<F> {
                 respond::text(status, format!("{word}\n"))
             };
         }
-        let Readiness { missing, warnings, restart, stuck } = self.front.ready().await;
+        let readiness = match self.probe(parts, seat) {
+            Ok(()) => self.front.ready().await,
+            // A probe may share its address with a client in a loop, so it is answered all the same.
+            Err(_over) => self.recent_readiness().await,
+        };
+        let Readiness { missing, warnings, restart, stuck } = readiness;
         let status =
             if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         // A page whose host name resolves to this machine is local too, and must get no causes.
@@ -76,6 +86,24 @@ impl<F: Front> Edge<F> {
             }
         }
         respond::text(status, text)
+    }
+
+    /// The readiness, at most [`RECENT`] old. One request at a time asks for it.
+    async fn recent_readiness(&self) -> Readiness {
+        let mut last = self.readiness.lock().await;
+        if let Some((told, readiness)) = &*last
+            && told.elapsed() < RECENT
+        {
+            return readiness.clone();
+        }
+        let readiness = self.front.ready().await;
+        *last = Some((Instant::now(), readiness.clone()));
+        readiness
+    }
+
+    /// Counts one request for a page that costs work.
+    pub fn probe(&self, parts: &Parts, seat: &Seat) -> Result<(), Deny> {
+        self.probes.probe(self.client(&parts.headers, seat).address, Instant::now())
     }
 
     /// `GET /metrics`: for a collector on this machine.

@@ -1,5 +1,5 @@
 //! Requests without a valid token, by the address that they come from: a few are usual, many are a
-//! client in a loop or an attack. A request with a valid token is never refused for its address.
+//! client in a loop or an attack. A request with a valid token takes nothing from its address.
 //! Keeps a bounded number of addresses.
 
 use crate::bounded::{Bounded, Worth};
@@ -29,16 +29,24 @@ impl Peers {
 
     /// Counts one request without a valid token of this client.
     pub fn request(&self, client: IpAddr, now: Instant) -> Result<(), Deny> {
+        let most = self.rate.per_second;
+        self.take(client, now).map_err(|seconds| Deny::PeerLimited { most, seconds })
+    }
+
+    /// Counts one request of this client for a page that costs work.
+    pub fn probe(&self, client: IpAddr, now: Instant) -> Result<(), Deny> {
+        let most = self.rate.per_second;
+        self.take(client, now).map_err(|seconds| Deny::Probes { most, seconds })
+    }
+
+    /// Takes one request. The error is the pause before the next one, in whole seconds.
+    fn take(&self, client: IpAddr, now: Instant) -> Result<(), u64> {
         let client = network(client);
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let worth = |bucket: &Bucket| {
             if bucket.is_full(now) { Worth::Nothing } else { Worth::Little }
         };
-        let taken = of.get(client, now, worth, Bucket::default).take(self.rate, now);
-        taken.map_err(|wait| Deny::PeerLimited {
-            most: self.rate.per_second,
-            seconds: seconds(wait),
-        })
+        of.get(client, now, worth, Bucket::default).take(self.rate, now).map_err(seconds)
     }
 }
 

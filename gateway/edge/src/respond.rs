@@ -156,7 +156,7 @@ pub fn add(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
 pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
     match deny {
         Deny::Verb(verb) => add(answer, ALLOW, verb),
-        Deny::Busy => add(answer, RETRY_AFTER, "1"),
+        Deny::Busy | Deny::Unchecked { .. } => add(answer, RETRY_AFTER, "1"),
         // The rest of the body was not read.
         Deny::Limited { limit: Limit::Bodies, seconds, .. } => {
             add(add(answer, RETRY_AFTER, &seconds.to_string()), CONNECTION, "close")
@@ -164,6 +164,7 @@ pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
         Deny::Limited { seconds, .. }
         | Deny::Budget { seconds, .. }
         | Deny::PeerLimited { seconds, .. }
+        | Deny::Probes { seconds, .. }
         | Deny::Queue { seconds, .. } => add(answer, RETRY_AFTER, &seconds.to_string()),
         Deny::Crowded => add(add(answer, RETRY_AFTER, "1"), CONNECTION, "close"),
         // The oldest challenge has run out by then.

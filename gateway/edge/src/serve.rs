@@ -90,6 +90,7 @@ pub async fn serve<F: Front>(
         refused,
         peers,
         probes,
+        readiness: tokio::sync::Mutex::default(),
         proxies,
         shares,
         open,

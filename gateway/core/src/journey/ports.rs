@@ -141,6 +141,8 @@ pub enum Unauthenticated {
     Refused(TokenRefusal),
     /// The access token cannot be checked at present: its issuer cannot be reached.
     Unavailable,
+    /// The access token is not checked: so many tokens of this client wait for their check.
+    Waiting(usize),
 }
 
 /// A sign-in of an approver that did not succeed.

@@ -2,6 +2,7 @@
 //! These words say nothing about keys, issuers and the configuration: only the log does.
 
 use crate::model::caller::Principal;
+use std::net::IpAddr;
 
 /// The use that a token permits. Each value includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +59,8 @@ pub struct Credential<'a> {
     /// True for a look at the token of a stream that is open: its sender proved what the token is
     /// bound to when it opened the stream, and can send no further proof on it.
     pub opened: bool,
+    /// The network of the client, for work that its token causes. `None` has no bound of its own.
+    pub client: Option<IpAddr>,
 }
 
 impl<'a> Credential<'a> {

@@ -206,6 +206,10 @@ impl Front for FakeFront {
                     _ => Err(Unauthenticated::Refused(TokenRefusal::Proof)),
                 }
             }
+            // For clients of this machine alone.
+            Some("waiting") if credential.client.is_some_and(|client| client.is_loopback()) => {
+                Err(Unauthenticated::Waiting(32))
+            }
             Some("issuer-away") => Err(Unauthenticated::Unavailable),
             Some(_) => Err(Unauthenticated::Unknown),
             None if self.closed => Err(Unauthenticated::Missing),

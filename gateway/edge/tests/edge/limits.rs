@@ -322,8 +322,18 @@ async fn probes_of_an_address_are_served_beside_its_wrong_tokens() {
     for path in ["/readyz", "/metrics"] {
         assert_eq!(server.send(&Request::new("GET", path)).await.status, 200, "{path}");
     }
-    let ready = Request::new("GET", "/readyz");
-    until("probes have a limit too", async || server.send(&ready).await.status == 429).await;
+    let pages = Request::new("GET", "/metrics");
+    until("metrics have a limit too", async || server.send(&pages).await.status == 429).await;
+    expect![
+        "429 over a limit: this address asks for `/readyz` or `/metrics` more than 1 times a \
+         second; ask less often, and again in 1 s"
+    ]
+    .assert_eq(&server.send(&pages).await.line());
+    assert!(server.front.counts.lock().unwrap().contains_key(" over limit probes"));
+    for _ in 0..10 {
+        let answer = server.send(&Request::new("GET", "/readyz")).await;
+        assert_eq!(answer.status, 200, "a prober beside a client in a loop");
+    }
     assert_eq!(server.send(&Request::new("GET", "/healthz")).await.status, 200);
 }
 
@@ -427,7 +437,7 @@ async fn refused_requests_hold_no_connection_of_a_proxy() {
     })
     .await;
     let wrong = Request::call("scale", json!({})).bearer("wrong");
-    let wrong = wrong.and("X-Forwarded-For", "192.0.2.1").without("Connection");
+    let wrong = wrong.and("X-Forwarded-For", "192.0.2.1");
     let over = async || {
         let refused = send_from(&server, 9, &wrong).await;
         refused.status == 429 && refused.line().contains(" id 7: ")
@@ -445,4 +455,26 @@ async fn refused_requests_hold_no_connection_of_a_proxy() {
     })
     .await;
     until("the id of a body that is there", over).await;
+}
+
+#[tokio::test]
+async fn tokens_that_wait_for_their_issuer_have_a_limit_by_address() {
+    let server = Server::with(FakeFront { closed: true, ..FakeFront::default() }, |settings| {
+        settings.without_token = Rate { per_second: 1, burst: 1 };
+        settings.trusted_proxies = vec![Block::parse_address("127.0.0.9").unwrap()];
+    })
+    .await;
+    let waiting = Request::call("scale", json!({})).bearer("waiting");
+    for _ in 0..3 {
+        let refused = server.send(&waiting).await;
+        expect![
+            "429 -32603 id 7: over a limit: 32 tokens from this address wait for the answer of \
+             their issuer; nothing was executed; try again in 1 s"
+        ]
+        .assert_eq(&refused.line());
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    assert!(server.front.counts.lock().unwrap().contains_key(" over limit unchecked_tokens"));
+    let behind = waiting.and("X-Forwarded-For", "192.0.2.1");
+    assert_eq!(send_from(&server, 9, &behind).await.status, 401, "the client is not the proxy");
 }

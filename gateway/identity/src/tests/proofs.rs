@@ -39,6 +39,7 @@ fn sent(proof: Option<&str>, scheme: Scheme) -> Sender<'_> {
         path: "/mcp",
         certificate: None,
         opened: false,
+        client: None,
     };
     Sender { credential, url: RESOURCE, skew_seconds: 30, now: now() }
 }

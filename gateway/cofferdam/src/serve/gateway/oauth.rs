@@ -15,10 +15,11 @@ use cofferdam_identity::{
     Checked, Issuer, Jwt, Refused, Replays, Sender, SettingsError, TOKEN_BYTES, is_jwt,
 };
 use held_issuer::{Away, HeldIssuer};
-use introspections::Introspections;
+use introspections::{Introspections, OF_CLIENT, Unanswered};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,8 @@ pub struct Oauth<S> {
 enum Failed {
     Refused(Refused),
     Away(String),
+    /// Too many tokens of the client wait for their issuer.
+    Waiting,
 }
 
 impl From<Refused> for Failed {
@@ -72,6 +75,15 @@ impl From<Refused> for Failed {
 impl From<Away> for Failed {
     fn from(Away(cause): Away) -> Self {
         Self::Away(cause)
+    }
+}
+
+impl From<Unanswered> for Failed {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Away(away) => away.into(),
+            Unanswered::Waiting => Self::Waiting,
+        }
     }
 }
 
@@ -136,6 +148,7 @@ impl<S: IssuerSource> Oauth<S> {
                 }
                 Err(Unauthenticated::Unavailable)
             }
+            Err(Failed::Waiting) => Err(Unauthenticated::Waiting(OF_CLIENT)),
         }
     }
 
@@ -148,7 +161,7 @@ impl<S: IssuerSource> Oauth<S> {
         let (held, checked) = if is_jwt(token) {
             self.jwt(token, now).await?
         } else {
-            self.opaque(token, now).await?
+            self.opaque(token, credential.client, now).await?
         };
         let identity = held.issuer.identity(&checked)?;
         let url = self.url(credential.path);
@@ -183,7 +196,12 @@ impl<S: IssuerSource> Oauth<S> {
         Ok((held, held.issuer.check(&jwt, &keys, now)?))
     }
 
-    async fn opaque(&self, token: &str, now: Timestamp) -> Result<(&HeldIssuer, Checked), Failed> {
+    async fn opaque(
+        &self,
+        token: &str,
+        client: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(&HeldIssuer, Checked), Failed> {
         let unknown = |cause: &str| Refused {
             shown: TokenRefusal::Unknown,
             cause: cause.into(),
@@ -196,7 +214,7 @@ impl<S: IssuerSource> Oauth<S> {
         if token.len() > TOKEN_BYTES {
             return Err(unknown("an opaque token is too large").into());
         }
-        let answer = self.introspections.ask(held, &self.source, token, now).await?;
+        let answer = self.introspections.ask(held, &self.source, (token, client), now).await?;
         Ok((held, answer?))
     }
 

@@ -8,6 +8,7 @@ use cofferdam_core::model::id::TokenDigest;
 use cofferdam_identity::{AnswerCache, Checked, Refused};
 use jiff::Timestamp;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
@@ -16,6 +17,10 @@ const AT_ONCE: usize = 16;
 
 /// The most introspections that wait or run: more than the issuer answers within the time limit.
 const WAITING: usize = 1_024;
+
+/// The most of them for the clients of one network: one client that invents tokens takes little of
+/// all.
+pub const OF_CLIENT: usize = 32;
 
 /// The answer about a token.
 type Answer = Result<Checked, Refused>;
@@ -32,7 +37,29 @@ pub struct Introspections {
 #[derive(Default)]
 struct State {
     answers: AnswerCache,
-    asked: HashMap<TokenDigest, watch::Receiver<Option<Told>>>,
+    asked: HashMap<TokenDigest, Asked>,
+}
+
+/// An introspection that is awaited, and the network of the client that caused it.
+struct Asked {
+    told: watch::Receiver<Option<Told>>,
+    client: Option<IpAddr>,
+}
+
+/// The cause why there is no answer about a token.
+pub enum Unanswered {
+    /// The issuer cannot be asked.
+    Away(Away),
+    /// Too many tokens of this client wait.
+    Waiting,
+}
+
+impl State {
+    /// Returns whether so many tokens of this client wait that no further one is asked for.
+    fn is_full_for(&self, client: Option<IpAddr>) -> bool {
+        let own = |asked: &&Asked| asked.client == client;
+        client.is_some() && self.asked.values().filter(own).count() >= OF_CLIENT
+    }
 }
 
 impl Default for Introspections {
@@ -42,17 +69,17 @@ impl Default for Introspections {
 }
 
 impl Introspections {
-    /// The answer of this issuer about a token.
+    /// The answer of this issuer about a token that a client sent.
     ///
     /// # Errors
-    /// The issuer cannot be asked.
+    /// The issuer cannot be asked, or too many tokens of the client wait.
     pub async fn ask(
         &self,
         held: &Arc<HeldIssuer>,
         source: &impl IssuerSource,
-        token: &str,
+        (token, client): (&str, Option<IpAddr>),
         now: Timestamp,
-    ) -> Result<Answer, Away> {
+    ) -> Result<Answer, Unanswered> {
         let digest = TokenDigest::of(token.as_bytes());
         let mut told = {
             let mut state = lock(&self.state);
@@ -60,13 +87,15 @@ impl Introspections {
                 return Ok(answer);
             }
             match state.asked.get(&digest) {
-                Some(told) => told.clone(),
+                Some(asked) => asked.told.clone(),
+                None if state.is_full_for(client) => return Err(Unanswered::Waiting),
                 None if state.asked.len() >= WAITING => {
-                    return Err(held.away("too many tokens wait for its introspection"));
+                    let away = held.away("too many tokens wait for its introspection");
+                    return Err(Unanswered::Away(away));
                 }
                 None => {
                     let (teller, told) = watch::channel(None);
-                    state.asked.insert(digest, told.clone());
+                    state.asked.insert(digest, Asked { told: told.clone(), client });
                     self.start(held, source, token, (digest, now), teller);
                     told
                 }
@@ -74,7 +103,7 @@ impl Introspections {
         };
         let told = told.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
         told.unwrap_or_else(|| Err("its introspection ended without an answer".to_owned()))
-            .map_err(|cause| held.away(&cause))
+            .map_err(|cause| Unanswered::Away(held.away(&cause)))
     }
 
     fn start(

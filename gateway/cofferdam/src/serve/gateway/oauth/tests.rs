@@ -31,7 +31,8 @@ impl IssuerSource for Arc<Source> {
     }
 
     async fn introspect(&self, issuer: &str, token: &str) -> Result<Vec<u8>, String> {
-        assert_eq!((issuer, token), ("https://idp.example.com", "opaque"));
+        assert_eq!(issuer, "https://idp.example.com");
+        assert!(token.starts_with("opaque"));
         self.asked.fetch_add(1, SeqCst);
         tokio::task::yield_now().await;
         let answer = lock(&self.answer).clone().ok_or("no connection")?;
@@ -223,6 +224,41 @@ async fn requests_with_one_opaque_token_cause_one_introspection() {
         assert!(asked.await.unwrap());
     }
     assert_eq!(source.asked.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn few_tokens_of_one_client_wait_for_their_issuer() {
+    let (source, oauth) = start();
+    let mut answer = claims();
+    answer["active"] = json!(true);
+    *lock(&source.answer) = Some(answer);
+    let oauth = Arc::new(oauth);
+    let from = |client: u8, token: &str| {
+        let (oauth, token) = (Arc::clone(&oauth), token.to_owned());
+        tokio::spawn(async move {
+            let client = Some(IpAddr::from([192, 0, 2, client]));
+            let credential = Credential { client, ..Credential::bearer(Some(&token)) };
+            let now = Timestamp::from_second(NOW).unwrap();
+            oauth.authenticate(credential, now).await.map(|_| ())
+        })
+    };
+    assert_eq!(from(1, "opaque").await.unwrap(), Ok(()));
+    // All are sent before the issuer answers, and those that hang up wait no less.
+    let invented: Vec<_> = (0..OF_CLIENT).map(|one| from(1, &format!("opaque {one}"))).collect();
+    let full = Err(Unauthenticated::Waiting(OF_CLIENT));
+    let rows = [
+        (1, "opaque new", full),
+        (1, "opaque", Ok(())),
+        (1, "opaque 0", Ok(())),
+        (2, "opaque new", Ok(())),
+    ];
+    let told: Vec<_> = rows.iter().map(|(client, token, _)| from(*client, token)).collect();
+    tokio::task::yield_now().await;
+    invented.iter().for_each(tokio::task::JoinHandle::abort);
+    for ((client, token, expect), told) in rows.iter().zip(told) {
+        assert_eq!(told.await.unwrap(), *expect, "{token} of {client}");
+    }
+    assert_eq!(from(1, "opaque newer").await.unwrap(), Ok(()), "the places are free again");
 }
 
 #[tokio::test]
