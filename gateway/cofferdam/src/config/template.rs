@@ -68,7 +68,8 @@ without_token_per_second = 50
 waiting_approvals = 100
 # New jobs in a day of UTC (1 to 100000000).
 jobs_per_day = 20000
-# What calls write into the ledger in a day of UTC, in MiB (1 to 1000000).
+# Ledger entries of calls in a day of UTC, in MiB (1 to 1000000): the first entry of each call, with
+# its payloads. What runners and approvers write does not count.
 ledger_mib_per_day = 1024
 
 [serve]

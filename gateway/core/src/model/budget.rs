@@ -1,5 +1,5 @@
-//! The budgets of one principal in the store: jobs and ledger entries of a day, and calls that wait for
-//! a person. A day is one of UTC. Jobs that are stored already are never refused.
+//! The budgets of one principal in the store: jobs and ledger entries of a day, and calls that wait
+//! for a person. A day is one of UTC. Jobs that are stored already are never refused.
 
 use super::role_limits::OwnLimits;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,9 @@ pub struct Budgets {
     pub waiting_approvals: u64,
     /// The most new jobs in a day, those that wait for a person included.
     pub jobs_per_day: u64,
-    /// The bytes of ledger entries, 1,024 and the payloads for each, after which no further call is taken on that day.
+    /// The bytes of the first entries of calls, 1,024 and the payloads for each. After them, no
+    /// further call is recorded on that day. Entries of runners, permits and withdrawals are not
+    /// counted.
     pub ledger_bytes_per_day: u64,
 }
 
