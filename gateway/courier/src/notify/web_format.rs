@@ -264,7 +264,8 @@ mod tests {
             let marked: Vec<&Value> =
                 blocks.iter().filter(|block| block["text"]["type"] == "mrkdwn").collect();
             assert_eq!(marked.len(), 1, "{body}");
-            let link = "<https://gate.example.com/approve/abcdefghijklmnopqrstuvwxyz|Open the call>";
+            let link =
+                "<https://gate.example.com/approve/abcdefghijklmnopqrstuvwxyz|Open the call>";
             assert_eq!(marked[0]["text"]["text"], link);
             for field in blocks.iter().filter_map(|block| block["fields"].as_array()).flatten() {
                 assert_eq!(field["type"], "plain_text");
