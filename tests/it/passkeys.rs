@@ -58,7 +58,8 @@ fn enrol(installation: &TestInstallation, secret: &str, device: &Authenticator) 
     let client = device.client_data("webauthn.create", &challenge).to_string();
     let body = json!({"secret": secret,
         "client_data": BASE64URL_NOPAD.encode(client.as_bytes()),
-        "authenticator_data": BASE64URL_NOPAD.encode(&device.attested(PRESENT | VERIFIED))});
+        "authenticator_data": BASE64URL_NOPAD.encode(&device.attested(PRESENT | VERIFIED)),
+        "assertion": device.assertion(&challenge)});
     send(installation, &post(installation, "/enrol/finish", &body))
 }
 
@@ -101,9 +102,10 @@ fn a_person_enrols_a_passkey_once_and_an_operator_confirms_its_number() {
     assert_eq!(enrol(&installation, &third, &other).status, 200);
     installation.run(&["approver", "confirm", "dora@example.com", "--discard"]);
     assert!(!approvers().contains("dora"));
-    // The same device is one person.
+    // The same device is one person, also if it gives itself another id.
     let fourth = invited(&installation, "dora@example.com");
-    let again = enrol(&installation, &fourth, &device).json()["fingerprint"].clone();
+    let renamed = device.with_id(&[7; 16]);
+    let again = enrol(&installation, &fourth, &renamed).json()["fingerprint"].clone();
     let refused = installation.fail(&[
         "approver",
         "confirm",

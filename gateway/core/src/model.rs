@@ -12,6 +12,7 @@ pub mod ceiling;
 pub mod cidr;
 pub mod difference;
 pub mod document;
+pub mod enrolled;
 pub mod escape;
 pub mod facts;
 pub mod id;

@@ -58,6 +58,11 @@ impl Authenticator {
         Self { origin: origin.to_owned(), party: host.to_owned(), ..self }
     }
 
+    /// The same key, with another id of its credential.
+    pub fn with_id(self, credential: &[u8]) -> Self {
+        Self { credential: credential.to_vec(), ..self }
+    }
+
     /// The public key in the form of COSE.
     pub fn cose(&self) -> Vec<u8> {
         match &self.key {

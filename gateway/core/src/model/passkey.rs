@@ -117,6 +117,11 @@ impl Passkey {
         (0..4).map(group).collect::<Vec<_>>().join("-")
     }
 
+    /// True if both have one key or one id: a device gives neither of them twice.
+    pub fn is_same_device(&self, other: &Self) -> bool {
+        self.key == other.key || self.credential == other.credential
+    }
+
     /// The whole digest of the line, in hexadecimal: the name of this passkey for programs.
     pub fn digest(&self) -> String {
         hex(&Sha256::digest(self.to_string().as_bytes()))

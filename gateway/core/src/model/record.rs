@@ -19,6 +19,9 @@ pub const LEAF_SCHEMA: &str = "cofferdam.leaf.v1";
 /// The prefix of an operator's command in [`Event::Administered`].
 pub const OPERATOR: &str = "operator ";
 
+/// The use of an invitation's link in [`Event::Administered`]: no command of an operator.
+pub const INVITATION_USED: &str = "invitation used";
+
 /// The prefix of a request of an approver from another machine in [`Event::Administered`].
 pub const APPROVER: &str = "approver ";
 

@@ -4,10 +4,9 @@
 //! another.
 
 use crate::model::ceiling::Ceiling;
-use crate::model::escape::line;
+use crate::model::enrolled::check_enrolled;
 use crate::model::id::{ComponentDigest, PolicyDigest, TrustDigest};
 use crate::model::operation::Action;
-use crate::model::person::two_spellings;
 use serde::{Deserialize, Serialize};
 
 /// The one infrastructure a gateway serves.
@@ -158,6 +157,12 @@ pub enum TrustError {
          same name"
     )]
     Spelling(String, String),
+    /// Two lines have one passkey: one signature would count for each of them.
+    #[error(
+        "the trust file has a passkey twice, for `{0}` and for `{1}`; remove one with `cofferdam \
+         approver remove NAME`, and invite that person again"
+    )]
+    Passkey(String, String),
 }
 
 impl Trust {
@@ -173,12 +178,8 @@ impl Trust {
         if let Some(twice) = twice {
             return Err(TrustError::Twice((*twice).to_owned()));
         }
-        let approvers: Vec<_> =
-            trust.approvers.iter().map(|approver| approver.name.as_str()).collect();
-        match two_spellings(&approvers) {
-            Some((first, second)) => Err(TrustError::Spelling(line(first), line(second))),
-            None => Ok(trust),
-        }
+        check_enrolled(&trust.approvers)?;
+        Ok(trust)
     }
 
     /// Digest of the file's bytes, as the ledger names it.

@@ -2,6 +2,7 @@
 //! a challenge, and the data of a new passkey. Pure, for every role that counts approvals. Never
 //! believes a value that is not signed, and ignores no field that it does not know the meaning of.
 
+mod extensions;
 mod registration;
 
 use crate::model::json::{self, JsonError};
@@ -151,6 +152,9 @@ impl Assertion {
     pub fn check(&self, passkey: &Passkey, challenge: &[u8]) -> Result<(), PasskeyError> {
         check_client_data(&self.client_data, "webauthn.get", challenge, &passkey.party)?;
         let (flags, rest) = check_head(&self.authenticator_data, &passkey.party)?;
+        if flags & EXTENDED != 0 {
+            return Err(PasskeyError::Data("extensions that were not asked for"));
+        }
         if flags & ATTESTED != 0 || !rest.is_empty() {
             return Err(PasskeyError::Data("more than an assertion needs"));
         }
@@ -228,9 +232,6 @@ fn check_head<'a>(data: &'a [u8], party: &RelyingParty) -> Result<(u8, &'a [u8])
     }
     if flags & VERIFIED == 0 {
         return Err(PasskeyError::Unverified);
-    }
-    if flags & EXTENDED != 0 {
-        return Err(PasskeyError::Data("extensions that were not asked for"));
     }
     Ok((flags, rest))
 }

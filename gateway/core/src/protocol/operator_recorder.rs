@@ -96,6 +96,8 @@ pub enum Operate {
     EndInvitation {
         /// The name of the person.
         person: String,
+        /// The decision of the operator.
+        decision: InvitationDecision,
     },
     /// Erase the payloads of a call; its ledger entries and proofs stay. Answered by
     /// [`Operated::Done`].
@@ -103,6 +105,19 @@ pub enum Operate {
         /// The id of the call.
         call: CallId,
     },
+}
+
+/// The decision of an operator about the passkey of an invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "decided")]
+pub enum InvitationDecision {
+    /// The passkey is enrolled.
+    Confirmed {
+        /// The digest of its line, in hexadecimal.
+        passkey: String,
+    },
+    /// Nothing is enrolled.
+    Discarded,
 }
 
 /// The changes that a waiting call would make now. For a person to read; no decision depends on it.

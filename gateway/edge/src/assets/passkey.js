@@ -34,11 +34,12 @@ async function post(path, body) {
 }
 
 // The text of an assertion, in canonical JSON: sorted names, no blanks.
-async function assertion(challenge) {
+async function assertion(challenge, allowCredentials = []) {
   const made = await navigator.credentials.get({
     publicKey: {
       challenge: toBytes(challenge),
       rpId: page.dataset.party,
+      allowCredentials,
       userVerification: "required",
       timeout: 120000,
     },
@@ -85,8 +86,10 @@ async function begin() {
   document.querySelector("#person").textContent = invited.person;
   document.querySelector("#invited").hidden = false;
   say("");
+  // A second press goes on with the passkey of the first one.
+  let made;
   onClick("#enrol", async () => {
-    const made = await navigator.credentials.create({
+    made ??= await navigator.credentials.create({
       publicKey: {
         challenge: toBytes(invited.challenge),
         rp: { id: page.dataset.party, name: `Cofferdam ${page.dataset.environment}` },
@@ -99,10 +102,13 @@ async function begin() {
         timeout: 120000,
       },
     });
+    document.querySelector("#enrol").textContent = "Sign with the new passkey";
+    const proof = await assertion(invited.challenge, [{ type: "public-key", id: made.rawId }]);
     const enrolled = await post("/enrol/finish", {
       secret,
       client_data: toText(made.response.clientDataJSON),
       authenticator_data: toText(made.response.getAuthenticatorData()),
+      assertion: proof,
     });
     document.querySelector("#print").textContent = enrolled.fingerprint;
     document.querySelector("#invited").hidden = true;

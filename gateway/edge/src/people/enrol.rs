@@ -8,7 +8,8 @@ use crate::edge::Edge;
 use crate::respond::{self, Answer};
 use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::id::hex;
-use cofferdam_core::policy::passkey::register;
+use cofferdam_core::model::passkey::Passkey;
+use cofferdam_core::policy::passkey::{Assertion, register};
 use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
 use hyper::body::Incoming;
@@ -38,6 +39,9 @@ struct Finish {
     secret: String,
     client_data: String,
     authenticator_data: String,
+    /// Its first signature, over the same challenge: the browser has the key, and not only a copy
+    /// of its public part.
+    assertion: String,
 }
 
 impl<F: Front> Edge<F> {
@@ -54,6 +58,7 @@ impl<F: Front> Edge<F> {
                      face now, and each time you sign."
                 }
                 button id="enrol" type="button" { "Make a passkey" }
+                p { "Your device asks twice: to make it, and for its first signature." }
             }
             section id="enrolled" hidden {
                 p { "Tell this number to the operator who invited you, in a way that you both trust:" }
@@ -82,7 +87,7 @@ impl<F: Front> Edge<F> {
 
     /// Checks the new passkey, uses the link, and tells the number to compare.
     pub(super) async fn enrol_finish(&self, parts: &Parts, body: Incoming) -> Result<Answer, Deny> {
-        let (party, Finish { secret, client_data, authenticator_data }) =
+        let (party, Finish { secret, client_data, authenticator_data, assertion }) =
             self.read_from_page(parts, body).await?;
         let link = digest(&secret)?;
         let bytes = |text: &str, name: &str| {
@@ -92,7 +97,13 @@ impl<F: Front> Edge<F> {
         };
         let client = bytes(&client_data, "client_data")?;
         let data = bytes(&authenticator_data, "authenticator_data")?;
-        let passkey = register(&client, &data, &challenge(&secret), party)
+        let challenge = challenge(&secret);
+        let proven = |passkey: Passkey| {
+            Assertion::read(&assertion)?.check(&passkey, &challenge)?;
+            Ok(passkey)
+        };
+        let passkey = register(&client, &data, &challenge, party)
+            .and_then(proven)
             .map_err(|error| Deny::Refused(error.to_string()))?;
         self.front.enrol(&link, &passkey.to_string()).await.map_err(Deny::of_role)?;
         Ok(respond::json(StatusCode::OK, &json!({"fingerprint": passkey.fingerprint()})))

@@ -46,7 +46,8 @@ async fn made(server: &Server, device: &Authenticator, flags: u8) -> Value {
     let client = device.client_data("webauthn.create", &challenge).to_string();
     let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
     json!({"secret": "secret", "client_data": text(client.as_bytes()),
-        "authenticator_data": text(&device.attested(flags))})
+        "authenticator_data": text(&device.attested(flags)),
+        "assertion": device.assertion(&challenge)})
 }
 
 #[tokio::test]
@@ -79,7 +80,20 @@ async fn nothing_is_enrolled_from_another_page_or_without_a_verified_person() {
     )
     .await;
     let other_link = json!({"secret": "other", "client_data": good["client_data"],
-        "authenticator_data": good["authenticator_data"]});
+        "authenticator_data": good["authenticator_data"], "assertion": good["assertion"]});
+    // The public key of another person, with an id of one's own.
+    let copied = {
+        let own = Authenticator::es256("mallory");
+        let copy = Authenticator::es256("bob").with_id(&own.credential);
+        let mut copied = made(&server, &copy, PRESENT | VERIFIED).await;
+        copied["assertion"] = made(&server, &own, PRESENT | VERIFIED).await["assertion"].clone();
+        copied
+    };
+    let without = {
+        let mut without = good.clone();
+        without["assertion"] = json!("{}");
+        without
+    };
     let more = {
         let mut more = good.clone();
         more["extra"] = json!(1);
@@ -90,6 +104,8 @@ async fn nothing_is_enrolled_from_another_page_or_without_a_verified_person() {
     for (name, request, status, told) in [
         ("no user verification", send(&unverified), 422, "did not verify its owner"),
         ("another site", send(&elsewhere), 422, "signed on a page of"),
+        ("a public key of another person", send(&copied), 422, "is not one of its key"),
+        ("no signature of the key", send(&without), 422, "not a passkey's assertion"),
         ("another link", send(&other_link), 422, "signed something else"),
         ("a further member", send(&more), 400, "not strict JSON"),
         ("no origin", send(&good).without("Origin"), 403, "this server's own pages"),

@@ -7,7 +7,7 @@ use crate::store::{Invite, used_up};
 use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::protocol::operator_recorder::{InvitationDecision, Operate, Operated};
 
 /// The most characters of a person's name, as `approver add` takes it.
 const PERSON: usize = 128;
@@ -49,7 +49,14 @@ impl Recorder {
                 self.check_room()?;
                 Invite::Make { person, digest, expires, by }
             }
-            Operate::EndInvitation { person } => Invite::End { person, by },
+            Operate::EndInvitation { person, decision } => {
+                if let InvitationDecision::Confirmed { passkey } = &decision
+                    && passkey.len() != 64
+                {
+                    return Err(RoleError::Refused("this is no digest of a passkey".to_owned()));
+                }
+                Invite::End { person, decision, by }
+            }
             _ => {
                 let now = self.now().as_millisecond();
                 let invitations = self.inner.reader.invitations(now).await?;

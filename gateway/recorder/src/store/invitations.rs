@@ -4,9 +4,9 @@
 use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::read::Reader;
-use cofferdam_core::model::record::{Entry, Event, OPERATOR};
+use cofferdam_core::model::record::{Entry, Event, INVITATION_USED, OPERATOR};
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::operator_recorder::Invitation;
+use cofferdam_core::protocol::operator_recorder::{Invitation, InvitationDecision};
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::SqliteConnection;
@@ -41,6 +41,8 @@ pub enum Invite {
     End {
         /// The name of the person.
         person: String,
+        /// The decision of the operator.
+        decision: InvitationDecision,
         /// The operating-system user.
         by: String,
     },
@@ -78,7 +80,7 @@ pub(crate) async fn invite(
                 .bind(expires.as_millisecond())
                 .execute(&mut *connection)
                 .await?;
-            ("invite", by.clone(), json!({"person": person, "expires": expires}))
+            (format!("{OPERATOR}invite"), by.clone(), json!({"person": person, "expires": expires}))
         }
         Invite::Use { digest, passkey, fingerprint } => {
             let person: Option<String> = sqlx::query_scalar(
@@ -92,9 +94,9 @@ pub(crate) async fn invite(
             .await?;
             let Some(person) = person else { return Err(used_up().into()) };
             let told = json!({"person": person, "fingerprint": fingerprint, "passkey": passkey});
-            ("passkey", "gateway".to_owned(), told)
+            (INVITATION_USED.to_owned(), "gateway".to_owned(), told)
         }
-        Invite::End { person, by } => {
+        Invite::End { person, decision, by } => {
             let ended = sqlx::query("DELETE FROM invitations WHERE person = ?")
                 .bind(person.clone())
                 .execute(&mut *connection)
@@ -102,10 +104,16 @@ pub(crate) async fn invite(
             if ended.rows_affected() == 0 {
                 return Err(RoleError::NotFound(format!("no invitation of `{person}`")).into());
             }
-            ("confirm", by.clone(), json!({"person": person}))
+            let (command, told) = match decision {
+                InvitationDecision::Confirmed { passkey } => {
+                    ("confirm", json!({"person": person, "passkey_digest": passkey}))
+                }
+                InvitationDecision::Discarded => ("discard", json!({"person": person})),
+            };
+            (format!("{OPERATOR}{command}"), by.clone(), told)
         }
     };
-    let event = Event::Administered { what: format!("{OPERATOR}{what}"), by };
+    let event = Event::Administered { what, by };
     batch.record(Entry::of(event, None, "").with("request", request.to_string()));
     Ok(Done::Noted)
 }

@@ -2,10 +2,11 @@
 //! signs through the recorder as an SSH key does.
 
 use crate::world::*;
+use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::model::statement::{SignedStatement, Verdict};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
-use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::protocol::operator_recorder::{InvitationDecision, Operate, Operated};
 use cofferdam_recorder::Recorder;
 use cofferdam_testkit::authenticator::Authenticator;
 use jiff::{SignedDuration, Timestamp};
@@ -68,10 +69,60 @@ async fn a_link_is_used_once_in_time_and_for_the_newest_invitation_alone() {
     world.pass(60 * 60 * 1_000);
     assert!(!used(&recorder, 'c', &line).await, "it ran out");
     assert_eq!(listed(&recorder).await, both[..1]);
-    let done = Operate::EndInvitation { person: "carl".to_owned() };
+    let done = Operate::EndInvitation {
+        person: "carl".to_owned(),
+        decision: InvitationDecision::Discarded,
+    };
     assert_eq!(recorder.operate(1000, done.clone()).await, Ok(Operated::Done));
     assert!(matches!(recorder.operate(1000, done).await, Err(RoleError::NotFound(_))));
     assert_eq!(listed(&recorder).await, []);
+}
+
+#[tokio::test]
+async fn the_ledger_tells_a_use_an_enrolment_and_a_discarded_passkey_apart() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let end = world.now() + SignedDuration::from_mins(60);
+    let digest_of =
+        |name: &str| Passkey::read(&Authenticator::es256(name).line()).unwrap().digest();
+    let confirmed = InvitationDecision::Confirmed { passkey: digest_of("carl") };
+    for (person, letter, decision) in
+        [("carl", 'a', confirmed), ("dora", 'b', InvitationDecision::Discarded)]
+    {
+        invite(&recorder, person, letter, end).await;
+        assert!(used(&recorder, letter, &Authenticator::es256(person).line()).await);
+        let end = Operate::EndInvitation { person: person.to_owned(), decision };
+        assert_eq!(recorder.operate(1000, end).await, Ok(Operated::Done));
+    }
+    recorder.close().await;
+    let folder = std::fs::read_dir(world.ledger().join("tile/entries/000.p")).unwrap();
+    let width = |path: &std::path::Path| -> u32 {
+        path.file_name().unwrap().to_str().unwrap().parse().unwrap()
+    };
+    let bundle = folder.map(|file| file.unwrap().path()).max_by_key(|path| width(path)).unwrap();
+    let bytes = std::fs::read(bundle).unwrap();
+    let (entries, _) = cofferdam_recorder::ledger::tile::unbundle(&bytes);
+    let told = entries.iter().filter_map(|entry| {
+        let entry: serde_json::Value = serde_json::from_slice(entry).unwrap();
+        let event = &entry["event"];
+        let by = event["by"].as_str().filter(|by| *by != "recorder")?;
+        Some(format!("{} by {by}", event["what"].as_str()?))
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            "operator invite by 1000",
+            "invitation used by gateway",
+            "operator confirm by 1000",
+            "operator invite by 1000",
+            "invitation used by gateway",
+            "operator discard by 1000",
+        ]
+    );
+    let stored =
+        std::fs::read(cofferdam_recorder::database(&world.folder.path().join("store"))).unwrap();
+    let has = |text: &str| stored.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    assert_eq!((has(&digest_of("carl")), has(&digest_of("dora"))), (true, false));
 }
 
 #[tokio::test]

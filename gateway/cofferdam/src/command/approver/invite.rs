@@ -9,10 +9,13 @@ use crate::config::home::Home;
 use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use cofferdam_core::model::enrolled::owner_of;
 use cofferdam_core::model::id::hex;
 use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::model::trust::Approver;
-use cofferdam_core::protocol::operator_recorder::{Invitation, Operate, Operated};
+use cofferdam_core::protocol::operator_recorder::{
+    Invitation, InvitationDecision, Operate, Operated,
+};
 use cofferdam_core::text::seconds;
 use data_encoding::BASE32_NOPAD;
 use jiff::{SignedDuration, Timestamp};
@@ -92,8 +95,9 @@ impl Confirm {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let Self { name, fingerprint, discard } = self;
-        let end = Operate::EndInvitation { person: name.clone() };
+        let end = |decision| Operate::EndInvitation { person: name.clone(), decision };
         if discard {
+            let end = end(InvitationDecision::Discarded);
             let Operated::Done = recorder_client::ask(home, &end)? else {
                 return Err(recorder_client::unexpected());
             };
@@ -125,12 +129,16 @@ impl Confirm {
         let trust = file.trust()?;
         check_person(&trust, &name)?;
         let line = passkey.to_string();
-        if let Some(known) = trust.approvers.iter().find(|known| known.key == line) {
-            bail!("this passkey is enrolled already, for `{}`; one key is one person", known.name);
+        if let Some(known) = owner_of(&passkey, &trust.approvers) {
+            bail!(
+                "this passkey is enrolled already, for `{known}`; one key is one person. Discard \
+                 it with `cofferdam approver confirm {name} --discard`"
+            );
         }
         file.add_approver(&Approver { name: name.clone(), key: line })?;
         file.save()?;
         // The key is enrolled; an invitation that stays open for a moment longer gives no right.
+        let end = end(InvitationDecision::Confirmed { passkey: passkey.digest() });
         let ended = recorder_client::ask(home, &end);
         let (after, loaded) = reload::after(home, &format!("the passkey of `{name}` is enrolled"))?;
         let open =

@@ -1,7 +1,8 @@
 //! Reads a new passkey out of the authenticator's data. Asks for no attestation: an operator and
 //! the person compare the fingerprint instead.
 
-use super::{ATTESTED, PasskeyError, check_client_data, check_head};
+use super::extensions::after_extensions;
+use super::{ATTESTED, EXTENDED, PasskeyError, check_client_data, check_head};
 use crate::model::passkey::{CREDENTIAL, CoseKey, Passkey};
 use crate::model::relying_party::RelyingParty;
 
@@ -34,6 +35,12 @@ pub fn register(
     let (credential, after) = after.split_at_checked(length).ok_or(short)?;
     let (key, after) = CoseKey::read(after)
         .ok_or(PasskeyError::Credential("a key that is neither ES256 nor EdDSA"))?;
+    let after = if flags & EXTENDED == 0 {
+        after
+    } else {
+        after_extensions(after)
+            .ok_or(PasskeyError::Credential("extensions that are not readable"))?
+    };
     if !after.is_empty() {
         return Err(PasskeyError::Credential("bytes after its key"));
     }

@@ -207,6 +207,10 @@ fn a_new_passkey_is_of_this_page_this_invitation_and_a_verified_person() {
         long[53] = 0xff;
         let mut empty = whole.clone();
         empty[53..55].fill(0);
+        let extended = of.attested(both | 0x80);
+        let protect = [&[0xa1, 0x6b][..], b"credProtect", &[3]].concat();
+        let protected = [&extended[..], &protect].concat();
+        assert_eq!(made(&good, &protected), "good", "a browser asked for `credProtect`");
         for (data, expect) in [
             (of.attested(PRESENT), "unverified"),
             (of.attested(VERIFIED), "absent"),
@@ -217,7 +221,11 @@ fn a_new_passkey_is_of_this_page_this_invitation_and_a_verified_person() {
             (whole[..40].to_vec(), "credential"),
             (long, "credential"),
             (empty, "credential"),
-            (of.attested(both | 0x80), "data"),
+            ([&whole[..], &protect].concat(), "credential"),
+            (extended.clone(), "credential"),
+            ([&protected[..], &[0]].concat(), "credential"),
+            (protected[..protected.len() - 1].to_vec(), "credential"),
+            ([&extended[..], &[0x80]].concat(), "credential"),
         ] {
             assert_eq!(made(&good, &data), expect, "{data:?}");
         }
