@@ -89,7 +89,7 @@ impl<F: Front> Edge<F> {
     fn approver(&self, parts: &Parts, seat: &Seat) -> Result<Principal, Deny> {
         match self.session(parts) {
             Ok(approver) => {
-                let approver = in_shares(approver);
+                let approver = in_shares(&approver);
                 self.shares.request(&approver, Instant::now())?;
                 seat.prove();
                 Ok(approver)
@@ -108,7 +108,7 @@ impl<F: Front> Edge<F> {
         found.map_err(not_signed_in)?.flatten().ok_or_else(|| Deny::SignIn(SIGN_IN.to_owned()))
     }
 
-    fn count_unproven(&self, parts: &Parts, seat: &Seat) -> Result<(), Deny> {
+    pub(crate) fn count_unproven(&self, parts: &Parts, seat: &Seat) -> Result<(), Deny> {
         self.peers.request(self.client(&parts.headers, seat).address, Instant::now())
     }
 
@@ -169,7 +169,7 @@ impl<F: Front> Edge<F> {
 }
 
 /// The approver among the callers whose requests are limited. No name of an agent has a blank.
-fn in_shares(approver: String) -> Principal {
+pub(crate) fn in_shares(approver: &str) -> Principal {
     Principal {
         name: format!("{APPROVER}{approver}"),
         anonymous: false,

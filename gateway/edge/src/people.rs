@@ -9,13 +9,14 @@ mod question;
 mod request;
 mod sign_in;
 
+use crate::approvers::in_shares;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::path::{PeoplePage, require_method, require_no_query};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
 use cofferdam_core::journey::ports::Front;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
@@ -38,24 +39,32 @@ impl<F: Front> Edge<F> {
             Some(party) => self.signed_in(parts, party)?,
             None => None,
         };
-        self.count(parts, seat, session.as_deref())?;
+        let approver = session.as_deref().map(in_shares);
+        self.count(parts, seat, approver.as_ref())?;
         require_no_query(parts)?;
         if page != PeoplePage::Approve || parts.method != Method::POST {
             require_method(parts, &page.method(), page.methods())?;
         }
+        // A slow sender has no place among the calls: its body comes first.
+        let sent = if parts.method == Method::POST {
+            self.sent_by_page(parts, body, approver.as_ref()).await?
+        } else {
+            Bytes::new()
+        };
+        let _share = approver.as_ref().map(|approver| self.shares.call(approver)).transpose()?;
         let _place = self.calls.enter(false)?;
         match page {
             PeoplePage::Style => Ok(asset("text/css; charset=utf-8", STYLE)),
             PeoplePage::Script => Ok(asset("text/javascript; charset=utf-8", SCRIPT)),
             PeoplePage::Enrol => Ok(self.enrol_page(parts)),
-            PeoplePage::EnrolBegin => self.enrol_begin(parts, body).await,
-            PeoplePage::EnrolFinish => self.enrol_finish(parts, body).await,
-            PeoplePage::SignIn => self.sign_in_on_page(parts, body, seat).await,
+            PeoplePage::EnrolBegin => self.enrol_begin(&sent).await,
+            PeoplePage::EnrolFinish => self.enrol_finish(parts, &sent).await,
+            PeoplePage::SignIn => self.sign_in_on_page(parts, &sent, seat).await,
             PeoplePage::Approve if parts.method == Method::POST => {
-                self.approve(parts, body, id, session).await
+                self.approve(&sent, id, session).await
             }
             PeoplePage::Approve => self.approve_page(parts, id, session).await,
-            PeoplePage::ApproveStatement => self.approve_statement(parts, body, id, session).await,
+            PeoplePage::ApproveStatement => self.approve_statement(&sent, id, session).await,
         }
     }
 }

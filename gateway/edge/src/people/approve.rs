@@ -3,6 +3,7 @@
 //! the recorder and the runner check it themselves.
 
 use super::question;
+use super::request::value;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::excerpt;
@@ -21,7 +22,6 @@ use cofferdam_core::stage::drift;
 use cofferdam_core::text::{QuestionPage, difference, shown_digest};
 use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use hyper::header::ACCEPT;
 use hyper::http::request::Parts;
 use serde::Deserialize;
@@ -74,12 +74,11 @@ impl<F: Front> Edge<F> {
     /// Writes the statement that the person is about to sign, with its challenge.
     pub(super) async fn approve_statement(
         &self,
-        parts: &Parts,
-        body: Incoming,
+        sent: &[u8],
         id: &str,
         session: Option<String>,
     ) -> Result<Answer, Deny> {
-        let (_, answered): (_, Answered) = self.read_from_page(parts, body).await?;
+        let answered: Answered = value(sent)?;
         let approver = required(session)?;
         let Question { job, .. } = self.question_for(&approver, &call(id)?).await?;
         let statement = statement(&job, answered)?;
@@ -90,12 +89,11 @@ impl<F: Front> Edge<F> {
     /// Hands in a signature. Who signed is the recorder's word, by its own trust file.
     pub(super) async fn approve(
         &self,
-        parts: &Parts,
-        body: Incoming,
+        sent: &[u8],
         id: &str,
         session: Option<String>,
     ) -> Result<Answer, Deny> {
-        let (_, signed): (_, SignedStatement) = self.read_from_page(parts, body).await?;
+        let signed: SignedStatement = value(sent)?;
         let approver = required(session)?;
         let ask = ApproverAsk::Sign { call: call(id)?, signed };
         match self.front.ask_for_approver(&approver, ask).await.map_err(refused)? {

@@ -3,6 +3,7 @@
 //! number that the person sees, and enrols the passkey.
 
 use super::layout::PageData;
+use super::request::value;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::respond::{self, Answer};
@@ -12,7 +13,6 @@ use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::policy::passkey::{Assertion, register};
 use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use maud::html;
 use serde::Deserialize;
@@ -75,8 +75,8 @@ impl<F: Front> Edge<F> {
     }
 
     /// The person of the link, and the challenge of the new passkey.
-    pub(super) async fn enrol_begin(&self, parts: &Parts, body: Incoming) -> Result<Answer, Deny> {
-        let (_, Begin { secret }) = self.read_from_page(parts, body).await?;
+    pub(super) async fn enrol_begin(&self, sent: &[u8]) -> Result<Answer, Deny> {
+        let Begin { secret } = value(sent)?;
         let person = self.front.invited(&digest(&secret)?).await.map_err(Deny::of_role)?;
         // Names of people are no secret, and the same person is one entry in a device's list.
         let user = Sha256::digest(format!("cofferdam.person.v1\n{person}"));
@@ -86,9 +86,9 @@ impl<F: Front> Edge<F> {
     }
 
     /// Checks the new passkey, uses the link, and tells the number to compare.
-    pub(super) async fn enrol_finish(&self, parts: &Parts, body: Incoming) -> Result<Answer, Deny> {
-        let (party, Finish { secret, client_data, authenticator_data, assertion }) =
-            self.read_from_page(parts, body).await?;
+    pub(super) async fn enrol_finish(&self, parts: &Parts, sent: &[u8]) -> Result<Answer, Deny> {
+        let party = self.required_party(parts)?;
+        let Finish { secret, client_data, authenticator_data, assertion } = value(sent)?;
         let link = digest(&secret)?;
         let bytes = |text: &str, name: &str| {
             BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| {

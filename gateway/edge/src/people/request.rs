@@ -9,9 +9,8 @@ use crate::seats::Seat;
 use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::json;
-use cofferdam_core::model::record::APPROVER;
 use cofferdam_core::model::relying_party::RelyingParty;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::time::Instant;
@@ -31,39 +30,40 @@ impl<F: Front> Edge<F> {
         &self,
         parts: &Parts,
         seat: &Seat,
-        approver: Option<&str>,
+        approver: Option<&Principal>,
     ) -> Result<(), Deny> {
-        let Some(approver) = approver else {
-            return self.peers.request(self.client(&parts.headers, seat).address, Instant::now());
-        };
+        let Some(approver) = approver else { return self.count_unproven(parts, seat) };
         seat.prove();
-        // No name of an agent has a blank.
-        let caller = Principal {
-            name: format!("{APPROVER}{approver}"),
-            anonymous: false,
-            roles: Vec::new(),
-            person: None,
-            act: Vec::new(),
-        };
-        self.shares.request(&caller, Instant::now())
+        self.shares.request(approver, Instant::now())
     }
 
-    /// Reads the body of a request that the script of our own page sent.
-    pub(super) async fn read_from_page<T: DeserializeOwned>(
+    /// The body of a request that the script of our own page sent. It takes a part of the
+    /// approver's share while it is on its way.
+    pub(super) async fn sent_by_page(
         &self,
         parts: &Parts,
         body: Incoming,
-    ) -> Result<(&RelyingParty, T), Deny> {
-        let party = self.party(parts).ok_or(Deny::WrongAddress)?;
+        approver: Option<&Principal>,
+    ) -> Result<Bytes, Deny> {
+        let party = self.required_party(parts)?;
         let origin = single(&parts.headers, "origin")?.unwrap_or_default();
         let site = single(&parts.headers, "sec-fetch-site")?;
         if origin != party.origin() || site.is_some_and(|site| site != "same-origin") {
             return Err(Deny::ForeignPage(excerpt(origin)));
         }
         body::announced(&parts.headers, &body)?;
-        let bytes = body::read(body, self.settings.body_time).await?;
-        let read = json::strict_into(&bytes)
-            .map_err(|error| Deny::NotJson(crate::mcp::message::bounded(&error.to_string())))?;
-        Ok((party, read))
+        let _sending = approver.map(|approver| self.shares.body(approver)).transpose()?;
+        body::read(body, self.settings.body_time).await
     }
+
+    /// The relying party of a request that has to be for its address.
+    pub(super) fn required_party(&self, parts: &Parts) -> Result<&RelyingParty, Deny> {
+        self.party(parts).ok_or(Deny::WrongAddress)
+    }
+}
+
+/// The value that the script of our own page sent.
+pub(super) fn value<T: DeserializeOwned>(sent: &[u8]) -> Result<T, Deny> {
+    json::strict_into(sent)
+        .map_err(|error| Deny::NotJson(crate::mcp::message::bounded(&error.to_string())))
 }

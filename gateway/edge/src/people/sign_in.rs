@@ -2,6 +2,7 @@
 //! that reads and never approves. A browser sends the cookie with our own pages' requests alone.
 
 use super::layout::PageData;
+use super::request::value;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::single;
@@ -13,7 +14,6 @@ use cofferdam_core::model::sign_in::{SIGN_IN_SCHEMA, SignIn, SignedSignIn};
 use cofferdam_core::policy::passkey::challenge_of;
 use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use hyper::header::{COOKIE, SET_COOKIE};
 use hyper::http::request::Parts;
 use maud::html;
@@ -57,10 +57,11 @@ impl<F: Front> Edge<F> {
     pub(super) async fn sign_in_on_page(
         &self,
         parts: &Parts,
-        body: Incoming,
+        sent: &[u8],
         seat: &Seat,
     ) -> Result<Answer, Deny> {
-        let (party, signed): (_, SignedSignIn) = self.read_from_page(parts, body).await?;
+        let party = self.required_party(parts)?;
+        let signed: SignedSignIn = value(sent)?;
         let is_own = |server: &str| server == authority(party);
         let session = self
             .front

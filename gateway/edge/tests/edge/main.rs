@@ -31,6 +31,8 @@ mod lists;
 #[cfg(test)]
 mod oauth;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod plain;
 #[cfg(test)]
 mod progress;
