@@ -87,6 +87,7 @@ impl<F: Front> Edge<F> {
     /// The approver of the session in the `Authorization` header. Counts the request: against the
     /// limit of the approver, or of the client's address if there is no valid session.
     fn approver(&self, parts: &Parts, seat: &Seat) -> Result<Principal, Deny> {
+        seat.count();
         match self.session(parts) {
             Ok(approver) => {
                 let approver = in_shares(&approver);
@@ -109,6 +110,7 @@ impl<F: Front> Edge<F> {
     }
 
     pub(crate) fn count_unproven(&self, parts: &Parts, seat: &Seat) -> Result<(), Deny> {
+        seat.count();
         self.peers.request(self.client(&parts.headers, seat).address, Instant::now())
     }
 

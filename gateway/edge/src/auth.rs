@@ -83,6 +83,7 @@ impl<F: Front> Edge<F> {
         seat: &Seat,
     ) -> Result<Authenticated, Deny> {
         let now = Instant::now();
+        seat.count();
         match checked {
             Ok(caller) => {
                 self.shares.request(&caller.principal, now)?;

@@ -42,7 +42,7 @@ impl<F: Front> Edge<F> {
         };
         let answer = answer.instrument(span.clone()).await;
         let deny = answer.extensions().get::<Deny>();
-        let over_limit = deny.and_then(Deny::over_limit);
+        let over_limit = self.over_limit(deny, &parts, seat);
         if let Some((agent, word)) = over_limit {
             self.front.over_limit(agent, word);
         }
@@ -68,6 +68,22 @@ impl<F: Front> Edge<F> {
         let mut answer = self.kept(&parts, answer);
         answer.body_mut().hold(busy);
         answer
+    }
+
+    /// Returns the agent and the limit, if a refused request is over one. A request that was refused
+    /// before its token was looked at counts as one without a token.
+    fn over_limit<'a>(
+        &self,
+        deny: Option<&'a Deny>,
+        parts: &Parts,
+        seat: &Seat,
+    ) -> Option<(&'a str, &'static str)> {
+        let deny = deny?;
+        if deny.is_over_limit() || seat.is_counted() || !deny.row().plain.is_client_error() {
+            return deny.over_limit();
+        }
+        let client = self.client(&parts.headers, seat).address;
+        self.peers.request(client, Instant::now()).err().map(|_| ("", "without_token"))
     }
 
     /// Adds the time for which the connection is kept, if it is kept. After a chunked request the

@@ -28,6 +28,8 @@ pub struct Seat {
     trusted: AtomicBool,
     proven: AtomicBool,
     busy: AtomicUsize,
+    /// True if the present request was counted for its caller or for its address.
+    counted: AtomicBool,
     /// The time of the last use, on a clock that counts connections and responses.
     used: AtomicU64,
     asked: AtomicBool,
@@ -87,6 +89,7 @@ impl Seats {
             trusted: AtomicBool::new(false),
             proven: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
+            counted: AtomicBool::new(false),
             used: AtomicU64::new(number),
             asked: AtomicBool::new(false),
             leave: Notify::new(),
@@ -182,8 +185,19 @@ impl Seat {
         !self.proven.load(SeqCst)
     }
 
+    /// Records that the present request was counted for its caller or for its address.
+    pub fn count(&self) {
+        self.counted.store(true, SeqCst);
+    }
+
+    /// Returns whether the present request was counted.
+    pub fn is_counted(&self) -> bool {
+        self.counted.load(SeqCst)
+    }
+
     /// Records the start of a request.
     pub fn busy(self: &Arc<Self>) -> Busy {
+        self.counted.store(false, SeqCst);
         self.busy.fetch_add(1, SeqCst);
         Busy(Arc::clone(self))
     }

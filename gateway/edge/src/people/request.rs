@@ -32,6 +32,7 @@ impl<F: Front> Edge<F> {
         seat: &Seat,
         approver: Option<&Principal>,
     ) -> Result<(), Deny> {
+        seat.count();
         let Some(approver) = approver else { return self.count_unproven(parts, seat) };
         seat.prove();
         self.shares.request(approver, Instant::now())

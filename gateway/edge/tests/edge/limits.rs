@@ -478,3 +478,36 @@ async fn tokens_that_wait_for_their_issuer_have_a_limit_by_address() {
     let behind = waiting.and("X-Forwarded-For", "192.0.2.1");
     assert_eq!(send_from(&server, 9, &behind).await.status, 401, "the client is not the proxy");
 }
+
+#[tokio::test]
+async fn a_request_that_is_refused_before_its_token_counts_for_its_address() {
+    let server = Server::with(FakeFront { closed: true, ..FakeFront::default() }, |settings| {
+        settings.without_token = Rate { per_second: 1, burst: 2 };
+    })
+    .await;
+    let over = || server.front.counts.lock().unwrap().remove(" over limit without_token");
+    let call = Request::call("scale", json!({})).with_token();
+    // Requests that name their caller take nothing from the address.
+    for _ in 0..20 {
+        let unknown = Request::modern("no/method", json!({})).with_token();
+        assert_eq!(server.send(&unknown).await.status, 404);
+        assert_eq!(server.send(&Request::new("GET", "/")).await.status, 200);
+    }
+    assert!(over().is_none());
+    let rows = [
+        (415, call.clone().with("Content-Type", "text/plain")),
+        (406, call.clone().with("Accept", "text/html")),
+        (421, call.clone().with("Host", "elsewhere.example")),
+        (404, Request::new("GET", "/nowhere")),
+        (405, Request::new("PUT", "/v1/tools").with_token()),
+        (400, Request::new("GET", "/v1/tools?token=x").with_token()),
+    ];
+    for (status, request) in rows {
+        until("the address is over its limit", async || {
+            assert_eq!(server.send(&request).await.status, status, "the answer stays");
+            over().is_some()
+        })
+        .await;
+    }
+    assert_eq!(server.send(&call).await.status, 200, "a request with a valid token");
+}
