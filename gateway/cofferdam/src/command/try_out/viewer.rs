@@ -54,6 +54,8 @@ impl TrialViewer {
         let mut settings = role_settings::viewer(installation);
         if let ActorSettings::Viewer(viewer) = &mut settings {
             viewer.trust_file = trust_file;
+            // `serve` may never have run here, so that it has made no copies.
+            viewer.copies.clone_from(&folder.0);
             // What it has to say comes with its answers.
             viewer.voice.level = "error".to_owned();
         }
