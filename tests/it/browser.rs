@@ -10,56 +10,73 @@ use cofferdam_testkit::http::{Connection, Request};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Runs the driver until its own input ends, which it does also when the test is killed. Then the
+/// driver ends, Chromium ends with the driver's pipe, and the profile goes.
+const GUARD: &str = "chromedriver --port=0 </dev/null & read -r _; kill -KILL $!; wait $!
+    for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf \"$1\"; sleep 0.1; done 2>/dev/null";
+
 /// Chromium with an empty profile and one authenticator, until it is dropped.
 struct Browser {
-    driver: Child,
+    guard: Child,
     address: SocketAddr,
     session: String,
     authenticator: String,
-    _profile: tempfile::TempDir,
+    profile: PathBuf,
 }
 
 impl Browser {
     /// A browser of this size, in CSS pixels.
     fn start(width: u32, height: u32, dark: bool) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
+        let built_in = json!({"protocol": "ctap2", "transport": "internal"});
+        Self::with(width, height, dark, built_in)
+    }
+
+    /// The same with an authenticator of this kind.
+    fn with(width: u32, height: u32, dark: bool, mut authenticator: Value) -> Self {
+        let profile = tempfile::tempdir().unwrap().keep();
+        let mut guard = Command::new("sh")
+            .args(["-c", GUARD, "sh"])
+            .arg(&profile)
+            // A signal to the group of the test does not end what has to clean up after it.
+            .process_group(0)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("`chromedriver` of Debian's package chromium-driver");
-        let out = BufReader::new(driver.stdout.take().unwrap());
+            .unwrap();
+        let out = BufReader::new(guard.stdout.take().unwrap());
         let line = out.lines().map_while(Result::ok).find(|line| line.contains("success"));
-        let line = line.expect("chromedriver names its port");
+        let line = line.expect("`chromedriver` of Debian's package chromium-driver");
         let port = line.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
-        let profile = tempfile::tempdir().unwrap();
         let mut browser = Self {
-            driver,
+            guard,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             session: String::new(),
             authenticator: String::new(),
-            _profile: profile,
+            profile,
         };
         let arguments = [
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
             "--disable-gpu".to_owned(),
+            "--remote-debugging-pipe".to_owned(),
             "--disable-background-networking".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
-            format!("--user-data-dir={}", browser._profile.path().display()),
+            format!("--user-data-dir={}", browser.profile.display()),
         ];
         let metrics = json!({"width": width, "height": height, "pixelRatio": 2.0});
         let options = json!({"args": arguments, "mobileEmulation": {"deviceMetrics": metrics}});
         let capabilities = json!({"alwaysMatch": {"goog:chromeOptions": options}});
         let started = browser.ask("POST", "/session", &json!({"capabilities": capabilities}));
         browser.session = started["sessionId"].as_str().unwrap().to_owned();
-        let authenticator = json!({"protocol": "ctap2", "transport": "internal",
-            "hasResidentKey": true, "hasUserVerification": true, "isUserVerified": true,
-            "isUserConsenting": true});
+        for has in ["hasResidentKey", "hasUserVerification", "isUserVerified", "isUserConsenting"] {
+            authenticator[has] = json!(true);
+        }
         let made = browser.command("POST", "/webauthn/authenticator", &authenticator);
         browser.authenticator = made.as_str().unwrap().to_owned();
         if dark {
@@ -147,8 +164,8 @@ impl Drop for Browser {
         if !self.session.is_empty() {
             self.command("DELETE", "", &Value::Null);
         }
-        let _ended = self.driver.kill();
-        let _reaped = self.driver.wait();
+        drop(self.guard.stdin.take());
+        let _ended = self.guard.wait();
     }
 }
 
@@ -205,6 +222,58 @@ fn a_person_approves_on_a_phone_in_three_taps_and_the_job_runs() {
     browser.until_seen("succeeded");
     browser.picture("over");
     installation.verify_ledger();
+}
+
+/// The number of processes that have this text in their command line.
+fn processes(text: &str) -> usize {
+    let all = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
+    let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
+}
+
+#[test]
+#[cfg_attr(without_browser, ignore = "no browser: COFFERDAM_BROWSER is not 1")]
+fn a_browser_ends_with_its_test_also_if_the_test_is_killed() {
+    let mut browser = Browser::start(360, 740, false);
+    let profile = browser.profile.clone();
+    let argument = format!("--user-data-dir={}", profile.display());
+    assert!(processes(&argument) > 0);
+    // The kernel closes the files of a killed process; no code of the test runs.
+    drop(browser.guard.stdin.take());
+    browser.guard.wait().unwrap();
+    browser.session.clear();
+    let began = Instant::now();
+    while processes(&argument) > 0 {
+        assert!(began.elapsed() < TIME_LIMIT, "Chromium goes on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!profile.exists(), "{} is left", profile.display());
+}
+
+#[test]
+#[cfg_attr(without_browser, ignore = "no browser: COFFERDAM_BROWSER is not 1")]
+fn a_security_key_that_answers_with_an_extension_is_enrolled() {
+    let installation = single();
+    // The virtual key knows no `credProtect`, for which Chromium asks by itself; the answer to
+    // `credBlob` has the same form.
+    let key = json!({"protocol": "ctap2_1", "transport": "usb", "extensions": ["credBlob"]});
+    let browser = Browser::with(1280, 800, false, key);
+    let link = installation.json(&["approver", "invite", "carl@example.com"])["link"].clone();
+    browser.open(link.as_str().unwrap());
+    browser.until_seen("You were invited to approve changes as carl@example.com");
+    browser.run(
+        "const create = navigator.credentials.create.bind(navigator.credentials);
+         navigator.credentials.create = async (options) => {
+           options.publicKey.extensions = { credBlob: new Uint8Array(8) };
+           const made = await create(options);
+           window.flags = new Uint8Array(made.response.getAuthenticatorData())[32];
+           return made;
+         };",
+    );
+    browser.tap("#enrol");
+    browser.until_seen("Your passkey is made.");
+    let flags = browser.run("return window.flags").as_u64().unwrap();
+    assert_eq!(flags & 0x80, 0x80, "the key answers with extensions: {flags:#x}");
 }
 
 #[test]
