@@ -34,10 +34,14 @@ impl<F: Front> Edge<F> {
             (lines(&page.operations))
             p { (page.undo) }
             @if page.folded > 0 {
-                details {
-                    summary { "Everything in full, and the arguments: " (page.folded) " more lines" }
-                    (lines(&page.full))
+                p {
+                    strong { (page.folded) " lines are cut or left out" }
+                    " at each " code { "[… show --full]" } ". They are in full here:"
                 }
+            }
+            details {
+                summary { "Everything in full, and " (page.argument_lines) " lines of arguments" }
+                (lines(&page.full))
             }
             h2 { "Why a person is asked" }
             ul { @for rule in &page.rules { li { (rule) } } }

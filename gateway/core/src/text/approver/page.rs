@@ -2,7 +2,7 @@
 //! text is signed; everything here derives from the same job. Never escapes for a page: the
 //! template of the page does.
 
-use super::{ShownError, asker, in_full, needed, question, seconds, would_do};
+use super::{Extent, ShownError, asker, in_full, needed, question, seconds, told, would_do};
 use crate::model::document::Document;
 use crate::model::escape::{legible, legible_quoted};
 use crate::model::facts::facts_of;
@@ -12,6 +12,7 @@ use crate::model::person::people;
 use crate::text::rights;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A question, in parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,8 +59,10 @@ pub struct QuestionPage {
     pub shown: ShownDigest,
     /// Every value in full, and the arguments.
     pub full: Vec<String>,
-    /// The number of lines of `full` that `operations` leaves out.
+    /// The number of lines of values that `operations` cuts or leaves out.
     pub folded: usize,
+    /// The number of lines of the arguments in `full`.
+    pub argument_lines: usize,
 }
 
 impl QuestionPage {
@@ -80,6 +83,7 @@ impl QuestionPage {
         let facts = facts_of(&plan.operations).map_err(|error| unreadable(error.to_string()))?;
         let (operations, full) =
             (would_do(job).unwrap_or_default(), in_full(job).unwrap_or_default());
+        let whole = told(job, Extent::FULL).unwrap_or_default();
         let environment = legible(&job.environment.name);
         let signed: Vec<String> =
             people(signers.iter().map(String::as_str)).into_iter().map(str::to_owned).collect();
@@ -116,7 +120,8 @@ impl QuestionPage {
             purpose: purpose.map_or_else(|| "(none given)".to_owned(), legible_quoted),
             summary: legible_quoted(&plan.summary),
             since,
-            folded: full.len().saturating_sub(operations.len()),
+            folded: not_whole(&whole, &operations),
+            argument_lines: full.len().saturating_sub(whole.len()),
             operations,
             text,
             shown,
@@ -137,11 +142,46 @@ impl QuestionPage {
     }
 }
 
+/// The number of whole lines that are not among the shown ones as they are.
+fn not_whole(whole: &[String], shown: &[String]) -> usize {
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    shown.iter().for_each(|line| *left.entry(line).or_default() += 1);
+    let mut is_shown = |line: &&String| match left.get_mut(line.as_str()) {
+        Some(count @ 1..) => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    };
+    whole.len() - whole.iter().filter(|line| is_shown(line)).count()
+}
+
 fn undo(reversible: &[bool]) -> String {
     let count = reversible.iter().filter(|reversible| **reversible).count();
     match (count, reversible.len()) {
         (0, _) => "The plan marks nothing as reversible.".to_owned(),
         (all, of) if all == of => "The job can undo all of it if a later step fails.".to_owned(),
         (some, of) => format!("The job can undo {some} of {of} operations if a later step fails."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_that_is_cut_or_left_out_is_counted_once() {
+        let lines =
+            |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let whole = lines(&["patch web", "- 1: a", "+ 1: a long value", "- 1: a", "+ 3: c"]);
+        for (shown, expect) in [
+            (whole.clone(), 0),
+            (lines(&["patch web", "- 1: a", "+ 1: a [11 more]", "- 1: a", "+ 3: c"]), 1),
+            (lines(&["patch web", "- 1: a", "[3 more lines]"]), 3),
+            (lines(&["patch web", "[1 more fields change, 4 lines]"]), 4),
+            (Vec::new(), 5),
+        ] {
+            assert_eq!(not_whole(&whole, &shown), expect, "{shown:?}");
+        }
     }
 }
