@@ -16,7 +16,7 @@ use crate::model::statement::STATEMENT_SCHEMA;
 use crate::model::statement::SignedStatement;
 use crate::model::statement::Statement;
 use crate::model::subject::Subject;
-use crate::model::trust::{Environment, Trust};
+use crate::model::trust::{Approver, Environment, Trust};
 use crate::policy::passkey::PasskeyError;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -153,13 +153,9 @@ pub fn verify(
     question: &Question<'_>,
     trust: &Trust,
 ) -> Result<VerifiedStatement, ApprovalError> {
-    let statement: Statement = json::strict_into(signed.statement.as_bytes())?;
-    if json::canonical(&statement)? != signed.statement {
-        return Err(ApprovalError::Other("spelling of the statement"));
-    }
-    let approver = signer::signer(signed, &trust.approvers)?;
+    let (approver, statement) = verify_alone(signed, &trust.approvers)?;
+    let approver = approver.name.clone();
     let same = [
-        (statement.schema == STATEMENT_SCHEMA, "kind of statement"),
         (statement.call == *question.call, "call"),
         (statement.plan == question.plan, "plan"),
         (statement.preview == question.preview, "state of the infrastructure"),
@@ -174,6 +170,27 @@ pub fn verify(
     let seconds = check_times(issued, statement.expires, question.now)?;
     check_party(&approver, question.subject, trust)?;
     Ok(VerifiedStatement { approver, issued, seconds, statement })
+}
+
+/// Checks one signature by enrolled keys alone, for a reader who has no question. Says nothing of
+/// time or policy.
+///
+/// # Errors
+/// The statement has another form or schema, or no enrolled key made the signature as it has to.
+pub fn verify_alone<'a>(
+    signed: &SignedStatement,
+    approvers: &'a [Approver],
+) -> Result<(&'a Approver, Statement), ApprovalError> {
+    let statement: Statement = json::strict_into(signed.statement.as_bytes())?;
+    if json::canonical(&statement)? != signed.statement {
+        return Err(ApprovalError::Other("spelling of the statement"));
+    }
+    let approver = signer::signer_in(NAMESPACE, &signed.statement, &signed.signature, approvers)?;
+    if statement.schema == STATEMENT_SCHEMA {
+        Ok((approver, statement))
+    } else {
+        Err(ApprovalError::Other("kind of statement"))
+    }
 }
 
 /// True if an approval of a question of this time, up to that time, could count now. Gives the

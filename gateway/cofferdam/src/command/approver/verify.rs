@@ -4,13 +4,14 @@
 use crate::command::approve::read_signature;
 use crate::command::input_file;
 use crate::command::report::Report;
-use crate::command::ssh::signer_of;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
+use cofferdam_core::model::enrolled::check_enrolled;
 use cofferdam_core::model::escape::legible;
-use cofferdam_core::model::json;
-use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
+use cofferdam_core::model::statement::{SignedStatement, Verdict};
 use cofferdam_core::model::trust::Approver;
+use cofferdam_core::policy::approval::{ApprovalError, verify_alone};
+use cofferdam_core::text::seconds;
 use serde::Deserialize;
 use serde_json::json;
 use std::path::PathBuf;
@@ -42,31 +43,39 @@ impl Verify {
     /// Runs the command and returns its report.
     pub fn run(self) -> Result<Report> {
         let statement = input_file::text(&self.statement, "give the exported statement")?;
-        let said: Statement = json::strict_into(statement.as_bytes())
-            .with_context(|| format!("`{}` is not a statement", self.statement.display()))?;
         let text = input_file::text(&self.approvers, "give a trust file")?;
         let known: Approvers = toml::from_str(&text)
             .with_context(|| format!("`{}` has no approvers", self.approvers.display()))?;
         let signature = read_signature(&self.signature)?;
         let signed = SignedStatement { statement, signature };
-        let Some(approver) = signer_of(&signed, &known.approver) else {
-            bail!(
+        check_enrolled(&known.approver)
+            .with_context(|| format!("`{}` is no list of approvers", self.approvers.display()))?;
+        let (approver, said) = match verify_alone(&signed, &known.approver) {
+            Ok(verified) => verified,
+            Err(ApprovalError::Unknown) => bail!(
                 "no key in `{}` made this signature over this statement",
                 self.approvers.display()
-            );
+            ),
+            Err(error) => return Err(error).context("the signature does not count"),
         };
         let verb = match said.verdict {
             Verdict::Approve => "approved",
             Verdict::Reject => "denied",
         };
         let text = format!(
-            "Good signature: {} {verb} {} in {}.",
+            "Good signature: {} {verb} {} in {}.\nAsked {}; it counted until {}. Policy and time \
+             are for gateway and runner to judge.",
             approver.name,
             said.call,
-            legible(&said.environment.name)
+            legible(&said.environment.name),
+            said.issued.map_or_else(
+                || "at an unknown time".to_owned(),
+                |at| format!("at {}", seconds(at))
+            ),
+            seconds(said.expires)
         );
         let value = json!({"approver": approver.name, "verdict": said.verdict, "call": said.call,
-            "plan": said.plan, "environment": said.environment});
+            "plan": said.plan, "environment": said.environment, "issued": said.issued, "expires": said.expires});
         Ok(Report::new(text, value))
     }
 }

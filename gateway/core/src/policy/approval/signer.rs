@@ -2,7 +2,7 @@
 //! kind that the signature gives itself. A signature of a security key counts only with the touch
 //! of its owner, and a passkey's only with the owner verified.
 
-use super::{ApprovalError, NAMESPACE, SignedStatement};
+use super::ApprovalError;
 use crate::model::escape::line;
 use crate::model::passkey::Passkey;
 use crate::model::trust::Approver;
@@ -15,15 +15,6 @@ const TRAILER: usize = 5;
 
 /// The flag of a touch.
 const TOUCHED: u8 = 1;
-
-/// The enrolled approver whose key made the signature of a statement.
-pub(super) fn signer(
-    signed: &SignedStatement,
-    approvers: &[Approver],
-) -> Result<String, ApprovalError> {
-    let approver = signer_in(NAMESPACE, &signed.statement, &signed.signature, approvers)?;
-    Ok(approver.name.clone())
-}
 
 /// The enrolled approver whose key signed this text in this namespace.
 pub(in crate::policy) fn signer_in<'a>(

@@ -4,6 +4,7 @@
 use crate::model::reason::ApprovalRule;
 use crate::model::statement::{SignedStatement, Statement, Verdict};
 use crate::model::trust::{Approver, Trust};
+use crate::policy::approval::verify_alone;
 use crate::policy::approvals::{Approvals, Rejected};
 use crate::testing::authenticator::{Authenticator, PRESENT};
 use crate::testing::{asked, noon, trust};
@@ -107,4 +108,29 @@ fn a_denial_by_passkey_ends_the_count_and_the_requester_never_approves() {
     assert_eq!(counted.approvers(), Vec::<String>::new());
     let told = counted.shortcoming(&rule).unwrap();
     assert!(told.contains("`alice` asked for this and cannot approve it"), "{told}");
+}
+
+#[test]
+fn a_reader_without_a_question_refuses_another_form_schema_or_key() {
+    let host = asked();
+    let job = host.jobs.lock().unwrap()[0].0.clone();
+    let (signed, trust) = (host.sign(&job, "bob", Verdict::Approve), with_passkeys());
+    let judged = |statement: String| {
+        let device = Authenticator::es256("bob");
+        let signed = SignedStatement { signature: device.approve(&statement), statement };
+        verify_alone(&signed, &trust.approvers)
+            .map(|(approver, _)| approver.name.clone())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(judged(signed.statement.clone()), Ok("bob".to_owned()));
+    let other = signed.statement.replace("cofferdam.approval.v", "cofferdam.approval.w");
+    for (statement, expect) in [
+        (other, "another kind of statement"),
+        (format!("{} ", signed.statement), "another spelling of the statement"),
+        ("{}".to_owned(), "the statement is not readable"),
+    ] {
+        let told = judged(statement.clone()).unwrap_err();
+        assert!(told.contains(expect), "{statement}: {told}");
+    }
+    assert!(verify_alone(&signed, &[]).is_err());
 }
