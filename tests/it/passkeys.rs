@@ -173,6 +173,9 @@ impl<'a> Person<'a> {
         assert_eq!(answer.status, 204, "{}", answer.text());
         let cookie = answer.header("set-cookie").unwrap().to_owned();
         assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+        let (_, age) = cookie.split_once("Max-Age=").unwrap();
+        let age: u64 = age.split_once(';').unwrap().0.parse().unwrap();
+        assert!((200..=300).contains(&age), "{cookie}");
         self.cookie = cookie.split_once(';').unwrap().0.to_owned();
     }
 
@@ -255,6 +258,7 @@ fn a_person_reads_and_signs_on_the_page_and_the_job_runs() {
     ];
     let good = installation.run(&[&verify[..], &[&approvers]].concat());
     assert!(good.contains("Good signature: carl@example.com approved"), "{good}");
+    assert!(good.contains("; it counted until 20"), "{good}");
     let other = std::fs::read_to_string(path("statement")).unwrap().replace("approve", "approvf");
     std::fs::write(
         path("statement"),
@@ -262,7 +266,7 @@ fn a_person_reads_and_signs_on_the_page_and_the_job_runs() {
     )
     .unwrap();
     let bad = installation.fail(&[&verify[..], &[&approvers]].concat());
-    assert!(bad.contains("no key in") || bad.contains("is not a statement"), "{bad}");
+    assert!(bad.contains("the passkey signed something else"), "{bad}");
 }
 
 #[test]
@@ -382,6 +386,10 @@ fn a_page_tells_and_does_nothing_for_agents_other_sites_and_stolen_cookies() {
         let answer = send(&installation, &request);
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
     }
+    // A session of a browser is none of a command, and on `localhost` it is short.
+    let (_, session) = carl.cookie.split_once('=').unwrap();
+    let list = Request::new("GET", "/v1/approvals").with("Host", &host(&installation));
+    assert_eq!(send(&installation, &list.bearer(session)).status, 401);
     // A stolen cookie reads; without the passkey it signs nothing.
     let thief = Person {
         installation: &installation,

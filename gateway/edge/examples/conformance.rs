@@ -19,7 +19,7 @@ use cofferdam_core::model::answer::{
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
-use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
+use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
@@ -365,11 +365,16 @@ impl Front for Fixtures {
         &self,
         _signed: &SignedSignIn,
         _is_own: &dyn Fn(&str) -> bool,
+        _keeper: SessionKeeper,
     ) -> Result<Session, SignInRefusal> {
         Err(SignInRefusal::Refused("there are no approvers here".into()))
     }
 
-    fn approver(&self, _session: &str) -> Result<Option<String>, SignInRefusal> {
+    fn approver(
+        &self,
+        _session: &str,
+        _keeper: SessionKeeper,
+    ) -> Result<Option<String>, SignInRefusal> {
         Ok(None)
     }
 

@@ -18,7 +18,7 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::json;
 use cofferdam_core::model::limit::LOOK_MS;
 use cofferdam_core::model::record::APPROVER;
-use cofferdam_core::model::sign_in::SignedSignIn;
+use cofferdam_core::model::sign_in::{SessionKeeper, SignedSignIn};
 use cofferdam_core::model::statement::SignedStatement;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::ApproverAsk;
@@ -73,7 +73,7 @@ impl<F: Front> Edge<F> {
         // Behind an undeclared proxy, every client seems to be on this machine.
         let is_local = !self.settings.behind_proxy && self.client(&parts.headers, seat).is_local;
         let is_own = |server: &str| self.host_origin.is_own(server, is_local);
-        let session = match self.front.sign_in(&signed, &is_own) {
+        let session = match self.front.sign_in(&signed, &is_own, SessionKeeper::Command) {
             Ok(session) => session,
             Err(refusal) => {
                 self.count_unproven(parts, seat)?;
@@ -105,7 +105,8 @@ impl<F: Front> Edge<F> {
     fn session(&self, parts: &Parts) -> Result<String, Deny> {
         let (scheme, session) = token(&parts.headers)?;
         let session = session.filter(|_| scheme == Scheme::Bearer);
-        let found = session.map(|session| self.front.approver(session)).transpose();
+        let found =
+            session.map(|session| self.front.approver(session, SessionKeeper::Command)).transpose();
         found.map_err(not_signed_in)?.flatten().ok_or_else(|| Deny::SignIn(SIGN_IN.to_owned()))
     }
 

@@ -7,7 +7,7 @@ use crate::model::caller::{Principal, Standing, TraceParent};
 use crate::model::id::{CallId, ComponentDigest};
 use crate::model::operation::{Draft, ToolRefusal};
 use crate::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
-use crate::model::sign_in::{Challenge, Session, SignedSignIn};
+use crate::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use crate::model::task::Task;
 use crate::model::trust::Approver;
 use crate::protocol::RoleError;
@@ -272,13 +272,18 @@ pub trait Front: Send + Sync + 'static {
         &self,
         signed: &SignedSignIn,
         is_own: &dyn Fn(&str) -> bool,
+        keeper: SessionKeeper,
     ) -> Result<Session, SignInRefusal>;
-    /// The approver of a session; `None` for any other text, after its end, and after the approver
-    /// or the key was removed.
+    /// The approver of a session of this keeper; `None` for any other text, after its end, and after
+    /// the approver or the key was removed.
     ///
     /// # Errors
     /// The trust file cannot be read.
-    fn approver(&self, session: &str) -> Result<Option<String>, SignInRefusal>;
+    fn approver(
+        &self,
+        session: &str,
+        keeper: SessionKeeper,
+    ) -> Result<Option<String>, SignInRefusal>;
     /// Carries out a request of an approver who signed in.
     fn ask_for_approver(
         &self,

@@ -61,6 +61,17 @@ pub struct SignedSignIn {
     pub signature: String,
 }
 
+/// The program that keeps a session's secret. No session counts from another kind of program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionKeeper {
+    /// A command, which sends the secret in `Authorization`.
+    Command,
+    /// A browser, which sends it as a cookie to this host alone.
+    Browser,
+    /// A browser on `http://localhost`, which sends it to all ports of the machine.
+    LocalBrowser,
+}
+
 /// The session after a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

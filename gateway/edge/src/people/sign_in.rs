@@ -10,7 +10,7 @@ use crate::respond::{self, Answer};
 use crate::seats::Seat;
 use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::relying_party::RelyingParty;
-use cofferdam_core::model::sign_in::{SIGN_IN_SCHEMA, SignIn, SignedSignIn};
+use cofferdam_core::model::sign_in::{SIGN_IN_SCHEMA, SessionKeeper, SignIn, SignedSignIn};
 use cofferdam_core::policy::passkey::challenge_of;
 use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
@@ -65,7 +65,7 @@ impl<F: Front> Edge<F> {
         let is_own = |server: &str| server == authority(party);
         let session = self
             .front
-            .sign_in(&signed, &is_own)
+            .sign_in(&signed, &is_own, keeper(party))
             .map_err(|error| Deny::SignIn(error.to_string()))?;
         seat.prove();
         let seconds = session.expires.duration_since(self.front.now()).as_secs().max(0);
@@ -94,17 +94,22 @@ impl<F: Front> Edge<F> {
         let mut found = text.split(';').filter_map(own);
         // Two cookies of one name: another page of this host may have set one of them.
         let (Some(session), None) = (found.next(), found.next()) else { return Ok(None) };
-        self.front.approver(&session).map_err(|error| Deny::Unavailable(error.to_string()))
+        let found = self.front.approver(&session, keeper(party));
+        found.map_err(|error| Deny::Unavailable(error.to_string()))
     }
+}
+
+fn keeper(party: &RelyingParty) -> SessionKeeper {
+    if is_secure(party) { SessionKeeper::Browser } else { SessionKeeper::LocalBrowser }
+}
+
+fn is_secure(party: &RelyingParty) -> bool {
+    party.origin().starts_with("https://")
 }
 
 /// The name of the cookie, and its last attribute.
 fn cookie(party: &RelyingParty) -> (&'static str, &'static str) {
-    if party.origin().starts_with("https://") {
-        (SECURE_COOKIE, "; Secure")
-    } else {
-        (LOCAL_COOKIE, "")
-    }
+    if is_secure(party) { (SECURE_COOKIE, "; Secure") } else { (LOCAL_COOKIE, "") }
 }
 
 /// Host and port of the relying party, as the `Host` header has them.

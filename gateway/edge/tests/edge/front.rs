@@ -12,7 +12,7 @@ use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::run::Phase;
-use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
+use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
@@ -438,6 +438,7 @@ impl Front for FakeFront {
         &self,
         signed: &SignedSignIn,
         is_own: &dyn Fn(&str) -> bool,
+        _keeper: SessionKeeper,
     ) -> Result<Session, SignInRefusal> {
         match signed.statement.as_str() {
             "often" => Err(SignInRefusal::Often),
@@ -449,7 +450,11 @@ impl Front for FakeFront {
         }
     }
 
-    fn approver(&self, session: &str) -> Result<Option<String>, SignInRefusal> {
+    fn approver(
+        &self,
+        session: &str,
+        _keeper: SessionKeeper,
+    ) -> Result<Option<String>, SignInRefusal> {
         if self.down {
             return Err(SignInRefusal::Unavailable("no trust file".into()));
         }

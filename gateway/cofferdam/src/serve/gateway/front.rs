@@ -23,7 +23,7 @@ use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::role_limits::RoleLimits;
-use cofferdam_core::model::sign_in::{Challenge, Session, SignedSignIn};
+use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::Task;
 use cofferdam_core::model::trust::Approver;
 use cofferdam_core::protocol::RoleError;
@@ -281,13 +281,19 @@ impl Front for Gateway {
         &self,
         signed: &SignedSignIn,
         is_own: &dyn Fn(&str) -> bool,
+        keeper: SessionKeeper,
     ) -> Result<Session, SignInRefusal> {
         let random = (self.random(), self.random());
-        self.sign_ins.sign_in(signed, is_own, || self.approvers(), random, self.now())
+        let approvers = || self.approvers();
+        self.sign_ins.sign_in(signed, (is_own, keeper), approvers, random, self.now())
     }
 
-    fn approver(&self, session: &str) -> Result<Option<String>, SignInRefusal> {
-        self.sign_ins.approver(session, || self.approvers(), self.now())
+    fn approver(
+        &self,
+        session: &str,
+        keeper: SessionKeeper,
+    ) -> Result<Option<String>, SignInRefusal> {
+        self.sign_ins.approver((session, keeper), || self.approvers(), self.now())
     }
 
     async fn ask_for_approver(

@@ -5,7 +5,7 @@
 
 use cofferdam_core::journey::ports::SignInRefusal;
 use cofferdam_core::model::json;
-use cofferdam_core::model::sign_in::{Challenge, Session, SignIn, SignedSignIn};
+use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignIn, SignedSignIn};
 use cofferdam_core::model::trust::Approver;
 use cofferdam_core::policy::sign_in::{SignInError, verify_sign_in};
 use data_encoding::HEXLOWER;
@@ -20,6 +20,9 @@ const CHALLENGE: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long a session counts: a person reads a long change meanwhile.
 const SESSION: SignedDuration = SignedDuration::from_mins(30);
+
+/// The same for a browser on `http://localhost`: other ports of the machine get its cookie too.
+const LOCAL_SESSION: SignedDuration = SignedDuration::from_mins(5);
 
 /// Most used challenges of one approver within [`CHALLENGE`]: more than a person signs, and enough
 /// for a script.
@@ -51,6 +54,7 @@ struct Person {
 struct Open {
     secret: [u8; 32],
     key: String,
+    keeper: SessionKeeper,
     expires: Timestamp,
 }
 
@@ -79,7 +83,7 @@ impl SignIns {
     pub fn sign_in(
         &self,
         signed: &SignedSignIn,
-        is_own: &dyn Fn(&str) -> bool,
+        (is_own, keeper): (&dyn Fn(&str) -> bool, SessionKeeper),
         approvers: impl FnOnce() -> Result<Vec<Approver>, SignInRefusal>,
         random: (u128, u128),
         now: Timestamp,
@@ -122,12 +126,17 @@ impl SignIns {
         }
         person.used.insert(statement.challenge.clone(), statement.expires);
         let session = format!("{:032x}{:032x}", random.0, random.1);
-        let expires = now.checked_add(SESSION).unwrap_or(now);
+        let length = match keeper {
+            SessionKeeper::Command | SessionKeeper::Browser => SESSION,
+            SessionKeeper::LocalBrowser => LOCAL_SESSION,
+        };
+        let expires = now.checked_add(length).unwrap_or(now);
         person.sessions.retain(|open| open.expires > now);
         if person.sessions.len() >= SESSIONS {
             person.sessions.remove(0);
         }
-        person.sessions.push(Open { secret: digest(&session), key: key.clone(), expires });
+        let (secret, key) = (digest(&session), key.clone());
+        person.sessions.push(Open { secret, key, keeper, expires });
         Ok(Session { approver: name.clone(), session, expires })
     }
 
@@ -138,23 +147,28 @@ impl SignIns {
     /// The approvers cannot be read.
     pub fn approver(
         &self,
-        session: &str,
+        (session, keeper): (&str, SessionKeeper),
         approvers: impl FnOnce() -> Result<Vec<Approver>, SignInRefusal>,
         now: Timestamp,
     ) -> Result<Option<String>, SignInRefusal> {
-        let Some((name, own)) = self.owner(session, now) else { return Ok(None) };
+        let Some((name, own)) = self.owner(session, keeper, now) else { return Ok(None) };
         let enrolled = approvers()?.iter().any(|known| known.name == name && known.key == own);
         Ok(enrolled.then_some(name))
     }
 
     /// The name and the key of the approver who began a session that has not ended.
-    fn owner(&self, session: &str, now: Timestamp) -> Option<(String, String)> {
+    fn owner(
+        &self,
+        session: &str,
+        keeper: SessionKeeper,
+        now: Timestamp,
+    ) -> Option<(String, String)> {
         // A comparison of digests: its time says nothing about the secret.
         let secret = digest(session);
         let people = self.people();
         people.iter().find_map(|(name, person)| {
             let open = person.sessions.iter().find(|open| open.secret == secret)?;
-            (open.expires > now).then(|| (name.clone(), open.key.clone()))
+            (open.expires > now && open.keeper == keeper).then(|| (name.clone(), open.key.clone()))
         })
     }
 
@@ -190,6 +204,7 @@ fn digest(secret: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use SessionKeeper::{Browser, Command, LocalBrowser};
     use cofferdam_core::model::sign_in::{SIGN_IN_NAMESPACE, SIGN_IN_SCHEMA};
     use ssh_key::private::Ed25519Keypair;
     use ssh_key::{HashAlg, LineEnding, PrivateKey};
@@ -229,7 +244,7 @@ mod tests {
     ) -> Result<Session, String> {
         let own = |server: &str| server == "gate";
         sign_ins
-            .sign_in(signed, &own, || Ok(approvers(&[1, 2])), (random, 0), now)
+            .sign_in(signed, (&own, Command), || Ok(approvers(&[1, 2])), (random, 0), now)
             .map_err(|refused| refused.to_string())
     }
 
@@ -251,7 +266,8 @@ mod tests {
         let own = |server: &str| server == "gate";
         let unread = || Err(SignInRefusal::Unavailable("it was read".to_owned()));
         let made_up = Challenge { challenge: "00.00".to_owned(), ..challenge.clone() };
-        let told = sign_ins.sign_in(&signed(1, "gate", &made_up), &own, unread, (1, 0), noon());
+        let told =
+            sign_ins.sign_in(&signed(1, "gate", &made_up), (&own, Command), unread, (1, 0), noon());
         assert!(matches!(told, Err(SignInRefusal::Refused(_))), "the file is read last: {told:?}");
         let foreign = SignIns::new((3, 4)).challenge(7, noon());
         refused(&signed(1, "gate", &foreign), noon(), "not one of this server");
@@ -266,7 +282,7 @@ mod tests {
         let challenge = sign_ins.challenge(7, noon());
         let session = enter(&sign_ins, &signed(1, "gate", &challenge), 9, noon()).unwrap();
         let who = |approvers: &[Approver], now| {
-            sign_ins.approver(&session.session, || Ok(approvers.to_vec()), now).unwrap()
+            sign_ins.approver((&session.session, Command), || Ok(approvers.to_vec()), now).unwrap()
         };
         assert_eq!(who(&approvers(&[1, 2]), noon()).as_deref(), Some("p1"));
         assert_eq!(who(&approvers(&[2]), noon()), None, "the person was removed");
@@ -275,8 +291,31 @@ mod tests {
         assert_eq!(who(&other, noon()), None, "the key was removed");
         assert_eq!(who(&approvers(&[1]), session.expires), None, "it is over");
         let unread = || Err(SignInRefusal::Unavailable("it was read".to_owned()));
-        assert_eq!(sign_ins.approver("", unread, noon()), Ok(None), "the file is not read");
-        assert!(sign_ins.approver(&session.session, unread, noon()).is_err());
+        assert_eq!(
+            sign_ins.approver(("", Command), unread, noon()),
+            Ok(None),
+            "the file is not read"
+        );
+        assert!(sign_ins.approver((&session.session, Command), unread, noon()).is_err());
+    }
+
+    #[test]
+    fn a_session_counts_for_its_own_keeper_and_on_localhost_for_minutes() {
+        let sign_ins = SignIns::new((1, 2));
+        let keepers = [Command, Browser, LocalBrowser];
+        for (number, keeper) in (7..).zip(keepers) {
+            let given = signed(1, "gate", &sign_ins.challenge(number, noon()));
+            let own = |server: &str| server == "gate";
+            let known = || Ok(approvers(&[1]));
+            let begun = sign_ins.sign_in(&given, (&own, keeper), known, (number, 0), noon());
+            let session = begun.unwrap();
+            let length = if keeper == LocalBrowser { LOCAL_SESSION } else { SESSION };
+            assert_eq!(session.expires, noon() + length);
+            for other in keepers {
+                let found = sign_ins.approver((&session.session, other), known, noon()).unwrap();
+                assert_eq!(found.is_some(), other == keeper, "{keeper:?} {other:?}");
+            }
+        }
     }
 
     #[test]
@@ -288,7 +327,7 @@ mod tests {
             let begun = enter(&sign_ins, &signed(1, "gate", &challenge), number, noon());
             sessions.push(begun.unwrap().session);
         }
-        let open = |session: &&String| sign_ins.owner(session, noon()).is_some();
+        let open = |session: &&String| sign_ins.owner(session, Command, noon()).is_some();
         assert_eq!(sessions.iter().filter(open).count(), SESSIONS);
         let challenge = sign_ins.challenge(1_000, noon());
         let often = enter(&sign_ins, &signed(1, "gate", &challenge), 1, noon()).unwrap_err();
