@@ -7,6 +7,7 @@ use crate::installation::{TestInstallation, repository, text};
 use crate::policies::Workshop;
 use serde_json::json;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// The samples of `/metrics`.
 fn samples(installation: &TestInstallation) -> Vec<String> {
@@ -66,9 +67,17 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     let follow = |seconds: u8| {
         installation.http("GET", &format!("/v1/jobs/{call}?wait={seconds}"), &token, None)
     };
+    // Each of two holds a request again and again, so that one of them comes second.
+    let over = AtomicBool::new(false);
+    let follow_until_over = || {
+        until("a limit of the agent", || {
+            over.fetch_or(follow(1).status == 429, SeqCst);
+            over.load(SeqCst).then_some(())
+        });
+    };
     std::thread::scope(|scope| {
-        scope.spawn(|| follow(10));
-        until("a limit of the agent", || (follow(1).status == 429).then_some(()));
+        scope.spawn(follow_until_over);
+        follow_until_over();
     });
     until("the status to name the agent", || {
         installation

@@ -11,6 +11,10 @@ use cofferdam_backend_kubernetes::self_check::{CheckError, Identity, check_aloud
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+/// Time in which a new runner does its self-check, also on a machine with other work.
+const RUNNER_CHECK: Duration = Duration::from_secs(3);
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
@@ -217,6 +221,8 @@ fn people_are_told_of_a_fence_that_is_gone_while_it_serves() {
             .collect();
         if receiver.seen("fence_missing").is_empty() {
             kill("KILL", &runners);
+            // The next runner needs a moment for its check.
+            std::thread::sleep(RUNNER_CHECK);
         }
         receiver.seen("fence_missing").pop()
     });
