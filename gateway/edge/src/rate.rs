@@ -11,10 +11,11 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// A bucket, full at first. Stores only the time at which it is full again.
+/// A bucket, full at first. Stores the time at which it is full again, and its newest use.
 #[derive(Debug, Default)]
 pub struct Bucket {
     full: Option<Instant>,
+    newest: Option<Instant>,
 }
 
 impl Bucket {
@@ -23,6 +24,9 @@ impl Bucket {
     /// # Errors
     /// The bucket is empty: the time until the next use. The bucket stays as it is.
     pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        // A thread may have read its clock before another, and come here after it.
+        let now = self.newest.map_or(now, |newest| newest.max(now));
+        self.newest = Some(now);
         let each = Duration::from_secs(1) / rate.per_second.max(1);
         let burst = each.saturating_mul(rate.burst.max(1));
         let left = self.full.map_or(Duration::ZERO, |full| full.saturating_duration_since(now));
@@ -57,6 +61,14 @@ mod tests {
         assert_eq!(passed(100), 1);
         assert_eq!(passed(300), 2);
         assert_eq!(passed(60_000), 5, "never more than the burst");
+    }
+
+    #[test]
+    fn a_use_with_an_earlier_time_counts_at_the_newest_time() {
+        let rate = Rate { per_second: 1_000_000, burst: 2_000 };
+        let (mut bucket, start) = (Bucket::default(), Instant::now());
+        assert_eq!(bucket.take(rate, start + Duration::from_secs(1)), Ok(()));
+        assert_eq!(bucket.take(rate, start), Ok(()), "of a thread that was held up for a second");
     }
 
     #[test]
