@@ -108,9 +108,7 @@ fn hosts(edge: &Edge) -> Vec<String> {
         let (_, rest) = oauth.resource.split_once("://")?;
         rest.split('/').next().map(str::to_owned)
     });
-    let people = edge.people().and_then(|party| {
-        party.origin().split_once("://").map(|(_, authority)| authority.to_owned())
-    });
+    let people = edge.people().map(|party| party.authority().to_owned());
     edge.hosts.iter().cloned().chain(resource).chain(people).collect()
 }
 

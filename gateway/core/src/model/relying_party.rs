@@ -69,6 +69,11 @@ impl RelyingParty {
         &self.origin
     }
 
+    /// Host and port, as the `Host` header has them.
+    pub fn authority(&self) -> &str {
+        self.origin.split_once("://").map_or("", |(_, authority)| authority)
+    }
+
     /// The id of the relying party: the host, without a port.
     pub fn id(&self) -> &str {
         let start = self.origin.find("://").map_or(0, |at| at + 3);

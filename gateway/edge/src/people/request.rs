@@ -20,8 +20,7 @@ impl<F: Front> Edge<F> {
     pub(super) fn party(&self, parts: &Parts) -> Option<&RelyingParty> {
         let party = self.settings.party.as_ref()?;
         let host = single(&parts.headers, "host").ok().flatten()?;
-        let authority = party.origin().split_once("://").map(|(_, authority)| authority)?;
-        host.eq_ignore_ascii_case(authority).then_some(party)
+        host.eq_ignore_ascii_case(party.authority()).then_some(party)
     }
 
     /// Counts a request: against the limit of the approver, or of the client's address without a

@@ -30,7 +30,7 @@ impl<F: Front> Edge<F> {
         let challenge = self.front.challenge();
         let statement = SignIn {
             schema: SIGN_IN_SCHEMA.to_owned(),
-            server: authority(party).to_owned(),
+            server: party.authority().to_owned(),
             challenge: challenge.challenge,
             expires: challenge.expires,
         };
@@ -62,7 +62,7 @@ impl<F: Front> Edge<F> {
     ) -> Result<Answer, Deny> {
         let party = self.required_party(parts)?;
         let signed: SignedSignIn = value(sent)?;
-        let is_own = |server: &str| server == authority(party);
+        let is_own = |server: &str| server == party.authority();
         let session = self
             .front
             .sign_in(&signed, &is_own, keeper(party))
@@ -110,9 +110,4 @@ fn is_secure(party: &RelyingParty) -> bool {
 /// The name of the cookie, and its last attribute.
 fn cookie(party: &RelyingParty) -> (&'static str, &'static str) {
     if is_secure(party) { (SECURE_COOKIE, "; Secure") } else { (LOCAL_COOKIE, "") }
-}
-
-/// Host and port of the relying party, as the `Host` header has them.
-fn authority(party: &RelyingParty) -> &str {
-    party.origin().split_once("://").map_or("", |(_, authority)| authority)
 }
