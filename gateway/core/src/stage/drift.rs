@@ -3,6 +3,7 @@
 
 use crate::model::difference::Difference;
 use crate::model::difference::Drifted;
+use crate::model::escape::legible;
 use crate::model::id::PreviewDigest;
 use crate::model::json;
 use crate::model::preview::Expect;
@@ -77,6 +78,20 @@ pub fn agree(
         Ok(all.outside)
     } else {
         Err(sentence(&all.inside).unwrap_or_else(unknown))
+    }
+}
+
+/// The changes since a person was asked, in a sentence for that person. Not part of what is signed.
+pub fn since_asked(approved: &str, digest: PreviewDigest, now: &Preview) -> String {
+    match agree(approved, digest, now) {
+        Ok(elsewhere) => sentence(&elsewhere).map_or_else(
+            || "nothing of it changed".to_owned(),
+            |changed| format!("{}; a signature still counts", legible(&changed)),
+        ),
+        Err(what) => format!(
+            "{}. A signature now makes nothing run: deny it, and the agent asks again",
+            legible(&what)
+        ),
     }
 }
 

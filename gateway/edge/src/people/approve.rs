@@ -19,7 +19,7 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk, Question};
 use cofferdam_core::protocol::operator_recorder::FreshPreview;
 use cofferdam_core::stage::drift;
-use cofferdam_core::text::{QuestionPage, difference, shown_digest};
+use cofferdam_core::text::{QuestionPage, shown_digest};
 use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
 use hyper::header::ACCEPT;
@@ -125,16 +125,7 @@ impl<F: Front> Edge<F> {
         let ask = ApproverAsk::Preview { call: job.call.clone() };
         match self.front.ask_for_approver(approver, ask).await {
             Ok(ApproverAnswer::Previewed(FreshPreview::Now { preview })) => {
-                match drift::agree(&job.preview, job.preview_digest, &preview) {
-                    Ok(elsewhere) => difference::sentence(&elsewhere).map_or_else(
-                        || "nothing of it changed".to_owned(),
-                        |changed| format!("{}; a signature still counts", legible(&changed)),
-                    ),
-                    Err(what) => format!(
-                        "{}. A signature now makes nothing run: deny it, and the agent asks again",
-                        legible(&what)
-                    ),
-                }
+                drift::since_asked(&job.preview, job.preview_digest, &preview)
             }
             Ok(ApproverAnswer::Previewed(FreshPreview::Not { why })) => {
                 format!("not known: {}", legible(&why))

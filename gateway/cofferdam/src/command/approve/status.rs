@@ -12,7 +12,6 @@ use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::FreshPreview;
 use cofferdam_core::stage::drift;
-use cofferdam_core::text::difference;
 use cofferdam_core::text::{needed, seconds};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -66,16 +65,7 @@ fn signatures(job: &StoredJob, signers: &[String]) -> String {
 fn since(job: &StoredJob, seen: &FreshPreview) -> String {
     match seen {
         FreshPreview::Now { preview } => {
-            match drift::agree(&job.preview, job.preview_digest, preview) {
-                Ok(status) => difference::sentence(&status).map_or_else(
-                    || "nothing of it changed".to_owned(),
-                    |changed| format!("{}; a signature still counts", legible(&changed)),
-                ),
-                Err(what) => format!(
-                    "{}. A signature now makes nothing run: deny it, and the agent asks again",
-                    legible(&what)
-                ),
-            }
+            drift::since_asked(&job.preview, job.preview_digest, preview)
         }
         FreshPreview::Not { why } => unseen(why),
     }
