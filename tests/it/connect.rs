@@ -3,7 +3,7 @@
 
 use crate::clients::driver::Driver;
 use crate::clients::{installed, known};
-use crate::installation::{TestInstallation, binaries, text};
+use crate::installation::{TestInstallation, binaries, text, write_private};
 use cofferdam_testkit::tls::{CA, OTHER_CA, SERVER};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -139,9 +139,7 @@ fn a_raw_host_works_over_tls_with_the_certificates_that_it_was_told() {
     let files = tempfile::tempdir().unwrap();
     let put = |name: &str, content: &str| {
         let file = files.path().join(name);
-        std::fs::write(&file, content).unwrap();
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-            .unwrap();
+        write_private(&file, content);
         file
     };
     let certificate = put("server.pem", SERVER.certificate);

@@ -11,6 +11,7 @@ use cofferdam_testkit::http::{Connection, Request, Response};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -165,6 +166,14 @@ impl TestInstallation {
     /// A person's private SSH key.
     pub fn key(&self, person: &str) -> PathBuf {
         self.folder.path().join("keys").join(person)
+    }
+
+    /// Writes a secret that only its owner may read, beside the keys of people.
+    pub fn secret(&self, name: &str, secret: &str) -> PathBuf {
+        let file = self.key(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        write_private(&file, secret);
+        file
     }
 
     /// All files of the directory, by relative path.
@@ -475,4 +484,10 @@ fn collect(root: &Path, folder: &Path, files: &mut std::collections::BTreeMap<Pa
             );
         }
     }
+}
+
+/// Writes a file that only its owner may read.
+pub fn write_private(file: &Path, text: &str) {
+    fs::write(file, text).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
 }

@@ -2,13 +2,12 @@
 //! killed in the middle loses none, and no secret is anywhere else.
 
 use crate::cluster::until;
-use crate::installation::TestInstallation;
+use crate::installation::{TestInstallation, write_private};
 use crate::supervise::processes::{descendants, kill};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,8 +45,7 @@ impl Receiver {
     /// Makes it the receiver `ops` of an installation, before the start.
     pub fn join(&self, installation: &TestInstallation) {
         let secret = installation.home().with_file_name("ops.secret");
-        fs::write(&secret, SECRET).unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        write_private(&secret, SECRET);
         let config = installation.home().join("cofferdam.toml");
         let section = format!(
             "\n[notify.ops]\nkind = \"webhook\"\nurl = \"http://{}/hook\"\nsecret_file = \"{}\"\n",

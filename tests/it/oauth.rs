@@ -8,7 +8,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cofferdam_testkit::http::{Request, Response};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
-use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -115,10 +114,7 @@ fn with(mut claims: Value, name: &str, value: Value) -> Value {
 /// An installation with this issuer, not started.
 fn installation(policy: &str, issuer: &Issuer) -> TestInstallation {
     let installation = TestInstallation::bare(policy);
-    let secret = installation.key("client-secret");
-    fs::create_dir_all(secret.parent().unwrap()).unwrap();
-    fs::write(&secret, "s3cret-of-the-client").unwrap();
-    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let secret = installation.secret("client-secret", "s3cret-of-the-client");
     let section = format!(
         r#"45
 [edge.oauth]

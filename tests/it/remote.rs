@@ -4,7 +4,7 @@
 mod liar;
 mod without_connection;
 
-use crate::installation::{Answer, TestInstallation, binaries, text};
+use crate::installation::{Answer, TestInstallation, binaries, text, write_private};
 use cofferdam_testkit::tls::{CA, OTHER_CA, SERVER};
 use serde_json::{Value, json};
 use std::fs;
@@ -308,8 +308,7 @@ fn the_server_is_trusted_by_its_certificate_or_its_authority_and_not_without() {
     let files = tempfile::tempdir().unwrap();
     let at = |name: &str, text: &str| {
         let path = files.path().join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        write_private(&path, text);
         path
     };
     let mut installation = TestInstallation::bare("single");

@@ -7,7 +7,6 @@ mod program;
 use crate::installation::{Answer, TestInstallation, text};
 use program::Program;
 use serde_json::{Value, json};
-use std::fs;
 
 /// The authorization server.
 struct Issuer {
@@ -73,10 +72,7 @@ impl Issuer {
 /// An installation that trusts this issuer.
 fn installation(issuer: &Issuer) -> TestInstallation {
     let mut installation = TestInstallation::bare("example");
-    let secret = installation.key("client-secret");
-    fs::create_dir_all(secret.parent().unwrap()).unwrap();
-    fs::write(&secret, "secret-of-cofferdam").unwrap();
-    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let secret = installation.secret("client-secret", "secret-of-cofferdam");
     let section = format!(
         r#"45
 [edge.oauth]

@@ -1,7 +1,7 @@
 //! TLS of a whole installation: agents and commands with it, a renewed certificate under the
 //! confinement of the gateway, and no plain HTTP for other machines.
 
-use crate::installation::{TIME_LIMIT, TestInstallation, text};
+use crate::installation::{TIME_LIMIT, TestInstallation, text, write_private};
 use cofferdam_testkit::tls::{CA, Pair, RENEWED, SERVER};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -47,8 +47,7 @@ fn shown(address: SocketAddr) -> Option<Vec<u8>> {
 fn put(folder: &Path, pair: Pair) {
     for (name, text) in [("server.pem", pair.certificate), ("server.key", pair.key)] {
         let fresh = folder.join("fresh");
-        fs::write(&fresh, text).unwrap();
-        fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        write_private(&fresh, text);
         fs::rename(fresh, folder.join(name)).unwrap();
     }
 }
