@@ -52,7 +52,7 @@ mod tests {
         assert!(!reads.is_known("carl", "show", &call, 1));
         assert!(!reads.is_known("bob", "show", &other, 1));
         for number in 0..READS {
-            let time = i64::try_from(number).unwrap();
+            let time = 1 + i64::try_from(number).unwrap();
             reads.add("bob", "show", &CallId::from_random(10 + number as u128), time);
         }
         assert_eq!(reads.0.len(), READS);

@@ -11,6 +11,7 @@ use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -91,6 +92,8 @@ pub(crate) struct Shared {
     pub unpublished: Mutex<Option<String>>,
     /// The cause if the write-ahead log cannot be folded.
     pub pinned: Mutex<Option<String>>,
+    /// True if payloads were removed that the write-ahead log may still have.
+    pub forgetting: AtomicBool,
     /// The time of the last look at the disk, and the reason why it takes no new work.
     pub room: Mutex<Option<(Instant, Option<String>)>>,
     /// The principals and plans that a person denied at some time; `None` if they are not known, and
@@ -147,6 +150,7 @@ impl Shared {
             failing: Mutex::default(),
             unpublished: Mutex::default(),
             pinned: Mutex::default(),
+            forgetting: AtomicBool::default(),
             room: Mutex::default(),
             rejected: Mutex::default(),
             short: Mutex::default(),

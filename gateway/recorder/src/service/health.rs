@@ -10,6 +10,7 @@ use cofferdam_core::model::limit::PERMIT_SECONDS;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::Disk;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -142,7 +143,8 @@ impl Recorder {
         }
         let long = std::fs::metadata(database(&self.inner.settings.store).with_extension("db-wal"))
             .is_ok_and(|file| file.len() > FOLD);
-        if long || locked(&shared.pinned).is_some() {
+        let forgetting = shared.forgetting.load(Ordering::Relaxed);
+        if long || forgetting || locked(&shared.pinned).is_some() {
             self.fold().await;
             // The writer folds the rest, which is short. A writer that ended needs no fold.
             let _ended = self.inner.queue.send(Request::Fold).await;

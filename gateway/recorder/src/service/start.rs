@@ -90,7 +90,6 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
         source,
         connection,
         behind: false,
-        forgetting: false,
         head,
         origin,
         settings,

@@ -40,7 +40,7 @@ const OBJECTS: u32 = 6;
 pub(crate) const READERS: u32 = 4;
 
 /// The longest wait of a statement for another connection of this process.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// The error of a store that cannot be opened.
 #[derive(Debug, thiserror::Error)]

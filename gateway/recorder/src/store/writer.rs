@@ -7,6 +7,7 @@ use super::batch::{Batch, ChangeError, Head, WriteContext, Written};
 use super::change::{Answer, Change, Done};
 use super::database;
 use super::lease::count_queued;
+use super::open::BUSY;
 use super::outbox;
 use super::source::{Beyond, Source};
 use super::usage::{Purse, Usage};
@@ -17,10 +18,12 @@ use apply::{apply_all, record_ends};
 use cofferdam_core::model::retention::Retained;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -32,6 +35,9 @@ pub(crate) const WAITING: usize = 1_024;
 
 /// The longest write-ahead log that is kept, in bytes: a few seconds of full load.
 const LONGEST_LOG: u64 = 256 << 20;
+
+/// The longest wait for readers while the write-ahead log is made empty between two batches.
+const TRUNCATING: Duration = Duration::from_millis(100);
 
 /// The runners that look for a job after a commit with an unknown end.
 const CONNECTED: usize = 16;
@@ -53,8 +59,6 @@ pub(crate) struct Writer {
     pub connection: Option<SqliteConnection>,
     /// True if a commit is not in `head`, and no caller knows of it.
     pub behind: bool,
-    /// True if payloads were removed that the write-ahead log may still have.
-    pub forgetting: bool,
     pub head: Head,
     pub origin: String,
     pub settings: RecorderContext,
@@ -164,15 +168,16 @@ impl Writer {
                     );
                 }
                 let erased = changes.iter().any(|change| matches!(change, Change::Erase { .. }));
-                self.forgetting |= erased;
-                let mut ended = erased;
+                let (mut forgets, mut ended) = (erased, erased);
                 for answer in &answers {
                     if let Ok(Done::Removed { what: Retained::Payloads, count, more }) = answer {
-                        self.forgetting |= *count > 0;
+                        forgets |= *count > 0;
                         ended |= !more;
                     }
                 }
-                if self.forgetting && ended {
+                let forgets =
+                    self.shared.forgetting.fetch_or(forgets, Ordering::Relaxed) || forgets;
+                if forgets && ended {
                     self.forget().await;
                 }
                 Ok(answers)
@@ -358,6 +363,9 @@ impl Writer {
     /// Folds the write-ahead log. A long reader prevents that: the log grows, and a warning names
     /// it.
     async fn fold(&mut self) {
+        if self.shared.forgetting.load(Ordering::Relaxed) {
+            self.forget().await;
+        }
         let Some(connection) = &mut self.connection else { return };
         let file = database(&self.source.folder).with_extension("db-wal");
         let folded = match sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)")
@@ -375,9 +383,8 @@ impl Writer {
             }
             Ok((_, frames, folded)) if frames == folded => {
                 // It had become too long: truncate it. A new reader only delays that.
-                let short = "PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA \
-                             busy_timeout = 5000";
-                sqlx::raw_sql(short).execute(&mut *connection).await.map(|_| true)
+                let known = locked(&self.shared.pinned).is_some();
+                truncate_log(connection).await.map(|done| done || !known)
             }
             Ok(_) => Ok(false),
             Err(error) => Err(error),
@@ -457,15 +464,29 @@ impl Writer {
         self.shared.tell(&written.touched, written.claimable, written.approved);
     }
 
-    /// Removes erased payloads from the write-ahead log.
+    /// Removes erased payloads from the write-ahead log. While a reader prevents it, the sweep asks
+    /// for it again.
     async fn forget(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
-        {
-            tracing::warn!(what = "write-ahead log", %error,
-            "erased payloads stay in the write-ahead log until its next checkpoint");
-            return;
+        match truncate_log(connection).await {
+            Ok(true) => self.shared.forgetting.store(false, Ordering::Relaxed),
+            Ok(false) => tracing::debug!("a reader keeps erased payloads in the write-ahead log"),
+            Err(error) => tracing::warn!(what = "write-ahead log", %error,
+            "erased payloads stay in the write-ahead log; tried again"),
         }
-        self.forgetting = false;
     }
+}
+
+/// Folds the whole write-ahead log and makes its file empty. False if a reader prevented that:
+/// SQLite says so in its answer, not by an error.
+async fn truncate_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let limit = |wait: Duration| {
+        sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA busy_timeout = {}", wait.as_millis())))
+    };
+    limit(TRUNCATING).execute(&mut *connection).await?;
+    let truncated = sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(&mut *connection)
+        .await;
+    limit(BUSY).execute(connection).await?;
+    truncated.map(|(busy, _, _)| busy == 0)
 }

@@ -174,3 +174,28 @@ async fn a_reader_that_pins_the_log_is_named_and_the_log_is_short_again_once_it_
     assert_eq!(log(&store), 0);
     recorder.close().await;
 }
+
+/// SQLite answers a truncation that a reader prevents with "busy", not with an error.
+#[tokio::test]
+async fn a_reader_keeps_erased_bytes_in_the_log_only_until_it_is_gone() {
+    let world = World::new();
+    let recorder = world.open().await;
+    large(&recorder, 1).await;
+    let store = world.folder.path().join("store/cofferdam.db");
+    let log = || std::fs::read(store.with_extension("db-wal")).unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&store).read_only(true);
+    let mut reader = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM leaves").execute(&mut reader).await.unwrap();
+    recorder.operate(0, Operate::Erase { call: call(1) }).await.unwrap();
+    assert!(log().windows(9).any(|bytes| bytes == b"yyyyyyyyy"), "the reader keeps the log");
+    reader.close().await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !log().is_empty() {
+        assert!(Instant::now() < deadline, "the log still has the erased bytes");
+        recorder.sweep().await;
+        tokio::task::yield_now().await;
+    }
+    let kept = std::fs::read(&store).unwrap();
+    assert!(!kept.windows(9).any(|bytes| bytes == b"yyyyyyyyy"), "no byte is left in the store");
+    recorder.close().await;
+}
