@@ -40,6 +40,7 @@ pub mod role_limits;
 pub mod run;
 pub mod sign_in;
 pub mod statement;
+pub mod story;
 pub mod subject;
 pub mod task;
 pub mod time;

@@ -6,7 +6,10 @@ mod again;
 mod approver;
 mod call;
 mod calls;
+mod ceiling;
+mod change_lines;
 pub mod difference;
+mod members;
 mod notification;
 mod outcome;
 mod planned;
@@ -14,6 +17,8 @@ mod preview;
 mod prompts;
 mod remarks;
 mod results;
+mod spans;
+mod story;
 mod told;
 
 use crate::model::escape;
@@ -26,18 +31,28 @@ pub use call::{
     refusal_of, refused, size_of_result, state_reply, succeeded, withdrawal, withdrawn,
 };
 pub use calls::calls;
+pub use ceiling::{ceiling, rbac};
+pub use change_lines::scalar;
+pub use members::members;
 pub use notification::{Letter, letter};
 pub use outcome::changed;
 pub use preview::{Decided, ShownPlan, read_results, shown_only};
 pub use prompts::{CHANGE, FOLLOW, change, follow, prompts};
 pub use remarks::words as remark_words;
 pub use results::presented;
+pub use spans::{ago, until};
+pub use story::{Story, StoryPart, StoryText, event, story, story_text};
 
 use crate::model::facts::OperationFacts;
 use crate::model::operation::{Action, Named, Within};
 use crate::model::rights;
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// Escapes and shortens a text for one line.
+pub fn short(text: &str, most: usize) -> String {
+    escape::short(escape::line(text), most)
+}
 
 /// One operation in a line: `0. patch Deployment web in namespace team-a (executes code)`.
 pub(crate) fn operation(fact: &OperationFacts) -> String {

@@ -1,18 +1,9 @@
-//! Texts for people. Words of agents and tools are quoted. Nothing here asks, signs or changes
-//! anything.
+//! Texts for people, and tables of them. Words of agents and tools are quoted. Nothing here asks,
+//! signs or changes anything.
 
-mod ceiling;
-mod change;
-mod schema;
-mod story;
-mod time;
-
-pub use ceiling::{ceiling, rbac};
-pub use change::scalar;
-use cofferdam_core::model::escape;
-pub use schema::members;
-pub use story::{Story, event, story};
-pub use time::{ago, until};
+pub use cofferdam_core::text::{
+    Story, ago, ceiling, event, members, rbac, scalar, short, story, until,
+};
 
 /// A table with columns two blanks apart; the last column is never padded.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -31,9 +22,4 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         .chain(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())))
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// Escapes and shortens a text for a table.
-pub fn short(text: &str, most: usize) -> String {
-    escape::short(escape::line(text), most)
 }

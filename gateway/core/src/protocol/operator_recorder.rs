@@ -7,14 +7,13 @@ use crate::model::id::{CallId, PolicyDigest, TokenDigest, TrustDigest};
 use crate::model::job::{Found, JobView, StoredJob, StuckJob};
 use crate::model::notification::ReceiverState;
 use crate::model::preview::Preview;
-use crate::model::record::Event;
 use crate::model::retention::Retained;
 use crate::model::run::{Outcome, Phase};
 use crate::model::statement::SignedStatement;
+pub use crate::model::story::{Removal, StoryEntry};
 use crate::model::trust::Trust;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A request of an operator command to the recorder.
@@ -146,20 +145,6 @@ pub struct Invitation {
     pub expires: Timestamp,
     /// The line of the passkey that waits for an operator; `None` while the link is unused.
     pub passkey: Option<String>,
-}
-
-/// One ledger entry of a call, with the payloads that are still there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoryEntry {
-    /// The index of the entry.
-    pub index: u64,
-    /// When it was recorded.
-    pub time: Timestamp,
-    /// The event of the entry.
-    pub event: Event,
-    /// The payloads, by name.
-    pub payloads: BTreeMap<String, Value>,
 }
 
 /// The supervisor's report on the installation, which a confined role cannot read. For operators:
@@ -328,16 +313,6 @@ pub enum Operated {
     },
     /// The request was carried out.
     Done,
-}
-
-/// A part of a call that retention removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Removal {
-    /// The removed part: payloads or the closed job.
-    pub what: Retained,
-    /// The time of the removal; several removals of one day have the time of the newest.
-    pub at: Timestamp,
 }
 
 /// The state of retention for one kind of rows.

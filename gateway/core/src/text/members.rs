@@ -2,7 +2,7 @@
 //! schema.
 
 use super::short;
-use cofferdam_core::model::escape::{line, quoted};
+use crate::model::escape::{line, quoted};
 use serde_json::Value;
 
 /// The most members in the text; tools with more are rare.

@@ -1,8 +1,8 @@
 //! The story as a golden text over a fixed call.
 
 use super::*;
-use cofferdam_core::model::id::{ArgumentsDigest, ComponentDigest, PlanDigest, PolicyDigest};
-use cofferdam_core::model::preview::Preview;
+use crate::model::id::{ArgumentsDigest, ComponentDigest, PlanDigest, PolicyDigest};
+use crate::model::preview::Preview;
 use expect_test::{Expect, expect};
 use serde_json::json;
 
@@ -32,7 +32,7 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
     let statement: Statement = serde_json::from_value(json!({
         "schema": "cofferdam.approval.v1", "call": CALL, "verdict": "approve", "reason": "",
         "plan": PlanDigest::of(plan.as_bytes()),
-        "preview": preview_digest, "shown": cofferdam_core::model::id::ShownDigest::of(b"shown"),
+        "preview": preview_digest, "shown": crate::model::id::ShownDigest::of(b"shown"),
         "subject": {"type": "agent", "id": "release-bot", "properties": {"roles": ["deployer"],
         "for": "ada@example.com", "act": []}},
         "environment": environment, "policy": policy, "nonce": "00",
@@ -192,7 +192,7 @@ fn a_call_that_waits() {
     job.statements.clear();
     job.purpose = None;
     view.outcome = None;
-    view.phase = cofferdam_core::model::run::Phase::AwaitingApproval;
+    view.phase = crate::model::run::Phase::AwaitingApproval;
     view.operations.clear();
     check(
         Some(&job),

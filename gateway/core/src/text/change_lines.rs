@@ -1,8 +1,8 @@
 //! The lines of a change: each added, removed and changed path. Values are JSON on one line, so
 //! that no value can imitate another line.
 
-use cofferdam_core::model::escape;
-use cofferdam_core::model::json;
+use crate::model::escape;
+use crate::model::json;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,23 +5,24 @@ mod entries;
 
 pub use entries::event;
 
-use super::change::change_lines;
+use super::change_lines::change_lines;
 use super::short;
-use cofferdam_core::model::document::Document;
-use cofferdam_core::model::escape::{legible_json, legible_quoted, line, quoted};
-use cofferdam_core::model::facts::OperationFacts;
-use cofferdam_core::model::facts::facts_of;
-use cofferdam_core::model::id::CallId;
-use cofferdam_core::model::job::{JobView, OperationRecord, Resolution, StoredJob, Stuck};
-use cofferdam_core::model::json;
-use cofferdam_core::model::record::Event;
-use cofferdam_core::model::retention::Retained;
-use cofferdam_core::model::run::{Outcome, Phase};
-use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
-use cofferdam_core::protocol::operator_recorder::{Removal, StoryEntry};
-use cofferdam_core::text::difference;
-use cofferdam_core::text::{changed, describe_notes, named, needed, rights, seconds, would_do};
+use crate::model::document::Document;
+use crate::model::escape::{legible_json, legible_quoted, line, quoted};
+use crate::model::facts::OperationFacts;
+use crate::model::facts::facts_of;
+use crate::model::id::CallId;
+use crate::model::job::{JobView, OperationRecord, Resolution, StoredJob, Stuck};
+use crate::model::json;
+use crate::model::record::Event;
+use crate::model::retention::Retained;
+use crate::model::run::{Outcome, Phase};
+use crate::model::statement::{SignedStatement, Statement, Verdict};
+use crate::model::story::{Removal, StoryEntry};
+use crate::text::difference;
+use crate::text::{changed, describe_notes, named, needed, rights, seconds, would_do};
 use entries::{decided, ending, payload, remembered};
+use serde::Serialize;
 use serde_json::Value;
 
 /// Everything that the recorder knows of a call.
@@ -45,23 +46,48 @@ const ARGUMENTS: usize = 400;
 /// Width of the column of headings.
 const COLUMN: usize = 12;
 
-/// A builder of the text: headings on the left, events on the right.
-#[derive(Default)]
-struct Teller(Vec<String>);
+/// The history of a call in parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoryText {
+    /// The call, its environment and its state, in a line.
+    pub title: String,
+    /// The state alone: an outcome, a phase or an ending.
+    pub state: String,
+    /// The parts, in the order of time.
+    pub parts: Vec<StoryPart>,
+}
 
-impl Teller {
-    fn tell(&mut self, heading: &str, lines: impl IntoIterator<Item = String>) {
-        let mut heading = heading;
-        for text in lines {
-            self.0.push(format!("{heading:<COLUMN$} {text}").trim_end().to_owned());
+/// One part of a history. A line that begins with a blank belongs to the line before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoryPart {
+    /// `asked`, `would do`, `allowed` or `policy`, `approved`, `done`, `removed`, `cleaned up`,
+    /// `proven`.
+    pub heading: &'static str,
+    /// What happened, a line each.
+    pub lines: Vec<String>,
+}
+
+/// Renders the history as text: headings on the left, events on the right.
+pub fn story(story: &Story<'_>) -> String {
+    let StoryText { title, parts, .. } = story_text(story);
+    let mut lines = vec![title];
+    for StoryPart { mut heading, lines: told } in parts {
+        for text in told {
+            lines.push(format!("{heading:<COLUMN$} {text}").trim_end().to_owned());
             heading = "";
         }
     }
+    lines.join("\n")
 }
 
-/// Renders the history as text.
-pub fn story(story: &Story<'_>) -> String {
-    let mut teller = Teller::default();
+/// Renders the history in parts. A part without lines is left out.
+pub fn story_text(story: &Story<'_>) -> StoryText {
+    let mut parts = Vec::new();
+    let mut tell = |heading, lines: Vec<String>| {
+        if !lines.is_empty() {
+            parts.push(StoryPart { heading, lines });
+        }
+    };
     let state = match story.view {
         Some(JobView { outcome: Some(outcome), resolution: Some(resolution), .. }) => {
             format!("{outcome}, resolved as {}", resolution.found)
@@ -78,12 +104,11 @@ pub fn story(story: &Story<'_>) -> String {
     };
     let place =
         story.view.map(|view| format!(" in {}", line(&view.environment.name))).unwrap_or_default();
-    teller.0.push(format!("Call {}{place}: {state}", story.call));
     match story.job {
         Some(job) => {
-            teller.tell("asked", asked(job));
+            tell("asked", asked(job));
             if story.view.is_some_and(|view| view.phase == Phase::AwaitingApproval) {
-                teller.tell(
+                tell(
                     "would do",
                     would_do(job)
                         .unwrap_or_else(|| vec!["its plan or preview was erased".to_owned()]),
@@ -91,19 +116,19 @@ pub fn story(story: &Story<'_>) -> String {
             }
             // Before the permit, the policy has not allowed the call.
             let permitted = story.entries.iter().any(|entry| entry.event == Event::Intended);
-            teller.tell(if permitted { "allowed" } else { "policy" }, allowed(job, story.entries));
-            teller.tell("approved", approved(job, story.entries));
+            tell(if permitted { "allowed" } else { "policy" }, allowed(job, story.entries));
+            tell("approved", approved(job, story.entries));
         }
         None => {
-            teller.tell("asked", remembered(story.entries));
-            teller.tell("allowed", decided(story.entries));
+            tell("asked", remembered(story.entries));
+            tell("allowed", decided(story.entries));
         }
     }
-    teller.tell("done", done(story));
-    teller.tell("removed", story.removed.iter().map(removal));
-    teller.tell("cleaned up", cleaned(story.entries, story.view));
-    teller.tell("proven", proven(story));
-    teller.0.join("\n")
+    tell("done", done(story));
+    tell("removed", story.removed.iter().map(removal).collect());
+    tell("cleaned up", cleaned(story.entries, story.view));
+    tell("proven", proven(story));
+    StoryText { title: format!("Call {}{place}: {state}", story.call), state, parts }
 }
 
 /// The outcome of a job whose row was removed.

@@ -1,14 +1,14 @@
 //! Texts from ledger entries alone, also for a call without a job. Words of others are quoted.
 
-use crate::command::show::{scalar, short};
-use cofferdam_core::model::document::Document;
-use cofferdam_core::model::escape::{line, quoted};
-use cofferdam_core::model::reason::Reason;
-use cofferdam_core::model::record::{Event, OPERATOR};
-use cofferdam_core::model::run::Phase;
-use cofferdam_core::model::subject::Subject;
-use cofferdam_core::protocol::operator_recorder::StoryEntry;
-use cofferdam_core::text::seconds;
+use crate::model::document::Document;
+use crate::model::escape::{line, quoted};
+use crate::model::reason::Reason;
+use crate::model::record::{Event, OPERATOR};
+use crate::model::run::Phase;
+use crate::model::story::StoryEntry;
+use crate::model::subject::Subject;
+use crate::text::seconds;
+use crate::text::{scalar, short};
 use serde_json::Value;
 
 /// A payload of one of the entries, unless it was erased.

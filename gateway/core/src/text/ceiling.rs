@@ -2,9 +2,9 @@
 //! Kubernetes RBAC.
 
 use super::short;
-use cofferdam_core::model::ceiling::{Ceiling, EPHEMERAL, Grant};
-use cofferdam_core::model::kind;
-use cofferdam_core::model::rights;
+use crate::model::ceiling::{Ceiling, EPHEMERAL, Grant};
+use crate::model::kind;
+use crate::model::rights;
 use std::collections::BTreeMap;
 
 /// The most characters of a list of field paths; a longer list is summed up by common beginnings.
@@ -132,7 +132,7 @@ pub fn rbac(ceiling: &Ceiling) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::model::operation::Action;
+    use crate::model::operation::Action;
     use expect_test::expect;
 
     #[test]
