@@ -97,8 +97,11 @@ impl Signer {
             };
         }
         let private = PrivateKey::from_openssh(&bytes).with_context(|| {
+            // Of the ECDSA keys, 1 in 256 has a private number with a leading zero byte. OpenSSH
+            // leaves that byte out, and the library does not read such a key.
             format!(
-                "`{}` is not an OpenSSH private key; convert it with `ssh-keygen -p -f {0}`",
+                "`{}` is not readable as an OpenSSH private key; convert it with `ssh-keygen -p \
+                 -f {0}`, or sign through an SSH agent: `ssh-add {0}`, then `--key {0}.pub`",
                 path.display()
             )
         })?;
