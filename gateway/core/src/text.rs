@@ -20,8 +20,11 @@ mod results;
 mod spans;
 mod story;
 mod told;
+mod unlinked;
 
 use crate::model::escape;
+use unlinked::unlinked;
+
 pub use again::{already_done, ended, rejected, replayed};
 pub use approver::{
     QuestionPage, ShownError, in_full, needed, question, seconds, shown_digest, would_do,
@@ -34,7 +37,7 @@ pub use calls::calls;
 pub use ceiling::{ceiling, rbac};
 pub use change_lines::scalar;
 pub use members::members;
-pub use notification::{Letter, letter};
+pub use notification::{Letter, harmless, letter};
 pub use outcome::changed;
 pub use preview::{Decided, ShownPlan, read_results, shown_only};
 pub use prompts::{CHANGE, FOLLOW, change, follow, prompts};

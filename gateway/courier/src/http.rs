@@ -2,6 +2,7 @@
 //! never repeats a request, and never keeps a connection.
 
 use crate::cache_age::cache_seconds;
+use crate::retry_after::retry_after;
 use crate::trust::Authorization;
 use bytes::Bytes;
 use cofferdam_core::model::web_address::{Place, WebAddress};
@@ -10,11 +11,12 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST,
-    HeaderName, HeaderValue, USER_AGENT,
+    HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use hyper::http::request::Builder;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
@@ -74,6 +76,32 @@ pub struct Response {
     pub cache_seconds: u32,
 }
 
+/// A message that a server did not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}{}", asked(.retry_after.as_ref()))]
+pub struct PostError {
+    /// The cause.
+    pub error: FetchError,
+    /// The pause that the server asked for, bounded.
+    pub retry_after: Option<Duration>,
+}
+
+fn asked(pause: Option<&Duration>) -> String {
+    pause.map(|pause| format!(" and asks for a pause of {} s", pause.as_secs())).unwrap_or_default()
+}
+
+/// A failed exchange, with the `Retry-After` of the response.
+struct Failure {
+    error: FetchError,
+    retry_after: Option<HeaderValue>,
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
 /// The way to servers.
 pub struct Http {
     tls: TlsConnector,
@@ -96,15 +124,29 @@ impl Http {
         address: &WebAddress,
         ask: Ask<'_>,
     ) -> Result<Response, FetchError> {
-        self.send(address.place(), request(address, ask)?, Wanted::Body).await
+        let sent = self.send(address.place(), request(address, ask)?, Wanted::Body).await;
+        sent.map_err(|failure| failure.error)
     }
 
     /// Sends a message, and reads no more than the status of the response. The caller limits the
-    /// time. An error never has the path of the address, which may be a secret.
+    /// time. An error never has the path of the address, which may be a secret. `now` is the time
+    /// for a `Retry-After` with a date.
     ///
     /// # Errors
     /// The server did not take it.
-    pub async fn post(&self, address: &WebAddress, post: Post) -> Result<(), FetchError> {
+    pub async fn post(
+        &self,
+        address: &WebAddress,
+        post: Post,
+        now: Timestamp,
+    ) -> Result<(), PostError> {
+        self.send_message(address, post).await.map_err(|Failure { error, retry_after: asked }| {
+            let asked = asked.as_ref().and_then(|value| value.to_str().ok());
+            PostError { error, retry_after: asked.and_then(|value| retry_after(value, now)) }
+        })
+    }
+
+    async fn send_message(&self, address: &WebAddress, post: Post) -> Result<(), Failure> {
         let mut request = start(address)
             .method(Method::POST)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -120,7 +162,7 @@ impl Http {
         place: &Place,
         request: Request<Full<Bytes>>,
         wanted: Wanted,
-    ) -> Result<Response, FetchError> {
+    ) -> Result<Response, Failure> {
         let stream = self.connect(place).await?;
         if !place.secure {
             return answer(stream, request, wanted).await;
@@ -203,7 +245,7 @@ async fn answer<S>(
     stream: S,
     request: Request<Full<Bytes>>,
     wanted: Wanted,
-) -> Result<Response, FetchError>
+) -> Result<Response, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -221,7 +263,11 @@ where
         return Ok(Response { body: String::new(), cache_seconds: 0 });
     }
     if status != StatusCode::OK {
-        return Err(FetchError::Refused { status: status.as_u16() });
+        let retry_after = response.headers().get(RETRY_AFTER).cloned();
+        return Err(Failure {
+            error: FetchError::Refused { status: status.as_u16() },
+            retry_after,
+        });
     }
     let (head, body) = response.into_parts();
     let body = Limited::new(body, BODY).collect().await.map_err(|error| {

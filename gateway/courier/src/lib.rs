@@ -11,6 +11,7 @@
 //! | `trust.rs` | the certificates that are trusted, and the secrets of clients |
 //! | `notify.rs` | notifications: one task for each receiver |
 //! | `cache_age.rs` | how long a response may be kept |
+//! | `retry_after.rs` | the pause for which a server asks |
 //! | `role.rs` | the process: files, confinement, sockets |
 
 pub mod cache_age;
@@ -18,5 +19,6 @@ pub mod courier;
 pub mod http;
 pub mod issuer;
 pub mod notify;
+pub mod retry_after;
 pub mod role;
 pub mod trust;

@@ -33,6 +33,7 @@ pub use invitations::Invite;
 pub(crate) use invitations::used_up;
 pub(crate) use lease::count_queued;
 pub(crate) use open_files::OpenFiles;
+pub(crate) use outbox::{Due, Turn};
 pub(crate) use read::{LeafRow, Reader, WaitingRow, summary};
 pub(crate) use same_call::SameCall;
 pub use source::database;

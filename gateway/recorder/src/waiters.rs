@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     pub outbox: watch::Sender<()>,
     /// The error of the newest test of each receiver, if it failed, until it is read.
     pub tested: Mutex<BTreeMap<String, Option<String>>>,
+    /// The end of the pause that a receiver asked for, in milliseconds.
+    pub quiet: Mutex<BTreeMap<String, i64>>,
     /// The time since when new work is refused, as the courier was told.
     pub unwritable: Mutex<Option<Timestamp>>,
     /// True while a failed self-check of the cluster is told.
@@ -136,6 +138,7 @@ impl Shared {
             approved: watch::Sender::new(()),
             outbox: watch::Sender::new(()),
             tested: Mutex::default(),
+            quiet: Mutex::default(),
             unwritable: Mutex::default(),
             unfenced: Mutex::default(),
             head: watch::Sender::new(head),

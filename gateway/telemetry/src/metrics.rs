@@ -130,7 +130,7 @@ metrics! {
     APPROVALS: Counter, One, "cofferdam.approvals", ["answer"],
         "Signatures of approvers, by answer.";
     NOTIFICATIONS: Counter, One, "cofferdam.notifications", ["receiver", "end"],
-        "Tries to deliver a notification, by receiver and end: `delivered`, `failed`, or `dropped` if it was given up.";
+        "Tries to deliver a notification, by receiver and end: `delivered`, `failed`, `dropped` if it was given up, or `over` if it was no news any more.";
     NOTIFICATIONS_WAITING: Gauge, One, "cofferdam.notifications.waiting", ["receiver"],
         "Notifications that wait for their delivery.";
     REFUSED_WORK: Counter, One, "cofferdam.refused_work", ["cause"],

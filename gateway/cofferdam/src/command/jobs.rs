@@ -248,10 +248,10 @@ fn retention(states: &[RetentionState]) -> Option<String> {
 
 /// The deliveries to one receiver of notifications, and a warning if they fail.
 fn deliveries(state: &ReceiverState) -> Vec<String> {
-    let ReceiverState { name, waiting, delivered, failed, dropped, error } = state;
+    let ReceiverState { name, waiting, delivered, failed, dropped, over, error } = state;
     let counts = format!(
         "notify       {}: {delivered} delivered, {waiting} waiting, {failed} failed tries, \
-         {dropped} given up",
+         {dropped} given up, {over} not needed any more",
         line(name)
     );
     let failing = error

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// Most characters of a reported error: a sentence.
 pub const ERROR: usize = 300;
 
+/// The longest pause that a receiver can ask for, in milliseconds: an hour. A longer one would keep
+/// people from questions that wait for them.
+pub const LONGEST_RETRY_AFTER_MS: u64 = 3_600_000;
+
 /// A request of the courier to the recorder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
@@ -36,6 +40,9 @@ pub enum Collect {
         delivery: u64,
         /// The cause and its remedy, at most [`ERROR`] characters. Never a credential.
         error: String,
+        /// The pause that the server asked for, in milliseconds, at most
+        /// [`LONGEST_RETRY_AFTER_MS`]; 0 if it asked for none.
+        retry_after_ms: u64,
     },
 }
 

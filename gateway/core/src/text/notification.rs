@@ -1,9 +1,8 @@
 //! The text of a notification, for each format of a receiver. Words of agents and tools stay in
-//! values of their own, on one line, cut and without an address that a program would make a link.
+//! values of their own, on one line, cut, and with each link broken.
 //! Never says anything that approves a call.
 
-use super::seconds;
-use crate::model::escape::{line, short};
+use super::{seconds, unlinked};
 use crate::model::notification::{Notification, NotifyEvent};
 
 /// The most characters of a value: it is read on a telephone.
@@ -107,20 +106,9 @@ fn words(event: NotifyEvent, environment: &str, id: &str, base: &str) -> (String
     (format!("{title} {environment}"), next)
 }
 
-/// Words of others: on one line, cut, and with each address broken, so that no program makes a link
-/// of it: `https[:]//example.com`.
-fn harmless(text: &str) -> String {
-    let text = line(text.trim()).replace("://", "[:]//");
-    let mut broken = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some(at) = rest.to_ascii_lowercase().find("www.") {
-        let (before, after) = (rest.get(..at + 3), rest.get(at + 4..));
-        broken.push_str(before.unwrap_or_default());
-        broken.push_str("[.]");
-        rest = after.unwrap_or_default();
-    }
-    broken.push_str(rest);
-    short(broken, VALUE)
+/// Words of others, for a value.
+pub fn harmless(text: &str) -> String {
+    unlinked(text, VALUE)
 }
 
 #[cfg(test)]
@@ -185,9 +173,9 @@ mod tests {
             let told = letter(&notification(NotifyEvent::Expired, summary), "shop", "https://a");
             assert_eq!(value(&told, "Summary by the tool"), expect);
         };
-        check("two\r\nBcc: eve@example.com", r"two\u{d}\u{a}Bcc: eve@example.com");
-        check("see https://evil.example/approve", "see https[:]//evil.example/approve");
-        check("WWW.evil.example www.b", "WWW[.]evil.example www[.]b");
+        check("two\r\nBcc: eve@example.com", r"two\u{d}\u{a}Bcc: eve@example[.]com");
+        check("see https://evil.example/approve", "see https[:]//evil[.]example/approve");
+        check("see evil.example", "see evil[.]example");
         check("\u{202e}lanoitcnuf", r"\u{202e}lanoitcnuf");
         check(&"x".repeat(301), &format!("{}…", "x".repeat(299)));
     }

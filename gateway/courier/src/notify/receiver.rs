@@ -5,7 +5,7 @@ use super::mail::{Account, Mailer};
 use super::signature::SigningKey;
 use super::web_format;
 use crate::courier::Times;
-use crate::http::{Http, Post};
+use crate::http::{Http, Post, PostError};
 use crate::trust;
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
@@ -55,13 +55,23 @@ enum Format {
 pub enum SendError {
     /// The web server.
     #[error("the server {0}")]
-    Web(#[from] FetchError),
+    Web(#[from] PostError),
     /// The mail server.
     #[error("the mail server did not take it: {0}")]
     Mail(String),
     /// The message cannot be made.
     #[error("the message cannot be made: {0}")]
     Message(String),
+}
+
+impl SendError {
+    /// The pause that the server asked for.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Web(PostError { retry_after, .. }) => *retry_after,
+            Self::Mail(_) | Self::Message(_) => None,
+        }
+    }
 }
 
 impl Receiver {
@@ -155,7 +165,8 @@ impl Receiver {
     pub async fn send(&self, notification: &Notification, now: Timestamp) -> Result<(), SendError> {
         let late = |_| {
             let detail = format!("no response within {} s", self.whole.as_secs());
-            SendError::Web(FetchError::Unreachable { detail })
+            let error = FetchError::Unreachable { detail };
+            SendError::Web(PostError { error, retry_after: None })
         };
         timeout(self.whole, self.send_now(notification, now)).await.map_err(late)?
     }
@@ -189,7 +200,7 @@ impl Receiver {
             post.headers = signed(key, &notification.id, now, &post.body)
                 .map_err(|error| SendError::Message(error.to_string()))?;
         }
-        Ok(http.post(address, post).await?)
+        Ok(http.post(address, post, now).await?)
     }
 }
 

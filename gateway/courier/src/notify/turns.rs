@@ -1,7 +1,7 @@
 //! What each receiver's task does: takes the next notification, sends it, reports the end, and
 //! pauses after a failure. Reads no clock but the one that is passed in.
 
-use super::receiver::Receiver;
+use super::receiver::{Receiver, SendError};
 use cofferdam_core::model::notification::{Notification, NotifyEvent};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::courier_recorder::{Collect, Collected, Delivery, Unwritable};
@@ -71,6 +71,7 @@ impl Teller {
                 is_failing: false,
                 told: None,
                 heard: None,
+                quiet: None,
             };
             tasks.spawn(task.run());
         }
@@ -91,6 +92,9 @@ struct Task {
     told: Option<Timestamp>,
     /// The time of the newest answer of the recorder.
     heard: Option<Instant>,
+    /// The end of the pause that the server asked for. The recorder keeps it for everything in the
+    /// outbox; this one is for news that is not there.
+    quiet: Option<Instant>,
 }
 
 impl Task {
@@ -143,7 +147,12 @@ impl Task {
         let receiver = self.receiver.name.clone();
         let report = match &sent {
             Ok(()) => Collect::Delivered { receiver, delivery: number },
-            Err(error) => Collect::Failed { receiver, delivery: number, error: error.clone() },
+            Err(error) => {
+                let pause = error.retry_after().unwrap_or_default().as_millis();
+                let retry_after_ms = u64::try_from(pause).unwrap_or(u64::MAX);
+                let error = error.to_string();
+                Collect::Failed { receiver, delivery: number, error, retry_after_ms }
+            }
         };
         // Without this report the recorder would give the same notification again, so that it
         // would be sent twice.
@@ -161,7 +170,8 @@ impl Task {
     /// Tells once that the ledger cannot be written. The next turn repeats a failed try.
     async fn tell_unwritable(&mut self, unwritable: Unwritable) {
         let Unwritable { since, why } = unwritable;
-        if !self.receiver.unwritable || self.told == Some(since) {
+        let is_quiet = self.quiet.is_some_and(|until| Instant::now() < until);
+        if !self.receiver.unwritable || self.told == Some(since) || is_quiet {
             return;
         }
         let event = NotifyEvent::LedgerUnwritable;
@@ -174,9 +184,11 @@ impl Task {
     }
 
     /// Sends once. Logs when a receiver begins to fail, and when it works again.
-    async fn send(&mut self, notification: &Notification) -> Result<(), String> {
+    async fn send(&mut self, notification: &Notification) -> Result<(), SendError> {
         let name = self.receiver.name.as_str();
         let sent = self.receiver.send(notification, (self.clock)()).await;
+        let asked = sent.as_ref().err().and_then(SendError::retry_after);
+        self.quiet = asked.and_then(|pause| Instant::now().checked_add(pause));
         match &sent {
             Ok(()) => {
                 self.failures = 0;
@@ -191,7 +203,7 @@ impl Task {
                 }
             }
         }
-        sent.map_err(|error| error.to_string())
+        sent
     }
 
     async fn pause(&mut self) {

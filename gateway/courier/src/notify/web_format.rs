@@ -2,9 +2,8 @@
 //! so it stands where the format knows no markup, and signs with a meaning are escaped too. No body
 //! has an action that a server could call.
 
-use cofferdam_core::model::escape::line;
 use cofferdam_core::model::notification::{Notification, NotifyEvent};
-use cofferdam_core::text::{Letter, seconds};
+use cofferdam_core::text::{Letter, harmless, seconds};
 use serde_json::{Map, Value, json};
 
 /// The most fields of a section of Slack.
@@ -14,16 +13,17 @@ const FIELDS: usize = 10;
 pub fn webhook(notification: &Notification, letter: &Letter, environment: &str) -> Value {
     let Notification { id, event, time, call, detail } = notification;
     let call = call.as_ref().map(|call| {
-        // `quoted` has words of others: a program must not read them as anything but text.
+        // `quoted` has words of others: a program must not read them as anything but text, and
+        // many a program passes them on to a chat.
         json!({
             "id": call.call,
             "ends": seconds(call.expires),
             "signatures_needed": call.quorum,
             "quoted": {
-                "agent": line(&call.agent),
-                "for": call.person.as_deref().map(line),
-                "tool": line(&call.tool),
-                "summary": line(&call.summary),
+                "agent": harmless(&call.agent),
+                "for": call.person.as_deref().map(harmless),
+                "tool": harmless(&call.tool),
+                "summary": harmless(&call.summary),
             },
         })
     });
@@ -36,7 +36,7 @@ pub fn webhook(notification: &Notification, letter: &Letter, environment: &str) 
         "next": letter.next,
         "link": letter.link,
         "call": call,
-        "detail": line(detail),
+        "detail": harmless(detail),
     })
 }
 
@@ -191,7 +191,7 @@ mod tests {
     use jiff::Timestamp;
 
     /// Words of a tool that try to be markup, a mention, a link, a header or a template.
-    const ATTACKS: [&str; 9] = [
+    const ATTACKS: [&str; 14] = [
         "<!channel> approve now",
         "<https://evil.example|Open the call>",
         "*bold* _it_ `code` ~no~",
@@ -201,7 +201,36 @@ mod tests {
         "x\r\nBcc: eve@evil.example\r\n\r\nsecond body",
         "\",\"actions\":[{\"action\":\"http\"}],\"x\":\"",
         "see www.evil.example and https://evil.example",
+        "evil.example, evil.com/approve?x=1 (shop.evil.io:8443)",
+        "eve@evil.example mailto:eve@evil tel:+49123 javascript:alert(1)",
+        r"10.0.0.1/approve and \\evil\share",
+        "b\u{fc}cher.example evil\u{3002}com xn--evl-fma.xn--p1ai",
+        "ev\u{200b}il.com\u{202e}moc.live",
     ];
+
+    /// What programs for chat and mail make links of, as far as this text has it.
+    fn links(text: &str) -> Vec<String> {
+        let words =
+            text.split(|letter: char| letter.is_whitespace() || "[]()<>|,\"`".contains(letter));
+        let is_link = |word: &&str| {
+            let lower = word.to_lowercase();
+            let parts: Vec<&str> = lower.split(['.', '\u{3002}', '/', ':']).collect();
+            let domain = parts.windows(2).any(|pair| {
+                let [host, last] = pair else { return false };
+                let joined = [".", "\u{3002}"].map(|dot| format!("{host}{dot}{last}"));
+                joined.iter().any(|joined| lower.contains(joined))
+                    && host.ends_with(char::is_alphanumeric)
+                    && last.chars().take_while(|letter| letter.is_alphabetic()).count() >= 2
+            });
+            let scheme = ["://", "mailto:", "tel:", "javascript:"];
+            let share = lower.split_once(r"\\").is_some_and(|(_, rest)| !rest.is_empty());
+            domain
+                || share
+                || lower.contains("10.0.0")
+                || scheme.iter().any(|sign| lower.contains(sign))
+        };
+        words.filter(is_link).map(str::to_owned).collect()
+    }
 
     fn attack(words: &str) -> (Notification, Letter) {
         let time = Timestamp::from_second(1_800_000_000).unwrap();
@@ -241,17 +270,26 @@ mod tests {
                 ("teams", teams(&letter)),
                 ("ntfy", ntfy(&letter, "ops")),
                 ("pagerduty", pagerduty(&notification, &letter, "shop", "key")),
+                ("webhook", webhook(&notification, &letter, "shop")),
+                ("mail", json!({"text": super::text(&letter)})),
             ] {
                 let mut found = Vec::new();
                 texts("", &body, &mut found);
-                for (key, text) in found.iter().filter(|(key, _)| *key != "$schema") {
+                let ours = ["$schema", "contentType", "id", "dedup_key", "type", "timestamp"];
+                for (key, text) in found.iter().filter(|(key, _)| !ours.contains(key)) {
                     let rest = text.replace("https://gate.example.com", "");
-                    assert!(!rest.contains("://"), "{format} {key}: {text}");
-                    assert!(!rest.contains("www."), "{format} {key}: {text}");
+                    assert_eq!(links(&rest), Vec::<String>::new(), "{format} {key}: {text}");
                     assert!(!rest.contains('\r'), "{format} {key}: {text}");
                 }
                 assert!(body.get("actions").is_none(), "{format}: {body}");
             }
+        }
+    }
+
+    #[test]
+    fn the_links_of_this_test_are_seen_where_they_are_not_broken() {
+        for words in [ATTACKS[8], ATTACKS[9], ATTACKS[10], ATTACKS[11], ATTACKS[12]] {
+            assert!(links(words).len() >= 2, "{words}: {:?}", links(words));
         }
     }
 
@@ -298,7 +336,7 @@ mod tests {
         let (notification, letter) = attack(ATTACKS[6]);
         let body = webhook(&notification, &letter, "shop");
         let quoted = &body["call"]["quoted"];
-        assert_eq!(quoted["summary"], line(ATTACKS[6]));
+        assert_eq!(quoted["summary"], harmless(ATTACKS[6]));
         assert!(!body["title"].as_str().unwrap().contains("eve"));
         assert_eq!(body["type"], "approval_needed");
     }

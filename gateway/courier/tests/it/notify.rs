@@ -15,7 +15,7 @@ use cofferdam_courier::courier::Times;
 use cofferdam_courier::notify::{Outbox, Pauses, Receiver, Teller};
 use cofferdam_process::control::Report;
 use cofferdam_process::rpc;
-use cofferdam_testkit::tls::{CA, ELSEWHERE, SERVER};
+use cofferdam_testkit::tls::{CA, ELSEWHERE, OTHER_CA, Pair, SERVER};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -110,6 +110,16 @@ impl Recorder {
             _ => None,
         };
         state.reports.iter().filter_map(error).collect()
+    }
+
+    /// The pauses that were reported, in milliseconds.
+    fn pauses(&self) -> Vec<u64> {
+        let state = self.0.lock().unwrap();
+        let pause = |report: &Collect| match report {
+            Collect::Failed { retry_after_ms, .. } => Some(*retry_after_ms),
+            _ => None,
+        };
+        state.reports.iter().filter_map(pause).collect()
     }
 
     fn answer(&self, ask: Collect) -> Collected {
@@ -231,12 +241,110 @@ async fn mail_is_sent_with_tls_in_both_ways_and_a_sign_in() {
     }
 }
 
+/// The kinds of receivers on the web at a server, with their secrets.
+fn web_kinds(server: &Server) -> [(&'static str, ReceiverKind, String); 5] {
+    let url = |path: &str| server.url(path);
+    [
+        ("webhook", ReceiverKind::Webhook { url: web(&url("/hook")) }, KEY.to_owned()),
+        ("slack", ReceiverKind::Slack, url("/services/s3cret")),
+        ("teams", ReceiverKind::Teams, url("/workflows/s3cret")),
+        ("ntfy", ReceiverKind::Ntfy { url: web(&url("/ops")) }, "s3cret".to_owned()),
+        ("pager", ReceiverKind::Pagerduty { url: web(&url("/v2")) }, "s3cret".to_owned()),
+    ]
+}
+
+#[tokio::test]
+async fn a_web_server_that_is_not_trusted_gets_no_byte_of_a_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = async |what: &str, pair: Pair, ca: &str, taken: bool| {
+        let server = Server::secure(pair, |_| ok(""));
+        for (name, kind, secret) in web_kinds(&server) {
+            let settings = ReceiverSettings {
+                ca_file: Some(file(folder.path(), "trusted.pem", ca)),
+                ..settings(folder.path(), name, kind, &secret)
+            };
+            let times = Times { connect: LONG, whole: LONG };
+            let words = ("shop", "https://gate.example.com");
+            let receiver = Receiver::read(settings, words, times).unwrap();
+            let before = server.seen().len();
+            let sent = receiver.send(&notification(1), clock()).await;
+            assert_eq!(sent.is_ok(), taken, "{what}, {name}: {sent:?}");
+            assert_eq!(server.seen().len() - before, usize::from(taken), "{what}, {name}");
+            if let Err(error) = sent {
+                let error = error.to_string();
+                assert!(error.contains("no TLS with https://127.0.0.1"), "{what}, {name}: {error}");
+                assert!(!error.contains(&secret), "{what}, {name}: {error}");
+            }
+        }
+    };
+    check("a trusted server", SERVER, CA, true).await;
+    check("the certificate of another name", ELSEWHERE, CA, false).await;
+    check("an unknown issuer", SERVER, OTHER_CA, false).await;
+}
+
+#[tokio::test]
+async fn a_pause_that_a_server_asks_for_is_reported_with_its_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = clock().as_second();
+    let date = |seconds: i64| {
+        let time = Timestamp::from_second(now + seconds).unwrap();
+        time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    };
+    for (status, header, pause) in [
+        (429, "Retry-After: 7\r\n".to_owned(), 7_000),
+        (503, format!("Retry-After: {}\r\n", date(90)), 90_000),
+        (503, "retry-after: 999999\r\n".to_owned(), 3_600_000),
+        (429, format!("Retry-After: {}\r\n", date(999_999)), 3_600_000),
+        (429, format!("Retry-After: {}\r\n", date(-5)), 0),
+        (429, "Retry-After: soon\r\n".to_owned(), 0),
+        (500, String::new(), 0),
+    ] {
+        let told = header.clone();
+        let server = Server::plain(move |_| answer(status, &header, "secret words"));
+        let kind = ReceiverKind::Webhook { url: web(&server.url("/hook")) };
+        let recorder = Recorder::default();
+        recorder.give("ops", &[7]);
+        let outbox = Arc::new(Outbox::new());
+        let _served = recorder.connect(&outbox);
+        let tasks = Teller::new(vec![receiver(folder.path(), "ops", kind, KEY)], SOON, clock);
+        let _tasks = tasks.start(&outbox);
+        until("a report", || !recorder.pauses().is_empty()).await;
+        assert_eq!(recorder.pauses()[0], pause, "{told}");
+        let asks = recorder.errors()[0].contains("asks for a pause of");
+        assert_eq!(asks, pause > 0, "{:?}", recorder.errors());
+    }
+}
+
+#[tokio::test]
+async fn news_past_the_outbox_keep_the_pause_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::plain(|_| answer(429, "Retry-After: 3600\r\n", ""));
+    let kind = ReceiverKind::Webhook { url: web(&server.url("/")) };
+    let recorder = Recorder::default();
+    let why = "the disk is full".to_owned();
+    recorder.0.lock().unwrap().unwritable = Some(Unwritable { since: clock(), why });
+    let outbox = Arc::new(Outbox::new());
+    let _served = recorder.connect(&outbox);
+    let receivers = vec![receiver(folder.path(), "ops", kind, KEY)];
+    let _tasks = Teller::new(receivers, SOON, clock).start(&outbox);
+    until("the news", || !server.seen().is_empty()).await;
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(server.seen().len(), 1, "a second try in the pause");
+}
+
 #[tokio::test]
 async fn a_mail_server_that_is_not_trusted_or_refuses_gets_no_message() {
     let folder = tempfile::tempdir().unwrap();
     let check = async |pair, implicit, secret: &str, part: &str| {
+        let ca = if secret == "s3cret-of-other" { OTHER_CA } else { CA };
         let server = MailServer::start(pair, implicit);
-        let receiver = receiver(folder.path(), "mail", mail(&server, implicit), secret);
+        let settings = ReceiverSettings {
+            ca_file: Some(file(folder.path(), "trusted.pem", ca)),
+            ..settings(folder.path(), "mail", mail(&server, implicit), secret)
+        };
+        let times = Times { connect: LONG, whole: LONG };
+        let words = ("shop", "https://gate.example.com");
+        let receiver = Receiver::read(settings, words, times).unwrap();
         let error = receiver.send(&notification(1), clock()).await.unwrap_err().to_string();
         assert!(error.contains(part) && !error.contains(secret), "{error}");
         assert!(server.taken().is_empty());
@@ -244,6 +352,8 @@ async fn a_mail_server_that_is_not_trusted_or_refuses_gets_no_message() {
     check(SERVER, true, "wr0ng", "wrong user or password").await;
     check(ELSEWHERE, true, "s3cret", "certificate").await;
     check(ELSEWHERE, false, "s3cret", "certificate").await;
+    check(SERVER, true, "s3cret-of-other", "certificate").await;
+    check(SERVER, false, "s3cret-of-other", "certificate").await;
 }
 
 #[tokio::test]

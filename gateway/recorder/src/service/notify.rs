@@ -3,11 +3,14 @@
 
 use super::Recorder;
 use crate::settings::LONGEST_WAIT_MS;
-use crate::store::change::{Change, Done};
+use crate::store::change::{Change, DeliveryEnd, Done};
+use crate::store::{Due, Turn};
 use crate::waiters::locked;
 use cofferdam_core::model::notification::{NotifyEvent, ReceiverState};
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::courier_recorder::{Collect, Collected, Unwritable};
+use cofferdam_core::protocol::courier_recorder::{
+    Collect, Collected, Delivery, LONGEST_RETRY_AFTER_MS, Unwritable,
+};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -33,11 +36,18 @@ impl Recorder {
             }
             Collect::Delivered { receiver, delivery } => {
                 self.check_receiver(&receiver)?;
-                self.settle(receiver, delivery, None).await
+                locked(&self.inner.shared.quiet).remove(&receiver);
+                self.settle(receiver, delivery, DeliveryEnd::Delivered).await
             }
-            Collect::Failed { receiver, delivery, error } => {
+            Collect::Failed { receiver, delivery, error, retry_after_ms } => {
                 self.check_receiver(&receiver)?;
-                self.settle(receiver, delivery, Some(error)).await
+                let bounded = retry_after_ms.min(LONGEST_RETRY_AFTER_MS);
+                let retry_after_ms = i64::try_from(bounded).unwrap_or(i64::MAX);
+                if retry_after_ms > 0 {
+                    let until = self.now().as_millisecond().saturating_add(retry_after_ms);
+                    locked(&self.inner.shared.quiet).insert(receiver.clone(), until);
+                }
+                self.settle(receiver, delivery, DeliveryEnd::Failed { error, retry_after_ms }).await
             }
         }
     }
@@ -64,16 +74,29 @@ impl Recorder {
             let unwritable = self.unwritable();
             // While the store takes no changes, a delivery could not be stored, and would be
             // repeated for ever.
-            let delivery = if self.refuses_all() {
-                None
-            } else {
-                let now = self.now().as_millisecond();
-                self.inner.reader.next_delivery(receiver, now).await?
-            };
+            let delivery = if self.refuses_all() { None } else { self.next_news(receiver).await? };
             if delivery.is_some() || unwritable.is_some() || Instant::now() >= until {
                 return Ok(Collected::Next { delivery: delivery.map(Box::new), unwritable });
             }
             let _changed = timeout_at(until.min(Instant::now() + LOOK), changes.changed()).await;
+        }
+    }
+
+    /// The next notification that is news. Removes those before it that are over: after an outage,
+    /// people are not asked what was answered meanwhile.
+    async fn next_news(&self, receiver: &str) -> Result<Option<Delivery>, RoleError> {
+        loop {
+            let now = self.now().as_millisecond();
+            let quiet = locked(&self.inner.shared.quiet).get(receiver).copied();
+            let turn =
+                if quiet.is_some_and(|until| now < until) { Turn::Tests } else { Turn::Everything };
+            match self.inner.reader.next_delivery(receiver, now, turn).await? {
+                None => return Ok(None),
+                Some(Due::News(delivery)) => return Ok(Some(*delivery)),
+                Some(Due::Over(number)) => {
+                    self.settle(receiver.to_owned(), number, DeliveryEnd::Over).await?;
+                }
+            }
         }
     }
 
@@ -94,10 +117,14 @@ impl Recorder {
         &self,
         receiver: String,
         delivery: u64,
-        error: Option<String>,
+        end: DeliveryEnd,
     ) -> Result<Collected, RoleError> {
-        let (name, result) = (receiver.clone(), error.clone());
-        match self.submit(Change::Settle { receiver, delivery, error }).await? {
+        let name = receiver.clone();
+        let result = match &end {
+            DeliveryEnd::Failed { error, .. } => Some(error.clone()),
+            DeliveryEnd::Delivered | DeliveryEnd::Over => None,
+        };
+        match self.submit(Change::Settle { receiver, delivery, end }).await? {
             Done::Settled { test: true, .. } => {
                 locked(&self.inner.shared.tested).insert(name, result);
                 self.inner.shared.outbox.send_replace(());
@@ -171,6 +198,20 @@ impl Recorder {
                 "people could not be told of a missing admission policy");
             }
         });
+    }
+
+    /// A warning for each receiver that takes nothing at present.
+    pub(super) async fn failing_receivers(&self) -> Vec<String> {
+        let failing = |state: ReceiverState| {
+            let ReceiverState { name, waiting, error, .. } = state;
+            error.map(|error| {
+                format!(
+                    "notifications to `{name}` fail, and {waiting} wait: {error}; `cofferdam \
+                     notify test {name}` tries once more"
+                )
+            })
+        };
+        self.deliveries().await.into_iter().filter_map(failing).collect()
     }
 
     /// The deliveries to each receiver. An unreadable store is reported elsewhere, with its cause.

@@ -185,7 +185,13 @@ impl Recorder {
                 locked(&self.inner.shared.over_limits).add(agents, Instant::now());
                 Ok(Proposed::Done)
             }
-            Propose::Health => Ok(self.health()),
+            Propose::Health => {
+                let mut health = self.health();
+                if let Proposed::Health { warns, .. } = &mut health {
+                    warns.extend(self.failing_receivers().await);
+                }
+                Ok(health)
+            }
             Propose::Counts => {
                 let reader = &self.inner.reader;
                 let (phases, outcomes, answers) =

@@ -140,8 +140,8 @@ pub enum Change {
         receiver: String,
         /// The number of the delivery.
         delivery: u64,
-        /// The error; `None` if it was delivered.
-        error: Option<String>,
+        /// The end.
+        end: DeliveryEnd,
     },
     /// Remove the notifications of receivers that are not configured any more.
     KeepReceivers,
@@ -158,6 +158,22 @@ pub enum Change {
         call: CallId,
         /// The operating-system user.
         by: String,
+    },
+}
+
+/// The end of a try to deliver a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    /// The receiver took it.
+    Delivered,
+    /// It was not sent: it is no news any more.
+    Over,
+    /// The receiver did not take it.
+    Failed {
+        /// The cause and its remedy.
+        error: String,
+        /// The pause that the receiver asked for, in milliseconds, bounded; 0 for none.
+        retry_after_ms: i64,
     },
 }
 

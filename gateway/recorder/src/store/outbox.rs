@@ -8,9 +8,10 @@ mod next;
 pub(super) use due::{DUE_TO_TELL, remind};
 #[cfg(test)]
 pub(super) use next::NEXT;
+pub(crate) use next::{Due, Turn};
 
 use super::batch::{Batch, ChangeError, to_i64};
-use super::change::Done;
+use super::change::{DeliveryEnd, Done};
 use cofferdam_core::model::escape::{line, short};
 use cofferdam_core::model::notification::{NotifyEvent, Receiver};
 use cofferdam_core::model::record::{Entry, Event};
@@ -124,12 +125,12 @@ pub(crate) async fn keep_only(
     Ok(())
 }
 
-/// Stores the end of a try: a delivered notification and a test are removed, another failed one
-/// waits for its next try or is given up. An unknown number was settled before.
+/// Stores the end of a try: a notification that was delivered or is over, and a test, are removed;
+/// another failed one waits for its next try or is given up. An unknown number was settled before.
 pub(crate) async fn settle(
     receiver: &str,
     number: u64,
-    error: Option<&str>,
+    end: &DeliveryEnd,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Done, ChangeError> {
@@ -144,10 +145,14 @@ pub(crate) async fn settle(
         return Ok(Done::Settled { test: false, dropped: false });
     };
     let test = event == NotifyEvent::Test.word();
-    let Some(error) = error else {
-        count(receiver, "delivered", connection).await?;
-        remove(number, connection).await?;
-        return Ok(Done::Settled { test, dropped: false });
+    let (error, retry_after) = match end {
+        DeliveryEnd::Failed { error, retry_after_ms } => (error, *retry_after_ms),
+        DeliveryEnd::Delivered | DeliveryEnd::Over => {
+            let word = if *end == DeliveryEnd::Over { "over" } else { "delivered" };
+            count(receiver, word, connection).await?;
+            remove(number, connection).await?;
+            return Ok(Done::Settled { test, dropped: false });
+        }
     };
     count(receiver, "failed", connection).await?;
     let dropped = !test && batch.now_ms().saturating_sub(made) >= GIVEN_UP_MS;
@@ -159,6 +164,7 @@ pub(crate) async fn settle(
         return Ok(Done::Settled { test, dropped });
     }
     let pause = RETRY_MS.saturating_mul(1 << tries.clamp(0, 16)).min(LONGEST_RETRY_MS);
+    let pause = pause.max(retry_after);
     sqlx::query("UPDATE outbox SET tries = tries + 1, retry_at = ?, error = ? WHERE id = ?")
         .bind(batch.now_ms().saturating_add(pause))
         .bind(short(line(error), ERROR))

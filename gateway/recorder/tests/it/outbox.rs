@@ -3,7 +3,7 @@
 
 use crate::world::*;
 use cofferdam_core::model::id::CallId;
-use cofferdam_core::model::job::Obstacle;
+use cofferdam_core::model::job::{Found, Obstacle};
 use cofferdam_core::model::notification::{
     NOTIFY_EVENTS, Notification, NotifyEvent, Receiver, ReceiverState,
 };
@@ -12,6 +12,7 @@ use cofferdam_core::model::run::Outcome;
 use cofferdam_core::model::statement::Verdict;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::courier_recorder::{Collect, Collected, Delivery, Unwritable};
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::{Notice, Operate, Operated};
 use cofferdam_core::protocol::runner_recorder::{Claim, RunnerEvent};
 use cofferdam_recorder::{Recorder, RecorderContext};
@@ -47,9 +48,26 @@ async fn delivered(recorder: &Recorder, name: &str, delivery: &Delivery) {
 }
 
 async fn failed(recorder: &Recorder, name: &str, delivery: &Delivery) {
+    asked_for_a_pause(recorder, name, delivery, 0).await;
+}
+
+async fn asked_for_a_pause(recorder: &Recorder, name: &str, delivery: &Delivery, ms: u64) {
     let (receiver, delivery, error) = (name.to_owned(), delivery.number, "no answer".to_owned());
-    let report = Collect::Failed { receiver, delivery, error };
+    let report = Collect::Failed { receiver, delivery, error, retry_after_ms: ms };
     assert_eq!(recorder.collect(report).await, Ok(Collected::Noted));
+}
+
+/// A job whose outcome is not known.
+async fn unknown_outcome(world: &World, recorder: &Recorder, number: u128) -> CallId {
+    let job = world.job(number, "agent", &format!("plan {number}"), None);
+    enqueue(recorder, &job, None).await.unwrap();
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    for event in [prepared(), RunnerEvent::Acting, started(0), finished(Outcome::Indeterminate)] {
+        report(&seat, &leased, event).await.unwrap();
+    }
+    report(&seat, &leased, gone()).await.unwrap();
+    job.call
 }
 
 /// Takes and delivers everything that waits.
@@ -121,11 +139,12 @@ async fn a_signed_question_does_not_end_soon() {
     let world = World::new();
     let recorder = open(&world).await;
     let call = ask(&world, &recorder, 1).await;
+    assert_eq!(events(&recorder, "ops").await, [NotifyEvent::ApprovalNeeded]);
     let job = stored(&recorder, &call).await;
     hand_in(&recorder, &call, sign("bob", &statement(&job, Verdict::Approve))).await.unwrap();
     world.pass(9 * MINUTE);
     recorder.sweep().await;
-    assert_eq!(events(&recorder, "ops").await, [NotifyEvent::ApprovalNeeded]);
+    assert_eq!(events(&recorder, "ops").await, []);
 }
 
 #[tokio::test]
@@ -161,33 +180,26 @@ async fn an_unknown_outcome_and_a_stuck_job_are_told_once() {
 }
 
 #[tokio::test]
-async fn a_failed_delivery_comes_again_in_the_order_of_its_call_and_holds_up_no_other() {
+async fn a_failed_delivery_comes_again_after_a_growing_pause_and_holds_up_no_other() {
     let world = World::new();
     let recorder = open(&world).await;
-    let (first, second) = (ask(&world, &recorder, 1).await, ask(&world, &recorder, 2).await);
+    let first = unknown_outcome(&world, &recorder, 1).await;
     let head = next_of(&recorder, "ops").await.unwrap();
     assert_eq!(head.notification.call.as_ref().unwrap().call, first);
     failed(&recorder, "ops", &head).await;
-    // The end of the first call waits for its beginning; the second call does not.
-    recorder
-        .propose(cofferdam_core::protocol::gateway_recorder::Propose::Cancel {
-            principal: "agent".to_owned(),
-            call: second.clone(),
-        })
-        .await
-        .unwrap();
-    world.pass(10 * MINUTE);
-    recorder.sweep().await;
+    // That of another call does not wait.
+    let second = ask(&world, &recorder, 2).await;
+    let other = next_of(&recorder, "ops").await.unwrap();
+    assert_eq!(other.notification.call.as_ref().unwrap().call, second);
+    delivered(&recorder, "ops", &other).await;
+    let cancel = Propose::Cancel { principal: "agent".to_owned(), call: second };
+    recorder.propose(cancel).await.unwrap();
     let mut pauses = Vec::new();
+    world.pass(5_000);
     let again = next_of(&recorder, "ops").await.unwrap();
     assert_eq!(again, head, "the same id and the same number");
     for _ in 0..9 {
         failed(&recorder, "ops", &head).await;
-        let other = next_of(&recorder, "ops").await;
-        if let Some(other) = &other {
-            assert_eq!(other.notification.call.as_ref().unwrap().call, second);
-            delivered(&recorder, "ops", other).await;
-        }
         let mut pause = 0;
         while next_of(&recorder, "ops").await.is_none() {
             world.pass(1_000);
@@ -197,15 +209,162 @@ async fn a_failed_delivery_comes_again_in_the_order_of_its_call_and_holds_up_no_
     }
     assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
     let failing = state(&recorder, "ops").await;
-    assert_eq!((failing.failed, failing.waiting), (10, 2));
+    assert_eq!((failing.failed, failing.waiting), (10, 1));
     assert_eq!(failing.error.as_deref(), Some("no answer"));
+    assert_eq!(events(&recorder, "ops").await, [NotifyEvent::Indeterminate]);
+    let works = state(&recorder, "ops").await;
+    assert_eq!((works.delivered, works.waiting, works.error), (2, 0, None));
+}
+
+#[tokio::test]
+async fn notifications_of_one_call_keep_their_order() {
+    let world = World::new();
+    let recorder = open(&world).await;
+    ask(&world, &recorder, 1).await;
+    world.pass(8 * MINUTE);
+    let head = next_of(&recorder, "ops").await.unwrap();
+    failed(&recorder, "ops", &head).await;
+    recorder.sweep().await;
+    assert!(next_of(&recorder, "ops").await.is_none(), "the second one waits for the first");
+    world.pass(5_000);
     assert_eq!(
         events(&recorder, "ops").await,
-        [NotifyEvent::ApprovalNeeded, NotifyEvent::Expired],
-        "in order"
+        [NotifyEvent::ApprovalNeeded, NotifyEvent::ApprovalExpiring]
     );
-    let works = state(&recorder, "ops").await;
-    assert_eq!((works.delivered, works.waiting, works.error), (3, 0, None));
+}
+
+#[tokio::test]
+async fn a_pause_that_a_receiver_asks_for_holds_for_all_that_waits_but_not_for_tests() {
+    let world = World::new();
+    let recorder = open(&world).await;
+    unknown_outcome(&world, &recorder, 1).await;
+    for (number, asked, kept) in [(10, 60_000, 60_000), (20, u64::MAX, 3_600_000), (30, 1, 5_000)] {
+        while let Some(found) = next_of(&recorder, "pager").await {
+            delivered(&recorder, "pager", &found).await;
+        }
+        unknown_outcome(&world, &recorder, number).await;
+        unknown_outcome(&world, &recorder, number + 1).await;
+        let first = next_of(&recorder, "pager").await.unwrap();
+        asked_for_a_pause(&recorder, "pager", &first, asked).await;
+        if asked > 1 {
+            assert_eq!(next_of(&recorder, "pager").await, None, "the second one waits too");
+            world.pass(kept - 1);
+            assert_eq!(next_of(&recorder, "pager").await, None, "{asked}");
+            world.pass(1);
+            assert_eq!(next_of(&recorder, "pager").await, Some(first), "{asked}");
+        } else {
+            // The pause of a failure is longer, and is that of one notification.
+            world.pass(1);
+            let second = next_of(&recorder, "pager").await.unwrap();
+            assert_ne!(second.number, first.number);
+            delivered(&recorder, "pager", &second).await;
+            world.pass(kept - 2);
+            assert_eq!(next_of(&recorder, "pager").await, None);
+            world.pass(1);
+            assert_eq!(next_of(&recorder, "pager").await, Some(first));
+        }
+    }
+    // Others are told meanwhile, and a person can test the receiver.
+    unknown_outcome(&world, &recorder, 77).await;
+    let found = next_of(&recorder, "pager").await.unwrap();
+    asked_for_a_pause(&recorder, "pager", &found, 60_000).await;
+    assert!(next_of(&recorder, "ops").await.is_some());
+    let ask = Operate::TestReceiver { receiver: "pager".to_owned() };
+    let courier = async {
+        let test = loop {
+            match next_of(&recorder, "pager").await {
+                Some(found) => break found,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(test.notification.event, NotifyEvent::Test);
+        delivered(&recorder, "pager", &test).await;
+    };
+    let (tested, ()) = tokio::join!(recorder.operate(1000, ask), courier);
+    assert_eq!(tested, Ok(Operated::Tested { error: None }));
+}
+
+#[tokio::test]
+async fn after_an_outage_no_question_is_told_that_was_answered_or_ended_meanwhile() {
+    for (what, left) in [
+        ("nothing", vec![NotifyEvent::ApprovalNeeded]),
+        ("approved", vec![]),
+        ("rejected", vec![]),
+        ("cancelled", vec![]),
+        ("expired", vec![NotifyEvent::Expired]),
+        ("expired, and not swept yet", vec![]),
+    ] {
+        let world = World::new();
+        let recorder = open(&world).await;
+        let call = ask(&world, &recorder, 1).await;
+        let tried = next_of(&recorder, "ops").await.unwrap();
+        failed(&recorder, "ops", &tried).await;
+        let job = stored(&recorder, &call).await;
+        let answer = async |verdict| {
+            hand_in(&recorder, &call, sign("bob", &statement(&job, verdict))).await.unwrap();
+        };
+        match what {
+            "approved" => answer(Verdict::Approve).await,
+            "rejected" => answer(Verdict::Reject).await,
+            "cancelled" => {
+                let principal = "agent".to_owned();
+                let cancel = Propose::Cancel { principal, call: call.clone() };
+                recorder.propose(cancel).await.unwrap();
+            }
+            "expired" => {
+                world.pass(10 * MINUTE);
+                recorder.sweep().await;
+            }
+            "expired, and not swept yet" => world.pass(10 * MINUTE),
+            _ => {}
+        }
+        world.pass(5_000);
+        assert_eq!(events(&recorder, "ops").await, left, "{what}");
+        let state = state(&recorder, "ops").await;
+        let delivered = u64::try_from(left.len()).unwrap();
+        assert_eq!((state.delivered, state.waiting, state.dropped), (delivered, 0, 0), "{what}");
+        assert_eq!(state.over, u64::from(what != "nothing"), "{what}");
+        // The receiver works, so the failure before is over too.
+        assert_eq!(state.error, None, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn after_an_outage_no_unknown_outcome_is_told_that_a_person_resolved() {
+    let world = World::new();
+    let recorder = open(&world).await;
+    let call = unknown_outcome(&world, &recorder, 1).await;
+    let found = next_of(&recorder, "pager").await.unwrap();
+    failed(&recorder, "pager", &found).await;
+    assert_eq!(events(&recorder, "ops").await, [NotifyEvent::Indeterminate]);
+    let because = "web has 3 replicas".to_owned();
+    let resolve = Operate::Resolve { call, found: Found::Succeeded, because };
+    assert_eq!(recorder.operate(1000, resolve).await, Ok(Operated::Done));
+    world.pass(5_000);
+    assert_eq!(events(&recorder, "pager").await, []);
+    assert_eq!(state(&recorder, "pager").await.over, 1);
+}
+
+#[tokio::test]
+async fn a_receiver_that_takes_nothing_is_a_warning_until_it_works_again() {
+    let world = World::new();
+    let recorder = open(&world).await;
+    let warnings = async || match recorder.propose(Propose::Health).await.unwrap() {
+        Proposed::Health { warns, .. } => warns,
+        other => panic!("{other:?}"),
+    };
+    ask(&world, &recorder, 1).await;
+    assert_eq!(warnings().await, Vec::<String>::new());
+    let found = next_of(&recorder, "ops").await.unwrap();
+    failed(&recorder, "ops", &found).await;
+    assert_eq!(
+        warnings().await,
+        ["notifications to `ops` fail, and 1 wait: no answer; `cofferdam notify test ops` tries \
+          once more"]
+    );
+    world.pass(5_000);
+    delivered(&recorder, "ops", &found).await;
+    assert_eq!(warnings().await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -382,8 +382,8 @@ impl Front for Gateway {
         }
         let missing = viewer.into_iter().chain(rest).chain(refuses).chain(errors).collect();
         let courier = (self.has_courier && !roles.courier.connected()).then(|| {
-            "the courier is not there: access tokens cannot be checked once the keys of their \
-             issuer are too old; the log says why it does not start"
+            "the courier is not there: notifications wait, and access tokens cannot be checked \
+             once the keys of their issuer are too old; the log says why it does not start"
                 .to_owned()
         });
         let warns = warns.into_iter().chain(courier);

@@ -58,6 +58,7 @@ impl Gateway {
                 ("delivered", receiver.delivered),
                 ("failed", receiver.failed),
                 ("dropped", receiver.dropped),
+                ("over", receiver.over),
             ] {
                 let labels = [("receiver", receiver.name.as_str()), ("end", end)];
                 exporter.set(metrics::NOTIFICATIONS, &labels, number(count));

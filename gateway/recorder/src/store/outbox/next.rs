@@ -1,5 +1,6 @@
 //! Reads of the outbox: the next notification of a receiver, and the deliveries so far. The order of
-//! the notifications of one call is kept: a later one waits for an earlier one.
+//! the notifications of one call is kept: a later one waits for an earlier one. A notification that
+//! is no news any more is not sent.
 
 use super::DUE_TO_TELL;
 use crate::store::batch::{ChangeError, to_u64};
@@ -10,17 +11,37 @@ use cofferdam_core::model::notification::{
     Notification, NotifiedCall, NotifyEvent, Receiver, ReceiverState,
 };
 use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::courier_recorder::Delivery;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-/// The next row of the receiver `?1` at `?2`.
+/// The next row of the receiver `?1` at `?2`; with `?3`, the next test alone.
 pub(in crate::store) const NEXT: &str = "\
     SELECT id, event, call, detail, made FROM outbox AS next INDEXED BY outbox_receiver
-    WHERE receiver = ?1 AND retry_at <= ?2 AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
+    WHERE receiver = ?1 AND retry_at <= ?2 AND (NOT ?3 OR event = 'test') AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
         INDEXED BY outbox_call WHERE earlier.receiver = ?1 AND earlier.call IS NOT NULL
         AND earlier.call = next.call AND earlier.id < next.id)
     ORDER BY id LIMIT 1";
+
+/// The notifications that a receiver gets now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// All of them.
+    Everything,
+    /// Tests, which a person waits for: the receiver asked for a pause.
+    Tests,
+}
+
+/// A notification whose turn it is.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// It is to be sent.
+    News(Box<Delivery>),
+    /// Number of one that is not to be sent: the question was answered or ended, or the cause was
+    /// removed.
+    Over(u64),
+}
 
 impl Reader {
     /// Returns whether people are to be told of a job now.
@@ -33,11 +54,13 @@ impl Reader {
         &self,
         receiver: &str,
         now_ms: i64,
-    ) -> Result<Option<Delivery>, ChangeError> {
+        turn: Turn,
+    ) -> Result<Option<Due>, ChangeError> {
         let mut connection = self.readers()?.begin().await?;
         let found: Option<(i64, String, Option<String>, String, i64)> = sqlx::query_as(NEXT)
             .bind(receiver.to_owned())
             .bind(now_ms)
+            .bind(turn == Turn::Tests)
             .fetch_optional(&mut *connection)
             .await?;
         let Some((number, word, call, detail, made)) = found else { return Ok(None) };
@@ -48,12 +71,16 @@ impl Reader {
             None => format!("{word}.{made}"),
         };
         let (call, told) = match call {
-            Some(call) => of_job(&call, event, &mut connection).await?.unzip(),
+            Some(call) => match of_job(&call, event, now_ms, &mut connection).await? {
+                Words::News(call, detail) => (Some(call), Some(detail)),
+                Words::Removed => (None, None),
+                Words::Over => return Ok(Some(Due::Over(to_u64(number)))),
+            },
             None => (None, None),
         };
         let detail = told.filter(|told| !told.is_empty()).unwrap_or(detail);
         let notification = Notification { id, event, time, call, detail };
-        Ok(Some(Delivery { number: to_u64(number), notification }))
+        Ok(Some(Due::News(Box::new(Delivery { number: to_u64(number), notification }))))
     }
 
     /// The deliveries to each of these receivers.
@@ -91,6 +118,7 @@ impl Reader {
                 delivered: count("delivered"),
                 failed: count("failed"),
                 dropped: count("dropped"),
+                over: count("over"),
                 error,
             });
         }
@@ -98,15 +126,43 @@ impl Reader {
     }
 }
 
-/// The call of a notification, and what there is to say about the event. `None` if retention removed
-/// the job.
+/// What there is to say about the event of a job.
+enum Words {
+    /// The call, and a detail.
+    News(NotifiedCall, String),
+    /// Nothing: retention removed the job.
+    Removed,
+    /// Nothing: it is no news any more.
+    Over,
+}
+
+/// Whether an event of a job is no news any more at this time.
+fn is_over(event: NotifyEvent, row: &JobRow, now_ms: i64) -> Result<bool, ChangeError> {
+    Ok(match event {
+        // An answered question needs no signature.
+        NotifyEvent::ApprovalNeeded | NotifyEvent::ApprovalExpiring => {
+            row.approved || row.phase()? != Phase::AwaitingApproval || row.expires <= now_ms
+        }
+        NotifyEvent::Indeterminate => row.resolution.is_some(),
+        NotifyEvent::JobStuck => row.stuck.is_none() || row.phase()? == Phase::Closed,
+        NotifyEvent::Expired
+        | NotifyEvent::LedgerUnwritable
+        | NotifyEvent::FenceMissing
+        | NotifyEvent::Test => false,
+    })
+}
+
 async fn of_job(
     call: &str,
     event: NotifyEvent,
+    now_ms: i64,
     connection: &mut SqliteConnection,
-) -> Result<Option<(NotifiedCall, String)>, ChangeError> {
+) -> Result<Words, ChangeError> {
     let id = CallId::parse(call).map_err(|_| damaged("call id"))?;
-    let Some(row) = JobRow::load(&mut *connection, &id).await? else { return Ok(None) };
+    let Some(row) = JobRow::load(&mut *connection, &id).await? else { return Ok(Words::Removed) };
+    if is_over(event, &row, now_ms)? {
+        return Ok(Words::Over);
+    }
     let job = stored(connection, &row).await?;
     let rule: Option<ApprovalRule> =
         row.approval.as_deref().map(|text| parse(text, "approval rule")).transpose()?;
@@ -134,5 +190,5 @@ async fn of_job(
         quorum: rule.map(|rule| rule.quorum),
         expires: Timestamp::from_millisecond(row.expires).map_err(|_| damaged("expiry"))?,
     };
-    Ok(Some((told, detail)))
+    Ok(Words::News(told, detail))
 }

@@ -164,8 +164,8 @@ async fn apply(
             batch.tell(Post { event: *event, call: None, detail, receiver });
             Ok(Done::Noted)
         }
-        Change::Settle { receiver, delivery, error } => {
-            outbox::settle(receiver, *delivery, error.as_deref(), batch, connection).await
+        Change::Settle { receiver, delivery, end } => {
+            outbox::settle(receiver, *delivery, end, batch, connection).await
         }
         Change::KeepReceivers => {
             outbox::keep_only(&settings.receivers, connection).await?;
