@@ -243,6 +243,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         budgets: cofferdam_core::model::budget::Budgets::usual(),
         retention: cofferdam_core::model::retention::Retention::usual(),
         receivers: Vec::new(),
+        oidc_roles: Vec::new(),
     };
     let (supervisor, theirs) = control::pair().unwrap();
     let mut recorder = spawn::spawn(

@@ -53,6 +53,8 @@ mod overlays;
 #[cfg(test)]
 mod passkeys;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod progress;

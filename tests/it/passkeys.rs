@@ -13,17 +13,17 @@ pub fn origin(installation: &TestInstallation) -> String {
     format!("http://localhost:{}", installation.address().port())
 }
 
-fn send(installation: &TestInstallation, request: &Request) -> Response {
+pub fn send(installation: &TestInstallation, request: &Request) -> Response {
     let mut connection = Connection::open(installation.address(), TIME_LIMIT).unwrap();
     connection.send(&request.bytes()).unwrap()
 }
 
-fn host(installation: &TestInstallation) -> String {
+pub fn host(installation: &TestInstallation) -> String {
     format!("localhost:{}", installation.address().port())
 }
 
 /// A request of a page's script.
-fn post(installation: &TestInstallation, path: &str, body: &Value) -> Request {
+pub fn post(installation: &TestInstallation, path: &str, body: &Value) -> Request {
     Request::new("POST", path)
         .with("Host", &host(installation))
         .and("Origin", &origin(installation))
@@ -40,7 +40,7 @@ fn started() -> TestInstallation {
 }
 
 /// Invites a person. Returns the secret of the link.
-fn invited(installation: &TestInstallation, person: &str) -> String {
+pub fn invited(installation: &TestInstallation, person: &str) -> String {
     let link = installation.json(&["approver", "invite", person])["link"].clone();
     let (page, secret) = link.as_str().unwrap().split_once('#').unwrap();
     assert_eq!(page, format!("{}/enrol", origin(installation)));
@@ -48,7 +48,7 @@ fn invited(installation: &TestInstallation, person: &str) -> String {
 }
 
 /// Makes a passkey by a link. Returns the response of the last request.
-fn enrol(installation: &TestInstallation, secret: &str, device: &Authenticator) -> Response {
+pub fn enrol(installation: &TestInstallation, secret: &str, device: &Authenticator) -> Response {
     let begun = send(installation, &post(installation, "/enrol/begin", &json!({"secret": secret})));
     if begun.status != 200 {
         return begun;
@@ -130,26 +130,30 @@ pub fn asked(installation: &TestInstallation, token: &str, replicas: u32) -> Str
 }
 
 /// A person's browser: an authenticator, and the cookie of its sign-in.
-struct Person<'a> {
+pub struct Person<'a> {
     installation: &'a TestInstallation,
-    device: Authenticator,
-    cookie: String,
+    pub device: Authenticator,
+    pub cookie: String,
 }
 
 impl<'a> Person<'a> {
     /// The browser of a person who did not sign in.
-    fn new(installation: &'a TestInstallation, name: &str) -> Self {
+    pub fn new(installation: &'a TestInstallation, name: &str) -> Self {
         let device = Authenticator::es256(name).at(&origin(installation));
         Self { installation, device, cookie: String::new() }
     }
 
-    fn page(&self, call: &str) -> Request {
-        let request =
-            Request::new("GET", &format!("/approve/{call}")).with("Host", &host(self.installation));
+    pub fn page(&self, call: &str) -> Request {
+        self.get(&format!("/approve/{call}"))
+    }
+
+    /// A request for a page.
+    pub fn get(&self, path: &str) -> Request {
+        let request = Request::new("GET", path).with("Host", &host(self.installation));
         if self.cookie.is_empty() { request } else { request.and("Cookie", &self.cookie) }
     }
 
-    fn look(&self, call: &str) -> Response {
+    pub fn look(&self, call: &str) -> Response {
         send(self.installation, &self.page(call))
     }
 
@@ -162,12 +166,12 @@ impl<'a> Person<'a> {
         rest.split_once('"').unwrap().0.replace("&quot;", "\"")
     }
 
-    fn try_sign_in(&self, statement: &str, signature: &str) -> Response {
+    pub fn try_sign_in(&self, statement: &str, signature: &str) -> Response {
         let body = json!({"statement": statement, "signature": signature});
         send(self.installation, &post(self.installation, "/sign-in", &body))
     }
 
-    fn sign_in(&mut self, call: &str) {
+    pub fn sign_in(&mut self, call: &str) {
         let statement = self.sign_in_statement(call);
         let answer = self.try_sign_in(&statement, &self.device.approve(&statement));
         assert_eq!(answer.status, 204, "{}", answer.text());
@@ -179,7 +183,7 @@ impl<'a> Person<'a> {
         self.cookie = cookie.split_once(';').unwrap().0.to_owned();
     }
 
-    fn post(&self, path: &str, body: &Value) -> Response {
+    pub fn post(&self, path: &str, body: &Value) -> Response {
         let request = post(self.installation, path, body);
         let cookie = (!self.cookie.is_empty()).then_some(&self.cookie);
         let request = cookie.iter().fold(request, |request, cookie| request.and("Cookie", cookie));

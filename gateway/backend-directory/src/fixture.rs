@@ -27,5 +27,6 @@ pub fn trust(grants: Vec<Grant>) -> Trust {
         }],
         commands: vec![],
         approvers: vec![],
+        console: vec![],
     }
 }

@@ -23,6 +23,7 @@ mod new;
 mod notify;
 #[cfg(test)]
 mod pages;
+mod people;
 mod pinned_tls;
 mod plugin;
 mod policy;
@@ -84,6 +85,9 @@ enum Command {
     /// Add, list and remove approvers and their SSH keys
     #[command(subcommand)]
     Approver(approver::ApproverCommand),
+    /// Invite, list and remove auditors and operators, who enter the console in a browser
+    #[command(subcommand)]
+    People(people::PeopleCommand),
     /// List the tools that an agent may call
     Tools(call::Tools),
     /// Call a tool with the token of an agent
@@ -210,6 +214,7 @@ fn run(cli: Cli) -> Result<Report> {
         }
         Command::Agents(command) => command.run(&home),
         Command::Approver(command) => command.run(&home),
+        Command::People(command) => command.run(&home),
         Command::Tools(command) => command.run(&home),
         Command::Call(command) => command.run(&home),
         Command::Connect(command) => command.run(&home, &working),

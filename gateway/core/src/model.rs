@@ -10,6 +10,7 @@ pub mod caller;
 pub mod callers;
 pub mod ceiling;
 pub mod cidr;
+pub mod console_role;
 pub mod difference;
 pub mod document;
 pub mod enrolled;

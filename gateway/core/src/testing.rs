@@ -120,6 +120,7 @@ pub fn trust() -> Trust {
                 key: person(name).public_key().to_openssh().unwrap(),
             })
             .collect(),
+        console: vec![],
     }
 }
 

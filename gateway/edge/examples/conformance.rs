@@ -17,6 +17,7 @@ use cofferdam_core::model::answer::{
     Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing, ToolListings,
 };
 use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::console_role::SignedIn;
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
@@ -370,13 +371,15 @@ impl Front for Fixtures {
         Err(SignInRefusal::Refused("there are no approvers here".into()))
     }
 
-    fn approver(
+    fn person(
         &self,
         _session: &str,
         _keeper: SessionKeeper,
-    ) -> Result<Option<String>, SignInRefusal> {
+    ) -> Result<Option<SignedIn>, SignInRefusal> {
         Ok(None)
     }
+
+    fn sign_out(&self, _session: &str, _keeper: SessionKeeper) {}
 
     async fn ask_for_approver(
         &self,

@@ -14,6 +14,7 @@ use crate::seats::Seat;
 use cofferdam_core::journey::ports::{Front, SignInRefusal};
 use cofferdam_core::model::access::Scheme;
 use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::console_role::ConsoleRole;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::json;
 use cofferdam_core::model::limit::LOOK_MS;
@@ -106,8 +107,10 @@ impl<F: Front> Edge<F> {
         let (scheme, session) = token(&parts.headers)?;
         let session = session.filter(|_| scheme == Scheme::Bearer);
         let found =
-            session.map(|session| self.front.approver(session, SessionKeeper::Command)).transpose();
-        found.map_err(not_signed_in)?.flatten().ok_or_else(|| Deny::SignIn(SIGN_IN.to_owned()))
+            session.map(|session| self.front.person(session, SessionKeeper::Command)).transpose();
+        let person = found.map_err(not_signed_in)?.flatten();
+        let approver = person.and_then(|person| person.acting_as(ConsoleRole::Approver));
+        approver.map(|own| own.name).ok_or_else(|| Deny::SignIn(SIGN_IN.to_owned()))
     }
 
     pub(crate) fn count_unproven(&self, parts: &Parts, seat: &Seat) -> Result<(), Deny> {

@@ -69,8 +69,10 @@ pub enum PeoplePage {
     EnrolBegin,
     /// Its last request.
     EnrolFinish,
-    /// The sign-in of a page.
+    /// The page of the own sign-in, and a sign-in of any page.
     SignIn,
+    /// The end of a session.
+    SignOut,
     /// The question of a call, and its signatures.
     Approve,
     /// The statement that a person is about to sign.
@@ -79,8 +81,15 @@ pub enum PeoplePage {
 
 impl PeoplePage {
     /// Those without an id in their path.
-    const FIXED: [Self; 6] =
-        [Self::Style, Self::Script, Self::Enrol, Self::EnrolBegin, Self::EnrolFinish, Self::SignIn];
+    const FIXED: [Self; 7] = [
+        Self::Style,
+        Self::Script,
+        Self::Enrol,
+        Self::EnrolBegin,
+        Self::EnrolFinish,
+        Self::SignIn,
+        Self::SignOut,
+    ];
 
     /// The path, or its pattern.
     fn name(self) -> &'static str {
@@ -91,6 +100,7 @@ impl PeoplePage {
             Self::EnrolBegin => "/enrol/begin",
             Self::EnrolFinish => "/enrol/finish",
             Self::SignIn => "/sign-in",
+            Self::SignOut => "/sign-out",
             Self::Approve => "/approve/{id}",
             Self::ApproveStatement => "/approve/{id}/statement",
         }
@@ -99,17 +109,22 @@ impl PeoplePage {
     /// The method of the page or request.
     pub fn method(self) -> Method {
         match self {
-            Self::Style | Self::Script | Self::Enrol | Self::Approve => Method::GET,
-            Self::EnrolBegin | Self::EnrolFinish | Self::SignIn | Self::ApproveStatement => {
+            Self::Style | Self::Script | Self::Enrol | Self::SignIn | Self::Approve => Method::GET,
+            Self::EnrolBegin | Self::EnrolFinish | Self::SignOut | Self::ApproveStatement => {
                 Method::POST
             }
         }
     }
 
+    /// True if the page also takes what its script sends, at its own path.
+    pub fn takes_post(self) -> bool {
+        matches!(self, Self::SignIn | Self::Approve)
+    }
+
     /// The methods that are served, for a refusal.
     pub fn methods(self) -> &'static str {
         match self {
-            Self::Approve => "GET, HEAD, POST",
+            page if page.takes_post() => "GET, HEAD, POST",
             page if page.method() == Method::GET => "GET, HEAD",
             _ => "POST",
         }

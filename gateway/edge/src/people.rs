@@ -1,12 +1,13 @@
-//! The pages for approvers: enrolment of a passkey, sign-in, and the question of a call. Server-made
+//! The pages for people: enrolment of a passkey, sign-in, and the question of a call. Server-made
 //! HTML, one stylesheet and one script of our own. A page shows and hands in; the recorder checks
-//! every signature, and no click, cookie or answer is an approval.
+//! every signature and every role, and no click, cookie or answer is an approval.
 
 mod approve;
 mod enrol;
 mod layout;
 mod question;
 mod request;
+mod session;
 mod sign_in;
 
 use crate::approvers::in_shares;
@@ -16,6 +17,7 @@ use crate::path::{PeoplePage, require_method, require_no_query};
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
 use cofferdam_core::journey::ports::Front;
+use cofferdam_core::model::console_role::{ConsoleRole, SignedIn};
 use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -35,14 +37,14 @@ impl<F: Front> Edge<F> {
         page: PeoplePage,
         (id, seat): (&str, &Seat),
     ) -> Result<Answer, Deny> {
-        let session = match self.party(parts) {
+        let person = match self.party(parts) {
             Some(party) => self.signed_in(parts, party)?,
             None => None,
         };
-        let approver = session.as_deref().map(in_shares);
+        let approver = person.as_ref().map(|person| in_shares(&person.name));
         self.count(parts, seat, approver.as_ref())?;
         require_no_query(parts)?;
-        if page != PeoplePage::Approve || parts.method != Method::POST {
+        if !page.takes_post() || parts.method != Method::POST {
             require_method(parts, &page.method(), page.methods())?;
         }
         // A slow sender has no place among the calls: its body comes first.
@@ -59,12 +61,35 @@ impl<F: Front> Edge<F> {
             PeoplePage::Enrol => Ok(self.enrol_page(parts)),
             PeoplePage::EnrolBegin => self.enrol_begin(&sent).await,
             PeoplePage::EnrolFinish => self.enrol_finish(parts, &sent).await,
-            PeoplePage::SignIn => self.sign_in_on_page(parts, &sent, seat).await,
-            PeoplePage::Approve if parts.method == Method::POST => {
-                self.approve(&sent, id, session).await
+            PeoplePage::SignIn if parts.method == Method::POST => {
+                self.sign_in_on_page(parts, &sent, seat).await
             }
-            PeoplePage::Approve => self.approve_page(parts, id, session).await,
-            PeoplePage::ApproveStatement => self.approve_statement(&sent, id, session).await,
+            PeoplePage::SignIn => self.own_sign_in_page(parts, person.as_ref()),
+            PeoplePage::SignOut => self.sign_out_of_page(parts),
+            _ => self.question_page_of(parts, &sent, page, (id, person)).await,
+        }
+    }
+
+    /// The page of a question, for approvers alone: each other person gets what they get for an
+    /// unknown call.
+    async fn question_page_of(
+        &self,
+        parts: &Parts,
+        sent: &[u8],
+        page: PeoplePage,
+        (id, person): (&str, Option<SignedIn>),
+    ) -> Result<Answer, Deny> {
+        let approver = |person: &SignedIn| person.acting_as(ConsoleRole::Approver);
+        let session = person.as_ref().and_then(approver).map(|own| own.name);
+        if person.is_some() && session.is_none() {
+            return self.no_question(parts, id);
+        }
+        match page {
+            PeoplePage::Approve if parts.method == Method::POST => {
+                self.approve(sent, id, session).await
+            }
+            PeoplePage::ApproveStatement => self.approve_statement(sent, id, session).await,
+            _ => self.approve_page(parts, id, session).await,
         }
     }
 }

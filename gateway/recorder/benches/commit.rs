@@ -36,6 +36,7 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
         budgets: cofferdam_core::model::budget::Budgets::unlimited(),
         retention: cofferdam_core::model::retention::Retention::usual(),
         receivers: Vec::new(),
+        oidc_roles: Vec::new(),
     }
 }
 

@@ -45,6 +45,7 @@ fn context(folder: &Path, environment: &str, key: SigningKey) -> RecorderContext
         budgets: cofferdam_core::model::budget::Budgets::unlimited(),
         retention: cofferdam_core::model::retention::Retention::usual(),
         receivers: Vec::new(),
+        oidc_roles: Vec::new(),
     }
 }
 

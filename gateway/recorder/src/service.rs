@@ -3,6 +3,7 @@
 
 mod approver;
 mod claim;
+mod console_entry;
 mod health;
 mod housekeeping;
 mod invitations;

@@ -2,6 +2,7 @@
 //! random bytes, disk, trust file).
 
 use cofferdam_core::model::budget::Budgets;
+use cofferdam_core::model::console_role::ConsoleRole;
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::notification::Receiver;
 use cofferdam_core::model::retention::Retention;
@@ -100,4 +101,6 @@ pub struct RecorderContext {
     pub retention: Retention,
     /// The receivers of notifications: `notify` of the configuration.
     pub receivers: Vec<Receiver>,
+    /// The roles that people by the issuer of `people.oidc` may have; empty without one.
+    pub oidc_roles: Vec<ConsoleRole>,
 }

@@ -23,6 +23,7 @@ pub fn trust(environment: Environment) -> Trust {
         executors: vec![],
         commands: vec![],
         approvers: vec![],
+        console: vec![],
     }
 }
 

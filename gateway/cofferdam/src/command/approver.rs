@@ -1,7 +1,7 @@
 //! `cofferdam approver`: enrols and removes approvers with their SSH public keys or passkeys. Writes
 //! the trust file; reads no private key.
 
-mod invite;
+pub mod invite;
 mod verify;
 
 use super::public_key::{is_security_key, public_key};
@@ -68,22 +68,8 @@ impl ApproverCommand {
                 if keys == 0 {
                     bail!("there is no approver `{name}`; `cofferdam approver list` names them");
                 }
-                file.save()?;
-                // A runner uses the copies of its job's beginning, which may be earlier ones.
-                let mut problem = None;
-                for copies in copies::loads(home) {
-                    let removed = copies::remove_approvers(home, &copies);
-                    // A load that was refused meanwhile has no copies any more.
-                    if copies.trust().exists() {
-                        problem = problem.or(removed.err());
-                    }
-                }
-                if let Some(problem) = problem {
-                    return Err(problem.context(
-                        "the trust file has the removal, and a copy that is served has it not yet: \
-                         `cofferdam serve` tries it again each second",
-                    ));
-                }
+                let trust = file.save()?;
+                remove_everywhere(home)?;
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
                 let at_once = "From now on no signature of this person counts, also not for a \
                                call that has not run yet.";
@@ -97,13 +83,43 @@ impl ApproverCommand {
                 let json = json!({"removed": name, "keys": keys,
                     "loaded": loaded.is_ok_and(|loaded| loaded)});
                 let note = note.unwrap_or_default();
+                let enters = trust.console.iter().any(|own| own.name == name);
+                let enters = if enters {
+                    format!(
+                        "\n`{name}` may still enter the console; `cofferdam people remove {name}` \
+                         ends that."
+                    )
+                } else {
+                    String::new()
+                };
+                let note = format!("{enters}{note}");
                 Ok(Report::new(format!("Removed `{name}` ({removed}). {at_once}{note}"), json))
             }
         }
     }
 }
 
-/// True for a valid name of an approver.
+/// Carries a removal of people into every copy that is served. A runner uses the copies of its
+/// job's beginning, which may be earlier ones.
+pub fn remove_everywhere(home: &Home) -> Result<()> {
+    let mut problem = None;
+    for copies in copies::loads(home) {
+        let removed = copies::remove_approvers(home, &copies);
+        // A load that was refused meanwhile has no copies any more.
+        if copies.trust().exists() {
+            problem = problem.or(removed.err());
+        }
+    }
+    match problem {
+        None => Ok(()),
+        Some(problem) => Err(problem.context(
+            "the trust file has the removal, and a copy that is served has it not yet: \
+             `cofferdam serve` tries it again each second",
+        )),
+    }
+}
+
+/// True for a valid name of a person.
 pub fn is_name(name: &str) -> bool {
     let letter = |byte: u8| {
         byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'*' | b'#' | b'?' | b'!')
@@ -112,10 +128,10 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// Refuses a name that a policy could not have.
-fn check_name(name: &str) -> Result<()> {
+pub fn check_name(name: &str) -> Result<()> {
     if !is_name(name) {
         bail!(
-            "`{name}` is not a valid name of an approver; use visible ASCII without blanks, \
+            "`{name}` is not a valid name of a person; use visible ASCII without blanks, \
              commas and wildcards, such as bob@example.com"
         );
     }
@@ -123,9 +139,9 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 /// Refuses a second spelling of an enrolled person.
-fn check_person(known: &Trust, name: &str) -> Result<()> {
-    match known.approvers.iter().find(|known| known.name != name && same_person(&known.name, name))
-    {
+pub fn check_person(known: &Trust, name: &str) -> Result<()> {
+    let other = |known: &&Approver| known.name != name && same_person(&known.name, name);
+    match known.keys_of_people().iter().find(other) {
         None => Ok(()),
         Some(other) => bail!(
             "`{name}` and `{0}`, who is enrolled, count as one person, whose signatures count \

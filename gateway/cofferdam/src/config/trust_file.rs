@@ -3,6 +3,7 @@
 
 use crate::config::home::{Home, write_private};
 use anyhow::{Context as _, Result, anyhow, bail};
+use cofferdam_core::model::console_role::{ConsoleEntry, ConsoleRole};
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::trust::{Approver, Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use serde::Serialize;
@@ -72,6 +73,43 @@ impl TrustFile {
         let list = self.list("approver")?;
         let before = list.len();
         list.retain(|entry| entry.get("name").and_then(Item::as_str) != Some(name));
+        Ok(before - list.len())
+    }
+
+    /// Gives a person of the console a role by one passkey.
+    pub fn add_console(&mut self, entry: &ConsoleEntry) -> Result<()> {
+        let table = table_of(entry)?;
+        self.list("console")?.push(table);
+        Ok(())
+    }
+
+    /// Takes a role, or every role of the console, from a person; returns the number of entries.
+    pub fn remove_console(&mut self, name: &str, role: Option<ConsoleRole>) -> Result<usize> {
+        let list = self.list("console")?;
+        let before = list.len();
+        let text = |entry: &Table, key| {
+            entry.get(key).and_then(Item::as_str).unwrap_or_default().to_owned()
+        };
+        list.retain(|entry| {
+            text(entry, "name") != name
+                || role.is_some_and(|role| text(entry, "role") != role.word())
+        });
+        Ok(before - list.len())
+    }
+
+    /// Removes every entry of the console that is not among these; returns their number.
+    pub fn retain_console(&mut self, kept: &[ConsoleEntry]) -> Result<usize> {
+        let list = self.list("console")?;
+        let before = list.len();
+        let is =
+            |entry: &Table, key, value: &str| entry.get(key).and_then(Item::as_str) == Some(value);
+        list.retain(|entry| {
+            kept.iter().any(|kept| {
+                is(entry, "name", &kept.name)
+                    && is(entry, "role", kept.role.word())
+                    && is(entry, "key", &kept.key)
+            })
+        });
         Ok(before - list.len())
     }
 

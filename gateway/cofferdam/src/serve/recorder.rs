@@ -115,6 +115,7 @@ async fn serve(
         budgets: settings.budgets,
         retention: settings.retention,
         receivers: settings.receivers,
+        oidc_roles: settings.oidc_roles,
     })
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));

@@ -129,6 +129,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         max_queued: installation.config.runner.max_queued,
         retention: installation.config.retention,
         receivers: installation.config.notify.iter().map(Notify::receiver).collect(),
+        oidc_roles: Vec::new(),
     }
 }
 

@@ -74,13 +74,16 @@ impl Watched {
     }
 }
 
-/// Logs the removed keys of approvers.
+/// Logs the removed keys of approvers and of the console's people.
 fn tell_gone(before: &Trust, now: &Trust) {
     before.approvers.iter().filter(|approver| !now.approvers.contains(approver)).for_each(
         |approver| {
             tracing::info!("a removed key of the approver `{}` counts no more", approver.name)
         },
     );
+    before.console.iter().filter(|entry| !now.console.contains(entry)).for_each(|entry| {
+        tracing::info!("a removed passkey of the {} `{}` counts no more", entry.role, entry.name);
+    });
 }
 
 /// Checks everything once. `differs`: the differences at the check before.

@@ -4,6 +4,7 @@
 use crate::model::access::{Authenticated, Credential, TokenRefusal};
 use crate::model::answer::{Reply, ToolListings};
 use crate::model::caller::{Principal, Standing, TraceParent};
+use crate::model::console_role::SignedIn;
 use crate::model::id::{CallId, ComponentDigest};
 use crate::model::operation::{Draft, ToolRefusal};
 use crate::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
@@ -261,9 +262,10 @@ pub trait Front: Send + Sync + 'static {
     ) -> impl Future<Output = Reply> + Send;
     /// Withdraws one of the caller's own jobs.
     fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
-    /// A fresh challenge for an approver who wants to sign in.
+    /// A fresh challenge for a person who wants to sign in.
     fn challenge(&self) -> Challenge;
-    /// Signs an approver in. `is_own` says whether a server's name is one of this server.
+    /// Signs a person in: an approver by a command, or a person of any role by a browser. `is_own`
+    /// says whether a server's name is one of this server.
     ///
     /// # Errors
     /// The sign-in does not count: its key is not enrolled, or its challenge is not an unused one of
@@ -274,16 +276,18 @@ pub trait Front: Send + Sync + 'static {
         is_own: &dyn Fn(&str) -> bool,
         keeper: SessionKeeper,
     ) -> Result<Session, SignInRefusal>;
-    /// The approver of a session of this keeper; `None` for any other text, after its end, and after
-    /// the approver or the key was removed.
+    /// The person of a session of this keeper, with the roles of now; `None` for any other text,
+    /// after its end, and after the person lost the key or the last role.
     ///
     /// # Errors
     /// The trust file cannot be read.
-    fn approver(
+    fn person(
         &self,
         session: &str,
         keeper: SessionKeeper,
-    ) -> Result<Option<String>, SignInRefusal>;
+    ) -> Result<Option<SignedIn>, SignInRefusal>;
+    /// Ends a session. Any other text ends nothing.
+    fn sign_out(&self, session: &str, keeper: SessionKeeper);
     /// Carries out a request of an approver who signed in.
     fn ask_for_approver(
         &self,

@@ -1,6 +1,7 @@
-//! The rules of a list of approvers: one spelling for each person, and one person for each passkey.
-//! Every role reads its list by them. Never says who may approve.
+//! The rules of the lists of people in a trust file: one spelling for each person, and one person for
+//! each passkey, whatever the roles. Every role reads its lists by them. Never says who may approve.
 
+use super::console_role::{ConsoleEntry, ConsoleRole};
 use super::escape::line;
 use super::passkey::Passkey;
 use super::person::two_spellings;
@@ -23,6 +24,45 @@ pub fn check_enrolled(approvers: &[Approver]) -> Result<(), TrustError> {
             return Err(TrustError::Passkey(line(first), line(&approver.name)));
         }
         known.push((&approver.name, passkey));
+    }
+    Ok(())
+}
+
+/// Checks the list of the console's people, beside the approvers.
+///
+/// # Errors
+/// An entry has no passkey or gives the role of an approver, or is there twice; a person is in two
+/// spellings; or a passkey belongs to two people.
+pub fn check_console(approvers: &[Approver], console: &[ConsoleEntry]) -> Result<(), TrustError> {
+    let refused = |entry: &ConsoleEntry, why| Err(TrustError::Console(line(&entry.name), why));
+    let names = approvers.iter().map(|own| own.name.as_str());
+    let names: Vec<_> = names.chain(console.iter().map(|own| own.name.as_str())).collect();
+    if let Some((first, second)) = two_spellings(&names) {
+        return Err(TrustError::Spelling(line(first), line(second)));
+    }
+    let of_approvers = approvers.iter().filter_map(|own| {
+        Some((own.name.as_str(), own.key.as_str(), ConsoleRole::Approver, Passkey::read(&own.key)?))
+    });
+    let mut known: Vec<_> = of_approvers.collect();
+    for entry in console {
+        if entry.role == ConsoleRole::Approver {
+            return refused(entry, "gives the role `approver`, which `[[approver]]` alone gives");
+        }
+        let Some(passkey) = Passkey::read(&entry.key) else {
+            return refused(entry, "has no passkey");
+        };
+        for (name, key, role, other) in &known {
+            if !other.is_same_device(&passkey) {
+                continue;
+            }
+            if *name != entry.name || *key != entry.key {
+                return Err(TrustError::Passkey(line(name), line(&entry.name)));
+            }
+            if *role == entry.role {
+                return refused(entry, "is there twice");
+            }
+        }
+        known.push((&entry.name, &entry.key, entry.role, passkey));
     }
     Ok(())
 }
@@ -68,5 +108,45 @@ mod tests {
         }
         assert_eq!(told(approver("mallory", &Authenticator::es256("mallory"))), None);
         assert_eq!(told(approver("bob", &Authenticator::eddsa("phone of bob"))), None);
+    }
+
+    #[test]
+    fn a_passkey_may_have_two_roles_of_one_person_and_none_of_another() {
+        use ConsoleRole::{Approver as Approves, Auditor, Operator};
+        let line_of = |seed: &str| Authenticator::es256(seed).line();
+        let entry = |name: &str, role, seed: &str| ConsoleEntry {
+            name: name.to_owned(),
+            role,
+            key: line_of(seed),
+        };
+        let approvers = [Approver { name: "bob@example.com".into(), key: line_of("bob") }];
+        let told = |console: &[ConsoleEntry]| {
+            check_console(&approvers, console).err().map(|error| error.to_string())
+        };
+        let bob = "bob@example.com";
+        let good = [
+            entry(bob, Auditor, "bob"),
+            entry(bob, Operator, "bob"),
+            entry(bob, Operator, "phone of bob"),
+            entry("ada", Auditor, "ada"),
+        ];
+        assert_eq!(told(&good), None);
+        for (bad, expect) in [
+            (entry("eve", Auditor, "bob"), "a passkey twice"),
+            (entry("eve", Auditor, "ada"), "a passkey twice"),
+            (entry("Bob", Auditor, "another"), "count as one person"),
+            (entry("ADA@example.com", Auditor, "another"), "count as one person"),
+            (entry(bob, Auditor, "bob"), "is there twice"),
+            (entry("eve", Approves, "eve"), "`[[approver]]` alone gives"),
+            (
+                ConsoleEntry { key: "ssh-ed25519 AAAA".into(), ..entry("eve", Auditor, "eve") },
+                "has no passkey",
+            ),
+        ] {
+            let mut console = good.to_vec();
+            console.push(bad.clone());
+            let told = told(&console).unwrap_or_default();
+            assert!(told.contains(expect), "{bad:?}: {told}");
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! another.
 
 use crate::model::ceiling::Ceiling;
-use crate::model::enrolled::check_enrolled;
+use crate::model::console_role::ConsoleEntry;
+use crate::model::enrolled::{check_console, check_enrolled};
 use crate::model::id::{ComponentDigest, PolicyDigest, TrustDigest};
 use crate::model::operation::Action;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,9 @@ pub struct Trust {
     /// People who may approve.
     #[serde(default, rename = "approver")]
     pub approvers: Vec<Approver>,
+    /// People who may enter the console as auditor or operator. No approval counts by this list.
+    #[serde(default)]
+    pub console: Vec<ConsoleEntry>,
 }
 
 /// A trust file that cannot be read.
@@ -163,6 +167,12 @@ pub enum TrustError {
          approver remove NAME`, and invite that person again"
     )]
     Passkey(String, String),
+    /// An entry of the console's list is not one of a passkey, or gives the role of an approver.
+    #[error(
+        "the trust file has an entry of `[[console]]` for `{0}` that {1}; remove it with \
+         `cofferdam people remove {0}`"
+    )]
+    Console(String, &'static str),
 }
 
 impl Trust {
@@ -179,6 +189,7 @@ impl Trust {
             return Err(TrustError::Twice((*twice).to_owned()));
         }
         check_enrolled(&trust.approvers)?;
+        check_console(&trust.approvers, &trust.console)?;
         Ok(trust)
     }
 

@@ -3,6 +3,7 @@
 //! in milliseconds.
 
 use crate::model::budget::Budgets;
+use crate::model::console_role::ConsoleRole;
 use crate::model::notification::Receiver;
 use crate::model::retention::Retention;
 use crate::model::run::JobStep;
@@ -200,6 +201,8 @@ pub struct RecorderSettings {
     pub retention: Retention,
     /// The receivers of notifications.
     pub receivers: Vec<Receiver>,
+    /// The roles that people by the issuer of `people.oidc` may have; empty without one.
+    pub oidc_roles: Vec<ConsoleRole>,
 }
 
 /// The infrastructure that plans read and change, as one role reaches it.

@@ -130,6 +130,18 @@ onClick("#sign-in", async () => {
   location.replace(location.pathname);
 });
 
+const signOut = document.querySelector("#sign-out");
+signOut?.addEventListener("click", async () => {
+  signOut.disabled = true;
+  try {
+    await post("/sign-out", {});
+    location.replace("/sign-in");
+  } catch (error) {
+    say(error.message, true);
+    signOut.disabled = false;
+  }
+});
+
 // The server writes the statement; its digest is the challenge.
 async function sign(verdict, reason) {
   const path = location.pathname;

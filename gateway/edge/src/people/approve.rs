@@ -3,7 +3,7 @@
 //! the recorder and the runner check it themselves.
 
 use super::question;
-use super::request::value;
+use super::request::{value, wants_json};
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::excerpt;
@@ -21,9 +21,8 @@ use cofferdam_core::protocol::operator_recorder::FreshPreview;
 use cofferdam_core::stage::drift;
 use cofferdam_core::text::{QuestionPage, shown_digest};
 use data_encoding::BASE64URL_NOPAD;
-use hyper::StatusCode;
-use hyper::header::ACCEPT;
 use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -112,6 +111,17 @@ impl<F: Front> Edge<F> {
         }
     }
 
+    /// The answer for a signed-in person who is no approver: the same as for an unknown call.
+    pub(super) fn no_question(&self, parts: &Parts, id: &str) -> Result<Answer, Deny> {
+        let Deny::NoQuestion(why) = refused(RoleError::NotFound(String::new())) else {
+            return Err(Deny::Broken);
+        };
+        if parts.method == Method::POST || wants_json(parts) {
+            return Err(Deny::NoQuestion(why));
+        }
+        Ok(self.over_page_with(StatusCode::NOT_FOUND, &call(id)?, &why, None))
+    }
+
     async fn question_for(&self, approver: &str, call: &CallId) -> Result<Question, Deny> {
         let ask = ApproverAsk::Question { call: call.clone() };
         match self.front.ask_for_approver(approver, ask).await.map_err(refused)? {
@@ -159,11 +169,6 @@ fn required(session: Option<String>) -> Result<String, Deny> {
 
 fn call(id: &str) -> Result<CallId, Deny> {
     CallId::parse(id).map_err(|_| Deny::Call(excerpt(id)))
-}
-
-fn wants_json(parts: &Parts) -> bool {
-    let mut accepted = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.any(|value| value.contains("application/json"))
 }
 
 fn refused(error: RoleError) -> Deny {

@@ -52,7 +52,7 @@ impl<F: Front> Edge<F> {
         }
         let content = html! {
             section id="invited" hidden {
-                p { "You were invited to approve changes as " strong id="person" {} "." }
+                p { "You were invited as " strong id="person" {} "." }
                 p {
                     "Your device makes a passkey for this server. It asks for your PIN, finger or \
                      face now, and each time you sign."
@@ -64,8 +64,7 @@ impl<F: Front> Edge<F> {
                 p { "Tell this number to the operator who invited you, in a way that you both trust:" }
                 p id="print" class="print" {}
                 p {
-                    "The operator confirms it with " code { "cofferdam approver confirm" } ". Then you \
-                     can approve. You can close this page."
+                    "The operator confirms it. Then your passkey counts. You can close this page."
                 }
             }
             noscript { p { "This page needs JavaScript to ask your device for a passkey." } }

@@ -72,6 +72,7 @@ impl<F: Front> Edge<F> {
                     header {
                         strong { "Cofferdam" }
                         span { "environment " strong { (environment) } }
+                        a href="/sign-in" { "Your sign-in" }
                     }
                     main data-page=(data.page) data-party=[party] data-environment=(environment)
                         data-statement=[data.statement] data-challenge=[data.challenge] {

@@ -11,6 +11,7 @@ use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::json;
 use cofferdam_core::model::relying_party::RelyingParty;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::ACCEPT;
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::time::Instant;
@@ -66,4 +67,10 @@ impl<F: Front> Edge<F> {
 pub(super) fn value<T: DeserializeOwned>(sent: &[u8]) -> Result<T, Deny> {
     json::strict_into(sent)
         .map_err(|error| Deny::NotJson(crate::mcp::message::bounded(&error.to_string())))
+}
+
+/// True if the client asks for JSON and not for a page.
+pub(super) fn wants_json(parts: &Parts) -> bool {
+    let mut accepted = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("application/json"))
 }

@@ -1,30 +1,67 @@
-//! The sign-in of an approver's browser: a passkey over a challenge of this gateway, and a cookie
-//! that reads and never approves. A browser sends the cookie with our own pages' requests alone.
+//! The sign-in of a person's browser, with a passkey over a challenge of this gateway; the page of
+//! the own sign-in; and its end. A sign-in reads. It approves nothing.
 
 use super::layout::PageData;
-use super::request::value;
+use super::request::{value, wants_json};
+use super::session::keeper;
 use crate::deny::Deny;
 use crate::edge::Edge;
-use crate::header::single;
 use crate::respond::{self, Answer};
 use crate::seats::Seat;
 use cofferdam_core::journey::ports::Front;
+use cofferdam_core::model::console_role::{ConsoleRole, SignInKind, SignedIn};
 use cofferdam_core::model::relying_party::RelyingParty;
-use cofferdam_core::model::sign_in::{SIGN_IN_SCHEMA, SessionKeeper, SignIn, SignedSignIn};
+use cofferdam_core::model::sign_in::{SIGN_IN_SCHEMA, SignIn, SignedSignIn};
 use cofferdam_core::policy::passkey::challenge_of;
 use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
-use hyper::header::{COOKIE, SET_COOKIE};
+use hyper::header::SET_COOKIE;
 use hyper::http::request::Parts;
-use maud::html;
-
-/// The cookie over TLS: a browser takes this name only with `Secure`, for this host and all paths.
-const SECURE_COOKIE: &str = "__Host-cofferdam";
-
-/// The cookie on `http://localhost`.
-const LOCAL_COOKIE: &str = "cofferdam";
+use maud::{Markup, html};
+use serde_json::json;
 
 impl<F: Front> Edge<F> {
+    /// The page of the own sign-in: who signed in, in which roles, and the way out.
+    pub(super) fn own_sign_in_page(
+        &self,
+        parts: &Parts,
+        person: Option<&SignedIn>,
+    ) -> Result<Answer, Deny> {
+        let Some(party) = self.party(parts) else { return Ok(self.elsewhere("/sign-in")) };
+        if wants_json(parts) {
+            let told = json!({
+                "signed_in": person.is_some(),
+                "name": person.map(|person| &person.name),
+                "roles": person.map(|person| &person.roles),
+                "by": person.map(|person| person.by),
+            });
+            return Ok(respond::json(StatusCode::OK, &told));
+        }
+        let Some(person) = person else { return self.sign_in_page(party) };
+        let by = match person.by {
+            SignInKind::Passkey => "with a passkey",
+            SignInKind::Oidc => "at the issuer of your organisation",
+        };
+        let content = html! {
+            p { "You signed in as " strong { (person.name) } ", " (by) "." }
+            h2 { "Your roles" }
+            dl {
+                @for role in &person.roles { dt { (role) } dd { (right(*role)) } }
+            }
+            p { "No role approves. An approval is your signature, and your device asks for it." }
+            button id="sign-out" type="button" { "Sign out" }
+        };
+        let data = PageData { page: "signed-in", ..PageData::default() };
+        Ok(self.page_of(StatusCode::OK, "Your sign-in", &data, &content))
+    }
+
+    /// Ends the session of the cookie, and takes the cookie back.
+    pub(super) fn sign_out_of_page(&self, parts: &Parts) -> Result<Answer, Deny> {
+        let party = self.required_party(parts)?;
+        self.end_session(parts, party)?;
+        Ok(respond::add(respond::empty(), SET_COOKIE, &Self::no_cookie(party)))
+    }
+
     /// The page that asks for a sign-in. It is the same for every call, known or unknown.
     pub(super) fn sign_in_page(&self, party: &RelyingParty) -> Result<Answer, Deny> {
         let challenge = self.front.challenge();
@@ -40,13 +77,14 @@ impl<F: Front> Edge<F> {
             PageData { page: "sign-in", statement: Some(&statement), challenge: Some(&challenge) };
         let content = html! {
             p {
-                "This page is for the people who approve changes. Sign in with your passkey to read \
-                 it. Signing in approves nothing."
+                "This page is for approvers, auditors and operators. Sign in with your passkey to \
+                 read it. Signing in approves nothing."
             }
             button id="sign-in" type="button" { "Sign in with a passkey" }
             p {
                 "You have no passkey for this server? An operator invites you: "
-                code { "cofferdam approver invite NAME" } "."
+                code { "cofferdam approver invite NAME" } ", or "
+                code { "cofferdam people invite NAME" } " for auditors and operators."
             }
             noscript { p { "This page needs JavaScript to ask your device for a passkey." } }
         };
@@ -63,51 +101,26 @@ impl<F: Front> Edge<F> {
         let party = self.required_party(parts)?;
         let signed: SignedSignIn = value(sent)?;
         let is_own = |server: &str| server == party.authority();
+        // The session of before ends: a browser has one, and no page chose this one.
+        self.end_session(parts, party)?;
         let session = self
             .front
             .sign_in(&signed, &is_own, keeper(party))
             .map_err(|error| Deny::SignIn(error.to_string()))?;
         seat.prove();
         let seconds = session.expires.duration_since(self.front.now()).as_secs().max(0);
-        let (name, secure) = cookie(party);
-        let cookie = format!(
-            "{name}={}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}",
-            session.session
-        );
+        let cookie = Self::session_cookie(party, &session.session, seconds);
         Ok(respond::add(respond::empty(), SET_COOKIE, &cookie))
     }
+}
 
-    /// The approver whose session the cookie has.
-    pub(super) fn signed_in(
-        &self,
-        parts: &Parts,
-        party: &RelyingParty,
-    ) -> Result<Option<String>, Deny> {
-        let Some(text) = single(&parts.headers, COOKIE.as_str())? else { return Ok(None) };
-        let (name, _) = cookie(party);
-        let own = |pair: &str| {
-            pair.trim()
-                .split_once('=')
-                .filter(|(given, _)| *given == name)
-                .map(|(_, value)| value.to_owned())
-        };
-        let mut found = text.split(';').filter_map(own);
-        // Two cookies of one name: another page of this host may have set one of them.
-        let (Some(session), None) = (found.next(), found.next()) else { return Ok(None) };
-        let found = self.front.approver(&session, keeper(party));
-        found.map_err(|error| Deny::Unavailable(error.to_string()))
+/// What a role sees and may do, in words.
+fn right(role: ConsoleRole) -> Markup {
+    html! {
+        @match role {
+            ConsoleRole::Approver => "sees the questions that you may sign, and the calls that you signed",
+            ConsoleRole::Auditor => "sees everything, and can change nothing",
+            ConsoleRole::Operator => "sees everything, and may cancel a call",
+        }
     }
-}
-
-fn keeper(party: &RelyingParty) -> SessionKeeper {
-    if is_secure(party) { SessionKeeper::Browser } else { SessionKeeper::LocalBrowser }
-}
-
-fn is_secure(party: &RelyingParty) -> bool {
-    party.origin().starts_with("https://")
-}
-
-/// The name of the cookie, and its last attribute.
-fn cookie(party: &RelyingParty) -> (&'static str, &'static str) {
-    if is_secure(party) { (SECURE_COOKIE, "; Secure") } else { (LOCAL_COOKIE, "") }
 }

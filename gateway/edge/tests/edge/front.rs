@@ -9,6 +9,7 @@ use cofferdam_core::model::answer::{
     Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing, ToolListings,
 };
 use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::console_role::{ConsoleRole, SignInKind::Passkey, SignedIn};
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::run::Phase;
@@ -27,6 +28,12 @@ use std::time::Duration;
 
 /// The one valid session of an approver.
 pub const SESSION: &str = "session-of-bob";
+
+/// The session of an auditor, who approves nothing.
+pub const AUDITOR: &str = "session-of-an-auditor";
+
+/// The session of an operator, who approves nothing.
+pub const OPERATOR: &str = "session-of-an-operator";
 
 /// SHA-256 of the secret of the one invitation, `secret`.
 pub const INVITED: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
@@ -450,15 +457,26 @@ impl Front for FakeFront {
         }
     }
 
-    fn approver(
+    fn person(
         &self,
         session: &str,
         _keeper: SessionKeeper,
-    ) -> Result<Option<String>, SignInRefusal> {
+    ) -> Result<Option<SignedIn>, SignInRefusal> {
         if self.down {
             return Err(SignInRefusal::Unavailable("no trust file".into()));
         }
-        Ok((session == SESSION).then(|| "bob".to_owned()))
+        let bob = |role| SignedIn { name: "bob".into(), roles: vec![role], by: Passkey };
+        let sessions = [
+            (SESSION, ConsoleRole::Approver),
+            (AUDITOR, ConsoleRole::Auditor),
+            (OPERATOR, ConsoleRole::Operator),
+        ];
+        let found = sessions.into_iter().find(|(known, _)| *known == session);
+        Ok(found.map(|(_, role)| bob(role)))
+    }
+
+    fn sign_out(&self, session: &str, _keeper: SessionKeeper) {
+        self.count(format!("sign-out of {session}"));
     }
 
     async fn ask_for_approver(

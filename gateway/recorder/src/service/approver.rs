@@ -98,7 +98,8 @@ impl Recorder {
         Ok((waiting, unread))
     }
 
-    fn trusted(&self) -> Result<TrustNow, RoleError> {
+    /// The trust file as it is now.
+    pub(super) fn trusted(&self) -> Result<TrustNow, RoleError> {
         (self.inner.settings.trust)()
             .map_err(|error| RoleError::Unavailable(format!("the trust file: {error}")))
     }

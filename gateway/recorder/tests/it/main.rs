@@ -10,6 +10,7 @@ mod approvers;
 mod backlog;
 mod budgets;
 mod callers;
+mod console_entry;
 mod crash;
 mod failing;
 mod invitations;

@@ -46,6 +46,7 @@ impl World {
         let trust = Trust {
             floor: Floor::conservative(),
             approvers: ["ann", "bob", "carl"].map(approver).to_vec(),
+            console: vec![],
             ..trust(environment())
         };
         Self {
@@ -95,6 +96,7 @@ impl World {
             budgets: cofferdam_core::model::budget::Budgets::unlimited(),
             retention: cofferdam_core::model::retention::Retention::usual(),
             receivers: Vec::new(),
+            oidc_roles: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use cofferdam_core::model::enrolled::owner_of;
 use cofferdam_core::model::id::hex;
 use cofferdam_core::model::passkey::Passkey;
-use cofferdam_core::model::trust::Approver;
+use cofferdam_core::model::trust::{Approver, Trust};
 use cofferdam_core::protocol::operator_recorder::{
     Invitation, InvitationDecision, Operate, Operated,
 };
@@ -58,6 +58,17 @@ pub struct Confirm {
 impl Invite {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
+        let confirm = format!("cofferdam approver confirm {}", self.name);
+        self.confirmed_by(home, &confirm)
+    }
+
+    /// The name of the invited person.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes the invitation. `confirm`: the command that enrols the passkey afterwards.
+    pub fn confirmed_by(self, home: &Home, confirm: &str) -> Result<Report> {
         let Self { name, minutes } = self;
         check_name(&name)?;
         check_person(&TrustFile::open(home)?.trust()?, &name)?;
@@ -84,7 +95,7 @@ impl Invite {
         let text = format!(
             "{picture}\n{link}\n\nGive this link to `{name}` alone. It works once, until {}. Who \
              opens it first makes the passkey: then compare the number that `{name}` sees:\n  \
-             cofferdam approver confirm {name}",
+             {confirm}",
             seconds(expires)
         );
         Ok(Report::new(text, json!({"name": name, "link": link, "expires": expires})))
@@ -95,41 +106,18 @@ impl Confirm {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
         let Self { name, fingerprint, discard } = self;
-        let end = |decision| Operate::EndInvitation { person: name.clone(), decision };
         if discard {
-            let end = end(InvitationDecision::Discarded);
-            let Operated::Done = recorder_client::ask(home, &end)? else {
-                return Err(recorder_client::unexpected());
-            };
-            let text = format!("The invitation of `{name}` is ended. Nothing was enrolled.");
-            return Ok(Report::new(text, json!({"name": name, "enrolled": false})));
+            return discarded(home, &name);
         }
-        let passkey = waiting(home, &name)?;
+        let passkey = compared(home, &name, fingerprint)?;
         let ours = passkey.fingerprint();
-        let told = match fingerprint {
-            Some(told) => told,
-            None if std::io::stdin().is_terminal() => {
-                ask(&format!("The number that `{name}` sees and tells you: "))?
-            }
-            None => {
-                return Err(Usage(
-                    "give the number that the person told you: `--fingerprint NUMBER`".to_owned(),
-                )
-                .into());
-            }
-        };
-        if !same(&told, &ours) {
-            bail!(
-                "the passkey that waits has another number; nothing was enrolled. Another person \
-                 may have used the link: discard it with `cofferdam approver confirm {name} \
-                 --discard`, and invite `{name}` again"
-            );
-        }
         let mut file = TrustFile::open(home)?;
         let trust = file.trust()?;
         check_person(&trust, &name)?;
         let line = passkey.to_string();
-        if let Some(known) = owner_of(&passkey, &trust.approvers) {
+        let known = owner_of(&passkey, &trust.approvers).map(str::to_owned);
+        let known = known.or_else(|| owner_of_another(&passkey, &trust, &name));
+        if let Some(known) = known {
             bail!(
                 "this passkey is enrolled already, for `{known}`; one key is one person. Discard \
                  it with `cofferdam approver confirm {name} --discard`"
@@ -138,8 +126,7 @@ impl Confirm {
         file.add_approver(&Approver { name: name.clone(), key: line })?;
         file.save()?;
         // The key is enrolled; an invitation that stays open for a moment longer gives no right.
-        let end = end(InvitationDecision::Confirmed { passkey: passkey.digest() });
-        let ended = recorder_client::ask(home, &end);
+        let ended = end(home, &name, InvitationDecision::Confirmed { passkey: passkey.digest() });
         let (after, loaded) = reload::after(home, &format!("the passkey of `{name}` is enrolled"))?;
         let open =
             ended.err().map(|error| format!("\nThe invitation could not be ended: {error:#}"));
@@ -152,6 +139,55 @@ impl Confirm {
             json!({"name": name, "enrolled": true, "fingerprint": ours, "loaded": loaded}),
         ))
     }
+}
+
+/// Ends the invitation of a person.
+pub fn end(home: &Home, name: &str, decision: InvitationDecision) -> Result<()> {
+    let end = Operate::EndInvitation { person: name.to_owned(), decision };
+    match recorder_client::ask(home, &end)? {
+        Operated::Done => Ok(()),
+        _ => Err(recorder_client::unexpected()),
+    }
+}
+
+/// Ends an invitation without an enrolment.
+pub fn discarded(home: &Home, name: &str) -> Result<Report> {
+    end(home, name, InvitationDecision::Discarded)?;
+    let text = format!("The invitation of `{name}` is ended. Nothing was enrolled.");
+    Ok(Report::new(text, json!({"name": name, "enrolled": false})))
+}
+
+/// The passkey of this person that waits, after the comparison of its number with the one that the
+/// person told.
+pub fn compared(home: &Home, name: &str, fingerprint: Option<String>) -> Result<Passkey> {
+    let passkey = waiting(home, name)?;
+    let told = match fingerprint {
+        Some(told) => told,
+        None if std::io::stdin().is_terminal() => {
+            ask(&format!("The number that `{name}` sees and tells you: "))?
+        }
+        None => {
+            return Err(Usage(
+                "give the number that the person told you: `--fingerprint NUMBER`".to_owned(),
+            )
+            .into());
+        }
+    };
+    if !same(&told, &passkey.fingerprint()) {
+        bail!(
+            "the passkey that waits has another number; nothing was enrolled. Another person may \
+             have used the link: discard it with `cofferdam approver confirm {name} --discard`, \
+             and invite `{name}` again"
+        );
+    }
+    Ok(passkey)
+}
+
+/// Another person of any role who has this passkey.
+pub fn owner_of_another(passkey: &Passkey, trust: &Trust, name: &str) -> Option<String> {
+    let mut keys = trust.keys_of_people();
+    keys.retain(|known| known.name != name);
+    owner_of(passkey, &keys).map(str::to_owned)
 }
 
 /// The passkey of this person that waits for an operator.

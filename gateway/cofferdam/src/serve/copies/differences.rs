@@ -112,5 +112,12 @@ fn in_trust(served: &Trust, now: &Trust) -> Vec<String> {
         removed
             .map(|person| format!("a removed key of the approver `{}` still counts", person.name)),
     );
+    let added = now.console.iter().filter(|entry| !served.console.contains(entry));
+    found.extend(
+        added.map(|own| format!("the {} `{}` may not enter the console yet", own.role, own.name)),
+    );
+    let removed = served.console.iter().filter(|entry| !now.console.contains(entry));
+    found
+        .extend(removed.map(|own| format!("the removed {} `{}` still enters", own.role, own.name)));
     found
 }

@@ -1,20 +1,21 @@
-//! The removal of an approver is in effect at once: the supervisor also removes the approver from
-//! the copy of the trust file. Every role reads that copy again before it counts a signature. Never
-//! adds anything to the copy.
+//! The removal of an approver, or of a person of the console, is in effect at once: the supervisor
+//! also removes them from the copy of the trust file. Every role reads that copy again before it
+//! counts a signature or a sign-in. Never adds anything to the copy.
 
 use super::Copies;
 use crate::config::home::Home;
 use crate::config::read_trust;
 use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result};
+use cofferdam_core::model::console_role::ConsoleEntry;
 use cofferdam_core::model::trust::{Approver, Trust};
 
-/// Removes from the copy in `served` every approver who is not in the home's trust file. Returns
-/// the number of removed keys.
+/// Removes from the copy in `served` every approver, and every entry of the console, that is not in
+/// the home's trust file. Returns the number of removed entries.
 pub fn remove_approvers(home: &Home, served: &Home) -> Result<usize> {
-    let kept = TrustFile::open(home)?.trust()?.approvers;
+    let kept = TrustFile::open(home)?.trust()?;
     let mut copy = TrustFile::open(served)?;
-    let gone = copy.retain_approvers(&kept)?;
+    let gone = copy.retain_approvers(&kept.approvers)? + copy.retain_console(&kept.console)?;
     if gone > 0 {
         copy.save().context("the copy of the trust file that is served")?;
     }
@@ -43,16 +44,22 @@ impl Copies {
         if applied.is_ok() {
             self.note_applied(facts);
         }
-        if now.approvers == served.approvers || !narrower(&now, served) {
+        let same = now.approvers == served.approvers && now.console == served.console;
+        if same || !narrower(&now, served) {
             return None;
         }
         self.note_again(&self.home().trust()).then_some(now)
     }
 }
 
-/// Returns whether a trust file differs from another only by removed approvers.
+/// Returns whether a trust file differs from another only by removed people.
 fn narrower(now: &Trust, before: &Trust) -> bool {
     let known = |approver: &Approver| before.approvers.contains(approver);
-    now.approvers.iter().all(known)
-        && Trust { approvers: before.approvers.clone(), ..now.clone() } == *before
+    let entered = |entry: &ConsoleEntry| before.console.contains(entry);
+    let same_people = Trust {
+        approvers: before.approvers.clone(),
+        console: before.console.clone(),
+        ..now.clone()
+    };
+    now.approvers.iter().all(known) && now.console.iter().all(entered) && same_people == *before
 }

@@ -19,13 +19,14 @@ use cofferdam_core::journey::{Mode, Wait};
 use cofferdam_core::model::access::{Authenticated, Credential};
 use cofferdam_core::model::answer::{Reply, ToolListings};
 use cofferdam_core::model::caller::{Caller, Principal};
+use cofferdam_core::model::console_role::SignedIn;
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::Task;
-use cofferdam_core::model::trust::Approver;
+use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
@@ -145,9 +146,9 @@ impl Gateway {
         declare(self).await;
     }
 
-    /// The approvers by the trust file as it is now.
-    fn approvers(&self) -> Result<Vec<Approver>, SignInRefusal> {
-        self.set().world.approvers().map_err(|error| SignInRefusal::Unavailable(error.to_string()))
+    /// The trust file as it is now.
+    fn trust(&self) -> Result<Trust, SignInRefusal> {
+        self.set().world.trust().map_err(|error| SignInRefusal::Unavailable(error.to_string()))
     }
 
     /// Stores a notice of the supervisor.
@@ -284,16 +285,24 @@ impl Front for Gateway {
         keeper: SessionKeeper,
     ) -> Result<Session, SignInRefusal> {
         let random = (self.random(), self.random());
-        let approvers = || self.approvers();
-        self.sign_ins.sign_in(signed, (is_own, keeper), approvers, random, self.now())
+        // The commands are for approvers alone; the console is in a browser.
+        let keys = || match keeper {
+            SessionKeeper::Command => Ok(self.trust()?.approvers),
+            _ => Ok(self.trust()?.keys_of_people()),
+        };
+        self.sign_ins.sign_in(signed, (is_own, keeper), keys, random, self.now())
     }
 
-    fn approver(
+    fn person(
         &self,
         session: &str,
         keeper: SessionKeeper,
-    ) -> Result<Option<String>, SignInRefusal> {
-        self.sign_ins.approver((session, keeper), || self.approvers(), self.now())
+    ) -> Result<Option<SignedIn>, SignInRefusal> {
+        self.sign_ins.person((session, keeper), || self.trust(), self.now())
+    }
+
+    fn sign_out(&self, session: &str, keeper: SessionKeeper) {
+        self.sign_ins.sign_out(session, keeper);
     }
 
     async fn ask_for_approver(

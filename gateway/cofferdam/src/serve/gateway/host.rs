@@ -139,6 +139,20 @@ pub struct GatewayHost {
     pub trust_file: PathBuf,
 }
 
+impl GatewayHost {
+    /// The trust file as it is now.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn trust(&self) -> Result<Trust, RoleError> {
+        let failure = |error: &dyn std::fmt::Display| {
+            RoleError::Unavailable(format!("the trust file cannot be read: {error}"))
+        };
+        let text = std::fs::read_to_string(&self.trust_file).map_err(|error| failure(&error))?;
+        Trust::parse(&text).map_err(|error| failure(&error))
+    }
+}
+
 impl Host for GatewayHost {
     type Planner = Observed<Tools>;
     type Judge = Observed<Policies>;
@@ -170,11 +184,7 @@ impl Host for GatewayHost {
     }
 
     fn approvers(&self) -> Result<Vec<Approver>, RoleError> {
-        let failure = |error: &dyn std::fmt::Display| {
-            RoleError::Unavailable(format!("the trust file cannot be read: {error}"))
-        };
-        let text = std::fs::read_to_string(&self.trust_file).map_err(|error| failure(&error))?;
-        Ok(Trust::parse(&text).map_err(|error| failure(&error))?.approvers)
+        Ok(self.trust()?.approvers)
     }
 
     fn random(&self) -> u128 {

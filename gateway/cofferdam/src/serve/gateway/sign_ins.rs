@@ -1,12 +1,13 @@
-//! The sign-ins of approvers from other machines. A challenge is a text with a MAC of this process,
+//! The sign-ins of people from other machines. A challenge is a text with a MAC of this process,
 //! so that nothing is kept for a client that only asks for one. Used challenges and sessions are
-//! kept for enrolled approvers alone, a bounded number for each. A session reads; it approves
-//! nothing, and ends with this process.
+//! kept for enrolled people alone, a bounded number for each. A session reads; it approves
+//! nothing, and ends with this process. Roles are read from the trust file at each use.
 
 use cofferdam_core::journey::ports::SignInRefusal;
+use cofferdam_core::model::console_role::{SignInKind, SignedIn};
 use cofferdam_core::model::json;
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignIn, SignedSignIn};
-use cofferdam_core::model::trust::Approver;
+use cofferdam_core::model::trust::{Approver, Trust};
 use cofferdam_core::policy::sign_in::{SignInError, verify_sign_in};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, Mac as _};
@@ -24,11 +25,11 @@ const SESSION: SignedDuration = SignedDuration::from_mins(30);
 /// The same for a browser on `http://localhost`: other ports of the machine get its cookie too.
 const LOCAL_SESSION: SignedDuration = SignedDuration::from_mins(5);
 
-/// Most used challenges of one approver within [`CHALLENGE`]: more than a person signs, and enough
+/// Most used challenges of one person within [`CHALLENGE`]: more than a person signs, and enough
 /// for a script.
 const USED: usize = 64;
 
-/// Most sessions of one approver: a few machines and terminals. A further one ends the oldest.
+/// Most sessions of one person: a few machines and terminals. A further one ends the oldest.
 const SESSIONS: usize = 8;
 
 /// Bound into each MAC, so that it is no MAC of anything else.
@@ -40,7 +41,7 @@ pub struct SignIns {
     people: Mutex<BTreeMap<String, Person>>,
 }
 
-/// The sign-ins of one approver.
+/// The sign-ins of one person.
 #[derive(Debug, Default)]
 struct Person {
     /// Used challenges, with their ends.
@@ -56,6 +57,14 @@ struct Open {
     key: String,
     keeper: SessionKeeper,
     expires: Timestamp,
+}
+
+impl Person {
+    /// True while a session or a used challenge of this person counts.
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.sessions.iter().any(|open| open.expires > now)
+            || self.used.values().any(|expires| *expires > now)
+    }
 }
 
 impl SignIns {
@@ -84,7 +93,7 @@ impl SignIns {
         &self,
         signed: &SignedSignIn,
         (is_own, keeper): (&dyn Fn(&str) -> bool, SessionKeeper),
-        approvers: impl FnOnce() -> Result<Vec<Approver>, SignInRefusal>,
+        keys: impl FnOnce() -> Result<Vec<Approver>, SignInRefusal>,
         random: (u128, u128),
         now: Timestamp,
     ) -> Result<Session, SignInRefusal> {
@@ -108,14 +117,16 @@ impl SignIns {
             ));
         }
         // Only then the file and the signature: they cost more.
-        let approvers = approvers()?;
-        let verified = verify_sign_in(signed, &approvers, now)
+        let keys = keys()?;
+        let verified = verify_sign_in(signed, &keys, now)
             .map_err(|error| SignInRefusal::Refused(error.to_string()))?;
         let statement = verified.statement();
         let Approver { name, key, .. } = verified.approver();
         let mut people = self.people();
         // Only enrolled people are kept, so a removed one leaves no rest.
-        people.retain(|name, _| approvers.iter().any(|known| known.name == *name));
+        people.retain(|name, person| {
+            keys.iter().any(|known| known.name == *name) || person.is_open(now)
+        });
         let person = people.entry(name.clone()).or_default();
         person.used.retain(|_, expires| *expires > now);
         if person.used.contains_key(&statement.challenge) {
@@ -140,23 +151,32 @@ impl SignIns {
         Ok(Session { approver: name.clone(), session, expires })
     }
 
-    /// The approver of a session, while the approver's key is enrolled. Any other text costs no look
-    /// at the approvers.
+    /// The person of a session, with the roles of its key by the trust file. Any other text costs no
+    /// look at that file.
     ///
     /// # Errors
-    /// The approvers cannot be read.
-    pub fn approver(
+    /// The trust file cannot be read.
+    pub fn person(
         &self,
         (session, keeper): (&str, SessionKeeper),
-        approvers: impl FnOnce() -> Result<Vec<Approver>, SignInRefusal>,
+        trust: impl FnOnce() -> Result<Trust, SignInRefusal>,
         now: Timestamp,
-    ) -> Result<Option<String>, SignInRefusal> {
+    ) -> Result<Option<SignedIn>, SignInRefusal> {
         let Some((name, own)) = self.owner(session, keeper, now) else { return Ok(None) };
-        let enrolled = approvers()?.iter().any(|known| known.name == name && known.key == own);
-        Ok(enrolled.then_some(name))
+        let roles = trust()?.roles_of(&name, &own);
+        let person = || SignedIn { name, roles: roles.clone(), by: SignInKind::Passkey };
+        Ok((!roles.is_empty()).then(person))
     }
 
-    /// The name and the key of the approver who began a session that has not ended.
+    /// Ends a session. Any other text ends nothing.
+    pub fn sign_out(&self, session: &str, keeper: SessionKeeper) {
+        let secret = digest(session);
+        for person in self.people().values_mut() {
+            person.sessions.retain(|open| open.secret != secret || open.keeper != keeper);
+        }
+    }
+
+    /// The name and the key of the person who began a session that has not ended.
     fn owner(
         &self,
         session: &str,
@@ -205,6 +225,7 @@ fn digest(secret: &str) -> [u8; 32] {
 mod tests {
     use super::*;
     use SessionKeeper::{Browser, Command, LocalBrowser};
+    use cofferdam_core::model::console_role::{ConsoleEntry, ConsoleRole};
     use cofferdam_core::model::sign_in::{SIGN_IN_NAMESPACE, SIGN_IN_SCHEMA};
     use ssh_key::private::Ed25519Keypair;
     use ssh_key::{HashAlg, LineEnding, PrivateKey};
@@ -224,6 +245,20 @@ mod tests {
                 .unwrap()
         };
         seeds.iter().map(approver).collect()
+    }
+
+    /// A trust file with these approvers.
+    fn of(approvers: &[Approver]) -> Trust {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        serde_json::from_value(serde_json::json!({
+            "environment": {"name": "lab", "id": "1"},
+            "keys": {"gateway": "", "recorder": ""},
+            "policy": digest,
+            "floor": {"actions": [], "namespaces": []},
+            "self_approval": false,
+            "approver": approvers,
+        }))
+        .unwrap()
     }
 
     fn signed(seed: u8, server: &str, given: &Challenge) -> SignedSignIn {
@@ -282,7 +317,8 @@ mod tests {
         let challenge = sign_ins.challenge(7, noon());
         let session = enter(&sign_ins, &signed(1, "gate", &challenge), 9, noon()).unwrap();
         let who = |approvers: &[Approver], now| {
-            sign_ins.approver((&session.session, Command), || Ok(approvers.to_vec()), now).unwrap()
+            let person = sign_ins.person((&session.session, Command), || Ok(of(approvers)), now);
+            person.unwrap().map(|person| person.name)
         };
         assert_eq!(who(&approvers(&[1, 2]), noon()).as_deref(), Some("p1"));
         assert_eq!(who(&approvers(&[2]), noon()), None, "the person was removed");
@@ -292,11 +328,43 @@ mod tests {
         assert_eq!(who(&approvers(&[1]), session.expires), None, "it is over");
         let unread = || Err(SignInRefusal::Unavailable("it was read".to_owned()));
         assert_eq!(
-            sign_ins.approver(("", Command), unread, noon()),
+            sign_ins.person(("", Command), unread, noon()),
             Ok(None),
             "the file is not read"
         );
-        assert!(sign_ins.approver((&session.session, Command), unread, noon()).is_err());
+        assert!(sign_ins.person((&session.session, Command), unread, noon()).is_err());
+    }
+
+    #[test]
+    fn a_sign_out_ends_one_session_and_a_lost_role_ends_at_once() {
+        let sign_ins = SignIns::new((1, 2));
+        let begin = |number| {
+            let challenge = sign_ins.challenge(number, noon());
+            enter(&sign_ins, &signed(1, "gate", &challenge), number, noon()).unwrap().session
+        };
+        let (first, second) = (begin(7), begin(8));
+        let trust = |roles: &[ConsoleRole]| {
+            let Approver { name, key } = approvers(&[1]).remove(0);
+            let entry = |role: &ConsoleRole| ConsoleEntry {
+                name: name.clone(),
+                role: *role,
+                key: key.clone(),
+            };
+            Trust { console: roles.iter().map(entry).collect(), ..of(&[]) }
+        };
+        let roles = |session: &str, trust: Trust| {
+            let person = sign_ins.person((session, Command), || Ok(trust), noon()).unwrap();
+            person.map(|person| person.roles)
+        };
+        let both = [ConsoleRole::Auditor, ConsoleRole::Operator];
+        assert_eq!(roles(&first, trust(&both)), Some(both.to_vec()));
+        assert_eq!(roles(&first, trust(&both[..1])), Some(both[..1].to_vec()));
+        assert_eq!(roles(&first, trust(&[])), None);
+        sign_ins.sign_out(&first, Browser);
+        assert!(roles(&first, trust(&both)).is_some(), "another keeper ends nothing");
+        sign_ins.sign_out(&first, Command);
+        assert_eq!(roles(&first, trust(&both)), None);
+        assert!(roles(&second, trust(&both)).is_some());
     }
 
     #[test]
@@ -312,7 +380,8 @@ mod tests {
             let length = if keeper == LocalBrowser { LOCAL_SESSION } else { SESSION };
             assert_eq!(session.expires, noon() + length);
             for other in keepers {
-                let found = sign_ins.approver((&session.session, other), known, noon()).unwrap();
+                let trust = || Ok(of(&approvers(&[1])));
+                let found = sign_ins.person((&session.session, other), trust, noon()).unwrap();
                 assert_eq!(found.is_some(), other == keeper, "{keeper:?} {other:?}");
             }
         }
