@@ -3,7 +3,7 @@
 //! signatures, and the test never makes one itself.
 
 use crate::installation::{TIME_LIMIT, TestInstallation};
-use crate::passkeys::{asked, origin, single};
+use crate::passkeys::{asked, origin, single, two_sign};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cofferdam_testkit::http::{Connection, Request};
@@ -303,4 +303,30 @@ fn a_denial_is_signed_and_a_passkey_that_does_not_verify_its_owner_signs_nothing
     let story = installation.closed(&call);
     assert_eq!(story["view"]["outcome"], "rejected", "{story:#}");
     assert_eq!(story["view"]["detail"], "not before the release", "{story:#}");
+}
+
+#[test]
+#[cfg_attr(without_browser, ignore = "no browser: COFFERDAM_BROWSER is not 1")]
+fn a_signature_of_another_person_appears_without_a_reload_and_the_time_left_counts_down() {
+    let installation = single();
+    let browser = Browser::start(360, 740, false);
+    enrol(&installation, &browser);
+    two_sign(&installation, 600);
+    let token = installation.agent("release", "operator");
+    let call = asked(&installation, &token, 21);
+    browser.open(&format!("{}/approve/{call}", origin(&installation)));
+    browser.tap("#sign-in");
+    browser.until_seen("none yet; 2 more needed");
+    // The page is the same until the end.
+    browser.run("window.same = true");
+    browser.until_seen("9 minutes left, until");
+    let bob = installation.key("bob");
+    installation.run(&["approve", &call, "--key", bob.to_str().unwrap(), "--yes"]);
+    browser.until_seen("bob@example.com; 1 more needed");
+    browser.picture("approve-second");
+    assert_eq!(browser.run("return window.same"), json!(true), "the page was loaded again");
+    browser.tap("#approve");
+    let told = json!(["All signatures are there.", "State:"]);
+    browser.until(&format!("{told}.some((words) => document.body.innerText.includes(words))"));
+    assert_eq!(installation.closed(&call)["view"]["outcome"], "succeeded");
 }

@@ -2,7 +2,9 @@
 //! person approves on the page, and the job runs. An authenticator of tests stands for the
 //! person's device; `browser.rs` has the same with a real browser.
 
-use crate::installation::{TIME_LIMIT, TestInstallation};
+mod lost;
+
+use crate::installation::{TIME_LIMIT, TestInstallation, text};
 use cofferdam_testkit::authenticator::{Authenticator, PRESENT, VERIFIED};
 use cofferdam_testkit::http::{Connection, Request, Response};
 use data_encoding::BASE64URL_NOPAD;
@@ -143,6 +145,11 @@ impl<'a> Person<'a> {
         Self { installation, device, cookie: String::new() }
     }
 
+    /// The passkey of this browser.
+    pub fn passkey(&self) -> &Authenticator {
+        &self.device
+    }
+
     pub fn page(&self, call: &str) -> Request {
         self.get(&format!("/approve/{call}"))
     }
@@ -191,31 +198,62 @@ impl<'a> Person<'a> {
     }
 
     /// The statement that the server writes for this answer.
-    fn statement(&self, call: &str, verdict: &str, reason: &str) -> String {
+    pub fn statement(&self, call: &str, verdict: &str, reason: &str) -> String {
         let path = format!("/approve/{call}/statement");
         let answer = self.post(&path, &json!({"verdict": verdict, "reason": reason}));
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["statement"].as_str().unwrap().to_owned()
     }
 
-    fn hand_in(&self, call: &str, statement: &str, signature: &str) -> Response {
+    /// The signatures of a question, as the script of its page asks for them.
+    pub fn signatures(&self, call: &str, known: u32) -> Response {
+        let path = format!("/approve/{call}/signatures?known={known}");
+        let request = Request::new("GET", &path).with("Host", &host(self.installation));
+        send(self.installation, &request.and("Cookie", &self.cookie))
+    }
+
+    pub fn hand_in(&self, call: &str, statement: &str, signature: &str) -> Response {
         let body = json!({"statement": statement, "signature": signature});
         self.post(&format!("/approve/{call}"), &body)
     }
 }
 
 /// An installation with the passkeys of these people.
-fn enrolled(people: &[&str]) -> TestInstallation {
+pub fn enrolled(people: &[&str]) -> TestInstallation {
     let installation = single();
     for person in people {
-        let name = format!("{person}@example.com");
-        let secret = invited(&installation, &name);
-        let device = Authenticator::es256(person).at(&origin(&installation));
-        let made = enrol(&installation, &secret, &device).json();
-        let print = made["fingerprint"].as_str().unwrap();
-        installation.run(&["approver", "confirm", &name, "--fingerprint", print]);
+        add_device(&installation, &format!("{person}@example.com"), person);
     }
     installation
+}
+
+/// Enrols the device of this name for a person. Returns the number of its passkey.
+fn add_device(installation: &TestInstallation, person: &str, device: &str) -> String {
+    let secret = invited(installation, person);
+    let device = Authenticator::es256(device).at(&origin(installation));
+    let made = enrol(installation, &secret, &device).json();
+    let print = made["fingerprint"].as_str().unwrap().to_owned();
+    installation.run(&["approver", "confirm", person, "--fingerprint", &print]);
+    print
+}
+
+/// From now on, each question needs two people, within so many seconds.
+pub fn two_sign(installation: &TestInstallation, seconds: u64) {
+    let rule = json!({"quorum": 2, "approvers": ["*"], "expires_seconds": seconds});
+    change_data(installation, "approval", rule);
+}
+
+/// Accepts the policy with another value of one member of its data.
+pub fn change_data(installation: &TestInstallation, member: &str, value: Value) {
+    let own = installation.home().join("policy");
+    let folder = installation.home().join("../changed-policy");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(own.join("policy.wasm"), folder.join("policy.wasm")).unwrap();
+    let data = std::fs::read(own.join("data.json")).unwrap();
+    let mut data: Value = serde_json::from_slice(&data).unwrap();
+    data[member] = value;
+    std::fs::write(folder.join("data.json"), data.to_string()).unwrap();
+    installation.run(&["accept", "--policy", text(&folder)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! of the gateway, or two files. Real keys, real processes, and servers that lie.
 
 mod liar;
+mod together;
 mod without_connection;
 
 use crate::installation::{Answer, TestInstallation, binaries, text, write_private};

@@ -119,12 +119,14 @@ impl<F: Front> Edge<F> {
     }
 
     /// Takes the places of a request: among all requests, and among those of the approver.
-    fn places_of_approver(
+    pub(crate) fn places_of_approver(
         &self,
         approver: &Principal,
         ask: &ApproverAsk,
     ) -> Result<impl Sized + use<F>, Deny> {
-        if let ApproverAsk::Follow { wait_ms: 1.., .. } = ask {
+        if let ApproverAsk::Follow { wait_ms: 1.., .. } | ApproverAsk::Watch { wait_ms: 1.., .. } =
+            ask
+        {
             let used = self.shares.wait(approver)?;
             let held = Arc::clone(&self.waits).try_acquire_owned().map_err(|_| Deny::Busy)?;
             return Ok((used, Some(held), None));
@@ -139,10 +141,11 @@ impl<F: Front> Edge<F> {
         route: Route,
         id: &str,
     ) -> Result<ApproverAsk, Deny> {
-        let wait_ms = match route {
+        let (wait_ms, known) = match route {
             // A client that leaves takes its place no longer than this; the others ask again.
-            Route::ApprovalState => wait(parts)?.unwrap_or(0).min(LOOK_MS),
-            _ => require_no_query(parts).map(|()| 0)?,
+            Route::ApprovalState => (wait(parts)?.unwrap_or(0).min(LOOK_MS), 0),
+            Route::ApprovalSignatures => (LOOK_MS, known_signatures(parts)?),
+            _ => require_no_query(parts).map(|()| (0, 0))?,
         };
         if route == Route::Approvals {
             return Ok(ApproverAsk::Waiting);
@@ -156,6 +159,7 @@ impl<F: Front> Edge<F> {
         Ok(match route {
             Route::ApprovalPreview => ApproverAsk::Preview { call },
             Route::ApprovalState => ApproverAsk::Follow { call, wait_ms },
+            Route::ApprovalSignatures => ApproverAsk::Watch { call, known, wait_ms },
             _ if parts.method == Method::POST => {
                 let signed: SignedStatement = self.signed(parts, body).await?;
                 ApproverAsk::Sign { call, signed }
@@ -172,6 +176,15 @@ impl<F: Front> Edge<F> {
             Deny::Params("the body must be {\"statement\": TEXT, \"signature\": TEXT}".to_owned())
         })
     }
+}
+
+/// The number of signatures that a reader knows, by the query string.
+pub(crate) fn known_signatures(parts: &Parts) -> Result<u32, Deny> {
+    let query = parts.uri.query().unwrap_or_default();
+    let digits = query.strip_prefix("known=").filter(|rest| rest.len() <= 4);
+    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
+        Deny::Params("the query string has to be `known=` and a number of signatures".to_owned())
+    })
 }
 
 /// The approver among the callers whose requests are limited. No name of an agent has a blank.

@@ -169,7 +169,8 @@ impl<F: Front> Edge<F> {
             | Route::Approvals
             | Route::Approval
             | Route::ApprovalPreview
-            | Route::ApprovalState => self.approvals(parts, body, route, name, seat).await,
+            | Route::ApprovalState
+            | Route::ApprovalSignatures => self.approvals(parts, body, route, name, seat).await,
             Route::People(page) => self.people(parts, body, page, (name, seat)).await,
             Route::CallPage => self.call_page(parts, name, seat).await,
             Route::OauthDocument => self.oauth_document(parts),

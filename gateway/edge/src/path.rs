@@ -32,6 +32,8 @@ pub enum Route {
     ApprovalPreview,
     /// The state of one call for an approver.
     ApprovalState,
+    /// The signatures of one question.
+    ApprovalSignatures,
     /// The places where clients look for documents of an authorization server.
     OauthDocument,
     /// The places where clients register and sign in.
@@ -77,6 +79,8 @@ pub enum PeoplePage {
     Approve,
     /// The statement that a person is about to sign.
     ApproveStatement,
+    /// The signatures of a question, as they come.
+    ApproveSignatures,
 }
 
 impl PeoplePage {
@@ -103,13 +107,19 @@ impl PeoplePage {
             Self::SignOut => "/sign-out",
             Self::Approve => "/approve/{id}",
             Self::ApproveStatement => "/approve/{id}/statement",
+            Self::ApproveSignatures => "/approve/{id}/signatures",
         }
     }
 
     /// The method of the page or request.
     pub fn method(self) -> Method {
         match self {
-            Self::Style | Self::Script | Self::Enrol | Self::SignIn | Self::Approve => Method::GET,
+            Self::Style
+            | Self::Script
+            | Self::Enrol
+            | Self::SignIn
+            | Self::Approve
+            | Self::ApproveSignatures => Method::GET,
             Self::EnrolBegin | Self::EnrolFinish | Self::SignOut | Self::ApproveStatement => {
                 Method::POST
             }
@@ -151,6 +161,7 @@ impl Route {
             Self::Approval => "/v1/approvals/{id}",
             Self::ApprovalPreview => "/v1/approvals/{id}/preview",
             Self::ApprovalState => "/v1/approvals/{id}/state",
+            Self::ApprovalSignatures => "/v1/approvals/{id}/signatures",
             Self::OauthDocument => "/.well-known/{oauth}",
             Self::Oauth => "/{oauth}",
             Self::CallPage => "/calls/{id}",
@@ -204,6 +215,7 @@ impl Route {
     fn page_of_question(rest: &str) -> (Self, &str) {
         match rest.split_once('/') {
             Some((id, "statement")) => (Self::People(PeoplePage::ApproveStatement), id),
+            Some((id, "signatures")) => (Self::People(PeoplePage::ApproveSignatures), id),
             _ => (Self::People(PeoplePage::Approve), rest),
         }
     }
@@ -213,6 +225,7 @@ impl Route {
         match rest.split_once('/') {
             Some((id, "preview")) => (Self::ApprovalPreview, id),
             Some((id, "state")) => (Self::ApprovalState, id),
+            Some((id, "signatures")) => (Self::ApprovalSignatures, id),
             // A further part in the id is refused with every other route.
             _ => (Self::Approval, rest),
         }
@@ -251,6 +264,7 @@ impl Route {
             | Self::Approvals
             | Self::ApprovalPreview
             | Self::ApprovalState
+            | Self::ApprovalSignatures
             | Self::OauthDocument
             | Self::Home
             | Self::Health

@@ -43,7 +43,9 @@ impl<F: Front> Edge<F> {
         };
         let approver = person.as_ref().map(|person| in_shares(&person.name));
         self.count(parts, seat, approver.as_ref())?;
-        require_no_query(parts)?;
+        if page != PeoplePage::ApproveSignatures {
+            require_no_query(parts)?;
+        }
         if !page.takes_post() || parts.method != Method::POST {
             require_method(parts, &page.method(), page.methods())?;
         }
@@ -53,6 +55,9 @@ impl<F: Front> Edge<F> {
         } else {
             Bytes::new()
         };
+        if page == PeoplePage::ApproveSignatures {
+            return self.question_page_of(parts, &sent, page, (id, person)).await;
+        }
         let _share = approver.as_ref().map(|approver| self.shares.call(approver)).transpose()?;
         let _place = self.calls.enter(false)?;
         match page {
@@ -89,6 +94,7 @@ impl<F: Front> Edge<F> {
                 self.approve(sent, id, session).await
             }
             PeoplePage::ApproveStatement => self.approve_statement(sent, id, session).await,
+            PeoplePage::ApproveSignatures => self.signatures_as_they_come(parts, id, session).await,
             _ => self.approve_page(parts, id, session).await,
         }
     }

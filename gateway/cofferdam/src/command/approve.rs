@@ -12,6 +12,7 @@ mod sign;
 mod source;
 mod status;
 mod waiting_call;
+mod watch;
 
 pub use files::{read_signature, write_out};
 
@@ -151,8 +152,11 @@ impl Approve {
         }
         waiting.show(Some(&source), self.full)?;
         if let (false, Way::Sign(signer)) = (self.yes, &way)
-            && ask(&format!("Sign this with {}? Type yes: ", owner(&source, &waiting, signer)))?
-                != "yes"
+            && asked(
+                &source,
+                &waiting,
+                &format!("Sign this with {}? Type yes: ", owner(&source, &waiting, signer)),
+            )? != "yes"
         {
             bail!(
                 "not signed; it still waits until {}, and `cofferdam deny {} --reason …` ends it",
@@ -216,6 +220,12 @@ fn ask(question: &str) -> Result<String> {
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(answer.trim().to_owned())
+}
+
+/// Asks on the terminal. The signatures of others are printed as they come.
+fn asked(source: &Source<'_>, waiting: &WaitingCall, question: &str) -> Result<String> {
+    let _watch = watch::watch(source, &waiting.job.call, &waiting.signers, question);
+    ask(question)
 }
 
 /// The person whose key would sign, in words.

@@ -2,7 +2,10 @@
 //! the trust file; reads no private key.
 
 pub mod invite;
+mod remove;
 mod verify;
+
+pub use remove::remove_everywhere;
 
 use super::public_key::{is_security_key, public_key};
 use super::report::Report;
@@ -10,7 +13,6 @@ use crate::command::reload;
 use crate::command::show::table;
 use crate::config::home::Home;
 use crate::config::trust_file::TrustFile;
-use crate::serve::copies;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueHint};
 use cofferdam_core::model::passkey::Passkey;
@@ -46,11 +48,7 @@ pub enum ApproverCommand {
     Invite(invite::Invite),
     Confirm(invite::Confirm),
     Verify(verify::Verify),
-    /// Remove a person with all keys, at once; signatures of calls that have not run count no more
-    Remove {
-        /// The name of the person
-        name: String,
-    },
+    Remove(remove::Remove),
 }
 
 impl ApproverCommand {
@@ -62,60 +60,8 @@ impl ApproverCommand {
             Self::Invite(command) => command.run(home),
             Self::Confirm(command) => command.run(home),
             Self::Verify(command) => command.run(),
-            Self::Remove { name } => {
-                let mut file = TrustFile::open(home)?;
-                let keys = file.remove_approver(&name)?;
-                if keys == 0 {
-                    bail!("there is no approver `{name}`; `cofferdam approver list` names them");
-                }
-                let trust = file.save()?;
-                remove_everywhere(home)?;
-                let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
-                let at_once = "From now on no signature of this person counts, also not for a \
-                               call that has not run yet.";
-                let loaded = reload::now(home);
-                let note = loaded.as_ref().err().map(|error| {
-                    format!(
-                        "\nQuestions that lack approvers now stay open until `cofferdam reload` \
-                         succeeds: {error:#}"
-                    )
-                });
-                let json = json!({"removed": name, "keys": keys,
-                    "loaded": loaded.is_ok_and(|loaded| loaded)});
-                let note = note.unwrap_or_default();
-                let enters = trust.console.iter().any(|own| own.name == name);
-                let enters = if enters {
-                    format!(
-                        "\n`{name}` may still enter the console; `cofferdam people remove {name}` \
-                         ends that."
-                    )
-                } else {
-                    String::new()
-                };
-                let note = format!("{enters}{note}");
-                Ok(Report::new(format!("Removed `{name}` ({removed}). {at_once}{note}"), json))
-            }
+            Self::Remove(command) => command.run(home),
         }
-    }
-}
-
-/// Carries a removal of people into every copy that is served. A runner uses the copies of its
-/// job's beginning, which may be earlier ones.
-pub fn remove_everywhere(home: &Home) -> Result<()> {
-    let mut problem = None;
-    for copies in copies::loads(home) {
-        let removed = copies::remove_approvers(home, &copies);
-        // A load that was refused meanwhile has no copies any more.
-        if copies.trust().exists() {
-            problem = problem.or(removed.err());
-        }
-    }
-    match problem {
-        None => Ok(()),
-        Some(problem) => Err(problem.context(
-            "the trust file has the removal, and a copy that is served has it not yet: \
-             `cofferdam serve` tries it again each second",
-        )),
     }
 }
 
@@ -182,23 +128,7 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
 
 fn list(home: &Home) -> Result<Report> {
     let trust = TrustFile::open(home)?.trust()?;
-    let entry = |approver: &Approver| {
-        if let Some(passkey) = Passkey::read(&approver.key) {
-            let kind = format!("passkey {} for {}", passkey.key.algorithm(), passkey.party);
-            return (approver.name.clone(), kind, passkey.fingerprint());
-        }
-        let key = PublicKey::from_openssh(&approver.key).ok();
-        let print = key.as_ref().map_or_else(
-            || "unreadable".to_owned(),
-            |key| key.fingerprint(HashAlg::Sha256).to_string(),
-        );
-        (
-            approver.name.clone(),
-            key.map(|key| key.algorithm().to_string()).unwrap_or_default(),
-            print,
-        )
-    };
-    let entries: Vec<_> = trust.approvers.iter().map(entry).collect();
+    let entries: Vec<_> = trust.approvers.iter().map(described).collect();
     let rows: Vec<Vec<String>> = entries
         .iter()
         .map(|(name, kind, print)| vec![name.clone(), kind.clone(), print.clone()])
@@ -215,6 +145,20 @@ fn list(home: &Home) -> Result<Report> {
         .map(|(name, kind, print)| json!({"name": name, "key": kind, "fingerprint": print}))
         .collect();
     Ok(Report::new(text, json!({"approvers": entries})))
+}
+
+/// The name, the kind of the key, and its fingerprint, as the list has them.
+fn described(approver: &Approver) -> (String, String, String) {
+    if let Some(passkey) = Passkey::read(&approver.key) {
+        let kind = format!("passkey {} for {}", passkey.key.algorithm(), passkey.party);
+        return (approver.name.clone(), kind, passkey.fingerprint());
+    }
+    let key = PublicKey::from_openssh(&approver.key).ok();
+    let print = key.as_ref().map_or_else(
+        || "unreadable".to_owned(),
+        |key| key.fingerprint(HashAlg::Sha256).to_string(),
+    );
+    (approver.name.clone(), key.map(|key| key.algorithm().to_string()).unwrap_or_default(), print)
 }
 
 #[cfg(test)]
@@ -288,7 +232,7 @@ mod tests {
             ),
             "{error}"
         );
-        ApproverCommand::Remove { name: "bob".into() }.run(&home).unwrap();
+        remove::Remove::person("bob").run(&home).unwrap();
         assert_eq!(list(&home).unwrap().value()["approvers"][0]["name"], "Bob@example.com");
     }
 }

@@ -22,6 +22,7 @@ pub struct Approvals {
     preview: PreviewDigest,
     now: Timestamp,
     faults: Vec<String>,
+    void: Vec<String>,
 }
 
 /// The times of one approval.
@@ -67,7 +68,14 @@ impl Approvals {
             now,
         };
         let (plan, preview) = (job.plan_digest, job.preview_digest);
-        let mut found = Self { approvers: BTreeMap::new(), plan, preview, now, faults: Vec::new() };
+        let mut found = Self {
+            approvers: BTreeMap::new(),
+            plan,
+            preview,
+            now,
+            faults: Vec::new(),
+            void: Vec::new(),
+        };
         for signed in &job.statements {
             match approval::verify(signed, &question, trust)
                 .and_then(|verified| same(verified, job, shown))
@@ -83,7 +91,10 @@ impl Approvals {
                     let times = Times { issued, expires, seconds: verified.seconds() };
                     found.approvers.insert(verified.approver().to_owned(), times);
                 }
-                Err(error) => found.faults.push(error.to_string()),
+                Err(error) => {
+                    found.faults.push(error.to_string());
+                    found.void.push(signed.signature.clone());
+                }
             }
         }
         Ok(found)
@@ -119,6 +130,12 @@ impl Approvals {
         let mut names: Vec<String> = people(self.names()).into_iter().map(str::to_owned).collect();
         names.sort_unstable();
         names
+    }
+
+    /// The signatures of the job that do not count: their key or their person's right is gone, or
+    /// they are of another question.
+    pub fn void(&self) -> &[String] {
+        &self.void
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

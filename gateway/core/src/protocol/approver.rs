@@ -48,6 +48,16 @@ pub enum ApproverAsk {
         /// Wait at most this many milliseconds.
         wait_ms: u64,
     },
+    /// The signatures of a question. Answered by [`ApproverAnswer::Signatures`], as soon as other
+    /// people than these many signed, the question waits no more, or the wait is over.
+    Watch {
+        /// The id of the call.
+        call: CallId,
+        /// The number of people whose signatures the reader knows.
+        known: u32,
+        /// Wait at most this many milliseconds.
+        wait_ms: u64,
+    },
 }
 
 impl ApproverAsk {
@@ -59,6 +69,7 @@ impl ApproverAsk {
             Self::Preview { .. } => "look",
             Self::Sign { .. } => "sign",
             Self::Follow { .. } => "follow",
+            Self::Watch { .. } => "watch",
         }
     }
 }
@@ -86,6 +97,8 @@ pub enum ApproverAnswer {
         /// The number of missing signatures; 0 once the call went on, or was rejected.
         missing: u32,
     },
+    /// The signatures of a question.
+    Signatures(SignaturesNow),
     /// The state of a call.
     Followed {
         /// The phase of the job.
@@ -97,6 +110,18 @@ pub enum ApproverAnswer {
         /// Changes by others to the same objects since the preview.
         meanwhile: Vec<Difference>,
     },
+}
+
+/// The signatures of a question at this moment. Not part of what is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignaturesNow {
+    /// The people whose approvals count, by the recorder's trust file.
+    pub signers: Vec<String>,
+    /// The number of missing signatures.
+    pub missing: u32,
+    /// True while the question waits for signatures, or for the check that follows the last one.
+    pub waits: bool,
 }
 
 /// A question as an approver's own machine needs it: the text that is signed derives from the job

@@ -152,5 +152,58 @@ async function sign(verdict, reason) {
   if (told.follow) setTimeout(() => location.replace(path), 4000);
 }
 
+// Counts the time down, by the clock of this device since the page came.
+function countDown() {
+  const left = document.querySelector("#left");
+  if (!left) return;
+  const end = performance.now() + Number(left.dataset.left) * 1000;
+  const timer = setInterval(() => {
+    const seconds = Math.max(0, Math.floor((end - performance.now()) / 1000));
+    left.textContent = seconds === 0 ? "over"
+      : seconds < 120 ? `${seconds} seconds left`
+      : seconds < 7200 ? `${Math.floor(seconds / 60)} minutes left`
+      : `${Math.floor(seconds / 3600)} hours left`;
+    if (seconds === 0) clearInterval(timer);
+  }, 1000);
+}
+
+// Shows the signatures of others as they come: one request after the other, each at most 5 seconds
+// long, until the question waits no more or this page is left.
+async function watchSignatures() {
+  const shown = document.querySelector("#signatures");
+  if (!shown) return;
+  const path = location.pathname.replace(/\/$/, "");
+  const headers = { accept: "application/json" };
+  for (;;) {
+    let told;
+    try {
+      const answer = await fetch(`${path}/signatures?known=${shown.dataset.known}`, {
+        headers, credentials: "same-origin", cache: "no-store", redirect: "error",
+      });
+      // The sign-in is over, or the call is for others now: the page as it is stays.
+      if ([400, 401, 404].includes(answer.status)) return;
+      if (answer.ok) told = await answer.json();
+    } catch {
+      // The network is away; the next request tells.
+    }
+    if (told) {
+      if (shown.textContent !== told.text) shown.textContent = told.text;
+      shown.dataset.known = String(told.signed.length);
+      if (!told.waits) {
+        // After a signature of this page, its own words stay.
+        if (document.querySelector("#answer")?.hidden) return;
+        say("This call waits for no signature any more.");
+        setTimeout(() => location.replace(path), 4000);
+        return;
+      }
+    } else {
+      await new Promise((later) => setTimeout(later, 5000));
+    }
+  }
+}
+
+countDown();
+watchSignatures();
+
 onClick("#approve", () => sign("approve", ""));
 onClick("#deny", () => sign("reject", document.querySelector("#reason").value.trim()));

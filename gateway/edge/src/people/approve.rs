@@ -4,6 +4,7 @@
 
 use super::question;
 use super::request::{value, wants_json};
+use crate::approvers::{in_shares, known_signatures};
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::excerpt;
@@ -12,7 +13,7 @@ use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::escape::{legible, unseen};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::StoredJob;
-use cofferdam_core::model::limit::PURPOSE;
+use cofferdam_core::model::limit::{LOOK_MS, PURPOSE};
 use cofferdam_core::model::statement::{STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
 use cofferdam_core::policy::passkey::challenge_of;
 use cofferdam_core::protocol::RoleError;
@@ -120,6 +121,29 @@ impl<F: Front> Edge<F> {
             return Err(Deny::NoQuestion(why));
         }
         Ok(self.over_page_with(StatusCode::NOT_FOUND, &call(id)?, &why, None))
+    }
+
+    /// The signatures of a question: answered as soon as there are other ones than the page shows,
+    /// the question waits no more, or after [`LOOK_MS`].
+    pub(super) async fn signatures_as_they_come(
+        &self,
+        parts: &Parts,
+        id: &str,
+        session: Option<String>,
+    ) -> Result<Answer, Deny> {
+        let (known, call) = (known_signatures(parts)?, call(id)?);
+        let approver = required(session)?;
+        let ask = ApproverAsk::Watch { call, known, wait_ms: LOOK_MS };
+        let _places = self.places_of_approver(&in_shares(&approver), &ask)?;
+        match self.front.ask_for_approver(&approver, ask).await.map_err(refused)? {
+            ApproverAnswer::Signatures(now) => {
+                let text = question::signatures(&now.signers, now.missing);
+                let told = json!({"signed": now.signers, "missing": now.missing,
+                    "waits": now.waits, "text": text});
+                Ok(respond::json(StatusCode::OK, &told))
+            }
+            _ => Err(Deny::Broken),
+        }
     }
 
     async fn question_for(&self, approver: &str, call: &CallId) -> Result<Question, Deny> {

@@ -26,8 +26,18 @@ impl<F: Front> Edge<F> {
                 dt { "Call" } dd { code { (page.call) } }
                 dt { "Asked by" } dd { (page.asked_by) }
                 dt { "Tool" } dd { (page.tool) }
-                dt { "Time" } dd { (page.ends()) }
-                dt { "Signatures" } dd { (signatures(page)) }
+                dt { "Time" }
+                dd {
+                    span id="left" role="timer" data-left=(page.seconds_left) { (page.left()) }
+                    ", until " (page.end())
+                }
+                dt { "Signatures" }
+                dd {
+                    span id="signatures" aria-live="polite" data-known=(page.signed.len()) {
+                        (signatures(&page.signed, page.missing))
+                    }
+                    " (" (page.needed) ")"
+                }
                 dt { "Since it was asked" } dd { (page.since) }
             }
             h2 { "What it would do" }
@@ -60,7 +70,7 @@ impl<F: Front> Edge<F> {
                 p { "Its digest: " code { (page.shown) } }
             }
             @if page.signed.iter().any(|name| same_person(name, approver)) {
-                p { "You signed this. It waits for " (page.missing) " more." }
+                p { "You signed this." }
             } @else {
                 (answer(approver))
             }
@@ -107,10 +117,10 @@ fn answer(approver: &str) -> Markup {
     }
 }
 
-fn signatures(page: &QuestionPage) -> String {
-    let so_far =
-        if page.signed.is_empty() { "none yet".to_owned() } else { page.signed.join(", ") };
-    format!("{so_far}; {} more needed ({})", page.missing, page.needed)
+/// The people who signed, and the number of missing signatures.
+pub fn signatures(signed: &[String], missing: u32) -> String {
+    let so_far = if signed.is_empty() { "none yet".to_owned() } else { signed.join(", ") };
+    format!("{so_far}; {missing} more needed")
 }
 
 /// Lines of our own text. A line that goes or comes gets its colour; its sign says the same.

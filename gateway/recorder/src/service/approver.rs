@@ -4,7 +4,7 @@
 
 use super::operate::not_waiting;
 use super::{Recorder, misplaced_answer};
-use crate::settings::TrustNow;
+use crate::settings::{LONGEST_WAIT_MS, TrustNow};
 use crate::store::change::{Change, Done};
 use crate::store::{WaitingRow, summary};
 use crate::waiters::locked;
@@ -16,12 +16,17 @@ use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::statement::SignedStatement;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::approval::check_signer;
+use cofferdam_core::policy::approvals::Approvals;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{
-    ApproverAnswer, ApproverAsk, QUESTIONS, Question, WaitingQuestion,
+    ApproverAnswer, ApproverAsk, QUESTIONS, Question, SignaturesNow, WaitingQuestion,
 };
 use cofferdam_core::protocol::operator_recorder::Operated;
+use cofferdam_core::text::shown_digest;
+use jiff::Timestamp;
 use serde_json::json;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Waiting calls whose rules are read for one list: a hundred agents with all their questions.
 const RULES: u32 = 10_000;
@@ -47,7 +52,7 @@ impl Recorder {
             ApproverAsk::Question { call } => {
                 let job = self.waiting(approver, &call, &trust).await?;
                 self.note_read(approver, word, &call).await?;
-                let signers = self.inner.reader.signers(&call).await?;
+                let signers = counting(&job, &trust, self.now());
                 Ok(ApproverAnswer::Question(Box::new(Question { job, signers })))
             }
             ApproverAsk::Preview { call } => {
@@ -67,6 +72,10 @@ impl Recorder {
                     return Err(misplaced_answer());
                 };
                 Ok(ApproverAnswer::Followed { phase, outcome, detail, meanwhile })
+            }
+            ApproverAsk::Watch { call, known, wait_ms } => {
+                let now = self.signatures(approver, &call, known, wait_ms).await?;
+                Ok(ApproverAnswer::Signatures(now))
             }
         }
     }
@@ -137,6 +146,31 @@ impl Recorder {
         }
     }
 
+    /// Waits until other people than `known` signed, the question waits no more, or the wait is
+    /// over. A key that is removed meanwhile ends the right to look.
+    async fn signatures(
+        &self,
+        approver: &str,
+        call: &CallId,
+        known: u32,
+        wait_ms: u64,
+    ) -> Result<SignaturesNow, RoleError> {
+        let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
+        let mut changes = self.inner.shared.changes(call);
+        loop {
+            let trust = self.trusted()?.trust;
+            let (job, phase) = self.asked_of(approver, call, &trust).await?;
+            let waits = phase == Phase::AwaitingApproval && job.permit.is_none();
+            let signers = counting(&job, &trust, self.now());
+            let count = u32::try_from(signers.len()).unwrap_or(u32::MAX);
+            let quorum = job.approval.as_ref().map_or(0, |rule| rule.quorum);
+            let missing = if waits { quorum.saturating_sub(count) } else { 0 };
+            if !waits || count != known || timeout_at(until, changes.changed()).await.is_err() {
+                return Ok(SignaturesNow { signers, missing, waits });
+            }
+        }
+    }
+
     /// Takes a signature, and records the request together with it. It has to be the signature of the person who signed in: a person hands in
     /// no signature of another one.
     async fn sign_as(
@@ -193,6 +227,14 @@ impl Recorder {
         let entry = Entry::of(event, of, "").with("request", request.to_string());
         self.submit(Change::End(entry.into())).await.map(drop)
     }
+}
+
+/// The people whose stored approvals count for this question by this trust file, sorted. The others
+/// lost their key or their right since.
+pub(super) fn counting(job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<String> {
+    Approvals::count(job, shown_digest(job), trust, now)
+        .map(|approvals| approvals.approvers())
+        .unwrap_or_default()
 }
 
 /// True if this enrolled person is one of those whom the question of this job is for.

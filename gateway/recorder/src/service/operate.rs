@@ -14,6 +14,7 @@ use cofferdam_core::model::retention::Retained;
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::policy::approval::{ApprovalError, Question, check_signer, verify};
+use cofferdam_core::policy::approvals::Approvals;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::{Notice, Operate, Operated, RetentionState};
@@ -209,7 +210,12 @@ impl Recorder {
         check_signer(&approver, named, &job.principal.subject(), &now.trust).map_err(refused)?;
         let (verdict, reason): (Verdict, String) = (*verdict, reason.clone());
         let digest = StatementDigest::of(signed.statement.as_bytes());
-        Ok(Signature { call, approver, verdict, reason, digest, signed, trust: now.digest, by })
+        // A stored approval whose key or right was removed since: its person may sign again.
+        let void = Approvals::count(&job, Some(ours), &now.trust, self.now())
+            .map(|approvals| approvals.void().to_vec())
+            .unwrap_or_default();
+        let trust = now.digest;
+        Ok(Signature { call, approver, verdict, reason, digest, signed, void, trust, by })
     }
 
     /// Waits for a job; returns phase and outcome without payloads.

@@ -145,6 +145,7 @@ pub(crate) async fn sign(
         .into());
     }
     let rule: ApprovalRule = parse(old.approval.as_deref().unwrap_or_default(), "approval rule")?;
+    drop_void(&old.call, &signature.void, connection).await?;
     if let Some(known) = signers(&old.call, connection)
         .await?
         .iter()
@@ -190,6 +191,22 @@ pub(crate) async fn sign(
     batch.approved |= row.approved;
     row.put(&old, batch, connection).await?;
     Ok(Done::Signed(missing))
+}
+
+/// Drops signatures that count no more. The ledger keeps them.
+async fn drop_void(
+    call: &str,
+    void: &[String],
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    for signature in void {
+        sqlx::query("DELETE FROM statements WHERE call = ? AND signature = ?")
+            .bind(call.to_owned())
+            .bind(signature.clone())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// The number of different people who approved.

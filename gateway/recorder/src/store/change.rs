@@ -192,6 +192,8 @@ pub struct Signature {
     pub digest: StatementDigest,
     /// The signed statement.
     pub signed: SignedStatement,
+    /// The stored signatures of this question that count no more: they are dropped.
+    pub void: Vec<String>,
     /// The digest of the trust file with the approver.
     pub trust: TrustDigest,
     /// The operating-system user who sent it.

@@ -8,11 +8,13 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::model::statement::Verdict;
+use cofferdam_core::model::trust::Approver;
 use cofferdam_core::protocol::RoleError;
-use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
+use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk, SignaturesNow};
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_recorder::Recorder;
+use cofferdam_testkit::build::approver;
 use std::sync::atomic::Ordering;
 
 async fn ask(
@@ -39,13 +41,14 @@ async fn waiting(recorder: &Recorder, approver: &str) -> Vec<CallId> {
 fn all(
     call: &CallId,
     signed: cofferdam_core::model::statement::SignedStatement,
-) -> [ApproverAsk; 4] {
+) -> [ApproverAsk; 5] {
     let call = || call.clone();
     [
         ApproverAsk::Question { call: call() },
         ApproverAsk::Preview { call: call() },
         ApproverAsk::Sign { call: call(), signed },
         ApproverAsk::Follow { call: call(), wait_ms: 0 },
+        ApproverAsk::Watch { call: call(), known: 0, wait_ms: 0 },
     ]
 }
 
@@ -233,4 +236,77 @@ async fn a_denial_ends_the_call_and_a_removed_approver_loses_the_right_at_once()
         assert!(told.contains("is closed already"), "{told}");
     }
     assert_eq!(waiting(&recorder, "bob").await, []);
+}
+
+/// The signatures of a question, as this person sees them.
+async fn signatures(
+    recorder: &Recorder,
+    (who, call): (&str, &CallId),
+    known: u32,
+    wait_ms: u64,
+) -> Result<SignaturesNow, RoleError> {
+    let asked = ApproverAsk::Watch { call: call.clone(), known, wait_ms };
+    match ask(recorder, who, asked).await? {
+        ApproverAnswer::Signatures(now) => Ok(now),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn now(signers: &[&str], missing: u32, waits: bool) -> SignaturesNow {
+    let signers = signers.iter().map(|name| (*name).to_owned()).collect();
+    SignaturesNow { signers, missing, waits }
+}
+
+#[tokio::test]
+async fn a_signature_reaches_the_person_who_looks_and_no_other() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(2, &["*"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    let carl = ("carl", &job.call);
+    assert_eq!(signatures(&recorder, carl, 0, 0).await.unwrap(), now(&[], 2, true));
+    let approve = statement(&job, Verdict::Approve);
+    let (seen, signed) = tokio::join!(
+        signatures(&recorder, carl, 0, 600_000),
+        hand_in(&recorder, &job.call, sign("bob", &approve)),
+    );
+    assert_eq!((seen.unwrap(), signed.unwrap().1), (now(&["bob"], 1, true), 1));
+    // For the person behind the agent it does not exist.
+    let told = signatures(&recorder, ("ann", &job.call), 0, 0).await;
+    assert!(matches!(told, Err(RoleError::NotFound(_))), "{told:?}");
+    let reject = statement(&job, Verdict::Reject);
+    let (seen, _) = tokio::join!(
+        signatures(&recorder, carl, 1, 600_000),
+        hand_in(&recorder, &job.call, sign("carl", &reject)),
+    );
+    let seen = seen.unwrap();
+    assert_eq!((seen.waits, seen.missing), (false, 0));
+}
+
+#[tokio::test]
+async fn a_signature_of_a_removed_key_is_dropped_and_the_persons_other_key_signs_in_its_place() {
+    let world = World::new();
+    let phone = Approver { name: "bob".to_owned(), ..approver("the phone of bob") };
+    world.trust.lock().unwrap().approvers.push(phone);
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(2, &["*"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    let approve = statement(&job, Verdict::Approve);
+    let hand = async |key: &str| hand_in(&recorder, &job.call, sign(key, &approve)).await;
+    assert_eq!(hand("the phone of bob").await, Ok(("bob".to_owned(), 1)));
+    let Err(RoleError::Refused(told)) = hand("bob").await else { panic!() };
+    assert_eq!(told, "`bob` has signed this already");
+    // The phone is lost, and its key is removed.
+    let lost = approver("the phone of bob").key;
+    world.trust.lock().unwrap().approvers.retain(|approver| approver.key != lost);
+    let carl = ("carl", &job.call);
+    assert_eq!(signatures(&recorder, carl, 1, 600_000).await.unwrap(), now(&[], 2, true));
+    let Err(RoleError::Refused(told)) = hand("the phone of bob").await else { panic!() };
+    assert!(told.contains("is not enrolled"), "{told}");
+    assert_eq!(hand("carl").await, Ok(("carl".to_owned(), 1)));
+    assert_eq!(hand("bob").await, Ok(("bob".to_owned(), 0)));
+    let signed = stored(&recorder, &proposed.call).await.statements;
+    assert_eq!(signed.len(), 2, "the void signature is gone: {signed:?}");
 }

@@ -13,7 +13,7 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::sign_in::{
     Challenge, SIGN_IN_NAMESPACE, SIGN_IN_SCHEMA, SIGN_IN_TEXT, Session, SignIn, SignedSignIn,
 };
-use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
+use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk, SignaturesNow};
 use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -70,6 +70,12 @@ impl Server {
         Rc::clone(&self.signer)
     }
 
+    /// Another connection of this session, for another thread.
+    pub fn watcher(&self) -> Watcher {
+        let session = self.session.borrow().session.clone();
+        Watcher { url: self.url.clone(), tls: self.tls.clone(), session }
+    }
+
     /// Sends a request; signs in again if the session has ended.
     ///
     /// # Errors
@@ -89,6 +95,29 @@ impl Server {
     }
 }
 
+/// Looks at the signatures of a question while a person reads. Never signs in.
+pub struct Watcher {
+    url: GatewayUrl,
+    tls: Option<Arc<ClientConfig>>,
+    session: String,
+}
+
+impl Watcher {
+    /// The signatures, as soon as there are other ones than these many, or after some seconds.
+    ///
+    /// # Errors
+    /// The server refuses the request, or cannot be reached.
+    pub fn look(&self, call: &CallId, known: u32) -> Result<SignaturesNow> {
+        let (method, path, _) =
+            request(&ApproverAsk::Watch { call: call.clone(), known, wait_ms: 0 })?;
+        let session = Some(self.session.as_str());
+        match parsed(exchange(&self.url, self.tls.as_ref(), method, &path, session, None)?)? {
+            ApproverAnswer::Signatures(now) => Ok(now),
+            _ => bail!("the server gave an unexpected answer"),
+        }
+    }
+}
+
 /// The method, the path and the body of a request.
 fn request(ask: &ApproverAsk) -> Result<(&'static str, String, Option<String>)> {
     let of = |call: &CallId, rest: &str| format!("{APPROVALS}/{call}{rest}");
@@ -98,6 +127,9 @@ fn request(ask: &ApproverAsk) -> Result<(&'static str, String, Option<String>)> 
         ApproverAsk::Preview { call } => ("GET", of(call, "/preview"), None),
         ApproverAsk::Follow { call, wait_ms } => {
             ("GET", of(call, &format!("/state?wait={}", wait_ms.div_ceil(1_000))), None)
+        }
+        ApproverAsk::Watch { call, known, .. } => {
+            ("GET", of(call, &format!("/signatures?known={known}")), None)
         }
         ApproverAsk::Sign { call, signed } => {
             ("POST", of(call, ""), Some(serde_json::to_string(signed)?))

@@ -5,6 +5,7 @@ use super::files::{quoted, read_signature, write, write_out};
 use super::follow::{Followed, follow};
 use super::source::Source;
 use super::waiting_call::WaitingCall;
+use super::watch;
 use crate::command::report::Report;
 use crate::command::ssh::{Signer, signer_of};
 use anyhow::{Context as _, Result};
@@ -17,7 +18,7 @@ use serde_json::json;
 use ssh_key::HashAlg;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The source of a signature.
 pub enum Way {
@@ -59,9 +60,15 @@ pub fn answer(
     let call = &waiting.job.call;
     let (told, missing) = source.sign(call, &signed)?;
     let name = known.unwrap_or(told);
+    let until = Instant::now() + wait;
+    let missing = match (verdict, missing) {
+        (Verdict::Approve, 1..) => watch::wait(source, call, &name, until).unwrap_or(missing),
+        _ => missing,
+    };
+    let left = until.saturating_duration_since(Instant::now());
     let followed = match (verdict, missing) {
         (Verdict::Reject, _) => still("denied", "the agent will see your reason."),
-        (Verdict::Approve, 0) => follow(source, call, wait),
+        (Verdict::Approve, 0) => follow(source, call, left),
         (Verdict::Approve, 1) => still("needs_signatures", "1 more signature is needed."),
         (Verdict::Approve, more) => {
             still("needs_signatures", &format!("{more} more signatures are needed."))

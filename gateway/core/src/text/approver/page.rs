@@ -129,16 +129,20 @@ impl QuestionPage {
         })
     }
 
-    /// The time left and the end, for people.
-    pub fn ends(&self) -> String {
+    /// The time left, for people.
+    pub fn left(&self) -> String {
         let (minutes, hours) = (self.seconds_left / 60, self.seconds_left / 3_600);
-        let left = match self.seconds_left {
+        match self.seconds_left {
             0 => "over".to_owned(),
-            1..=119 => format!("{} seconds", self.seconds_left),
-            120..=7_199 => format!("{minutes} minutes"),
-            _ => format!("{hours} hours"),
-        };
-        format!("{left} left, until {}", seconds(self.expires))
+            1..=119 => format!("{} seconds left", self.seconds_left),
+            120..=7_199 => format!("{minutes} minutes left"),
+            _ => format!("{hours} hours left"),
+        }
+    }
+
+    /// The end of the question, for people.
+    pub fn end(&self) -> String {
+        seconds(self.expires)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads for approvers on other machines: the calls that wait, and the people who approved. The caller
+//! Reads for approvers on other machines: the calls that wait. The caller
 //! decides who may see which. Reads no document of a job.
 
 use super::Reader;
@@ -34,16 +34,5 @@ impl Reader {
             })
         };
         rows.iter().map(row).collect()
-    }
-
-    /// The names of the people who approved a call, sorted.
-    pub async fn signers(&self, call: &CallId) -> Result<Vec<String>, ChangeError> {
-        Ok(sqlx::query_scalar(
-            "SELECT approver FROM statements WHERE call = ? AND verdict = 'approve' ORDER BY \
-             approver",
-        )
-        .bind(call.to_string())
-        .fetch_all(self.readers()?)
-        .await?)
     }
 }
