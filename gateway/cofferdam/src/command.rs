@@ -82,7 +82,7 @@ enum Command {
     /// Add, list and remove agents, and replace their tokens
     #[command(subcommand)]
     Agents(agents::Agents),
-    /// Add, list and remove approvers and their SSH keys
+    /// Enrol, list and remove approvers with their SSH keys and passkeys
     #[command(subcommand)]
     Approver(approver::ApproverCommand),
     /// Invite, list and remove auditors and operators, who enter the console in a browser

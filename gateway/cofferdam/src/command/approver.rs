@@ -32,8 +32,8 @@ const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and o
 /// once.
 #[derive(Debug, Subcommand)]
 pub enum ApproverCommand {
-    /// Enrol a person with an SSH public key; for another key of the person, use the same name
-    /// again
+    /// Enrol a person with an SSH public key (a passkey needs `approver invite`); for another key
+    /// of the person, use the same name again
     #[command(after_help = "Example:\n  cofferdam approver add bob@example.com --key \
                             ~/.ssh/id_ed25519.pub")]
     Add {

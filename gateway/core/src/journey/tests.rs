@@ -199,7 +199,7 @@ fn a_person_signs_and_it_runs_once_by_itself() {
         Why: Operators may scale.
         Allowed: At most 20 replicas.
         Needed: 1 of bob, until 2026-11-23T12:10:00Z.
-        Next: an approver runs `cofferdam approve baaaaaaaaaaaaaaaaaaaaaaaaa`; it then runs by itself. Follow it with `job_get` and this id; the same call again joins it.
+        Next: an approver runs `cofferdam approve baaaaaaaaaaaaaaaaaaaaaaaaa`; it then runs by itself. Your user sees its state at /calls/baaaaaaaaaaaaaaaaaaaaaaaaa. Follow it with `job_get` and this id; the same call again joins it.
         Plan: sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
         Ledger: 0"#]]
     .assert_eq(&text(&called(&host, scale("asks-b", 5))));

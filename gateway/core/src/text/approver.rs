@@ -18,7 +18,7 @@ use crate::model::preview::Preview;
 use crate::model::reason::ApprovalRule;
 use jiff::Timestamp;
 use lines::Extent;
-pub use page::QuestionPage;
+pub use page::{QuestionPage, signatures};
 use serde_json::Value;
 
 /// Lines of a screen. A longer text repeats the operations at its end, where the person is asked to

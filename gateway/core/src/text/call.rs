@@ -180,9 +180,10 @@ fn on_its_way(job: &JobView) -> Told {
     }
     let next = if waits {
         format!(
-            "an approver runs `cofferdam approve {}`; it then runs by itself. Follow it with \
-             `job_get` and this id; the same call again joins it.",
-            job.call
+            "an approver runs `cofferdam approve {call}`; it then runs by itself. Your user sees \
+             its state at /calls/{call}. Follow it with `job_get` and this id; the same call again \
+             joins it.",
+            call = job.call
         )
     } else {
         "`job_get` with this id, or the same call again, joins it.".to_owned()

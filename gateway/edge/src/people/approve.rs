@@ -20,7 +20,7 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk, Question};
 use cofferdam_core::protocol::operator_recorder::FreshPreview;
 use cofferdam_core::stage::drift;
-use cofferdam_core::text::{QuestionPage, shown_digest};
+use cofferdam_core::text::{QuestionPage, shown_digest, signatures};
 use data_encoding::BASE64URL_NOPAD;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -137,7 +137,7 @@ impl<F: Front> Edge<F> {
         let _places = self.places_of_approver(&in_shares(&approver), &ask)?;
         match self.front.ask_for_approver(&approver, ask).await.map_err(refused)? {
             ApproverAnswer::Signatures(now) => {
-                let text = question::signatures(&now.signers, now.missing);
+                let text = signatures(&now.signers, now.missing);
                 let told = json!({"signed": now.signers, "missing": now.missing,
                     "waits": now.waits, "text": text});
                 Ok(respond::json(StatusCode::OK, &told))

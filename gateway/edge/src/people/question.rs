@@ -8,7 +8,7 @@ use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::limit::PURPOSE;
 use cofferdam_core::model::person::same_person;
-use cofferdam_core::text::QuestionPage;
+use cofferdam_core::text::{QuestionPage, signatures};
 use hyper::StatusCode;
 use maud::{Markup, html};
 
@@ -115,12 +115,6 @@ fn answer(approver: &str) -> Markup {
             }
         }
     }
-}
-
-/// The people who signed, and the number of missing signatures.
-pub fn signatures(signed: &[String], missing: u32) -> String {
-    let so_far = if signed.is_empty() { "none yet".to_owned() } else { signed.join(", ") };
-    format!("{so_far}; {missing} more needed")
 }
 
 /// Lines of our own text. A line that goes or comes gets its colour; its sign says the same.

@@ -12,7 +12,7 @@ use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::FreshPreview;
 use cofferdam_core::stage::drift;
-use cofferdam_core::text::{needed, seconds};
+use cofferdam_core::text::{self, needed, seconds};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -53,12 +53,10 @@ pub fn signers(job: &StoredJob, trust: &Trust) -> Vec<String> {
 
 /// The earlier approvers, and the number of missing signatures.
 fn signatures(job: &StoredJob, signers: &[String]) -> String {
-    let so_far =
-        if signers.is_empty() { "none yet".to_owned() } else { legible(&signers.join(", ")) };
-    let Some(rule) = &job.approval else { return so_far };
-    let quorum = usize::try_from(rule.quorum).unwrap_or(usize::MAX);
-    let more = quorum.saturating_sub(signers.len());
-    format!("{so_far}; {more} more needed ({})", needed(rule))
+    let Some(rule) = &job.approval else { return legible(&signers.join(", ")) };
+    let count = u32::try_from(signers.len()).unwrap_or(u32::MAX);
+    let line = text::signatures(signers, rule.quorum.saturating_sub(count));
+    format!("{line} ({})", needed(rule))
 }
 
 /// The changes to the objects since the question was asked.

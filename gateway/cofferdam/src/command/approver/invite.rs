@@ -93,9 +93,8 @@ impl Invite {
             .map(|code| code.render::<Dense1x2>().quiet_zone(true).build())
             .context("the link is too long for a QR code; make `url` in `[edge]` shorter")?;
         let text = format!(
-            "{picture}\n{link}\n\nGive this link to `{name}` alone. It works once, until {}. Who \
-             opens it first makes the passkey: then compare the number that `{name}` sees:\n  \
-             {confirm}",
+            "{picture}\n{link}\n\nGive this link to `{name}` alone. It works once, until {}, for the \
+             first person who uses it. Then compare the number that `{name}` sees:\n  {confirm}",
             seconds(expires)
         );
         Ok(Report::new(text, json!({"name": name, "link": link, "expires": expires})))

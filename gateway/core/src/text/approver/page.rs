@@ -146,6 +146,13 @@ impl QuestionPage {
     }
 }
 
+/// The people who approved so far, and the number of further ones, in a line.
+pub fn signatures(signed: &[String], missing: u32) -> String {
+    let so_far =
+        if signed.is_empty() { "none yet".to_owned() } else { legible(&signed.join(", ")) };
+    format!("{so_far}; {missing} more needed")
+}
+
 /// The number of whole lines that are not among the shown ones as they are.
 fn not_whole(whole: &[String], shown: &[String]) -> usize {
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
