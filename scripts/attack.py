@@ -8,6 +8,7 @@ it. It works on a stopped installation only.
     attack.py HOME stolen-approval CALL FROM       use a signature for another call, with a permit of the
                                                    gateway's key
     attack.py HOME other-arguments CALL            change the stored arguments of a queued job
+    attack.py HOME other-preview CALL FROM         show the changes of another call in a question
     attack.py HOME unknown-outcome CALL            change the outcome of a closed job to `indeterminate`
     attack.py HOME rewrite-entry INDEX             rewrite a stored ledger entry and its hash
 """
@@ -111,6 +112,13 @@ def other_arguments(home, call):
         arguments["name"] = "api"
         document["arguments"] = canonical(arguments)
         queue(database, call, permit(home, document, []))
+        database.execute("UPDATE jobs SET document = ? WHERE call = ?", (json.dumps(document), call))
+
+
+def other_preview(home, call, other):
+    with closing(store(home)) as database, database:
+        (_, document), (_, shown) = job(database, call), job(database, other)
+        document.update(preview=shown["preview"], preview_digest=shown["preview_digest"])
         database.execute("UPDATE jobs SET document = ? WHERE call = ?", (json.dumps(document), call))
 
 

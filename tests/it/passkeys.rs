@@ -4,6 +4,7 @@
 
 mod lost;
 
+use crate::compromise::attack;
 use crate::installation::{TIME_LIMIT, TestInstallation, text};
 use cofferdam_testkit::authenticator::{Authenticator, PRESENT, VERIFIED};
 use cofferdam_testkit::http::{Connection, Request, Response};
@@ -444,6 +445,110 @@ fn a_page_tells_and_does_nothing_for_agents_other_sites_and_stolen_cookies() {
     assert_eq!(installation.json(&["show", &call])["view"]["phase"], "awaiting_approval");
     assert_eq!(send(&installation, &good).status, 200);
     installation.closed(&call);
+}
+
+#[test]
+fn a_page_asks_for_no_signature_of_a_question_that_the_command_line_refuses() {
+    let mut installation = enrolled(&["carl"]);
+    let token = installation.agent("release", "operator");
+    let call = asked(&installation, &token, 17);
+    let api = json!({"namespace": "storefront", "name": "api", "replicas": 17});
+    let path = "/v1/tools/deployment_scale?wait=0";
+    let other = installation.http("POST", path, &token, Some(&api)).body["call"].clone();
+    let other = other.as_str().unwrap().to_owned();
+    installation.stop();
+    // A store that was taken over shows the changes of one call in the question of another. Its
+    // digests fit.
+    attack(&installation, &["other-preview", &call, &other]);
+    installation.serve(&[]);
+    let mut carl = Person::new(&installation, "carl");
+    carl.sign_in(&other);
+    let told = "its preview about another object; it is not signed";
+    let page = carl.look(&call).text();
+    assert!(page.contains(told) && !page.contains("id=\"approve\""), "{page}");
+    let answered = json!({"verdict": "approve", "reason": ""});
+    let refused = carl.post(&format!("/approve/{call}/statement"), &answered);
+    assert!(refused.status == 422 && refused.text().contains(told), "{}", refused.text());
+    let key = installation.key("bob");
+    let command = installation.fail(&["approve", &call, "--key", text(&key), "--yes"]);
+    assert!(command.contains(told), "{command}");
+    // The question that was left as it was is signed.
+    let statement = carl.statement(&other, "approve", "");
+    let signed = carl.hand_in(&other, &statement, &carl.device.approve(&statement));
+    assert_eq!(signed.status, 200, "{}", signed.text());
+    assert_eq!(installation.closed(&other)["view"]["outcome"], "succeeded");
+}
+
+#[test]
+fn an_agent_that_opens_every_address_it_is_told_changes_nothing() {
+    let installation = enrolled(&["carl"]);
+    let token = installation.agent("release", "operator");
+    let call = asked(&installation, &token, 17);
+    let link = installation.json(&["approver", "invite", "dora@example.com"])["link"].clone();
+    let (_, secret) = link.as_str().unwrap().split_once('#').unwrap();
+    let paths = [
+        format!("/approve/{call}"),
+        format!("/approve/{call}/statement"),
+        format!("/approve/{call}?verdict=approve&reason=yes"),
+        format!("/calls/{call}"),
+        format!("/v1/approvals/{call}"),
+        format!("/v1/approvals/{call}/preview"),
+        format!("/v1/jobs/{call}"),
+        format!("/enrol?{secret}"),
+        format!("/enrol/{secret}"),
+        "/enrol".to_owned(),
+        "/enrol/begin".to_owned(),
+        "/enrol/finish".to_owned(),
+        "/sign-in".to_owned(),
+    ];
+    for path in &paths {
+        let plain = Request::new("GET", path).with("Host", &host(&installation));
+        for request in [plain.clone(), plain.bearer(&token)] {
+            let answer = send(&installation, &request);
+            let own = path.starts_with("/calls/") || path.starts_with("/v1/jobs/");
+            let told = answer.text();
+            assert!(own || !told.contains("spec.replicas"), "{path}: {told}");
+            assert!(answer.header("set-cookie").is_none(), "{path}");
+        }
+    }
+    // The call waits as before, and the link still works for the person.
+    assert_eq!(installation.json(&["show", &call])["view"]["phase"], "awaiting_approval");
+    let dora = Authenticator::es256("dora").at(&origin(&installation));
+    assert_eq!(enrol(&installation, secret, &dora).status, 200);
+    let mut carl = Person::new(&installation, "carl");
+    carl.sign_in(&call);
+    let statement = carl.statement(&call, "approve", "");
+    let signed = carl.hand_in(&call, &statement, &carl.device.approve(&statement));
+    assert_eq!(signed.status, 200, "{}", signed.text());
+    installation.closed(&call);
+}
+
+#[test]
+fn a_page_that_lies_gets_no_other_call_through_the_runner() {
+    let mut installation = enrolled(&["carl"]);
+    let token = installation.agent("release", "operator");
+    let (shown, other) = (asked(&installation, &token, 17), asked(&installation, &token, 18));
+    let before = installation.files();
+    let mut carl = Person::new(&installation, "carl");
+    carl.sign_in(&shown);
+    let statement = carl.statement(&shown, "approve", "");
+    let signed = carl.hand_in(&shown, &statement, &carl.device.approve(&statement));
+    assert_eq!(signed.status, 200, "{}", signed.text());
+    assert_eq!(installation.closed(&shown)["view"]["outcome"], "succeeded");
+    installation.stop();
+    // Gateway and recorder were taken over: they have a good signature of Carl over the statement of
+    // one call, and queue another one with it.
+    attack(&installation, &["stolen-approval", &other, &shown]);
+    // The state is the one of both questions: only the call is another.
+    for (path, content) in &before {
+        std::fs::write(installation.tree().join(path), content).unwrap();
+    }
+    installation.serve(&[]);
+    let story = installation.closed(&other);
+    assert_eq!(story["view"]["outcome"], "refused", "{story:#}");
+    let detail = story["view"]["detail"].as_str().unwrap();
+    assert!(detail.contains("the approval is for another call"), "{detail}");
+    assert_eq!(installation.files(), before);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod approvals;
+pub mod asked;
 pub mod digest;
 pub mod input;
 pub mod output;

@@ -18,7 +18,7 @@ use cofferdam_core::model::answer::{
 };
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::console_role::SignedIn;
-use cofferdam_core::model::id::{CallId, PlanDigest};
+use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::{Task, TaskState};
@@ -380,6 +380,11 @@ impl Front for Fixtures {
     }
 
     fn sign_out(&self, _session: &str, _keeper: SessionKeeper) {}
+
+    fn trusted(&self) -> (Environment, PolicyDigest) {
+        let environment = Environment { name: "staging".into(), id: "4f2a".into() };
+        (environment, PolicyDigest::of(b"policy"))
+    }
 
     async fn ask_for_approver(
         &self,

@@ -70,6 +70,22 @@ fn length(page: &Page) -> Vec<Breach> {
 }
 
 #[test]
+fn pages_have_no_text_that_their_template_does_not_escape() {
+    check(&pages(&["gateway/edge"], ".rs"), unescaped);
+    finds(unescaped, "a.rs", "html! { (maud::PreEscaped(words)) }", 1);
+    finds(unescaped, "a.rs", "html! { (words) }", 0);
+}
+
+/// The type of `maud` that escapes nothing. All words of a page come through the template, which
+/// escapes them.
+fn unescaped(page: &Page) -> Vec<Breach> {
+    lines(page)
+        .filter(|(_, line)| line.contains("PreEscaped"))
+        .map(|(number, _)| (number, "give the text to the template, which escapes it".to_owned()))
+        .collect()
+}
+
+#[test]
 fn unsafe_code_stands_in_three_places() {
     check(&pages(&RUST, ".rs"), unsafe_code);
     finds(unsafe_code, "gateway/core/src/a.rs", "let a = unsafe { b() };", 1);

@@ -5,12 +5,12 @@ use crate::model::access::{Authenticated, Credential, TokenRefusal};
 use crate::model::answer::{Reply, ToolListings};
 use crate::model::caller::{Principal, Standing, TraceParent};
 use crate::model::console_role::SignedIn;
-use crate::model::id::{CallId, ComponentDigest};
+use crate::model::id::{CallId, ComponentDigest, PolicyDigest};
 use crate::model::operation::{Draft, ToolRefusal};
 use crate::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use crate::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use crate::model::task::Task;
-use crate::model::trust::Approver;
+use crate::model::trust::{Approver, Environment};
 use crate::protocol::RoleError;
 use crate::protocol::approver::{ApproverAnswer, ApproverAsk};
 use crate::protocol::gateway_recorder::{Propose, Proposed};
@@ -288,6 +288,9 @@ pub trait Front: Send + Sync + 'static {
     ) -> Result<Option<SignedIn>, SignInRefusal>;
     /// Ends a session. Any other text ends nothing.
     fn sign_out(&self, session: &str, keeper: SessionKeeper);
+    /// Environment and policy of the gateway's own trust file: those that a question has to be
+    /// about.
+    fn trusted(&self) -> (Environment, PolicyDigest);
     /// Carries out a request of an approver who signed in.
     fn ask_for_approver(
         &self,

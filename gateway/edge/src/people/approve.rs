@@ -15,6 +15,7 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::limit::{LOOK_MS, PURPOSE};
 use cofferdam_core::model::statement::{STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
+use cofferdam_core::policy::asked::check_asked;
 use cofferdam_core::policy::passkey::challenge_of;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk, Question};
@@ -149,7 +150,12 @@ impl<F: Front> Edge<F> {
     async fn question_for(&self, approver: &str, call: &CallId) -> Result<Question, Deny> {
         let ask = ApproverAsk::Question { call: call.clone() };
         match self.front.ask_for_approver(approver, ask).await.map_err(refused)? {
-            ApproverAnswer::Question(found) => Ok(*found),
+            ApproverAnswer::Question(found) => {
+                let (environment, policy) = self.front.trusted();
+                check_asked(&found.job, Some((&environment, policy)), self.front.now())
+                    .map_err(|error| Deny::Refused(error.to_string()))?;
+                Ok(*found)
+            }
             _ => Err(Deny::Broken),
         }
     }

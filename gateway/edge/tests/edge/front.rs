@@ -10,7 +10,7 @@ use cofferdam_core::model::answer::{
 };
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::console_role::{ConsoleRole, SignInKind::Passkey, SignedIn};
-use cofferdam_core::model::id::{CallId, PlanDigest};
+use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
@@ -477,6 +477,11 @@ impl Front for FakeFront {
 
     fn sign_out(&self, session: &str, _keeper: SessionKeeper) {
         self.count(format!("sign-out of {session}"));
+    }
+
+    fn trusted(&self) -> (Environment, PolicyDigest) {
+        let environment = Environment { name: "staging".into(), id: "4f2a".into() };
+        (environment, PolicyDigest::of(b"policy"))
     }
 
     async fn ask_for_approver(

@@ -4,18 +4,13 @@
 use super::source::{Found, Source};
 use super::status;
 use crate::command::ssh::{self, Signer};
-use anyhow::{Context as _, Result, bail};
-use cofferdam_core::model::document::Document;
-use cofferdam_core::model::escape::legible;
-use cofferdam_core::model::facts::facts_of;
+use anyhow::{Context as _, Result};
 use cofferdam_core::model::id::ShownDigest;
 use cofferdam_core::model::job::StoredJob;
-use cofferdam_core::model::json;
-use cofferdam_core::model::preview::Preview;
-use cofferdam_core::model::reason::ApprovalRule;
 use cofferdam_core::model::statement::{STATEMENT_SCHEMA, Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::policy::approval::{ApprovalError, check_signer, check_times};
+use cofferdam_core::policy::approval::{ApprovalError, check_signer};
+use cofferdam_core::policy::asked::check_asked;
 use cofferdam_core::text::seconds;
 use cofferdam_core::text::{in_full, question};
 use jiff::Timestamp;
@@ -43,28 +38,13 @@ impl WaitingCall {
     /// says; the gateway, the recorder and the runner compare them with their own.
     pub fn check(found: Found, now: Timestamp) -> Result<Self> {
         let Found { job, trust, signers } = found;
-        check_end(job.created, job.expires, job.approval.as_ref(), now)?;
         // Parses plan and preview strictly and computes their digests. If they do not match,
         // nothing is shown or signed.
         let (shown, digest) =
             question(&job).context("it cannot be shown truthfully, so it is not signed")?;
-        let (plan, _) = Document::read(&job.plan)?;
-        let preview: Preview = json::strict_into(job.preview.as_bytes())?;
-        about_the_plan(&plan, &preview)?;
+        let own = trust.as_ref().map(|trust| (&trust.environment, trust.policy));
+        check_asked(&job, own, now)?;
         let signers = trust.as_ref().map_or(signers, |trust| status::signers(&job, trust));
-        if let Some(trust) = &trust {
-            if job.environment != trust.environment {
-                bail!(
-                    "this is about the environment `{}`, not `{}` of your trust file; it is not \
-                     signed",
-                    legible(&job.environment.name),
-                    legible(&trust.environment.name)
-                );
-            }
-            if job.policy != trust.policy {
-                bail!("the policy changed since it was asked; the agent has to ask again");
-            }
-        }
         Ok(Self { trust, job, digest, signers, shown })
     }
 
@@ -118,93 +98,5 @@ impl WaitingCall {
     /// The end of the question, in whole seconds.
     pub fn ends(&self) -> String {
         seconds(self.job.expires)
-    }
-}
-
-/// Refuses a question that would be open longer than its signed text says, or longer than the limit
-/// for every question.
-fn check_end(
-    asked: Timestamp,
-    expires: Timestamp,
-    rule: Option<&ApprovalRule>,
-    now: Timestamp,
-) -> Result<()> {
-    let seconds = check_times(asked, expires, now).context("it is not signed")?;
-    let Some(rule) = rule else {
-        bail!("it does not say whose signatures it needs; it is not signed")
-    };
-    if seconds > rule.expires_seconds {
-        bail!(
-            "an approval of it would be good for {seconds} seconds, and its own rule says {}; it \
-             is not signed, and the recorder has to be looked at",
-            rule.expires_seconds
-        );
-    }
-    Ok(())
-}
-
-/// Refuses a preview of other objects than those of the plan, or without one of them: the person
-/// would sign an unseen change.
-fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
-    let facts = facts_of(&plan.operations)?;
-    for fact in facts.iter().filter(|fact| !fact.namespace.is_empty()) {
-        let seen =
-            preview.operations.iter().filter(|seen| seen.index == fact.index).collect::<Vec<_>>();
-        let [seen] = seen.as_slice() else {
-            bail!("operation {} has no preview of its own; it is not signed", fact.index)
-        };
-        let target = &seen.target;
-        let same = (&target.group, &target.version, &target.kind, &target.namespace, &target.name)
-            == (&fact.group, &fact.version, &fact.kind, &fact.namespace, &fact.name);
-        if !same {
-            bail!(
-                "operation {} is about {} {}, its preview about another object; it is not signed",
-                fact.index,
-                fact.kind,
-                legible(&fact.name)
-            );
-        }
-    }
-    if let Some(stray) =
-        preview.operations.iter().find(|seen| !facts.iter().any(|fact| fact.index == seen.index))
-    {
-        bail!(
-            "the preview tells of an operation {} that the plan does not have; it is not signed",
-            stray.index
-        );
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_question_that_would_last_too_long_is_not_signed() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let rule = |seconds| ApprovalRule {
-            quorum: 1,
-            approvers: vec!["*".to_owned()],
-            expires_seconds: seconds,
-        };
-        let check = |asked: &str, expires: &str, seconds, expect: &str| {
-            let told =
-                check_end(at(asked), at(expires), Some(&rule(seconds)), at("2026-11-23T12:00:00Z"));
-            let told = told.map_or_else(|error| format!("{error:#}"), |()| "good".to_owned());
-            assert!(told.contains(expect), "{asked} {expires} {seconds}: {told}");
-        };
-        let (asked, week) = ("2026-11-23T11:59:00Z", 7 * 24 * 3_600);
-        check(asked, "2026-11-23T12:59:00Z", 3_600, "good");
-        check(asked, "2026-11-30T11:59:00Z", week, "good");
-        check(asked, "2026-11-23T12:59:00.5Z", 3_600, "its own rule says 3600");
-        check(asked, "2026-11-30T11:59:01Z", 2 * week, "at most 604800 are allowed");
-        check(asked, "9999-01-01T00:00:00Z", u64::MAX, "at most 604800 are allowed");
-        check(asked, "2026-11-23T12:00:00Z", 60, "expired at");
-        check("2026-11-23T12:05:00Z", "2026-11-23T12:10:00Z", 3_600, "compare the clocks");
-        assert!(
-            check_end(at(asked), at("2026-11-23T12:59:00Z"), None, at("2026-11-23T12:00:00Z"))
-                .is_err()
-        );
     }
 }

@@ -21,12 +21,12 @@ use cofferdam_core::model::answer::{Reply, ToolListings};
 use cofferdam_core::model::caller::{Caller, Principal};
 use cofferdam_core::model::console_role::SignedIn;
 use cofferdam_core::model::escape::line;
-use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::id::{CallId, PolicyDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::Task;
-use cofferdam_core::model::trust::Trust;
+use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
@@ -305,6 +305,11 @@ impl Front for Gateway {
         self.sign_ins.sign_out(session, keeper);
     }
 
+    fn trusted(&self) -> (Environment, PolicyDigest) {
+        let trust = &self.set().known.trust;
+        (trust.environment.clone(), trust.policy)
+    }
+
     async fn ask_for_approver(
         &self,
         approver: &str,
@@ -331,7 +336,7 @@ impl Front for Gateway {
     }
 
     fn now(&self) -> Timestamp {
-        self.set().world.now()
+        Timestamp::now()
     }
 
     fn random(&self) -> u128 {
