@@ -2,6 +2,7 @@
 //! person approves on the page, and the job runs. An authenticator of tests stands for the
 //! person's device; `browser.rs` has the same with a real browser.
 
+pub mod exported;
 mod lost;
 
 use crate::compromise::attack;

@@ -5,6 +5,7 @@ mod agent_token;
 mod agents;
 mod approve;
 mod approver;
+mod approvers_file;
 mod baseline;
 mod build;
 mod call;

@@ -2,6 +2,8 @@
 //! code over sha2 for tree, tiles and proofs. Never contains a payload, and never signs a tree that
 //! does not continue the last one.
 
+pub mod approvals;
+pub mod export;
 pub mod leaf;
 pub mod note;
 pub mod proof;

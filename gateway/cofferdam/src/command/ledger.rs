@@ -1,6 +1,9 @@
 //! `cofferdam ledger`: checks and proves entries, with files and a public key. Asks the recorder
 //! only for the indexes of a call's entries.
 
+mod export;
+mod verify;
+
 use super::input_file;
 use super::recorder_client;
 use super::report::{Report, Usage};
@@ -14,7 +17,6 @@ use cofferdam_core::model::permit::{verifying_key, verifying_key_text};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_recorder::ledger::note::{Checkpoint, origin, vkey};
 use cofferdam_recorder::ledger::prove::{self, ProveError, diff, verify_proof};
-use cofferdam_recorder::ledger::verify::verify;
 use ed25519_dalek::VerifyingKey;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -27,10 +29,19 @@ const PROOF: &str = "give a file that `cofferdam ledger prove` wrote";
 /// Checks the ledger and proves its entries, without the recorder.
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
-    /// Check every entry, every tile and the checkpoint; on an error, name the first bad entry
+    /// Check every entry, every tile, the checkpoint and people's signatures; on an error, name the
+    /// first bad entry
     #[command(after_help = "Examples:\n  cofferdam ledger verify\n  cofferdam ledger verify \
-                            /backup/ledger --key ed25519:… --older checkpoint-of-monday")]
-    Verify(Verify),
+                            /backup/ledger --key ed25519:… --older checkpoint-of-monday\n  \
+                            cofferdam ledger verify exported --key ed25519:… --approvers \
+                            approvers.toml")]
+    Verify(verify::Verify),
+    /// Write checkpoint, tiles and the signatures of people to a new folder, for a check on another
+    /// machine
+    #[command(after_help = "Example:\n  cofferdam ledger export /media/stick/ledger\n  \
+                            other$ cofferdam ledger verify ledger --key ed25519:… --approvers \
+                            approvers.toml")]
+    Export(export::Export),
     /// Print a proof of one entry of a call, in the C2SP tlog-proof format
     #[command(after_help = "Examples:\n  cofferdam ledger prove 4kq2 > call.tlog-proof\n  \
                             cofferdam ledger prove 4kq2 --all proofs/")]
@@ -61,21 +72,6 @@ pub enum Ledger {
     Checkpoint,
     /// Print the public key of the recorder, for reviewers
     Key,
-}
-
-/// Checks every entry, every tile and the checkpoint of a ledger.
-#[derive(Debug, Args)]
-pub struct Verify {
-    /// The folder of the ledger, with `checkpoint` and `tile` [default: the ledger of this
-    /// installation]
-    #[arg(value_hint = ValueHint::DirPath)]
-    folder: Option<PathBuf>,
-    #[command(flatten)]
-    key: Key,
-    /// A checkpoint that was kept elsewhere; without it, the check cannot detect a ledger that the
-    /// holder of the key rewrote
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    older: Option<PathBuf>,
 }
 
 /// Proves one entry, or each entry of a call.
@@ -134,6 +130,7 @@ impl Ledger {
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
             Self::Verify(command) => command.run(home),
+            Self::Export(command) => command.run(home),
             Self::Prove(command) => command.run(home),
             Self::Check { file, key } => check(&file, &key.read(home)?),
             Self::Diff { older, folder, key } => {
@@ -168,39 +165,6 @@ impl Ledger {
                 ))
             }
         }
-    }
-}
-
-impl Verify {
-    fn run(self, home: &Home) -> Result<Report> {
-        let folder = self.folder.unwrap_or_else(|| home.ledger());
-        let older = self.older.map(|path| input_file::text(&path, OLDER)).transpose()?;
-        let report = verify(&folder, &self.key.read(home)?, older.as_deref())?;
-        let mut lines = if report.is_sound() {
-            vec![format!("Sound: {} entries of {}, as signed.", report.size, report.origin)]
-        } else {
-            let first = report
-                .first_bad()
-                .map_or_else(|| "no single entry".to_owned(), |entry| format!("entry {entry}"));
-            vec![format!("BROKEN: {} fault(s); the first is about {first}.", report.errors.len())]
-        };
-        lines.extend(report.errors.iter().map(|error| {
-            let entry = error.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
-            format!("  {entry}{}: {}", error.file, error.what)
-        }));
-        lines.extend(report.unproven.iter().map(|what| format!("Not proven: {what}.")));
-        lines.extend(report.removed.iter().map(|what| format!("Removed by retention: {what}.")));
-        let errors: Vec<Value> = report
-            .errors
-            .iter()
-            .map(|error| json!({"entry": error.entry, "file": error.file, "what": error.what}))
-            .collect();
-        let value = json!({
-            "sound": report.is_sound(), "origin": report.origin, "size": report.size,
-            "root": report.root, "first_bad": report.first_bad(),
-            "faults": errors, "unproven": report.unproven, "removed": report.removed,
-        });
-        Ok(Report::new(lines.join("\n"), value).good(report.is_sound()))
     }
 }
 

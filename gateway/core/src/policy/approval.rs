@@ -230,8 +230,14 @@ pub fn check_signer(
 }
 
 fn check_party(name: &str, subject: &Subject, trust: &Trust) -> Result<(), ApprovalError> {
-    let asked = parties(subject, trust.self_approval).iter().any(|party| same_person(party, name));
+    let asked = is_party(name, subject, trust.self_approval);
     if asked { Err(ApprovalError::Party(name.to_owned())) } else { Ok(()) }
+}
+
+/// True if this person asked for the call, by name or through the agent. With `self_approval`, the
+/// person for whom the agent works is not among those.
+pub fn is_party(name: &str, subject: &Subject, self_approval: bool) -> bool {
+    parties(subject, self_approval).iter().any(|party| same_person(party, name))
 }
 
 /// Policy names people exactly: a rule that is wide when it excludes a person would be loose when

@@ -1,5 +1,6 @@
 //! Operator command → recorder, over a socket that checks the operating-system user. A request that
-//! changes the store or reads payloads becomes a ledger entry. Never carries a key.
+//! changes the store or reads payloads becomes a ledger entry. Never carries a key but those of
+//! commitments, each with the payload that it commits to.
 
 use crate::model::callers::ServedCaller;
 use crate::model::difference::Difference;
@@ -98,12 +99,32 @@ pub enum Operate {
         /// The decision of the operator.
         decision: InvitationDecision,
     },
+    /// The payloads of signatures, for a check on another machine. Answered by
+    /// [`Operated::Approvals`].
+    Approvals {
+        /// The first entry.
+        from: u64,
+        /// The entry after the last one.
+        end: u64,
+    },
     /// Erase the payloads of a call; its ledger entries and proofs stay. Answered by
     /// [`Operated::Done`].
     Erase {
         /// The id of the call.
         call: CallId,
     },
+}
+
+/// The payloads of one signature, with the key of their commitments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalPayload {
+    /// The index of the entry.
+    pub index: u64,
+    /// The key of the entry's commitments, in base64. It is the key of this entry alone.
+    pub key: String,
+    /// The payloads by name, exactly as the entry commits to them.
+    pub payloads: BTreeMap<String, String>,
 }
 
 /// The decision of an operator about the passkey of an invitation.
@@ -242,6 +263,13 @@ pub enum Operated {
     Invitations {
         /// The open ones, and those with a passkey.
         invitations: Vec<Invitation>,
+    },
+    /// Payloads of signatures, in the order of the ledger; as many as one answer carries.
+    Approvals {
+        /// Those that are still there.
+        payloads: Vec<ApprovalPayload>,
+        /// The entry with which the next request begins; `None` at the end.
+        next: Option<u64>,
     },
     /// The signature was taken.
     Signed {

@@ -89,7 +89,7 @@ impl TileNodes<'_> {
 }
 
 /// The partial tile of this width, or the full one that replaced it.
-fn either(
+pub(super) fn either(
     folder: &Path,
     kind: Kind,
     index: u64,
@@ -108,7 +108,7 @@ fn either(
     }
 }
 
-fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, String), ProveError> {
+pub(super) fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, String), ProveError> {
     let path = folder.join("checkpoint");
     let note = fs::read_to_string(&path).map_err(|error| ProveError::File(path, error))?;
     Ok((Checkpoint::open(&note, key)?, note))

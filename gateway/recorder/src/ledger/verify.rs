@@ -4,6 +4,8 @@
 
 mod file;
 
+use super::approvals::payloads::ApprovalPayloads;
+use super::approvals::{self, ApprovalEntries, ApprovalReport, People};
 use super::leaf::Leaf;
 use super::note::{Checkpoint, NoteError};
 use super::tile::{Kind, Place, span, unbundle};
@@ -46,17 +48,20 @@ pub struct Report {
     pub unproven: Vec<String>,
     /// What retention removed from the store, by the ledger's own entries, a sentence each.
     pub removed: Vec<String>,
+    /// The signatures of people.
+    pub approvals: ApprovalReport,
 }
 
 impl Report {
     /// Returns whether there is no error.
     pub fn is_sound(&self) -> bool {
-        self.errors.is_empty()
+        self.errors.is_empty() && self.approvals.errors.is_empty()
     }
 
     /// The first bad entry.
     pub fn first_bad(&self) -> Option<u64> {
-        self.errors.first().and_then(|error| error.entry)
+        let of_ledger = self.errors.first().map(|error| error.entry);
+        of_ledger.or_else(|| self.approvals.errors.first().map(|error| error.entry)).flatten()
     }
 }
 
@@ -79,6 +84,7 @@ struct Check<'a> {
     errors: Vec<(Layer, LedgerError)>,
     beyond: u64,
     removed: BTreeMap<Retained, Removals>,
+    asked: ApprovalEntries,
 }
 
 /// The removals of one kind of rows.
@@ -89,11 +95,13 @@ struct Removals {
     newest: String,
 }
 
-/// Checks a published ledger. `older` is an earlier checkpoint of the caller.
+/// Checks a published ledger. `older` is an earlier checkpoint of the caller, `people` are those
+/// whose signatures count for the caller.
 pub fn verify(
     folder: &Path,
     key: &VerifyingKey,
     older: Option<&str>,
+    people: Option<&People>,
 ) -> Result<Report, Unreadable> {
     let note = read(&folder.join("checkpoint"))?;
     let opened = String::from_utf8(note)
@@ -103,7 +111,7 @@ pub fn verify(
         Ok(checkpoint) => checkpoint,
         Err(error) => return Ok(unsigned(&error)),
     };
-    let mut check = Check { folder, errors: Vec::new(), beyond: 0, removed: BTreeMap::new() };
+    let mut check = Check::new(folder);
     let mut files = BTreeMap::new();
     check.list(Path::new("tile"), &mut files)?;
     let entries = check.entries(&checkpoint)?;
@@ -112,6 +120,17 @@ pub fn verify(
     check.content(&checkpoint.origin, &entries, &leaves);
     let mut unproven =
         check.whole(&checkpoint, &leaves, older.map(|older| Checkpoint::open(older, key)));
+    let payloads = ApprovalPayloads::open(folder)
+        .map_err(|error| Unreadable(folder.join(approvals::payloads::FILE), error))?;
+    unproven.push(match &payloads {
+        None => "payloads are not part of these files; each entry has a keyed commitment to them"
+            .to_owned(),
+        Some(_) => "payloads other than those of signatures are not part of these files; each \
+                    entry has a keyed commitment to them"
+            .to_owned(),
+    });
+    let mut approvals = approvals::check(&checkpoint.origin, &check.asked, people, payloads);
+    unproven.append(&mut approvals.unproven);
     if check.beyond > 0 {
         unproven.push(format!(
             "{} files hold entries beyond the checkpoint; no signature covers those yet",
@@ -127,6 +146,7 @@ pub fn verify(
         errors,
         unproven,
         removed: check.removed.into_iter().map(|(what, removals)| removals.text(what)).collect(),
+        approvals,
     })
 }
 
@@ -142,6 +162,7 @@ fn unsigned(error: &NoteError) -> Report {
         }],
         unproven: vec!["without a signed checkpoint no entry can be judged".to_owned()],
         removed: Vec::new(),
+        approvals: ApprovalReport::default(),
     }
 }
 
@@ -153,7 +174,17 @@ impl Removals {
     }
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    fn new(folder: &'a Path) -> Self {
+        Self {
+            folder,
+            errors: Vec::new(),
+            beyond: 0,
+            removed: BTreeMap::new(),
+            asked: ApprovalEntries::default(),
+        }
+    }
+
     fn report(&mut self, layer: Layer, entry: Option<u64>, file: &str, what: &str) {
         self.errors
             .push((layer, LedgerError { entry, file: file.to_owned(), what: what.to_owned() }));
@@ -287,6 +318,7 @@ impl Check<'_> {
                     if leaf.previous != previous {
                         breaks.insert(index);
                     }
+                    self.asked.take(leaf);
                 }
             }
             previous = hex(hash);
@@ -381,10 +413,7 @@ impl Check<'_> {
                  key could have rewritten them"
             )),
         };
-        let payloads = "payloads are not part of these files; each entry has a keyed commitment \
-                        to them"
-            .to_owned();
-        history.into_iter().chain([payloads]).collect()
+        history.into_iter().collect()
     }
 }
 
@@ -408,12 +437,7 @@ mod tests {
         let mut tiles = Tiles::new(folder.path());
         grow(&mut tiles, 200);
         let checkpoint = Checkpoint { origin: String::new(), size: 200, root: tiles.tree().root() };
-        let mut check = Check {
-            folder: folder.path(),
-            errors: Vec::new(),
-            beyond: 0,
-            removed: BTreeMap::new(),
-        };
+        let mut check = Check::new(folder.path());
         let mut files = BTreeMap::new();
         check.list(Path::new("tile"), &mut files).unwrap();
         assert!(files.keys().all(|place| place.width < 256));

@@ -120,6 +120,10 @@ impl Recorder {
             Operate::TestReceiver { receiver } => {
                 Ok(Operated::Tested { error: self.test_receiver(receiver).await? })
             }
+            Operate::Approvals { from, end } => {
+                let (payloads, next) = self.inner.reader.approval_payloads(from, end).await?;
+                Ok(Operated::Approvals { payloads, next })
+            }
             Operate::Erase { call } => {
                 self.submit(Change::Erase { call, by }).await?;
                 Ok(Operated::Done)
@@ -145,6 +149,9 @@ impl Recorder {
             Operate::Resolve { call, .. } => ("resolve", json!({ "ask": "resolve" }), Some(call)),
             Operate::TestReceiver { receiver } => {
                 ("notify", json!({ "ask": "notify", "receiver": receiver }), None)
+            }
+            Operate::Approvals { from, end } => {
+                ("export", json!({ "ask": "export", "from": from, "end": end }), None)
             }
             Operate::Erase { call } => ("erase", json!({ "ask": "erase", "call": call }), None),
             Operate::Reload => ("reload", json!({ "ask": "reload" }), None),

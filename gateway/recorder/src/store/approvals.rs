@@ -6,6 +6,7 @@ use super::change::{Done, Signature};
 use super::expire::end;
 use super::retain::forget;
 use super::row::{JobRow, absent, parse, stored};
+use crate::ledger::approvals::{RULE, SIGNED};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::{Found, Resolution, StoredJob};
 use cofferdam_core::model::limit::REJECTION_SECONDS;
@@ -177,7 +178,9 @@ pub(crate) async fn sign(
     let handed_in = json!({ "by": signature.by, "statement": signature.signed.statement,
     "signature": signature.signed.signature });
     let mut row = old.clone();
-    let mut entry = row.entry(event)?.with("signed", handed_in.to_string());
+    // With the rule beside it, a reader without the store knows how many signatures were needed.
+    let rule_text = old.approval.clone().unwrap_or_default();
+    let mut entry = row.entry(event)?.with(SIGNED, handed_in.to_string()).with(RULE, rule_text);
     entry.trust = Some(signature.trust);
     row.record(batch, entry);
     if signature.verdict == Verdict::Reject {

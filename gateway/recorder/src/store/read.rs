@@ -1,6 +1,7 @@
 //! Reads for agents, the gateway and operators, beside the writer. Never writes. A result of
 //! several statements is one transaction, because the writer may commit between any two.
 
+mod approvals;
 mod callers;
 mod decisions;
 mod overview;

@@ -57,7 +57,7 @@ fn what_was_acknowledged_is_there_after_a_crash_and_nothing_half_is() {
         assert_eq!((again.phase, again.fence.0), (Phase::Acting, 2));
         drop(seat);
         recorder.close().await;
-        let report = verify(&world.ledger(), &World::key(), None).unwrap();
+        let report = verify(&world.ledger(), &World::key(), None, None).unwrap();
         assert!(report.is_sound() && report.size >= size, "{report:?}");
     });
 }
@@ -88,13 +88,13 @@ async fn tiles_that_are_missing_or_torn_are_written_again_from_the_store() {
     fs::remove_file(ledger.join("tile/0/000")).unwrap();
     fs::write(ledger.join("tile/entries/000"), b"torn").unwrap();
     fs::write(ledger.join("checkpoint"), b"torn").unwrap();
-    assert!(!verify(&ledger, &World::key(), None).unwrap().is_sound());
+    assert!(!verify(&ledger, &World::key(), None, None).unwrap().is_sound());
     world.open().await.close().await;
-    let report = verify(&ledger, &World::key(), None).unwrap();
+    let report = verify(&ledger, &World::key(), None, None).unwrap();
     assert!(report.is_sound(), "{report:?}");
     fs::remove_dir_all(&ledger).unwrap();
     world.open().await.close().await;
-    assert!(verify(&ledger, &World::key(), None).unwrap().is_sound());
+    assert!(verify(&ledger, &World::key(), None, None).unwrap().is_sound());
 }
 
 #[tokio::test]

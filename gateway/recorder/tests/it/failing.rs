@@ -70,7 +70,7 @@ async fn fails_and_goes_on(world: &World, cause: &str, fail: impl FnOnce(), heal
     run(&seat, &leased).await;
     drop(seat);
     recorder.close().await;
-    let report = verify(&world.ledger(), &World::key(), None).unwrap();
+    let report = verify(&world.ledger(), &World::key(), None, None).unwrap();
     assert!(report.is_sound() && report.size == 11, "{report:?}");
     world.open().await.close().await;
 }

@@ -417,7 +417,7 @@ async fn a_store_of_version_5_keeps_its_queue_its_payloads_and_their_erasure() {
     recorder.close().await;
     let stored = std::fs::read(store).unwrap();
     assert!(!stored.windows(6).any(|bytes| bytes == b"marked"), "no byte of it is left");
-    assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+    assert!(verify(&world.ledger(), &World::key(), None, None).unwrap().is_sound());
 }
 
 /// What was erased from the row of an entry is in no file of the store.

@@ -66,19 +66,19 @@ async fn a_ledger_is_sound_proves_its_entries_and_continues_its_past() {
     let (_, older) = head(&recorder).await;
     fill(&recorder, 300, 700).await;
     recorder.close().await;
-    let report = verify(&world.ledger(), &World::key(), None).unwrap();
+    let report = verify(&world.ledger(), &World::key(), None, None).unwrap();
     assert_eq!(
         (report.errors.clone(), report.size, report.origin.as_str()),
         (vec![], 701, "cofferdam.dev/4f2a")
     );
     assert!(report.unproven[0].contains("no outside witness"), "{:?}", report.unproven);
-    let with_older = verify(&world.ledger(), &World::key(), Some(&older)).unwrap();
+    let with_older = verify(&world.ledger(), &World::key(), Some(&older), None).unwrap();
     assert!(
         with_older.is_sound() && with_older.unproven[0].contains("from 301 on"),
         "{with_older:?}"
     );
     let other = SigningKey::from_bytes(&[6; 32]).verifying_key();
-    assert!(!verify(&world.ledger(), &other, None).unwrap().is_sound());
+    assert!(!verify(&world.ledger(), &other, None, None).unwrap().is_sound());
     for index in [0, 1, 255, 256, 511, 512, 700] {
         let proof = prove(&world.ledger(), &World::key(), index).unwrap();
         let proven = verify_proof(&proof, &World::key()).unwrap();
@@ -93,7 +93,7 @@ async fn a_ledger_is_sound_proves_its_entries_and_continues_its_past() {
     let fork =
         Checkpoint { root: [1; 32], ..continued.old }.sign(&SigningKey::from_bytes(&[5; 32]));
     assert!(diff(&fork, &world.ledger(), &World::key()).is_err());
-    let report = verify(&world.ledger(), &World::key(), Some(&fork)).unwrap();
+    let report = verify(&world.ledger(), &World::key(), Some(&fork), None).unwrap();
     assert!(report.errors[0].what.contains("history was rewritten"), "{report:?}");
 }
 
@@ -119,7 +119,7 @@ async fn one_changed_byte_in_any_file_is_found_and_its_entry_named() {
             let mut bytes = sound.clone();
             bytes[at] ^= 0x10;
             fs::write(&file, &bytes).unwrap();
-            let report = verify(&folder, &World::key(), None).unwrap();
+            let report = verify(&folder, &World::key(), None, None).unwrap();
             let expect = match Place::parse(&name) {
                 None => None,
                 Some(Place { kind: Kind::Hashes(level), index, .. }) => {
@@ -134,14 +134,14 @@ async fn one_changed_byte_in_any_file_is_found_and_its_entry_named() {
         if name != "checkpoint" {
             // A partial tile of an earlier size may be gone; one that the checkpoint needs may not.
             fs::remove_file(&file).unwrap();
-            let report = verify(&folder, &World::key(), None).unwrap();
+            let report = verify(&folder, &World::key(), None, None).unwrap();
             let needed =
                 !name.contains(".p/") || name.ends_with(".p/12") || name == "tile/1/000.p/2";
             assert_eq!(report.is_sound(), !needed, "{name}");
             fs::write(&file, &sound).unwrap();
         }
     }
-    assert!(verify(&folder, &World::key(), None).unwrap().is_sound());
+    assert!(verify(&folder, &World::key(), None, None).unwrap().is_sound());
 }
 
 /// Which entry of a bundle a byte belongs to.
@@ -184,7 +184,7 @@ async fn a_forger_without_the_key_who_rewrites_entry_and_tiles_is_named_by_the_n
             let _gone = fs::remove_file(world.ledger().join(format!("tile/{kind}/000.p/{width}")));
         }
     }
-    let report = verify(&world.ledger(), &World::key(), None).unwrap();
+    let report = verify(&world.ledger(), &World::key(), None, None).unwrap();
     assert_eq!(report.first_bad(), Some(3), "{report:?}");
     assert!(
         report.errors.iter().any(|error| error.what.contains("not those that were signed")),
@@ -268,7 +268,7 @@ async fn a_start_reads_the_edge_and_an_older_entry_that_was_changed_stops_new_wo
             assert_eq!(refuses(&recorder).await, None);
             recorder.close().await;
         }
-        assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+        assert!(verify(&world.ledger(), &World::key(), None, None).unwrap().is_sound());
     }
 }
 
@@ -298,7 +298,7 @@ async fn erasing_payloads_leaves_ledger_and_proofs_sound() {
             "{file} still has a payload"
         );
     }
-    assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+    assert!(verify(&world.ledger(), &World::key(), None, None).unwrap().is_sound());
     verify_proof(&prove(&world.ledger(), &World::key(), 0).unwrap(), &World::key()).unwrap();
 }
 

@@ -106,7 +106,7 @@ async fn nothing_is_written_to_a_store_that_is_not_at_its_path_and_it_goes_on_wh
         };
         assert_eq!(recorded.index, 2, "nothing of what was refused is there");
         recorder.close().await;
-        assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+        assert!(verify(&world.ledger(), &World::key(), None, None).unwrap().is_sound());
     }
 }
 
@@ -158,7 +158,7 @@ async fn a_removed_log_is_written_back_by_a_clean_end() {
     };
     assert_eq!(size, 5, "two starts and three entries");
     recorder.close().await;
-    assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+    assert!(verify(&world.ledger(), &World::key(), None, None).unwrap().is_sound());
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn a_ledger_that_cannot_be_published_warns_refuses_nothing_and_is_publishe
     }
     assert!(checkpoint.is_file(), "no further entry was needed");
     recorder.close().await;
-    assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+    assert!(verify(&world.ledger(), &World::key(), None, None).unwrap().is_sound());
 }
 
 /// Breaks an installation that was used, and gives the words in which its start is refused.
@@ -279,5 +279,5 @@ async fn many_reads_at_once_open_no_file_that_replaced_the_store() {
     fs::rename(&aside, &path).unwrap();
     end(&recorder, 2).await.unwrap();
     recorder.close().await;
-    assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+    assert!(verify(&world.ledger(), &World::key(), None, None).unwrap().is_sound());
 }

@@ -204,7 +204,7 @@ async fn play(steps: Vec<Step>) {
     }
     drop(seats);
     recorder.close().await;
-    assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
+    assert!(verify(&world.ledger(), &World::key(), None, None).unwrap().is_sound());
 }
 
 async fn tell(seat: &mut Seat, models: &mut [Model], event: RunnerEvent) {

@@ -80,7 +80,7 @@ async fn used(recorder: &Recorder, key: &str) -> bool {
 }
 
 fn sound(world: &World) -> Vec<String> {
-    let report = verify(&world.ledger(), &World::key(), None).unwrap();
+    let report = verify(&world.ledger(), &World::key(), None, None).unwrap();
     assert!(report.is_sound(), "{:?}", report.errors);
     for index in 0..report.size {
         let proof = prove(&world.ledger(), &World::key(), index).unwrap();
@@ -369,7 +369,7 @@ async fn old_rows_go_in_small_changes_and_a_restart_in_between_goes_on() {
 
 /// The numbers in the entries of retention.
 fn removed_counts(world: &World) -> Vec<u64> {
-    let report = verify(&world.ledger(), &World::key(), None).unwrap();
+    let report = verify(&world.ledger(), &World::key(), None, None).unwrap();
     let proven = (0..report.size).map(|index| {
         let proof = prove(&world.ledger(), &World::key(), index).unwrap();
         let entry = verify_proof(&proof, &World::key()).unwrap().entry;

@@ -2,17 +2,15 @@
 //! brings. Needs no installation, and never asks a gateway or a recorder.
 
 use crate::command::approve::read_signature;
+use crate::command::approvers_file;
 use crate::command::input_file;
 use crate::command::report::Report;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::model::enrolled::check_enrolled;
 use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::statement::{SignedStatement, Verdict};
-use cofferdam_core::model::trust::Approver;
 use cofferdam_core::policy::approval::{ApprovalError, verify_alone};
 use cofferdam_core::text::seconds;
-use serde::Deserialize;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -32,25 +30,14 @@ pub struct Verify {
     approvers: PathBuf,
 }
 
-/// The part of a trust file that is needed.
-#[derive(Debug, Deserialize)]
-struct Approvers {
-    #[serde(default)]
-    approver: Vec<Approver>,
-}
-
 impl Verify {
     /// Runs the command and returns its report.
     pub fn run(self) -> Result<Report> {
         let statement = input_file::text(&self.statement, "give the exported statement")?;
-        let text = input_file::text(&self.approvers, "give a trust file")?;
-        let known: Approvers = toml::from_str(&text)
-            .with_context(|| format!("`{}` has no approvers", self.approvers.display()))?;
+        let known = approvers_file::read(&self.approvers)?;
         let signature = read_signature(&self.signature)?;
         let signed = SignedStatement { statement, signature };
-        check_enrolled(&known.approver)
-            .with_context(|| format!("`{}` is no list of approvers", self.approvers.display()))?;
-        let (approver, said) = match verify_alone(&signed, &known.approver) {
+        let (approver, said) = match verify_alone(&signed, &known.approvers) {
             Ok(verified) => verified,
             Err(ApprovalError::Unknown) => bail!(
                 "no key in `{}` made this signature over this statement",

@@ -1,0 +1,42 @@
+//! A file with approvers that the caller brings: a trust file, or one with its `[[approver]]`
+//! entries alone. Never read from the home.
+
+use super::input_file;
+use anyhow::{Context as _, Result};
+use cofferdam_core::model::enrolled::check_enrolled;
+use cofferdam_core::model::trust::Approver;
+use cofferdam_recorder::ledger::approvals::People;
+use serde::Deserialize;
+use std::path::Path;
+
+/// The most bytes of a file: some thousand keys.
+const FILE: u64 = 16 * 1024 * 1024;
+
+/// The remedy for another file.
+const REMEDY: &str = "give a trust file, or a file with its `[[approver]]` entries";
+
+/// The parts of a trust file that are needed.
+#[derive(Debug, Deserialize)]
+struct Approvers {
+    #[serde(default)]
+    approver: Vec<Approver>,
+    self_approval: Option<bool>,
+}
+
+/// Reads the people of a file. Without `self_approval` in it, a person may approve the calls of
+/// agents that work for that person: the file does not tell.
+///
+/// # Errors
+/// The file cannot be read, or its approvers are not those that a trust file may have.
+pub fn read(path: &Path) -> Result<People> {
+    let bytes = input_file::regular(path, FILE, REMEDY)?;
+    let text = String::from_utf8(bytes).ok();
+    let known: Option<Result<Approvers, _>> = text.map(|text| toml::from_str(&text));
+    let known = known
+        .transpose()
+        .with_context(|| format!("`{}` has no approvers; {REMEDY}", path.display()))?
+        .with_context(|| format!("`{}` is not UTF-8; {REMEDY}", path.display()))?;
+    check_enrolled(&known.approver)
+        .with_context(|| format!("`{}` is no list of approvers", path.display()))?;
+    Ok(People { approvers: known.approver, self_approval: known.self_approval.unwrap_or(true) })
+}

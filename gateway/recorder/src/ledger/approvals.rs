@@ -1,0 +1,364 @@
+//! Checks people's signatures in a ledger with the keys that the caller brings: each signature over
+//! its exact statement, each statement against its entries, and each job against its signatures.
+//! Never asks a gateway or a recorder. A payload that is not there is named, and proves nothing.
+
+mod entries;
+mod error;
+pub mod payloads;
+
+pub use entries::ApprovalEntries;
+pub use error::{ApprovalCode, ApprovalError};
+
+use super::leaf::{Leaf, commitment};
+use super::note::origin;
+use cofferdam_core::model::id::{CallId, StatementDigest};
+use cofferdam_core::model::passkey::Passkey;
+use cofferdam_core::model::person::{people, same_person};
+use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::model::record::Event;
+use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
+use cofferdam_core::model::trust::Approver;
+use cofferdam_core::policy::approval::{self, check_times, is_party, verify_alone};
+use jiff::Timestamp;
+use payloads::{ApprovalPayloads, Payload};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The name of the payload with a statement and its signature.
+pub const SIGNED: &str = "signed";
+
+/// The name of the payload with the rule of the question.
+pub const RULE: &str = "approval";
+
+/// The most errors in a report.
+const TOLD: usize = 64;
+
+/// The people whose signatures count for the caller.
+#[derive(Debug, Clone)]
+pub struct People {
+    /// The enrolled keys.
+    pub approvers: Vec<Approver>,
+    /// True if the person for whom an agent works may approve its calls.
+    pub self_approval: bool,
+}
+
+/// A checked signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The person, by the caller's keys.
+    pub name: String,
+    /// True for a passkey, false for an SSH key.
+    pub passkey: bool,
+    /// The index of its entry.
+    pub entry: u64,
+}
+
+/// The signatures of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallApprovals {
+    /// The id of the call.
+    pub call: CallId,
+    /// The people whose proven signatures approve it.
+    pub approved: Vec<Signer>,
+    /// The people whose proven signatures deny it.
+    pub denied: Vec<Signer>,
+    /// The number of people whom its rule asks for; `None` if no payload tells it.
+    pub needed: Option<u32>,
+    /// The number of signatures whose payloads are not there.
+    pub unproven: u64,
+    /// True if it was decided after its question.
+    pub decided: bool,
+}
+
+/// The result for all calls of a ledger that asked a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApprovalReport {
+    /// Each call with a question, in the order of the ledger.
+    pub calls: Vec<CallApprovals>,
+    /// The errors, in the order of the ledger.
+    pub errors: Vec<ApprovalError>,
+    /// The number of errors, also of those beyond the bound of the list.
+    pub count: u64,
+    /// The facts that this check cannot prove, a sentence each.
+    pub unproven: Vec<String>,
+}
+
+/// The payload of a signature.
+#[derive(Debug, Deserialize)]
+struct Signed {
+    statement: String,
+    signature: String,
+}
+
+/// What the ledger says of one call so far.
+struct Question<'a> {
+    asked: Option<&'a Leaf>,
+    found: CallApprovals,
+    /// Signatures that are in the ledger and are wrong.
+    wrong: u64,
+    /// True if it was decided under another policy than the one of the question.
+    replaced: bool,
+    place: usize,
+}
+
+struct Check<'a> {
+    origin: &'a str,
+    people: Option<&'a People>,
+    entries: &'a ApprovalEntries,
+    questions: BTreeMap<&'a CallId, Question<'a>>,
+    report: ApprovalReport,
+}
+
+/// Checks the approvals in these entries. `people` are the caller's own; without them, and without
+/// payloads, nothing is proven.
+pub fn check(
+    origin: &str,
+    entries: &ApprovalEntries,
+    people: Option<&People>,
+    mut payloads: Option<ApprovalPayloads>,
+) -> ApprovalReport {
+    let report = ApprovalReport::default();
+    let mut check = Check { origin, people, entries, questions: BTreeMap::new(), report };
+    for leaf in &entries.leaves {
+        check.entry(leaf, payloads.as_mut());
+    }
+    if let Some(payloads) = payloads {
+        payloads.end().into_iter().for_each(|error| check.error(error));
+    }
+    check.end()
+}
+
+impl<'a> Check<'a> {
+    fn error(&mut self, error: ApprovalError) {
+        self.report.count += 1;
+        if self.report.errors.len() < TOLD {
+            self.report.errors.push(error);
+        }
+    }
+
+    fn entry(&mut self, leaf: &'a Leaf, payloads: Option<&mut ApprovalPayloads>) {
+        let Some(call) = &leaf.call else { return };
+        let (origin, entries, people) = (self.origin, self.entries, self.people);
+        let place = self.questions.len();
+        let question = self.questions.entry(call).or_insert_with(|| Question {
+            asked: None,
+            found: CallApprovals {
+                call: call.clone(),
+                approved: Vec::new(),
+                denied: Vec::new(),
+                needed: None,
+                unproven: 0,
+                decided: false,
+            },
+            wrong: 0,
+            replaced: false,
+            place,
+        });
+        let mut errors = Vec::new();
+        match &leaf.event {
+            Event::Asked => question.asked = Some(leaf),
+            Event::Signed { .. } => {
+                let from = (origin, entries, people);
+                let checked = signed(from, question, leaf, payloads, &mut errors);
+                if let Err(error) = checked {
+                    question.wrong += 1;
+                    errors.push(error);
+                }
+            }
+            Event::Intended => errors.extend(question.decided(leaf)),
+            Event::Started { .. } if question.asked.is_some() && !question.found.decided => {
+                errors.push(ApprovalCode::NotDecided.about(leaf, ""));
+            }
+            _ => {}
+        }
+        errors.into_iter().for_each(|error| self.error(error));
+    }
+
+    fn end(mut self) -> ApprovalReport {
+        let mut questions: Vec<Question<'_>> = self.questions.into_values().collect();
+        questions.sort_by_key(|question| question.place);
+        let replaced = questions.iter().filter(|question| question.replaced).count();
+        let found = questions.into_iter().filter(|question| question.asked.is_some());
+        self.report.calls = found.map(|question| question.found).collect();
+        let unproven: u64 = self.report.calls.iter().map(|call| call.unproven).sum();
+        let ruleless = |call: &&CallApprovals| {
+            call.needed.is_none() && call.decided && !call.approved.is_empty()
+        };
+        let ruleless = self.report.calls.iter().filter(ruleless).count();
+        if unproven > 0 && self.people.is_none() {
+            self.report.unproven.push(format!(
+                "signatures of people: {unproven}. No approvers are known here; give them with \
+                 `--approvers FILE`"
+            ));
+        } else if unproven > 0 {
+            self.report.unproven.push(format!(
+                "signatures of people: {unproven}. Their payloads were erased or are not among these \
+                 files; `cofferdam ledger export DIR` writes those that there are"
+            ));
+        }
+        if ruleless > 0 {
+            self.report.unproven.push(format!(
+                "the number of signatures that was needed, in {ruleless} of the calls: it is not \
+                 among their payloads"
+            ));
+        }
+        if replaced > 0 {
+            self.report.unproven.push(format!(
+                "the signatures that were needed, in {replaced} of the calls: they were decided once \
+                 more, under another policy than the one of their question"
+            ));
+        }
+        if !self.report.calls.is_empty() {
+            self.report.unproven.push(
+                "the text that people were shown: a statement has its digest, and `cofferdam show ID \
+                 --shown` prints it"
+                    .to_owned(),
+            );
+        }
+        self.report
+    }
+}
+
+impl Question<'_> {
+    /// Checks a decision about a call that was asked about.
+    fn decided(&mut self, leaf: &Leaf) -> Option<ApprovalError> {
+        let asked = self.asked?;
+        self.found.decided = true;
+        // A reload may replace the policy; another one that allows the plan needs no signature.
+        if leaf.policy != asked.policy {
+            self.replaced = true;
+            return None;
+        }
+        let same = [
+            (leaf.plan == asked.plan, ApprovalCode::OtherPlan),
+            (leaf.preview == asked.preview, ApprovalCode::OtherPreview),
+            (self.found.denied.is_empty(), ApprovalCode::Denied),
+        ];
+        if let Some((_, code)) = same.iter().find(|(same, _)| !same) {
+            return Some(code.about(leaf, ""));
+        }
+        let approved = people(self.found.approved.iter().map(|signer| signer.name.as_str())).len();
+        let there = u64::try_from(approved).unwrap_or(u64::MAX) + self.found.unproven + self.wrong;
+        let needed = self.found.needed.unwrap_or(1).max(1);
+        (there < u64::from(needed)).then(|| {
+            ApprovalCode::QuorumMissing.about(leaf, &format!("{there} of {needed} signatures"))
+        })
+    }
+}
+
+/// Checks one signature, if its payload is there and the caller knows people.
+fn signed(
+    (origin, entries, people): (&str, &ApprovalEntries, Option<&People>),
+    question: &mut Question<'_>,
+    leaf: &Leaf,
+    payloads: Option<&mut ApprovalPayloads>,
+    errors: &mut Vec<ApprovalError>,
+) -> Result<(), ApprovalError> {
+    let Some(payloads) = payloads else {
+        question.found.unproven += 1;
+        return Ok(());
+    };
+    match (payloads.of(leaf.index, errors), people) {
+        (Some(payload), Some(people)) => signature(origin, question, leaf, &payload, people),
+        (None, _) if !entries.explains_absence(leaf) => {
+            Err(ApprovalCode::SignatureMissing.about(leaf, ""))
+        }
+        _ => {
+            question.found.unproven += 1;
+            Ok(())
+        }
+    }
+}
+
+/// Checks one signature, and counts it for its call.
+fn signature(
+    name: &str,
+    question: &mut Question<'_>,
+    leaf: &Leaf,
+    payload: &Payload,
+    trusted: &People,
+) -> Result<(), ApprovalError> {
+    let Event::Signed { statement: digest, approver: recorded, verdict } = &leaf.event else {
+        return Ok(());
+    };
+    let refuse = |code: ApprovalCode| code.about(leaf, "");
+    for (name, text) in &payload.payloads {
+        if leaf.commitments.get(name) != Some(&commitment(&payload.key, text)) {
+            return Err(ApprovalCode::PayloadChanged.about(leaf, &format!("`{name}`")));
+        }
+    }
+    let text =
+        payload.payloads.get(SIGNED).ok_or_else(|| refuse(ApprovalCode::SignatureMissing))?;
+    let unreadable = |_| refuse(ApprovalCode::PayloadUnreadable);
+    let Signed { statement, signature } = serde_json::from_str(text).map_err(unreadable)?;
+    if StatementDigest::of(statement.as_bytes()) != *digest {
+        return Err(refuse(ApprovalCode::StatementChanged));
+    }
+    let signed = SignedStatement { statement, signature };
+    let (approver, statement) = verify_alone(&signed, &trusted.approvers).map_err(|error| {
+        let code = match &error {
+            approval::ApprovalError::Unknown => ApprovalCode::KeyUnknown,
+            _ => ApprovalCode::SignatureBad,
+        };
+        code.about(leaf, &error.to_string())
+    })?;
+    let asked = question.asked.ok_or_else(|| refuse(ApprovalCode::NotAsked))?;
+    about(&statement, name, leaf, asked).map_or(Ok(()), |code| Err(refuse(code)))?;
+    let approves = statement.verdict == Verdict::Approve;
+    if *verdict != if approves { "approve" } else { "reject" } {
+        return Err(refuse(ApprovalCode::OtherVerdict));
+    }
+    if !same_person(&approver.name, recorded) {
+        return Err(ApprovalCode::OtherApprover.about(leaf, &format!("`{}`", approver.name)));
+    }
+    if is_party(&approver.name, &statement.subject, trusted.self_approval) {
+        return Err(refuse(ApprovalCode::Party));
+    }
+    in_time(&statement, leaf)?;
+    let found = &mut question.found;
+    if let Some(text) = payload.payloads.get(RULE) {
+        let rule: ApprovalRule = serde_json::from_str(text).map_err(unreadable)?;
+        if found.needed.is_some_and(|known| known != rule.quorum) {
+            return Err(refuse(ApprovalCode::OtherRule));
+        }
+        found.needed = Some(rule.quorum);
+    }
+    let signer = Signer {
+        name: approver.name.clone(),
+        passkey: Passkey::read(&approver.key).is_some(),
+        entry: leaf.index,
+    };
+    if approves {
+        found.approved.push(signer)
+    } else {
+        found.denied.push(signer)
+    }
+    Ok(())
+}
+
+/// The first difference between a statement and the entries of its call.
+fn about(statement: &Statement, name: &str, leaf: &Leaf, asked: &Leaf) -> Option<ApprovalCode> {
+    let same = [
+        (leaf.call.as_ref() == Some(&statement.call), ApprovalCode::OtherCall),
+        (
+            leaf.plan == Some(statement.plan) && asked.plan == Some(statement.plan),
+            ApprovalCode::OtherPlan,
+        ),
+        (asked.preview == Some(statement.preview), ApprovalCode::OtherPreview),
+        (asked.policy == Some(statement.policy), ApprovalCode::OtherPolicy),
+        (asked.principal == statement.subject.id, ApprovalCode::OtherRequester),
+        (origin(&statement.environment.id) == name, ApprovalCode::OtherEnvironment),
+    ];
+    same.into_iter().find_map(|(same, code)| (!same).then_some(code))
+}
+
+/// The signature has to come between the question and its end, by the ledger's own time.
+fn in_time(statement: &Statement, leaf: &Leaf) -> Result<(), ApprovalError> {
+    let out = |why: &str| ApprovalCode::OutOfTime.about(leaf, why);
+    let time: Timestamp = leaf.time.parse().map_err(|_| out("the entry has no time"))?;
+    let issued = statement.issued.ok_or_else(|| out("the statement has no time"))?;
+    check_times(issued, statement.expires, time).map(drop).map_err(|error| out(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;
