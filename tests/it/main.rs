@@ -9,6 +9,8 @@ mod agent;
 #[cfg(test)]
 mod approver;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod author;
 #[cfg(test)]
 mod benchmarks;

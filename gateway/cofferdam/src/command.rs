@@ -6,6 +6,7 @@ mod agents;
 mod approve;
 mod approver;
 mod approvers_file;
+mod audit;
 mod baseline;
 mod build;
 mod call;
@@ -20,6 +21,7 @@ mod input_file;
 mod inspect;
 mod jobs;
 mod ledger;
+mod moment;
 mod new;
 mod notify;
 #[cfg(test)]
@@ -99,6 +101,8 @@ enum Command {
     Stdio(stdio::Stdio),
     /// List jobs, newest first
     Jobs(jobs::Jobs),
+    /// List calls, also denied ones, by agent, person, tool, object, state and time
+    Audit(audit::Audit),
     /// Show the history of one call: request, decision, approvals, effects and ledger entries
     Show(jobs::Show),
     /// Show a waiting call and approve it with your signature
@@ -221,6 +225,7 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Connect(command) => command.run(&home, &working),
         Command::Stdio(command) => command.run(&home),
         Command::Jobs(command) => command.run(&home),
+        Command::Audit(command) => command.run(&home, cli.json),
         Command::Show(command) => command.run(&home),
         Command::Approve(command) => command.run(&home, cli.json),
         Command::Deny(command) => command.run(&home, cli.json),

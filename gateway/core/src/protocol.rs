@@ -2,6 +2,7 @@
 //! holder may ask. Plain data; no I/O.
 
 pub mod approver;
+pub mod console;
 pub mod courier;
 pub mod courier_recorder;
 pub mod gateway_recorder;

@@ -679,7 +679,7 @@ impl Bench {
             Propose::Serving { .. } | Propose::Reload { .. } | Propose::OverLimit { .. } => {
                 Proposed::Done
             }
-            Propose::Approver { .. } => {
+            Propose::Console { .. } | Propose::Approver { .. } => {
                 return Err(RoleError::Unavailable("no approver asks in these tests".into()));
             }
             Propose::Invited { .. } | Propose::Enrol { .. } => {
@@ -705,6 +705,7 @@ pub fn some_view() -> JobView {
         detail: String::new(),
         meanwhile: Vec::new(),
         resolution: None,
+        cancellation: None,
         stuck: None,
         files: Vec::new(),
         claimed: true,

@@ -4,6 +4,7 @@
 
 mod again;
 mod approver;
+pub mod audit;
 mod call;
 mod calls;
 mod ceiling;

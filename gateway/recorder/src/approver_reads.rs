@@ -1,4 +1,4 @@
-//! The reads of approvers that are in the ledger: one entry for each person, call and kind of read
+//! The reads of approvers, and of people at the console, that are in the ledger: one entry for each person, call and kind of read
 //! within an hour. Only in memory: after a restart, a read is recorded once more.
 
 use cofferdam_core::model::id::CallId;
@@ -13,17 +13,23 @@ const READS: usize = 10_000;
 
 /// The recorded reads, with their times.
 #[derive(Debug, Default)]
-pub(crate) struct ApproverReads(HashMap<(String, &'static str, CallId), i64>);
+pub(crate) struct ApproverReads(HashMap<(String, &'static str, Option<CallId>), i64>);
 
 impl ApproverReads {
     /// True if a read like this was recorded within the last hour.
-    pub fn is_known(&self, approver: &str, word: &'static str, call: &CallId, now_ms: i64) -> bool {
-        let at = self.0.get(&(approver.to_owned(), word, call.clone()));
+    pub fn is_known(
+        &self,
+        person: &str,
+        word: &'static str,
+        call: Option<&CallId>,
+        now_ms: i64,
+    ) -> bool {
+        let at = self.0.get(&(person.to_owned(), word, call.cloned()));
         at.is_some_and(|at| now_ms.saturating_sub(*at) < HOUR_MS)
     }
 
     /// Remembers a read that was recorded.
-    pub fn add(&mut self, approver: &str, word: &'static str, call: &CallId, now_ms: i64) {
+    pub fn add(&mut self, person: &str, word: &'static str, call: Option<&CallId>, now_ms: i64) {
         if self.0.len() >= READS {
             self.0.retain(|_, at| now_ms.saturating_sub(*at) < HOUR_MS);
         }
@@ -33,7 +39,7 @@ impl ApproverReads {
         {
             self.0.remove(&oldest);
         }
-        self.0.insert((approver.to_owned(), word, call.clone()), now_ms);
+        self.0.insert((person.to_owned(), word, call.cloned()), now_ms);
     }
 }
 
@@ -45,17 +51,18 @@ mod tests {
     fn one_entry_stands_for_the_reads_of_an_hour_and_memory_is_bounded() {
         let mut reads = ApproverReads::default();
         let (call, other) = (CallId::from_random(1), CallId::from_random(2));
-        reads.add("bob", "show", &call, 0);
-        assert!(reads.is_known("bob", "show", &call, HOUR_MS - 1));
-        assert!(!reads.is_known("bob", "show", &call, HOUR_MS));
-        assert!(!reads.is_known("bob", "look", &call, 1));
-        assert!(!reads.is_known("carl", "show", &call, 1));
-        assert!(!reads.is_known("bob", "show", &other, 1));
+        reads.add("bob", "show", Some(&call), 0);
+        assert!(reads.is_known("bob", "show", Some(&call), HOUR_MS - 1));
+        assert!(!reads.is_known("bob", "show", Some(&call), HOUR_MS));
+        assert!(!reads.is_known("bob", "look", Some(&call), 1));
+        assert!(!reads.is_known("carl", "show", Some(&call), 1));
+        assert!(!reads.is_known("bob", "show", Some(&other), 1));
+        assert!(!reads.is_known("bob", "show", None, 1));
         for number in 0..READS {
             let time = 1 + i64::try_from(number).unwrap();
-            reads.add("bob", "show", &CallId::from_random(10 + number as u128), time);
+            reads.add("bob", "show", Some(&CallId::from_random(10 + number as u128)), time);
         }
         assert_eq!(reads.0.len(), READS);
-        assert!(!reads.is_known("bob", "show", &call, 1), "the oldest is forgotten");
+        assert!(!reads.is_known("bob", "show", Some(&call), 1), "the oldest is forgotten");
     }
 }

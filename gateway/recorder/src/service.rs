@@ -2,7 +2,9 @@
 //! Opens no socket itself.
 
 mod approver;
+mod calls;
 mod claim;
+mod console;
 mod console_entry;
 mod health;
 mod housekeeping;
@@ -45,6 +47,7 @@ struct Inner {
     queue: mpsc::Sender<Request>,
     shared: Arc<Shared>,
     held: Arc<OpenFiles>,
+    lists: calls::Lists,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -69,6 +72,7 @@ impl Recorder {
             queue,
             shared,
             held,
+            lists: calls::Lists::default(),
             tasks: Mutex::new(tasks),
         };
         let recorder = Self { inner: Arc::new(inner) };
@@ -78,6 +82,7 @@ impl Recorder {
         housekeeping::reopen(&recorder).await?;
         housekeeping::keep_receivers(&recorder).await?;
         housekeeping::spawn(&recorder, losses);
+        recorder.keep_calls();
         if let Some(signed) = unread {
             let weak = Arc::downgrade(&recorder.inner);
             locked(&recorder.inner.tasks).push(tokio::spawn(start::check(weak, signed)));

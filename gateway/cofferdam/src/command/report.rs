@@ -6,7 +6,7 @@ use anyhow::Result;
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::escape::line;
 use serde_json::{Value, json};
-use std::io::Write as _;
+use std::io::{BufWriter, StdoutLock, Write as _};
 use std::process::ExitCode;
 
 /// `EX_USAGE` of sysexits.h: the exit code for an error in the configuration.
@@ -44,6 +44,26 @@ impl Report {
     pub fn good(mut self, good: bool) -> Self {
         self.good = good;
         self
+    }
+}
+
+/// Standard output, for results that are printed while they are made.
+pub struct Output(BufWriter<StdoutLock<'static>>);
+
+impl Output {
+    /// Standard output, until this is dropped.
+    pub fn new() -> Self {
+        Self(BufWriter::new(std::io::stdout().lock()))
+    }
+
+    /// Prints a text, which has its own line breaks. False once the reader closed the pipe.
+    pub fn print(&mut self, text: &str) -> bool {
+        self.0.write_all(text.as_bytes()).and_then(|()| self.0.flush()).is_ok()
+    }
+
+    /// Prints a sentence about the result, beside it.
+    pub fn note(&mut self, text: &str) {
+        eprintln!("note: {text}");
     }
 }
 
@@ -100,7 +120,7 @@ fn on_terminal(said: &str) -> String {
 const FORM: &str = "cofferdam.cli.v1";
 
 /// Adds the version to a JSON result.
-fn marked(mut value: Value) -> Value {
+pub fn marked(mut value: Value) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.insert("schema".to_owned(), FORM.into());
     }

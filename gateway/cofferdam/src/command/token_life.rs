@@ -27,20 +27,7 @@ impl TokenLife {
         if text == "never" {
             return Ok(Self::Endless);
         }
-        let at = text.len().saturating_sub(1);
-        let (count, unit) = text.split_at_checked(at).ok_or_else(form)?;
-        let seconds = match unit {
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            "w" => 604_800,
-            _ => return Err(form()),
-        };
-        let plain = count.bytes().all(|byte| byte.is_ascii_digit());
-        let count: i64 = count.parse().ok().filter(|_| plain).ok_or_else(form)?;
-        let life = count.checked_mul(seconds).map(SignedDuration::from_secs).ok_or_else(form)?;
-        let valid = SignedDuration::ZERO < life && life <= LONGEST;
-        if valid { Ok(Self::For(life)) } else { Err(form()) }
+        span(text).map(Self::For).ok_or_else(form)
     }
 
     /// The end of a token that is made now, in whole seconds.
@@ -52,6 +39,22 @@ impl TokenLife {
             }
         }
     }
+}
+
+/// Reads a number and m, h, d or w: more than 0, and at most ten years.
+pub fn span(text: &str) -> Option<SignedDuration> {
+    let (count, unit) = text.split_at_checked(text.len().saturating_sub(1))?;
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return None,
+    };
+    let plain = count.bytes().all(|byte| byte.is_ascii_digit());
+    let count: i64 = count.parse().ok().filter(|_| plain)?;
+    let span = count.checked_mul(seconds).map(SignedDuration::from_secs)?;
+    (SignedDuration::ZERO < span && span <= LONGEST).then_some(span)
 }
 
 #[cfg(test)]

@@ -117,6 +117,27 @@ pub struct Resolution {
     pub at: Timestamp,
 }
 
+/// The end of a job by an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cancellation {
+    /// The name of the operator, by the recorder's own trust file.
+    pub by: String,
+    /// The reason, in the words of the operator: at most [`crate::model::limit::PURPOSE`]
+    /// characters.
+    pub because: String,
+}
+
+impl Cancellation {
+    /// The sentence for the agent, without a full stop.
+    pub fn words(&self) -> String {
+        if self.because.is_empty() {
+            return format!("the operator `{}` cancelled it", self.by);
+        }
+        format!("the operator `{}` cancelled it: {}", self.by, self.because)
+    }
+}
+
 /// A real outcome: the job did all that was approved, or it did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -218,6 +239,8 @@ pub struct JobView {
     pub meanwhile: Vec<Difference>,
     /// An operator's record of the real outcome, where the job is indeterminate or was given up.
     pub resolution: Option<Resolution>,
+    /// The operator who cancelled it, and why; `None` also where its agent withdrew it.
+    pub cancellation: Option<Cancellation>,
     /// The obstacle that keeps the job from its end at present.
     pub stuck: Option<Stuck>,
     /// Files of a directory that it edited: relative to the tree, sorted. Empty until it

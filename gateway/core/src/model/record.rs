@@ -25,6 +25,9 @@ pub const INVITATION_USED: &str = "invitation used";
 /// The prefix of a request of an approver from another machine in [`Event::Administered`].
 pub const APPROVER: &str = "approver ";
 
+/// The prefix of a request of a person at the console in [`Event::Administered`].
+pub const CONSOLE: &str = "console ";
+
 /// An event of the ledger, without its payloads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -111,7 +114,8 @@ pub enum Event {
     /// The gateway, an operator command, or a role's start.
     Administered {
         /// The act: `start`, `operator show` (or another command of the operators' socket),
-        /// `approver show` (or another request of an approver from another machine), `trust`,
+        /// `approver show` (or another request of an approver from another machine),
+        /// `console story` (or another request of a person at the console), `trust`,
         /// `policy`, `tool`, `erase`, `heartbeat`.
         what: String,
         /// By whom: an operating-system user id, an approver, or a role.

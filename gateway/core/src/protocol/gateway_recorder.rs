@@ -2,11 +2,13 @@
 //! never sees another principal's job.
 
 use super::approver::{ApproverAnswer, ApproverAsk};
+use super::console::{ConsoleAnswer, ConsoleAsk};
 use super::operator_recorder::FreshPreview;
 use crate::model::call::EndedCall;
 use crate::model::call::OwnCall;
 use crate::model::call::Rejected;
 use crate::model::callers::{GivenToken, ServedCaller};
+use crate::model::console_role::ConsolePerson;
 use crate::model::id::{
     ArgumentsDigest, CallId, PlanDigest, PolicyDigest, TokenDigest, TrustDigest,
 };
@@ -172,6 +174,14 @@ pub enum Propose {
         approver: String,
         /// The request.
         ask: ApproverAsk,
+    },
+    /// A request of a person who signed in at the console. The recorder checks person and role by
+    /// its own trust file. Answered by [`Proposed::Console`].
+    Console {
+        /// The person, the role of this request and the way of the sign-in, as the gateway says.
+        person: ConsolePerson,
+        /// The request.
+        ask: ConsoleAsk,
     },
     /// Announces another set, before it is in use: a ledger entry with both digests. Changes
     /// nothing else. Answered by [`Proposed::Done`].
@@ -354,6 +364,11 @@ pub enum Proposed {
     Approver {
         /// The answer.
         told: Box<ApproverAnswer>,
+    },
+    /// The answer for a person at the console.
+    Console {
+        /// The answer.
+        told: Box<ConsoleAnswer>,
     },
     /// The request was carried out.
     Done,

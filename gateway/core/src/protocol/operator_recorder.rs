@@ -2,6 +2,8 @@
 //! changes the store or reads payloads becomes a ledger entry. Never carries a key but those of
 //! commitments, each with the payload that it commits to.
 
+use crate::model::call_filter::CallFilter;
+use crate::model::call_row::{CallChanges, CallCursor, CallPage};
 use crate::model::callers::ServedCaller;
 use crate::model::difference::Difference;
 use crate::model::id::{CallId, PolicyDigest, TokenDigest, TrustDigest};
@@ -30,6 +32,26 @@ pub enum Operate {
         /// Only those older than this one: its id or a unique beginning of it, at least 4
         /// characters.
         before: Option<String>,
+    },
+    /// Calls of the ledger, newest first, those without a job included. Answered by
+    /// [`Operated::Calls`].
+    Calls {
+        /// The calls that are wanted.
+        filter: CallFilter,
+        /// The place of the page; `None` for the newest calls.
+        before: Option<CallCursor>,
+        /// At most this many, 1 to [`crate::protocol::console::CALLS_MOST`].
+        limit: u32,
+    },
+    /// Changes of this list. Answered by [`Operated::CallChanges`], as soon as there are some or
+    /// the wait is over.
+    CallChanges {
+        /// The calls that are wanted.
+        filter: CallFilter,
+        /// The number of ledger entries that the asker knows: `through` of the answer before.
+        beyond: u64,
+        /// Wait at most this long.
+        wait_ms: u64,
     },
     /// One call by id or unique beginning of one. Answered by [`Operated::Story`].
     Show {
@@ -292,6 +314,10 @@ pub enum Operated {
         /// The changes elsewhere in the same objects between decision and effect.
         meanwhile: Vec<Difference>,
     },
+    /// A page of calls.
+    Calls(CallPage),
+    /// Changes of a list of calls.
+    CallChanges(CallChanges),
     /// The register of callers.
     Callers {
         /// Those that were served, the last one first; at most

@@ -74,6 +74,7 @@ pub fn state_reply(job: &JobView) -> Reply {
 /// A call that its agent withdrew before anything was changed.
 pub fn withdrawn(job: &JobView) -> Option<Reply> {
     let nothing = job.outcome == Some(Outcome::Cancelled)
+        && job.cancellation.is_none()
         && changed(job, Outcome::Cancelled) == Changed::Nothing;
     let told = || {
         Told::new(State::Withdrawn, proof(job), &job.environment).words(

@@ -72,6 +72,9 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
         Outcome::Expired => {
             ("its deadline", "it was not approved in time, or no runner took it in time")
         }
+        Outcome::Cancelled if job.cancellation.is_some() => {
+            ("an operator", "an operator cancelled it")
+        }
         Outcome::Cancelled => ("its agent", "it was withdrawn"),
         Outcome::Dead => ("the recorder", "runners were lost too often before they acted"),
         Outcome::Indeterminate => ("the runner", "an effect may or may not have happened"),

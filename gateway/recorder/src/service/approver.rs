@@ -82,7 +82,7 @@ impl Recorder {
 
     /// The waiting calls for this person, and whether there may be more. Each job is read after its
     /// rule named the person, and dropped before the next one.
-    async fn waiting_for(
+    pub(super) async fn waiting_for(
         &self,
         approver: &str,
         trust: &Trust,
@@ -204,11 +204,11 @@ impl Recorder {
     ) -> Result<(), RoleError> {
         self.check_room()?;
         let (reads, now_ms) = (&self.inner.shared.reads, self.now().as_millisecond());
-        if locked(reads).is_known(approver, word, call, now_ms) {
+        if locked(reads).is_known(approver, word, Some(call), now_ms) {
             return Ok(());
         }
         self.note_approver(approver, word, call).await?;
-        locked(reads).add(approver, word, call, now_ms);
+        locked(reads).add(approver, word, Some(call), now_ms);
         Ok(())
     }
 
@@ -238,14 +238,15 @@ pub(super) fn counting(job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<St
 }
 
 /// True if this enrolled person is one of those whom the question of this job is for.
-fn may_sign(approver: &str, job: &StoredJob, trust: &Trust) -> bool {
+pub(super) fn may_sign(approver: &str, job: &StoredJob, trust: &Trust) -> bool {
     let Some(rule) = &job.approval else { return false };
     trust.approvers.iter().any(|known| known.name == approver)
         && job.environment == trust.environment
         && check_signer(approver, &rule.approvers, &job.principal.subject(), trust).is_ok()
 }
 
-fn listed(job: StoredJob) -> WaitingQuestion {
+/// A question in a list.
+pub(super) fn listed(job: StoredJob) -> WaitingQuestion {
     WaitingQuestion {
         summary: summary(&job.plan),
         call: job.call,

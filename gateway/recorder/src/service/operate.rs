@@ -1,6 +1,7 @@
 //! The requests of operator commands. A request that changes state or reads payloads becomes a
 //! ledger entry. A person's signature is checked here, with the recorder's own trust file.
 
+use super::calls::{Wanted, checked};
 use super::{Recorder, misplaced_answer};
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done, Signature};
@@ -33,6 +34,9 @@ const RELOAD: Duration = Duration::from_secs(240);
 
 /// The fewest characters of a call id's beginning: fewer are rarely unique.
 const BEGINNING: usize = 4;
+
+/// The command that lists calls.
+const AUDIT: &str = "audit";
 
 /// Checks the beginning of a call id.
 fn beginning(call: &str) -> Result<(), RoleError> {
@@ -73,6 +77,16 @@ impl Recorder {
                         .jobs(waiting, limit.min(JOBS), before.as_deref())
                         .await?,
                 })
+            }
+            Operate::Calls { filter, before, limit } => {
+                checked(&filter).map_err(RoleError::Refused)?;
+                let wanted = Wanted { filter: &filter, signer: None };
+                Ok(Operated::Calls(self.call_page(wanted, before.as_ref(), limit).await?))
+            }
+            Operate::CallChanges { filter, beyond, wait_ms } => {
+                checked(&filter).map_err(RoleError::Refused)?;
+                let wanted = Wanted { filter: &filter, signer: None };
+                Ok(Operated::CallChanges(self.call_changes(wanted, beyond, wait_ms).await?))
             }
             Operate::Show { call } => {
                 beginning(&call)?;
@@ -141,8 +155,15 @@ impl Recorder {
             | Operate::Callers
             | Operate::Status
             | Operate::Invitations => return Ok(()),
+            // A list that is followed was asked for before: one entry in an hour.
+            Operate::CallChanges { .. } if self.knows_audit(by) => return Ok(()),
+            // One entry for a list, whatever the number of its pages.
+            Operate::Calls { before: Some(_), .. } => return Ok(()),
             // Their own entries say more.
             Operate::Invite { .. } | Operate::EndInvitation { .. } => return Ok(()),
+            Operate::Calls { filter, .. } | Operate::CallChanges { filter, .. } => {
+                (AUDIT, json!({ "ask": AUDIT, "filter": filter }), None)
+            }
             Operate::Show { call } => ("show", json!({ "ask": "show", "call": call }), None),
             Operate::Preview { call } => ("look", json!({ "ask": "look", "call": call }), None),
             Operate::Sign { call, .. } => ("sign", json!({ "ask": "sign" }), Some(call)),
@@ -163,7 +184,18 @@ impl Recorder {
         };
         let event = Event::Administered { what: format!("{OPERATOR}{command}"), by: by.to_owned() };
         let entry = Entry::of(event, call, "").with("request", request.to_string());
-        self.submit(Change::End(entry.into())).await.map(drop)
+        self.submit(Change::End(entry.into())).await?;
+        if command == AUDIT {
+            let now_ms = self.now().as_millisecond();
+            locked(&self.inner.shared.reads).add(by, AUDIT, None, now_ms);
+        }
+        Ok(())
+    }
+
+    /// True if a list for this user is in the ledger already, within the last hour.
+    fn knows_audit(&self, by: &str) -> bool {
+        let now_ms = self.now().as_millisecond();
+        locked(&self.inner.shared.reads).is_known(by, AUDIT, None, now_ms)
     }
 
     /// The job of a question to people.
@@ -290,7 +322,7 @@ impl Recorder {
     }
 
     /// Returns the status. Writes nothing: it must work with a full disk.
-    async fn status(&self) -> Result<Operated, RoleError> {
+    pub(super) async fn status(&self) -> Result<Operated, RoleError> {
         let (entries, checkpoint) = self.inner.shared.head.borrow().clone();
         let roles = locked(&self.inner.shared.roles).clone();
         let (phases, unread) = match self.inner.reader.phases().await {

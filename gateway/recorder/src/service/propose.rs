@@ -64,6 +64,9 @@ impl Recorder {
             Propose::Ended { principal, call } => {
                 Ok(Proposed::Ended { ended: self.inner.reader.ended(&call, &principal).await? })
             }
+            Propose::Console { person, ask } => {
+                Ok(Proposed::Console { told: Box::new(self.console(&person, ask).await?) })
+            }
             Propose::Reload { digest, trust } => {
                 self.check_room()?;
                 let served = {

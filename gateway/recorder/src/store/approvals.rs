@@ -3,17 +3,17 @@
 
 use super::batch::{Batch, ChangeError};
 use super::change::{Done, Signature};
-use super::expire::end;
+use super::expire::{end, end_from};
 use super::retain::forget;
 use super::row::{JobRow, absent, parse, stored};
 use crate::ledger::approvals::{RULE, SIGNED};
 use cofferdam_core::model::id::CallId;
-use cofferdam_core::model::job::{Found, Resolution, StoredJob};
+use cofferdam_core::model::job::{Cancellation, Found, Resolution, StoredJob};
 use cofferdam_core::model::limit::REJECTION_SECONDS;
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::person::{people, same_person};
 use cofferdam_core::model::reason::ApprovalRule;
-use cofferdam_core::model::record::{Entry, Event, Recorded};
+use cofferdam_core::model::record::{CONSOLE, Entry, Event, Recorded};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
 use cofferdam_core::model::statement::Verdict;
 use cofferdam_core::model::trust::Environment;
@@ -40,6 +40,43 @@ pub(crate) async fn cancel(
         Phase::Leased | Phase::Prepared | Phase::Acting | Phase::TearingDown | Phase::Closed => {}
     }
     Ok(Done::Noted)
+}
+
+/// Cancels a job for an operator: at once if it has no lease, else its runner stops before the next
+/// effect. Refused once the job has its outcome, or was cancelled before.
+pub(crate) async fn cancel_by(
+    cancellation: &Cancellation,
+    call: &CallId,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let old = JobRow::load(&mut *connection, call).await?.ok_or_else(|| absent(call))?;
+    let ended = |why: &str| Err(RoleError::Refused(format!("the call `{call}` {why}")).into());
+    let at_once = match old.phase()? {
+        Phase::AwaitingApproval | Phase::Queued => true,
+        Phase::Leased | Phase::Prepared | Phase::Acting if old.cancelled => {
+            return ended("was cancelled already, and its runner is stopping");
+        }
+        Phase::Leased | Phase::Prepared | Phase::Acting => false,
+        Phase::TearingDown | Phase::Closed => return ended("has its outcome already"),
+    };
+    let store = |error: serde_json::Error| {
+        RoleError::Refused(format!("the cancellation cannot be stored: {error}"))
+    };
+    let text = serde_json::to_string(cancellation).map_err(store)?;
+    let event =
+        Event::Administered { what: format!("{CONSOLE}cancel"), by: cancellation.by.clone() };
+    let entry = old.entry(event)?.with("because", json!(cancellation.because).to_string());
+    let mut row = JobRow { cancellation: Some(text), ..old.clone() };
+    row.record(batch, entry);
+    if at_once {
+        // The row is written once, with its end.
+        end_from(&old, row, Outcome::Cancelled, &cancellation.words(), batch, connection).await?;
+    } else {
+        row.cancelled = true;
+        row.put(&old, batch, connection).await?;
+    }
+    Ok(Done::Cancelled { at_once })
 }
 
 /// Loads a job that waits for approvals.

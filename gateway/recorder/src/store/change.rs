@@ -5,7 +5,7 @@ use cofferdam_core::model::callers::{GivenToken, ServedCaller};
 use cofferdam_core::model::id::{
     CallId, Fence, PolicyDigest, StatementDigest, TokenDigest, TrustDigest,
 };
-use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
+use cofferdam_core::model::job::{Cancellation, Found, LeasedJob, Obstacle, Said, StoredJob};
 use cofferdam_core::model::notification::NotifyEvent;
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::record::{Entry, Recorded};
@@ -67,6 +67,13 @@ pub enum Change {
     Cancel {
         /// The principal of the job.
         principal: String,
+        /// The id of the call.
+        call: CallId,
+    },
+    /// Cancel a job for an operator.
+    CancelBy {
+        /// The operator and the reason.
+        cancellation: Cancellation,
         /// The id of the call.
         call: CallId,
     },
@@ -152,6 +159,8 @@ pub enum Change {
         /// The retention, in seconds.
         keep_seconds: u64,
     },
+    /// Add the next entries to the list of calls.
+    Index,
     /// Erase the payloads of a call.
     Erase {
         /// The id of the call.
@@ -233,6 +242,16 @@ pub enum Done {
         test: bool,
         /// True if it was given up.
         dropped: bool,
+    },
+    /// Entries were added to the list of calls.
+    Indexed {
+        /// The number of entries that the list knows.
+        through: u64,
+    },
+    /// An operator cancelled a job.
+    Cancelled {
+        /// True if it ended at once; false if its runner was asked to stop.
+        at_once: bool,
     },
     /// Done, without a value.
     Noted,

@@ -27,7 +27,18 @@ pub(crate) async fn end(
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<u64, ChangeError> {
-    let mut row = old.clone();
+    end_from(old, old.clone(), outcome, detail, batch, connection).await
+}
+
+/// The same with a row that has changes already. Nothing is written if the row cannot end.
+pub(crate) async fn end_from(
+    old: &JobRow,
+    mut row: JobRow,
+    outcome: Outcome,
+    detail: &str,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<u64, ChangeError> {
     row.finish(outcome, detail, batch.now_ms())?;
     let entry = row.entry(Event::Finished { outcome })?;
     row.record(batch, entry);

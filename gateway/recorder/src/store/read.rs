@@ -3,6 +3,7 @@
 
 mod approvals;
 mod callers;
+mod calls;
 mod decisions;
 mod overview;
 mod questions;
@@ -14,6 +15,9 @@ use super::open_files::OpenFiles;
 use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same_call::{SameCall, same};
 use crate::ledger::leaf::Leaf;
+pub(crate) use calls::CallQuery;
+#[cfg(test)]
+pub(in crate::store) use calls::STATEMENTS;
 use cofferdam_core::model::call::{EndedCall, OwnCall, Rejected};
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::model::job::{JobView, Planned, StoredJob};

@@ -10,7 +10,7 @@ use super::busy;
 use crate::settings::{LONGEST_RETRY_MS, RETRY_MS};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{
-    JobView, Note, Obstacle, OperationRecord, Planned, Resolution, StoredJob, Stuck,
+    Cancellation, JobView, Note, Obstacle, OperationRecord, Planned, Resolution, StoredJob, Stuck,
 };
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
@@ -38,6 +38,7 @@ pub(crate) struct JobRow {
     pub approved: bool,
     pub progress: Option<String>,
     pub resolution: Option<String>,
+    pub cancellation: Option<String>,
     pub stuck: Option<String>,
     pub retry_at: i64,
     pub files: Option<String>,
@@ -72,6 +73,7 @@ impl FromRow<'_, SqliteRow> for JobRow {
             approved: row.try_get("approved")?,
             progress: row.try_get("progress")?,
             resolution: row.try_get("resolution")?,
+            cancellation: row.try_get("cancellation")?,
             stuck: row.try_get("stuck")?,
             retry_at: row.try_get("retry_at")?,
             files: row.try_get("files")?,
@@ -94,7 +96,7 @@ macro_rules! columns {
         concat!(
             "SELECT seq, call, principal, tool, plan, arguments, phase, outcome, detail, fence, \
              leased, attempts, cancelled, ",
-            "approved, progress, resolution, stuck, retry_at, files, meanwhile, approval, \
+            "approved, progress, resolution, cancellation, stuck, retry_at, files, meanwhile, approval, \
              reasons, environment, permit, expires, ended, ",
             "ledger, version FROM jobs ",
             $rest
@@ -184,6 +186,11 @@ impl JobRow {
     /// The finding of a person, or that a person gave it up.
     pub fn resolution(&self) -> Result<Option<Resolution>, RoleError> {
         self.resolution.as_deref().map(|text| parse(text, "resolution")).transpose()
+    }
+
+    /// The operator who cancelled it.
+    pub fn cancellation(&self) -> Result<Option<Cancellation>, RoleError> {
+        self.cancellation.as_deref().map(|text| parse(text, "cancellation")).transpose()
     }
 
     /// The obstacle of a stuck job. An obstacle in the form of an earlier version is left out.
@@ -288,7 +295,7 @@ impl JobRow {
         let guarded = sqlx::query_scalar::<_, i64>(
             "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts \
              = ?, cancelled = ?,
-             approved = ?, progress = ?, resolution = ?, stuck = ?, retry_at = ?, files = ?, \
+             approved = ?, progress = ?, resolution = ?, cancellation = ?, stuck = ?, retry_at = ?, files = ?, \
              meanwhile = ?, permit = ?, expires = ?, ended = ?,
              ledger = ?, version = ?
              WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
@@ -309,6 +316,7 @@ impl JobRow {
             .bind(self.approved)
             .bind(self.progress)
             .bind(self.resolution)
+            .bind(self.cancellation)
             .bind(self.stuck)
             .bind(self.retry_at)
             .bind(self.files)
@@ -351,6 +359,7 @@ impl JobRow {
             outcome: self.outcome()?,
             detail: self.detail.clone(),
             resolution: self.resolution()?,
+            cancellation: self.cancellation()?,
             stuck: self.stuck(),
             files: self
                 .files

@@ -77,9 +77,7 @@ async fn move_once(
         }
         RunnerEvent::Acting => {
             if row.cancelled {
-                return Err(
-                    RoleError::Refused("the job was cancelled by its agent".to_owned()).into()
-                );
+                return Err(RoleError::Refused("the job was cancelled".to_owned()).into());
             }
             let phase = row.advance(RunEvent::Act)?;
             row.entry(Event::Moved { phase, fence })?
@@ -102,6 +100,11 @@ async fn move_once(
         }
         RunnerEvent::Finished { outcome, code, detail, files, meanwhile } => {
             runners_own(row.phase()?, outcome)?;
+            let cancelled_by = row.cancellation()?.filter(|_| outcome == Outcome::Cancelled);
+            let detail = match cancelled_by {
+                Some(by) => format!("{}; {detail}", by.words()),
+                None => detail,
+            };
             row.finish(outcome, &detail, batch.now_ms())?;
             row.advance(RunEvent::Finish)?;
             // A job about the same object may wait for this.

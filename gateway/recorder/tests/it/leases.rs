@@ -453,6 +453,8 @@ const AS_VERSION_5: &str = "
     DROP TABLE usage; DROP INDEX jobs_waiting; DROP TABLE tokens; DROP TABLE callers;
     DROP TABLE outbox; DROP TABLE outbox_counts; DROP INDEX jobs_expiring; DROP TABLE invitations;
     ALTER TABLE jobs DROP COLUMN told_expiring; ALTER TABLE jobs DROP COLUMN told_stuck;
+    DROP TABLE calls; DROP TABLE call_objects; DROP TABLE call_signers; DROP TABLE calls_end;
+    ALTER TABLE jobs DROP COLUMN cancellation;
     PRAGMA user_version = 5;";
 
 #[tokio::test]

@@ -10,6 +10,8 @@ mod approvers;
 mod backlog;
 mod budgets;
 mod callers;
+mod calls;
+mod console;
 mod console_entry;
 mod crash;
 mod failing;

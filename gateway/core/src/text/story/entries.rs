@@ -3,7 +3,7 @@
 use crate::model::document::Document;
 use crate::model::escape::{line, quoted};
 use crate::model::reason::Reason;
-use crate::model::record::{Event, OPERATOR};
+use crate::model::record::{CONSOLE, Event, OPERATOR};
 use crate::model::run::Phase;
 use crate::model::story::StoryEntry;
 use crate::model::subject::Subject;
@@ -116,6 +116,9 @@ pub fn event(event: &Event) -> String {
         Event::Removed { what, count, before, end } => {
             let place = end.map(|end| format!(", before entry {end}")).unwrap_or_default();
             format!("retention removed {count} {what} until {}{place}", seconds(*before))
+        }
+        Event::Administered { what, by } if what.starts_with(CONSOLE) => {
+            format!("at the console: {} by {}", line(what.trim_start_matches(CONSOLE)), line(by))
         }
         Event::Administered { what, by } if what.starts_with(OPERATOR) => {
             format!(

@@ -3,6 +3,7 @@
 //! resolved, are left out; the last entry of the job takes them along.
 
 use super::super::batch::{ChangeError, to_u64};
+use super::super::calls::{forget_call, forget_entries};
 use super::super::row::{damaged, parse};
 use super::{Gone, ROWS, count_verdicts};
 use crate::ledger::leaf::Leaf;
@@ -89,13 +90,14 @@ async fn range(first: i64, end: i64, connection: &mut SqliteConnection) -> sqlx:
     .bind(end)
     .fetch_all(&mut *connection)
     .await?;
-    let newer = sqlx::query(concat!(
+    let newer: Vec<i64> = sqlx::query_scalar(concat!(
         "UPDATE leaves SET payloads = NULL WHERE idx >= ? AND idx < ? AND payloads IS NOT NULL AND ",
-        closed!("leaves")
+        closed!("leaves"),
+        " RETURNING idx"
     ))
     .bind(first)
     .bind(end)
-    .execute(&mut *connection)
+    .fetch_all(&mut *connection)
     .await?;
     sqlx::query(concat!(
         "UPDATE leaves SET key = NULL WHERE idx >= ? AND idx < ? AND key IS NOT NULL AND ",
@@ -103,10 +105,11 @@ async fn range(first: i64, end: i64, connection: &mut SqliteConnection) -> sqlx:
     ))
     .bind(first)
     .bind(end)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    let older: BTreeSet<i64> = older.into_iter().collect();
-    Ok(newer.rows_affected() + older.len() as u64)
+    let gone: BTreeSet<i64> = older.into_iter().chain(newer).collect();
+    forget_entries(&gone.iter().copied().collect::<Vec<_>>(), connection).await?;
+    Ok(gone.len() as u64)
 }
 
 /// Removes the payloads of a call's entries before `end`, and those of its job. Returns the number
@@ -136,6 +139,7 @@ pub(crate) async fn forget(
         .bind(end)
         .execute(&mut *connection)
         .await?;
+    forget_call(call, end, &mut *connection).await?;
     count_verdicts(&[call.to_owned()], connection).await?;
     sqlx::query("DELETE FROM statements WHERE call = ?")
         .bind(call.to_owned())
@@ -147,7 +151,8 @@ pub(crate) async fn forget(
         .await?;
     sqlx::query(
         "UPDATE jobs SET document = NULL, permit = NULL, progress = NULL, detail = '', files = \
-         NULL, resolution = json_set(resolution, '$.because', ''), version = version + 1 WHERE \
+         NULL, resolution = json_set(resolution, '$.because', ''), cancellation = \
+         json_set(cancellation, '$.because', ''), version = version + 1 WHERE \
          call = ?",
     )
     .bind(call.to_owned())

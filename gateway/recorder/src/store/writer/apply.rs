@@ -8,7 +8,7 @@ use crate::store::enqueue::{New, enqueue};
 use crate::store::outbox::{self, Post};
 use crate::store::usage::Purse;
 use crate::store::{
-    approvals, callers, expire, invitations, lease, reopen, retain, retire, run, usage,
+    approvals, callers, calls, expire, invitations, lease, reopen, retain, retire, run, usage,
 };
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::record::{Entry, Recorded};
@@ -123,6 +123,9 @@ async fn apply(
         Change::Cancel { principal, call } => {
             approvals::cancel(principal, call, batch, connection).await
         }
+        Change::CancelBy { cancellation, call } => {
+            approvals::cancel_by(cancellation, call, batch, connection).await
+        }
         Change::Permit { call, permit, entry, expires } => {
             let ahead = backlog.length().saturating_add_signed(batch.queued);
             let life = expires.as_millisecond() - batch.now_ms();
@@ -174,6 +177,7 @@ async fn apply(
         Change::Retain { what, keep_seconds } => {
             retain::retain(*what, *keep_seconds, batch, connection).await
         }
+        Change::Index => calls::index(connection).await,
         Change::Erase { call, by } => approvals::erase(call, by, batch, connection).await,
     }
 }
