@@ -2,6 +2,8 @@
 //! invitation to the job that ran. Chromium is driven over WebDriver; its authenticator makes real
 //! signatures, and the test never makes one itself.
 
+mod console;
+
 use crate::installation::{TIME_LIMIT, TestInstallation};
 use crate::passkeys::{asked, origin, single, two_sign};
 use base64::Engine as _;

@@ -28,5 +28,6 @@ pub fn trust(grants: Vec<Grant>) -> Trust {
         commands: vec![],
         approvers: vec![],
         console: vec![],
+        replaced: vec![],
     }
 }

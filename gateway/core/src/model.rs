@@ -43,6 +43,7 @@ pub mod retention;
 pub mod rights;
 pub mod role_limits;
 pub mod run;
+pub mod served;
 pub mod sign_in;
 pub mod statement;
 pub mod story;

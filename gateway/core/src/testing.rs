@@ -121,6 +121,7 @@ pub fn trust() -> Trust {
             })
             .collect(),
         console: vec![],
+        replaced: vec![],
     }
 }
 

@@ -46,7 +46,7 @@ pub use prompts::{CHANGE, FOLLOW, change, follow, prompts};
 pub use remarks::words as remark_words;
 pub use results::presented;
 pub use spans::{ago, until};
-pub use story::{Story, StoryPart, StoryText, event, story, story_text};
+pub use story::{Story, StoryPart, StoryText, decided_over, event, story, story_text};
 
 use crate::model::facts::OperationFacts;
 use crate::model::operation::{Action, Named, Within};

@@ -17,14 +17,16 @@ use cofferdam_core::model::answer::{
     Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing, ToolListings,
 };
 use cofferdam_core::model::caller::Principal;
-use cofferdam_core::model::console_role::SignedIn;
+use cofferdam_core::model::console_role::{ConsolePerson, SignedIn};
 use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use cofferdam_core::model::served::Served;
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
+use cofferdam_core::protocol::console::{ConsoleAnswer, ConsoleAsk};
 use cofferdam_edge::{Calls, EdgeSettings, serve};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -392,6 +394,18 @@ impl Front for Fixtures {
         _ask: ApproverAsk,
     ) -> Result<ApproverAnswer, RoleError> {
         Err(RoleError::Unavailable("there are no approvers here".into()))
+    }
+
+    async fn ask_at_console(
+        &self,
+        _person: &ConsolePerson,
+        _ask: ConsoleAsk,
+    ) -> Result<ConsoleAnswer, RoleError> {
+        Err(RoleError::Unavailable("there is no console here".into()))
+    }
+
+    fn served(&self) -> Result<Served, RoleError> {
+        Err(RoleError::Unavailable("there is no console here".into()))
     }
 
     async fn invited(&self, _digest: &str) -> Result<String, RoleError> {

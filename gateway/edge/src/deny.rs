@@ -2,9 +2,13 @@
 //! with its form on the wire. One row each, for MCP and for plain HTTP. Refusals by policy, people
 //! or tools are not in the table: they are results (`render.rs`).
 
+mod code;
+mod console;
+
 use crate::limit::Limit;
 use cofferdam_core::model::access::{Access, TokenRefusal};
 use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::console::ConsoleRefusal;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -26,19 +30,6 @@ fn remedy(key: Option<&String>) -> String {
         }
         None => "send `Host: NAME` or `Host: NAME:PORT`".into(),
     }
-}
-
-/// The codes of JSON-RPC itself, and the codes that MCP revision 2026-07-28 adds.
-mod code {
-    pub const PARSE: i64 = -32_700;
-    pub const REQUEST: i64 = -32_600;
-    pub const METHOD: i64 = -32_601;
-    pub const PARAMS: i64 = -32_602;
-    pub const INTERNAL: i64 = -32_603;
-    pub const HEADER: i64 = -32_020;
-    pub const LEGACY_RESOURCE: i64 = -32_002;
-    pub const CAPABILITY: i64 = -32_021;
-    pub const VERSION: i64 = -32_022;
 }
 
 /// A refusal of the edge itself.
@@ -212,6 +203,14 @@ pub enum Deny {
         "only this server's own pages may send this, and the origin is `{0}`; load the page again"
     )]
     ForeignPage(String),
+    /// A request of the console was refused, here or by the recorder.
+    #[error("{why}")]
+    Console {
+        /// The code of the refusal.
+        code: ConsoleRefusal,
+        /// Cause and remedy.
+        why: String,
+    },
     /// What a page handed in does not count.
     #[error("{0}")]
     Refused(String),
@@ -427,6 +426,7 @@ impl Deny {
             Self::WrongAddress => same(S::MISDIRECTED_REQUEST, code::REQUEST),
             Self::ForeignPage(_) => same(S::FORBIDDEN, code::REQUEST),
             Self::Refused(_) => same(S::UNPROCESSABLE_ENTITY, code::REQUEST),
+            Self::Console { code, .. } => same(console::status(*code), code::REQUEST),
             Self::Scope { .. } => same(S::FORBIDDEN, code::REQUEST),
             Self::SignIn(_) => same(S::UNAUTHORIZED, code::REQUEST),
             Self::SignInOften(_) => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
@@ -462,6 +462,14 @@ impl Deny {
             | Self::IssuerAway => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
             Self::Unanswered => same(S::GATEWAY_TIMEOUT, code::INTERNAL),
             Self::Broken => same(S::INTERNAL_SERVER_ERROR, code::INTERNAL),
+        }
+    }
+
+    /// The word of a refusal that programs tell apart by more than its status.
+    pub fn word(&self) -> Option<&'static str> {
+        match self {
+            Self::Console { code, .. } => Some(code.code()),
+            _ => None,
         }
     }
 

@@ -121,7 +121,7 @@ impl<F: Front> Edge<F> {
             Err(deny) => return self.refused(parts, body, (route, seat), &deny).await,
         };
         let answer = if parts.method == Method::OPTIONS {
-            let shared = origin.is_some() && !matches!(route, Route::People(_));
+            let shared = origin.is_some() && !route.is_page();
             cors::options(route.methods(), shared)
         } else if route == Route::Mcp {
             self.mcp(parts, body, seat).await
@@ -130,7 +130,7 @@ impl<F: Front> Edge<F> {
         };
         match origin {
             // Only our own pages use them, and those need no permission to read.
-            Some(_) if matches!(route, Route::People(_)) => answer,
+            Some(_) if route.is_page() => answer,
             Some(origin) => cors::shared(answer, origin),
             None => answer,
         }
@@ -172,6 +172,7 @@ impl<F: Front> Edge<F> {
             | Route::ApprovalState
             | Route::ApprovalSignatures => self.approvals(parts, body, route, name, seat).await,
             Route::People(page) => self.people(parts, body, page, (name, seat)).await,
+            Route::Console(page) => self.console(parts, body, page, (name, seat)).await,
             Route::CallPage => self.call_page(parts, name, seat).await,
             Route::OauthDocument => self.oauth_document(parts),
             Route::Oauth => return self.no_oauth(false),

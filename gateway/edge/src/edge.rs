@@ -29,6 +29,8 @@ pub struct Edge<F> {
     pub calls: Calls,
     /// The places of held requests.
     pub waits: Arc<Semaphore>,
+    /// The places of the console's streams.
+    pub streams: Arc<Semaphore>,
     /// The places of refused requests of proxies whose body is awaited.
     pub refused: Semaphore,
     /// Requests without a valid token, by address.

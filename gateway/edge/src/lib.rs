@@ -11,6 +11,7 @@
 //! | `/v1/approvals…` | approvers on other machines: sign in, read, hand in signatures | `approvers.rs` |
 //! | `/calls/ID` | the page of a call | `call_page.rs` |
 //! | `/enrol` and its files | pages for approvers | `people.rs` |
+//! | `/console…` | the console: calls, agents, tools, policy and health | `people/console.rs` |
 //! | `/.well-known/oauth-…`, `/register` and the like | metadata of OAuth, or the error that there is none | `oauth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | pages for people, probes and Prometheus | `pages.rs` |
 //!

@@ -33,6 +33,7 @@ impl<F: Front> Edge<F> {
                  approvers    GET  /v1/approvals              `cofferdam approve --server URL`\n\
                  pages        GET  /calls/ID                  the state of a call, for its person\n\
                  \x20            GET  /approve/ID                the question of a call, for its approvers\n\
+                 \x20            GET  /console                   calls, tools, policy and health, for people\n\
                  probes       GET  /healthz  /readyz\n\
                  metrics      GET  /metrics                   from this machine only\n",
                 environment = self.front.environment(),

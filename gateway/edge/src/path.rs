@@ -1,7 +1,10 @@
 //! Paths that the edge serves, as patterns: which route a path is, and which methods it takes. Knows
 //! no handler.
 
+mod console;
+
 use crate::deny::Deny;
+pub use console::ConsolePage;
 use hyper::Method;
 use hyper::http::request::Parts;
 
@@ -42,6 +45,8 @@ pub enum Route {
     CallPage,
     /// A page for approvers, or a request of its script.
     People(PeoplePage),
+    /// A page of the console, or a request of its script.
+    Console(ConsolePage),
     /// The page for people.
     Home,
     /// The probe for life.
@@ -166,6 +171,7 @@ impl Route {
             Self::Oauth => "/{oauth}",
             Self::CallPage => "/calls/{id}",
             Self::People(page) => page.name(),
+            Self::Console(page) => page.name(),
             Self::Home => "/",
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
@@ -194,6 +200,9 @@ impl Route {
             _ => {
                 if let Some(page) = PeoplePage::FIXED.into_iter().find(|page| page.name() == path) {
                     return (Self::People(page), "");
+                }
+                if let Some((page, id)) = ConsolePage::of(path) {
+                    return (Self::Console(page), id);
                 }
                 let tool = path.strip_prefix("/v1/tools/");
                 let found = match tool.and_then(|rest| rest.strip_suffix("/preview")) {
@@ -256,6 +265,7 @@ impl Route {
             Self::Approval => "GET, HEAD, POST",
             Self::Job => "GET, HEAD, DELETE",
             Self::People(page) => page.methods(),
+            Self::Console(page) => page.methods(),
             Self::Oauth | Self::Nowhere => "GET, HEAD, POST, DELETE",
             Self::Tools
             | Self::Calls
@@ -271,6 +281,11 @@ impl Route {
             | Self::Ready
             | Self::Metrics => "GET, HEAD",
         }
+    }
+
+    /// Returns whether only our own pages use this route.
+    pub fn is_page(self) -> bool {
+        matches!(self, Self::People(_) | Self::Console(_))
     }
 
     /// Returns whether the clients of this route expect JSON-RPC.

@@ -3,6 +3,7 @@
 //! every signature and every role, and no click, cookie or answer is an approval.
 
 mod approve;
+mod console;
 mod enrol;
 mod layout;
 mod question;
@@ -22,10 +23,12 @@ use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
+pub use console::STREAMS;
+
 /// The stylesheet of all pages.
 const STYLE: &str = include_str!("assets/cofferdam.css");
 
-/// The script of all pages.
+/// The script of the pages for approvers.
 const SCRIPT: &str = include_str!("assets/passkey.js");
 
 impl<F: Front> Edge<F> {

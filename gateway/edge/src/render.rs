@@ -102,7 +102,11 @@ pub fn rpc_error_of(deny: &Deny) -> Value {
 
 /// A refusal of the edge for plain HTTP clients.
 pub fn plain_error(deny: &Deny) -> Answer {
-    refused(respond::json(deny.row().plain, &json!({"error": {"text": deny.to_string()}})), deny)
+    let mut error = json!({"text": deny.to_string()});
+    if let (Some(code), Some(error)) = (deny.word(), error.as_object_mut()) {
+        error.insert("code".into(), json!(code));
+    }
+    refused(respond::json(deny.row().plain, &json!({"error": error})), deny)
 }
 
 /// Marks the response with its refusal, for counters and spans.

@@ -123,6 +123,11 @@ pub fn events(events: mpsc::Receiver<Bytes>) -> Answer {
     add(answer, HeaderName::from_static("x-accel-buffering"), "no")
 }
 
+/// Creates a response whose body comes in parts.
+pub fn parts(media: &'static str, parts: mpsc::Receiver<Bytes>) -> Answer {
+    answer(StatusCode::OK, media, AnswerBody { content: Content::Events(parts), busy: None })
+}
+
 /// Creates a text response.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     with(status, "text/plain; charset=utf-8", body)

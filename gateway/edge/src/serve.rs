@@ -12,6 +12,7 @@ use crate::listed::Listed;
 use crate::mcp::request_state::RequestStates;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
+use crate::people::STREAMS;
 use crate::proxies::Proxies;
 use crate::seats::{SeatGuard, Seats};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS, REFUSED_SHARE};
@@ -79,6 +80,7 @@ pub async fn serve<F: Front>(
     let probes = Peers::new(settings.without_token);
     let proxies = Proxies::new(settings.trusted_proxies.clone());
     let waits = Arc::new(Semaphore::new(settings.waits));
+    let streams = Arc::new(Semaphore::new(STREAMS));
     let refused = Semaphore::new((settings.connections / REFUSED_SHARE).max(1));
     let edge = Arc::new(Edge {
         front,
@@ -87,6 +89,7 @@ pub async fn serve<F: Front>(
         settings,
         calls,
         waits,
+        streams,
         refused,
         peers,
         probes,

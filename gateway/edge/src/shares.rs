@@ -100,7 +100,7 @@ impl Shares {
     }
 
     /// The limits of this caller.
-    fn limits(&self, principal: &Principal) -> CallerLimits {
+    pub fn limits(&self, principal: &Principal) -> CallerLimits {
         let own = self.of_roles.borrow().of(&principal.roles);
         self.each.with(&own)
     }

@@ -24,6 +24,7 @@ pub fn trust(environment: Environment) -> Trust {
         commands: vec![],
         approvers: vec![],
         console: vec![],
+        replaced: vec![],
     }
 }
 

@@ -189,6 +189,9 @@ impl Accept {
             policy::try_on(home, bench, &known, &trusted)?;
         }
         write_private(&home.tools().join(format!("{}.wasm", definition.name)), &plugin.bytes)?;
+        if let Some(accepted) = accepted.filter(|accepted| **accepted != trusted) {
+            trust.put_replaced(accepted)?;
+        }
         trust.put_tool(&trusted)?;
         trust.note("tool", &definition.name, noted)?;
         trust.save()?;

@@ -48,6 +48,9 @@ pub struct Home {
     root: PathBuf,
 }
 
+/// The name of the file with the policy's rules, beside its data document.
+pub const POLICY_RULES: &str = "rules.rego";
+
 impl Home {
     /// A home at this absolute path, which need not exist yet.
     #[cfg(test)]
@@ -144,6 +147,24 @@ impl Home {
     /// The path of the policy's data document.
     pub fn policy_data(&self) -> PathBuf {
         self.policy().join("data.json")
+    }
+
+    /// The path of the policy's rules, for people to read. A policy may be without them.
+    pub fn policy_rules(&self) -> PathBuf {
+        self.policy().join(POLICY_RULES)
+    }
+
+    /// Copies the rules of a policy, if its folder has them. Those of another policy do not stay.
+    pub fn keep_policy_rules(&self, from: &Path) -> Result<()> {
+        if let Ok(rules) = std::fs::read(from.join(POLICY_RULES)) {
+            return write_private(&self.policy_rules(), &rules);
+        }
+        match std::fs::remove_file(self.policy_rules()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).context("cannot remove the rules of the policy before")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The folder of the recorder's database.

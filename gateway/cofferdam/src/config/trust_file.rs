@@ -51,6 +51,11 @@ impl TrustFile {
         self.put("tool", &tool.name, tool)
     }
 
+    /// Keeps the entry that a tool replaced, for people who compare.
+    pub fn put_replaced(&mut self, tool: &TrustedTool) -> Result<()> {
+        self.put("replaced", &tool.name, tool)
+    }
+
     /// Adds an executor, or replaces the one of its name.
     pub fn put_executor(&mut self, executor: &TrustedExecutor) -> Result<()> {
         self.put("executor", &executor.name, executor)

@@ -257,6 +257,10 @@ fn pairs(home: &Home, copies: &Home) -> Result<Vec<(PathBuf, PathBuf)>> {
         (home.policy_module(), copies.policy_module()),
         (home.policy_data(), copies.policy_data()),
     ];
+    // A policy may be without its rules.
+    if home.policy_rules().exists() {
+        pairs.push((home.policy_rules(), copies.policy_rules()));
+    }
     let folders = [
         (home.tools(), copies.tools()),
         (home.executors(), copies.executors()),

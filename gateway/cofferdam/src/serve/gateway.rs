@@ -14,6 +14,7 @@ mod load;
 mod log_rate;
 mod oauth;
 mod over_limits;
+mod served;
 mod set;
 mod sign_ins;
 mod token_register;

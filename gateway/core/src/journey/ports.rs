@@ -4,15 +4,17 @@
 use crate::model::access::{Authenticated, Credential, TokenRefusal};
 use crate::model::answer::{Reply, ToolListings};
 use crate::model::caller::{Principal, Standing, TraceParent};
-use crate::model::console_role::SignedIn;
+use crate::model::console_role::{ConsolePerson, SignedIn};
 use crate::model::id::{CallId, ComponentDigest, PolicyDigest};
 use crate::model::operation::{Draft, ToolRefusal};
 use crate::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
+use crate::model::served::Served;
 use crate::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use crate::model::task::Task;
 use crate::model::trust::{Approver, Environment};
 use crate::protocol::RoleError;
 use crate::protocol::approver::{ApproverAnswer, ApproverAsk};
+use crate::protocol::console::{ConsoleAnswer, ConsoleAsk};
 use crate::protocol::gateway_recorder::{Propose, Proposed};
 use crate::protocol::gateway_viewer::{ReadRequest, ReadResponse};
 use jiff::Timestamp;
@@ -297,6 +299,17 @@ pub trait Front: Send + Sync + 'static {
         approver: &str,
         ask: ApproverAsk,
     ) -> impl Future<Output = Result<ApproverAnswer, RoleError>> + Send;
+    /// Carries out a request of a person at the console.
+    fn ask_at_console(
+        &self,
+        person: &ConsolePerson,
+        ask: ConsoleAsk,
+    ) -> impl Future<Output = Result<ConsoleAnswer, RoleError>> + Send;
+    /// The set in use, as the console shows it.
+    ///
+    /// # Errors
+    /// No set is in use.
+    fn served(&self) -> Result<Served, RoleError>;
     /// The person whom an open invitation is for, by the digest of its link's secret.
     ///
     /// # Errors

@@ -131,6 +131,10 @@ pub struct Trust {
     /// The accepted tools.
     #[serde(default, rename = "tool")]
     pub tools: Vec<TrustedTool>,
+    /// The entries that accepted tools replaced, one for each name: for people who compare. Nothing
+    /// is permitted by this list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<TrustedTool>,
     /// The accepted executors.
     #[serde(default, rename = "executor")]
     pub executors: Vec<TrustedExecutor>,

@@ -177,6 +177,18 @@ fn asked(job: &StoredJob) -> Vec<String> {
     lines
 }
 
+/// Each operation that was decided over, with its facts, a line each: what is destructive, decides
+/// which code runs, or can be undone. Empty without a plan, and where it was erased.
+pub fn decided_over(story: &Story<'_>) -> Vec<String> {
+    let of_entries = || {
+        let plan = payload(story.entries, "plan")?;
+        let plan: Document = serde_json::from_value(plan.clone()).ok()?;
+        facts_of(&plan.operations).ok()
+    };
+    let found = story.job.and_then(facts).or_else(of_entries).unwrap_or_default();
+    found.iter().map(|fact| line(&super::operation(fact))).collect()
+}
+
 /// The facts of the plan's operations; `None` if the plan was erased.
 fn facts(job: &StoredJob) -> Option<Vec<OperationFacts>> {
     Document::read(&job.plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok())

@@ -118,7 +118,7 @@ fn answer(approver: &str) -> Markup {
 }
 
 /// Lines of our own text. A line that goes or comes gets its colour; its sign says the same.
-fn lines(lines: &[String]) -> Markup {
+pub(super) fn lines(lines: &[String]) -> Markup {
     html! {
         pre tabindex="0" {
             @for line in lines {

@@ -29,6 +29,14 @@ impl<F: Front> Edge<F> {
         found.map_err(|error| Deny::Unavailable(error.to_string()))
     }
 
+    /// The secret of the session that the cookie has.
+    pub(super) fn session_secret(
+        parts: &Parts,
+        party: &RelyingParty,
+    ) -> Result<Option<String>, Deny> {
+        secret_of(parts, cookie(party).0)
+    }
+
     /// Ends the session of the cookie, if there is one.
     pub(super) fn end_session(&self, parts: &Parts, party: &RelyingParty) -> Result<(), Deny> {
         if let Some(session) = secret_of(parts, cookie(party).0)? {

@@ -310,6 +310,7 @@ async fn probes_and_pages_for_monitors() {
         approvers    GET  /v1/approvals              `cofferdam approve --server URL`
         pages        GET  /calls/ID                  the state of a call, for its person
                      GET  /approve/ID                the question of a call, for its approvers
+                     GET  /console                   calls, tools, policy and health, for people
         probes       GET  /healthz  /readyz
         metrics      GET  /metrics                   from this machine only
         HEAD /metrics: 200
@@ -415,6 +416,7 @@ async fn pages() {
         approvers    GET  /v1/approvals              `cofferdam approve --server URL`
         pages        GET  /calls/ID                  the state of a call, for its person
                      GET  /approve/ID                the question of a call, for its approvers
+                     GET  /console                   calls, tools, policy and health, for people
         probes       GET  /healthz  /readyz
         metrics      GET  /metrics                   from this machine only
     "#]]

@@ -1,6 +1,7 @@
 //! A `Front` for tests: its reply depends on the name of the tool alone. It counts the slow calls
 //! that started and ended.
 
+use crate::console_front;
 use cofferdam_core::journey::ports::{
     Answered, Front, FrontCall, ProgressSink, Readiness, SignInRefusal, Unauthenticated,
 };
@@ -9,15 +10,17 @@ use cofferdam_core::model::answer::{
     Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing, ToolListings,
 };
 use cofferdam_core::model::caller::Principal;
-use cofferdam_core::model::console_role::{ConsoleRole, SignInKind::Passkey, SignedIn};
+use cofferdam_core::model::console_role::{ConsolePerson, SignedIn};
 use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::run::Phase;
+use cofferdam_core::model::served::Served;
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
+use cofferdam_core::protocol::console::{ConsoleAnswer, ConsoleAsk};
 use cofferdam_testkit::build::principal;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -87,6 +90,11 @@ pub struct FakeFront {
 impl FakeFront {
     fn count(&self, event: String) {
         *self.counts.lock().unwrap().entry(event).or_default() += 1;
+    }
+
+    /// Counts a request of the console.
+    pub fn count_console(&self, ask: &ConsoleAsk, person: &ConsolePerson) {
+        self.count(format!("{} as {}", ask.word(), person.role));
     }
 
     /// Moves a task of this owner to another state.
@@ -457,24 +465,6 @@ impl Front for FakeFront {
         }
     }
 
-    fn person(
-        &self,
-        session: &str,
-        _keeper: SessionKeeper,
-    ) -> Result<Option<SignedIn>, SignInRefusal> {
-        if self.down {
-            return Err(SignInRefusal::Unavailable("no trust file".into()));
-        }
-        let bob = |role| SignedIn { name: "bob".into(), roles: vec![role], by: Passkey };
-        let sessions = [
-            (SESSION, ConsoleRole::Approver),
-            (AUDITOR, ConsoleRole::Auditor),
-            (OPERATOR, ConsoleRole::Operator),
-        ];
-        let found = sessions.into_iter().find(|(known, _)| *known == session);
-        Ok(found.map(|(_, role)| bob(role)))
-    }
-
     fn sign_out(&self, session: &str, _keeper: SessionKeeper) {
         self.count(format!("sign-out of {session}"));
     }
@@ -508,6 +498,30 @@ impl Front for FakeFront {
             }
             _ => Err(RoleError::Refused("it is closed already".into())),
         }
+    }
+
+    fn person(
+        &self,
+        session: &str,
+        _keeper: SessionKeeper,
+    ) -> Result<Option<SignedIn>, SignInRefusal> {
+        if self.down {
+            return Err(SignInRefusal::Unavailable("no trust file".into()));
+        }
+        let over = *self.revoked.lock().unwrap();
+        Ok(console_front::person(session).filter(|_| !over))
+    }
+
+    async fn ask_at_console(
+        &self,
+        person: &ConsolePerson,
+        ask: ConsoleAsk,
+    ) -> Result<ConsoleAnswer, RoleError> {
+        console_front::answer(self, person, ask)
+    }
+
+    fn served(&self) -> Result<Served, RoleError> {
+        Ok(console_front::served(self))
     }
 
     async fn invited(&self, digest: &str) -> Result<String, RoleError> {

@@ -11,6 +11,10 @@ mod call_page;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
+mod console_front;
+#[cfg(test)]
 mod denials;
 #[cfg(test)]
 mod doors;

@@ -47,6 +47,7 @@ impl World {
             floor: Floor::conservative(),
             approvers: ["ann", "bob", "carl"].map(approver).to_vec(),
             console: vec![],
+            replaced: vec![],
             ..trust(environment())
         };
         Self {

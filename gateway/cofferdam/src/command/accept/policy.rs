@@ -41,6 +41,7 @@ pub(super) fn accept(
         .with_context(|| format!("the policy in `{}`", folder.display()))?;
     write_private(&home.policy_module(), &module)?;
     write_private(&home.policy_data(), &data)?;
+    home.keep_policy_rules(folder)?;
     trust.set_policy(digest);
     trust.note_policy(noted);
     trust.save()?;

@@ -70,6 +70,7 @@ pub fn policy(home: &Home, from: &Path, fresh: bool, log: &mut Log) -> Result<(V
             })?;
             write_private(&to, &bytes)?;
         }
+        home.keep_policy_rules(from)?;
         log.made(format_args!("policy/ from {}", from.display()));
     }
     let module = std::fs::read(home.policy_module()).context("cannot read policy/policy.wasm")?;

@@ -4,7 +4,8 @@ use super::opa::{Opa, output_text};
 use super::refusal;
 use super::sources::Sources;
 use anyhow::{Context as _, Result};
-use cofferdam_core::policy::digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
+use cofferdam_core::model::served::rules_heading;
+use cofferdam_core::policy::digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT, policy_digest};
 use std::path::Path;
 use std::process::Command;
 
@@ -15,6 +16,8 @@ pub struct Compiled {
     pub module: Vec<u8>,
     /// The data document, as JSON text.
     pub data: String,
+    /// The sources of the policy without their tests, for people to read.
+    pub rules: String,
 }
 
 impl Compiled {
@@ -55,7 +58,9 @@ impl Compiled {
         }
         let data =
             String::from_utf8(member(&bundle, "data.json")?).context("data.json is not UTF-8")?;
-        Ok(Self { module: member(&bundle, "policy.wasm")?, data })
+        let module = member(&bundle, "policy.wasm")?;
+        let rules = rules(sources, &module, &data)?;
+        Ok(Self { module, data, rules })
     }
 
     /// Writes the files for `accept` and `init`: all of them or none.
@@ -66,6 +71,7 @@ impl Compiled {
         let files = [
             ("policy.wasm", self.module.as_slice()),
             ("data.json", self.data.as_bytes()),
+            ("rules.rego", self.rules.as_bytes()),
             ("entrypoints", entrypoints.as_bytes()),
         ];
         let fresh = |name: &str| folder.join(format!(".{name}.new"));
@@ -79,6 +85,18 @@ impl Compiled {
         }
         Ok(())
     }
+}
+
+/// The sources in one text. Its first line names the policy that was built from them.
+fn rules(sources: &Sources, module: &[u8], data: &str) -> Result<String> {
+    let digest = policy_digest(module, data).context("data.json is not readable")?;
+    let mut text = rules_heading(&digest);
+    for path in sources.rego()?.iter().filter(|path| !path.ends_with("_test.rego")) {
+        let source = std::fs::read_to_string(sources.root().join(path))
+            .with_context(|| format!("cannot read `{path}`"))?;
+        text.push_str(&format!("\n# {path}\n{}\n", source.trim_end()));
+    }
+    Ok(text)
 }
 
 /// One file of a bundle: its names are absolute.

@@ -6,6 +6,7 @@ pub use loops::{declare, look, resume, send_metrics, tell_over_limits};
 
 use super::instrument::ended;
 use super::over_limits::OverLimits;
+use super::served::served;
 use super::set::{Keys, Set, Shared};
 use super::sign_ins::SignIns;
 use crate::serve::notice::Notices;
@@ -19,16 +20,18 @@ use cofferdam_core::journey::{Mode, Wait};
 use cofferdam_core::model::access::{Authenticated, Credential};
 use cofferdam_core::model::answer::{Reply, ToolListings};
 use cofferdam_core::model::caller::{Caller, Principal};
-use cofferdam_core::model::console_role::SignedIn;
+use cofferdam_core::model::console_role::{ConsolePerson, SignedIn};
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::id::{CallId, PolicyDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::role_limits::RoleLimits;
+use cofferdam_core::model::served::Served;
 use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
 use cofferdam_core::model::task::Task;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{ApproverAnswer, ApproverAsk};
+use cofferdam_core::protocol::console::{ConsoleAnswer, ConsoleAsk};
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_core::protocol::role_settings::GatewaySettings;
@@ -320,6 +323,22 @@ impl Front for Gateway {
             Proposed::Approver { told } => Ok(*told),
             _ => Err(RoleError::Unavailable("the recorder answers something else".to_owned())),
         }
+    }
+
+    async fn ask_at_console(
+        &self,
+        person: &ConsolePerson,
+        ask: ConsoleAsk,
+    ) -> Result<ConsoleAnswer, RoleError> {
+        let asked = Propose::Console { person: person.clone(), ask };
+        match self.recorder().call(&asked).await? {
+            Proposed::Console { told } => Ok(*told),
+            _ => Err(RoleError::Unavailable("the recorder answers something else".to_owned())),
+        }
+    }
+
+    fn served(&self) -> Result<Served, RoleError> {
+        Ok(served(&self.set()))
     }
 
     async fn invited(&self, digest: &str) -> Result<String, RoleError> {

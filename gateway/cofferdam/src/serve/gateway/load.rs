@@ -2,11 +2,13 @@
 //! its own. A missing artefact is compiled in a guest process. Never loads a component that is not
 //! in the trust file.
 
+use crate::config::home::POLICY_RULES;
 use crate::serve::guest_process;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
 use cofferdam_core::model::role_limits::RoleLimits;
+use cofferdam_core::model::served::{RULES_BYTES, rules_heading};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::digest::policy_digest;
 use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
@@ -16,6 +18,7 @@ use cofferdam_sandbox::load::{Artefact, about};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 /// Everything that runs in the gateway's sandboxes.
@@ -26,6 +29,8 @@ pub struct Parts {
     pub policy: Artefact,
     /// The data document of the policy, as JSON text.
     pub data: String,
+    /// The rules of the policy, for people to read.
+    pub rules: Option<String>,
     /// The limits of roles in that document.
     pub limits: RoleLimits,
     /// The digest of the policy.
@@ -81,7 +86,17 @@ fn load(
         .artefact(GuestKind::Policy, &digest, "policy", &module)
         .context("the policy does not load")?;
     let limits = RoleLimits::read(&data)?;
-    Ok(Parts { tools, policy, data, limits, policy_digest: digest })
+    let rules = rules(&settings.policy_data.with_file_name(POLICY_RULES), &digest);
+    Ok(Parts { tools, policy, data, rules, limits, policy_digest: digest })
+}
+
+/// The rules beside the data, if they are of this policy and not too long. No decision reads them.
+fn rules(path: &Path, policy: &PolicyDigest) -> Option<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).ok()?;
+    file.take(RULES_BYTES.saturating_add(1)).read_to_string(&mut text).ok()?;
+    let fits = u64::try_from(text.len()).is_ok_and(|length| length <= RULES_BYTES);
+    (fits && text.starts_with(&rules_heading(policy))).then_some(text)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -58,6 +58,10 @@ pub struct Set {
     pub digest: TrustDigest,
     /// The limits of roles in the policy's data.
     pub limits: Arc<RoleLimits>,
+    /// The policy's data, for people to read.
+    pub policy_data: serde_json::Value,
+    /// The policy's rules, for people to read.
+    pub policy_rules: Option<String>,
 }
 
 /// Reads a trust file, and checks that it names this gateway's key.
@@ -88,7 +92,8 @@ impl Set {
         parts: Parts,
         shared: &Shared,
     ) -> Result<Self> {
-        let Parts { tools, policy, data, limits, policy_digest } = parts;
+        let Parts { tools, policy, data, rules, limits, policy_digest } = parts;
+        let policy_data = serde_json::from_str(&data).context("the policy's data is not JSON")?;
         let tools = Tools::start(THREADS, tools)
             .map_err(|error| anyhow!("the tools do not load: {error}"))?;
         let policies = Policies::start(THREADS, policy, data)
@@ -116,7 +121,8 @@ impl Set {
             callers: Arc::clone(&shared.callers),
             trust_file: settings.trust_file.clone(),
         };
-        Ok(Self { world, known, digest, limits: Arc::new(limits) })
+        let limits = Arc::new(limits);
+        Ok(Self { world, known, digest, limits, policy_data, policy_rules: rules })
     }
 
     /// Loads another set in the confined gateway: from artefacts that are compiled already. Blocks
