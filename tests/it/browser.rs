@@ -23,7 +23,7 @@ const GUARD: &str = "chromedriver --port=0 </dev/null & read -r _; kill -KILL $!
     for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf \"$1\"; sleep 0.1; done 2>/dev/null";
 
 /// Chromium with an empty profile and one authenticator, until it is dropped.
-struct Browser {
+pub struct Browser {
     guard: Child,
     address: SocketAddr,
     session: String,
@@ -33,7 +33,7 @@ struct Browser {
 
 impl Browser {
     /// A browser of this size, in CSS pixels.
-    fn start(width: u32, height: u32, dark: bool) -> Self {
+    pub fn start(width: u32, height: u32, dark: bool) -> Self {
         let built_in = json!({"protocol": "ctap2", "transport": "internal"});
         Self::with(width, height, dark, built_in)
     }
@@ -105,17 +105,17 @@ impl Browser {
         self.ask(method, &format!("/session/{}{path}", self.session), body)
     }
 
-    fn open(&self, url: &str) {
+    pub fn open(&self, url: &str) {
         self.command("POST", "/url", &json!({"url": url}));
     }
 
     /// The result of a script in the page.
-    fn run(&self, script: &str) -> Value {
+    pub fn run(&self, script: &str) -> Value {
         self.command("POST", "/execute/sync", &json!({"script": script, "args": []}))
     }
 
     /// Waits until a script gives true.
-    fn until(&self, script: &str) {
+    pub fn until(&self, script: &str) {
         let began = Instant::now();
         while self.run(&format!("return {script}")) != json!(true) {
             assert!(began.elapsed() < TIME_LIMIT, "never `{script}`:\n{}", self.text());
@@ -124,17 +124,17 @@ impl Browser {
     }
 
     /// The text that a person sees.
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.run("return document.body.innerText").as_str().unwrap_or_default().to_owned()
     }
 
     /// Waits until a person sees these words.
-    fn until_seen(&self, words: &str) {
+    pub fn until_seen(&self, words: &str) {
         self.until(&format!("document.body?.innerText.includes({}) === true", json!(words)));
     }
 
     /// One tap of a person.
-    fn tap(&self, selector: &str) {
+    pub fn tap(&self, selector: &str) {
         self.until(&format!("document.querySelector({})?.disabled === false", json!(selector)));
         let found = json!({"using": "css selector", "value": selector});
         let element = self.command("POST", "/element", &found);
@@ -149,7 +149,7 @@ impl Browser {
     }
 
     /// Keeps a picture for people, if a folder is named, and checks that nothing is cut off.
-    fn picture(&self, name: &str) {
+    pub fn picture(&self, name: &str) {
         let wide = self.run("return document.documentElement.scrollWidth > innerWidth");
         assert_eq!(wide, json!(false), "{name} is wider than the screen");
         if let Some(folder) = std::env::var_os("COFFERDAM_PICTURES") {
@@ -175,7 +175,7 @@ impl Drop for Browser {
 fn enrol(installation: &TestInstallation, browser: &Browser) {
     let link = installation.json(&["approver", "invite", "carl@example.com"])["link"].clone();
     browser.open(link.as_str().unwrap());
-    browser.until_seen("You were invited to approve changes as carl@example.com");
+    browser.until_seen("You were invited as carl@example.com");
     browser.picture("enrol");
     assert_eq!(browser.run("return location.hash"), json!(""), "the secret is not in the history");
     browser.tap("#enrol");
@@ -262,7 +262,7 @@ fn a_security_key_that_answers_with_an_extension_is_enrolled() {
     let browser = Browser::with(1280, 800, false, key);
     let link = installation.json(&["approver", "invite", "carl@example.com"])["link"].clone();
     browser.open(link.as_str().unwrap());
-    browser.until_seen("You were invited to approve changes as carl@example.com");
+    browser.until_seen("You were invited as carl@example.com");
     browser.run(
         "const create = navigator.credentials.create.bind(navigator.credentials);
          navigator.credentials.create = async (options) => {

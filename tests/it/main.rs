@@ -57,6 +57,8 @@ mod passkeys;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod people_issuer;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod progress;

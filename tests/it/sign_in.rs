@@ -2,7 +2,7 @@
 //! the real gateway: from the first 401 to a changed manifest. Tokens of small servers of the tests
 //! are in `oauth.rs`.
 
-mod program;
+pub mod program;
 
 use crate::installation::{Answer, TestInstallation, text};
 use program::Program;

@@ -12,6 +12,7 @@ mod limits;
 mod notify;
 mod oauth;
 mod paths;
+mod people;
 mod retention;
 mod template;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use infrastructure::REQUEST_TIMEOUT;
 pub use issuers::Courier;
 pub use notify::Notify;
 pub use paths::overlaps;
+pub use people::People;
 pub use template::template;
 pub use tls::Tls;
 
@@ -51,8 +53,10 @@ pub struct Config {
     pub infrastructure: Infrastructure,
     /// The settings of the edge.
     pub edge: Edge,
-    /// The issuers of access tokens that the courier reaches; `None` without an issuer.
+    /// The issuers that the courier reaches; `None` without an issuer.
     pub courier: Option<Courier>,
+    /// The issuer of people at the console; `None` where they have passkeys alone.
+    pub people: Option<People>,
     /// The limits of each agent.
     pub limits: Limits,
     /// The budgets of each agent in the store.

@@ -2,8 +2,7 @@
 //! begins to fail and when it answers again, and never a token or a secret.
 
 use crate::http::Http;
-use crate::issuer::Issuer;
-use crate::trust::Authorization;
+use crate::issuer::{Issuer, exchange_form};
 use anyhow::{Result, bail};
 use cofferdam_core::model::web_address::Place;
 use cofferdam_core::protocol::courier::{Fetch, FetchError, Fetched};
@@ -64,8 +63,7 @@ impl Courier {
     ) -> Result<Self> {
         let mut issuers = BTreeMap::new();
         for connection in connections {
-            let client = connection.introspection.as_ref().map(Authorization::read).transpose()?;
-            let issuer = Issuer::new(connection, client);
+            let issuer = Issuer::new(connection)?;
             if let Some(twice) = issuers.insert(issuer.name().to_owned(), issuer) {
                 bail!("the issuer `{}` is configured twice", twice.name());
             }
@@ -87,9 +85,8 @@ impl Courier {
 
     /// Answers one request.
     pub async fn fetch(&self, ask: Fetch) -> Fetched {
-        let (Fetch::Keys { issuer } | Fetch::Introspect { issuer, .. }) = &ask;
-        let Some(issuer) = self.issuers.get(issuer) else {
-            let shown = cofferdam_core::model::escape::line(issuer);
+        let Some(issuer) = self.issuers.get(ask.issuer()) else {
+            let shown = cofferdam_core::model::escape::line(ask.issuer());
             let detail = format!("there is no issuer `{shown}`");
             return Fetched::Failed { error: FetchError::NotConfigured { detail } };
         };
@@ -103,14 +100,19 @@ impl Courier {
 
     async fn turn(&self, issuer: &Issuer, ask: &Fetch) -> Result<Fetched, FetchError> {
         let turns = match ask {
-            Fetch::Keys { .. } => &self.keys,
-            Fetch::Introspect { .. } => &self.tokens,
+            Fetch::Keys { .. } | Fetch::SignInPage { .. } => &self.keys,
+            Fetch::Introspect { .. } | Fetch::Exchange { .. } => &self.tokens,
         };
         // The semaphore is never closed, so there is always a turn.
         let _turn = turns.acquire().await.ok();
         match ask {
             Fetch::Keys { .. } => issuer.keys(&self.http).await,
             Fetch::Introspect { token, .. } => issuer.introspect(&self.http, token).await,
+            Fetch::SignInPage { .. } => issuer.sign_in_page(&self.http).await,
+            Fetch::Exchange { code, verifier, redirect, .. } => {
+                let form = exchange_form(code, verifier, redirect);
+                issuer.exchange(&self.http, form).await
+            }
         }
     }
 

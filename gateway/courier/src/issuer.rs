@@ -1,14 +1,16 @@
-//! One issuer: the addresses of its keys and of its introspection, by the configuration or by its
-//! own metadata (RFC 8414, OpenID Connect Discovery). Metadata must name the issuer itself, and
+//! One issuer: the addresses of its keys, its introspection and its sign-in, by the configuration or
+//! by its own metadata (RFC 8414, OpenID Connect Discovery). Metadata must name the issuer itself, and
 //! configured hosts alone. Verifies no token.
 
 use crate::http::{Ask, Http};
-use crate::trust::{Authorization, form_encoded};
-use cofferdam_core::model::web_address::{Place, WebAddress};
+use crate::trust::Authorization;
+use anyhow::Result;
+use cofferdam_core::model::web_address::{Place, WebAddress, form_encoded};
 use cofferdam_core::protocol::courier::{FetchError, Fetched, TOKEN, Token};
 use cofferdam_core::protocol::role_settings::IssuerConnection;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,6 +22,7 @@ const METADATA: Duration = Duration::from_secs(600);
 pub struct Issuer {
     connection: IssuerConnection,
     client: Option<Authorization>,
+    sign_in: Option<Authorization>,
     metadata: Mutex<Option<(Instant, Metadata)>>,
 }
 
@@ -29,6 +32,16 @@ struct Metadata {
     issuer: String,
     jwks_uri: Option<String>,
     introspection_endpoint: Option<String>,
+    /// These are for sign-ins alone: an issuer of access tokens may have anything here.
+    authorization_endpoint: Option<Value>,
+    token_endpoint: Option<Value>,
+    authorization_response_iss_parameter_supported: Option<Value>,
+}
+
+/// A response to an exchange. Only the ID token is used, so that no access token is kept.
+#[derive(Deserialize)]
+struct Exchanged {
+    id_token: String,
 }
 
 /// A JWK set, unread.
@@ -46,9 +59,17 @@ struct Introspected {
 }
 
 impl Issuer {
-    /// An issuer whose metadata were not read yet.
-    pub fn new(connection: IssuerConnection, client: Option<Authorization>) -> Self {
-        Self { connection, client, metadata: Mutex::default() }
+    /// An issuer whose metadata were not read yet. Reads the secrets of the clients.
+    ///
+    /// # Errors
+    /// A secret cannot be read.
+    pub fn new(connection: IssuerConnection) -> Result<Self> {
+        let client = connection.introspection.as_ref();
+        let client = client.map(|own| Authorization::read(&own.client_id, &own.secret_file));
+        let sign_in = connection.sign_in.as_ref();
+        let sign_in = sign_in.map(|own| Authorization::read(&own.client_id, &own.secret_file));
+        let (client, sign_in) = (client.transpose()?, sign_in.transpose()?);
+        Ok(Self { connection, client, sign_in, metadata: Mutex::default() })
     }
 
     /// The issuer, letter by letter.
@@ -58,9 +79,11 @@ impl Issuer {
 
     /// The servers that the configuration names for this issuer.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
-        let IssuerConnection { issuer, jwks_uri, introspection } = &self.connection;
+        let IssuerConnection { issuer, jwks_uri, introspection, sign_in } = &self.connection;
         let endpoint = introspection.as_ref().and_then(|client| client.endpoint.as_ref());
-        std::iter::once(issuer).chain(jwks_uri).chain(endpoint).map(WebAddress::place)
+        let exchange = sign_in.as_ref().and_then(|client| client.token_endpoint.as_ref());
+        let named = std::iter::once(issuer).chain(jwks_uri).chain(endpoint).chain(exchange);
+        named.map(WebAddress::place)
     }
 
     /// Fetches the keys.
@@ -107,6 +130,54 @@ impl Issuer {
             .inspect_err(|_| self.forget())?;
         has_form::<Introspected>(&response.body, "an object with a boolean `active`")?;
         Ok(Fetched::Claims { claims: response.body })
+    }
+
+    /// Finds the page where people sign in. The courier does not connect to it: a browser does.
+    ///
+    /// # Errors
+    /// It is not known.
+    pub async fn sign_in_page(&self, http: &Http) -> Result<Fetched, FetchError> {
+        let Some(configured) = &self.connection.sign_in else { return Err(self.no_sign_in()) };
+        let metadata = self.metadata(http).await?;
+        let promise = metadata.authorization_response_iss_parameter_supported;
+        let names_itself = promise == Some(Value::Bool(true));
+        let address = match &configured.authorization_endpoint {
+            Some(address) => address.clone(),
+            None => self.named("authorization_endpoint", text(metadata.authorization_endpoint))?,
+        };
+        Ok(Fetched::SignInPage { address: address.text().to_owned(), names_itself })
+    }
+
+    /// Exchanges the code of a sign-in. `form`: of [`exchange_form`].
+    ///
+    /// # Errors
+    /// There is no ID token: the code was used, or is of another client.
+    pub async fn exchange(&self, http: &Http, form: String) -> Result<Fetched, FetchError> {
+        let (Some(configured), Some(client)) = (&self.connection.sign_in, &self.sign_in) else {
+            return Err(self.no_sign_in());
+        };
+        if form.len() > TOKEN {
+            return Err(FetchError::TooLarge);
+        }
+        let address = match &configured.token_endpoint {
+            Some(address) => address.clone(),
+            None => {
+                let found = self.metadata(http).await?.token_endpoint;
+                self.named("token_endpoint", text(found))?
+            }
+        };
+        // A code counts once, so that a failure is no reason to ask again.
+        let response = http.exchange(&address, Ask::Post { form: &form, client }).await?;
+        let Exchanged { id_token } = has_form(&response.body, "an object with a text `id_token`")?;
+        if id_token.len() > TOKEN {
+            return Err(FetchError::TooLarge);
+        }
+        Ok(Fetched::IdToken { token: Token(id_token) })
+    }
+
+    fn no_sign_in(&self) -> FetchError {
+        let detail = format!("`{}` has no client for sign-ins of people", self.name());
+        FetchError::NotConfigured { detail }
     }
 
     /// The metadata, which may be some minutes old.
@@ -180,6 +251,20 @@ impl Issuer {
         );
         Err(FetchError::NotConfigured { detail })
     }
+}
+
+/// The form of an exchange (RFC 6749 §4.1.3, RFC 7636 §4.5).
+pub fn exchange_form(code: &Token, verifier: &Token, redirect: &str) -> String {
+    format!(
+        "grant_type=authorization_code&code={}&redirect_uri={}&code_verifier={}",
+        form_encoded(&code.0),
+        form_encoded(redirect),
+        form_encoded(&verifier.0)
+    )
+}
+
+fn text(member: Option<Value>) -> Option<String> {
+    member.as_ref().and_then(Value::as_str).map(str::to_owned)
 }
 
 fn has_form<T: DeserializeOwned>(body: &str, form: &str) -> Result<T, FetchError> {

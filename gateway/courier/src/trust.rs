@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cofferdam_core::protocol::role_settings::IntrospectionClient;
+use cofferdam_core::model::web_address::form_encoded;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -109,9 +109,9 @@ impl Authorization {
     ///
     /// # Errors
     /// The file cannot be read, others can read it, or it has no secret.
-    pub fn read(client: &IntrospectionClient) -> Result<Self> {
-        let secret = read_secret(&client.secret_file, "client secret")?;
-        let pair = format!("{}:{}", form_encoded(&client.client_id), form_encoded(&secret));
+    pub fn read(client_id: &str, secret_file: &Path) -> Result<Self> {
+        let secret = read_secret(secret_file, "client secret")?;
+        let pair = format!("{}:{}", form_encoded(client_id), form_encoded(&secret));
         Ok(Self(format!("Basic {}", STANDARD.encode(pair))))
     }
 
@@ -127,21 +127,6 @@ impl fmt::Debug for Authorization {
     }
 }
 
-/// Encodes a value for a form (`application/x-www-form-urlencoded`).
-pub(crate) fn form_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._*".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else if byte == b' ' {
-            encoded.push('+');
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,12 +135,7 @@ mod tests {
     fn the_secret_of_a_client_is_read_from_a_private_file_and_not_shown() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
-        let client = IntrospectionClient {
-            endpoint: None,
-            client_id: "cofferdam gate".into(),
-            secret_file: file.clone(),
-        };
-        let read = || Authorization::read(&client);
+        let read = || Authorization::read("cofferdam gate", &file);
         assert!(format!("{:#}", read().unwrap_err()).contains("cannot read the client secret"));
         let put = |text: &str, mode: u32| {
             std::fs::write(&file, text).unwrap();

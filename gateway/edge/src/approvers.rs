@@ -14,7 +14,7 @@ use crate::seats::Seat;
 use cofferdam_core::journey::ports::{Front, SignInRefusal};
 use cofferdam_core::model::access::Scheme;
 use cofferdam_core::model::caller::Principal;
-use cofferdam_core::model::console_role::ConsoleRole;
+use cofferdam_core::model::console_role::{ConsoleRole, SignInKind, SignedIn};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::json;
 use cofferdam_core::model::limit::LOOK_MS;
@@ -195,6 +195,15 @@ pub(crate) fn in_shares(approver: &str) -> Principal {
         roles: Vec::new(),
         person: None,
         act: Vec::new(),
+    }
+}
+
+/// A person with a session among the callers whose requests are limited. An issuer chose the names
+/// of its people: none of them takes a part of an enrolled person's share.
+pub(crate) fn person_in_shares(person: &SignedIn) -> Principal {
+    match person.by {
+        SignInKind::Passkey => in_shares(&person.name),
+        SignInKind::Oidc => in_shares(&format!("issuer {}", person.name)),
     }
 }
 

@@ -80,6 +80,10 @@ pub enum PeoplePage {
     SignIn,
     /// The end of a session.
     SignOut,
+    /// The beginning of a sign-in at the issuer of people.
+    IssuerStart,
+    /// The return from there.
+    IssuerReturn,
     /// The question of a call, and its signatures.
     Approve,
     /// The statement that a person is about to sign.
@@ -90,7 +94,7 @@ pub enum PeoplePage {
 
 impl PeoplePage {
     /// Those without an id in their path.
-    const FIXED: [Self; 7] = [
+    const FIXED: [Self; 9] = [
         Self::Style,
         Self::Script,
         Self::Enrol,
@@ -98,6 +102,8 @@ impl PeoplePage {
         Self::EnrolFinish,
         Self::SignIn,
         Self::SignOut,
+        Self::IssuerStart,
+        Self::IssuerReturn,
     ];
 
     /// The path, or its pattern.
@@ -110,6 +116,8 @@ impl PeoplePage {
             Self::EnrolFinish => "/enrol/finish",
             Self::SignIn => "/sign-in",
             Self::SignOut => "/sign-out",
+            Self::IssuerStart => "/sign-in/issuer",
+            Self::IssuerReturn => "/sign-in/return",
             Self::Approve => "/approve/{id}",
             Self::ApproveStatement => "/approve/{id}/statement",
             Self::ApproveSignatures => "/approve/{id}/signatures",
@@ -123,12 +131,27 @@ impl PeoplePage {
             | Self::Script
             | Self::Enrol
             | Self::SignIn
+            | Self::IssuerReturn
             | Self::Approve
             | Self::ApproveSignatures => Method::GET,
-            Self::EnrolBegin | Self::EnrolFinish | Self::SignOut | Self::ApproveStatement => {
-                Method::POST
-            }
+            Self::EnrolBegin
+            | Self::EnrolFinish
+            | Self::SignOut
+            | Self::IssuerStart
+            | Self::ApproveStatement => Method::POST,
         }
+    }
+
+    /// True if a person reads it: neither a file of a page nor a return.
+    pub fn is_read(self) -> bool {
+        self.method() == Method::GET
+            && !matches!(self, Self::Style | Self::Script)
+            && !self.takes_query()
+    }
+
+    /// True if the path takes a query string.
+    pub fn takes_query(self) -> bool {
+        matches!(self, Self::IssuerReturn | Self::ApproveSignatures)
     }
 
     /// True if the page also takes what its script sends, at its own path.

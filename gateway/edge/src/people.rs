@@ -5,13 +5,15 @@
 mod approve;
 mod console;
 mod enrol;
+mod issuer;
 mod layout;
+mod query;
 mod question;
 mod request;
 mod session;
 mod sign_in;
 
-use crate::approvers::in_shares;
+use crate::approvers::person_in_shares;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::path::{PeoplePage, require_method, require_no_query};
@@ -44,9 +46,9 @@ impl<F: Front> Edge<F> {
             Some(party) => self.signed_in(parts, party)?,
             None => None,
         };
-        let approver = person.as_ref().map(|person| in_shares(&person.name));
+        let approver = person.as_ref().map(person_in_shares);
         self.count(parts, seat, approver.as_ref())?;
-        if page != PeoplePage::ApproveSignatures {
+        if !page.takes_query() {
             require_no_query(parts)?;
         }
         if !page.takes_post() || parts.method != Method::POST {
@@ -74,6 +76,8 @@ impl<F: Front> Edge<F> {
             }
             PeoplePage::SignIn => self.own_sign_in_page(parts, person.as_ref()),
             PeoplePage::SignOut => self.sign_out_of_page(parts),
+            PeoplePage::IssuerStart => self.issuer_start(parts, &sent).await,
+            PeoplePage::IssuerReturn => self.issuer_return(parts, seat).await,
             _ => self.question_page_of(parts, &sent, page, (id, person)).await,
         }
     }

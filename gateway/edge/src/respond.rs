@@ -157,6 +157,14 @@ pub fn add(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
     answer
 }
 
+/// Adds a header line beside those of the same name: a response may set more than one cookie.
+pub fn add_another(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().append(name, value);
+    }
+    answer
+}
+
 /// Adds the headers that a refusal of this kind has on every path.
 pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
     match deny {

@@ -1,6 +1,7 @@
 //! Tokens, right and wrong: a table with the refusal of each, for its sender and for the log. Each
 //! wrong token differs in one thing from the right one.
 
+mod id_tokens;
 mod keys;
 mod proofs;
 

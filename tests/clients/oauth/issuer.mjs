@@ -2,11 +2,13 @@
 // signed in and always consents. Prints one JSON object a line: first its address, then each token
 // request. Ends with its standard input.
 //
-//     node issuer.mjs FOLDER                 FOLDER has the `node_modules`
+//     node issuer.mjs FOLDER [REDIRECT]      FOLDER has the `node_modules`; with REDIRECT there is a
+//                                            client `console` for people, and `other` beside it
 //
 // A line on standard input is answered with one line:
 //   rotate    replaces its key
 //   narrow    lets the person of the next sign-in consent to reading alone
+//   person EMAIL GROUPS   the next person who signs in, with groups and commas between, `-` for none
 //   short     lets the access tokens of sign-ins end after a second, `long` after ten minutes
 
 import { generateKeyPairSync } from "node:crypto";
@@ -15,7 +17,7 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const folder = process.argv[2];
+const [folder, redirect] = process.argv.slice(2);
 const entry = createRequire(`${folder}/`).resolve("oidc-provider");
 const { Provider } = await import(pathToFileURL(entry));
 
@@ -32,6 +34,7 @@ const say = (line) => console.log(JSON.stringify(line));
 let keys = 0;
 let signInSeconds = LONG;
 let narrow = false;
+let person = { email: "ada@example.com", email_verified: true, ...GROUPS };
 
 function key() {
   const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -87,15 +90,26 @@ const known = {
   token_endpoint_auth_method: "none",
 };
 
+// A client of people at a console: it has a secret, and gets an ID token with their groups.
+const ofPeople = (client_id) => ({
+  client_id,
+  client_secret: `secret-of-${client_id}`,
+  grant_types: ["authorization_code"],
+  redirect_uris: [redirect],
+});
+
 function make(issuer) {
   const provider = new Provider(issuer, {
     adapter: Store,
     jwks: { keys: [key()] },
     clientDefaults: { id_token_signed_response_alg: "ES256" },
-    clients: [machine("robot"), machine("robot-opaque"), machine("cofferdam"), known],
+    clients: [machine("robot"), machine("robot-opaque"), machine("cofferdam"), known,
+      ...(redirect ? [ofPeople("console"), ofPeople("other")] : [])],
     cookies: { keys: ["a key of this test"] },
     // A client registers with the scopes that it will ask for.
-    scopes: ["openid", "offline_access", ...SCOPES.split(" ")],
+    scopes: ["openid", "offline_access", "email", "groups", ...SCOPES.split(" ")],
+    claims: { openid: ["sub"], email: ["email", "email_verified"], groups: ["groups"] },
+    conformIdTokenClaims: false,
     features: {
       devInteractions: { enabled: false },
       registration: { enabled: true },
@@ -115,7 +129,7 @@ function make(issuer) {
     },
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed("refresh_token"),
     extraTokenClaims: (_ctx, token) => (token.kind === "AccessToken" ? PERSON : GROUPS),
-    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...PERSON }) }),
+    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...PERSON, ...person, preferred_username: PERSON.preferred_username }) }),
     ttl: {
       AccessToken: (ctx) => (ctx.oidc.params.grant_type === "refresh_token" ? LONG : signInSeconds),
       ClientCredentials: LONG,
@@ -172,6 +186,10 @@ server.listen(0, "127.0.0.1", () => {
   lines.on("line", (word) => {
     if (word === "rotate") current = make(issuer);
     if (word === "narrow") narrow = true;
+    if (word.startsWith("person ")) {
+      const [, email, groups] = word.split(" ");
+      person = { email, email_verified: true, groups: groups === "-" ? undefined : groups.split(",") };
+    }
     if (word === "short") signInSeconds = SHORT;
     if (word === "long") signInSeconds = LONG;
     say({ event: "done", word });

@@ -4,7 +4,7 @@
 use super::error::ConfigError;
 use super::toml_reader::{FILE, Section, line};
 use super::{Config, Courier, Edge, LogFormat, Runner, Serve, Telemetry};
-use super::{infrastructure, issuers, limits, notify, retention, tls};
+use super::{infrastructure, issuers, limits, notify, people, retention, tls};
 use crate::config::home::Home;
 use cofferdam_core::model::cidr::Block;
 use cofferdam_core::model::relying_party::RelyingParty;
@@ -86,13 +86,37 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
     let retention = root.optional("retention", retention::check);
     let telemetry = root.optional("telemetry", check_telemetry);
     let notify = notify::check(&mut root, home);
+    let people = if root.has("people") {
+        let read = |section: &mut Section<'_>| {
+            section.section("oidc", |section| people::check(section, home)).flatten()
+        };
+        root.optional("people", read)
+    } else {
+        None
+    };
     root.unknown();
     let (edge, courier) = edge?;
+    let without_address = people.is_some() && edge.people().is_none();
+    root.hold(
+        "people",
+        !without_address,
+        "people sign in on pages, and there is no address for them",
+        "set `url` in `[edge]` to the https:// address at which people reach this server",
+    );
+    let courier = match Courier::joined(courier, people.as_ref()) {
+        Ok(courier) => courier,
+        Err((key, problem)) => {
+            let remedy = "write it in one of the two places, or the same in both";
+            root.report(&format!("people.oidc.{key}"), &problem, remedy);
+            None
+        }
+    };
     Some(Config {
         environment: environment??,
         infrastructure: infrastructure?,
         edge,
         courier,
+        people,
         limits: limits.as_ref()?.0,
         budgets: limits?.1,
         serve: serve?,

@@ -1,6 +1,8 @@
-//! Reads how the courier reaches the issuers of access tokens: `issuers` of `[edge.oauth]`. Never
+//! Reads how the courier reaches the issuers of access tokens, `issuers` of `[edge.oauth]`, and joins
+//! the issuer of people to them. Never
 //! reads a secret: the courier opens its own files.
 
+use super::people::People;
 use super::toml_reader::Section;
 use super::{oauth, paths};
 use crate::config::home::Home;
@@ -11,7 +13,7 @@ use cofferdam_core::protocol::role_settings::{
 use std::path::{Path, PathBuf};
 
 /// The permissions that no other user may have on the secret of a client.
-const OTHERS: u32 = 0o077;
+pub(super) const OTHERS: u32 = 0o077;
 
 /// The issuers that the courier reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +28,42 @@ impl Courier {
     /// The secrets of the clients, each with its key in the configuration.
     pub fn secrets(&self) -> impl Iterator<Item = (String, &Path)> {
         let clients = self.issuers.iter().enumerate();
-        clients.filter_map(|(index, issuer)| {
+        let clients = clients.filter_map(|(index, issuer)| {
             let client = issuer.introspection.as_ref()?;
             let key = format!("edge.oauth.issuers[{index}].introspection.secret_file");
             Some((key, client.secret_file.as_path()))
-        })
+        });
+        let people = self.issuers.iter().filter_map(|issuer| issuer.sign_in.as_ref());
+        clients.chain(
+            people
+                .map(|client| ("people.oidc.secret_file".to_owned(), client.secret_file.as_path())),
+        )
+    }
+
+    /// The issuers of agents, and the issuer of people, which may be one of them.
+    ///
+    /// # Errors
+    /// Both name a file of certificates, and not the same; or other keys for one issuer.
+    pub fn joined(
+        agents: Option<Self>,
+        people: Option<&People>,
+    ) -> Result<Option<Self>, (&'static str, String)> {
+        let Some(people) = people else { return Ok(agents) };
+        let mut joined =
+            agents.unwrap_or_else(|| Self { issuers: Vec::new(), ca_file: people.ca_file.clone() });
+        if people.ca_file.is_some() && people.ca_file != joined.ca_file {
+            return Err(("ca_file", "it is another one than `ca_file` in [edge.oauth]".to_owned()));
+        }
+        let own = people.connection.clone();
+        match joined.issuers.iter_mut().find(|known| known.issuer.text() == own.issuer.text()) {
+            None => joined.issuers.push(own),
+            Some(known) if own.jwks_uri.is_some() && own.jwks_uri != known.jwks_uri => {
+                let problem = "it is another one than `jwks_uri` of this issuer in [edge.oauth]";
+                return Err(("jwks_uri", problem.to_owned()));
+            }
+            Some(known) => known.sign_in = own.sign_in,
+        }
+        Ok(Some(joined))
     }
 }
 
@@ -83,7 +116,7 @@ fn connection(section: &mut Section<'_>, home: &Home) -> Option<IssuerConnection
     } else {
         None
     };
-    Some(IssuerConnection { issuer: issuer?, jwks_uri, introspection })
+    Some(IssuerConnection { issuer: issuer?, jwks_uri, introspection, sign_in: None })
 }
 
 fn client(section: &mut Section<'_>, home: &Home) -> Option<IntrospectionClient> {
@@ -101,12 +134,16 @@ fn client(section: &mut Section<'_>, home: &Home) -> Option<IntrospectionClient>
     Some(IntrospectionClient { endpoint, client_id: client_id?, secret_file: secret_file? })
 }
 
-fn optional_address(section: &mut Section<'_>, key: &'static str) -> Option<WebAddress> {
+pub(super) fn optional_address(section: &mut Section<'_>, key: &'static str) -> Option<WebAddress> {
     let text = section.optional_string(key)?;
     address(section, key, &text)
 }
 
-fn address(section: &mut Section<'_>, key: &'static str, text: &str) -> Option<WebAddress> {
+pub(super) fn address(
+    section: &mut Section<'_>,
+    key: &'static str,
+    text: &str,
+) -> Option<WebAddress> {
     match WebAddress::read(text) {
         Ok(address) => Some(address),
         Err(error) => {

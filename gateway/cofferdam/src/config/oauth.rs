@@ -119,7 +119,7 @@ fn scope(section: &mut Section<'_>, key: &'static str, example: &str) -> Option<
 }
 
 /// A scope by RFC 6749 §3.3.
-fn is_scope(text: &str) -> bool {
+pub(super) fn is_scope(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
@@ -196,7 +196,7 @@ pub(super) fn issuer(section: &mut Section<'_>, issuer: Option<String>) -> Optio
     })
 }
 
-fn algorithms(section: &mut Section<'_>) -> Option<Vec<String>> {
+pub(super) fn algorithms(section: &mut Section<'_>) -> Option<Vec<String>> {
     let algorithms = section.strings("algorithms");
     let remedy = format!("name those of the issuer's keys, of {}", ALGORITHMS.join(", "));
     let named = section.hold(

@@ -50,6 +50,7 @@ fn the_shortest_configuration_has_these_defaults() {
                     oauth: None,
                 },
                 courier: None,
+                people: None,
                 limits: Limits {
                     requests_per_second: 200,
                     burst: 2000,
@@ -334,6 +335,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
             oauth: None,
         },
         courier: None,
+        people: None,
         limits: Limits {
             requests_per_second: 1,
             burst: 1,
@@ -745,11 +747,13 @@ fn an_issuer_of_access_tokens_needs_little() {
                                 },
                                 jwks_uri: None,
                                 introspection: None,
+                                sign_in: None,
                             },
                         ],
                         ca_file: None,
                     },
                 ),
+                people: None,
                 limits: Limits {
                     requests_per_second: 200,
                     burst: 2000,
@@ -954,4 +958,83 @@ fn trusted_proxies_are_addresses_that_can_be_a_proxy() {
               cofferdam.toml:6: edge.trusted_proxies: `128.0.0.0/1` has clients in it too, and each of them could name any address; name the proxies alone, in blocks of /8 or smaller
               cofferdam.toml:6: edge.trusted_proxies: `2000::/3` has clients in it too, and each of them could name any address; name the proxies alone, in blocks of /7 or smaller"#]],
     );
+}
+
+/// `[people.oidc]` with these lines in place of some of its own. `SECRET` is a private file.
+fn people(changes: &[(&str, &str)]) -> String {
+    let mut lines = vec![
+        ("issuer", "\"https://login.example.com/realms/ops\""),
+        ("client_id", "\"cofferdam\""),
+        ("secret_file", "\"SECRET\""),
+        ("algorithms", "[\"RS256\"]"),
+        ("name", "\"email\""),
+        ("groups", "\"groups\""),
+        ("auditor", "[\"audit\"]"),
+        ("operator", "[\"on-call\", \"audit\"]"),
+    ];
+    lines.retain(|(key, _)| !changes.iter().any(|(other, _)| other == key));
+    let lines = lines.iter().chain(changes).filter(|(_, value)| !value.is_empty());
+    let lines: String = lines.map(|(key, value)| format!("{key} = {value}\n")).collect();
+    format!("[people.oidc]\n{lines}")
+}
+
+/// Reads a configuration, with a private file for each `SECRET`.
+fn read(text: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap();
+    let (tree, secret) = (root.join("tree"), root.join("secret"));
+    std::fs::create_dir(&tree).unwrap();
+    write_private(&secret, b"s3cret").unwrap();
+    let text = text.replace("TREE", tree.to_str().unwrap());
+    let text = text.replace("SECRET", secret.to_str().unwrap());
+    let mut errors = Vec::new();
+    let config = file::check(&text, &Home::at(root.join("home")), &mut errors);
+    if errors.is_empty() { Ok(config.unwrap()) } else { Err(ConfigErrors(errors).to_string()) }
+}
+
+#[test]
+fn an_issuer_of_people_gives_two_roles_and_is_reached_by_the_courier() {
+    use cofferdam_core::model::console_role::ConsoleRole::{Auditor, Operator};
+    let config = read(&with(&people(&[]))).unwrap();
+    let own = config.people.unwrap();
+    assert_eq!(own.roles(), [Auditor, Operator]);
+    assert_eq!(own.issuer.roles_of["audit"], [Auditor, Operator]);
+    assert_eq!(own.issuer.roles_of["on-call"], [Operator]);
+    assert_eq!(own.issuer.scopes, ["openid", "profile", "email"]);
+    let courier = config.courier.unwrap();
+    assert_eq!(courier.issuers, [own.connection]);
+    let secrets: Vec<_> = courier.secrets().map(|(key, _)| key).collect();
+    assert_eq!(secrets, ["people.oidc.secret_file"]);
+    // The issuer of agents may be the same: one connection has both.
+    let both = format!("[edge.oauth]\n{OAUTH}{}", people(&[]));
+    let courier = read(&with(&both)).unwrap().courier.unwrap();
+    let [one] = &courier.issuers[..] else { panic!("{courier:?}") };
+    assert!(one.sign_in.is_some());
+}
+
+#[test]
+fn faults_of_the_issuer_of_people_are_told_with_key_and_remedy() {
+    for (changes, expect) in [
+        (vec![("auditor", ""), ("operator", "")], "no group gives a role"),
+        (vec![("issuer", "")], "people.oidc.issuer: missing"),
+        (vec![("secret_file", "\"/no/such/file\"")], "people.oidc.secret_file: `/no/such/file`"),
+        (vec![("algorithms", "[\"none\"]")], "`none` is not a permitted algorithm"),
+        (vec![("algorithms", "[\"HS256\"]")], "`HS256` is not a permitted algorithm"),
+        (vec![("scopes", "[\"email\"]")], "this is no request for an ID token"),
+        (vec![("operator", "[\"\"]")], "this is no list of groups"),
+        (vec![("approver", "[\"ops\"]")], "people.oidc.approver: unknown key"),
+        (vec![("issuer", "\"http://login.example.com\"")], "http:// is for this machine alone"),
+    ] {
+        let told = read(&with(&people(&changes))).unwrap_err();
+        assert!(told.contains(expect), "{changes:?}: {told}");
+    }
+    let nowhere = format!("[edge]\nlisten = \"10.0.0.5:8620\"\n{}", people(&[]));
+    let told = read(&with(&nowhere)).unwrap_err();
+    assert!(told.contains("there is no address for them"), "{told}");
+    let jwks = format!(
+        "[edge.oauth]\n{OAUTH}jwks_uri = \"https://login.example.com/a\"\n{}",
+        people(&[("jwks_uri", "\"https://login.example.com/b\"")])
+    );
+    let told = read(&with(&jwks)).unwrap_err();
+    assert!(told.contains("people.oidc.jwks_uri: it is another one"), "{told}");
 }

@@ -14,6 +14,7 @@ mod load;
 mod log_rate;
 mod oauth;
 mod over_limits;
+mod people_issuer;
 mod served;
 mod set;
 mod sign_ins;
@@ -184,7 +185,7 @@ async fn serve(
     let (callers, register) = (Arc::clone(&shared.callers), Arc::clone(&roles));
     let first = Set::start(&settings, accepted, &keys, parts, &shared).await?;
     let gateway =
-        Gateway::new(&settings, (first, keys), shared, Arc::clone(&exporter), role_limits);
+        Gateway::new(&settings, (first, keys), shared, Arc::clone(&exporter), role_limits)?;
     let gateway = Arc::new(gateway);
     let mut intake = ready.say()?;
     let own = Arc::clone(&exporter);

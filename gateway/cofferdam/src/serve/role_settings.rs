@@ -3,7 +3,7 @@
 
 use crate::config::home::{Home, Secret};
 use crate::config::{
-    Cluster, Edge, Infrastructure as Configured, Installation, LogFormat, Notify, Tls,
+    Cluster, Edge, Infrastructure as Configured, Installation, LogFormat, Notify, People, Tls,
 };
 use crate::serve::copies;
 use cofferdam_core::model::run::JobStep;
@@ -87,6 +87,7 @@ pub fn gateway_of(
         people: config.edge.people().map(|party| party.origin().to_owned()),
         behind_proxy: config.edge.behind_proxy.is_some(),
         oauth: config.edge.oauth.clone(),
+        people_issuer: config.people.as_ref().map(|people| people.issuer.clone()),
         wait_ms: milliseconds(config.edge.wait),
         limits: config.limits,
         otlp: config.telemetry.otlp.clone(),
@@ -129,7 +130,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         max_queued: installation.config.runner.max_queued,
         retention: installation.config.retention,
         receivers: installation.config.notify.iter().map(Notify::receiver).collect(),
-        oidc_roles: Vec::new(),
+        oidc_roles: installation.config.people.as_ref().map(People::roles).unwrap_or_default(),
     }
 }
 

@@ -36,6 +36,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
                 oauth: None,
             },
             courier: None,
+            people: None,
             limits: Limits {
                 requests_per_second: 200,
                 burst: 2_000,

@@ -9,7 +9,9 @@ use crate::model::id::{CallId, ComponentDigest, PolicyDigest};
 use crate::model::operation::{Draft, ToolRefusal};
 use crate::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use crate::model::served::Served;
-use crate::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
+use crate::model::sign_in::{
+    AtIssuer, Challenge, FromIssuer, Session, SessionKeeper, SignedSignIn,
+};
 use crate::model::task::Task;
 use crate::model::trust::{Approver, Environment};
 use crate::protocol::RoleError;
@@ -293,6 +295,23 @@ pub trait Front: Send + Sync + 'static {
     /// Environment and policy of the gateway's own trust file: those that a question has to be
     /// about.
     fn trusted(&self) -> (Environment, PolicyDigest);
+
+    /// The host of the issuer at which people may sign in; `None` where they have passkeys alone.
+    fn people_issuer(&self) -> Option<String>;
+    /// Begins a sign-in at that issuer. `redirect`: our address of the return; `next`: the page of
+    /// ours after it, as a path.
+    fn start_at_issuer(
+        &self,
+        redirect: &str,
+        next: &str,
+    ) -> impl Future<Output = Result<AtIssuer, SignInRefusal>> + Send;
+    /// Ends a sign-in at that issuer: the new session, and the page of ours after it.
+    fn return_from_issuer(
+        &self,
+        returned: &FromIssuer,
+        redirect: &str,
+        keeper: SessionKeeper,
+    ) -> impl Future<Output = Result<(Session, String), SignInRefusal>> + Send;
     /// Carries out a request of an approver who signed in.
     fn ask_for_approver(
         &self,

@@ -72,11 +72,37 @@ pub enum SessionKeeper {
     LocalBrowser,
 }
 
+/// A sign-in that goes on at the issuer of people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtIssuer {
+    /// The address to which the browser goes.
+    pub address: String,
+    /// The secret that the browser keeps until it comes back: no other browser ends this sign-in.
+    pub binding: String,
+    /// How long it may take, in seconds.
+    pub seconds: i64,
+}
+
+/// The return of a browser from the issuer of people, unchecked (RFC 6749, section 4.1.2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FromIssuer {
+    /// The code that the courier exchanges.
+    pub code: Option<String>,
+    /// The state of the sign-in.
+    pub state: Option<String>,
+    /// The issuer, by its own word (RFC 9207).
+    pub issuer: Option<String>,
+    /// The error in place of a code.
+    pub error: Option<String>,
+    /// The secret of the browser, [`AtIssuer::binding`].
+    pub binding: Option<String>,
+}
+
 /// The session after a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// The name of the approver, by the gateway's trust file.
+    /// The name of the person: by the gateway's trust file, or by the issuer of people.
     pub approver: String,
     /// The secret that later requests carry. It reads, and never approves.
     pub session: String,

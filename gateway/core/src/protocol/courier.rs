@@ -1,6 +1,6 @@
-//! Gateway → courier: fetches the keys of an issuer, and asks an issuer about an opaque token. A
-//! request names a configured issuer and never an address, so its sender cannot choose where the
-//! courier connects.
+//! Gateway → courier: fetches the keys of an issuer, asks an issuer about an opaque token, and
+//! exchanges the code of a person's sign-in. A request names a configured issuer and never an
+//! address, so its sender cannot choose where the courier connects.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -35,9 +35,38 @@ pub enum Fetch {
         /// The token, at most [`TOKEN`] bytes.
         token: Token,
     },
+    /// Find the page where people sign in. Answered by [`Fetched::SignInPage`].
+    SignInPage {
+        /// The issuer.
+        issuer: String,
+    },
+    /// Exchange the code of a sign-in for its ID token (OpenID Connect Core, section 3.1.3).
+    /// Answered by [`Fetched::IdToken`].
+    Exchange {
+        /// The issuer.
+        issuer: String,
+        /// The code, at most [`TOKEN`] bytes.
+        code: Token,
+        /// The secret whose digest the sign-in began with (RFC 7636).
+        verifier: Token,
+        /// The address to which the issuer sent the person's browser.
+        redirect: String,
+    },
 }
 
-/// A token on its way to its issuer. Its text is never in a log line.
+impl Fetch {
+    /// The issuer that the request names.
+    pub fn issuer(&self) -> &str {
+        match self {
+            Self::Keys { issuer }
+            | Self::Introspect { issuer, .. }
+            | Self::SignInPage { issuer }
+            | Self::Exchange { issuer, .. } => issuer,
+        }
+    }
+}
+
+/// A token, or another secret, on its way to or from its issuer. Its text is never in a log line.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(pub String);
@@ -65,6 +94,18 @@ pub enum Fetched {
         /// The response as JSON text, as the issuer sent it, at most [`BODY`] bytes. The courier
         /// checked that it is an object with a boolean `active`, and nothing else of it.
         claims: String,
+    },
+    /// The page where people sign in.
+    SignInPage {
+        /// Its address, on a server that the configuration names for the issuer.
+        address: String,
+        /// True if the issuer promises to name itself in each answer (RFC 9207).
+        names_itself: bool,
+    },
+    /// The ID token of a sign-in, unchecked.
+    IdToken {
+        /// The token, at most [`TOKEN`] bytes.
+        token: Token,
     },
     /// There is no response.
     Failed {

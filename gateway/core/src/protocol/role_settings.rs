@@ -76,6 +76,8 @@ pub struct GatewaySettings {
     pub people: Option<String>,
     /// The issuers of access tokens; `None` where only the tokens of the agents file are taken.
     pub oauth: Option<OauthSettings>,
+    /// The issuer of people at the console; `None` where they have passkeys alone.
+    pub people_issuer: Option<PeopleIssuer>,
     /// The proxies whose word on the client's address is believed: addresses and blocks.
     pub trusted_proxies: Vec<String>,
     /// True if a proxy is in front: a client on this machine may then be one of elsewhere.
@@ -153,6 +155,26 @@ pub struct IssuerSettings {
     pub roles_of: BTreeMap<String, String>,
     /// The claim with the scopes; empty for `scope`, then `scp`.
     pub scopes_claim: String,
+}
+
+/// The issuer of people at the console (OpenID Connect), and the meaning of its claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeopleIssuer {
+    /// The claim `iss` of its ID tokens.
+    pub issuer: String,
+    /// The id of this server at the issuer: the one value of the claim `aud`.
+    pub client_id: String,
+    /// The permitted signature algorithms (RFC 7518), at least one.
+    pub algorithms: Vec<String>,
+    /// The scopes that a sign-in asks for; `openid` is among them.
+    pub scopes: Vec<String>,
+    /// The claim with the name of the person.
+    pub name_claim: String,
+    /// The claim with the groups of the person.
+    pub groups_claim: String,
+    /// The roles of each group: auditor and operator alone.
+    pub roles_of: BTreeMap<String, Vec<ConsoleRole>>,
 }
 
 /// The limits of each caller.
@@ -414,6 +436,22 @@ pub struct IssuerConnection {
     pub jwks_uri: Option<WebAddress>,
     /// The client for introspection; `None` without introspection.
     pub introspection: Option<IntrospectionClient>,
+    /// The client for sign-ins of people; `None` for an issuer of access tokens alone.
+    pub sign_in: Option<SignInClient>,
+}
+
+/// The client that exchanges the code of a person's sign-in for an ID token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignInClient {
+    /// The page where people sign in; `None` to read it from the metadata of the issuer.
+    pub authorization_endpoint: Option<WebAddress>,
+    /// The address of the exchange; `None` to read it from the metadata of the issuer.
+    pub token_endpoint: Option<WebAddress>,
+    /// The id of the client at the issuer.
+    pub client_id: String,
+    /// The file with the secret of the client, readable by its owner alone.
+    pub secret_file: PathBuf,
 }
 
 /// The client that asks an issuer about opaque tokens.

@@ -15,3 +15,5 @@ mod notify;
 mod process;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod sign_ins;

@@ -160,7 +160,7 @@ pub fn ok(body: &str) -> Option<Vec<u8>> {
 
 /// An issuer whose keys are found by its metadata.
 pub fn issuer(url: &str) -> IssuerConnection {
-    IssuerConnection { issuer: web(url), jwks_uri: None, introspection: None }
+    IssuerConnection { issuer: web(url), jwks_uri: None, introspection: None, sign_in: None }
 }
 
 pub fn web(url: &str) -> WebAddress {

@@ -130,6 +130,17 @@ onClick("#sign-in", async () => {
   location.replace(location.pathname);
 });
 
+const issuer = document.querySelector("#issuer");
+issuer?.addEventListener("click", async () => {
+  issuer.disabled = true;
+  try {
+    location.assign((await post("/sign-in/issuer", { next: location.pathname })).address);
+  } catch (error) {
+    say(error.message, true);
+    issuer.disabled = false;
+  }
+});
+
 const signOut = document.querySelector("#sign-out");
 signOut?.addEventListener("click", async () => {
   signOut.disabled = true;

@@ -19,7 +19,7 @@ mod waiting;
 
 use super::layout;
 use super::request::wants_json;
-use crate::approvers::in_shares;
+use crate::approvers::person_in_shares;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::header::excerpt;
@@ -67,7 +67,7 @@ impl<F: Front> Edge<F> {
             Some(party) => self.signed_in(parts, party)?,
             None => None,
         };
-        let sharer = session.as_ref().map(|signed_in| in_shares(&signed_in.name));
+        let sharer = session.as_ref().map(person_in_shares);
         self.count(parts, seat, sharer.as_ref())?;
         require_method(parts, &page.method(), page.methods())?;
         if !page.takes_query() {
@@ -93,7 +93,7 @@ impl<F: Front> Edge<F> {
         };
         let visit = session.and_then(|signed_in| {
             let person = signed_in.reading()?;
-            let sharer = in_shares(&signed_in.name);
+            let sharer = person_in_shares(&signed_in);
             Some(Visit { parts, page, signed_in, person, sharer })
         });
         let Some(visit) = visit else {

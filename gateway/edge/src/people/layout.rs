@@ -35,6 +35,8 @@ const HEADERS: [(&str, &str); 5] = [
 /// The attributes of a page that its script reads.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct PageData<'a> {
+    /// The page to which a browser goes on at once.
+    pub refresh: Option<&'a str>,
     /// The name of the page.
     pub page: &'a str,
     /// The statement of a sign-in.
@@ -108,6 +110,9 @@ impl<F: Front> Edge<F> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="robots" content="noindex";
+                    @if let Some(next) = data.refresh {
+                        meta http-equiv="refresh" content=(format!("0; url={next}"));
+                    }
                     title { (title) " – Cofferdam " (environment) }
                     link rel="stylesheet" href="/assets/cofferdam.css";
                     script src=(frame.script) defer {}

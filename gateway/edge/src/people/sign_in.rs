@@ -49,6 +49,7 @@ impl<F: Front> Edge<F> {
                 @for role in &person.roles { dt { (role) } dd { (right(*role)) } }
             }
             p { "No role approves. An approval is your signature, and your device asks for it." }
+            p { a href="/console" { "Go to the console" } }
             button id="sign-out" type="button" { "Sign out" }
         };
         let data = PageData { page: "signed-in", ..PageData::default() };
@@ -73,14 +74,22 @@ impl<F: Front> Edge<F> {
         };
         let statement = statement.canonical().map_err(|_| Deny::Broken)?;
         let challenge = BASE64URL_NOPAD.encode(&challenge_of(&statement));
-        let data =
-            PageData { page: "sign-in", statement: Some(&statement), challenge: Some(&challenge) };
+        let data = PageData {
+            page: "sign-in",
+            statement: Some(&statement),
+            challenge: Some(&challenge),
+            ..PageData::default()
+        };
         let content = html! {
             p {
                 "This page is for approvers, auditors and operators. Sign in with your passkey to \
                  read it. Signing in approves nothing."
             }
             button id="sign-in" type="button" { "Sign in with a passkey" }
+            @if let Some(host) = self.front.people_issuer() {
+                p { "Auditors and operators may sign in at their organisation instead:" }
+                button id="issuer" type="button" class="other" { "Sign in at " (host) }
+            }
             p {
                 "You have no passkey for this server? An operator invites you: "
                 code { "cofferdam approver invite NAME" } ", or "

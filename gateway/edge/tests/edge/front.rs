@@ -15,7 +15,9 @@ use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::served::Served;
-use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
+use cofferdam_core::model::sign_in::{
+    AtIssuer, Challenge, FromIssuer, Session, SessionKeeper, SignedSignIn,
+};
 use cofferdam_core::model::task::{Task, TaskState};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
@@ -472,6 +474,27 @@ impl Front for FakeFront {
     fn trusted(&self) -> (Environment, PolicyDigest) {
         let environment = Environment { name: "staging".into(), id: "4f2a".into() };
         (environment, PolicyDigest::of(b"policy"))
+    }
+
+    fn people_issuer(&self) -> Option<String> {
+        None
+    }
+
+    async fn start_at_issuer(
+        &self,
+        _redirect: &str,
+        _next: &str,
+    ) -> Result<AtIssuer, SignInRefusal> {
+        Err(SignInRefusal::Refused("there is no issuer here".into()))
+    }
+
+    async fn return_from_issuer(
+        &self,
+        _returned: &FromIssuer,
+        _redirect: &str,
+        _keeper: SessionKeeper,
+    ) -> Result<(Session, String), SignInRefusal> {
+        Err(SignInRefusal::Refused("there is no issuer here".into()))
     }
 
     async fn ask_for_approver(

@@ -45,6 +45,8 @@ mod questions;
 #[cfg(test)]
 mod resources;
 #[cfg(test)]
+mod roles;
+#[cfg(test)]
 mod spans;
 #[cfg(test)]
 mod strict;

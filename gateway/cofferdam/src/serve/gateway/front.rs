@@ -4,8 +4,10 @@ mod loops;
 
 pub use loops::{declare, look, resume, send_metrics, tell_over_limits};
 
+use super::host::Roles;
 use super::instrument::ended;
 use super::over_limits::OverLimits;
+use super::people_issuer::PeopleSignIn;
 use super::served::served;
 use super::set::{Keys, Set, Shared};
 use super::sign_ins::SignIns;
@@ -26,7 +28,9 @@ use cofferdam_core::model::id::{CallId, PolicyDigest};
 use cofferdam_core::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::served::Served;
-use cofferdam_core::model::sign_in::{Challenge, Session, SessionKeeper, SignedSignIn};
+use cofferdam_core::model::sign_in::{
+    AtIssuer, Challenge, FromIssuer, Session, SessionKeeper, SignedSignIn,
+};
 use cofferdam_core::model::task::Task;
 use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_core::protocol::RoleError;
@@ -36,6 +40,7 @@ use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_core::protocol::role_settings::GatewaySettings;
 use cofferdam_core::stage::discover::RawCall;
+use cofferdam_identity::IdTokens;
 use cofferdam_process::control::Load;
 use cofferdam_process::rpc::Client;
 use cofferdam_telemetry::{Exporter, Outlet, current};
@@ -61,6 +66,8 @@ pub struct Gateway {
     notices: Notices,
     over_limits: OverLimits,
     sign_ins: SignIns,
+    /// The issuer of people; `None` where they have passkeys alone.
+    people_issuer: Option<PeopleSignIn<Arc<Roles>>>,
     /// The limits of roles of the set in use, for the edge.
     role_limits: watch::Sender<Arc<RoleLimits>>,
     wait_ms: u64,
@@ -73,18 +80,38 @@ pub struct Gateway {
     pub(super) disk: PathBuf,
 }
 
+/// How far the clocks of this machine and of the issuer of people may differ, in seconds.
+const SKEW_SECONDS: u32 = 30;
+
+/// The refusal where no issuer of people is configured.
+fn no_issuer() -> SignInRefusal {
+    SignInRefusal::Refused(
+        "no issuer is configured for people; an operator adds [people.oidc] to cofferdam.toml"
+            .to_owned(),
+    )
+}
+
 impl Gateway {
     /// A gateway with its first set.
+    ///
+    /// # Errors
+    /// The issuer of people has an algorithm that no token may have.
     pub fn new(
         settings: &GatewaySettings,
         (set, keys): (Set, Keys),
         shared: Shared,
         exporter: Arc<Exporter>,
         role_limits: watch::Sender<Arc<RoleLimits>>,
-    ) -> Self {
+    ) -> Result<Self> {
         role_limits.send_replace(Arc::clone(&set.limits));
-        Self {
-            sign_ins: SignIns::new((set.world.random(), set.world.random())),
+        let random = || (set.world.random(), set.world.random());
+        let issuer = settings.people_issuer.clone();
+        let issuer = issuer.map(|issuer| IdTokens::new(issuer, SKEW_SECONDS)).transpose()?;
+        let source = || Arc::clone(shared.roles.inner());
+        let people_issuer = issuer.map(|issuer| PeopleSignIn::new(issuer, source(), random()));
+        Ok(Self {
+            sign_ins: SignIns::new(random()),
+            people_issuer,
             role_limits,
             set: RwLock::new(Arc::new(set)),
             next: Mutex::default(),
@@ -98,7 +125,7 @@ impl Gateway {
             active: AtomicU32::new(0),
             disk: settings.disk.clone(),
             shared,
-        }
+        })
     }
 
     /// The set in use. A call takes it once.
@@ -311,6 +338,27 @@ impl Front for Gateway {
     fn trusted(&self) -> (Environment, PolicyDigest) {
         let trust = &self.set().known.trust;
         (trust.environment.clone(), trust.policy)
+    }
+
+    fn people_issuer(&self) -> Option<String> {
+        self.people_issuer.as_ref().map(PeopleSignIn::host)
+    }
+
+    async fn start_at_issuer(&self, redirect: &str, next: &str) -> Result<AtIssuer, SignInRefusal> {
+        let issuer = self.people_issuer.as_ref().ok_or_else(no_issuer)?;
+        issuer.start(redirect, next, (self.random(), self.random()), self.now()).await
+    }
+
+    async fn return_from_issuer(
+        &self,
+        returned: &FromIssuer,
+        redirect: &str,
+        keeper: SessionKeeper,
+    ) -> Result<(Session, String), SignInRefusal> {
+        let issuer = self.people_issuer.as_ref().ok_or_else(no_issuer)?;
+        let (person, next) = issuer.end(returned, redirect, self.now()).await?;
+        let random = (self.random(), self.random());
+        Ok((self.sign_ins.enter(person, keeper, random, self.now())?, next))
     }
 
     async fn ask_for_approver(

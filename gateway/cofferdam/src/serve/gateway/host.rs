@@ -4,6 +4,7 @@
 use super::callers::Callers;
 use super::instrument::Observed;
 use super::oauth::IssuerSource;
+use super::people_issuer::PeopleSource;
 use super::token_register::Register;
 use cofferdam_core::journey::ports::Host;
 use cofferdam_core::model::caller::{Principal, Standing};
@@ -117,6 +118,34 @@ impl IssuerSource for Arc<Roles> {
         let token = Token(token.to_owned());
         match self.fetch(&Fetch::Introspect { issuer: issuer.to_owned(), token }).await? {
             Fetched::Claims { claims } => Ok(claims.into_bytes()),
+            _ => Err(OTHER.to_owned()),
+        }
+    }
+}
+
+impl PeopleSource for Arc<Roles> {
+    async fn sign_in_page(&self, issuer: &str) -> Result<(String, bool), String> {
+        match self.fetch(&Fetch::SignInPage { issuer: issuer.to_owned() }).await? {
+            Fetched::SignInPage { address, names_itself } => Ok((address, names_itself)),
+            _ => Err(OTHER.to_owned()),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        issuer: &str,
+        code: &str,
+        verifier: &str,
+        redirect: &str,
+    ) -> Result<String, String> {
+        let exchange = Fetch::Exchange {
+            issuer: issuer.to_owned(),
+            code: Token(code.to_owned()),
+            verifier: Token(verifier.to_owned()),
+            redirect: redirect.to_owned(),
+        };
+        match self.fetch(&exchange).await? {
+            Fetched::IdToken { token } => Ok(token.0),
             _ => Err(OTHER.to_owned()),
         }
     }

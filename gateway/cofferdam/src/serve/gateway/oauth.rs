@@ -14,7 +14,7 @@ use cofferdam_core::protocol::role_settings::OauthSettings;
 use cofferdam_identity::{
     Checked, Issuer, Jwt, Refused, Replays, Sender, SettingsError, TOKEN_BYTES, is_jwt,
 };
-use held_issuer::{Away, HeldIssuer};
+pub use held_issuer::{Away, HeldIssuer};
 use introspections::{Introspections, OF_CLIENT, Unanswered};
 use jiff::Timestamp;
 use std::collections::HashMap;

@@ -32,6 +32,9 @@ const USED: usize = 64;
 /// Most sessions of one person: a few machines and terminals. A further one ends the oldest.
 const SESSIONS: usize = 8;
 
+/// Most people with sessions at once, when one of the issuer enters.
+const PEOPLE: usize = 10_000;
+
 /// Bound into each MAC, so that it is no MAC of anything else.
 const PURPOSE: &[u8] = b"cofferdam.challenge.v1";
 
@@ -54,12 +57,31 @@ struct Person {
 #[derive(Debug)]
 struct Open {
     secret: [u8; 32],
-    key: String,
+    /// The person by the issuer; for a person by a passkey, the roles are read at each use.
+    by: Proof,
     keeper: SessionKeeper,
     expires: Timestamp,
 }
 
+/// The proof of a sign-in.
+#[derive(Debug, Clone)]
+enum Proof {
+    /// The key of the trust file that signed.
+    Key(String),
+    /// The person, as the issuer of people named them with their roles.
+    Issuer(SignedIn),
+}
+
 impl Person {
+    /// Adds a session. A further one ends the oldest.
+    fn open(&mut self, open: Open, now: Timestamp) {
+        self.sessions.retain(|open| open.expires > now);
+        if self.sessions.len() >= SESSIONS {
+            self.sessions.remove(0);
+        }
+        self.sessions.push(open);
+    }
+
     /// True while a session or a used challenge of this person counts.
     fn is_open(&self, now: Timestamp) -> bool {
         self.sessions.iter().any(|open| open.expires > now)
@@ -136,19 +158,36 @@ impl SignIns {
             return Err(SignInRefusal::Often);
         }
         person.used.insert(statement.challenge.clone(), statement.expires);
-        let session = format!("{:032x}{:032x}", random.0, random.1);
-        let length = match keeper {
-            SessionKeeper::Command | SessionKeeper::Browser => SESSION,
-            SessionKeeper::LocalBrowser => LOCAL_SESSION,
-        };
-        let expires = now.checked_add(length).unwrap_or(now);
-        person.sessions.retain(|open| open.expires > now);
-        if person.sessions.len() >= SESSIONS {
-            person.sessions.remove(0);
-        }
-        let (secret, key) = (digest(&session), key.clone());
-        person.sessions.push(Open { secret, key, keeper, expires });
+        let (session, expires) = begun(keeper, random, now);
+        let by = Proof::Key(key.clone());
+        person.open(Open { secret: digest(&session), by, keeper, expires }, now);
         Ok(Session { approver: name.clone(), session, expires })
+    }
+
+    /// Begins a session of a person whom the issuer of people named.
+    ///
+    /// # Errors
+    /// Too many people have sessions.
+    pub fn enter(
+        &self,
+        person: SignedIn,
+        keeper: SessionKeeper,
+        random: (u128, u128),
+        now: Timestamp,
+    ) -> Result<Session, SignInRefusal> {
+        let mut people = self.people();
+        people.retain(|_, person| person.is_open(now));
+        // No name of the trust file has a blank.
+        let place = format!("issuer {}", person.name);
+        if people.len() >= PEOPLE && !people.contains_key(&place) {
+            return Err(SignInRefusal::Often);
+        }
+        let (session, expires) = begun(keeper, random, now);
+        let name = person.name.clone();
+        let by = Proof::Issuer(person);
+        let open = Open { secret: digest(&session), by, keeper, expires };
+        people.entry(place).or_default().open(open, now);
+        Ok(Session { approver: name, session, expires })
     }
 
     /// The person of a session, with the roles of its key by the trust file. Any other text costs no
@@ -162,7 +201,11 @@ impl SignIns {
         trust: impl FnOnce() -> Result<Trust, SignInRefusal>,
         now: Timestamp,
     ) -> Result<Option<SignedIn>, SignInRefusal> {
-        let Some((name, own)) = self.owner(session, keeper, now) else { return Ok(None) };
+        let (name, own) = match self.owner(session, keeper, now) {
+            None => return Ok(None),
+            Some((_, Proof::Issuer(person))) => return Ok(Some(person)),
+            Some((name, Proof::Key(key))) => (name, key),
+        };
         let roles = trust()?.roles_of(&name, &own);
         let person = || SignedIn { name, roles: roles.clone(), by: SignInKind::Passkey };
         Ok((!roles.is_empty()).then(person))
@@ -176,19 +219,19 @@ impl SignIns {
         }
     }
 
-    /// The name and the key of the person who began a session that has not ended.
+    /// The name and the proof of the person who began a session that has not ended.
     fn owner(
         &self,
         session: &str,
         keeper: SessionKeeper,
         now: Timestamp,
-    ) -> Option<(String, String)> {
+    ) -> Option<(String, Proof)> {
         // A comparison of digests: its time says nothing about the secret.
         let secret = digest(session);
         let people = self.people();
         people.iter().find_map(|(name, person)| {
             let open = person.sessions.iter().find(|open| open.secret == secret)?;
-            (open.expires > now && open.keeper == keeper).then(|| (name.clone(), open.key.clone()))
+            (open.expires > now && open.keeper == keeper).then(|| (name.clone(), open.by.clone()))
         })
     }
 
@@ -215,6 +258,16 @@ impl SignIns {
     fn people(&self) -> MutexGuard<'_, BTreeMap<String, Person>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The secret of a new session, and its end.
+fn begun(keeper: SessionKeeper, random: (u128, u128), now: Timestamp) -> (String, Timestamp) {
+    let length = match keeper {
+        SessionKeeper::Command | SessionKeeper::Browser => SESSION,
+        SessionKeeper::LocalBrowser => LOCAL_SESSION,
+    };
+    let session = format!("{:032x}{:032x}", random.0, random.1);
+    (session, now.checked_add(length).unwrap_or(now))
 }
 
 fn digest(secret: &str) -> [u8; 32] {

@@ -2,24 +2,52 @@
 //! a sender that hangs up ends no fetch that others need.
 
 use super::{ANSWER, IssuerSource, lock};
-use cofferdam_identity::{Issuer, KeyCache, KeySet, Step};
+use cofferdam_identity::{IdTokens, Issuer, KeyCache, KeySet, Step};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 /// An issuer that cannot be asked. The text is for the log.
 pub struct Away(pub String);
 
+/// An issuer whose keys are fetched.
+pub trait KeyIssuer: Send + Sync + 'static {
+    /// The name for the log.
+    fn name(&self) -> &str;
+    /// The claim `iss` of its tokens.
+    fn issuer(&self) -> &str;
+}
+
+impl KeyIssuer for Issuer {
+    fn name(&self) -> &str {
+        Self::name(self)
+    }
+
+    fn issuer(&self) -> &str {
+        Self::issuer(self)
+    }
+}
+
+impl KeyIssuer for IdTokens {
+    fn name(&self) -> &str {
+        Self::issuer(self)
+    }
+
+    fn issuer(&self) -> &str {
+        Self::issuer(self)
+    }
+}
+
 /// An issuer with its keys.
-pub struct HeldIssuer {
+pub struct HeldIssuer<I = Issuer> {
     /// The issuer.
-    pub issuer: Issuer,
+    pub issuer: I,
     keys: Mutex<KeyCache>,
     fetching: Arc<Turn<()>>,
 }
 
-impl HeldIssuer {
+impl<I: KeyIssuer> HeldIssuer<I> {
     /// An issuer whose keys are not known yet.
-    pub fn new(issuer: Issuer) -> Self {
+    pub fn new(issuer: I) -> Self {
         Self { issuer, keys: Mutex::default(), fetching: Arc::default() }
     }
 
