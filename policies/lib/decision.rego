@@ -9,7 +9,9 @@
 #     `cover.rego`;
 #   - `deny`: `{id, message, remedy, audience}`;
 #   - `require_approval`: the same with `approval: {quorum, approvers, expires_seconds}`; it
-#     requires people and covers nothing by itself;
+#     requires people and covers nothing by itself. `escalate: {after_seconds, approvers}` in it
+#     lets further people sign after that time. An approver `group:NAME` stands for the members of
+#     `data.approver_groups.NAME`;
 #   - `obligation`: `{id, type, properties}`.
 #
 #   A member of another form never permits anything: a malformed deny, approval or obligation
@@ -73,7 +75,11 @@ obliging := [] if effect == "deny"
 
 else := duties
 
-approval := {"quorum": quorum, "approvers": approvers, "expires_seconds": expires_seconds} if {
+approval := object.union_n([
+	{"quorum": quorum, "approvers": approvers, "expires_seconds": expires_seconds},
+	{"escalate": further_people | some further_people in [escalate]},
+	{"groups": found | some found in [groups]; count(found) != 0},
+]) if {
 	effect == "require_approval"
 } else := null
 
@@ -134,12 +140,23 @@ structural contains {
 
 structural contains {
 	"id": "approval-malformed",
-	"message": $"the rule `{word(ask, "id", "unnamed-rule")}` asks for an approval without saying whose",
-	"remedy": "give it `approval: {quorum, approvers, expires_seconds}`, each at least 1",
+	"message": $"the rule `{word(ask, "id", "unnamed-rule")}` asks for an approval without saying whose, or with a key that is no part of an approval",
+	"remedy": "give it `approval: {quorum, approvers, expires_seconds}`, each at least 1, and at most `escalate: {after_seconds, approvers}` besides, with a time before the end",
 	"audience": "operator",
 } if {
 	some ask in asks
 	not whole(ask)
+}
+
+structural contains {
+	"id": "approver-group-unknown",
+	"message": $"the rule `{word(ask, "id", "unnamed-rule")}` names the approvers `{entry}`, and `data.approver_groups` has no people for them",
+	"remedy": "add the group with its people to `approver_groups` in data.json",
+	"audience": "operator",
+} if {
+	some ask in asks
+	some entry in widened(ask)
+	not known(entry)
 }
 
 structural contains {
@@ -152,8 +169,7 @@ structural contains {
 	every ask in asks {
 		whole(ask)
 	}
-	not "*" in approvers
-	not count(approvers) >= quorum
+	not possible_by_then
 }
 
 structural contains {
@@ -186,24 +202,118 @@ whole(ask) if {
 	is_number(ask.approval.quorum)
 	ask.approval.expires_seconds >= 1
 	is_number(ask.approval.expires_seconds)
-	is_array(ask.approval.approvers)
-	count(ask.approval.approvers) != 0
+	every key in object.keys(ask.approval) {
+		key in {"quorum", "approvers", "expires_seconds", "escalate"}
+	}
+	named_well(ask.approval.approvers)
+	escalates_well(ask.approval)
+}
+
+# A list of people and groups. Each group has people, and no group is in a group.
+named_well(entries) if {
+	is_array(entries)
+	count(entries) != 0
+	every entry in entries {
+		known(entry)
+	}
+}
+
+known(entry) if {
+	is_string(entry)
+	not startswith(entry, "group:")
+}
+
+known(entry) if {
+	members := data.approver_groups[trim_prefix(entry, "group:")]
+	startswith(entry, "group:")
+	is_array(members)
+	count(members) != 0
+	every member in members {
+		is_string(member)
+		member != "*"
+		not startswith(member, "group:")
+	}
+}
+
+escalates_well(asked) if not "escalate" in object.keys(asked)
+
+escalates_well(asked) if {
+	object.keys(asked.escalate) == {"after_seconds", "approvers"}
+	is_number(asked.escalate.after_seconds)
+	asked.escalate.after_seconds >= 1
+	asked.escalate.after_seconds < asked.expires_seconds
+	named_well(asked.escalate.approvers)
 }
 
 quorum := max({ask.approval.quorum | some ask in asks})
 
 expires_seconds := min({ask.approval.expires_seconds | some ask in asks})
 
+# The people of a list: those that it names, and the members of its groups.
+people(entries) := {person |
+	some entry in entries
+	some person in entered(entry)
+}
+
+entered(entry) := [entry] if not startswith(entry, "group:")
+
+entered(entry) := data.approver_groups[trim_prefix(entry, "group:")] if startswith(entry, "group:")
+
 # Lists that name people. `*` means every enrolled approver and does not narrow a list.
-named := {people |
+named := {people(ask.approval.approvers) |
 	some ask in asks
 	not "*" in ask.approval.approvers
-	people := {person | some person in ask.approval.approvers}
 }
 
 approvers := ["*"] if {
 	count(named) == 0
 } else := sort(intersection(named))
+
+# The further people who may sign after a time: those whom each rule accepts by then, after the
+# longest of the times. A rule without `escalate` accepts its approvers alone.
+escalate := {"after_seconds": after_seconds, "approvers": sort(further)} if {
+	not "*" in approvers
+	after_seconds < expires_seconds
+	count(further) != 0
+}
+
+after_seconds := max({ask.approval.escalate.after_seconds | some ask in asks})
+
+widened(ask) := array.concat(ask.approval.approvers, ask.approval.escalate.approvers) if {
+	ask.approval.escalate
+} else := ask.approval.approvers
+
+widest := {people(entries) |
+	some ask in asks
+	entries := widened(ask)
+	not "*" in entries
+}
+
+further := {"*"} if {
+	count(widest) == 0
+} else := intersection(widest) - {person | some person in approvers}
+
+# Some person may sign from the beginning, and enough people by the end.
+possible_by_then if {
+	count(approvers) != 0
+	"*" in possible
+}
+
+possible_by_then if {
+	count(approvers) != 0
+	count(possible) >= quorum
+}
+
+possible := {person | some person in approvers} | {person | some person in escalate.approvers}
+
+# The groups that rules name, for people to read.
+groups := [{"name": name, "members": sort(data.approver_groups[name])} |
+	some name in sort({trim_prefix(entry, "group:") |
+		some ask in asks
+		some entry in widened(ask)
+		startswith(entry, "group:")
+	})
+]
 
 # INVARIANT: signatures count for exactly this plan and preview, only from people that every
 # requiring rule accepts, and only for times that each requiring rule permits.
@@ -217,6 +327,18 @@ signed if {
 accepted(_) if "*" in approvers
 
 accepted(person) if person in approvers
+
+# One of the further people, whose approval says that it was made after the time.
+accepted(person) if {
+	some further_person in escalate.approvers
+	further_person in {"*", person}
+	times := [signature | some signature in input.context.approval.signatures; signature.approver == person]
+	count(times) != 0
+	every signature in times {
+		is_number(signature.escalated_seconds)
+		signature.escalated_seconds >= escalate.after_seconds
+	}
+}
 
 # Each signature of this person: the times of one person must not count for another.
 timely(person) if {

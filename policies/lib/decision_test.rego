@@ -180,6 +180,117 @@ test_the_strictest_of_all_that_ask if {
 	world.ids(decision) == {"a-rule", "short"}
 }
 
+groups := {"leads": ["bob", "carol"], "all": ["*"], "none": [], "nested": ["group:leads"]}
+
+grouped(ask, question) := decision if {
+	decision := decided({allows}, set(), ask, question) with data.approver_groups as groups
+}
+
+test_a_group_stands_for_its_members if {
+	decision := grouped({asks(2, ["group:leads", "dave"])}, shown)
+	decision.approval == {
+		"quorum": 2,
+		"approvers": ["bob", "carol", "dave"],
+		"expires_seconds": 60,
+		"groups": [{"name": "leads", "members": ["bob", "carol"]}],
+	}
+	grouped({asks(1, ["group:leads"]), asks(1, ["carol", "dave"])}, shown).approval.approvers == ["carol"]
+	grouped({asks(1, ["group:leads"])}, world.signed(shown, ["carol"])).effect == "allow"
+	grouped({asks(1, ["group:leads"])}, world.signed(shown, ["dave"])).effect == "require_approval"
+
+	# The name of a group is no person.
+	grouped({asks(1, ["group:leads"])}, world.signed(shown, ["group:leads"])).effect == "require_approval"
+}
+
+test_a_group_without_people_denies if {
+	every group in ["unknown", "all", "none", "nested"] {
+		decision := grouped({asks(1, ["bob", $"group:{group}"])}, shown)
+		decision.effect == "deny"
+		"approver-group-unknown" in world.ids(decision)
+	}
+	world.ids(grouped({asks(3, ["group:leads"])}, shown)) == {"approval-impossible"}
+}
+
+later(quorum, people, after, further) := object.union(asks(quorum, people), {"approval": {"escalate": {
+	"after_seconds": after,
+	"approvers": further,
+}}})
+
+test_further_people_sign_after_the_time if {
+	escalating := {later(1, ["bob"], 30, ["carol"])}
+	decided({allows}, set(), escalating, shown).approval == {
+		"quorum": 1,
+		"approvers": ["bob"],
+		"expires_seconds": 60,
+		"escalate": {"after_seconds": 30, "approvers": ["carol"]},
+	}
+	every case in [
+		[world.signature("bob", 60, 0), "allow"],
+		[world.signature("carol", 60, 59), "require_approval"],
+		[world.escalated("carol", 60, 59, 30), "allow"],
+		[world.escalated("carol", 60, 59, 29), "require_approval"],
+		[world.escalated("carol", 60, 59, null), "require_approval"],
+		[world.escalated("carol", 60, 59, "30"), "require_approval"],
+		[world.escalated("carol", 61, 59, 30), "require_approval"],
+		[world.escalated("dave", 60, 59, 30), "require_approval"],
+	] {
+		decided({allows}, set(), escalating, world.timed(shown, [case[0]])).effect == case[1]
+	}
+
+	# Both of one question: one of each group, and one person of the second group twice.
+	both := {later(2, ["bob"], 30, ["*"])}
+	mixed := [world.signature("bob", 60, 40), world.escalated("carol", 60, 40, 30)]
+	decided({allows}, set(), both, world.timed(shown, mixed)).effect == "allow"
+	twice := [world.escalated("carol", 60, 40, 30), world.escalated("carol", 60, 40, 30)]
+	decided({allows}, set(), both, world.timed(shown, twice)).effect == "require_approval"
+}
+
+test_the_strictest_of_all_that_escalate if {
+	every case in [
+		# The longest time, and those whom each rule accepts by then.
+		[{later(1, ["bob"], 10, ["carol"]), later(1, ["bob"], 20, ["carol", "dave"])}, ["bob"], {"after_seconds": 20, "approvers": ["carol"]}],
+		[{later(1, ["bob"], 10, ["*"]), later(1, ["bob"], 20, ["*"])}, ["bob"], {"after_seconds": 20, "approvers": ["*"]}],
+		[{later(1, ["bob"], 10, ["carol"]), asks(1, ["*"])}, ["bob"], {"after_seconds": 10, "approvers": ["carol"]}],
+		# A rule without further people accepts none.
+		[{later(1, ["bob"], 10, ["carol"]), asks(1, ["bob"])}, ["bob"], null],
+		[{later(1, ["bob", "dave"], 10, ["carol"]), asks(1, ["bob", "carol"])}, ["bob"], {"after_seconds": 10, "approvers": ["carol"]}],
+		[{later(1, ["*"], 10, ["carol"])}, ["*"], null],
+		# The end of one rule comes before the time of the other.
+		[{later(1, ["bob"], 40, ["carol"]), object.union(asks(1, ["*"]), {"id": "b", "approval": {"expires_seconds": 30}})}, ["bob"], null],
+	] {
+		decision := decided({allows}, set(), case[0], shown)
+		decision.approval.approvers == case[1]
+		object.get(decision.approval, "escalate", null) == case[2]
+	}
+
+	# Two people, of whom one may sign only later.
+	decided({allows}, set(), {later(2, ["bob"], 30, ["carol"])}, shown).effect == "require_approval"
+	world.ids(decided({allows}, set(), {later(3, ["bob"], 30, ["carol"])}, shown)) == {"approval-impossible"}
+
+	# People in common only later: no person could sign from the beginning.
+	crossed := {later(1, ["bob"], 30, ["carol"]), object.union(later(1, ["carol"], 30, ["bob"]), {"id": "b"})}
+	world.ids(decided({allows}, set(), crossed, shown)) == {"approval-impossible"}
+}
+
+test_a_malformed_escalation_denies if {
+	every escalation in [
+		null, "soon", {}, {"after_seconds": 30},
+		{"approvers": ["carol"]},
+		{"after_seconds": 0, "approvers": ["carol"]},
+		{"after_seconds": 60, "approvers": ["carol"]},
+		{"after_seconds": "30", "approvers": ["carol"]},
+		{"after_seconds": 30, "approvers": []},
+		{"after_seconds": 30, "approvers": "carol"},
+		{"after_seconds": 30, "approvers": ["group:unknown"]},
+		{"after_seconds": 30, "approvers": ["carol"], "quorum": 1},
+	] {
+		ask := object.union(asks(1, ["bob"]), {"approval": {"escalate": escalation}})
+		decided({allows}, set(), {ask}, shown).effect == "deny"
+	}
+	unknown := object.union(asks(1, ["bob"]), {"approval": {"escalation": {"after_seconds": 30, "approvers": ["carol"]}}})
+	world.ids(decided({allows}, set(), {unknown}, shown)) == {"approval-malformed"}
+}
+
 test_reasons_for_the_agent_come_first if {
 	hidden := object.union(rule, {"id": "a", "audience": "operator"})
 	later := object.union(rule, {"id": "z"})

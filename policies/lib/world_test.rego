@@ -120,7 +120,11 @@ signature(person, seconds, age) := {
 	"expires": "2026-11-25T10:59:00Z",
 	"seconds": seconds,
 	"age_seconds": age,
+	"escalated_seconds": null,
 }
+
+# The same for an approval of a question that had escalated so many seconds after it was asked.
+escalated(person, seconds, age, since) := object.union(signature(person, seconds, age), {"escalated_seconds": since})
 
 scale(namespace, name, replicas) := operation({
 	"namespace": namespace,

@@ -3,6 +3,7 @@
 //! person's device; `browser.rs` has the same with a real browser.
 
 pub mod exported;
+mod later;
 mod lost;
 
 use crate::compromise::attack;
@@ -245,8 +246,17 @@ pub fn two_sign(installation: &TestInstallation, seconds: u64) {
     change_data(installation, "approval", rule);
 }
 
-/// Accepts the policy with another value of one member of its data.
-pub fn change_data(installation: &TestInstallation, member: &str, value: Value) {
+/// Accepts the policy with another value of one member of its data. Returns the report.
+pub fn change_data(installation: &TestInstallation, member: &str, value: Value) -> String {
+    installation.run(&["accept", "--policy", &changed_policy(installation, member, value)])
+}
+
+/// The same, which must fail.
+fn refused_data(installation: &TestInstallation, member: &str, value: Value) -> String {
+    installation.fail(&["accept", "--policy", &changed_policy(installation, member, value)])
+}
+
+fn changed_policy(installation: &TestInstallation, member: &str, value: Value) -> String {
     let own = installation.home().join("policy");
     let folder = installation.home().join("../changed-policy");
     std::fs::create_dir_all(&folder).unwrap();
@@ -255,7 +265,7 @@ pub fn change_data(installation: &TestInstallation, member: &str, value: Value) 
     let mut data: Value = serde_json::from_slice(&data).unwrap();
     data[member] = value;
     std::fs::write(folder.join("data.json"), data.to_string()).unwrap();
-    installation.run(&["accept", "--policy", text(&folder)]);
+    text(&folder).to_owned()
 }
 
 #[test]

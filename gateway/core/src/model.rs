@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod answer;
+pub mod approver_groups;
 pub mod artefact;
 pub mod budget;
 pub mod call;

@@ -495,11 +495,22 @@ impl Bench {
 
     /// A person signs what is shown for a job.
     pub fn sign(&self, job: &StoredJob, name: &str, verdict: Verdict) -> SignedStatement {
-        let statement = Statement {
+        let reason = if verdict == Verdict::Reject { "not today".into() } else { String::new() };
+        self.sign_with(job, name, |said| (said.verdict, said.reason) = (verdict, reason))
+    }
+
+    /// A person approves a job, in a statement that is changed first.
+    pub fn sign_with(
+        &self,
+        job: &StoredJob,
+        name: &str,
+        change: impl FnOnce(&mut Statement),
+    ) -> SignedStatement {
+        let mut statement = Statement {
             schema: STATEMENT_SCHEMA.into(),
             call: job.call.clone(),
-            verdict,
-            reason: if verdict == Verdict::Reject { "not today".into() } else { String::new() },
+            verdict: Verdict::Approve,
+            reason: String::new(),
             plan: job.plan_digest,
             preview: job.preview_digest,
             shown: crate::text::question(job).unwrap().1,
@@ -508,8 +519,10 @@ impl Bench {
             policy: job.policy,
             nonce: job.nonce.clone(),
             issued: Some(job.created),
+            escalated: None,
             expires: "2026-11-23T12:10:00Z".parse().unwrap(),
         };
+        change(&mut statement);
         let (text, _) = statement.canonical().unwrap();
         let signature =
             person(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();

@@ -28,8 +28,8 @@ use unlinked::unlinked;
 
 pub use again::{already_done, ended, rejected, replayed};
 pub use approver::{
-    QuestionPage, ShownError, in_full, needed, question, seconds, shown_digest, signatures,
-    would_do,
+    QuestionPage, ShownError, further, in_full, later, needed, question, seconds, shown_digest,
+    signatures, would_do,
 };
 pub use call::{
     accepted, describe_note, describe_notes, describe_phase, describe_progress, job_reply, pending,

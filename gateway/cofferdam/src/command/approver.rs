@@ -15,6 +15,7 @@ use crate::config::home::Home;
 use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueHint};
+use cofferdam_core::model::approver_groups::GROUP;
 use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::model::person::same_person;
 use cofferdam_core::model::trust::{Approver, Trust};
@@ -70,7 +71,7 @@ pub fn is_name(name: &str) -> bool {
     let letter = |byte: u8| {
         byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'*' | b'#' | b'?' | b'!')
     };
-    (1..=128).contains(&name.len()) && name.bytes().all(letter)
+    (1..=128).contains(&name.len()) && name.bytes().all(letter) && !name.starts_with(GROUP)
 }
 
 /// Refuses a name that a policy could not have.
@@ -78,7 +79,7 @@ pub fn check_name(name: &str) -> Result<()> {
     if !is_name(name) {
         bail!(
             "`{name}` is not a valid name of a person; use visible ASCII without blanks, \
-             commas and wildcards, such as bob@example.com"
+             commas and wildcards, such as bob@example.com; `group:` begins a group of a policy"
         );
     }
     Ok(())

@@ -14,6 +14,7 @@ use crate::serve::copies;
 use crate::serve::health::{self, Depth, Finding, Findings};
 use anyhow::Result;
 use clap::Args;
+use cofferdam_core::model::approver_groups::ApproverGroups;
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::tool::able;
@@ -141,6 +142,7 @@ pub fn installation(
             &folders.into_iter().filter(|folder| !folder.is_dir()).collect::<Vec<_>>(),
         );
         policy_loads(home, found);
+        approver_groups(home, trust, found);
         health::store(home, trust, serving, found);
         if trust.approvers.is_empty() {
             let remedy = "cofferdam approver add NAME --key FILE.pub";
@@ -249,6 +251,31 @@ fn policy_loads(home: &Home, found: &mut Findings) {
             format!("does not load: {error:#}"),
             "accept another with `cofferdam accept --policy DIR`",
         );
+    }
+}
+
+/// Checks the groups of approvers in the policy's data: each member has to be enrolled.
+fn approver_groups(home: &Home, trust: &Trust, found: &mut Findings) {
+    let Ok(data) = std::fs::read_to_string(home.policy_data()) else { return };
+    match ApproverGroups::read(&data) {
+        Ok(groups) => {
+            for (group, member) in groups.strangers(&trust.approvers) {
+                found.less(
+                    "approver groups",
+                    format!(
+                        "the group `{}` has `{}`, who is not enrolled under exactly this name",
+                        line(group),
+                        line(member)
+                    ),
+                    &format!("cofferdam approver add {} --key FILE.pub", line(member)),
+                );
+            }
+        }
+        Err(error) => found.bad(
+            "approver groups",
+            error.to_string(),
+            "accept another with `cofferdam accept --policy DIR`",
+        ),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, Subcommand, ValueHint};
 use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::approver_groups::ApproverGroups;
 use cofferdam_core::model::json as strict;
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::trust::Environment;
@@ -187,6 +188,7 @@ impl Build {
         let digest =
             policy_digest(&compiled.module, &compiled.data).context("data.json is not readable")?;
         RoleLimits::read(&compiled.data)?;
+        ApproverGroups::read(&compiled.data)?;
         // The ceilings of this installation; without an installation, the widest possible tool.
         let trust =
             if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };

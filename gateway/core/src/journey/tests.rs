@@ -363,6 +363,34 @@ fn what_was_removed_while_a_call_waited_counts_no_more() {
 }
 
 #[test]
+fn the_second_decision_counts_further_people_after_their_time_alone() {
+    use crate::model::reason::{ApprovalRule, Escalation};
+    let decided = |created: &str, says: bool| {
+        let host = Bench::new();
+        let _waiting = called(&host, scale("asks-b", 5));
+        let mut job = host.jobs.lock().unwrap()[0].0.clone();
+        let later = Escalation { after_seconds: 300, approvers: vec!["bob".into()] };
+        let rule = ApprovalRule::of(1, vec!["carl".into()], 3_600);
+        job.created = created.parse().unwrap();
+        job.approval = Some(ApprovalRule { escalate: Some(later), ..rule });
+        let escalated = job.approval.as_ref().and_then(|rule| rule.escalates(job.created));
+        let signed =
+            host.sign_with(&job, "bob", |said| said.escalated = escalated.filter(|_| says));
+        job.statements.push(signed);
+        host.jobs.lock().unwrap()[0].0 = job;
+        match now_or_never(resume(&host, &world(), 0)) {
+            Ok(Resumed::Withdrawn { code, .. }) => code,
+            Ok(Resumed::Permitted(_)) => "permitted".to_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(decided("2026-11-23T11:55:00Z", true), "permitted");
+    assert_eq!(decided("2026-11-23T11:55:00Z", false), "approval-missing");
+    assert_eq!(decided("2026-11-23T11:56:00Z", true), "approval-missing");
+    assert_eq!(decided("2026-11-23T12:00:00Z", false), "approval-missing");
+}
+
+#[test]
 fn a_passing_fault_of_a_guest_leaves_the_signature_standing() {
     let check = |guest, code, kept| {
         let host = Bench::new();

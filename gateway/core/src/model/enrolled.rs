@@ -1,6 +1,7 @@
 //! The rules of the lists of people in a trust file: one spelling for each person, and one person for
 //! each passkey, whatever the roles. Every role reads its lists by them. Never says who may approve.
 
+use super::approver_groups::GROUP;
 use super::console_role::{ConsoleEntry, ConsoleRole};
 use super::escape::line;
 use super::passkey::Passkey;
@@ -13,6 +14,9 @@ use super::trust::{Approver, TrustError};
 /// One person is in two spellings, or a passkey is enrolled twice.
 pub fn check_enrolled(approvers: &[Approver]) -> Result<(), TrustError> {
     let names: Vec<_> = approvers.iter().map(|approver| approver.name.as_str()).collect();
+    if let Some(group) = names.iter().find(|name| name.starts_with(GROUP)) {
+        return Err(TrustError::Group(line(group)));
+    }
     if let Some((first, second)) = two_spellings(&names) {
         return Err(TrustError::Spelling(line(first), line(second)));
     }
@@ -107,6 +111,8 @@ mod tests {
             assert!(told.contains("a passkey twice"), "{second:?}: {told}");
         }
         assert_eq!(told(approver("mallory", &Authenticator::es256("mallory"))), None);
+        let group = told(approver("group:leads", &Authenticator::es256("mallory"))).unwrap();
+        assert!(group.contains("`group:leads`, which is the name of a group"), "{group}");
         assert_eq!(told(approver("bob", &Authenticator::eddsa("phone of bob"))), None);
     }
 

@@ -102,6 +102,10 @@ pub const APPROVAL_SECONDS: u64 = 3_600;
 /// spare.
 pub const CLOCK_SECONDS: i64 = 30;
 
+/// The longest time from a call to its question, in seconds: tool, preview and policy, on a busy
+/// gateway, with room for clocks that differ.
+pub const ASKING_SECONDS: i64 = 120;
+
 /// The longest a question may wait, in seconds: a week, after which its reason is forgotten.
 pub const APPROVAL_SECONDS_MOST: u64 = 7 * 24 * 3_600;
 

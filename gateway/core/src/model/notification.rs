@@ -12,6 +12,8 @@ use std::fmt;
 pub enum NotifyEvent {
     /// A call waits for a person.
     ApprovalNeeded,
+    /// Further people may sign a call that waits.
+    Escalated,
     /// A question to people ends soon.
     ApprovalExpiring,
     /// A call ended because it was not approved, or not run, in time.
@@ -29,8 +31,9 @@ pub enum NotifyEvent {
 }
 
 /// The events that a configuration can name.
-pub const NOTIFY_EVENTS: [NotifyEvent; 7] = [
+pub const NOTIFY_EVENTS: [NotifyEvent; 8] = [
     NotifyEvent::ApprovalNeeded,
+    NotifyEvent::Escalated,
     NotifyEvent::ApprovalExpiring,
     NotifyEvent::Expired,
     NotifyEvent::Indeterminate,
@@ -44,6 +47,7 @@ impl NotifyEvent {
     pub fn word(self) -> &'static str {
         match self {
             Self::ApprovalNeeded => "approval_needed",
+            Self::Escalated => "escalated",
             Self::ApprovalExpiring => "approval_expiring",
             Self::Expired => "expired",
             Self::Indeterminate => "indeterminate",

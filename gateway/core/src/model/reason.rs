@@ -41,9 +41,73 @@ pub struct ApprovalRule {
     pub approvers: Vec<String>,
     /// How long the question is open, in seconds.
     pub expires_seconds: u64,
+    /// The further people who may sign after a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalate: Option<Escalation>,
+    /// The groups of people that policy named, for people to read. Gives no right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ApproverGroup>,
+}
+
+/// Further people who may sign a question some time after it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Escalation {
+    /// Seconds from the question on, from 1 to less than its end.
+    pub after_seconds: u64,
+    /// Names that the trust file knows, or `*` for any enrolled approver.
+    pub approvers: Vec<String>,
+}
+
+/// A group of people in the policy's data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApproverGroup {
+    /// The name of the group.
+    pub name: String,
+    /// Its people.
+    pub members: Vec<String>,
 }
 
 impl ApprovalRule {
+    /// A rule without further people and groups.
+    pub fn of(quorum: u32, approvers: Vec<String>, expires_seconds: u64) -> Self {
+        Self { quorum, approvers, expires_seconds, escalate: None, groups: Vec::new() }
+    }
+
+    /// True if this person may sign so many seconds after the question.
+    pub fn names(&self, name: &str, seconds: u64) -> bool {
+        let listed = |names: &[String]| names.iter().any(|named| named == "*" || named == name);
+        let later = self.escalate.as_ref().filter(|later| seconds >= later.after_seconds);
+        listed(&self.approvers) || later.is_some_and(|later| listed(&later.approvers))
+    }
+
+    /// Everyone whom the rule names, the further people included.
+    pub fn everyone(&self) -> impl Iterator<Item = &String> {
+        let later = self.escalate.iter().flat_map(|later| &later.approvers);
+        self.approvers.iter().chain(later)
+    }
+
+    /// The time from which the further people of a question of this time may sign.
+    pub fn escalates(&self, asked: Timestamp) -> Option<Timestamp> {
+        let after = i64::try_from(self.escalate.as_ref()?.after_seconds).ok()?;
+        asked.checked_add(SignedDuration::from_secs(after)).ok()
+    }
+
+    /// The time that a statement of this person names now: none for a person who may sign from the
+    /// beginning. Without a name, everyone is one of the further people.
+    pub fn escalated(
+        &self,
+        name: Option<&str>,
+        asked: Timestamp,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let later = !name.is_some_and(|name| self.names(name, 0));
+        self.escalates(asked).filter(|since| later && *since <= now)
+    }
+
     /// When a question that came at this time runs out; `None` beyond the last time there is.
     pub fn ends(&self, asked: Timestamp) -> Option<Timestamp> {
         asked

@@ -54,6 +54,10 @@ pub struct Statement {
     /// did not bound an approval's time; those do not count any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Timestamp>,
+    /// The time from which further people may sign, if the person signed after it. A signature of
+    /// one of them counts only with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<Timestamp>,
     /// The time after which the signature does not count. At most
     /// [`crate::model::limit::APPROVAL_SECONDS_MOST`] after `issued`, and at most as long as policy's own rule says.
     pub expires: Timestamp,

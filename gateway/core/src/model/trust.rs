@@ -158,6 +158,12 @@ pub enum TrustError {
     /// A name is in the file twice.
     #[error("the trust file names `{0}` twice; remove one of the two entries")]
     Twice(String),
+    /// An approver has the name of a group of a policy.
+    #[error(
+        "the trust file enrols `{0}`, which is the name of a group of a policy; remove it with \
+         `cofferdam approver remove NAME`, and enrol the person under another name"
+    )]
+    Group(String),
     /// One approver is in the file in two spellings.
     #[error(
         "the trust file enrols `{0}` and `{1}`, which count as one person; remove one with \

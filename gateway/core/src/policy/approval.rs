@@ -11,6 +11,7 @@ use crate::model::limit;
 use crate::model::person::people;
 use crate::model::person::same_person;
 use crate::model::principal_name::identities;
+use crate::model::reason::ApprovalRule;
 use crate::model::statement::NAMESPACE;
 use crate::model::statement::STATEMENT_SCHEMA;
 use crate::model::statement::SignedStatement;
@@ -80,6 +81,17 @@ pub enum ApprovalError {
     /// The approver is a party of the call.
     #[error("`{0}` asked for this and cannot approve it; another enrolled person has to")]
     Party(String),
+    /// The approver is one of the further people, and signed before their time.
+    #[error(
+        "policy names `{name}` as an approver of this only from {after} seconds after the question \
+         on, and this signature does not say that it was made after them; sign again then"
+    )]
+    NotYet {
+        /// The name of the approver.
+        name: String,
+        /// Seconds from the question on.
+        after: u64,
+    },
     /// Policy does not name the approver.
     #[error("policy does not name `{0}` as an approver of this")]
     NotNamed(String),
@@ -121,6 +133,7 @@ pub struct VerifiedStatement {
     approver: String,
     issued: Timestamp,
     seconds: u64,
+    escalated: u64,
     statement: Statement,
 }
 
@@ -138,6 +151,12 @@ impl VerifiedStatement {
     /// The seconds from the question to the end of the approval.
     pub fn seconds(&self) -> u64 {
         self.seconds
+    }
+
+    /// Seconds from the question to the time after which the approver says to have signed; 0 if the
+    /// question had not escalated.
+    pub fn escalated_seconds(&self) -> u64 {
+        self.escalated
     }
 
     /// The statement that the approver signed.
@@ -168,8 +187,27 @@ pub fn verify(
     }
     let issued = statement.issued.ok_or(ApprovalError::Undated)?;
     let seconds = check_times(issued, statement.expires, question.now)?;
+    let escalated = match statement.escalated {
+        Some(since) => check_escalated(issued, since, question.now)?,
+        None => 0,
+    };
     check_party(&approver, question.subject, trust)?;
-    Ok(VerifiedStatement { approver, issued, seconds, statement })
+    Ok(VerifiedStatement { approver, issued, seconds, escalated, statement })
+}
+
+/// Seconds from the question to the time from which further people sign.
+///
+/// # Errors
+/// The time is still to come: no person can have signed after it.
+pub fn check_escalated(
+    issued: Timestamp,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<u64, ApprovalError> {
+    if since.as_second() > now.as_second().saturating_add(limit::CLOCK_SECONDS) {
+        return Err(ApprovalError::Early(since));
+    }
+    Ok(u64::try_from(since.duration_since(issued).as_secs()).unwrap_or(0))
 }
 
 /// Checks one signature by enrolled keys alone, for a reader who has no question. Says nothing of
@@ -218,15 +256,15 @@ pub fn check_times(
 }
 
 /// True if a signature of this enrolled person could count for a question: refused for those who
-/// asked, and for those whom policy does not name.
+/// asked, and for those whom policy does not name so many seconds after the question.
 pub fn check_signer(
     name: &str,
-    named: &[String],
+    (rule, seconds): (&ApprovalRule, u64),
     subject: &Subject,
     trust: &Trust,
 ) -> Result<(), ApprovalError> {
     check_party(name, subject, trust)?;
-    check_named(name, named)
+    check_named(name, rule, seconds)
 }
 
 fn check_party(name: &str, subject: &Subject, trust: &Trust) -> Result<(), ApprovalError> {
@@ -242,22 +280,20 @@ pub fn is_party(name: &str, subject: &Subject, self_approval: bool) -> bool {
 
 /// Policy names people exactly: a rule that is wide when it excludes a person would be loose when
 /// it admits one.
-fn check_named(name: &str, named: &[String]) -> Result<(), ApprovalError> {
-    if is_named(named, name) {
+fn check_named(name: &str, rule: &ApprovalRule, seconds: u64) -> Result<(), ApprovalError> {
+    if rule.names(name, seconds) {
         return Ok(());
     }
-    Err(match named.iter().find(|named| same_person(named, name)) {
+    if let Some(later) = rule.escalate.as_ref().filter(|_| rule.names(name, u64::MAX)) {
+        return Err(ApprovalError::NotYet { name: name.to_owned(), after: later.after_seconds });
+    }
+    Err(match rule.everyone().find(|named| same_person(named, name)) {
         Some(named) => ApprovalError::NamedOtherwise {
             name: name.to_owned(),
             named: crate::model::escape::line(named),
         },
         None => ApprovalError::NotNamed(name.to_owned()),
     })
-}
-
-/// True if policy names this person, or names `*`.
-pub(crate) fn is_named(named: &[String], name: &str) -> bool {
-    named.iter().any(|named| named == "*" || named == name)
 }
 
 /// The parties of a call, who may not approve it: the agent, the client and the subject of its
@@ -279,10 +315,10 @@ fn parties(subject: &Subject, self_approval: bool) -> Vec<String> {
         .collect()
 }
 
-/// The enrolled people who may sign a question of this subject, each once, whatever number of keys
-/// or spellings they have.
-pub fn eligible<'a>(named: &[String], subject: &Subject, trust: &'a Trust) -> BTreeSet<&'a str> {
-    let may = |name: &&str| check_signer(name, named, subject, trust).is_ok();
+/// The enrolled people who may sign a question of this subject before its end, each once, whatever
+/// number of keys or spellings they have.
+pub fn eligible<'a>(rule: &ApprovalRule, subject: &Subject, trust: &'a Trust) -> BTreeSet<&'a str> {
+    let may = |name: &&str| check_signer(name, (rule, u64::MAX), subject, trust).is_ok();
     people(trust.approvers.iter().map(|approver| approver.name.as_str()).filter(may))
         .into_iter()
         .collect()

@@ -10,7 +10,7 @@ use crate::model::reason::ApprovalRule;
 use crate::model::statement::Verdict;
 use crate::model::time::whole_seconds;
 use crate::model::trust::Trust;
-use crate::policy::approval::{ApprovalError, Question, is_named};
+use crate::policy::approval::{ApprovalError, Question};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -34,6 +34,9 @@ struct Times {
     expires: Timestamp,
     /// Seconds from `issued` to `expires`, rounded up.
     seconds: u64,
+    /// Seconds from `issued` to the time after which the person says to have signed; 0 if the
+    /// question had not escalated.
+    escalated: u64,
 }
 
 /// An approver rejected the plan.
@@ -88,7 +91,8 @@ impl Approvals {
                 }
                 Ok(verified) => {
                     let (issued, expires) = (verified.issued(), verified.statement().expires);
-                    let times = Times { issued, expires, seconds: verified.seconds() };
+                    let (seconds, escalated) = (verified.seconds(), verified.escalated_seconds());
+                    let times = Times { issued, expires, seconds, escalated };
                     found.approvers.insert(verified.approver().to_owned(), times);
                 }
                 Err(error) => {
@@ -112,7 +116,7 @@ impl Approvals {
     }
 
     fn signature(&self, name: &str) -> Option<SignatureFacts> {
-        let Times { issued, expires, seconds } = *self.approvers.get(name)?;
+        let Times { issued, expires, seconds, escalated } = *self.approvers.get(name)?;
         // A question of a clock that is ahead by less than what clocks may differ is of this
         // second.
         let age_seconds = u64::try_from(self.now.duration_since(issued).as_secs()).unwrap_or(0);
@@ -122,6 +126,7 @@ impl Approvals {
             expires: whole_seconds(expires),
             seconds,
             age_seconds,
+            escalated_seconds: (escalated > 0).then_some(escalated),
         })
     }
 
@@ -145,10 +150,20 @@ impl Approvals {
     /// True if enough of those whom a rule names have signed, for no longer than it says.
     pub fn satisfy(&self, rule: &ApprovalRule) -> bool {
         let counts = |(name, times): &(&String, &Times)| {
-            is_named(&rule.approvers, name) && times.seconds <= rule.expires_seconds
+            rule.names(name, times.escalated) && times.seconds <= rule.expires_seconds
         };
         let named = self.approvers.iter().filter(counts).map(|(name, _)| name.as_str());
         u32::try_from(people(named).len()).is_ok_and(|count| count >= rule.quorum && count > 0)
+    }
+
+    /// The first signature of one of the further people that was made before their time.
+    fn early(&self, rule: &ApprovalRule) -> Option<ApprovalError> {
+        let after = rule.escalate.as_ref()?.after_seconds;
+        let is_early = |(name, times): &(&String, &Times)| {
+            !rule.names(name, times.escalated) && rule.names(name, u64::MAX)
+        };
+        let (name, _) = self.approvers.iter().find(is_early)?;
+        Some(ApprovalError::NotYet { name: name.clone(), after })
     }
 
     /// True if they are of this plan over this state.
@@ -165,7 +180,8 @@ impl Approvals {
                 times.seconds, rule.expires_seconds
             )
         };
-        self.faults.first().cloned().or_else(|| long().map(told))
+        let early = || self.early(rule).map(|error| error.to_string());
+        self.faults.first().cloned().or_else(|| long().map(told)).or_else(early)
     }
 }
 

@@ -123,11 +123,7 @@ mod tests {
     #[test]
     fn a_question_that_would_last_too_long_is_not_signed() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let rule = |seconds| ApprovalRule {
-            quorum: 1,
-            approvers: vec!["*".to_owned()],
-            expires_seconds: seconds,
-        };
+        let rule = |seconds| ApprovalRule::of(1, vec!["*".to_owned()], seconds);
         let check = |asked: &str, expires: &str, seconds, expect: &str| {
             let told =
                 check_end(at(asked), at(expires), Some(&rule(seconds)), at("2026-11-23T12:00:00Z"));

@@ -143,6 +143,9 @@ pub struct SignatureFacts {
     pub seconds: u64,
     /// Whole seconds from `issued` to now, 0 or more.
     pub age_seconds: u64,
+    /// Seconds from `issued` to the time after which the person says to have signed; `null` if the
+    /// question had not escalated. Never later than now.
+    pub escalated_seconds: Option<u64>,
 }
 
 /// The input for a whole listing: which of these tools may this caller see?

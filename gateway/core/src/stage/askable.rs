@@ -21,7 +21,7 @@ const TOLD: usize = 5;
 pub fn askable(verdict: Verdict, trust: &Trust) -> Verdict {
     let Verdict::Needed(needed) = verdict else { return verdict };
     let rule = needed.rule();
-    let may = eligible(&rule.approvers, &needed.asking().subject, trust);
+    let may = eligible(rule, &needed.asking().subject, trust);
     if u32::try_from(may.len()).is_ok_and(|count| count >= rule.quorum) {
         return Verdict::Needed(needed);
     }
@@ -39,8 +39,7 @@ pub fn askable(verdict: Verdict, trust: &Trust) -> Verdict {
         (false, names) => format!("only {} may sign", names.join(", ")),
     };
     let named = rule
-        .approvers
-        .iter()
+        .everyone()
         .map(|name| line(name))
         .filter(|name| name != "*")
         .collect::<Vec<_>>()
@@ -62,6 +61,7 @@ mod tests {
     use crate::journey::ports::no_progress;
     use crate::journey::{Mode, ask};
     use crate::model::answer::Reply;
+    use crate::model::reason::ApprovalRule;
     use crate::model::trust::{Approver, Trust};
     use crate::policy::approval::eligible;
     use crate::testing::*;
@@ -79,6 +79,7 @@ mod tests {
     fn whoever_asks_is_not_eligible_and_a_person_counts_once() {
         let check = |names: &[&str], named: &[&str], expect: &[&str]| {
             let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
+            let named = ApprovalRule::of(1, named, 600);
             let trust = enrolled(names);
             let subject =
                 crate::model::caller::Principal { act: vec!["planner".into()], ..agent() }
@@ -91,8 +92,9 @@ mod tests {
         // The agent, its `act` chain and the person it acts for, in any spelling.
         check(&["agent-7", "planner", "alice", "Alice@example.com"], &["*"], &[]);
         check(&[], &["*"], &[]);
+        let any = ApprovalRule::of(1, vec!["*".to_owned()], 600);
         let single = Trust { self_approval: true, ..enrolled(&["alice"]) };
-        assert_eq!(eligible(&["*".to_owned()], &agent().subject(), &single).len(), 1);
+        assert_eq!(eligible(&any, &agent().subject(), &single).len(), 1);
     }
 
     fn asked(names: &[&str], namespace: &str, mode: Mode) -> (Reply, usize) {

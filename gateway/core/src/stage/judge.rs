@@ -137,11 +137,8 @@ fn weigh(
     let floor = floor::reached(facts, floor, &asking.subject.kind);
     // INVARIANT: a demand of policy or of the floor has to be satisfied by signatures; policy's
     // `allow` never lowers the floor.
-    let floor_rule = floor.as_ref().map(|_| ApprovalRule {
-        quorum: 1,
-        approvers: vec!["*".to_owned()],
-        expires_seconds: limit::APPROVAL_SECONDS,
-    });
+    let floor_rule =
+        floor.as_ref().map(|_| ApprovalRule::of(1, vec!["*".to_owned()], limit::APPROVAL_SECONDS));
     if wanted.is_none() {
         read.reasons.extend(floor);
     }

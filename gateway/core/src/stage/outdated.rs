@@ -81,7 +81,7 @@ pub fn outdated(job: &StoredJob, trust: &Trust) -> Option<String> {
         }
     }
     let rule = job.approval.as_ref()?;
-    let may = eligible(&rule.approvers, &job.principal.subject(), trust).len();
+    let may = eligible(rule, &job.principal.subject(), trust).len();
     if u32::try_from(may).is_ok_and(|may| may < rule.quorum) {
         let needed = if rule.quorum == 1 {
             "a signature is".to_owned()

@@ -15,7 +15,7 @@ use crate::model::id::ShownDigest;
 use crate::model::job::StoredJob;
 use crate::model::json;
 use crate::model::preview::Preview;
-use crate::model::reason::ApprovalRule;
+use crate::model::reason::{ApprovalRule, ApproverGroup};
 use jiff::Timestamp;
 use lines::Extent;
 pub use page::{QuestionPage, signatures};
@@ -174,6 +174,8 @@ fn words_of_others(job: &StoredJob, document: &Document) -> Vec<String> {
         format!("why asked:  {}: {}", legible(&reason.id), legible(&reason.message))
     }));
     lines.extend(job.approval.as_ref().map(|rule| format!("needed:     {}", needed(rule))));
+    let later = job.approval.as_ref().and_then(|rule| later(rule, job.created));
+    lines.extend(later.map(|later| format!("later:      {later}")));
     lines
 }
 
@@ -181,13 +183,42 @@ fn indented(lines: Vec<String>) -> impl Iterator<Item = String> {
     lines.into_iter().map(|text| format!("  {text}"))
 }
 
-/// Whose signatures a rule needs: `any 2 enrolled approvers`, `1 of bob@example.com`.
+/// Who may sign a question of this time later: `from 2026-11-30 12:00:00Z on also erin`.
+pub fn later(rule: &ApprovalRule, asked: Timestamp) -> Option<String> {
+    let people = further(rule)?;
+    Some(format!("from {} on also {people}", seconds(rule.escalates(asked)?)))
+}
+
+/// The further people of a rule; `None` if it has none.
+pub fn further(rule: &ApprovalRule) -> Option<String> {
+    let escalation = rule.escalate.as_ref()?;
+    Some(if escalation.approvers.iter().any(|name| name == "*") {
+        "any enrolled approver".to_owned()
+    } else {
+        whom(&escalation.approvers, &rule.groups)
+    })
+}
+
+/// People by name. A group whose members are all among them comes first, with its members.
+fn whom(names: &[String], groups: &[ApproverGroup]) -> String {
+    let is_whole = |group: &&ApproverGroup| {
+        !group.members.is_empty() && group.members.iter().all(|member| names.contains(member))
+    };
+    let groups: Vec<_> = groups.iter().filter(is_whole).collect();
+    let alone = |name: &&String| !groups.iter().any(|group| group.members.contains(name));
+    let told = groups.iter().map(|group| format!("{} ({})", group.name, group.members.join(", ")));
+    let told: Vec<String> = told.chain(names.iter().filter(alone).cloned()).collect();
+    legible(&told.join(", "))
+}
+
+/// Whose signatures a rule needs: `any 2 enrolled approvers`, `1 of bob@example.com`, `2 of leads
+/// (bob@example.com, carl@example.com), dora@example.com`.
 pub fn needed(rule: &ApprovalRule) -> String {
     let plural = if rule.quorum == 1 { "" } else { "s" };
     if rule.approvers.iter().any(|name| name == "*") {
         format!("any {} enrolled approver{plural}", rule.quorum)
     } else {
-        format!("{} of {}", rule.quorum, legible(&rule.approvers.join(", ")))
+        format!("{} of {}", rule.quorum, whom(&rule.approvers, &rule.groups))
     }
 }
 

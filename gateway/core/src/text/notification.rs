@@ -51,13 +51,17 @@ pub fn letter(notification: &Notification, environment: &str, base: &str) -> Let
 }
 
 fn asks(event: NotifyEvent) -> bool {
-    matches!(event, NotifyEvent::ApprovalNeeded | NotifyEvent::ApprovalExpiring)
+    matches!(
+        event,
+        NotifyEvent::ApprovalNeeded | NotifyEvent::Escalated | NotifyEvent::ApprovalExpiring
+    )
 }
 
 fn is_urgent(event: NotifyEvent) -> bool {
     match event {
         NotifyEvent::ApprovalNeeded | NotifyEvent::Expired | NotifyEvent::Test => false,
-        NotifyEvent::ApprovalExpiring
+        NotifyEvent::Escalated
+        | NotifyEvent::ApprovalExpiring
         | NotifyEvent::Indeterminate
         | NotifyEvent::JobStuck
         | NotifyEvent::LedgerUnwritable
@@ -75,6 +79,7 @@ fn words(event: NotifyEvent, environment: &str, id: &str, base: &str) -> (String
     );
     let (title, next) = match event {
         NotifyEvent::ApprovalNeeded => ("A call needs your approval in", sign),
+        NotifyEvent::Escalated => ("Further people may approve a call in", sign),
         NotifyEvent::ApprovalExpiring => ("A call that needs your approval ends soon in", sign),
         NotifyEvent::Expired => (
             "A call ended out of time in",
@@ -162,7 +167,7 @@ mod tests {
             let told = letter(&notification(event, "s"), "shop", "https://a");
             let asks = value(&told, "Signatures needed") == "2";
             let question =
-                [NotifyEvent::ApprovalNeeded, NotifyEvent::ApprovalExpiring].contains(&event);
+                ["approval_needed", "escalated", "approval_expiring"].contains(&event.word());
             assert_eq!(asks, question, "{event}");
         }
     }

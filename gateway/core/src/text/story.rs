@@ -20,7 +20,7 @@ use crate::model::run::{Outcome, Phase};
 use crate::model::statement::{SignedStatement, Statement, Verdict};
 use crate::model::story::{Removal, StoryEntry};
 use crate::text::difference;
-use crate::text::{changed, describe_notes, named, needed, rights, seconds, would_do};
+use crate::text::{changed, describe_notes, later, named, needed, rights, seconds, would_do};
 use entries::{decided, ending, payload, remembered};
 use serde::Serialize;
 use serde_json::Value;
@@ -213,6 +213,7 @@ fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
     );
     if let Some(rule) = &job.approval {
         lines.push(format!("needed: {}", needed(rule)));
+        lines.extend(later(rule, job.created).map(|later| format!("later: {later}")));
     }
     lines.extend(
         facts(job)

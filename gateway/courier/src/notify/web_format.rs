@@ -165,9 +165,10 @@ fn severity(event: NotifyEvent) -> &'static str {
     match event {
         NotifyEvent::LedgerUnwritable | NotifyEvent::FenceMissing => "critical",
         NotifyEvent::Indeterminate | NotifyEvent::JobStuck => "error",
-        NotifyEvent::ApprovalNeeded | NotifyEvent::ApprovalExpiring | NotifyEvent::Expired => {
-            "warning"
-        }
+        NotifyEvent::ApprovalNeeded
+        | NotifyEvent::Escalated
+        | NotifyEvent::ApprovalExpiring
+        | NotifyEvent::Expired => "warning",
         NotifyEvent::Test => "info",
     }
 }

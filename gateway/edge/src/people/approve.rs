@@ -25,6 +25,7 @@ use cofferdam_core::text::{QuestionPage, shown_digest, signatures};
 use data_encoding::BASE64URL_NOPAD;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -82,7 +83,7 @@ impl<F: Front> Edge<F> {
         let answered: Answered = value(sent)?;
         let approver = required(session)?;
         let Question { job, .. } = self.question_for(&approver, &call(id)?).await?;
-        let statement = statement(&job, answered)?;
+        let statement = statement(&job, answered, (&approver, self.front.now()))?;
         let challenge = BASE64URL_NOPAD.encode(&challenge_of(&statement));
         Ok(respond::json(StatusCode::OK, &json!({"statement": statement, "challenge": challenge})))
     }
@@ -211,7 +212,11 @@ fn refused(error: RoleError) -> Deny {
 }
 
 /// The canonical text of the statement.
-fn statement(job: &StoredJob, answered: Answered) -> Result<String, Deny> {
+fn statement(
+    job: &StoredJob,
+    answered: Answered,
+    (approver, now): (&str, Timestamp),
+) -> Result<String, Deny> {
     let Answered { verdict, reason } = answered;
     let reason = reason.trim();
     let visible = reason.chars().count() <= PURPOSE && unseen(reason).is_none();
@@ -235,6 +240,10 @@ fn statement(job: &StoredJob, answered: Answered) -> Result<String, Deny> {
         policy: job.policy,
         nonce: job.nonce.clone(),
         issued: Some(job.created),
+        escalated: job
+            .approval
+            .as_ref()
+            .and_then(|rule| rule.escalated(Some(approver), job.created, now)),
         expires: job.expires,
     };
     statement.canonical().map(|(text, _)| text).map_err(|_| Deny::Broken)

@@ -38,6 +38,7 @@ impl<F: Front> Edge<F> {
                     }
                     " (" (page.needed) ")"
                 }
+                @if let Some(later) = &page.later { dt { "Later" } dd { (later) } }
                 dt { "Since it was asked" } dd { (page.since) }
             }
             h2 { "What it would do" }

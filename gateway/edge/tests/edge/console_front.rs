@@ -170,11 +170,7 @@ pub fn answer(
                 person: Some(format!("ada{}", front.words)),
                 asked: time("2026-11-30T11:50:00Z"),
                 expires: time("2026-11-30T12:30:00Z"),
-                approval: Some(ApprovalRule {
-                    quorum: 2,
-                    approvers: vec!["bob".into(), "carl".into()],
-                    expires_seconds: 2_400,
-                }),
+                approval: Some(ApprovalRule::of(2, vec!["bob".into(), "carl".into()], 2_400)),
             };
             let waiting = vec![WaitingCall { question, signers: vec!["bob".into()] }];
             Ok(ConsoleAnswer::Waiting { waiting, more: false })

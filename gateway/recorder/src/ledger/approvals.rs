@@ -18,7 +18,9 @@ use cofferdam_core::model::reason::ApprovalRule;
 use cofferdam_core::model::record::Event;
 use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
 use cofferdam_core::model::trust::Approver;
-use cofferdam_core::policy::approval::{self, check_times, is_party, verify_alone};
+use cofferdam_core::policy::approval::{
+    self, check_escalated, check_times, is_party, verify_alone,
+};
 use jiff::Timestamp;
 use payloads::{ApprovalPayloads, Payload};
 use serde::Deserialize;
@@ -314,10 +316,13 @@ fn signature(
     if is_party(&approver.name, &statement.subject, trusted.self_approval) {
         return Err(refuse(ApprovalCode::Party));
     }
-    in_time(&statement, leaf)?;
+    let escalated = in_time(&statement, leaf)?;
     let found = &mut question.found;
     if let Some(text) = payload.payloads.get(RULE) {
         let rule: ApprovalRule = serde_json::from_str(text).map_err(unreadable)?;
+        if !rule.names(&approver.name, escalated) {
+            return Err(refuse(ApprovalCode::NotNamed));
+        }
         if found.needed.is_some_and(|known| known != rule.quorum) {
             return Err(refuse(ApprovalCode::OtherRule));
         }
@@ -352,12 +357,16 @@ fn about(statement: &Statement, name: &str, leaf: &Leaf, asked: &Leaf) -> Option
     same.into_iter().find_map(|(same, code)| (!same).then_some(code))
 }
 
-/// The signature has to come between the question and its end, by the ledger's own time.
-fn in_time(statement: &Statement, leaf: &Leaf) -> Result<(), ApprovalError> {
+/// The signature has to come between the question and its end, by the ledger's own time. Returns the
+/// seconds from the question to the time after which it says to be made; 0 without one.
+fn in_time(statement: &Statement, leaf: &Leaf) -> Result<u64, ApprovalError> {
     let out = |why: &str| ApprovalCode::OutOfTime.about(leaf, why);
     let time: Timestamp = leaf.time.parse().map_err(|_| out("the entry has no time"))?;
     let issued = statement.issued.ok_or_else(|| out("the statement has no time"))?;
-    check_times(issued, statement.expires, time).map(drop).map_err(|error| out(&error.to_string()))
+    let told = |error: approval::ApprovalError| out(&error.to_string());
+    check_times(issued, statement.expires, time).map_err(told)?;
+    let escalated = statement.escalated.map(|since| check_escalated(issued, since, time));
+    Ok(escalated.transpose().map_err(told)?.unwrap_or(0))
 }
 
 #[cfg(test)]

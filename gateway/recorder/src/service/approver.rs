@@ -89,9 +89,8 @@ impl Recorder {
     ) -> Result<(Vec<WaitingQuestion>, bool), RoleError> {
         let rows = self.inner.reader.waiting(RULES).await?;
         let unread = rows.len() >= usize::try_from(RULES).unwrap_or(usize::MAX);
-        let named = |row: &WaitingRow| {
-            row.rule.approvers.iter().any(|name| name == "*" || name == approver)
-        };
+        let named = |row: &WaitingRow| row.rule.names(approver, u64::MAX);
+        let now = self.now();
         let (mut waiting, mut read) = (Vec::new(), 0);
         for WaitingRow { call, .. } in rows.into_iter().filter(named) {
             if waiting.len() >= QUESTIONS || read >= JOBS {
@@ -100,7 +99,7 @@ impl Recorder {
             read += 1;
             let found = self.inner.reader.job(&call).await?;
             let own = found.filter(|(job, phase)| {
-                *phase == Phase::AwaitingApproval && may_sign(approver, job, trust)
+                *phase == Phase::AwaitingApproval && may_sign(approver, job, (trust, now))
             });
             waiting.extend(own.map(|(job, _)| listed(job)));
         }
@@ -121,7 +120,8 @@ impl Recorder {
         trust: &Trust,
     ) -> Result<(StoredJob, Phase), RoleError> {
         let found = self.inner.reader.job(call).await?;
-        found.filter(|(job, _)| may_sign(approver, job, trust)).ok_or_else(|| {
+        let now = self.now();
+        found.filter(|(job, _)| may_sign(approver, job, (trust, now))).ok_or_else(|| {
             RoleError::NotFound(format!(
                 "no call `{call}` is for your signature; `cofferdam approve --server URL` lists \
                  those that are"
@@ -237,12 +237,13 @@ pub(super) fn counting(job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<St
         .unwrap_or_default()
 }
 
-/// True if this enrolled person is one of those whom the question of this job is for.
-pub(super) fn may_sign(approver: &str, job: &StoredJob, trust: &Trust) -> bool {
+/// True if this enrolled person is one of those whom the question of this job is for at this time.
+pub(super) fn may_sign(approver: &str, job: &StoredJob, (trust, now): (&Trust, Timestamp)) -> bool {
     let Some(rule) = &job.approval else { return false };
+    let age = u64::try_from(now.duration_since(job.created).as_secs()).unwrap_or(0);
     trust.approvers.iter().any(|known| known.name == approver)
         && job.environment == trust.environment
-        && check_signer(approver, &rule.approvers, &job.principal.subject(), trust).is_ok()
+        && check_signer(approver, (rule, age), &job.principal.subject(), trust).is_ok()
 }
 
 /// A question in a list.

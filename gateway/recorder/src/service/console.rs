@@ -132,7 +132,7 @@ impl Recorder {
                 let asked = reader.job(call).await?.is_some_and(|(job, phase)| {
                     phase == Phase::AwaitingApproval
                         && job.permit.is_none()
-                        && super::approver::may_sign(&person.name, &job, &trust)
+                        && super::approver::may_sign(&person.name, &job, (&trust, self.now()))
                 });
                 asked || reader.has_signed(&person.name, call).await?
             }

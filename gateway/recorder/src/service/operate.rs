@@ -233,7 +233,8 @@ impl Recorder {
         };
         let verified = verify(&signed, &asked, &now.trust).map_err(refused)?;
         let approver = verified.approver().to_owned();
-        let Statement { nonce, expires, verdict, reason, shown, .. } = verified.statement();
+        let Statement { nonce, expires, verdict, reason, shown, escalated, .. } =
+            verified.statement();
         // The text as the recorder renders it: a signature over another text does not count.
         let (_, ours) = question(&job).map_err(|error| RoleError::Refused(error.to_string()))?;
         if *shown != ours {
@@ -245,8 +246,19 @@ impl Recorder {
         if *expires != job.expires {
             return Err(refused(ApprovalError::Other("expiry")));
         }
-        let named = job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
-        check_signer(&approver, named, &job.principal.subject(), &now.trust).map_err(refused)?;
+        let rule =
+            job.approval.as_ref().ok_or_else(|| refused(ApprovalError::Other("question")))?;
+        // The statement names the time that the recorder itself knows, or none.
+        if let Some(since) = *escalated {
+            if rule.escalates(job.created) != Some(since) {
+                return Err(refused(ApprovalError::Other("time of escalation")));
+            }
+            if since > self.now() {
+                return Err(refused(ApprovalError::Early(since)));
+            }
+        }
+        let rule = (rule, verified.escalated_seconds());
+        check_signer(&approver, rule, &job.principal.subject(), &now.trust).map_err(refused)?;
         let (verdict, reason): (Verdict, String) = (*verdict, reason.clone());
         let digest = StatementDigest::of(signed.statement.as_bytes());
         // A stored approval whose key or right was removed since: its person may sign again.

@@ -8,12 +8,13 @@ use crate::store::change::{Change, Done};
 use crate::waiters::{Served, locked};
 use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest};
 use cofferdam_core::model::job::StoredJob;
-use cofferdam_core::model::limit::{CALLS, SERVED};
+use cofferdam_core::model::limit::{ASKING_SECONDS, CALLS, CLOCK_SECONDS, SERVED};
 use cofferdam_core::model::record::{Entry, Event, Recorded};
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{Counts, IdempotencyKey, Propose, Proposed};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -247,7 +248,7 @@ impl Recorder {
         (key, seen): (Option<IdempotencyKey>, Option<CallId>),
     ) -> Result<Proposed, RoleError> {
         self.check_room()?;
-        check_job(&job, &entry, key.as_ref())?;
+        check_job(&job, &entry, key.as_ref(), self.now())?;
         let replaced = self.asks_under_another(&job);
         match self.submit(Change::Enqueue { job, entry: Box::new(entry), key, seen }).await? {
             Done::Recorded(Recorded { index }) => {
@@ -370,6 +371,7 @@ fn check_job(
     job: &StoredJob,
     entry: &Entry,
     key: Option<&IdempotencyKey>,
+    now: Timestamp,
 ) -> Result<(), RoleError> {
     let event = if job.permit.is_some() { Event::Intended } else { Event::Asked };
     about(
@@ -393,6 +395,10 @@ fn check_job(
         (job.permit.is_some() || asked, "it has neither a permit nor a question to people"),
         (job.expires > job.created, "it expires before it was made"),
         (
+            is_new(job, now),
+            "its question is not of this time; compare the clocks of gateway and recorder",
+        ),
+        (
             key.is_none_or(|key| fits(key, job)),
             "the idempotency key is not 1 to 128 visible ASCII characters for this tool and these \
              arguments",
@@ -404,6 +410,14 @@ fn check_job(
         }
         None => Ok(()),
     }
+}
+
+/// True if a question that escalates was asked just now, by the recorder's own clock: a gateway that
+/// dates it back would let further people sign at once.
+fn is_new(job: &StoredJob, now: Timestamp) -> bool {
+    let age = now.as_second().saturating_sub(job.created.as_second());
+    let escalates = job.approval.as_ref().is_some_and(|rule| rule.escalate.is_some());
+    !escalates || (-CLOCK_SECONDS..=ASKING_SECONDS).contains(&age)
 }
 
 fn fits(key: &IdempotencyKey, job: &StoredJob) -> bool {

@@ -13,6 +13,7 @@ use cofferdam_core::model::record::{Entry, Recorded};
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::IdempotencyKey;
+use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -267,7 +268,8 @@ async fn insert(
     }
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO jobs (call, principal, tool, plan, policy, arguments, phase, approval, \
-         reasons, environment, permit, created, expires, ledger, document, approved) ",
+         reasons, environment, permit, created, expires, ledger, document, approved, \
+         escalates) ",
     );
     query.push_values(
         rows,
@@ -275,6 +277,7 @@ async fn insert(
             let phase =
                 if permit.is_some() && !replaced { Phase::Queued } else { Phase::AwaitingApproval };
             let approved = permit.is_some() && replaced;
+            let escalates = job.approval.as_ref().and_then(|rule| rule.escalates(job.created));
             row.push_bind(job.call.to_string())
                 .push_bind(job.principal.name)
                 .push_bind(job.tool)
@@ -290,7 +293,8 @@ async fn insert(
                 .push_bind(job.expires.as_millisecond())
                 .push_bind(to_i64(index))
                 .push_bind(document)
-                .push_bind(approved);
+                .push_bind(approved)
+                .push_bind(escalates.map(Timestamp::as_millisecond));
         },
     );
     let stored: Vec<(i64, String)> =

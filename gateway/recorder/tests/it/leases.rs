@@ -452,6 +452,7 @@ const AS_VERSION_5: &str = "
     DROP TABLE job_objects; ALTER TABLE jobs DROP COLUMN blocked;
     DROP TABLE usage; DROP INDEX jobs_waiting; DROP TABLE tokens; DROP TABLE callers;
     DROP TABLE outbox; DROP TABLE outbox_counts; DROP INDEX jobs_expiring; DROP TABLE invitations;
+    DROP INDEX jobs_escalating; ALTER TABLE jobs DROP COLUMN escalates;
     ALTER TABLE jobs DROP COLUMN told_expiring; ALTER TABLE jobs DROP COLUMN told_stuck;
     DROP TABLE calls; DROP TABLE call_objects; DROP TABLE call_signers; DROP TABLE calls_end;
     ALTER TABLE jobs DROP COLUMN cancellation;

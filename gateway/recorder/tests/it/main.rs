@@ -14,6 +14,7 @@ mod calls;
 mod console;
 mod console_entry;
 mod crash;
+mod escalation;
 mod failing;
 mod invitations;
 mod jobs;

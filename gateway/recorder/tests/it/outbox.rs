@@ -70,6 +70,30 @@ async fn unknown_outcome(world: &World, recorder: &Recorder, number: u128) -> Ca
     job.call
 }
 
+#[tokio::test]
+async fn people_are_told_once_when_further_people_may_sign() {
+    let world = World::new();
+    let recorder = open(&world).await;
+    let asked = world.job(1, "agent", "plan 1", Some(crate::escalation::escalating()));
+    enqueue(&recorder, &asked, None).await.unwrap();
+    let answered = world.job(2, "agent", "plan 2", Some(crate::escalation::escalating()));
+    enqueue(&recorder, &answered, None).await.unwrap();
+    let job = stored(&recorder, &answered.call).await;
+    hand_in(&recorder, &job.call, sign("bob", &statement(&job, Verdict::Approve))).await.unwrap();
+    drain(&recorder, "ops").await;
+    world.pass(5 * MINUTE - 1);
+    recorder.sweep().await;
+    assert_eq!(events(&recorder, "ops").await, []);
+    world.pass(1);
+    recorder.sweep().await;
+    recorder.sweep().await;
+    let told = drain(&recorder, "ops").await;
+    let [escalated] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(escalated.event, NotifyEvent::Escalated);
+    assert_eq!(escalated.call.as_ref().map(|of| &of.call), Some(&asked.call));
+    assert_eq!(escalated.detail, "carl, ann");
+}
+
 /// Takes and delivers everything that waits.
 async fn drain(recorder: &Recorder, name: &str) -> Vec<Notification> {
     let mut all = Vec::new();

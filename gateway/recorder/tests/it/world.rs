@@ -171,11 +171,7 @@ impl World {
 }
 
 pub fn rule(quorum: u32, approvers: &[&str]) -> ApprovalRule {
-    ApprovalRule {
-        quorum,
-        approvers: approvers.iter().map(|name| (*name).to_owned()).collect(),
-        expires_seconds: 600,
-    }
+    ApprovalRule::of(quorum, approvers.iter().map(|name| (*name).to_owned()).collect(), 600)
 }
 
 pub fn call(number: u128) -> CallId {
@@ -319,6 +315,7 @@ pub fn statement(job: &StoredJob, verdict: Verdict) -> Statement {
         policy: job.policy,
         nonce: job.nonce.clone(),
         issued: Some(job.created),
+        escalated: None,
         expires: job.expires,
     }
 }

@@ -9,6 +9,8 @@ use crate::command::report::Report;
 use crate::config::home::{Home, write_private};
 use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, bail};
+use cofferdam_core::model::approver_groups::ApproverGroups;
+use cofferdam_core::model::escape::line;
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::trust::{Trust, TrustedTool};
 use cofferdam_core::policy::digest::policy_digest;
@@ -34,6 +36,8 @@ pub(super) fn accept(
     bench.policy(&module, text).with_context(|| format!("the policy in `{}`", folder.display()))?;
     let digest = policy_digest(&module, text).context("data.json is not readable")?;
     RoleLimits::read(text).with_context(|| format!("the policy in `{}`", folder.display()))?;
+    let groups = ApproverGroups::read(text)
+        .with_context(|| format!("the policy in `{}`", folder.display()))?;
     let known = trust.trust()?;
     let before = known.policy;
     let context = question::context(&known.environment, digest, None, None, Timestamp::now());
@@ -56,8 +60,24 @@ pub(super) fn accept(
             before.short()
         )
     };
-    let json = json!({"kind": "policy", "digest": digest, "before": before, "loaded": loaded});
+    let strangers = groups.strangers(&known.approvers);
+    let strangers: Vec<String> =
+        strangers.iter().map(|(group, member)| stranger(group, member)).collect();
+    let text = strangers.iter().fold(text, |text, told| format!("{text}\nNote: {told}."));
+    let json = json!({"kind": "policy", "digest": digest, "before": before, "loaded": loaded,
+        "notes": strangers});
     Ok(Report::new(text, json))
+}
+
+/// The note about a member of a group who is not enrolled, with the remedy.
+pub fn stranger(group: &str, member: &str) -> String {
+    format!(
+        "the group `{0}` of approvers has `{1}`, who is not enrolled under exactly this name and can \
+         sign nothing; enrol this person with `cofferdam approver add {1} --key FILE` or `cofferdam \
+         approver invite {1}`, or correct the group in the policy's data",
+        line(group),
+        line(member)
+    )
 }
 
 /// Measures the accepted policy with the largest inputs that a new tool adds.

@@ -129,8 +129,12 @@ pub fn check(path: &Path, full: bool, key: Option<&Path>, yes: bool) -> Result<R
 fn compared(waiting: &WaitingCall, bytes: &[u8]) -> Result<(Verdict, String)> {
     let Statement { verdict, reason, .. } =
         json::strict_into(bytes).context("the file is not a statement; nothing is shown")?;
-    let (ours, _) = waiting.statement(verdict, reason.clone()).canonical()?;
-    if ours.as_bytes() != bytes {
+    // The question may have escalated after the statement was written.
+    let is_ours = |at: Timestamp| -> Result<bool> {
+        let (ours, _) = waiting.statement((verdict, reason.clone()), None, at).canonical()?;
+        Ok(ours.as_bytes() == bytes)
+    };
+    if !is_ours(Timestamp::now())? && !is_ours(waiting.job.created)? {
         bail!(
             "the statement is not about the call in its file `.call`, or was changed on its way; \
              do not sign it, and get both files again"

@@ -7,12 +7,12 @@ use super::source::Source;
 use super::waiting_call::WaitingCall;
 use super::watch;
 use crate::command::report::Report;
-use crate::command::ssh::{Signer, signer_of};
+use crate::command::ssh::{Signer, owner, signer_of};
 use anyhow::{Context as _, Result};
 use cofferdam_core::model::id::StatementDigest;
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement, Verdict};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::policy::approval::{Question, verify};
+use cofferdam_core::policy::approval::{Question, verify, verify_alone};
 use jiff::Timestamp;
 use serde_json::json;
 use ssh_key::HashAlg;
@@ -49,13 +49,19 @@ pub fn answer(
     export: Option<&Path>,
 ) -> Result<Report> {
     let Answer { verdict, reason, wait } = answer;
-    let (text, digest) = waiting.statement(verdict, reason).canonical()?;
-    let signature = match way {
-        Way::Sign(signer) => signer.sign(NAMESPACE, text.as_bytes())?,
-        Way::Read(path) => read_signature(path)?,
+    let own = own_name(source, waiting, way);
+    let answered = (verdict, reason.clone());
+    let (text, digest) =
+        waiting.statement(answered, own.as_deref(), Timestamp::now()).canonical()?;
+    let signed = match way {
+        Way::Sign(signer) => {
+            let signature = signer.sign(NAMESPACE, text.as_bytes())?;
+            SignedStatement { statement: text, signature }
+        }
+        Way::Read(path) => signed_elsewhere(waiting, text, (verdict, reason), path)?,
         Way::Write(path) => return written(waiting, verdict, path, &text, digest),
     };
-    let signed = SignedStatement { statement: text, signature };
+    let digest = StatementDigest::of(signed.statement.as_bytes());
     let known = waiting.trust.as_ref().map(|trust| checked(waiting, trust, &signed)).transpose()?;
     let call = &waiting.job.call;
     let (told, missing) = source.sign(call, &signed)?;
@@ -108,6 +114,40 @@ pub fn answer(
             "meanwhile": meanwhile,
         }),
     ))
+}
+
+/// The person whose key signs here, by the trust file or by the server; `None` if another machine
+/// signs.
+fn own_name(source: &Source<'_>, waiting: &WaitingCall, way: &Way) -> Option<String> {
+    let Way::Sign(signer) = way else { return None };
+    match source {
+        Source::Server(server) => Some(server.approver()),
+        Source::Home(_) => {
+            let approvers = &waiting.trust.as_ref()?.approvers;
+            owner(&signer.public(), approvers).map(str::to_owned)
+        }
+    }
+}
+
+/// The statement of this signature: the one of now or, where the question escalated between the
+/// signature and now, the one before.
+fn signed_elsewhere(
+    waiting: &WaitingCall,
+    text: String,
+    (verdict, reason): (Verdict, String),
+    path: &Path,
+) -> Result<SignedStatement> {
+    let signature = read_signature(path)?;
+    let now = SignedStatement { statement: text, signature: signature.clone() };
+    let approvers = waiting.trust.as_ref().map(|trust| trust.approvers.as_slice());
+    if verify_alone(&now, approvers.unwrap_or_default()).is_ok() {
+        return Ok(now);
+    }
+    let (statement, _) =
+        waiting.statement((verdict, reason), None, waiting.job.created).canonical()?;
+    let before = SignedStatement { statement, signature };
+    let is_before = verify_alone(&before, approvers.unwrap_or_default()).is_ok();
+    Ok(if is_before { before } else { now })
 }
 
 /// A state that is known without a request to the recorder.

@@ -63,9 +63,16 @@ impl WaitingCall {
         Ok(())
     }
 
-    /// The statement of this verdict over what this command shows.
-    pub fn statement(&self, verdict: Verdict, reason: String) -> Statement {
+    /// The statement of this verdict over what this command shows, by this person, at this time.
+    pub fn statement(
+        &self,
+        (verdict, reason): (Verdict, String),
+        name: Option<&str>,
+        now: Timestamp,
+    ) -> Statement {
         let job = &self.job;
+        let escalated =
+            job.approval.as_ref().and_then(|rule| rule.escalated(name, job.created, now));
         Statement {
             schema: STATEMENT_SCHEMA.to_owned(),
             call: job.call.clone(),
@@ -81,6 +88,7 @@ impl WaitingCall {
             // Not the time of the signature: a signature from elsewhere needs the same statement
             // again.
             issued: Some(job.created),
+            escalated,
             expires: job.expires,
         }
     }
@@ -90,9 +98,11 @@ impl WaitingCall {
     pub fn check_signer(&self, signer: &Signer) -> Result<()> {
         let Some(trust) = &self.trust else { return Ok(()) };
         let name = ssh::owner(&signer.public(), &trust.approvers).ok_or(ApprovalError::Unknown)?;
-        let named =
-            self.job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
-        Ok(check_signer(name, named, &self.job.principal.subject(), trust)?)
+        let job = &self.job;
+        let Some(rule) = &job.approval else { return Ok(()) };
+        let age = Timestamp::now().duration_since(job.created).as_secs();
+        let rule = (rule, u64::try_from(age).unwrap_or(0));
+        Ok(check_signer(name, rule, &job.principal.subject(), trust)?)
     }
 
     /// The end of the question, in whole seconds.

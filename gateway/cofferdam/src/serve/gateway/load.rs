@@ -5,6 +5,7 @@
 use crate::config::home::POLICY_RULES;
 use crate::serve::guest_process;
 use anyhow::{Context as _, Result, anyhow, bail};
+use cofferdam_core::model::approver_groups::ApproverGroups;
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
 use cofferdam_core::model::role_limits::RoleLimits;
@@ -86,6 +87,11 @@ fn load(
         .artefact(GuestKind::Policy, &digest, "policy", &module)
         .context("the policy does not load")?;
     let limits = RoleLimits::read(&data)?;
+    // `accept` refuses it; a policy that was accepted before still decides, and the library denies
+    // what names such a group.
+    if let Err(error) = ApproverGroups::read(&data) {
+        tracing::warn!(what = "policy", "{error}");
+    }
     let rules = rules(&settings.policy_data.with_file_name(POLICY_RULES), &digest);
     Ok(Parts { tools, policy, data, rules, limits, policy_digest: digest })
 }

@@ -52,7 +52,8 @@ fn a_signature_is_for_exactly_what_was_asked() {
 fn policy_names_people_exactly_and_a_near_name_is_told() {
     let named = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        check_signer("bob", &names, &agent().subject(), &trust())
+        let rule = crate::model::reason::ApprovalRule::of(1, names, 600);
+        check_signer("bob", (&rule, 0), &agent().subject(), &trust())
     };
     assert!(named(&["bob"]).is_ok());
     assert!(named(&["carl", "*"]).is_ok());

@@ -5,7 +5,7 @@ use crate::model::escape::line;
 use crate::model::facts::OperationFacts;
 use crate::model::json;
 use crate::model::limit;
-use crate::model::reason::{ApprovalRule, Audience, Denial, Reason};
+use crate::model::reason::{ApprovalRule, Audience, Denial, Escalation, Reason};
 use crate::policy::output::{Effect, OUTPUT_SCHEMA, Output};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -51,6 +51,15 @@ pub fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
             if rule.quorum == 0 || rule.approvers.is_empty() || !stands {
                 return Err(malformed(
                     "the approval rule names no quorum, no approvers, or no time within a week",
+                ));
+            }
+            let good = |later: &Escalation| {
+                (1..rule.expires_seconds).contains(&later.after_seconds)
+                    && !later.approvers.is_empty()
+            };
+            if !rule.escalate.as_ref().is_none_or(good) {
+                return Err(malformed(
+                    "the approval rule escalates to no approvers, or at no time before its end",
                 ));
             }
         }

@@ -6,6 +6,7 @@ use crate::journey::{Mode, ask};
 use crate::model::id::{ComponentDigest, PolicyDigest};
 use crate::model::job::StoredJob;
 use crate::model::permit::Permit;
+use crate::model::reason::{ApprovalRule, Escalation};
 use crate::model::trust::Trust;
 use crate::testing::*;
 use ed25519_dalek::SigningKey;
@@ -143,11 +144,7 @@ fn two_spellings_of_one_person_are_one_voice() {
         let key = person(name).public_key().to_openssh().unwrap();
         trust.approvers.push(crate::model::trust::Approver { name: name.into(), key });
     }
-    let rule = crate::model::reason::ApprovalRule {
-        quorum: 2,
-        approvers: vec!["*".into()],
-        expires_seconds: 600,
-    };
+    let rule = crate::model::reason::ApprovalRule::of(2, vec!["*".into()], 600);
     job.approval = Some(rule.clone());
     let mut counted = |names: &[&str]| {
         job.statements = names
@@ -229,9 +226,9 @@ fn policy_is_given_the_times_of_each_approval() {
     let times = |age: u64| {
         serde_json::json!([
             {"approver": "bob", "issued": issued, "expires": "2026-11-23T12:10:00Z",
-            "seconds": 600, "age_seconds": age},
+            "seconds": 600, "age_seconds": age, "escalated_seconds": null},
             {"approver": "carl", "issued": issued, "expires": "2026-11-23T13:00:00Z",
-            "seconds": 3601, "age_seconds": age},
+            "seconds": 3601, "age_seconds": age, "escalated_seconds": null},
         ])
     };
     assert_eq!(facts("2026-11-23T12:05:01.9Z")["signatures"], times(301));
@@ -256,4 +253,55 @@ fn policy_itself_may_bound_how_old_an_approval_is() {
     let (code, detail) = decided("2026-11-23T12:05:01Z");
     assert_eq!(code, "policy-denies", "{detail}");
     assert!(detail.contains("the approval is older than 300 seconds"), "{detail}");
+}
+
+#[test]
+fn further_people_sign_after_their_time_and_not_before() {
+    let (bench, mut job) = queued("asks-b");
+    let mut trust = trust();
+    for name in ["carl", "dora"] {
+        let key = person(name).public_key().to_openssh().unwrap();
+        trust.approvers.push(crate::model::trust::Approver { name: name.into(), key });
+    }
+    let later = Escalation { after_seconds: 300, approvers: vec!["carl".into(), "alice".into()] };
+    let bob = vec!["bob".to_owned()];
+    let rule = ApprovalRule { escalate: Some(later), ..ApprovalRule::of(1, bob, 600) };
+    job.approval = Some(rule);
+    let decided = |name: &str, escalated: Option<&str>, now: &str| {
+        let now: Timestamp = now.parse().unwrap();
+        let mut job = job.clone();
+        let signed = bench.sign(&job, name, crate::model::statement::Verdict::Approve);
+        let signed = resigned(&signed, name, |said| {
+            said.escalated = escalated.map(|since| since.parse().unwrap())
+        });
+        job.statements = vec![signed];
+        job.permit = Some(permit(&job, now).sign(&gateway_key()).unwrap());
+        let told = |error: Inadmissible| (error.code, error.detail);
+        bench.admit(job, &trust, now).map_or_else(told, |_| ("admitted", String::new()))
+    };
+    let (soon, after) = ("2026-11-23T12:04:00Z", "2026-11-23T12:06:00Z");
+    let since = "2026-11-23T12:05:00Z";
+    assert_eq!(decided("carl", Some(since), after).0, "admitted");
+    assert_eq!(decided("bob", None, soon).0, "admitted");
+    assert_eq!(decided("bob", Some(since), after).0, "admitted");
+    for (name, escalated, now, expect) in [
+        // Before the time, with and without the word of the signer.
+        ("carl", None, soon, "only from 300 seconds after the question on"),
+        ("carl", Some(since), soon, "which is still to come"),
+        // Signed before, and run after.
+        ("carl", None, after, "only from 300 seconds after the question on"),
+        (
+            "carl",
+            Some("2026-11-23T12:04:59Z"),
+            after,
+            "only from 300 seconds after the question on",
+        ),
+        // A party of the call stays one, and a person whom no group has stays out.
+        ("alice", Some(since), after, "asked for this and cannot approve it"),
+        ("dora", Some(since), after, "are not those that were asked for"),
+    ] {
+        let (code, detail) = decided(name, escalated, now);
+        assert_eq!(code, "approval-missing", "{name} {escalated:?} {now}");
+        assert!(detail.contains(expect), "{name} {escalated:?} {now}: {detail}");
+    }
 }

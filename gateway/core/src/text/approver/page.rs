@@ -2,7 +2,7 @@
 //! text is signed; everything here derives from the same job. Never escapes for a page: the
 //! template of the page does.
 
-use super::{Extent, ShownError, asker, in_full, needed, question, seconds, told, would_do};
+use super::{Extent, ShownError, asker, in_full, later, needed, question, seconds, told, would_do};
 use crate::model::document::Document;
 use crate::model::escape::{legible, legible_quoted};
 use crate::model::facts::facts_of;
@@ -39,6 +39,8 @@ pub struct QuestionPage {
     pub missing: u32,
     /// Whose signatures the rule needs.
     pub needed: String,
+    /// Who may sign later, and from when; `None` if the rule names no further people.
+    pub later: Option<String>,
     /// The rules that ask for a person, each with its message.
     pub rules: Vec<String>,
     /// Each operation with its changes, long values shortened.
@@ -110,6 +112,7 @@ impl QuestionPage {
             signed,
             missing: quorum.saturating_sub(count),
             needed: job.approval.as_ref().map(needed).unwrap_or_default(),
+            later: job.approval.as_ref().and_then(|rule| later(rule, job.created)),
             rules: job
                 .reasons
                 .iter()

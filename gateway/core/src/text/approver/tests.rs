@@ -27,8 +27,7 @@ fn no_word_of_others_breaks_a_line_or_hides() {
     job.principal.act = vec![evil("act")];
     job.reasons[0].id = evil("rule");
     job.reasons[0].message = evil("message");
-    job.approval =
-        Some(ApprovalRule { quorum: 1, approvers: vec![evil("bob")], expires_seconds: 600 });
+    job.approval = Some(ApprovalRule::of(1, vec![evil("bob")], 600));
     job.purpose = Some(evil("purpose"));
     job.nonce = evil("nonce");
     let (text, _) = question(&job).unwrap();

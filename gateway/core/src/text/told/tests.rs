@@ -301,11 +301,7 @@ fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView
         environment,
         tool: other.to_owned(),
         reasons: vec![reason],
-        approval: Some(ApprovalRule {
-            quorum: 2,
-            approvers: vec![one.to_owned(), other.to_owned()],
-            expires_seconds: 60,
-        }),
+        approval: Some(ApprovalRule::of(2, vec![one.to_owned(), other.to_owned()], 60)),
         progress: vec![Note { number: 3, said }],
         ..some_view()
     }

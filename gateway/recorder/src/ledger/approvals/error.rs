@@ -41,6 +41,8 @@ pub enum ApprovalCode {
     OtherApprover,
     /// Two signatures of one call name rules with different numbers of people.
     OtherRule,
+    /// The rule does not name the signer, or only from a later time on.
+    NotNamed,
     /// The signer asked for the call.
     Party,
     /// The entry is outside the time of the statement.
@@ -74,6 +76,7 @@ impl ApprovalCode {
             Self::OtherVerdict => "other-verdict",
             Self::OtherApprover => "other-approver",
             Self::OtherRule => "other-rule",
+            Self::NotNamed => "not-named",
             Self::Party => "party",
             Self::OutOfTime => "out-of-time",
             Self::QuorumMissing => "quorum-missing",
@@ -108,6 +111,9 @@ impl ApprovalCode {
             Self::OtherVerdict => "the entry has another verdict than the statement",
             Self::OtherApprover => "the entry names another person than the owner of the key",
             Self::OtherRule => "an earlier signature of the call names another rule",
+            Self::NotNamed => {
+                "the rule of the question does not name the signer, or only from a later time on"
+            }
             Self::Party => "the signer asked for the call, or the agent works for the signer",
             Self::OutOfTime => "the entry is outside the time of the statement",
             Self::QuorumMissing => "the call was decided without the signatures that it needs",

@@ -37,6 +37,7 @@ fn statement(call: &CallId) -> Statement {
         policy: PolicyDigest::of(b"policy"),
         nonce: "0".repeat(32),
         issued: Some(at("2026-11-30T12:00:00Z")),
+        escalated: None,
         expires: at("2026-11-30T12:30:00Z"),
     }
 }
@@ -268,6 +269,30 @@ fn each_lie_of_a_recorder_about_a_signature_has_its_code() {
         entries[2].payloads.insert(RULE.to_owned(), one.to_owned());
     };
     check("another rule", &rule, &["other-rule"]);
+}
+
+#[test]
+fn a_signer_whom_the_rule_names_only_later_has_a_code() {
+    let call = call();
+    let check = |approvers: &str, later: &str, escalated: Option<&str>, codes: &[&str]| {
+        let rule = format!(
+            r#"{{"quorum":2,"approvers":["{approvers}"],"expires_seconds":1800,"escalate":{{
+            "after_seconds":30,"approvers":["{later}"]}}}}"#
+        );
+        let escalated = escalated.map(at);
+        let said = Statement { escalated, ..statement(&call) };
+        let mut entries = story(&call);
+        entries[2] = signed(&call, "carl", &by_passkey("carl", &said));
+        for entry in &mut entries[1..3] {
+            entry.payloads.insert(RULE.to_owned(), rule.clone());
+        }
+        assert_eq!(Exported::of(entries).codes(), codes, "{approvers} {later} {escalated:?}");
+    };
+    check("bob", "carl", Some("2026-11-30T12:00:30Z"), &[]);
+    check("bob", "carl", Some("2026-11-30T12:00:29Z"), &["not-named"]);
+    check("bob", "carl", None, &["not-named"]);
+    check("bob", "carl", Some("2026-11-30T12:20:00Z"), &["out-of-time"]);
+    check("bob", "dora", Some("2026-11-30T12:00:30Z"), &["not-named"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Notifications that time makes: a question ends soon, a job is stuck for about a minute. Each job
-//! is told once of each.
+//! Notifications that time makes: further people may sign a question, a question ends soon, a job is
+//! stuck for about a minute. Each job is told once of each.
 
 use super::Post;
 use crate::store::batch::{Batch, ChangeError};
@@ -20,6 +20,14 @@ macro_rules! expiring {
     };
 }
 
+/// The condition of a question that further people may sign at `?1`.
+macro_rules! escalating {
+    () => {
+        "INDEXED BY jobs_escalating WHERE phase = 'awaiting_approval' AND escalates IS NOT NULL AND \
+         approved = 0 AND escalates <= ?1 AND expires > ?1"
+    };
+}
+
 /// The condition of a stuck job: the pauses between eight tries are about a minute together.
 macro_rules! stuck {
     () => {
@@ -33,6 +41,8 @@ pub(in crate::store) const DUE_TO_TELL: &str = concat!(
     "SELECT EXISTS (SELECT 1 FROM jobs ",
     expiring!(),
     ") OR EXISTS (SELECT 1 FROM jobs ",
+    escalating!(),
+    ") OR EXISTS (SELECT 1 FROM jobs ",
     stuck!(),
     ")"
 );
@@ -43,6 +53,12 @@ pub(crate) async fn remind(
     connection: &mut SqliteConnection,
 ) -> Result<Done, ChangeError> {
     let now = batch.now_ms();
+    let escalating: Vec<String> =
+        sqlx::query_scalar(concat!("SELECT call FROM jobs ", escalating!(), " LIMIT ?2"))
+            .bind(now)
+            .bind(SWEEP)
+            .fetch_all(&mut *connection)
+            .await?;
     let expiring: Vec<String> =
         sqlx::query_scalar(concat!("SELECT call FROM jobs ", expiring!(), " LIMIT ?2"))
             .bind(now)
@@ -54,6 +70,13 @@ pub(crate) async fn remind(
             .bind(SWEEP)
             .fetch_all(&mut *connection)
             .await?;
+    for call in escalating {
+        sqlx::query("UPDATE jobs SET escalates = NULL WHERE call = ?")
+            .bind(call.clone())
+            .execute(&mut *connection)
+            .await?;
+        batch.tell(post(NotifyEvent::Escalated, call));
+    }
     for call in expiring {
         sqlx::query("UPDATE jobs SET told_expiring = 1 WHERE call = ?")
             .bind(call.clone())

@@ -13,6 +13,7 @@ use cofferdam_core::model::notification::{
 use cofferdam_core::model::reason::ApprovalRule;
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::courier_recorder::Delivery;
+use cofferdam_core::text::further;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -140,7 +141,7 @@ enum Words {
 fn is_over(event: NotifyEvent, row: &JobRow, now_ms: i64) -> Result<bool, ChangeError> {
     Ok(match event {
         // An answered question needs no signature.
-        NotifyEvent::ApprovalNeeded | NotifyEvent::ApprovalExpiring => {
+        NotifyEvent::ApprovalNeeded | NotifyEvent::Escalated | NotifyEvent::ApprovalExpiring => {
             row.approved || row.phase()? != Phase::AwaitingApproval || row.expires <= now_ms
         }
         NotifyEvent::Indeterminate => row.resolution.is_some(),
@@ -172,6 +173,8 @@ async fn of_job(
             row.stuck().map(|stuck| stuck.obstacle.to_string()).unwrap_or_default()
         }
         // The reasons of policy, for which a person is asked.
+        // The people who may sign from now on, in the words of policy.
+        NotifyEvent::Escalated => rule.as_ref().and_then(further).unwrap_or_default(),
         NotifyEvent::ApprovalNeeded | NotifyEvent::ApprovalExpiring => {
             let reasons = job.as_ref().map(|job| job.reasons.as_slice()).unwrap_or_default();
             let texts: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();

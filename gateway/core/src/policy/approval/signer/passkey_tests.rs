@@ -34,7 +34,7 @@ fn a_passkey_approves_one_statement_and_its_owner_is_one_voice() {
         job.statements = statements;
         let shown = crate::text::shown_digest(&job);
         let counted = Approvals::count(&job, shown, trust, noon()).unwrap();
-        let rule = ApprovalRule { quorum: 1, approvers: vec!["*".into()], expires_seconds: 600 };
+        let rule = ApprovalRule::of(1, vec!["*".into()], 600);
         (counted.approvers().join(" "), counted.shortcoming(&rule).unwrap_or_default())
     };
     let trust = with_passkeys();
@@ -104,7 +104,7 @@ fn a_denial_by_passkey_ends_the_count_and_the_requester_never_approves() {
     let signature = Authenticator::eddsa("alice").approve(&ssh.statement);
     job.statements = vec![SignedStatement { statement: ssh.statement, signature }];
     let counted = Approvals::count(&job, shown, &trust, noon()).unwrap();
-    let rule = ApprovalRule { quorum: 1, approvers: vec!["*".into()], expires_seconds: 600 };
+    let rule = ApprovalRule::of(1, vec!["*".into()], 600);
     assert_eq!(counted.approvers(), Vec::<String>::new());
     let told = counted.shortcoming(&rule).unwrap();
     assert!(told.contains("`alice` asked for this and cannot approve it"), "{told}");
