@@ -1,4 +1,4 @@
-//! The reads of approvers, and of people at the console, that are in the ledger: one entry for each person, call and kind of read
+//! The reads of approvers, operators and people at the console that are in the ledger: one entry for each person, call and kind of read
 //! within an hour. Only in memory: after a restart, a read is recorded once more.
 
 use cofferdam_core::model::id::CallId;
@@ -11,25 +11,22 @@ const HOUR_MS: i64 = 3_600_000;
 /// oldest is forgotten.
 const READS: usize = 10_000;
 
+/// A read: the person, the kind of read with everything that tells it from others, and the call.
+type Read = (String, String, Option<CallId>);
+
 /// The recorded reads, with their times.
 #[derive(Debug, Default)]
-pub(crate) struct ApproverReads(HashMap<(String, &'static str, Option<CallId>), i64>);
+pub(crate) struct ApproverReads(HashMap<Read, i64>);
 
 impl ApproverReads {
     /// True if a read like this was recorded within the last hour.
-    pub fn is_known(
-        &self,
-        person: &str,
-        word: &'static str,
-        call: Option<&CallId>,
-        now_ms: i64,
-    ) -> bool {
-        let at = self.0.get(&(person.to_owned(), word, call.cloned()));
+    pub fn is_known(&self, person: &str, word: &str, call: Option<&CallId>, now_ms: i64) -> bool {
+        let at = self.0.get(&(person.to_owned(), word.to_owned(), call.cloned()));
         at.is_some_and(|at| now_ms.saturating_sub(*at) < HOUR_MS)
     }
 
     /// Remembers a read that was recorded.
-    pub fn add(&mut self, person: &str, word: &'static str, call: Option<&CallId>, now_ms: i64) {
+    pub fn add(&mut self, person: &str, word: &str, call: Option<&CallId>, now_ms: i64) {
         if self.0.len() >= READS {
             self.0.retain(|_, at| now_ms.saturating_sub(*at) < HOUR_MS);
         }
@@ -39,7 +36,7 @@ impl ApproverReads {
         {
             self.0.remove(&oldest);
         }
-        self.0.insert((person.to_owned(), word, call.cloned()), now_ms);
+        self.0.insert((person.to_owned(), word.to_owned(), call.cloned()), now_ms);
     }
 }
 

@@ -107,6 +107,20 @@ impl CallState {
         CALL_STATES.into_iter().find(|state| state.word() == word)
     }
 
+    /// The state of a call that ended without a job, by the word of its ending.
+    pub fn of_ending(word: &str) -> Option<Self> {
+        const ENDINGS: [CallState; 7] = [
+            CallState::Answered,
+            CallState::Looked,
+            CallState::Previewed,
+            CallState::Denied,
+            CallState::Refused,
+            CallState::Failed,
+            CallState::Busy,
+        ];
+        ENDINGS.into_iter().find(|state| state.word() == word)
+    }
+
     /// The state of a call whose job has this phase and no outcome. `None` for a closed job.
     pub fn of_phase(phase: Phase) -> Option<Self> {
         Self::from_word(phase.word())
@@ -143,6 +157,17 @@ mod tests {
             let state = CallState::of_outcome(outcome).unwrap();
             assert_eq!(state.word(), outcome.word());
             assert!(!state.is_open(), "{outcome}");
+        }
+    }
+
+    #[test]
+    fn no_ending_is_a_state_of_a_job_that_goes_on_or_succeeded() {
+        for state in ["answered", "looked", "previewed", "denied", "refused", "failed", "busy"] {
+            assert_eq!(CallState::of_ending(state), CallState::from_word(state));
+        }
+        for state in ["succeeded", "queued", "awaiting_approval", "cancelled", "held", "other", ""]
+        {
+            assert_eq!(CallState::of_ending(state), None, "{state}");
         }
     }
 

@@ -117,22 +117,58 @@ pub(super) fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, Str
 /// Makes the proof of one entry as a C2SP tlog-proof. The entry is the extra data, so that a
 /// reviewer needs only this file.
 pub fn prove(folder: &Path, key: &VerifyingKey, index: u64) -> Result<String, ProveError> {
-    let (checkpoint, note) = head(folder, key)?;
-    if index >= checkpoint.size {
-        return Err(ProveError::Absent { index, size: checkpoint.size });
+    Prover::open(folder, key)?.prove(index)
+}
+
+/// Makes proofs of several entries by one checkpoint. Each tile is read once.
+pub struct Prover<'a> {
+    checkpoint: Checkpoint,
+    note: String,
+    nodes: TileNodes<'a>,
+    /// The newest bundle of entries: its index, path and bytes.
+    bundle: Option<(u64, String, Vec<u8>)>,
+}
+
+impl<'a> Prover<'a> {
+    /// Reads and checks the newest checkpoint of a folder.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be read, or another key signed it.
+    pub fn open(folder: &'a Path, key: &VerifyingKey) -> Result<Self, ProveError> {
+        let (checkpoint, note) = head(folder, key)?;
+        let nodes = TileNodes { folder, size: checkpoint.size, tiles: HashMap::new() };
+        Ok(Self { checkpoint, note, nodes, bundle: None })
     }
-    let width = (checkpoint.size - (index & !255)).min(256);
-    let (path, bundle) = either(folder, Kind::Entries, index / 256, width)?;
-    let (entries, _) = unbundle(&bundle);
-    let entry = usize::try_from(index % 256)
-        .ok()
-        .and_then(|at| entries.get(at).copied())
-        .ok_or(ProveError::Tile(path))?;
-    let mut nodes = TileNodes { folder, size: checkpoint.size, tiles: HashMap::new() };
-    let hashes = proof::inclusion(&mut nodes, index, checkpoint.size)?;
-    proof::check_inclusion(leaf_hash(entry), index, checkpoint.size, &hashes, &checkpoint.root)?;
-    let lines: String = hashes.iter().map(|hash| format!("{}\n", STANDARD.encode(hash))).collect();
-    Ok(format!("{HEADER}\nextra {}\nindex {index}\n{lines}\n{note}", STANDARD.encode(entry)))
+
+    /// Makes the proof of one entry.
+    ///
+    /// # Errors
+    /// The checkpoint does not sign the entry, or the files do not lead to its root.
+    pub fn prove(&mut self, index: u64) -> Result<String, ProveError> {
+        let Self { checkpoint, note, nodes, bundle } = self;
+        if index >= checkpoint.size {
+            return Err(ProveError::Absent { index, size: checkpoint.size });
+        }
+        let number = index / 256;
+        if bundle.as_ref().is_none_or(|(known, ..)| *known != number) {
+            let width = (checkpoint.size - (index & !255)).min(256);
+            let (path, bytes) = either(nodes.folder, Kind::Entries, number, width)?;
+            *bundle = Some((number, path, bytes));
+        }
+        let (path, bytes) =
+            bundle.as_ref().map_or(("", &[][..]), |(_, path, bytes)| (path.as_str(), bytes));
+        let (entries, _) = unbundle(bytes);
+        let entry = usize::try_from(index % 256)
+            .ok()
+            .and_then(|at| entries.get(at).copied())
+            .ok_or_else(|| ProveError::Tile(path.to_owned()))?;
+        let hashes = proof::inclusion(nodes, index, checkpoint.size)?;
+        let (hash, root) = (leaf_hash(entry), &checkpoint.root);
+        proof::check_inclusion(hash, index, checkpoint.size, &hashes, root)?;
+        let lines: String =
+            hashes.iter().map(|hash| format!("{}\n", STANDARD.encode(hash))).collect();
+        Ok(format!("{HEADER}\nextra {}\nindex {index}\n{lines}\n{note}", STANDARD.encode(entry)))
+    }
 }
 
 /// A proven entry.

@@ -8,7 +8,6 @@ use crate::store::change::{Change, Done};
 use crate::store::{CallQuery, WAITING};
 use cofferdam_core::model::call_filter::{CallFilter, FILTER_NAME};
 use cofferdam_core::model::call_row::{CallChanges, CallCursor, CallPage};
-use cofferdam_core::model::call_state::CALL_STATES;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::console::CALLS_MOST;
 use std::sync::Arc;
@@ -71,10 +70,18 @@ pub(super) fn checked(filter: &CallFilter) -> Result<(), String> {
             return Err(format!("the name of the {what} has to have 1 to {FILTER_NAME} bytes"));
         }
     }
-    if filter.states.len() > CALL_STATES.len() {
+    let mut states = filter.states.clone();
+    states.sort_unstable();
+    states.dedup();
+    if states.len() < filter.states.len() {
         return Err("a state is there twice; give each state once".to_owned());
     }
     Ok(())
+}
+
+/// The text of a filter: one for each filter.
+pub(super) fn filter_text(filter: &CallFilter) -> String {
+    serde_json::to_string(filter).unwrap_or_default()
 }
 
 impl Recorder {
@@ -196,7 +203,8 @@ impl Recorder {
         self.inner.shared.head.borrow().0
     }
 
-    async fn place(&self) -> Result<tokio::sync::SemaphorePermit<'_>, RoleError> {
+    /// A place for a request that reads much.
+    pub(super) async fn place(&self) -> Result<tokio::sync::SemaphorePermit<'_>, RoleError> {
         let ended = |_| RoleError::Unavailable("the recorder is stopping".to_owned());
         self.inner.lists.places.acquire().await.map_err(ended)
     }

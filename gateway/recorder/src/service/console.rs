@@ -9,7 +9,8 @@ mod right;
 
 use super::Recorder;
 use super::calls::{Wanted, checked};
-use cofferdam_core::model::console_role::{ConsolePerson, ConsoleRole};
+use cofferdam_core::model::call_filter::CallFilter;
+use cofferdam_core::model::console_role::{ConsolePerson, ConsoleRole, SignInKind};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::record::{CONSOLE, Entry, Event};
 use cofferdam_core::model::run::Phase;
@@ -18,7 +19,7 @@ use cofferdam_core::protocol::approver::QUESTIONS;
 use cofferdam_core::protocol::console::{
     CallStory, ConsoleAnswer, ConsoleAsk, ConsoleRefusal, Overview, WaitingCall,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// An error of a request.
 enum ConsoleError {
@@ -37,6 +38,15 @@ impl From<RoleError> for ConsoleError {
 impl From<crate::store::ChangeError> for ConsoleError {
     fn from(error: crate::store::ChangeError) -> Self {
         Self::Role(error.into())
+    }
+}
+
+/// The name of a person for ledger and agents: a person of an issuer is never taken for one of the
+/// trust file.
+fn name_of(person: &ConsolePerson) -> String {
+    match person.by {
+        SignInKind::Passkey => person.name.clone(),
+        SignInKind::Oidc => format!("oidc:{}", person.name),
     }
 }
 
@@ -78,19 +88,21 @@ impl Recorder {
         match ask {
             ConsoleAsk::Calls { filter, before, limit } => {
                 checked(&filter).map_err(invalid)?;
-                self.note_console(person, "calls", None).await?;
+                // A person who goes beyond the first page reads or exports the whole list.
+                let word = if before.is_some() { "older" } else { "calls" };
+                self.note_list(person, word, &filter).await?;
                 let wanted = Wanted { filter: &filter, signer: own };
                 Ok(ConsoleAnswer::Calls(self.call_page(wanted, before.as_ref(), limit).await?))
             }
             ConsoleAsk::Changes { filter, beyond, wait_ms } => {
                 checked(&filter).map_err(invalid)?;
-                self.note_console(person, "calls", None).await?;
+                self.note_list(person, "calls", &filter).await?;
                 let wanted = Wanted { filter: &filter, signer: own };
                 Ok(ConsoleAnswer::Changes(self.call_changes(wanted, beyond, wait_ms).await?))
             }
             ConsoleAsk::Story { call } => {
                 self.visible(person, &call).await?;
-                self.note_console(person, "story", Some(&call)).await?;
+                self.note_console(person, "story", Some(&call), &Value::Null).await?;
                 let story = self.inner.reader.story(call.as_str()).await?;
                 Ok(ConsoleAnswer::Story(Box::new(CallStory {
                     call: story.call,
@@ -102,11 +114,12 @@ impl Recorder {
             }
             ConsoleAsk::Proof { call } => {
                 self.visible(person, &call).await?;
+                let _place = self.place().await?;
                 Ok(ConsoleAnswer::Proof(self.proofs(&call).await?))
             }
             ConsoleAsk::Waiting => {
                 if person.role.sees_all() {
-                    self.note_console(person, "waiting", None).await?;
+                    self.note_console(person, "waiting", None, &Value::Null).await?;
                 }
                 self.waiting_calls(own).await
             }
@@ -142,6 +155,7 @@ impl Recorder {
 
     /// The questions that wait: for an approver, those that this person may sign.
     async fn waiting_calls(&self, own: Option<&str>) -> Result<ConsoleAnswer, ConsoleError> {
+        let _place = self.place().await?;
         let (trust, now) = (self.trusted()?.trust, self.now());
         let (calls, more): (Vec<CallId>, bool) = match own {
             Some(approver) => {
@@ -207,27 +221,39 @@ impl Recorder {
         })
     }
 
-    /// Records the first read of this kind by this person, and again after an hour. Without room
-    /// for an entry, nothing is read.
+    /// Records a list with its filter.
+    async fn note_list(
+        &self,
+        person: &ConsolePerson,
+        word: &str,
+        filter: &CallFilter,
+    ) -> Result<(), RoleError> {
+        self.note_console(person, word, None, &json!(filter)).await
+    }
+
+    /// Records the first read of this kind by this person in this role, and again after an hour.
+    /// Without room for an entry, nothing is read.
     async fn note_console(
         &self,
         person: &ConsolePerson,
-        word: &'static str,
+        word: &str,
         call: Option<&CallId>,
+        filter: &Value,
     ) -> Result<(), RoleError> {
         self.check_room()?;
         let now_ms = self.now().as_millisecond();
         let reads = &self.inner.shared.reads;
-        if crate::waiters::locked(reads).is_known(&person.name, word, call, now_ms) {
+        let by = name_of(person);
+        let kind = format!("{} {word} {filter}", person.role);
+        if crate::waiters::locked(reads).is_known(&by, &kind, call, now_ms) {
             return Ok(());
         }
-        let event =
-            Event::Administered { what: format!("{CONSOLE}{word}"), by: person.name.clone() };
-        let request =
-            json!({ "ask": word, "call": call, "role": person.role, "sign_in": person.by });
+        let event = Event::Administered { what: format!("{CONSOLE}{word}"), by: by.clone() };
+        let request = json!({ "ask": word, "call": call, "filter": filter, "role": person.role,
+        "sign_in": person.by });
         let entry = Entry::of(event, None, "").with("request", request.to_string());
         self.submit(crate::store::change::Change::End(entry.into())).await?;
-        crate::waiters::locked(reads).add(&person.name, word, call, now_ms);
+        crate::waiters::locked(reads).add(&by, &kind, call, now_ms);
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! The requests of operator commands. A request that changes state or reads payloads becomes a
 //! ledger entry. A person's signature is checked here, with the recorder's own trust file.
 
-use super::calls::{Wanted, checked};
+use super::calls::{Wanted, checked, filter_text};
 use super::{Recorder, misplaced_answer};
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done, Signature};
 use crate::waiters::locked;
+use cofferdam_core::model::call_filter::CallFilter;
 use cofferdam_core::model::escape::unseen;
 use cofferdam_core::model::id::{CallId, StatementDigest};
 use cofferdam_core::model::job::StoredJob;
@@ -155,10 +156,12 @@ impl Recorder {
             | Operate::Callers
             | Operate::Status
             | Operate::Invitations => return Ok(()),
-            // A list that is followed was asked for before: one entry in an hour.
-            Operate::CallChanges { .. } if self.knows_audit(by) => return Ok(()),
-            // One entry for a list, whatever the number of its pages.
-            Operate::Calls { before: Some(_), .. } => return Ok(()),
+            // One entry for each filter within an hour, whatever the number of pages.
+            Operate::Calls { filter, .. } | Operate::CallChanges { filter, .. }
+                if self.knows_audit(by, filter) =>
+            {
+                return Ok(());
+            }
             // Their own entries say more.
             Operate::Invite { .. } | Operate::EndInvitation { .. } => return Ok(()),
             Operate::Calls { filter, .. } | Operate::CallChanges { filter, .. } => {
@@ -185,17 +188,17 @@ impl Recorder {
         let event = Event::Administered { what: format!("{OPERATOR}{command}"), by: by.to_owned() };
         let entry = Entry::of(event, call, "").with("request", request.to_string());
         self.submit(Change::End(entry.into())).await?;
-        if command == AUDIT {
-            let now_ms = self.now().as_millisecond();
-            locked(&self.inner.shared.reads).add(by, AUDIT, None, now_ms);
+        if let Operate::Calls { filter, .. } | Operate::CallChanges { filter, .. } = operate {
+            let (word, now_ms) = (format!("{AUDIT} {}", filter_text(filter)), self.now());
+            locked(&self.inner.shared.reads).add(by, &word, None, now_ms.as_millisecond());
         }
         Ok(())
     }
 
-    /// True if a list for this user is in the ledger already, within the last hour.
-    fn knows_audit(&self, by: &str) -> bool {
-        let now_ms = self.now().as_millisecond();
-        locked(&self.inner.shared.reads).is_known(by, AUDIT, None, now_ms)
+    /// True if this list for this user is in the ledger already, within the last hour.
+    fn knows_audit(&self, by: &str, filter: &CallFilter) -> bool {
+        let (word, now_ms) = (format!("{AUDIT} {}", filter_text(filter)), self.now());
+        locked(&self.inner.shared.reads).is_known(by, &word, None, now_ms.as_millisecond())
     }
 
     /// The job of a question to people.

@@ -45,7 +45,7 @@ pub(crate) async fn cancel(
 /// Cancels a job for an operator: at once if it has no lease, else its runner stops before the next
 /// effect. Refused once the job has its outcome, or was cancelled before.
 pub(crate) async fn cancel_by(
-    cancellation: &Cancellation,
+    (cancellation, request): (&Cancellation, &str),
     call: &CallId,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
@@ -66,7 +66,10 @@ pub(crate) async fn cancel_by(
     let text = serde_json::to_string(cancellation).map_err(store)?;
     let event =
         Event::Administered { what: format!("{CONSOLE}cancel"), by: cancellation.by.clone() };
-    let entry = old.entry(event)?.with("because", json!(cancellation.because).to_string());
+    let entry = old
+        .entry(event)?
+        .with("because", json!(cancellation.because).to_string())
+        .with("request", request.to_owned());
     let mut row = JobRow { cancellation: Some(text), ..old.clone() };
     row.record(batch, entry);
     if at_once {

@@ -74,6 +74,8 @@ pub enum Change {
     CancelBy {
         /// The operator and the reason.
         cancellation: Cancellation,
+        /// The request with role and sign-in, as JSON text, for the ledger.
+        request: String,
         /// The id of the call.
         call: CallId,
     },

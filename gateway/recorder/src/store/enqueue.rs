@@ -202,7 +202,8 @@ async fn known(
         let count = waiting(principal, &mut *connection).await?;
         known.waiting.insert(principal.clone(), count);
     }
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT call FROM jobs WHERE call IN (");
+    // Every job has an entry, and so has a call that ended without one: its id names no job later.
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT DISTINCT call FROM leaves WHERE call IN (");
     let mut calls = query.separated(", ");
     for new in news {
         calls.push_bind(new.job.call.to_string());

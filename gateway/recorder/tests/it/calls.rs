@@ -351,6 +351,81 @@ async fn a_job_has_one_row_from_its_question_to_its_outcome() {
 }
 
 #[tokio::test]
+async fn an_ending_that_a_gateway_makes_up_changes_no_call_in_the_list() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let mut asked = world.job(1, "agent", "delete", Some(rule(1, &["bob"])));
+    store(&world, &recorder, &mut asked, "web").await;
+    let made_up = |number, ending| Made {
+        number,
+        agent: "other",
+        person: None,
+        tool: None,
+        object: None,
+        ending,
+    };
+    // About a call that has a job, a call that ended, and with a word that is no ending.
+    end(&recorder, 70).await.unwrap();
+    for ending in ["succeeded", "looked", "denied"] {
+        record(&world, &recorder, &made_up(1, ending)).await;
+        record(&world, &recorder, &made_up(70, ending)).await;
+    }
+    record(&world, &recorder, &made_up(80, "succeeded")).await;
+    let waiting = row(&recorder, &asked.call).await;
+    assert_eq!((waiting.state, waiting.agent.as_str()), (CallState::AwaitingApproval, "agent"));
+    assert_eq!(waiting.rule.as_deref(), Some("the-rule"));
+    let denied = row(&recorder, &call(70)).await;
+    assert_eq!((denied.state, denied.agent.as_str()), (CallState::Denied, "agent"));
+    assert_eq!(row(&recorder, &call(80)).await.state, CallState::Failed);
+    let signed = sign("bob", &statement(&stored(&recorder, &asked.call).await, Verdict::Reject));
+    hand_in(&recorder, &asked.call, signed).await.unwrap();
+    assert_eq!(row(&recorder, &asked.call).await.state, CallState::Rejected);
+    // A call that ended gets no job.
+    let late = world.job(70, "agent", "scale", None);
+    let taken = enqueue(&recorder, &late, None).await.unwrap_err();
+    assert!(taken.to_string().contains("is taken"), "{taken}");
+    recorder.close().await;
+}
+
+#[tokio::test]
+async fn each_list_of_an_operator_is_one_entry_for_each_filter_also_from_the_second_page() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let lists = async || {
+        let ask = Operate::Show { call: call(70).to_string() };
+        let _ = recorder.operate(1000, ask).await;
+        match recorder.operate(1000, Operate::Status).await.unwrap() {
+            Operated::Status { entries, .. } => entries,
+            other => panic!("{other:?}"),
+        }
+    };
+    end(&recorder, 70).await.unwrap();
+    let of = |agent: &str| CallFilter { agent: Some(agent.into()), ..CallFilter::default() };
+    let end_of_time = || Some(CallCursor::after(i64::MAX, u64::MAX));
+    let mut known = lists().await;
+    // One entry is that of `show`.
+    for (filter, before, changes_too, more) in [
+        (CallFilter::default(), end_of_time(), false, 1),
+        (CallFilter::default(), None, true, 0),
+        (of("a"), end_of_time(), true, 1),
+        (of("b"), None, false, 1),
+        (of("a"), None, false, 0),
+    ] {
+        page(&recorder, &filter, before, 5).await;
+        if changes_too {
+            changes(&recorder, &filter, 0, 0).await;
+        }
+        let now = lists().await;
+        assert_eq!(now - known - 1, more, "{filter:?}");
+        known = now;
+    }
+    world.pass(61 * MINUTE);
+    page(&recorder, &of("a"), None, 5).await;
+    assert_eq!(lists().await - known - 1, 1);
+    recorder.close().await;
+}
+
+#[tokio::test]
 async fn a_list_that_is_followed_hears_of_new_calls_and_of_those_that_left() {
     let world = World::new();
     let recorder = world.open().await;
@@ -495,7 +570,7 @@ async fn a_filter_that_no_call_can_match_is_refused() {
         CallFilter { agent: Some(String::new()), ..CallFilter::default() },
         CallFilter { person: Some(long.clone()), ..CallFilter::default() },
         CallFilter { tool: Some(long), ..CallFilter::default() },
-        CallFilter { states: vec![CallState::Busy; 21], ..CallFilter::default() },
+        CallFilter { states: vec![CallState::Busy; 2], ..CallFilter::default() },
     ] {
         let ask = Operate::Calls { filter, before: None, limit: 10 };
         let refused = recorder.operate(1000, ask).await.unwrap_err();

@@ -5,6 +5,7 @@ use crate::calls::{Made, record, store};
 use crate::world::*;
 use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::call_filter::CallFilter;
+use cofferdam_core::model::call_row::CallCursor;
 use cofferdam_core::model::callers::ServedCaller;
 use cofferdam_core::model::console_role::{ConsoleEntry, ConsolePerson, ConsoleRole, SignInKind};
 use cofferdam_core::model::id::CallId;
@@ -17,8 +18,8 @@ use cofferdam_core::protocol::console::{ConsoleAnswer, ConsoleAsk, ConsoleRefusa
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::Operate;
 use cofferdam_core::text::state_reply;
-use cofferdam_recorder::Recorder;
 use cofferdam_recorder::ledger::prove::verify_proof;
+use cofferdam_recorder::{Recorder, RecorderContext};
 use sqlx::Connection as _;
 
 pub fn person(name: &str, role: ConsoleRole) -> ConsolePerson {
@@ -247,6 +248,52 @@ async fn an_auditor_sees_every_call_and_changes_none_and_each_read_is_noted_once
     let words = ["calls", "story", "story", "waiting", "story"];
     let expected = words.map(|word| (format!("console {word}"), "ada".to_owned()));
     assert_eq!(noted(&world, recorder).await, expected);
+}
+
+#[tokio::test]
+async fn a_person_of_an_issuer_is_never_taken_for_one_of_the_trust_file() {
+    let world = World::new();
+    let roles = vec![ConsoleRole::Auditor, ConsoleRole::Operator];
+    let context = RecorderContext { oidc_roles: roles, ..world.settings() };
+    let recorder = Recorder::open(context).await.unwrap();
+    let auditor = enrolled(&world, "olga", ConsoleRole::Auditor);
+    let of_issuer = |role| ConsolePerson { by: SignInKind::Oidc, ..person("olga", role) };
+    let [denied, asked, _] = filled(&world, &recorder).await;
+    // Each of them has an entry: another way of the sign-in, and another role.
+    for who in [auditor, of_issuer(ConsoleRole::Auditor), of_issuer(ConsoleRole::Operator)] {
+        for _ in 0..2 {
+            ask(&recorder, &who, ConsoleAsk::Story { call: denied.clone() }).await;
+        }
+    }
+    let cancel = ConsoleAsk::Cancel { call: asked.clone(), because: "no".to_owned() };
+    ask(&recorder, &of_issuer(ConsoleRole::Operator), cancel).await;
+    let told = view(&recorder, &stored(&recorder, &asked).await).await;
+    assert_eq!(told.detail, "the operator `oidc:olga` cancelled it: no");
+    let by: Vec<_> = noted(&world, recorder).await.into_iter().map(|(_, by)| by).collect();
+    assert_eq!(by, ["olga", "oidc:olga", "oidc:olga", "oidc:olga"]);
+}
+
+#[tokio::test]
+async fn each_list_at_the_console_is_an_entry_for_each_filter_and_for_older_pages() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let auditor = enrolled(&world, "ada", ConsoleRole::Auditor);
+    let [denied, ..] = filled(&world, &recorder).await;
+    let filter = |agent: &str| CallFilter { agent: Some(agent.into()), ..CallFilter::default() };
+    let before = Some(CallCursor::after(i64::MAX, u64::MAX));
+    for _ in 0..2 {
+        for asked in [
+            ConsoleAsk::Calls { filter: filter("a"), before: None, limit: 5 },
+            ConsoleAsk::Changes { filter: filter("a"), beyond: 0, wait_ms: 0 },
+            ConsoleAsk::Changes { filter: filter("b"), beyond: 0, wait_ms: 0 },
+            ConsoleAsk::Calls { filter: filter("a"), before: before.clone(), limit: 5 },
+            ConsoleAsk::Story { call: denied.clone() },
+        ] {
+            ask(&recorder, &auditor, asked).await;
+        }
+    }
+    let words: Vec<_> = noted(&world, recorder).await.into_iter().map(|(what, _)| what).collect();
+    assert_eq!(words, ["console calls", "console calls", "console older", "console story"]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! because they read files.
 
 use super::ConsoleError;
-use crate::ledger::prove::{ProveError, prove};
+use crate::ledger::prove::{ProveError, Prover};
 use crate::service::Recorder;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::permit::verifying_key_text;
@@ -19,9 +19,10 @@ impl Recorder {
         let (folder, key) =
             (self.inner.settings.ledger.clone(), self.inner.settings.key.verifying_key());
         let made = tokio::task::spawn_blocking(move || {
+            let mut prover = Prover::open(&folder, &key)?;
             let (mut proofs, mut size) = (Vec::new(), 0);
             for index in indexes.iter().copied().take(PROOFS_MOST) {
-                match prove(&folder, &key, index) {
+                match prover.prove(index) {
                     Ok(proof) => {
                         size += proof.len();
                         if size > LONGEST && !proofs.is_empty() {

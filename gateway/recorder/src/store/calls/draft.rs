@@ -104,8 +104,11 @@ impl Draft {
         (self.ledger, self.touched) = (index, true);
         self.changed = time_ms(leaf).unwrap_or(self.changed);
         match &leaf.event {
-            Event::Ended { ending, code } => {
-                self.set(CallState::from_word(ending).unwrap_or(CallState::Failed), true);
+            // A call has one ending, which begins its row. A job that its second decision refused has
+            // one as well; its outcome follows, and says the same. The gateway alone writes endings:
+            // a later one says nothing about a call that has entries.
+            Event::Ended { ending, code } if self.state.is_empty() => {
+                self.set(CallState::of_ending(ending).unwrap_or(CallState::Failed), true);
                 self.code = Some(code.clone());
             }
             Event::Asked => self.set(CallState::AwaitingApproval, false),
@@ -117,7 +120,6 @@ impl Draft {
                 }
             }
             Event::Finished { outcome } => {
-                // A refused job has the code of its second decision.
                 self.set(CallState::of_outcome(*outcome).unwrap_or(CallState::Failed), true);
                 if *outcome != Outcome::Indeterminate {
                     self.resolved = None;
@@ -130,7 +132,8 @@ impl Draft {
                 self.erased = true;
                 self.objects.clear();
             }
-            Event::Started { .. }
+            Event::Ended { .. }
+            | Event::Started { .. }
             | Event::Done { .. }
             | Event::Closed { .. }
             | Event::Removed { .. }
@@ -138,10 +141,9 @@ impl Draft {
         }
     }
 
-    /// A state that is final is followed by another final one alone: a job that is refused by its
-    /// second decision has its ending first, and then its outcome.
+    /// A state that is final stays: a call has one ending or one outcome.
     fn set(&mut self, state: CallState, is_final: bool) {
-        if is_final || !self.is_final {
+        if !self.is_final {
             (self.state, self.is_final) = (state.word().to_owned(), is_final);
         }
     }

@@ -123,8 +123,8 @@ async fn apply(
         Change::Cancel { principal, call } => {
             approvals::cancel(principal, call, batch, connection).await
         }
-        Change::CancelBy { cancellation, call } => {
-            approvals::cancel_by(cancellation, call, batch, connection).await
+        Change::CancelBy { cancellation, request, call } => {
+            approvals::cancel_by((cancellation, request), call, batch, connection).await
         }
         Change::Permit { call, permit, entry, expires } => {
             let ahead = backlog.length().saturating_add_signed(batch.queued);
