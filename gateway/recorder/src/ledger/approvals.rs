@@ -158,7 +158,12 @@ impl<'a> Check<'a> {
         });
         let mut errors = Vec::new();
         match &leaf.event {
-            Event::Asked => question.asked = Some(leaf),
+            Event::Asked => match question.asked {
+                None => question.asked = Some(leaf),
+                // Signatures of one question must not count for another one under the same id.
+                Some(first) if is_same_question(first, leaf) => {}
+                Some(_) => errors.push(ApprovalCode::OtherQuestion.about(leaf, "")),
+            },
             Event::Signed { .. } => {
                 let from = (origin, entries, people);
                 let checked = signed(from, question, leaf, payloads, &mut errors);
@@ -339,6 +344,11 @@ fn signature(
         found.denied.push(signer)
     }
     Ok(())
+}
+
+fn is_same_question(first: &Leaf, second: &Leaf) -> bool {
+    (&first.plan, &first.preview, &first.policy, &first.principal)
+        == (&second.plan, &second.preview, &second.policy, &second.principal)
 }
 
 /// The first difference between a statement and the entries of its call.

@@ -21,6 +21,8 @@ pub enum ApprovalCode {
     KeyUnknown,
     /// The signature is not one over this statement.
     SignatureBad,
+    /// A call was asked about twice, with different questions.
+    OtherQuestion,
     /// No entry asked for the signature.
     NotAsked,
     /// The statement is about another call.
@@ -66,6 +68,7 @@ impl ApprovalCode {
             Self::SignatureMissing => "signature-missing",
             Self::KeyUnknown => "key-unknown",
             Self::SignatureBad => "signature-bad",
+            Self::OtherQuestion => "other-question",
             Self::NotAsked => "not-asked",
             Self::OtherCall => "other-call",
             Self::OtherPlan => "other-plan",
@@ -101,6 +104,7 @@ impl ApprovalCode {
                  of people who were removed since"
             }
             Self::SignatureBad => "the signature does not count",
+            Self::OtherQuestion => "the call was asked about before, with another question",
             Self::NotAsked => "no entry before it asked for a signature",
             Self::OtherCall => "the statement is about another call",
             Self::OtherPlan => "it is about another plan than the question",

@@ -318,6 +318,16 @@ fn a_job_without_its_signatures_has_a_code() {
         &|entries| entries[3].preview = Some(PreviewDigest::of(b"other")),
         &["other-preview"],
     );
+    let other_plan = Some(PlanDigest::of(b"other"));
+    let asked_again = Entry { plan: other_plan, ..entry(&call, Event::Asked) };
+    check(
+        "another question under the same id",
+        &|entries| {
+            entries[3].plan = other_plan;
+            entries.insert(3, asked_again.clone());
+        },
+        &["other-question", "other-plan"],
+    );
     let denied =
         Statement { verdict: Verdict::Reject, reason: "not today".to_owned(), ..statement(&call) };
     let denied = signed(&call, "carl", &by_passkey("carl", &denied));
