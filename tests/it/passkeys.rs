@@ -8,6 +8,7 @@ mod lost;
 
 use crate::compromise::attack;
 use crate::installation::{TIME_LIMIT, TestInstallation, text};
+use cofferdam_core::model::passkey::Passkey;
 use cofferdam_testkit::authenticator::{Authenticator, PRESENT, VERIFIED};
 use cofferdam_testkit::http::{Connection, Request, Response};
 use data_encoding::BASE64URL_NOPAD;
@@ -119,6 +120,56 @@ fn a_person_enrols_a_passkey_once_and_an_operator_confirms_its_number() {
         again.as_str().unwrap(),
     ]);
     assert!(refused.contains("is enrolled already, for `carl@example.com`"), "{refused}");
+}
+
+#[test]
+fn a_person_with_an_ssh_key_signs_the_new_passkey_in_place_of_the_comparison() {
+    const OWN: &str = "enrolment@cofferdam.dev";
+    let installation = started();
+    let device = Authenticator::es256("bob").at(&origin(&installation));
+    let secret = invited(&installation, "bob@example.com");
+    let made = enrol(&installation, &secret, &device).json();
+    let line = made["line"].as_str().unwrap();
+    assert_eq!(line, device.line());
+    let folder = tempfile::tempdir().unwrap();
+    let sign = |person: &str, namespace: &str, signed: &str| {
+        let path = folder.path().join("passkey");
+        std::fs::write(&path, signed).unwrap();
+        let _none_yet = std::fs::remove_file(folder.path().join("passkey.sig"));
+        let key = installation.key(person);
+        let words = ["-q", "-Y", "sign", "-n", namespace, "-f", text(&key), text(&path)];
+        let done = std::process::Command::new("ssh-keygen").args(words).status().unwrap();
+        assert!(done.success());
+        folder.path().join("passkey.sig")
+    };
+    let confirm = |signature: &std::path::Path| {
+        installation.try_run(&[
+            "approver",
+            "confirm",
+            "bob@example.com",
+            "--signed",
+            text(signature),
+        ])
+    };
+    let other = Authenticator::es256("mallory").at(&origin(&installation)).line();
+    for (person, namespace, signed) in
+        [("alice", OWN, line), ("bob", "approval@cofferdam.dev", line), ("bob", OWN, &other)]
+    {
+        let (done, _, told) = confirm(&sign(person, namespace, signed));
+        let words = "no key that is enrolled for `bob@example.com` signed this passkey";
+        assert!(!done && told.contains(words), "{person} {namespace}: {told}");
+    }
+    let (done, told, problem) = confirm(&sign("bob", OWN, line));
+    assert!(done, "{problem}");
+    assert!(
+        told.contains("`bob@example.com` signed for this passkey with the enrolled key SHA256:")
+    );
+    assert!(told.contains("Not shown by that: that the page of the gateway was honest"), "{told}");
+    assert!(
+        installation
+            .run(&["approver", "list"])
+            .contains(&Passkey::read(line).unwrap().fingerprint())
+    );
 }
 
 /// An installation under whose policy nearly every change needs a person.
@@ -421,6 +472,14 @@ fn a_page_tells_and_does_nothing_for_agents_other_sites_and_stolen_cookies() {
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
+    // Another name in a header of a proxy is nowhere on the page.
+    let renamed = carl
+        .page(&call)
+        .and("X-Forwarded-Host", "evil.example.com")
+        .and("Forwarded", "host=evil.example.com");
+    let renamed = send(&installation, &renamed);
+    assert_eq!(renamed.status, 200);
+    assert!(!renamed.text().contains("evil"), "{}", renamed.text());
     // A good request of another site, of another host, of a form, and without a cookie.
     let path = format!("/approve/{call}");
     let body = json!({"statement": approval, "signature": signed});

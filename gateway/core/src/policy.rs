@@ -7,6 +7,7 @@ pub mod approval;
 pub mod approvals;
 pub mod asked;
 pub mod digest;
+pub mod enrolment;
 pub mod input;
 pub mod output;
 pub mod passkey;

@@ -14,7 +14,7 @@ mod status;
 mod waiting_call;
 mod watch;
 
-pub use files::{read_signature, write_out};
+pub use files::{read_signature, read_signature_in, write_out};
 
 use super::gateway_url::GatewayUrl;
 use super::report::{Report, Usage};

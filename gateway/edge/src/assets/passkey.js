@@ -111,6 +111,7 @@ async function begin() {
       assertion: proof,
     });
     document.querySelector("#print").textContent = enrolled.fingerprint;
+    document.querySelector("#vouch").textContent = enrolled.vouch;
     document.querySelector("#invited").hidden = true;
     document.querySelector("#enrolled").hidden = false;
     say("Your passkey is made.");

@@ -10,6 +10,7 @@ use crate::respond::{self, Answer};
 use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::id::hex;
 use cofferdam_core::model::passkey::Passkey;
+use cofferdam_core::policy::enrolment::NAMESPACE;
 use cofferdam_core::policy::passkey::{Assertion, register};
 use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
@@ -66,6 +67,14 @@ impl<F: Front> Edge<F> {
                 p {
                     "The operator confirms it. Then your passkey counts. You can close this page."
                 }
+                details {
+                    summary { "Or sign your passkey with your SSH key" }
+                    p {
+                        "If your SSH key is enrolled already, sign this line with it, and send the \
+                         operator the file " code { "passkey.sig" } ":"
+                    }
+                    pre id="vouch" tabindex="0" {}
+                }
             }
             noscript { p { "This page needs JavaScript to ask your device for a passkey." } }
         };
@@ -105,8 +114,18 @@ impl<F: Front> Edge<F> {
             .and_then(proven)
             .map_err(|error| Deny::Refused(error.to_string()))?;
         self.front.enrol(&link, &passkey.to_string()).await.map_err(Deny::of_role)?;
-        Ok(respond::json(StatusCode::OK, &json!({"fingerprint": passkey.fingerprint()})))
+        let told = json!({"fingerprint": passkey.fingerprint(), "line": passkey.to_string(),
+            "vouch": vouch(&passkey)});
+        Ok(respond::json(StatusCode::OK, &told))
     }
+}
+
+/// The command with which a person signs the new passkey. A line of a passkey has no quote.
+fn vouch(passkey: &Passkey) -> String {
+    format!(
+        "printf %s '{passkey}' | ssh-keygen -Y sign -n {NAMESPACE} -f ~/.ssh/id_ed25519 > \
+         passkey.sig"
+    )
 }
 
 fn digest(secret: &str) -> Result<String, Deny> {

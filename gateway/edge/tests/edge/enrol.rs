@@ -57,7 +57,10 @@ async fn a_person_makes_a_passkey_by_a_link_once() {
     let body = made(&server, &device, PRESENT | VERIFIED).await;
     let finished = server.send(&post("/enrol/finish", &body)).await;
     let print = Passkey::read(&device.line()).unwrap().fingerprint();
-    assert_eq!((finished.status, json_of(&finished)), (200, json!({"fingerprint": print})));
+    let told = json_of(&finished);
+    assert_eq!((finished.status, &told["fingerprint"]), (200, &json!(print)), "{told}");
+    let vouch = told["vouch"].as_str().unwrap();
+    assert!(vouch.starts_with(&format!("printf %s '{}' | ssh-keygen", device.line())), "{vouch}");
     assert_eq!(*server.front.enrolled.lock().unwrap(), [device.line()]);
     for path in ["/enrol/begin", "/enrol/finish"] {
         let body = if path == "/enrol/begin" { json!({"secret": "secret"}) } else { body.clone() };

@@ -101,6 +101,11 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
 
 /// Reads a signature of `ssh-keygen -Y sign`, with any line ends, or the text of a passkey's.
 pub fn read_signature(path: &Path) -> Result<String> {
+    read_signature_in(path, NAMESPACE)
+}
+
+/// Reads a signature that was made in this namespace. Only its form is checked.
+pub fn read_signature_in(path: &Path, namespace: &str) -> Result<String> {
     let most = u64::try_from(SIGNATURE).unwrap_or(u64::MAX);
     let remedy = "give the .sig file that `ssh-keygen -Y sign` wrote";
     let bytes = input_file::regular(path, most, remedy)?;
@@ -111,8 +116,8 @@ pub fn read_signature(path: &Path) -> Result<String> {
     let text = unix_lines(text.trim_start_matches('\u{feff}'));
     if text.len() > SIGNATURE || !text.starts_with("-----BEGIN SSH SIGNATURE-----") {
         bail!(
-            "`{}` is no SSH signature; give the file that `ssh-keygen -Y sign -n {NAMESPACE} -f \
-             KEY STATEMENT` wrote, STATEMENT.sig",
+            "`{}` is no SSH signature; give the file that `ssh-keygen -Y sign -n {namespace} -f \
+             KEY FILE` wrote, FILE.sig",
             path.display()
         );
     }

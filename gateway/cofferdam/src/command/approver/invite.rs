@@ -2,17 +2,19 @@
 //! confirms the number that both see. The link's secret is printed and never stored.
 
 use super::{check_name, check_person};
+use crate::command::approve::read_signature_in;
 use crate::command::report::{Report, Usage};
 use crate::command::{recorder_client, reload};
 use crate::config::Config;
 use crate::config::home::Home;
 use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueHint};
 use cofferdam_core::model::enrolled::owner_of;
 use cofferdam_core::model::id::hex;
 use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::model::trust::{Approver, Trust};
+use cofferdam_core::policy::enrolment::{NAMESPACE, voucher};
 use cofferdam_core::protocol::operator_recorder::{
     Invitation, InvitationDecision, Operate, Operated,
 };
@@ -23,10 +25,19 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use ssh_key::{HashAlg, PublicKey};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
 /// The bytes of a link's secret: 160 bits cannot be guessed.
 const SECRET: usize = 20;
+
+/// What a comparison shows.
+const COMPARED: &str = "The number is the one that you typed: the person who saw it used the link.";
+
+/// What neither a comparison nor a signature shows.
+const PAGE: &str = "Not shown by that: that the page of the gateway was honest on this day. If it may not have been, \
+                    let the person approve with an SSH key.";
 
 /// Prints a link with which a person makes a passkey, once and for a limited time
 #[derive(Debug, Args)]
@@ -43,15 +54,21 @@ pub struct Invite {
 /// Enrols the passkey that a person made by an invitation
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam approver confirm bob@example.com\n  cofferdam \
-                        approver confirm bob@example.com --fingerprint abcde-fghij-klmno-pqrst")]
+                        approver confirm bob@example.com --fingerprint abcde-fghij-klmno-pqrst\n  cofferdam \
+                        approver confirm bob@example.com --signed passkey.sig")]
 pub struct Confirm {
     /// The name of the person
     name: String,
     /// The number that the person told you [default: asked for on a terminal]
     #[arg(long, value_name = "NUMBER")]
     fingerprint: Option<String>,
+    /// In place of the number: the person's signature over the passkey's line, by an SSH key that is
+    /// enrolled for the person already
+    #[arg(long, value_name = "FILE.sig", conflicts_with = "fingerprint",
+        value_hint = ValueHint::FilePath)]
+    signed: Option<PathBuf>,
     /// Discard the passkey, and end the invitation
-    #[arg(long, conflicts_with = "fingerprint")]
+    #[arg(long, conflicts_with_all = ["fingerprint", "signed"])]
     discard: bool,
 }
 
@@ -104,11 +121,14 @@ impl Invite {
 impl Confirm {
     /// Runs the command and returns its report.
     pub fn run(self, home: &Home) -> Result<Report> {
-        let Self { name, fingerprint, discard } = self;
+        let Self { name, fingerprint, signed, discard } = self;
         if discard {
             return discarded(home, &name);
         }
-        let passkey = compared(home, &name, fingerprint)?;
+        let (passkey, shown) = match &signed {
+            Some(path) => vouched(home, &name, path)?,
+            None => (compared(home, &name, fingerprint)?, COMPARED.to_owned()),
+        };
         let ours = passkey.fingerprint();
         let mut file = TrustFile::open(home)?;
         let trust = file.trust()?;
@@ -131,11 +151,12 @@ impl Confirm {
             ended.err().map(|error| format!("\nThe invitation could not be ended: {error:#}"));
         Ok(Report::new(
             format!(
-                "Enrolled the passkey of `{name}` for {}. {after}{}",
+                "Enrolled the passkey of `{name}` for {}. {after}\n{shown} {PAGE}{}",
                 passkey.party,
                 open.unwrap_or_default()
             ),
-            json!({"name": name, "enrolled": true, "fingerprint": ours, "loaded": loaded}),
+            json!({"name": name, "enrolled": true, "fingerprint": ours, "loaded": loaded,
+                "signed": signed.is_some()}),
         ))
     }
 }
@@ -187,6 +208,26 @@ pub fn owner_of_another(passkey: &Passkey, trust: &Trust, name: &str) -> Option<
     let mut keys = trust.keys_of_people();
     keys.retain(|known| known.name != name);
     owner_of(passkey, &keys).map(str::to_owned)
+}
+
+/// The passkey of this person that waits, after a key that is enrolled for the person signed its
+/// line; and what that shows.
+fn vouched(home: &Home, name: &str, path: &Path) -> Result<(Passkey, String)> {
+    let passkey = waiting(home, name)?;
+    let signature = read_signature_in(path, NAMESPACE)?;
+    let mut own = TrustFile::open(home)?.trust()?.approvers;
+    own.retain(|known| known.name == name);
+    let known = voucher(&passkey, &signature, &own).map_err(|error| {
+        anyhow!(
+            "no key that is enrolled for `{name}` signed this passkey ({error}); nothing was \
+             enrolled. Compare the number with `{name}`, or discard it with `cofferdam approver \
+             confirm {name} --discard`"
+        )
+    })?;
+    let print = PublicKey::from_openssh(&known.key)
+        .map(|key| key.fingerprint(HashAlg::Sha256).to_string())
+        .unwrap_or_default();
+    Ok((passkey, format!("`{name}` signed for this passkey with the enrolled key {print}.")))
 }
 
 /// The passkey of this person that waits for an operator.
