@@ -4,13 +4,17 @@
 
 mod console;
 
-use crate::installation::{TIME_LIMIT, TestInstallation};
+use crate::cluster::until;
+use crate::installation::{TIME_LIMIT, TestInstallation, text};
+use crate::notify::Receiver;
+use crate::passkeys::exported::{people, verify};
 use crate::passkeys::{asked, origin, single, two_sign};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cofferdam_testkit::http::{Connection, Request};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader};
+use std::cell::Cell;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -29,6 +33,8 @@ pub struct Browser {
     session: String,
     authenticator: String,
     profile: PathBuf,
+    /// Taps of the person so far.
+    taps: Cell<u32>,
 }
 
 impl Browser {
@@ -61,6 +67,7 @@ impl Browser {
             session: String::new(),
             authenticator: String::new(),
             profile,
+            taps: Cell::new(0),
         };
         let arguments = [
             "--headless=new".to_owned(),
@@ -140,6 +147,13 @@ impl Browser {
         let element = self.command("POST", "/element", &found);
         let id = element.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
         self.command("POST", &format!("/element/{id}/click"), &json!({}));
+        self.taps.set(self.taps.get() + 1);
+    }
+
+    /// One tap on a link that another program shows.
+    fn tap_link(&self, url: &str) {
+        self.open(url);
+        self.taps.set(self.taps.get() + 1);
     }
 
     /// The authenticator verifies its owner from now on, or does not.
@@ -189,18 +203,22 @@ fn enrol(installation: &TestInstallation, browser: &Browser) {
 #[test]
 #[cfg_attr(without_browser, ignore = "no browser: COFFERDAM_BROWSER is not 1")]
 fn a_person_approves_on_a_phone_in_three_taps_and_the_job_runs() {
-    let installation = single();
+    let receiver = Receiver::start();
+    let mut installation = TestInstallation::bare("single");
+    receiver.join(&installation);
+    installation.serve(&[]);
     let browser = Browser::start(360, 740, false);
     enrol(&installation, &browser);
+    browser.taps.set(0);
     let token = installation.agent("release", "operator");
     let call = asked(&installation, &token, 17);
-    // The first tap opens the link of the notification.
-    browser.open(&format!("{}/approve/{call}", origin(&installation)));
+    let told = until("the notification", || receiver.seen("approval_needed").pop());
+    browser.tap_link(told.1["link"].as_str().unwrap());
     browser.until_seen("Signing in approves nothing.");
     browser.picture("sign-in");
     browser.tap("#sign-in");
     browser.until_seen("What it would do");
-    let text = browser.text();
+    let seen = browser.text();
     for words in [
         "release (operator) for alice@example.com wants a change in shop",
         "patch Deployment web in namespace storefront",
@@ -208,7 +226,7 @@ fn a_person_approves_on_a_phone_in_three_taps_and_the_job_runs() {
         "nothing of it changed",
         "none yet; 1 more needed",
     ] {
-        assert!(text.contains(words), "not `{words}`:\n{text}");
+        assert!(seen.contains(words), "not `{words}`:\n{seen}");
     }
     browser.picture("approve");
     browser.run("document.querySelector('#approve').scrollIntoView()");
@@ -216,6 +234,7 @@ fn a_person_approves_on_a_phone_in_three_taps_and_the_job_runs() {
     browser.tap("#approve");
     let told = json!(["All signatures are there.", "State:"]);
     browser.until(&format!("{told}.some((words) => document.body.innerText.includes(words))"));
+    assert_eq!(browser.taps.get(), 3, "the link, the sign-in, and the approval");
     let story = installation.closed(&call);
     assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}");
     let web = &installation.files()[std::path::Path::new("storefront/web.yaml")];
@@ -224,6 +243,100 @@ fn a_person_approves_on_a_phone_in_three_taps_and_the_job_runs() {
     browser.until_seen("succeeded");
     browser.picture("over");
     installation.verify_ledger();
+    // The same from a command line, and a machine that never met the gateway accepts both.
+    let other = asked(&installation, &token, 18);
+    installation.run(&["approve", &other, "--key", text(&installation.key("bob")), "--yes"]);
+    assert_eq!(installation.closed(&other)["view"]["outcome"], "succeeded");
+    let away = tempfile::tempdir().unwrap();
+    let folder = away.path().join("ledger");
+    let exported = installation.json(&["ledger", "export", text(&folder)]);
+    let known = people(&installation);
+    let key = exported["key"].as_str().unwrap();
+    let (sound, report) = verify(&folder, key, &known.iter().collect::<Vec<_>>());
+    assert!(sound, "{report:#}");
+    for (call, kind) in [(&call, "passkey"), (&other, "ssh")] {
+        let calls = report["approvals"].as_array().unwrap();
+        let told = calls.iter().find(|told| told["call"] == call.as_str()).unwrap();
+        assert_eq!(told["approved"][0]["key"], kind, "{told:#}");
+    }
+}
+
+#[test]
+#[cfg_attr(without_browser, ignore = "no browser: COFFERDAM_BROWSER is not 1")]
+fn no_page_is_shown_in_the_page_of_another_site() {
+    let installation = single();
+    let browser = Browser::start(1280, 800, false);
+    enrol(&installation, &browser);
+    let token = installation.agent("release", "operator");
+    let call = asked(&installation, &token, 17);
+    let page = format!("{}/approve/{call}", origin(&installation));
+    browser.open(&page);
+    browser.tap("#sign-in");
+    browser.until_seen("What it would do");
+    let evil = page_of(&format!(
+        "<p>You won.</p><iframe src=\"{page}\" onload=\"loaded = true\"></iframe>"
+    ));
+    browser.open(&evil);
+    browser.until("window.loaded === true");
+    let frame = json!({"id": 0});
+    browser.command("POST", "/frame", &frame);
+    let shown = browser.text();
+    assert!(!shown.contains("What it would do") && !shown.contains("Sign in"), "{shown}");
+    assert_eq!(browser.run("return document.querySelectorAll('#approve, #sign-in').length"), 0);
+    assert_eq!(installation.json(&["show", &call])["view"]["phase"], "awaiting_approval");
+}
+
+/// The address of a site on this machine that has one page.
+fn page_of(content: &str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: \
+         close\r\n\r\n{content}",
+        content.len()
+    );
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = [0; 4096];
+            // A browser that went away is no error of the test.
+            let _gone = stream.read(&mut head).and_then(|_| stream.write_all(answer.as_bytes()));
+        }
+    });
+    url
+}
+
+#[test]
+#[cfg_attr(without_browser, ignore = "no browser: COFFERDAM_BROWSER is not 1")]
+fn no_word_of_an_agent_or_a_tool_runs_in_the_page() {
+    let installation = single();
+    let browser = Browser::start(360, 740, false);
+    enrol(&installation, &browser);
+    let token = installation.agent("release", "operator");
+    let run = "<img src=x onerror=\"window.ran=1\"><svg/onload=window.ran=1>\
+               </blockquote></pre><script>window.ran=1</script>";
+    let change = json!({"namespace": "storefront", "name": "web", "key": "app.conf",
+        "value": format!("{run}\n{run}\n"), "purpose": run});
+    let path = "/v1/tools/config_set?wait=0";
+    let answer = installation.http("POST", path, &token, Some(&change));
+    let call = answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body));
+    browser.open(&format!("{}/approve/{call}", origin(&installation)));
+    browser.tap("#sign-in");
+    browser.until_seen("What it would do");
+    browser.run("document.querySelectorAll('details').forEach((one) => (one.open = true))");
+    assert!(browser.text().contains("<script>window.ran=1</script>"), "{}", browser.text());
+    let made = "return document.querySelectorAll('main img, main svg, main script').length";
+    assert_eq!(browser.run(made), 0);
+    assert_eq!(browser.run("return typeof window.ran"), "undefined");
+    // The content policy stops a script also if a template let one through.
+    let inserted = "const one = document.createElement('div');
+        try { one.innerHTML = '<img src=x onerror=\"window.ran=1\">'; document.body.append(one) }
+        catch (error) { return String(error) } return 'made'";
+    let told = browser.run(inserted);
+    assert!(told.as_str().unwrap().contains("TrustedHTML"), "{told}");
+    browser.run("document.querySelector('#reason').value = 'no'");
+    browser.tap("#deny");
+    browser.until_seen("Signed as carl@example.com");
+    assert_eq!(installation.closed(call)["view"]["outcome"], "rejected");
 }
 
 /// The number of processes that have this text in their command line.

@@ -50,6 +50,55 @@ fn every_part_of_the_threat_model_names_its_test() {
     finds(|page| named(page, is_part), "a.md", "### A\n\n- **Tests:** many\n### B\n", 2);
 }
 
+/// The attacks on approvals and their pages that must fail.
+const ATTACKS: [&str; 14] = [
+    "forged request",
+    "page in a frame",
+    "replayed assertion",
+    "re-targeted assertion",
+    "another origin",
+    "no verified person",
+    "forwarded link",
+    "agent that opens every address",
+    "wrong statement signed",
+    "preview of other objects",
+    "script in words of others",
+    "host header",
+    "stolen cookie",
+    "guessed call ids",
+];
+
+#[test]
+fn every_attack_on_approvals_names_what_stops_it_and_its_test() {
+    let page = page(PARTS);
+    let rows = table(&page, "| attack |");
+    let told: Vec<&str> = rows.iter().filter_map(|(_, cells)| cells.first().copied()).collect();
+    assert_eq!(told, ATTACKS, "the table of attacks is gone, or has other rows");
+    check(&[page], |page| {
+        let rows = table(page, "| attack |").into_iter();
+        rows.flat_map(|(number, cells)| attack(number, &cells)).collect()
+    });
+    assert_eq!(attack(1, &["a", "b", "`tests/it/tidy/pages.rs::is_part`"]).len(), 0);
+    assert_eq!(attack(1, &["a", "b", "`tests/it/tidy/pages.rs::nothing`"]).len(), 1);
+    assert_eq!(attack(1, &["a", "", "none"]).len(), 2);
+}
+
+/// A row has what stops the attack, and existing tests.
+fn attack(number: usize, cells: &[&str]) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    if cells.get(1).is_none_or(|stops| stops.is_empty()) {
+        breaches.push((number, "say what stops the attack".to_owned()));
+    }
+    let tests: Vec<_> =
+        cells.get(2).map(|cell| cell.split('`').skip(1).step_by(2).collect()).unwrap_or_default();
+    if tests.is_empty() {
+        breaches.push((number, "name a test as `FILE::FUNCTION`".to_owned()));
+    }
+    let missing = tests.into_iter().filter(|name| !exists(name));
+    breaches.extend(missing.map(|name| (number, format!("there is no test `{name}`"))));
+    breaches
+}
+
 /// The parts that an attacker could control, at the lines of the page.
 fn taken_over() -> Page {
     let mut page = page(PARTS);
