@@ -1,5 +1,5 @@
-//! A file with approvers that the caller brings: a trust file, or one with its `[[approver]]`
-//! entries alone. Never read from the home.
+//! A file with approvers that the caller brings: a trust file, or a file with `[[approver]]`
+//! entries alone. Never reads the home.
 
 use super::input_file;
 use anyhow::{Context as _, Result};
@@ -24,19 +24,22 @@ struct Approvers {
 }
 
 /// Reads the people of a file. Without `self_approval` in it, a person may approve the calls of
-/// agents that work for that person: the file does not tell.
+/// agents that work for that person, because the file does not forbid it.
 ///
 /// # Errors
-/// The file cannot be read, or its approvers are not those that a trust file may have.
+/// The file cannot be read, or its approvers break a rule of trust files.
 pub fn read(path: &Path) -> Result<People> {
     let bytes = input_file::regular(path, FILE, REMEDY)?;
     let text = String::from_utf8(bytes).ok();
     let known: Option<Result<Approvers, _>> = text.map(|text| toml::from_str(&text));
     let known = known
         .transpose()
-        .with_context(|| format!("`{}` has no approvers; {REMEDY}", path.display()))?
+        .with_context(|| {
+            format!("`{}` is not a TOML file with approvers; {REMEDY}", path.display())
+        })?
         .with_context(|| format!("`{}` is not UTF-8; {REMEDY}", path.display()))?;
-    check_enrolled(&known.approver)
-        .with_context(|| format!("`{}` is no list of approvers", path.display()))?;
+    check_enrolled(&known.approver).with_context(|| {
+        format!("the approvers in `{}` are not valid; {REMEDY}", path.display())
+    })?;
     Ok(People { approvers: known.approver, self_approval: known.self_approval.unwrap_or(true) })
 }

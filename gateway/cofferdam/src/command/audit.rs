@@ -33,15 +33,15 @@ const WAIT_MS: u64 = 50_000;
 /// The time limit of such a request.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Lists calls, newest first: those that ran, those that wait, and those that were denied.
+/// Lists calls, newest first: calls that ran, calls that wait, and denied calls.
 ///
-/// Each option narrows the list; a name is matched in full.
+/// Each option narrows the list. Names are matched in full.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam audit --since 7d --object deployment/shop/web\n  \
                         cofferdam audit --since 7d --denied --csv > denied.csv\n  cofferdam audit \
                         --agent release-bot --outcome failed --outcome indeterminate\n  cofferdam \
-                        audit --follow\n\nA spreadsheet reads no cell of the CSV as a formula: \
-                        such a cell begins with an apostrophe.")]
+                        audit --follow\n\nIn CSV, a cell that a spreadsheet would read as a \
+                        formula gets an apostrophe before it.")]
 pub struct Audit {
     /// List only calls since this time: 7d, 12h, 2026-11-30 (UTC) or 2026-11-30T15:00:00Z
     #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
@@ -73,8 +73,8 @@ pub struct Audit {
     /// The largest number of calls [default: 50; with --csv or --json, all of them]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Then print each new and changed call, until the command is stopped; at first the newest 10
-    /// calls, the oldest first
+    /// Print the newest 10 calls, the oldest first, and then each new and changed call until you
+    /// stop the command
     #[arg(long, conflicts_with = "until")]
     follow: bool,
 }
@@ -82,7 +82,7 @@ pub struct Audit {
 /// Reads a state by its word; the help lists all of them.
 fn state() -> impl TypedValueParser<Value = CallState> {
     PossibleValuesParser::new(CALL_STATES.map(CallState::word))
-        .try_map(|word| CallState::from_word(&word).ok_or("it is no state of a call"))
+        .try_map(|word| CallState::from_word(&word).ok_or("not a state of a call"))
 }
 
 fn object(text: &str) -> Result<ObjectName, String> {

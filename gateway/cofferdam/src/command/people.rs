@@ -1,4 +1,4 @@
-//! `cofferdam people`: who may enter the console as auditor or operator, with a passkey. Writes the
+//! `cofferdam people`: enrols auditors and operators of the console with their passkeys. Writes the
 //! trust file. Never enrols an approver: no signature counts by this list.
 
 use super::approver::invite::{Invite, compared, discarded, end, owner_of_another};
@@ -33,7 +33,7 @@ impl From<GivenRole> for ConsoleRole {
     }
 }
 
-/// Auditors and operators: they enter the console, and approve nothing. A running `serve` takes a
+/// Enrols auditors and operators of the console; they approve nothing. A running `serve` loads a
 /// change at once.
 #[derive(Debug, Subcommand)]
 pub enum PeopleCommand {
@@ -41,7 +41,7 @@ pub enum PeopleCommand {
     #[command(after_help = "Example:\n  cofferdam people invite ada@example.com\n  cofferdam \
                             people confirm ada@example.com --role auditor")]
     Invite(Invite),
-    /// Enrol the passkey that a person made by an invitation, for these roles alone
+    /// Enrol the passkey of an invited person, for the given roles alone
     #[command(after_help = "Example:\n  cofferdam people confirm ada@example.com --role auditor \
                             --role operator")]
     Confirm {
@@ -68,7 +68,7 @@ pub enum PeopleCommand {
     },
     /// List people with their roles and passkeys
     List,
-    /// Take a role from a person, or all of these roles, at once: sessions of the person end
+    /// Remove a role of a person, or both roles, at once; sessions in the role end
     Remove {
         /// The name of the person
         name: String,
@@ -83,8 +83,7 @@ impl PeopleCommand {
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
             Self::Invite(command) => {
-                let confirm =
-                    format!("cofferdam people confirm {} --role auditor|operator", command.name());
+                let confirm = format!("cofferdam people confirm {} --role ROLE", command.name());
                 command.confirmed_by(home, &confirm)
             }
             Self::Confirm { name, discard: true, .. } => discarded(home, &name),
@@ -119,7 +118,7 @@ impl PeopleCommand {
     }
 }
 
-/// Enrols these passkeys for these roles. Those that are there already stay.
+/// Enrols these passkeys for these roles. Existing entries stay.
 fn give(home: &Home, name: &str, roles: &[GivenRole], passkeys: &[Passkey]) -> Result<Report> {
     let mut file = TrustFile::open(home)?;
     let trust = file.trust()?;
@@ -128,7 +127,7 @@ fn give(home: &Home, name: &str, roles: &[GivenRole], passkeys: &[Passkey]) -> R
     for passkey in passkeys {
         if let Some(other) = owner_of_another(passkey, &trust, name) {
             bail!(
-                "this passkey is enrolled already, for `{other}`; one key is one person. Discard \
+                "this passkey is enrolled for `{other}`, and a key belongs to one person. Discard \
                  it with `cofferdam people confirm {name} --discard`"
             );
         }
@@ -149,7 +148,7 @@ fn give(home: &Home, name: &str, roles: &[GivenRole], passkeys: &[Passkey]) -> R
     let told = words.join(" and ");
     let (after, loaded) = reload::after(home, &format!("`{name}` is enrolled as {told}"))?;
     Ok(Report::new(
-        format!("`{name}` may enter the console as {told}, and approves nothing by it. {after}"),
+        format!("`{name}` may enter the console as {told}. No role approves. {after}"),
         json!({"name": name, "roles": words, "enrolled": true, "loaded": loaded}),
     ))
 }
@@ -167,7 +166,8 @@ fn list(home: &Home) -> Result<Report> {
         })
         .collect();
     if entries.is_empty() {
-        let text = "No person may enter the console. Invite one: `cofferdam people invite NAME`";
+        let text =
+            "No person may enter the console. Invite a person: `cofferdam people invite NAME`";
         return Ok(Report::new(text, json!({"people": []})));
     }
     let rows: Vec<_> = entries
@@ -192,7 +192,7 @@ fn remove(home: &Home, name: &str, role: Option<ConsoleRole>) -> Result<Report> 
     let removed = file.remove_console(name, role)?;
     if removed == 0 {
         let role = role.map_or("auditor or operator", ConsoleRole::word);
-        bail!("`{name}` is not enrolled as {role}; `cofferdam people list` names those who are");
+        bail!("`{name}` is not enrolled as {role}; `cofferdam people list` names people and roles");
     }
     let trust = file.save()?;
     remove_everywhere(home)?;

@@ -154,14 +154,15 @@ impl Home {
         self.policy().join(POLICY_RULES)
     }
 
-    /// Copies the rules of a policy, if its folder has them. Those of another policy do not stay.
+    /// Copies the rules of a policy, if its folder has them. Removes the rules of an earlier
+    /// policy.
     pub fn keep_policy_rules(&self, from: &Path) -> Result<()> {
         if let Ok(rules) = std::fs::read(from.join(POLICY_RULES)) {
             return write_private(&self.policy_rules(), &rules);
         }
         match std::fs::remove_file(self.policy_rules()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).context("cannot remove the rules of the policy before")
+                Err(error).context("cannot remove the rules of the earlier policy")
             }
             _ => Ok(()),
         }

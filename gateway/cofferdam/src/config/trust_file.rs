@@ -88,7 +88,7 @@ impl TrustFile {
         Ok(())
     }
 
-    /// Takes a role, or every role of the console, from a person; returns the number of entries.
+    /// Removes a role of a person, or both roles of the console; returns the number of entries.
     pub fn remove_console(&mut self, name: &str, role: Option<ConsoleRole>) -> Result<usize> {
         let list = self.list("console")?;
         let before = list.len();

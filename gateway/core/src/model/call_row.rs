@@ -31,8 +31,8 @@ pub struct CallRow {
     pub summary: Option<String>,
     /// The name of the environment.
     pub environment: String,
-    /// The objects that the plan reads or changes, sorted; empty where they were erased. Objects of
-    /// the call's own ephemeral namespace are left out.
+    /// The objects that the plan reads or changes, sorted; empty where they were erased. Objects in
+    /// the run namespace of the call are left out.
     pub objects: Vec<ObjectName>,
     /// The state of the call.
     pub state: CallState,
@@ -134,8 +134,8 @@ pub struct CallPage {
 pub struct CallChanges {
     /// New and changed calls of the filter, the oldest change first.
     pub rows: Vec<CallRow>,
-    /// Changed calls that match the filter but for its states: they left the list, or were never in
-    /// it.
+    /// Changed calls that match the filter but for its states: they are no longer in the list, or
+    /// never were.
     pub left: Vec<CallId>,
     /// The number of ledger entries up to which changes are told: the next request has it.
     pub through: u64,

@@ -1,5 +1,5 @@
 //! The name of an object as people write it: `deployment/shop/web`. For lists and filters of calls
-//! alone: no plan, ceiling or policy names an object so.
+//! alone. No plan, ceiling or policy uses this form.
 
 use super::id::BadName;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use crate::model::trust::{Environment, Floor, TrustedCommand, TrustedExecutor};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Everything that is accepted.
+/// The accepted set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Served {
     /// The environment of the gateway.
@@ -58,9 +58,9 @@ pub struct ServedChange {
     pub version: String,
     /// The digest of the component before.
     pub digest: ComponentDigest,
-    /// The lines of the ceiling that are permitted now and were not.
+    /// The lines of the ceiling that the newer acceptance adds.
     pub added: Vec<String>,
-    /// The lines of the ceiling that were permitted and are no more.
+    /// The lines of the ceiling that are no longer permitted.
     pub removed: Vec<String>,
 }
 

@@ -76,7 +76,7 @@ fn taken<'a>(letters: &'a [char], rest: &[char]) -> &'a [char] {
     letters.get(..letters.len().saturating_sub(rest.len())).unwrap_or_default()
 }
 
-/// Whether a colon ends a scheme: `//` follows, or a scheme stands before it and a word after it.
+/// True if a colon ends a scheme: before `//`, or between a known scheme and a word.
 fn names_scheme(before: &[char], after: &[char]) -> bool {
     if let [first, second, ..] = after
         && is_slash(*first)
@@ -93,7 +93,7 @@ fn is_slash(letter: char) -> bool {
     matches!(letter, '/' | '\\')
 }
 
-/// Whether a dot could stand in a domain or in an IPv4 address.
+/// True if a dot could be part of a domain or of an IPv4 address.
 fn joins_domain(before: &[char], after: &[char]) -> bool {
     if !before.last().is_some_and(|last| is_of_domain(*last)) {
         return false;

@@ -14,7 +14,7 @@ pub fn webhook(notification: &Notification, letter: &Letter, environment: &str) 
     let Notification { id, event, time, call, detail } = notification;
     let call = call.as_ref().map(|call| {
         // `quoted` has words of others: a program must not read them as anything but text, and
-        // many a program passes them on to a chat.
+        // many programs pass them on to a chat.
         json!({
             "id": call.call,
             "ends": seconds(call.expires),
@@ -209,7 +209,7 @@ mod tests {
         "ev\u{200b}il.com\u{202e}moc.live",
     ];
 
-    /// What programs for chat and mail make links of, as far as this text has it.
+    /// The words in this text of which programs for chat and mail make links.
     fn links(text: &str) -> Vec<String> {
         let words =
             text.split(|letter: char| letter.is_whitespace() || "[]()<>|,\"`".contains(letter));

@@ -18,7 +18,7 @@ const SECURE_COOKIE: &str = "__Host-cofferdam";
 const LOCAL_COOKIE: &str = "cofferdam";
 
 impl<F: Front> Edge<F> {
-    /// The person whose session the cookie has, with the roles of now.
+    /// The person whose session the cookie has, with the present roles.
     pub(super) fn signed_in(
         &self,
         parts: &Parts,
@@ -51,7 +51,7 @@ impl<F: Front> Edge<F> {
         format!("{name}={session}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
     }
 
-    /// The cookie that takes the one of a session back.
+    /// The cookie that deletes the cookie of a session.
     pub(super) fn no_cookie(party: &RelyingParty) -> String {
         Self::session_cookie(party, "", 0)
     }

@@ -1,5 +1,5 @@
-//! Who may ask as a person of the console: by the recorder's own trust file and settings, never by
-//! the gateway's word on a role. Never gives a right to approve.
+//! Checks the role of a person at the console by the recorder's own trust file and settings, never
+//! by the gateway's word. Never gives a right to approve.
 
 use super::Recorder;
 use cofferdam_core::model::console_role::{ConsolePerson, ConsoleRole, SignInKind};
@@ -24,8 +24,8 @@ impl Recorder {
         }
         Err(RoleError::Refused(match by {
             SignInKind::Passkey => format!(
-                "`{name}` has not the role `{role}` in the recorder's trust file; `cofferdam \
-                 people list` names those who have"
+                "`{name}` does not have the role `{role}` in the recorder's trust file; `cofferdam \
+                 people list` names people and roles"
             ),
             SignInKind::Oidc => format!(
                 "the recorder's settings give no person the role `{role}` by `[people.oidc]`; add it \

@@ -13,8 +13,8 @@ use clap::Args;
 use cofferdam_core::model::trust::Approver;
 use serde_json::json;
 
-/// Removes a person with all keys, or one key; its signatures of calls that have not run count no
-/// more
+/// Removes a person with all keys, or one key. Signatures of a removed key no longer count for
+/// calls that have not run
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam approver remove bob@example.com\n  cofferdam \
                         approver remove bob@example.com --key abcde-fghij-klmno-pqrst")]
@@ -95,13 +95,13 @@ fn removed_key(file: &mut TrustFile, name: &str, wanted: &str) -> Result<String>
     file.retain_approvers(&kept)?;
     let left = kept.iter().filter(|approver| approver.name == name).count();
     let left = match left {
-        0 => "It was the last one: this person approves nothing any more.".to_owned(),
+        0 => "It was the last key: this person is no longer an approver.".to_owned(),
         1 => "1 other key of this person stays.".to_owned(),
         more => format!("{more} other keys of this person stay."),
     };
     Ok(format!(
-        "Removed this key of `{name}`. From now on no signature of it counts, also not for a call \
-         that has not run yet. {left}"
+        "Removed this key of `{name}`. From now on no signature of this key counts, also not for \
+         a call that has not run yet. {left}"
     ))
 }
 
@@ -113,8 +113,8 @@ fn is_same_print(known: &str, typed: &str) -> bool {
     known == typed || (!known.starts_with("SHA256:") && plain(known) == plain(typed))
 }
 
-/// Carries a removal of people into every copy that is served. A runner uses the copies of its
-/// job's beginning, which may be earlier ones.
+/// Carries a removal of people into every copy that is served. A runner uses the copies from the
+/// start of its job, which may be earlier copies.
 pub fn remove_everywhere(home: &Home) -> Result<()> {
     let mut problem = None;
     for copies in copies::loads(home) {
@@ -126,8 +126,8 @@ pub fn remove_everywhere(home: &Home) -> Result<()> {
     }
     problem.map_or(Ok(()), |problem| {
         Err(problem.context(
-            "the trust file has the removal, and a copy that is served has it not yet: `cofferdam \
-             serve` tries it again each second",
+            "the trust file has the removal, and a served copy does not have it yet: `cofferdam \
+             serve` tries again each second",
         ))
     })
 }

@@ -22,13 +22,13 @@ use std::time::{Duration, Instant};
 /// The longest wait for the next checkpoint. The recorder signs one within a second.
 const SIGNED: Duration = Duration::from_secs(5);
 
-/// The time between two looks for it.
+/// The time between two reads of the checkpoint.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Exports the ledger with the signatures of people.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// The folder to make
+    /// The new folder
     #[arg(value_hint = ValueHint::DirPath)]
     folder: PathBuf,
 }
@@ -53,8 +53,8 @@ impl Export {
         Ok(Report::new(
             format!(
                 "Exported {} entries and {signatures} signatures to `{shown}`. The folder has \
-                 what people signed, in clear; an erasure does not reach it.\nCheck it on any \
-                 machine, with the keys of people whom you know:\n  cofferdam ledger verify \
+                 the signed statements in clear text; an erasure does not reach it.\nCheck it on \
+                 any machine, with keys from a source that you trust:\n  cofferdam ledger verify \
                  {shown} --key {key} --approvers approvers.toml",
                 checkpoint.size
             ),

@@ -1,4 +1,4 @@
-//! The requests that each role may make at the console. Who has a role: see `console_entry.rs`.
+//! The requests that each role may make at the console. `console_entry.rs` checks the role itself.
 
 use super::ConsoleError;
 use cofferdam_core::model::console_role::ConsoleRole;
@@ -8,7 +8,7 @@ use cofferdam_core::protocol::console::{ConsoleAsk, ConsoleRefusal};
 pub(super) fn check(role: ConsoleRole, ask: &ConsoleAsk) -> Result<(), ConsoleError> {
     match ask {
         ConsoleAsk::Cancel { .. } if !role.may_cancel() => {
-            let why = format!("the role `{role}` cancels no call; ask an operator");
+            let why = format!("the role `{role}` may not cancel a call; ask an operator");
             Err(ConsoleError::Refused(ConsoleRefusal::MayNotCancel, why))
         }
         ConsoleAsk::Agents | ConsoleAsk::Overview if !role.sees_all() => {

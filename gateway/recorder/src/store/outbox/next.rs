@@ -1,6 +1,6 @@
 //! Reads of the outbox: the next notification of a receiver, and the deliveries so far. The order of
-//! the notifications of one call is kept: a later one waits for an earlier one. A notification that
-//! is no news any more is not sent.
+//! the notifications of one call is kept: a later one waits for an earlier one. An outdated
+//! notification is not sent.
 
 use super::DUE_TO_TELL;
 use crate::store::batch::{ChangeError, to_u64};
@@ -127,17 +127,17 @@ impl Reader {
     }
 }
 
-/// What there is to say about the event of a job.
+/// The content of a notification about the event of a job.
 enum Words {
     /// The call, and a detail.
     News(NotifiedCall, String),
     /// Nothing: retention removed the job.
     Removed,
-    /// Nothing: it is no news any more.
+    /// Nothing: it is outdated.
     Over,
 }
 
-/// Whether an event of a job is no news any more at this time.
+/// True if an event of a job is outdated at this time.
 fn is_over(event: NotifyEvent, row: &JobRow, now_ms: i64) -> Result<bool, ChangeError> {
     Ok(match event {
         // An answered question needs no signature.
