@@ -427,7 +427,7 @@ impl Front for Fixtures {
         Err(RoleError::Unavailable("there is no console here".into()))
     }
 
-    fn served(&self) -> Result<Served, RoleError> {
+    fn served(&self) -> Result<Arc<Served>, RoleError> {
         Err(RoleError::Unavailable("there is no console here".into()))
     }
 

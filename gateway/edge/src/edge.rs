@@ -7,6 +7,7 @@ use crate::listed::Listed;
 use crate::mcp::request_state::RequestStates;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
+use crate::people::Files;
 use crate::proxies::Proxies;
 use crate::settings::EdgeSettings;
 use crate::shares::Shares;
@@ -31,6 +32,8 @@ pub struct Edge<F> {
     pub waits: Arc<Semaphore>,
     /// The places of the console's streams.
     pub streams: Arc<Semaphore>,
+    /// The places of the console's files.
+    pub files: Files,
     /// The places of refused requests of proxies whose body is awaited.
     pub refused: Semaphore,
     /// Requests without a valid token, by address.

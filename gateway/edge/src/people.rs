@@ -25,7 +25,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
-pub use console::STREAMS;
+pub use console::{Files, STREAMS};
 
 /// The stylesheet of all pages.
 const STYLE: &str = include_str!("assets/cofferdam.css");

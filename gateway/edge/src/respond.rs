@@ -11,13 +11,17 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde_json::Value;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
 /// A response of the edge.
 pub type Answer = Response<AnswerBody>;
+
+/// The error of a body whose rest does not come: the client sees that it is not whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the rest of the body does not come")]
+pub struct BrokenOff;
 
 /// A body that is complete, or that comes event by event.
 pub struct AnswerBody {
@@ -31,6 +35,8 @@ enum Content {
     Whole(Full<Bytes>),
     /// A stream that ends when its sender is dropped.
     Events(mpsc::Receiver<Bytes>),
+    /// A file in parts, which may break off.
+    Parts(mpsc::Receiver<Result<Bytes, BrokenOff>>),
 }
 
 impl AnswerBody {
@@ -46,14 +52,17 @@ impl AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match &mut self.get_mut().content {
-            Content::Whole(body) => Pin::new(body).poll_frame(cx),
+            Content::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Content::Parts(parts) => {
+                parts.poll_recv(cx).map(|part| part.map(|part| part.map(Frame::data)))
+            }
             Content::Events(events) => {
                 events.poll_recv(cx).map(|event| event.map(|event| Ok(Frame::data(event))))
             }
@@ -63,14 +72,14 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(body) => body.is_end_stream(),
-            Content::Events(_) => false,
+            Content::Events(_) | Content::Parts(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(body) => body.size_hint(),
-            Content::Events(_) => SizeHint::default(),
+            Content::Events(_) | Content::Parts(_) => SizeHint::default(),
         }
     }
 }
@@ -123,9 +132,9 @@ pub fn events(events: mpsc::Receiver<Bytes>) -> Answer {
     add(answer, HeaderName::from_static("x-accel-buffering"), "no")
 }
 
-/// Creates a response whose body comes in parts.
-pub fn parts(media: &'static str, parts: mpsc::Receiver<Bytes>) -> Answer {
-    answer(StatusCode::OK, media, AnswerBody { content: Content::Events(parts), busy: None })
+/// Creates a response whose body comes in parts, and may break off.
+pub fn parts(media: &'static str, parts: mpsc::Receiver<Result<Bytes, BrokenOff>>) -> Answer {
+    answer(StatusCode::OK, media, AnswerBody { content: Content::Parts(parts), busy: None })
 }
 
 /// Creates a text response.

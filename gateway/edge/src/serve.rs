@@ -12,7 +12,7 @@ use crate::listed::Listed;
 use crate::mcp::request_state::RequestStates;
 use crate::metrics::Metrics;
 use crate::peers::Peers;
-use crate::people::STREAMS;
+use crate::people::{Files, STREAMS};
 use crate::proxies::Proxies;
 use crate::seats::{SeatGuard, Seats};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS, REFUSED_SHARE};
@@ -90,6 +90,7 @@ pub async fn serve<F: Front>(
         calls,
         waits,
         streams,
+        files: Files::default(),
         refused,
         peers,
         probes,

@@ -24,6 +24,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All ports of the gateway's journey, in one trait so that the journey has one type parameter.
@@ -328,7 +329,7 @@ pub trait Front: Send + Sync + 'static {
     ///
     /// # Errors
     /// No set is in use.
-    fn served(&self) -> Result<Served, RoleError>;
+    fn served(&self) -> Result<Arc<Served>, RoleError>;
     /// The person whom an open invitation is for, by the digest of its link's secret.
     ///
     /// # Errors

@@ -100,9 +100,10 @@ function take({ rows: changed, left }) {
     } else if (isOlder(call)) {
       told.push(`Changed to ${call.state}, on an older page: ${call.what}`);
     } else {
-      waiting.delete(call.call);
+      if (!waiting.has(call.call)) told.push(`New, ${call.state}: ${call.what}`);
+      // A call that waits keeps its place.
       waiting.set(call.call, call);
-      told.push(`New, ${call.state}: ${call.what}`);
+      if (waiting.size > MOST) waiting.delete(waiting.keys().next().value);
     }
   }
   for (const call of left) {
@@ -116,17 +117,31 @@ function take({ rows: changed, left }) {
   else if (told.length > 0) say(told.join(". "));
 }
 
-function follow(path) {
+/// The pause before a refused stream is opened again, in milliseconds, and the number of tries.
+const AGAIN_MS = 30000;
+const TRIES = 20;
+
+function follow(path, tries = 0) {
   const stream = new EventSource(path);
-  stream.addEventListener("calls", (event) => take(JSON.parse(event.data)));
+  let next = path;
+  stream.addEventListener("calls", (event) => {
+    next = path.replace(/([?&]beyond=)[0-9]+/, `$1${event.lastEventId}`);
+    take(JSON.parse(event.data));
+  });
   stream.addEventListener("over", (event) => {
     stream.close();
     say(`New calls are not shown: ${JSON.parse(event.data).why}`, true);
   });
-  stream.addEventListener("open", () => say("New calls are shown as they come."));
+  stream.addEventListener("open", () => {
+    tries = 0;
+    say("New calls are shown as they come.");
+  });
   stream.addEventListener("error", () => {
-    // A closed stream does not come back by itself.
-    if (stream.readyState === EventSource.CLOSED) {
+    // A refused stream does not come back by itself.
+    if (stream.readyState === EventSource.CLOSED && tries < TRIES) {
+      say("New calls are not shown at present; the page tries again.", true);
+      setTimeout(() => follow(next, tries + 1), AGAIN_MS);
+    } else if (stream.readyState === EventSource.CLOSED) {
       say("New calls are not shown. Load the page again to see them.", true);
     } else {
       say("The connection is lost; the browser tries again.", true);

@@ -128,7 +128,7 @@ onClick("#sign-in", async () => {
   const { statement, challenge } = page.dataset;
   await post("/sign-in", { statement, signature: await assertion(challenge) });
   // Our own page goes there, so that the browser sends the cookie.
-  location.replace(location.pathname);
+  location.replace(location.pathname + location.search);
 });
 
 const issuer = document.querySelector("#issuer");

@@ -7,8 +7,10 @@ mod call;
 mod calls;
 mod cancel;
 mod export;
+mod files;
 mod frame;
 mod health;
+mod held;
 mod live;
 mod policy;
 mod proof;
@@ -35,6 +37,8 @@ use cofferdam_core::protocol::console::{ConsoleAnswer, ConsoleAsk, ConsoleRefusa
 use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
+
+pub use files::Files;
 
 /// The most streams of changes of all people at once: each asks the recorder all the time.
 pub const STREAMS: usize = 64;
@@ -110,14 +114,12 @@ impl<F: Front> Edge<F> {
         if visit.page == ConsolePage::Changes {
             return self.changes(visit);
         }
-        let share = self.shares.call(&visit.sharer)?;
-        let place = self.calls.enter(false)?;
+        let _share = self.shares.call(&visit.sharer)?;
+        let _place = self.calls.enter(false)?;
         match visit.page {
             ConsolePage::Waiting => self.waiting_page(visit).await,
             ConsolePage::Calls => self.calls_page(visit).await,
-            ConsolePage::CallsCsv | ConsolePage::CallsJson => {
-                self.export(visit, (share, place)).await
-            }
+            ConsolePage::CallsCsv | ConsolePage::CallsJson => self.export(visit).await,
             ConsolePage::Call => self.story_page(visit, &call_of(id)?).await,
             ConsolePage::Proof => self.proof(visit, &call_of(id)?).await,
             ConsolePage::Cancel => self.cancel_call(visit, sent, &call_of(id)?).await,

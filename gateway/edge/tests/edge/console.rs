@@ -221,6 +221,38 @@ async fn a_file_has_every_page_of_the_list() {
     assert_eq!(unchunked(&csv).lines().count(), 2, "{}", csv.text());
 }
 
+#[tokio::test]
+async fn a_file_that_is_not_whole_says_so_and_breaks_off() {
+    let server = started(FakeFront { breaks: true, ..FakeFront::default() }).await;
+    for (path, told) in [
+        ("/console/calls.csv", "\"incomplete: the recorder did not answer; try again\"\r\n"),
+        ("/console/calls.jsonl", "{\"error\":\"incomplete: the recorder did not answer"),
+    ] {
+        let file = server.send(&by(get(path), AUDITOR)).await.text();
+        assert!(file.contains("denied") && file.contains(told), "{file}");
+        assert!(!file.ends_with("0\r\n\r\n"), "the end of a whole body: {file}");
+    }
+    // A list that lags behind the ledger is no file.
+    let lags = started(FakeFront { lags: true, ..FakeFront::default() }).await;
+    let refused = lags.send(&by(get("/console/calls.csv"), AUDITOR)).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert!(refused.text().contains("newest 3 ledger entries"), "{}", refused.text());
+    let page = lags.send(&by(get("/console/calls"), AUDITOR)).await.text();
+    assert!(page.contains("newest 3 ledger entries"), "{page}");
+}
+
+#[tokio::test]
+async fn a_link_to_a_question_is_for_those_who_may_sign_it() {
+    let server = started(FakeFront::default()).await;
+    let link = format!("href=\"/approve/{}\"", id());
+    for (session, signs) in
+        [(SESSION, true), (AUDITOR, false), (OPERATOR, false), ("session-of-both", true)]
+    {
+        let page = server.send(&by(get("/console"), session)).await.text();
+        assert_eq!(page.contains(&link), signs, "{session}: {page}");
+    }
+}
+
 /// The body of a response that came in chunks.
 fn unchunked(response: &Response) -> String {
     let (text, mut whole) = (response.text(), String::new());

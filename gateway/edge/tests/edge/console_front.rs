@@ -129,7 +129,11 @@ pub fn answer(
         || refused(ConsoleRefusal::UnknownCall, "there is no call of this id that you may see");
     front.count_console(&ask, person);
     match ask {
+        ConsoleAsk::Calls { before: Some(_), .. } if front.breaks => {
+            Err(RoleError::Unavailable("the recorder is away".into()))
+        }
         ConsoleAsk::Calls { filter, before, limit } => {
+            let entries = if front.lags { 45 } else { 42 };
             let all = [CallState::Denied, CallState::Succeeded, CallState::AwaitingApproval];
             let numbered = (0_u64..).zip(all);
             let from = before.as_ref().map_or(0, |place: &CallCursor| place.place().1 + 1);
@@ -142,7 +146,7 @@ pub fn answer(
             rows.truncate(usize::try_from(limit).unwrap().min(2));
             let last = rows.last().map_or(3, |row| row.first);
             let before = (last < 2 && filter.states.is_empty()).then(|| CallCursor::after(1, last));
-            Ok(ConsoleAnswer::Calls(CallPage { rows, before, through: 42, entries: 42 }))
+            Ok(ConsoleAnswer::Calls(CallPage { rows, before, through: 42, entries }))
         }
         ConsoleAsk::Changes { beyond, .. } => {
             let told = front.passed.load(Ordering::SeqCst) > 0 && beyond < 43;

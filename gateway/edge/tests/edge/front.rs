@@ -59,6 +59,10 @@ pub struct FakeFront {
     pub follows: bool,
     /// Words that `job` tells besides.
     pub words: String,
+    /// True if the list of calls breaks off after its first page.
+    pub breaks: bool,
+    /// True if the list of calls lags behind the ledger.
+    pub lags: bool,
     /// True if no list and no call works.
     pub down: bool,
     /// True if one more tool may be seen; tests change it.
@@ -543,8 +547,8 @@ impl Front for FakeFront {
         console_front::answer(self, person, ask)
     }
 
-    fn served(&self) -> Result<Served, RoleError> {
-        Ok(console_front::served(self))
+    fn served(&self) -> Result<Arc<Served>, RoleError> {
+        Ok(Arc::new(console_front::served(self)))
     }
 
     async fn invited(&self, digest: &str) -> Result<String, RoleError> {

@@ -385,8 +385,9 @@ impl Front for Gateway {
         }
     }
 
-    fn served(&self) -> Result<Served, RoleError> {
-        Ok(served(&self.set()))
+    fn served(&self) -> Result<Arc<Served>, RoleError> {
+        let set = self.set();
+        Ok(Arc::clone(set.served.get_or_init(|| Arc::new(served(&set)))))
     }
 
     async fn invited(&self, digest: &str) -> Result<String, RoleError> {

@@ -12,6 +12,7 @@ use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::permit::verifying_key_text;
 use cofferdam_core::model::role_limits::RoleLimits;
+use cofferdam_core::model::served::Served;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::role_settings::GatewaySettings;
 use cofferdam_core::tool::catalog::Catalog;
@@ -21,7 +22,7 @@ use cofferdam_sandbox::tool_pool::Tools;
 use cofferdam_telemetry::Outlet;
 use ed25519_dalek::SigningKey;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The number of threads that run tools, and of threads that decide: one of each for each of two
 /// processors.
@@ -62,6 +63,8 @@ pub struct Set {
     pub policy_data: serde_json::Value,
     /// The policy's rules, for people to read.
     pub policy_rules: Option<String>,
+    /// This set as the console shows it, once it was asked for.
+    pub served: OnceLock<Arc<Served>>,
 }
 
 /// Reads a trust file, and checks that it names this gateway's key.
@@ -122,7 +125,15 @@ impl Set {
             trust_file: settings.trust_file.clone(),
         };
         let limits = Arc::new(limits);
-        Ok(Self { world, known, digest, limits, policy_data, policy_rules: rules })
+        Ok(Self {
+            world,
+            known,
+            digest,
+            limits,
+            policy_data,
+            policy_rules: rules,
+            served: OnceLock::new(),
+        })
     }
 
     /// Loads another set in the confined gateway: from artefacts that are compiled already. Blocks

@@ -8,9 +8,9 @@ use crate::edge::Edge;
 use crate::people::question::lines;
 use crate::respond::Answer;
 use cofferdam_core::journey::ports::Front;
-use cofferdam_core::model::console_role::ConsoleRole;
 use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::JobView;
 use cofferdam_core::model::limit::PURPOSE;
 use cofferdam_core::model::reason::{Audience, Reason};
 use cofferdam_core::model::run::Phase;
@@ -45,11 +45,13 @@ impl<F: Front> Edge<F> {
             return twin(&json!({"story": text, "facts": facts, "call": told}));
         }
         let waits = told.view.as_ref().is_some_and(|view| view.phase == Phase::AwaitingApproval);
-        let signs = visit.signed_in.roles.contains(&ConsoleRole::Approver);
-        let cancels = visit.signed_in.roles.iter().any(|role| role.may_cancel());
+        let signs = waits && self.signable(visit).await?.contains(call);
+        let operates = visit.signed_in.roles.iter().any(|role| role.may_cancel());
+        let open = |view: &JobView| view.outcome.is_none() && view.cancellation.is_none();
+        let cancels = operates && told.view.as_ref().is_some_and(open);
         let content = html! {
             p { code { (told.call) } }
-            @if waits && signs {
+            @if signs {
                 p { a class="go" href=(format!("/approve/{}", told.call)) { "The question of this call" } }
             }
             @for part in &text.parts {
@@ -60,7 +62,7 @@ impl<F: Front> Edge<F> {
                 @if matches!(part.heading, "allowed" | "policy") { (why(&told, &facts)) }
             }
             (proof(&told))
-            @if cancels && told.view.as_ref().is_some_and(|view| view.outcome.is_none()) { (cancel()) }
+            @if cancels { (cancel()) }
         };
         let title = format!("Call: {}", text.state);
         Ok(self.console_page(visit, (StatusCode::OK, &title), &content))
@@ -125,8 +127,9 @@ fn proof(told: &CallStory) -> Markup {
         section id="proof" aria-label="Proof" data-call=(told.call) data-entries=(indexes.join(" ")) {
             h2 { "Proof" }
             p {
-                "Your browser can check that the ledger has these entries. This is a convenience: the \
-                 server sends the script, the proofs and the key. Only "
+                "Your browser can check that the ledger has the entries of this call, and not the words \
+                 of the texts above. This is a convenience: the server sends the script, the proofs \
+                 and the key. Only "
                 code { "cofferdam ledger verify" } " with a key of your own is a proof."
             }
             button id="check" type="button" { "Check the proof" }

@@ -1,61 +1,67 @@
-//! `/console/calls.csv` and `/console/calls.jsonl`: the whole list with its filter as a file, line for
-//! line as `cofferdam audit` writes it. Sent page by page, so that a long list takes little memory.
+//! `/console/calls.csv` and `/console/calls.jsonl`: the whole list with its filter as a file. Sent page
+//! by page, so that a long list takes little memory. A file that is not whole says so in its last
+//! line, and its response breaks off.
 
 use super::Visit;
+use super::files::FilePlace;
+use super::held::{Held, Holds};
 use super::query::Query;
-use crate::calls::Place;
 use crate::deny::Deny;
 use crate::edge::Edge;
 use crate::path::ConsolePage;
 use crate::people::layout;
-use crate::respond::{self, Answer};
-use crate::shares::Used;
+use crate::respond::{self, Answer, BrokenOff};
 use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::call_filter::CallFilter;
 use cofferdam_core::model::call_row::{CallCursor, CallPage, CallRow};
-use cofferdam_core::model::console_role::ConsolePerson;
 use cofferdam_core::protocol::console::{CALLS_MOST, ConsoleAnswer, ConsoleAsk};
 use cofferdam_core::text::audit::{csv_head, csv_line};
 use hyper::body::Bytes;
 use hyper::header::CONTENT_DISPOSITION;
+use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Most parts of the file that wait for the connection.
 const PARTS: usize = 2;
 
+/// The longest time of a file: a million calls over a slow line.
+const TIME: Duration = Duration::from_secs(600);
+
 /// A file on its way.
 struct Export<F> {
     front: Arc<F>,
-    person: ConsolePerson,
+    held: Held,
     filter: CallFilter,
     csv: bool,
-    /// The file has the share and the place of its request until its end.
-    _places: (Used, Place),
+    _place: FilePlace,
 }
 
 impl<F: Front> Edge<F> {
     /// Sends the list.
-    pub(super) async fn export(
-        &self,
-        visit: &Visit<'_>,
-        places: (Used, Place),
-    ) -> Result<Answer, Deny> {
+    pub(super) async fn export(&self, visit: &Visit<'_>) -> Result<Answer, Deny> {
         let query = Query::read(visit.parts.uri.query().unwrap_or_default(), self.front.now())?;
         if query.before.is_some() || query.beyond.is_some() {
             return Err(Deny::Params(
                 "a file is the whole list: leave `before` and `beyond` out".to_owned(),
             ));
         }
+        let place = self.files.take(&visit.sharer.name)?;
         // A refusal of the first page is the answer, and no file.
         let first = self.page_of_calls(visit, &query, CALLS_MOST).await?;
+        let behind = first.entries.saturating_sub(first.through);
+        if behind > 0 {
+            let why = format!("the list does not have the newest {behind} ledger entries yet");
+            return Err(Deny::Queue { why, seconds: 5 });
+        }
         let csv = visit.page == ConsolePage::CallsCsv;
         let export = Export {
             front: Arc::clone(&self.front),
-            person: visit.person.clone(),
+            held: Held::of(self, visit)?,
             filter: query.filter,
             csv,
-            _places: places,
+            _place: place,
         };
         let (parts, body) = mpsc::channel(PARTS);
         tokio::spawn(export.run(first, parts));
@@ -69,33 +75,45 @@ impl<F: Front> Edge<F> {
     }
 }
 
+/// The part of a file, or its early end.
+type Part = Result<Bytes, BrokenOff>;
+
 impl<F: Front> Export<F> {
-    /// Sends page after page until the end of the list, or until the client leaves.
-    async fn run(self, first: CallPage, parts: mpsc::Sender<Bytes>) {
+    /// Sends the file. A reader must not take a part for the whole.
+    async fn run(self, first: CallPage, parts: mpsc::Sender<Part>) {
+        let sent = tokio::time::timeout(TIME, self.send(first, &parts)).await;
+        let why = match sent {
+            Ok(Ok(())) => return,
+            Ok(Err(why)) => why,
+            Err(_) => "the file took longer than ten minutes; take a shorter time",
+        };
+        // A reader that takes nothing gets neither.
+        if parts.try_send(Ok(self.broken(why).into())).is_ok() {
+            let _reader_gone = parts.send(Err(BrokenOff)).await;
+        }
+    }
+
+    /// Sends page after page, until the end of the list or until the client leaves.
+    async fn send(&self, first: CallPage, parts: &mpsc::Sender<Part>) -> Result<(), &'static str> {
         let mut page = first;
         let mut text = if self.csv { csv_head() } else { String::new() };
         loop {
             text.extend(page.rows.iter().map(|row| self.line(row)));
-            if parts.send(std::mem::take(&mut text).into()).await.is_err() {
-                return;
+            if parts.send(Ok(std::mem::take(&mut text).into())).await.is_err() {
+                return Ok(());
             }
-            let Some(before) = page.before else { return };
-            page = match self.next(before).await {
-                Some(next) => next,
-                // The reader must not take a part for the whole.
-                None => {
-                    let broken = if self.csv { CSV_BROKEN } else { JSON_BROKEN };
-                    let _reader_gone = parts.send(Bytes::from_static(broken.as_bytes())).await;
-                    return;
-                }
-            };
+            let Some(before) = page.before else { return Ok(()) };
+            if self.held.holds(&*self.front) == Holds::No {
+                return Err("your sign-in is over; sign in again");
+            }
+            page = self.next(before).await.ok_or("the recorder did not answer; try again")?;
         }
     }
 
     async fn next(&self, before: CallCursor) -> Option<CallPage> {
         let filter = self.filter.clone();
         let ask = ConsoleAsk::Calls { filter, before: Some(before), limit: CALLS_MOST };
-        match self.front.ask_at_console(&self.person, ask).await {
+        match self.front.ask_at_console(&self.held.person, ask).await {
             Ok(ConsoleAnswer::Calls(page)) => Some(page),
             _ => None,
         }
@@ -108,10 +126,13 @@ impl<F: Front> Export<F> {
         let line = serde_json::to_string(row).unwrap_or_default();
         format!("{line}\n")
     }
+
+    /// The last line of a file that is not whole.
+    fn broken(&self, why: &str) -> String {
+        if self.csv {
+            format!("\"incomplete: {why}\"\r\n")
+        } else {
+            format!("{}\n", json!({"error": format!("incomplete: {why}")}))
+        }
+    }
 }
-
-/// The last line of a file that broke off.
-const CSV_BROKEN: &str = "incomplete: the recorder did not answer; export again\r\n";
-
-/// The same in JSON lines.
-const JSON_BROKEN: &str = "{\"error\":\"incomplete: the recorder did not answer; export again\"}\n";

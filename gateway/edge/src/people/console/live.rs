@@ -3,6 +3,7 @@
 //! in `Last-Event-ID` how far it is.
 
 use super::Visit;
+use super::held::{Held, Holds};
 use super::query::Query;
 use super::row::Line;
 use crate::deny::Deny;
@@ -10,15 +11,12 @@ use crate::edge::Edge;
 use crate::header::single;
 use crate::mcp::progress::{ALIVE, COMMENT};
 use crate::people::layout;
-use crate::people::session::keeper;
 use crate::respond::{self, Answer};
 use crate::shares::Used;
 use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::call_filter::CallFilter;
 use cofferdam_core::model::call_row::CallChanges;
-use cofferdam_core::model::console_role::ConsolePerson;
 use cofferdam_core::model::limit::LOOK_MS;
-use cofferdam_core::model::sign_in::SessionKeeper;
 use cofferdam_core::protocol::console::{ConsoleAnswer, ConsoleAsk};
 use hyper::body::Bytes;
 use serde_json::json;
@@ -36,8 +34,7 @@ const RETRY_MS: u64 = 3_000;
 /// One open stream.
 struct Stream<F> {
     front: Arc<F>,
-    person: ConsolePerson,
-    session: (String, SessionKeeper),
+    held: Held,
     filter: CallFilter,
     beyond: u64,
     pause: Duration,
@@ -69,14 +66,12 @@ impl<F: Front> Edge<F> {
         if self.calls.is_draining() {
             return Err(Deny::Stopping);
         }
-        let party = self.required_party(visit.parts)?;
-        let session = Self::session_secret(visit.parts, party)?.ok_or(Deny::Broken)?;
+        let held = Held::of(self, visit)?;
         let share = self.shares.stream(&visit.sharer)?;
         let place = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Deny::Busy)?;
         let stream = Stream {
             front: Arc::clone(&self.front),
-            person: visit.person.clone(),
-            session: (session, keeper(party)),
+            held,
             filter: query.filter,
             beyond,
             pause: self.settings.listen_pause,
@@ -126,11 +121,14 @@ impl<F: Front> Stream<F> {
     async fn news(&mut self) -> Result<Option<Bytes>, Over> {
         let (filter, beyond) = (self.filter.clone(), self.beyond);
         let ask = ConsoleAsk::Changes { filter, beyond, wait_ms: LOOK_MS };
-        let answer = self.front.ask_at_console(&self.person, ask).await;
+        let answer = self.front.ask_at_console(&self.held.person, ask).await;
         // Bounds the looks of one stream, whatever the answers are.
         tokio::time::sleep(self.pause).await;
-        if !self.is_signed_in() {
-            return Err(Over("your sign-in is over; load the page again".to_owned()));
+        match self.held.holds(&*self.front) {
+            Holds::Yes => {}
+            Holds::No => return Err(Over("your sign-in is over; load the page again".to_owned())),
+            // The changes are asked for again.
+            Holds::Unknown => return Ok(None),
         }
         match answer {
             Ok(ConsoleAnswer::Changes(changes)) => {
@@ -141,13 +139,6 @@ impl<F: Front> Stream<F> {
             // The recorder may be started again at present.
             _ => Ok(None),
         }
-    }
-
-    /// True while the session counts, and the person has the role of the stream.
-    fn is_signed_in(&self) -> bool {
-        let (session, keeper) = &self.session;
-        let person = self.front.person(session, *keeper).ok().flatten();
-        person.and_then(|person| person.acting_as(self.person.role)).as_ref() == Some(&self.person)
     }
 }
 

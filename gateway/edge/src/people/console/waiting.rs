@@ -9,12 +9,14 @@ use crate::respond::Answer;
 use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::console_role::ConsoleRole;
 use cofferdam_core::model::escape::{legible, legible_quoted};
+use cofferdam_core::model::id::CallId;
 use cofferdam_core::protocol::console::{ConsoleAnswer, ConsoleAsk, WaitingCall};
 use cofferdam_core::text::{ago, needed, until};
 use hyper::StatusCode;
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 impl<F: Front> Edge<F> {
     /// The page, or its JSON.
@@ -27,14 +29,13 @@ impl<F: Front> Edge<F> {
         if visit.wants_json() {
             return twin(&json!({"waiting": waiting, "more": more}));
         }
-        let (now, signs) =
-            (self.front.now(), visit.signed_in.roles.contains(&ConsoleRole::Approver));
+        let (now, signable) = (self.front.now(), self.signable(visit).await?);
         let content = html! {
             @if waiting.is_empty() {
                 p { "No call waits for " (if visit.person.role.sees_all() { "a person" } else { "you" }) "." }
             }
             ol class="cards" {
-                @for one in &waiting { (card(one, signs, now)) }
+                @for one in &waiting { (card(one, signable.contains(&one.question.call), now)) }
             }
             @if more {
                 p { "More calls wait than this page lists. The list of calls has all of them." }
@@ -43,6 +44,19 @@ impl<F: Front> Edge<F> {
                  or with " code { "cofferdam approve" } "." }
         };
         Ok(self.console_page(visit, (StatusCode::OK, "Calls that wait for people"), &content))
+    }
+
+    /// The calls whose question this person may sign. Only the recorder knows them.
+    pub(super) async fn signable(&self, visit: &Visit<'_>) -> Result<BTreeSet<CallId>, Deny> {
+        let Some(approver) = visit.signed_in.acting_as(ConsoleRole::Approver) else {
+            return Ok(BTreeSet::new());
+        };
+        match self.ask_recorder(&approver, ConsoleAsk::Waiting).await? {
+            ConsoleAnswer::Waiting { waiting, .. } => {
+                Ok(waiting.into_iter().map(|one| one.question.call).collect())
+            }
+            _ => Err(Deny::Broken),
+        }
     }
 }
 
