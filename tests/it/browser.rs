@@ -2,7 +2,12 @@
 //! invitation to the job that ran. Chromium is driven over WebDriver; its authenticator makes real
 //! signatures, and the test never makes one itself.
 
+mod access;
+mod axe;
 mod console;
+mod keyboard;
+mod paths;
+mod tree;
 
 use crate::cluster::until;
 use crate::installation::{TIME_LIMIT, TestInstallation, text};
@@ -90,9 +95,7 @@ impl Browser {
         browser.authenticator = made.as_str().unwrap().to_owned();
         if dark {
             let scheme = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
-            let emulate = json!({"cmd": "Emulation.setEmulatedMedia",
-                "params": {"features": scheme}});
-            browser.command("POST", "/goog/cdp/execute", &emulate);
+            browser.cdp("Emulation.setEmulatedMedia", &json!({"features": scheme}));
         }
         browser
     }
@@ -110,6 +113,12 @@ impl Browser {
 
     fn command(&self, method: &str, path: &str, body: &Value) -> Value {
         self.ask(method, &format!("/session/{}{path}", self.session), body)
+    }
+
+    /// A command of Chromium's own protocol.
+    fn cdp(&self, command: &str, parameters: &Value) -> Value {
+        let asked = json!({"cmd": command, "params": parameters});
+        self.command("POST", "/goog/cdp/execute", &asked)
     }
 
     pub fn open(&self, url: &str) {

@@ -127,6 +127,7 @@ fn a_question_is_told_although_the_courier_is_killed_in_the_middle() {
         let status = installation.run(&["status"]);
         status.contains("warning      notifications to ops fail: the server answered").then_some(())
     });
+    assert!(installation.fail(&["doctor"]).contains("notifications to `ops` fail, and 1 wait"));
     let failed = installation.json(&["status"])["receivers"][0]["failed"].as_u64().unwrap();
     assert!(failed >= 1, "{failed}");
     assert!(installation.fail(&["notify", "test", "ops"]).contains("did not take the test"));

@@ -30,7 +30,7 @@ struct Page {
 /// A place that breaks a rule: line (0 for the whole file) and cause.
 type Breach = (usize, String);
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 

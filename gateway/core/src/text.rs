@@ -33,7 +33,7 @@ pub use approver::{
 };
 pub use call::{
     accepted, describe_note, describe_notes, describe_phase, describe_progress, job_reply, pending,
-    refusal_of, refused, size_of_result, state_reply, succeeded, withdrawal, withdrawn,
+    refusal_of, refused, sentence, size_of_result, state_reply, succeeded, withdrawal, withdrawn,
 };
 pub use calls::calls;
 pub use ceiling::{ceiling, rbac};

@@ -19,6 +19,7 @@ use cofferdam_core::model::id::CallId;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
+use maud::{DOCTYPE, html};
 use tracing::Span;
 
 /// A browser asks its user for a name and a password. The password is the token, the name is
@@ -26,9 +27,9 @@ use tracing::Span;
 const CHALLENGE: &str =
     "Basic realm=\"Cofferdam; password: the token of your agent\", charset=\"UTF-8\"";
 
-/// Nothing is loaded, run, sent or framed.
-const POLICY: &str =
-    "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
+/// Our own stylesheet alone: nothing is run, sent or framed.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'none'; \
+                      frame-ancestors 'none'; base-uri 'none'";
 
 impl<F: Front> Edge<F> {
     /// Answers with the page of a call.
@@ -41,7 +42,7 @@ impl<F: Front> Edge<F> {
             Err(
                 deny @ (Deny::TokenMissing | Deny::TokenUnknown | Deny::TokenForm | Deny::Token(_)),
             ) => {
-                return Ok(signed_out(&deny, &call));
+                return Ok(signed_out(&self.front.environment(), &deny, &call));
             }
             Err(deny) => return Err(deny),
         };
@@ -55,7 +56,8 @@ impl<F: Front> Edge<F> {
             Reply::Unavailable { reason } => return Err(Deny::Unavailable(reason)),
             _ => return Err(Deny::Broken),
         };
-        Ok(html(status, &document(&call, &text, over)))
+        let environment = self.front.environment();
+        Ok(answer(status, &document(&environment, &call, &text, over)))
     }
 
     /// The agent whose token a browser sent.
@@ -84,44 +86,52 @@ fn as_bearer(headers: &HeaderMap) -> Result<HeaderMap, Deny> {
 }
 
 /// The page for a browser without a valid token.
-fn signed_out(deny: &Deny, call: &CallId) -> Answer {
+fn signed_out(environment: &str, deny: &Deny, call: &CallId) -> Answer {
     let text = format!(
         "This page needs the token of the agent that made the call: enter it as the password, with \
          any name. An operator sees the call with `cofferdam show {call}`."
     );
-    let answer = html(StatusCode::UNAUTHORIZED, &document(call, &text, true));
-    respond::add(render::refused(answer, deny), WWW_AUTHENTICATE, CHALLENGE)
+    let page = answer(StatusCode::UNAUTHORIZED, &document(environment, call, &text, true));
+    respond::add(render::refused(page, deny), WWW_AUTHENTICATE, CHALLENGE)
 }
 
-fn document(call: &CallId, text: &str, over: bool) -> String {
-    // Without a script, the browser loads the page again by itself.
-    let again = if over { "" } else { "<meta http-equiv=\"refresh\" content=\"5\">\n" };
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n{again}\
-         <title>Cofferdam: call {call}</title>\n<h1>Call {call}</h1>\n<pre>{}</pre>\n\
-         <p>This page shows the call and approves nothing. An approver signs with \
-         <code>cofferdam approve {call}</code>.</p>\n</html>\n",
-        escaped(text)
-    )
+/// The page. It does not load itself again: that takes the page from a person who reads it slowly.
+fn document(environment: &str, call: &CallId, text: &str, over: bool) -> String {
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex";
+                title { "Call " (call) " – Cofferdam " (environment) }
+                link rel="stylesheet" href="/assets/cofferdam.css";
+            }
+            body {
+                header {
+                    strong { "Cofferdam" }
+                    span { "environment " strong { (environment) } }
+                }
+                main {
+                    h1 { "Call " (call) }
+                    pre tabindex="0" { (text) }
+                    @if !over {
+                        p { a href=(format!("/calls/{call}")) { "Load the state again" } }
+                    }
+                    p {
+                        "This page shows the call and approves nothing. An approver signs on "
+                        a href=(format!("/approve/{call}")) { "the page for approvers" }
+                        " or with " code { "cofferdam approve " (call) } "."
+                    }
+                }
+            }
+        }
+    };
+    document.into_string()
 }
 
-fn html(status: StatusCode, document: &str) -> Answer {
+fn answer(status: StatusCode, document: &str) -> Answer {
     let answer = respond::with(status, "text/html; charset=utf-8", document.to_owned());
     let answer = respond::add(answer, HeaderName::from_static("content-security-policy"), POLICY);
     respond::add(answer, HeaderName::from_static("referrer-policy"), "no-referrer")
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }

@@ -312,8 +312,9 @@ pub(super) fn proof(job: &JobView) -> Proof {
     Proof { call: job.call.clone(), plan: Some(job.plan), ledger: Some(job.ledger) }
 }
 
-/// On one line, beginning large and ending with a full stop, as sentences for people do.
-pub(super) fn sentence(text: &str) -> String {
+/// Writes a text on one line, beginning large and ending with a full stop, as sentences for people
+/// do.
+pub fn sentence(text: &str) -> String {
     let text = line(text.trim());
     let mut rest = text.chars();
     let begun: String = match rest.next() {

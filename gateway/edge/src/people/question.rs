@@ -8,7 +8,7 @@ use cofferdam_core::journey::ports::Front;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::limit::PURPOSE;
 use cofferdam_core::model::person::same_person;
-use cofferdam_core::text::{QuestionPage, signatures};
+use cofferdam_core::text::{QuestionPage, sentence, signatures};
 use hyper::StatusCode;
 use maud::{Markup, html};
 
@@ -94,7 +94,7 @@ impl<F: Front> Edge<F> {
         state: Option<&str>,
     ) -> Answer {
         let content = html! {
-            p { (why) "." }
+            p { (sentence(why)) }
             @if let Some(state) = state { p { "State: " strong { (state) } } }
         };
         let title = format!("Call {call}");

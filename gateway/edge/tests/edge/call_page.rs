@@ -31,23 +31,39 @@ async fn the_page_shows_an_own_call_to_a_browser_with_the_token() {
         ("content-type", "text/html; charset=utf-8"),
         (
             "content-security-policy",
-            "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
+            "default-src 'none'; style-src 'self'; form-action 'none'; frame-ancestors 'none'; \
+             base-uri 'none'",
         ),
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-store"),
     ] {
         assert_eq!(shown.header(name), Some(value));
     }
+    let text = shown.text().replace("><", ">\n<");
     expect![[r#"
-        <!doctype html>
+        <!DOCTYPE html>
         <html lang="en">
+        <head>
         <meta charset="utf-8">
-        <title>Cofferdam: call pptx2e6mf2icaaaaaaaaaaaaaa</title>
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="robots" content="noindex">
+        <title>Call pptx2e6mf2icaaaaaaaaaaaaaa – Cofferdam staging</title>
+        <link rel="stylesheet" href="/assets/cofferdam.css">
+        </head>
+        <body>
+        <header>
+        <strong>Cofferdam</strong>
+        <span>environment <strong>staging</strong>
+        </span>
+        </header>
+        <main>
         <h1>Call pptx2e6mf2icaaaaaaaaaaaaaa</h1>
-        <pre>job of alice, held 0 ms</pre>
-        <p>This page shows the call and approves nothing. An approver signs with <code>cofferdam approve pptx2e6mf2icaaaaaaaaaaaaaa</code>.</p>
-        </html>
-    "#]].assert_eq(&shown.text());
+        <pre tabindex="0">job of alice, held 0 ms</pre>
+        <p>This page shows the call and approves nothing. An approver signs on <a href="/approve/pptx2e6mf2icaaaaaaaaaaaaaa">the page for approvers</a> or with <code>cofferdam approve pptx2e6mf2icaaaaaaaaaaaaaa</code>.</p>
+        </main>
+        </body>
+        </html>"#]]
+    .assert_eq(&text);
     assert_eq!(server.send(&page(&id()).with_token()).await.text(), shown.text());
 }
 
@@ -112,7 +128,7 @@ async fn words_of_others_are_text_on_the_page() {
     let server = Server::start(front).await;
     let shown = server.send(&page(&id()).with_token()).await.text();
     assert!(
-        shown.contains("&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;")
+        shown.contains("&lt;script&gt;alert('&amp;&quot;')&lt;/script&gt;")
             && !shown.contains("<script"),
         "{shown}"
     );
