@@ -213,6 +213,9 @@ fn every_page_is_without_fault_on_phone_and_desk_in_light_and_dark() {
             check.open(&name_of(&pattern), &url);
         }
     }
+    // The story of a call that ran, and a list that has none.
+    check.open("console-story", &format!("{here}/console/calls/{over}"));
+    check.open("console-none", &format!("{here}/console/calls?tool=none"));
     check.done();
 }
 

@@ -36,7 +36,7 @@ fn patterns_in(text: &str) -> Vec<String> {
 pub fn is_page(browser: &Browser, path: &str) -> bool {
     let script = format!(
         "return fetch({}, {{method: 'HEAD', headers: {{accept: 'text/html'}},
-            credentials: 'omit',
+            credentials: 'omit', redirect: 'manual',
             signal: AbortSignal.timeout(10000)}}).then((answer) =>
             answer.headers.get('content-type') ?? '', String)",
         json!(path)
