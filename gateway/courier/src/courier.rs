@@ -21,6 +21,10 @@ const KEYS: usize = 4;
 /// flood from here.
 const TOKENS: usize = 16;
 
+/// Most requests for sign-ins of people at once. Any program can begin one: more are refused, and
+/// take no turn of agents.
+const SIGN_INS: usize = 4;
+
 /// The time limits of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
@@ -47,6 +51,7 @@ pub struct Courier {
     whole: Duration,
     keys: Semaphore,
     tokens: Semaphore,
+    sign_ins: Semaphore,
     /// The code of the last failure of each issuer, until it answers again.
     failing: Mutex<BTreeMap<String, &'static str>>,
 }
@@ -74,6 +79,7 @@ impl Courier {
             whole: times.whole,
             keys: Semaphore::new(KEYS),
             tokens: Semaphore::new(TOKENS),
+            sign_ins: Semaphore::new(SIGN_INS),
             failing: Mutex::default(),
         })
     }
@@ -99,12 +105,16 @@ impl Courier {
     }
 
     async fn turn(&self, issuer: &Issuer, ask: &Fetch) -> Result<Fetched, FetchError> {
-        let turns = match ask {
-            Fetch::Keys { .. } | Fetch::SignInPage { .. } => &self.keys,
-            Fetch::Introspect { .. } | Fetch::Exchange { .. } => &self.tokens,
+        // No semaphore is ever closed, so there is always a turn.
+        let _turn = match ask {
+            Fetch::Keys { .. } => self.keys.acquire().await.ok(),
+            Fetch::Introspect { .. } => self.tokens.acquire().await.ok(),
+            Fetch::SignInPage { .. } | Fetch::Exchange { .. } => {
+                Some(self.sign_ins.try_acquire().map_err(|_| FetchError::Unreachable {
+                    detail: format!("{SIGN_INS} sign-ins of people are in progress already"),
+                })?)
+            }
         };
-        // The semaphore is never closed, so there is always a turn.
-        let _turn = turns.acquire().await.ok();
         match ask {
             Fetch::Keys { .. } => issuer.keys(&self.http).await,
             Fetch::Introspect { token, .. } => issuer.introspect(&self.http, token).await,

@@ -7,6 +7,7 @@ use cofferdam_core::protocol::courier::{Fetch, FetchError, Fetched, Token};
 use cofferdam_core::protocol::role_settings::{IssuerConnection, SignInClient};
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 
 fn people(server: &Server, folder: &Path) -> IssuerConnection {
     let client = SignInClient {
@@ -101,4 +102,32 @@ async fn people_are_sent_to_a_configured_server_alone() {
         if detail.contains("no client for sign-ins")),
         "{told:?}"
     );
+}
+
+#[tokio::test]
+async fn sign_ins_that_hang_take_no_turn_of_agents() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = Server::plain(|_| None);
+    let agents = Server::plain(|_| ok(r#"{"keys":[]}"#));
+    let of_agents =
+        IssuerConnection { jwks_uri: Some(web(&agents.url("/keys"))), ..issuer(&agents.url("")) };
+    let courier = Arc::new(courier(vec![people(&slow, folder.path()), of_agents]));
+    let page = Fetch::SignInPage { issuer: slow.url("") };
+    let hanging: Vec<_> = (0..4)
+        .map(|_| {
+            let (courier, page) = (Arc::clone(&courier), page.clone());
+            tokio::spawn(async move { courier.fetch(page).await })
+        })
+        .collect();
+    // Each took its turn before it waits for the network.
+    tokio::task::yield_now().await;
+    let told = courier.fetch(page).await;
+    assert!(
+        matches!(&told, Fetched::Failed { error: FetchError::Unreachable { detail } }
+        if detail.contains("in progress already")),
+        "{told:?}"
+    );
+    let keys = courier.fetch(Fetch::Keys { issuer: agents.url("") }).await;
+    assert!(matches!(keys, Fetched::Keys { .. }), "{keys:?}");
+    hanging.iter().for_each(tokio::task::JoinHandle::abort);
 }

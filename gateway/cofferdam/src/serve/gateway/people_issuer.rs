@@ -23,7 +23,7 @@ use std::time::Instant;
 /// How long a person may take at the issuer: a password, and a second factor from another device.
 const AT_ISSUER: SignedDuration = SignedDuration::from_mins(10);
 
-/// Most sign-ins that ended within [`AT_ISSUER`]: each needs an answer of the issuer.
+/// Most sign-ins that came back within [`AT_ISSUER`] and are known as used.
 const ENDED: usize = 10_000;
 
 /// Bound into each MAC of a state, so that it is no MAC of anything else.
@@ -157,8 +157,10 @@ impl<S: PeopleSource> PeopleSignIn<S> {
         let (random, next) = self.own_state(returned, redirect, now)?;
         let issuer = self.held.issuer.issuer();
         let (_, named) = self.source.sign_in_page(issuer).await.map_err(|why| self.away(&why))?;
-        // Another issuer that sent the browser here must not get the code (RFC 9207).
-        if returned.issuer.as_ref().map_or(named, |told| told != issuer) {
+        // Another issuer that sent the browser here must not get the code (RFC 9207). An error has
+        // none, and some issuers leave their name out of it.
+        let promised = named && returned.error.is_none();
+        if returned.issuer.as_ref().map_or(promised, |told| told != issuer) {
             return Err(self.refuse("the answer names another issuer"));
         }
         if let Some(error) = &returned.error {
@@ -202,13 +204,18 @@ impl<S: PeopleSource> PeopleSignIn<S> {
         let page = page.and_then(|page| String::from_utf8(page).ok()).ok_or_else(other)?;
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.retain(|_, ends| *ends > now);
-        if ended.len() >= ENDED {
-            return Err(SignInRefusal::Often);
-        }
         if ended.insert(random.to_owned(), ends).is_some() {
             return Err(SignInRefusal::Refused(
                 "this sign-in came back before; sign in again".to_owned(),
             ));
+        }
+        // Any program can begin sign-ins, so a full list refuses no person: it forgets the one that
+        // ends first, whose code the issuer takes once.
+        if ended.len() > ENDED
+            && let Some(first) = ended.iter().min_by_key(|(_, ends)| **ends)
+        {
+            let first = first.0.clone();
+            ended.remove(&first);
         }
         Ok((random.to_owned(), page))
     }

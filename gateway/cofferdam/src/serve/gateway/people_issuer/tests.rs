@@ -150,7 +150,7 @@ async fn an_answer_to_another_sign_in_counts_for_none() {
         format!("{rest}.{}.{tag}", BASE64URL_NOPAD.encode(b"//evil.example.com"))
     };
     type Attack<'a> = &'a dyn Fn(&mut FromIssuer);
-    let attacks: [(&str, Attack<'_>, &str, usize); 11] = [
+    let attacks: [(&str, Attack<'_>, &str, usize); 12] = [
         ("no cookie: a link of another person", &|own| own.binding = None, other, 0),
         (
             "the cookie of another browser",
@@ -166,6 +166,12 @@ async fn an_answer_to_another_sign_in_counts_for_none() {
         ("an issuer that promised its name", &|own| own.issuer = None, unfit, 0),
         ("no code", &|own| own.code = None, unfit, 0),
         ("a code of another client", &|own| own.code = Some("bad".into()), unfit, 1),
+        (
+            "an error of an issuer that leaves its name out of it",
+            &|own| (own.error, own.issuer) = (Some("access_denied".into()), None),
+            "(`access_denied`)",
+            0,
+        ),
         ("an error", &|own| own.error = Some("access_denied".into()), "(`access_denied`)", 0),
     ];
     for (number, (name, attack, expect, exchanges)) in (10..).step_by(10).zip(attacks) {
@@ -216,4 +222,17 @@ async fn an_issuer_that_does_not_promise_its_name_may_leave_it_out() {
     let (mut returned, _) = begun(&sign_in, &source, 9).await;
     returned.issuer = Some("https://evil.example.com".into());
     assert!(ended(&sign_in, &returned).await.is_err());
+}
+
+#[tokio::test]
+async fn sign_ins_that_others_made_up_refuse_no_person() {
+    let source = Source::default();
+    let sign_in = sign_in(&source);
+    let later = |number: i64| Timestamp::from_second(NOW + 60 + number).unwrap();
+    let made_up = (0..).take(ENDED).map(|number| (format!("made up {number}"), later(number)));
+    sign_in.ended.lock().unwrap().extend(made_up);
+    let (returned, _) = begun(&sign_in, &source, 7).await;
+    assert!(ended(&sign_in, &returned).await.is_ok());
+    assert!(ended(&sign_in, &returned).await.unwrap_err().contains("came back before"));
+    assert_eq!(sign_in.ended.lock().unwrap().len(), ENDED);
 }
