@@ -156,7 +156,8 @@ impl IdTokens {
             (1..=NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
         };
         // An address that the issuer did not verify may be the one of another person.
-        let unverified = name_claim == "email" && !claims.has("email_verified", "true");
+        let is_email = name_claim.rsplit('/').next() == Some("email");
+        let unverified = is_email && !claims.has("email_verified", "true");
         let name = claims.text(name_claim).filter(is_name).filter(|_| !unverified);
         let name = name.ok_or_else(|| IdTokenError::Name(name_claim.clone()))?.to_owned();
         let groups = claims.get(groups_claim).and_then(|_| claims.texts(groups_claim));

@@ -16,6 +16,7 @@ use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueHint};
 use cofferdam_core::model::approver_groups::GROUP;
+use cofferdam_core::model::console_role::OF_ISSUER;
 use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::model::person::same_person;
 use cofferdam_core::model::trust::{Approver, Trust};
@@ -71,7 +72,8 @@ pub fn is_name(name: &str) -> bool {
     let letter = |byte: u8| {
         byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'*' | b'#' | b'?' | b'!')
     };
-    (1..=128).contains(&name.len()) && name.bytes().all(letter) && !name.starts_with(GROUP)
+    let of_others = name.starts_with(GROUP) || name.starts_with(OF_ISSUER);
+    (1..=128).contains(&name.len()) && name.bytes().all(letter) && !of_others
 }
 
 /// Refuses a name that a policy could not have.
@@ -79,7 +81,8 @@ pub fn check_name(name: &str) -> Result<()> {
     if !is_name(name) {
         bail!(
             "`{name}` is not a valid name of a person; use visible ASCII without blanks, \
-             commas and wildcards, such as bob@example.com; `group:` begins a group of a policy"
+             commas and wildcards, such as bob@example.com; `group:` begins a group of a policy, and \
+             `oidc:` the name of a person of the issuer"
         );
     }
     Ok(())
@@ -199,7 +202,9 @@ mod tests {
                 .to_string()
                 .contains("for `bob@example.com`")
         );
-        assert!(add(&home, "a, b".into(), &key).is_err());
+        for name in ["a, b", "oidc:bob@example.com"] {
+            assert!(add(&home, name.into(), &key).is_err(), "{name}");
+        }
         std::fs::write(&key, "-----BEGIN OPENSSH PRIVATE KEY-----").unwrap();
         assert!(add(&home, "eve".into(), &key).unwrap_err().to_string().contains("private key"));
         assert_eq!(list(&home).unwrap().value()["approvers"][0]["name"], "bob@example.com");

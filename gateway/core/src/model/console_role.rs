@@ -47,6 +47,9 @@ impl fmt::Display for ConsoleRole {
     }
 }
 
+/// The beginning of the names of people whom the issuer named. No enrolled person has such a name.
+pub const OF_ISSUER: &str = "oidc:";
+
 /// How a person signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,13 +8,18 @@ use cofferdam_core::protocol::role_settings::PeopleIssuer;
 use serde_json::{Value, json};
 
 fn issuer() -> IdTokens {
+    named_by("email")
+}
+
+/// The issuer with this claim as the name of a person.
+fn named_by(claim: &str) -> IdTokens {
     let of = |group: &str, roles: &[_]| (group.to_owned(), roles.to_vec());
     let settings = PeopleIssuer {
         issuer: "https://idp.example.com".into(),
         client_id: "cofferdam".into(),
         algorithms: vec!["EdDSA".into()],
         scopes: vec!["openid".into()],
-        name_claim: "email".into(),
+        name_claim: claim.into(),
         groups_claim: "groups".into(),
         roles_of: [
             of("audit", &[Auditor]),
@@ -90,4 +95,18 @@ fn an_id_token_is_the_answer_to_one_sign_in_of_this_client() {
     assert_eq!(told(&unknown), "the issuer has no key of its `kid` for its algorithm");
     let none = key.token(&changed(header(), "alg", json!("none")), &claims());
     assert_eq!(told(&none), "its algorithm is not in `algorithms`");
+}
+
+#[test]
+fn an_address_of_mail_is_a_name_only_if_the_issuer_verified_it_however_the_claim_is_written() {
+    let key = Key::ed();
+    let keys = set(&[key.entry("k1")]);
+    let unverified = changed(claims(), "email_verified", json!(false));
+    let unverified = changed(unverified, "staff", json!({"email": "bob@example.com"}));
+    for (claim, verified) in [("email", false), ("/email", false), ("/staff/email", false)] {
+        let told = named_by(claim).check(&key.token(&header(), &unverified), &keys, "n1", now());
+        assert_eq!(told.is_ok(), verified, "{claim}: {told:?}");
+    }
+    let told = named_by("/email").check(&key.token(&header(), &claims()), &keys, "n1", now());
+    assert_eq!(told.unwrap().name, "ada@example.com");
 }

@@ -10,7 +10,7 @@ mod right;
 use super::Recorder;
 use super::calls::{Wanted, checked};
 use cofferdam_core::model::call_filter::CallFilter;
-use cofferdam_core::model::console_role::{ConsolePerson, ConsoleRole, SignInKind};
+use cofferdam_core::model::console_role::{ConsolePerson, ConsoleRole, OF_ISSUER, SignInKind};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::record::{CONSOLE, Entry, Event};
 use cofferdam_core::model::run::Phase;
@@ -46,7 +46,7 @@ impl From<crate::store::ChangeError> for ConsoleError {
 fn name_of(person: &ConsolePerson) -> String {
     match person.by {
         SignInKind::Passkey => person.name.clone(),
-        SignInKind::Oidc => format!("oidc:{}", person.name),
+        SignInKind::Oidc => format!("{OF_ISSUER}{}", person.name),
     }
 }
 
