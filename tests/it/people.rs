@@ -113,6 +113,8 @@ fn an_auditor_changes_nothing_anywhere() {
     ada.sign_in(&call);
     let approve = format!("/approve/{call}");
     let statement = format!("/approve/{call}/statement");
+    let cancel = format!("/console/calls/{call}/cancel");
+    let because = json!({"because": "the wrong hour"});
     let (job, approval) = (format!("/v1/jobs/{call}"), format!("/v1/approvals/{call}"));
     let signed = json!({"statement": "{}", "signature": ada.device.approve("{}")});
     let answer = json!({"verdict": "reject", "reason": "no"});
@@ -122,6 +124,7 @@ fn an_auditor_changes_nothing_anywhere() {
     for (method, path, body, status) in [
         ("POST", approve.as_str(), &signed, 404),
         ("POST", &statement, &answer, 404),
+        ("POST", &cancel, &because, 403),
         ("POST", "/enrol/begin", &json!({"secret": "guess"}), 422),
         ("POST", &approval, &signed, 401),
         ("POST", "/v1/tools/deployment_scale", &change, 401),
@@ -135,4 +138,10 @@ fn an_auditor_changes_nothing_anywhere() {
         assert_eq!(told.status, status, "{method} {path}: {}", told.text());
     }
     assert_eq!(installation.json(&["show", &call])["view"]["phase"], "awaiting_approval");
+    // The same request of the same browser counts, once its person is an operator.
+    installation.run(&["people", "add", "ada@example.com", "--role", "operator"]);
+    let cancelled = ada.post(&cancel, &because);
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text());
+    let story = installation.closed(&call);
+    assert_eq!(story["view"]["outcome"], "cancelled", "{story:#}");
 }

@@ -131,6 +131,9 @@ onClick("#sign-in", async () => {
   location.replace(location.pathname + location.search);
 });
 
+// The code of a sign-in stays out of the history.
+if (page.dataset.page === "return") history.replaceState(null, "", location.pathname);
+
 const issuer = document.querySelector("#issuer");
 issuer?.addEventListener("click", async () => {
   issuer.disabled = true;

@@ -49,6 +49,9 @@ impl<F: Front> Edge<F> {
                     .to_owned(),
             ));
         }
+        // The session of before ends here: the browser will send its cookie along no way back from
+        // another site.
+        self.end_session(parts, party)?;
         let at = self.front.start_at_issuer(&redirect(party), &next).await.map_err(refused)?;
         let answer = respond::json(StatusCode::OK, &json!({"address": at.address}));
         Ok(respond::add(answer, SET_COOKIE, &cookie(party, &at.binding, at.seconds)))
@@ -66,11 +69,9 @@ impl<F: Front> Edge<F> {
         let (session, next) = match ended {
             Ok(ended) => ended,
             Err(refusal) if wants_json(parts) => return Err(refused(refusal)),
-            Err(refusal) => return Ok(self.not_entered(party, &refusal)),
+            Err(refusal) => return Ok(self.not_entered(&refusal)),
         };
         seat.prove();
-        // The session of before ends: a browser has one, and no page chose this one.
-        self.end_session(parts, party)?;
         let seconds = session.expires.duration_since(self.front.now()).as_secs().max(0);
         let answer = if wants_json(parts) {
             respond::json(StatusCode::OK, &json!({"signed_in": true, "next": next}))
@@ -80,7 +81,7 @@ impl<F: Front> Edge<F> {
                 p { "You signed in as " strong { (session.approver) } "." }
                 p { a href=(next) { "Go on" } }
             };
-            let data = PageData { refresh: Some(&next), ..PageData::default() };
+            let data = PageData { page: "return", refresh: Some(&next), ..PageData::default() };
             self.page_of(StatusCode::OK, "You signed in", &data, &content)
         };
         let answer = respond::add(answer, SET_COOKIE, &cookie(party, "", 0));
@@ -89,7 +90,7 @@ impl<F: Front> Edge<F> {
     }
 
     /// The page of a person without a session.
-    fn not_entered(&self, party: &RelyingParty, refusal: &SignInRefusal) -> Answer {
+    fn not_entered(&self, refusal: &SignInRefusal) -> Answer {
         let status = match refusal {
             SignInRefusal::Refused(_) => StatusCode::FORBIDDEN,
             SignInRefusal::Often => StatusCode::TOO_MANY_REQUESTS,
@@ -99,8 +100,9 @@ impl<F: Front> Edge<F> {
             p { (refusal) "." }
             p { a href="/sign-in" { "Sign in again" } }
         };
-        let answer = self.page_of(status, "You are not signed in", &PageData::default(), &content);
-        respond::add(answer, SET_COOKIE, &cookie(party, "", 0))
+        // The cookie of a sign-in stays: a link from anywhere ends no sign-in of another tab.
+        let data = PageData { page: "return", ..PageData::default() };
+        self.page_of(status, "You are not signed in", &data, &content)
     }
 }
 

@@ -110,13 +110,13 @@ impl<F: Front> Edge<F> {
         let party = self.required_party(parts)?;
         let signed: SignedSignIn = value(sent)?;
         let is_own = |server: &str| server == party.authority();
-        // The session of before ends: a browser has one, and no page chose this one.
-        self.end_session(parts, party)?;
         let session = self
             .front
             .sign_in(&signed, &is_own, keeper(party))
             .map_err(|error| Deny::SignIn(error.to_string()))?;
         seat.prove();
+        // The session of before ends: a browser has one, and no page chose this one.
+        self.end_session(parts, party)?;
         let seconds = session.expires.duration_since(self.front.now()).as_secs().max(0);
         let cookie = Self::session_cookie(party, &session.session, seconds);
         Ok(respond::add(respond::empty(), SET_COOKIE, &cookie))
