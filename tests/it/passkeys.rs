@@ -164,7 +164,7 @@ fn a_person_with_an_ssh_key_signs_the_new_passkey_in_place_of_the_comparison() {
     assert!(
         told.contains("`bob@example.com` signed for this passkey with the enrolled key SHA256:")
     );
-    assert!(told.contains("Not shown by that: that the page of the gateway was honest"), "{told}");
+    assert!(told.contains("This does not prove that the page of the gateway was honest"), "{told}");
     assert!(
         installation
             .run(&["approver", "list"])

@@ -52,13 +52,13 @@ impl Courier {
         let mut joined =
             agents.unwrap_or_else(|| Self { issuers: Vec::new(), ca_file: people.ca_file.clone() });
         if people.ca_file.is_some() && people.ca_file != joined.ca_file {
-            return Err(("ca_file", "it is another one than `ca_file` in [edge.oauth]".to_owned()));
+            return Err(("ca_file", "it differs from `ca_file` in [edge.oauth]".to_owned()));
         }
         let own = people.connection.clone();
         match joined.issuers.iter_mut().find(|known| known.issuer.text() == own.issuer.text()) {
             None => joined.issuers.push(own),
             Some(known) if own.jwks_uri.is_some() && own.jwks_uri != known.jwks_uri => {
-                let problem = "it is another one than `jwks_uri` of this issuer in [edge.oauth]";
+                let problem = "it differs from `jwks_uri` of this issuer in [edge.oauth]";
                 return Err(("jwks_uri", problem.to_owned()));
             }
             Some(known) => known.sign_in = own.sign_in,

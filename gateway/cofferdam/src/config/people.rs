@@ -99,7 +99,7 @@ fn scopes(section: &mut Section<'_>) -> Option<Vec<String>> {
     let open = scopes.iter().any(|scope| scope == "openid");
     let remedy = "write scopes = [\"openid\", \"email\", \"groups\"], with \"openid\" among them";
     section
-        .hold("scopes", good && open, "this is no request for an ID token", remedy)
+        .hold("scopes", good && open, "this does not ask for an ID token", remedy)
         .then_some(scopes)
 }
 
@@ -112,7 +112,7 @@ fn roles_of(section: &mut Section<'_>) -> Option<BTreeMap<String, Vec<ConsoleRol
         good &= section.hold(
             key,
             groups.len() <= GROUPS && groups.iter().all(|group| !group.is_empty()),
-            "this is no list of groups",
+            "this is not a list of groups",
             &format!("name at most {GROUPS} groups: {key} = [\"security-audit\"]"),
         );
         for group in groups {

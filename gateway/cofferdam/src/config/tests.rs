@@ -1020,8 +1020,8 @@ fn faults_of_the_issuer_of_people_are_told_with_key_and_remedy() {
         (vec![("secret_file", "\"/no/such/file\"")], "people.oidc.secret_file: `/no/such/file`"),
         (vec![("algorithms", "[\"none\"]")], "`none` is not a permitted algorithm"),
         (vec![("algorithms", "[\"HS256\"]")], "`HS256` is not a permitted algorithm"),
-        (vec![("scopes", "[\"email\"]")], "this is no request for an ID token"),
-        (vec![("operator", "[\"\"]")], "this is no list of groups"),
+        (vec![("scopes", "[\"email\"]")], "this does not ask for an ID token"),
+        (vec![("operator", "[\"\"]")], "this is not a list of groups"),
         (vec![("approver", "[\"ops\"]")], "people.oidc.approver: unknown key"),
         (vec![("issuer", "\"http://login.example.com\"")], "http:// is for this machine alone"),
     ] {
@@ -1036,5 +1036,5 @@ fn faults_of_the_issuer_of_people_are_told_with_key_and_remedy() {
         people(&[("jwks_uri", "\"https://login.example.com/b\"")])
     );
     let told = read(&with(&jwks)).unwrap_err();
-    assert!(told.contains("people.oidc.jwks_uri: it is another one"), "{told}");
+    assert!(told.contains("people.oidc.jwks_uri: it differs from"), "{told}");
 }

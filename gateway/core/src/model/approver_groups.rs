@@ -35,10 +35,10 @@ pub enum ApproverGroupsError {
          add its people, or remove the group and the rules that name it"
     )]
     Empty(String),
-    /// A group has a member that is no person.
+    /// A group has `*` or another group as a member.
     #[error(
-        "`{MEMBER}.{group}` in the policy's data has the member `{member}`; a group has people \
-         alone: neither `*` nor another group"
+        "`{MEMBER}.{group}` in the policy's data has the member `{member}`; a group lists \
+         people alone, neither `*` nor another group"
     )]
     Member {
         /// The group.
@@ -58,8 +58,8 @@ impl ApproverGroups {
     /// Reads the groups in the policy's data, which is JSON text. Data without the member has none.
     ///
     /// # Errors
-    /// A member of another form, an empty group, a group in a group, or the name of an unknown one
-    /// in a list `approvers` anywhere in the data.
+    /// A member of another form, an empty group, a group in a group, or the name of an
+    /// unknown group in a list `approvers` anywhere in the data.
     pub fn read(data: &str) -> Result<Self, ApproverGroupsError> {
         let data = json::strict(data.as_bytes())
             .map_err(|error| ApproverGroupsError::Json(error.to_string()))?;
@@ -100,7 +100,7 @@ impl ApproverGroups {
     }
 }
 
-/// The first group in a list `approvers` of the data that is not there.
+/// The first unknown group in a list `approvers` of the data.
 fn unknown(value: &Value, groups: &BTreeMap<String, Vec<String>>) -> Option<String> {
     let absent = |entry: &Value| {
         let name = entry.as_str()?.strip_prefix(GROUP)?;

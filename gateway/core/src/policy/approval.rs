@@ -83,8 +83,8 @@ pub enum ApprovalError {
     Party(String),
     /// The approver is one of the further people, and signed before their time.
     #[error(
-        "policy names `{name}` as an approver of this only from {after} seconds after the question \
-         on, and this signature does not say that it was made after them; sign again then"
+        "policy lets `{name}` sign only from {after} seconds after the question on, and this \
+         signature names no such time; sign again after that time"
     )]
     NotYet {
         /// The name of the approver.

@@ -12,7 +12,7 @@ pub const NAMESPACE: &str = "enrolment@cofferdam.dev";
 /// The enrolled key that vouches for a passkey, by its signature over the passkey's line.
 ///
 /// # Errors
-/// No enrolled key made the signature, or not as it has to.
+/// No enrolled key made the signature, or the signature is not valid.
 pub fn voucher<'a>(
     passkey: &Passkey,
     signature: &str,

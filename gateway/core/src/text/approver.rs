@@ -183,7 +183,7 @@ fn indented(lines: Vec<String>) -> impl Iterator<Item = String> {
     lines.into_iter().map(|text| format!("  {text}"))
 }
 
-/// Who may sign a question of this time later: `from 2026-11-30 12:00:00Z on also erin`.
+/// The further people of a question and their time: `from 2026-11-30 12:00:00Z on also erin`.
 pub fn later(rule: &ApprovalRule, asked: Timestamp) -> Option<String> {
     let people = further(rule)?;
     Some(format!("from {} on also {people}", seconds(rule.escalates(asked)?)))
@@ -211,7 +211,7 @@ fn whom(names: &[String], groups: &[ApproverGroup]) -> String {
     legible(&told.join(", "))
 }
 
-/// Whose signatures a rule needs: `any 2 enrolled approvers`, `1 of bob@example.com`, `2 of leads
+/// The signatures that a rule needs: `any 2 enrolled approvers`, `1 of bob@example.com`, `2 of leads
 /// (bob@example.com, carl@example.com), dora@example.com`.
 pub fn needed(rule: &ApprovalRule) -> String {
     let plural = if rule.quorum == 1 { "" } else { "s" };

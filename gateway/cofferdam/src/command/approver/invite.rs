@@ -32,12 +32,12 @@ use std::path::{Path, PathBuf};
 /// The bytes of a link's secret: 160 bits cannot be guessed.
 const SECRET: usize = 20;
 
-/// What a comparison shows.
-const COMPARED: &str = "The number is the one that you typed: the person who saw it used the link.";
+/// The fact that a comparison proves.
+const COMPARED: &str = "The numbers are equal: the person who told you the number used the link.";
 
-/// What neither a comparison nor a signature shows.
-const PAGE: &str = "Not shown by that: that the page of the gateway was honest on this day. If it may not have been, \
-                    let the person approve with an SSH key.";
+/// The fact that neither a comparison nor a signature proves.
+const PAGE: &str = "This does not prove that the page of the gateway was honest on this day. If \
+                    you doubt that, enrol an SSH key of the person instead.";
 
 /// Prints a link with which a person makes a passkey, once and for a limited time
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub struct Invite {
     minutes: u16,
 }
 
-/// Enrols the passkey that a person made by an invitation
+/// Enrols the passkey of an invited person as the passkey of an approver
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam approver confirm bob@example.com\n  cofferdam \
                         approver confirm bob@example.com --fingerprint abcde-fghij-klmno-pqrst\n  cofferdam \
@@ -138,7 +138,7 @@ impl Confirm {
         let known = known.or_else(|| owner_of_another(&passkey, &trust, &name));
         if let Some(known) = known {
             bail!(
-                "this passkey is enrolled already, for `{known}`; one key is one person. Discard \
+                "this passkey is enrolled for `{known}`, and a key belongs to one person. Discard \
                  it with `cofferdam approver confirm {name} --discard`"
             );
         }
@@ -173,7 +173,7 @@ pub fn end(home: &Home, name: &str, decision: InvitationDecision) -> Result<()> 
 /// Ends an invitation without an enrolment.
 pub fn discarded(home: &Home, name: &str) -> Result<Report> {
     end(home, name, InvitationDecision::Discarded)?;
-    let text = format!("The invitation of `{name}` is ended. Nothing was enrolled.");
+    let text = format!("The invitation of `{name}` has ended. Nothing was enrolled.");
     Ok(Report::new(text, json!({"name": name, "enrolled": false})))
 }
 

@@ -39,7 +39,7 @@ pub struct QuestionPage {
     pub missing: u32,
     /// Whose signatures the rule needs.
     pub needed: String,
-    /// Who may sign later, and from when; `None` if the rule names no further people.
+    /// The further people and their time; `None` if the rule names no further people.
     pub later: Option<String>,
     /// The rules that ask for a person, each with its message.
     pub rules: Vec<String>,
