@@ -1,6 +1,6 @@
 //! `/console`: the pages on which people see questions, calls, agents, tools, policy and health. They
-//! read; the one change is that an operator cancels a call. The recorder checks each request by its
-//! own trust file. No page of the console approves: only a signature does.
+//! read; the only change is the cancellation of a call by an operator. The recorder checks each
+//! request by its own trust file. No page of the console approves: only a signature does.
 
 mod agents;
 mod call;
@@ -149,14 +149,15 @@ impl<F: Front> Edge<F> {
 }
 
 impl Visit<'_> {
-    /// Refuses a person who sees their own questions and calls alone.
+    /// Refuses an approver without another role.
     fn require_sees_all(&self) -> Result<(), Deny> {
         if self.person.role.sees_all() {
             return Ok(());
         }
         Err(Deny::Console {
             code: ConsoleRefusal::NotForRole,
-            why: "this page is for auditors and operators; you are signed in as an approver"
+            why: "this page is for auditors and operators, and you are signed in as an approver; \
+                  ask an operator for one of these roles"
                 .to_owned(),
         })
     }
@@ -171,6 +172,9 @@ impl Visit<'_> {
 fn call_of(id: &str) -> Result<CallId, Deny> {
     CallId::parse(id).map_err(|_| Deny::Console {
         code: ConsoleRefusal::UnknownCall,
-        why: format!("there is no call `{}` that you may see", excerpt(id)),
+        why: format!(
+            "there is no call `{}` that you may see; look for it in the list of calls",
+            excerpt(id)
+        ),
     })
 }

@@ -87,8 +87,8 @@ fn reasons(told: &CallStory) -> Vec<Reason> {
     kept.and_then(|kept| serde_json::from_value(kept.clone()).ok()).unwrap_or_default()
 }
 
-/// Why the call was decided so: the facts that were decided over, and each rule, with its remedy and
-/// its readers.
+/// The reasons of the decision: each rule with its remedy and its readers, and the facts of the
+/// operations.
 fn why(told: &CallStory, facts: &[String]) -> Markup {
     let reasons = reasons(told);
     html! {
@@ -110,7 +110,7 @@ fn why(told: &CallStory, facts: &[String]) -> Markup {
                     }
                 }
                 @if !facts.is_empty() {
-                    h3 { "Decided over" }
+                    h3 { "Facts of the operations" }
                     (lines(facts))
                 }
                 p { "The rules are those of the policy that decided. "
@@ -127,9 +127,9 @@ fn proof(told: &CallStory) -> Markup {
         section id="proof" aria-label="Proof" data-call=(told.call) data-entries=(indexes.join(" ")) {
             h2 { "Proof" }
             p {
-                "Your browser can check that the ledger has the entries of this call, and not the words \
-                 of the texts above. This is a convenience: the server sends the script, the proofs \
-                 and the key. Only "
+                "Your browser can check that the ledger has the entries of this call. It does not \
+                 check the texts above. This is a convenience: the server sends the script, the \
+                 proofs and the key. Only "
                 code { "cofferdam ledger verify" } " with a key of your own is a proof."
             }
             button id="check" type="button" { "Check the proof" }
@@ -147,8 +147,8 @@ fn cancel() -> Markup {
             label for="because" { "Your reason, which the agent reads" }
             textarea id="because" maxlength=(PURPOSE) {}
             button id="cancel-call" type="button" class="stop" { "Cancel this call" }
-            p { "The ledger keeps your name and the reason. A job that runs is asked to stop; what it \
-                 did stays, or is undone, as its plan says." }
+            p { "The ledger keeps your name and the reason. The runner of a running job is \
+                 asked to stop. Effects of the job remain, or are undone, as its plan says." }
         }
     }
 }

@@ -33,7 +33,10 @@ impl<F: Front> Edge<F> {
     pub(super) async fn calls_page(&self, visit: &Visit<'_>) -> Result<Answer, Deny> {
         let query = Query::read(visit.parts.uri.query().unwrap_or_default(), self.front.now())?;
         if query.beyond.is_some() {
-            return Err(Deny::Params("`beyond` is for the stream of changes alone".to_owned()));
+            return Err(Deny::Params(
+                "`beyond` is for the stream of changes alone; remove it from the address"
+                    .to_owned(),
+            ));
         }
         let page = self.page_of_calls(visit, &query, ROWS).await?;
         if visit.wants_json() {
@@ -122,7 +125,7 @@ fn form(query: &Query) -> Markup {
     }
 }
 
-/// The list is made a moment after the ledger.
+/// The note that the list does not have the newest ledger entries yet.
 fn lag(page: &CallPage) -> Markup {
     let behind = page.entries.saturating_sub(page.through);
     html! {
@@ -137,7 +140,7 @@ fn lag(page: &CallPage) -> Markup {
 
 fn none(query: &Query, older: bool) -> &'static str {
     match (older, query.is_filtered()) {
-        (true, _) => "None of the newest calls matches. Older calls may.",
+        (true, _) => "None of the newest calls matches. Older calls may match.",
         (false, true) => "No call matches this filter.",
         (false, false) => "There is no call yet.",
     }

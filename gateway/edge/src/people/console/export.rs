@@ -1,6 +1,6 @@
 //! `/console/calls.csv` and `/console/calls.jsonl`: the whole list with its filter as a file. Sent page
-//! by page, so that a long list takes little memory. A file that is not whole says so in its last
-//! line, and its response breaks off.
+//! by page, so that a long list takes little memory. The last line of an incomplete file says that
+//! it is incomplete, and its response breaks off.
 
 use super::Visit;
 use super::files::FilePlace;
@@ -44,7 +44,8 @@ impl<F: Front> Edge<F> {
         let query = Query::read(visit.parts.uri.query().unwrap_or_default(), self.front.now())?;
         if query.before.is_some() || query.beyond.is_some() {
             return Err(Deny::Params(
-                "a file is the whole list: leave `before` and `beyond` out".to_owned(),
+                "a file is the whole list: remove `before` and `beyond` from the address"
+                    .to_owned(),
             ));
         }
         let place = self.files.take(&visit.sharer.name)?;
@@ -52,7 +53,8 @@ impl<F: Front> Edge<F> {
         let first = self.page_of_calls(visit, &query, CALLS_MOST).await?;
         let behind = first.entries.saturating_sub(first.through);
         if behind > 0 {
-            let why = format!("the list does not have the newest {behind} ledger entries yet");
+            let why =
+                format!("the list lacks the newest {behind} ledger entries; try again in a moment");
             return Err(Deny::Queue { why, seconds: 5 });
         }
         let csv = visit.page == ConsolePage::CallsCsv;
@@ -127,7 +129,7 @@ impl<F: Front> Export<F> {
         format!("{line}\n")
     }
 
-    /// The last line of a file that is not whole.
+    /// The last line of an incomplete file.
     fn broken(&self, why: &str) -> String {
         if self.csv {
             format!("\"incomplete: {why}\"\r\n")

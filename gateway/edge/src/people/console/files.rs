@@ -25,10 +25,12 @@ impl Files {
         let busy = |why: &str| Deny::Queue { why: why.to_owned(), seconds: 10 };
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.contains(person) {
-            return Err(busy("a file of yours is on its way already"));
+            return Err(busy("a file is being sent to you already; try again after it"));
         }
         if taken.len() >= FILES {
-            return Err(busy("as many files as are sent at once are on their way"));
+            return Err(busy(
+                "other people get files now, as many as are sent at once; try again later",
+            ));
         }
         taken.insert(person.to_owned());
         Ok(FilePlace { files: self.clone(), person: person.to_owned() })

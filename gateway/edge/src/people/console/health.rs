@@ -39,7 +39,7 @@ fn document(overview: &Overview, ready: &Readiness, now: Timestamp) -> Markup {
         p class=(if ready.missing.is_empty() { "state good" } else { "state bad" }) {
             (if ready.missing.is_empty() { "Calls are carried out." } else { "Calls are not carried out." })
         }
-        (sentences("What is missing", &ready.missing))
+        (sentences("Missing", &ready.missing))
         (sentences("Warnings", &warnings(overview, ready)))
         (sentences("A restart is needed", &ready.restart))
         (stuck(overview, now))

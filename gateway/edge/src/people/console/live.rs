@@ -51,12 +51,14 @@ impl<F: Front> Edge<F> {
         let headers = &visit.parts.headers;
         let query = Query::read(visit.parts.uri.query().unwrap_or_default(), self.front.now())?;
         if query.before.is_some() {
-            return Err(Deny::Params("`before` is for a page of the list alone".to_owned()));
+            return Err(Deny::Params(
+                "`before` is for a page of the list alone; remove it from the address".to_owned(),
+            ));
         }
         let resumed = single(headers, "last-event-id")?.map(|text| {
             text.parse::<u64>().map_err(|_| Deny::BadHeader {
                 name: "last-event-id",
-                error: "is no id that this server gave; load the page again".to_owned(),
+                error: "is not an id from this server; load the page again".to_owned(),
             })
         });
         let beyond = resumed.transpose()?.or(query.beyond);

@@ -1,5 +1,5 @@
-//! `/console/policy`: the policy in use, and the rules of the trust file that hold whatever it
-//! decides. The page of a call says which rules decided it.
+//! `/console/policy`: the policy in use, and the rules of the trust file that are in effect with
+//! every policy. The page of a call names the rules that decided it.
 
 use super::Visit;
 use super::frame::{legible_lines, twin};
@@ -62,7 +62,7 @@ fn document(served: &Served) -> Markup {
                 }
             }
         }
-        h2 { "Why was a call decided so?" }
+        h2 { "Reasons of a decision" }
         p { "The page of each call names the rules, their messages and their remedies. "
             a href="/console/calls?state=denied" { "Denied calls" } }
         h2 { "Data" }

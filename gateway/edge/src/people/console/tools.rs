@@ -1,5 +1,5 @@
-//! `/console/tools`: the accepted tools, each with its ceiling, its examples, and the difference since
-//! the acceptance before. The words of a tool are quoted.
+//! `/console/tools`: the accepted tools, each with its ceiling, its examples, and the difference
+//! from the acceptance before. The words of a tool are quoted.
 
 use super::Visit;
 use super::frame::twin;
@@ -55,10 +55,10 @@ fn one(tool: &ServedTool) -> Markup {
             h3 { "Ceiling" }
             (lines(&ceiling(&tool.ceiling)))
             @if !tool.narrowed.is_empty() {
-                p { "It declares more, which is not accepted:" }
+                p { "It also declares these lines, which are not accepted:" }
                 (lines(&tool.narrowed))
             }
-            h3 { "Since the acceptance before" }
+            h3 { "Difference from the acceptance before" }
             (change(tool.change.as_ref()))
             details {
                 summary { "Examples: " (tool.examples.len()) }
