@@ -95,7 +95,7 @@ fn signed_out(environment: &str, deny: &Deny, call: &CallId) -> Answer {
     respond::add(render::refused(page, deny), WWW_AUTHENTICATE, CHALLENGE)
 }
 
-/// The page. It does not load itself again: that takes the page from a person who reads it slowly.
+/// The page. It does not reload itself: a reload interrupts a person who reads slowly.
 fn document(environment: &str, call: &CallId, text: &str, over: bool) -> String {
     let document = html! {
         (DOCTYPE)

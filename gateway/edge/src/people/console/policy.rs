@@ -62,7 +62,7 @@ fn document(served: &Served) -> Markup {
                 }
             }
         }
-        h2 { "Reasons of a decision" }
+        h2 { "Why was a call decided so?" }
         p { "The page of each call names the rules, their messages and their remedies. "
             a href="/console/calls?state=denied" { "Denied calls" } }
         h2 { "Data" }

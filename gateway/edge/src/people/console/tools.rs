@@ -58,7 +58,7 @@ fn one(tool: &ServedTool) -> Markup {
                 p { "It also declares these lines, which are not accepted:" }
                 (lines(&tool.narrowed))
             }
-            h3 { "Difference from the acceptance before" }
+            h3 { "Since the acceptance before" }
             (change(tool.change.as_ref()))
             details {
                 summary { "Examples: " (tool.examples.len()) }
