@@ -1,15 +1,15 @@
 //! The roles of people at the console, and a person in one of them. No role approves: an approval
-//! is a signature. Each reader of a trust file asks it here which role a person has.
+//! is a signature. Each reader of a trust file finds the roles of a person here.
 
 use super::trust::{Approver, Trust};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a person may do at the console.
+/// A role of a person at the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsoleRole {
-    /// Sees the questions that they may sign, and the calls that they signed.
+    /// Sees the questions that the person may sign, and the calls that the person signed.
     Approver,
     /// Sees everything, and can change nothing.
     Auditor,
@@ -18,7 +18,7 @@ pub enum ConsoleRole {
 }
 
 impl ConsoleRole {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 3] = [Self::Approver, Self::Auditor, Self::Operator];
 
     /// The name, as JSON and the trust file have it.

@@ -49,8 +49,8 @@ impl<F: Front> Edge<F> {
                     .to_owned(),
             ));
         }
-        // The session of before ends here: the browser will send its cookie along no way back from
-        // another site.
+        // The earlier session ends here: on the way back from another site, the browser sends no
+        // cookie of it.
         self.end_session(parts, party)?;
         let at = self.front.start_at_issuer(&redirect(party), &next).await.map_err(refused)?;
         let answer = respond::json(StatusCode::OK, &json!({"address": at.address}));

@@ -21,7 +21,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 impl<F: Front> Edge<F> {
-    /// The page of the own sign-in: who signed in, in which roles, and the way out.
+    /// The page of the own sign-in: the person, the roles, and the way to sign out.
     pub(super) fn own_sign_in_page(
         &self,
         parts: &Parts,
@@ -115,7 +115,7 @@ impl<F: Front> Edge<F> {
             .sign_in(&signed, &is_own, keeper(party))
             .map_err(|error| Deny::SignIn(error.to_string()))?;
         seat.prove();
-        // The session of before ends: a browser has one, and no page chose this one.
+        // The earlier session ends: a browser has one session, and no page chose the new one.
         self.end_session(parts, party)?;
         let seconds = session.expires.duration_since(self.front.now()).as_secs().max(0);
         let cookie = Self::session_cookie(party, &session.session, seconds);
@@ -123,7 +123,7 @@ impl<F: Front> Edge<F> {
     }
 }
 
-/// What a role sees and may do, in words.
+/// The rights of a role, in words.
 fn right(role: ConsoleRole) -> Markup {
     html! {
         @match role {

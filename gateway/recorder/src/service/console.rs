@@ -41,8 +41,8 @@ impl From<crate::store::ChangeError> for ConsoleError {
     }
 }
 
-/// The name of a person for ledger and agents: a person of an issuer is never taken for one of the
-/// trust file.
+/// The name of a person for ledger and agents: a person of an issuer never has the name of an
+/// enrolled person.
 fn name_of(person: &ConsolePerson) -> String {
     match person.by {
         SignInKind::Passkey => person.name.clone(),
@@ -50,9 +50,10 @@ fn name_of(person: &ConsolePerson) -> String {
     }
 }
 
-/// The answer to a call that does not exist, or that is not for this person.
+/// The refusal of a call that does not exist, or that this person may not see.
 fn unknown(call: &CallId) -> ConsoleError {
-    let why = format!("no call `{call}` is for you to see; the list of calls has those that are");
+    let why =
+        format!("there is no call `{call}` that you may see; look for it in the list of calls");
     ConsoleError::Refused(ConsoleRefusal::UnknownCall, why)
 }
 

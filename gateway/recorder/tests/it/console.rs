@@ -142,7 +142,7 @@ async fn an_approver_sees_own_questions_and_the_calls_that_they_signed() {
                 panic!("{call}")
             };
             assert_eq!(code, ConsoleRefusal::UnknownCall);
-            let same = "no call `ID` is for you to see; the list of calls has those that are";
+            let same = "there is no call `ID` that you may see; look for it in the list of calls";
             assert_eq!(why.replace(call.as_str(), "ID"), same);
         }
     };
