@@ -20,11 +20,12 @@ const REMEDY: &str = "give a trust file, or a file with its `[[approver]]` entri
 struct Approvers {
     #[serde(default)]
     approver: Vec<Approver>,
-    self_approval: Option<bool>,
+    #[serde(default)]
+    self_approval: bool,
 }
 
-/// Reads the people of a file. Without `self_approval` in it, a person may approve the calls of
-/// agents that work for that person, because the file does not forbid it.
+/// Reads the people of a file. Without `self_approval = true` in it, no person may approve the calls
+/// of agents that work for that person.
 ///
 /// # Errors
 /// The file cannot be read, or its approvers break a rule of trust files.
@@ -41,5 +42,6 @@ pub fn read(path: &Path) -> Result<People> {
     check_enrolled(&known.approver).with_context(|| {
         format!("the approvers in `{}` are not valid; {REMEDY}", path.display())
     })?;
-    Ok(People { approvers: known.approver, self_approval: known.self_approval.unwrap_or(true) })
+    let Approvers { approver: approvers, self_approval } = known;
+    Ok(People { approvers, expected: true, self_approval })
 }

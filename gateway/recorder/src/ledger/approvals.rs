@@ -12,6 +12,7 @@ pub use error::{ApprovalCode, ApprovalError};
 use super::leaf::{Leaf, commitment};
 use super::note::origin;
 use cofferdam_core::model::id::{CallId, StatementDigest};
+use cofferdam_core::model::limit::CLOCK_SECONDS;
 use cofferdam_core::model::passkey::Passkey;
 use cofferdam_core::model::person::{people, same_person};
 use cofferdam_core::model::reason::ApprovalRule;
@@ -40,6 +41,9 @@ const TOLD: usize = 64;
 pub struct People {
     /// The enrolled keys.
     pub approvers: Vec<Approver>,
+    /// True if the caller named them, and so expects each signature to be proven: one whose payload
+    /// is not there is an error, unless the ledger says that it was erased.
+    pub expected: bool,
     /// True if the person for whom an agent works may approve its calls.
     pub self_approval: bool,
 }
@@ -53,6 +57,8 @@ pub struct Signer {
     pub passkey: bool,
     /// The index of its entry.
     pub entry: u64,
+    /// The time after which it does not count.
+    pub expires: Timestamp,
 }
 
 /// The signatures of one call.
@@ -98,6 +104,8 @@ struct Question<'a> {
     found: CallApprovals,
     /// Signatures that are in the ledger and are wrong.
     wrong: u64,
+    /// The people of approvals whose payloads are not there, by the ledger's word.
+    unproven: Vec<&'a str>,
     /// True if it was decided under another policy than the one of the question.
     replaced: bool,
     place: usize,
@@ -153,13 +161,19 @@ impl<'a> Check<'a> {
                 decided: false,
             },
             wrong: 0,
+            unproven: Vec::new(),
             replaced: false,
             place,
         });
         let mut errors = Vec::new();
         match &leaf.event {
             Event::Asked => match question.asked {
-                None => question.asked = Some(leaf),
+                None => {
+                    question.asked = Some(leaf);
+                    if entries.is_late(leaf) {
+                        errors.push(ApprovalCode::AskedLate.about(leaf, ""));
+                    }
+                }
                 // Signatures of one question must not count for another one under the same id.
                 Some(first) if is_same_question(first, leaf) => {}
                 Some(_) => errors.push(ApprovalCode::OtherQuestion.about(leaf, "")),
@@ -173,9 +187,7 @@ impl<'a> Check<'a> {
                 }
             }
             Event::Intended => errors.extend(question.decided(leaf)),
-            Event::Started { .. } if question.asked.is_some() && !question.found.decided => {
-                errors.push(ApprovalCode::NotDecided.about(leaf, ""));
-            }
+            Event::Started { .. } => errors.extend(question.started(leaf)),
             _ => {}
         }
         errors.into_iter().for_each(|error| self.error(error));
@@ -203,6 +215,13 @@ impl<'a> Check<'a> {
                  files; `cofferdam ledger export DIR` writes those that there are"
             ));
         }
+        if self.people.is_some() {
+            self.report.unproven.push(
+                "calls without a question: policy says which calls need a person, and is not \
+                 checked here"
+                    .to_owned(),
+            );
+        }
         if ruleless > 0 {
             self.report.unproven.push(format!(
                 "the number of signatures that was needed, in {ruleless} of the calls: it is not \
@@ -217,7 +236,8 @@ impl<'a> Check<'a> {
         }
         if !self.report.calls.is_empty() {
             self.report.unproven.push(
-                "the text that people were shown: a statement has its digest, and `cofferdam show ID \
+                "the text that people were shown, and the number of people needed, which is the \
+                 recorder's word: a statement has the digest of that text, and `cofferdam show ID \
                  --shown` prints it"
                     .to_owned(),
             );
@@ -226,52 +246,89 @@ impl<'a> Check<'a> {
     }
 }
 
-impl Question<'_> {
+impl<'a> Question<'a> {
     /// Checks a decision about a call that was asked about.
     fn decided(&mut self, leaf: &Leaf) -> Option<ApprovalError> {
         let asked = self.asked?;
         self.found.decided = true;
-        // A reload may replace the policy; another one that allows the plan needs no signature.
-        if leaf.policy != asked.policy {
-            self.replaced = true;
-            return None;
-        }
+        // A reload may replace the policy; another one that allows the plan needs no signature, and
+        // may decide over a newer state. Plan and denial hold under every policy.
+        self.replaced |= leaf.policy != asked.policy;
+        let replaced = leaf.policy != asked.policy;
         let same = [
             (leaf.plan == asked.plan, ApprovalCode::OtherPlan),
-            (leaf.preview == asked.preview, ApprovalCode::OtherPreview),
+            (leaf.principal == asked.principal, ApprovalCode::OtherRequester),
             (self.found.denied.is_empty(), ApprovalCode::Denied),
+            (replaced || leaf.preview == asked.preview, ApprovalCode::OtherPreview),
         ];
         if let Some((_, code)) = same.iter().find(|(same, _)| !same) {
             return Some(code.about(leaf, ""));
         }
-        let approved = people(self.found.approved.iter().map(|signer| signer.name.as_str())).len();
-        let there = u64::try_from(approved).unwrap_or(u64::MAX) + self.found.unproven + self.wrong;
+        if replaced {
+            return None;
+        }
+        let Ok(time) = leaf.time.parse::<Timestamp>() else {
+            return Some(ApprovalCode::OutOfTime.about(leaf, "the entry has no time"));
+        };
+        // The gateway decides a moment before the recorder writes.
+        let counts = |signer: &&Signer| {
+            time.as_second() < signer.expires.as_second().saturating_add(CLOCK_SECONDS)
+        };
+        if let Some(over) = self.found.approved.iter().find(|signer| !counts(signer)) {
+            let why = format!("the signature of `{}` ended at {}", over.name, over.expires);
+            return Some(ApprovalCode::OutOfTime.about(leaf, &why));
+        }
+        let proven = self.found.approved.iter().map(|signer| signer.name.as_str());
+        let there = people(proven.chain(self.unproven.iter().copied())).len();
+        let there = u64::try_from(there).unwrap_or(u64::MAX).saturating_add(self.wrong);
         let needed = self.found.needed.unwrap_or(1).max(1);
         (there < u64::from(needed)).then(|| {
             ApprovalCode::QuorumMissing.about(leaf, &format!("{there} of {needed} signatures"))
         })
     }
+
+    /// Checks an effect of a call that was asked about.
+    fn started(&self, leaf: &Leaf) -> Option<ApprovalError> {
+        let asked = self.asked?;
+        if !self.found.decided {
+            return Some(ApprovalCode::NotDecided.about(leaf, ""));
+        }
+        (leaf.plan != asked.plan).then(|| ApprovalCode::OtherPlan.about(leaf, ""))
+    }
+
+    /// Counts a signature whose payload is not there.
+    fn count_unproven(&mut self, leaf: &'a Leaf) {
+        self.found.unproven += 1;
+        if let Event::Signed { approver, verdict, .. } = &leaf.event
+            && verdict == "approve"
+        {
+            self.unproven.push(approver);
+        }
+    }
 }
 
 /// Checks one signature, if its payload is there and the caller knows people.
-fn signed(
+fn signed<'a>(
     (origin, entries, people): (&str, &ApprovalEntries, Option<&People>),
-    question: &mut Question<'_>,
-    leaf: &Leaf,
+    question: &mut Question<'a>,
+    leaf: &'a Leaf,
     payloads: Option<&mut ApprovalPayloads>,
     errors: &mut Vec<ApprovalError>,
 ) -> Result<(), ApprovalError> {
-    let Some(payloads) = payloads else {
-        question.found.unproven += 1;
-        return Ok(());
-    };
-    match (payloads.of(leaf.index, errors), people) {
+    // A file that lacks a line hides a signature; without a file, only a caller who expects one
+    // misses it.
+    let expected = payloads.is_some() || people.is_some_and(|people| people.expected);
+    let payload = payloads.and_then(|payloads| payloads.of(leaf.index, errors));
+    if question.found.decided {
+        return Err(ApprovalCode::SignedLate.about(leaf, ""));
+    }
+    match (payload, people) {
         (Some(payload), Some(people)) => signature(origin, question, leaf, &payload, people),
-        (None, _) if !entries.explains_absence(leaf) => {
+        (None, _) if expected && !entries.explains_absence(leaf) => {
             Err(ApprovalCode::SignatureMissing.about(leaf, ""))
         }
         _ => {
-            question.found.unproven += 1;
+            question.count_unproven(leaf);
             Ok(())
         }
     }
@@ -293,6 +350,9 @@ fn signature(
         if leaf.commitments.get(name) != Some(&commitment(&payload.key, text)) {
             return Err(ApprovalCode::PayloadChanged.about(leaf, &format!("`{name}`")));
         }
+    }
+    if let Some(name) = leaf.commitments.keys().find(|name| !payload.payloads.contains_key(*name)) {
+        return Err(ApprovalCode::SignatureMissing.about(leaf, &format!("`{name}`")));
     }
     let text =
         payload.payloads.get(SIGNED).ok_or_else(|| refuse(ApprovalCode::SignatureMissing))?;
@@ -321,7 +381,7 @@ fn signature(
     if is_party(&approver.name, &statement.subject, trusted.self_approval) {
         return Err(refuse(ApprovalCode::Party));
     }
-    let escalated = in_time(&statement, leaf)?;
+    let (seconds, escalated) = in_time(&statement, leaf)?;
     let found = &mut question.found;
     if let Some(text) = payload.payloads.get(RULE) {
         let rule: ApprovalRule = serde_json::from_str(text).map_err(unreadable)?;
@@ -331,12 +391,16 @@ fn signature(
         if found.needed.is_some_and(|known| known != rule.quorum) {
             return Err(refuse(ApprovalCode::OtherRule));
         }
+        if seconds > rule.expires_seconds {
+            return Err(refuse(ApprovalCode::TooLong));
+        }
         found.needed = Some(rule.quorum);
     }
     let signer = Signer {
         name: approver.name.clone(),
         passkey: Passkey::read(&approver.key).is_some(),
         entry: leaf.index,
+        expires: statement.expires,
     };
     if approves {
         found.approved.push(signer)
@@ -368,15 +432,16 @@ fn about(statement: &Statement, name: &str, leaf: &Leaf, asked: &Leaf) -> Option
 }
 
 /// The signature has to come between the question and its end, by the ledger's own time. Returns the
-/// seconds from the question to the time after which it says to be made; 0 without one.
-fn in_time(statement: &Statement, leaf: &Leaf) -> Result<u64, ApprovalError> {
+/// seconds for which it counts, and those from the question to the time after which it says to be
+/// made; 0 without one.
+fn in_time(statement: &Statement, leaf: &Leaf) -> Result<(u64, u64), ApprovalError> {
     let out = |why: &str| ApprovalCode::OutOfTime.about(leaf, why);
     let time: Timestamp = leaf.time.parse().map_err(|_| out("the entry has no time"))?;
     let issued = statement.issued.ok_or_else(|| out("the statement has no time"))?;
     let told = |error: approval::ApprovalError| out(&error.to_string());
-    check_times(issued, statement.expires, time).map_err(told)?;
+    let seconds = check_times(issued, statement.expires, time).map_err(told)?;
     let escalated = statement.escalated.map(|since| check_escalated(issued, since, time));
-    Ok(escalated.transpose().map_err(told)?.unwrap_or(0))
+    Ok((seconds, escalated.transpose().map_err(told)?.unwrap_or(0)))
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use cofferdam_recorder::ledger::export;
 use cofferdam_recorder::ledger::note::Checkpoint;
 use ed25519_dalek::VerifyingKey;
 use serde_json::json;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,9 @@ impl Export {
     pub fn run(self, home: &Home) -> Result<Report> {
         let folder = &self.folder;
         let shown = folder.display();
-        fs::create_dir_all(folder).with_context(|| format!("cannot make `{shown}`"))?;
+        // Statements name people and agents: at home, they are beneath a folder of this mode.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("cannot make `{shown}`"))?;
         let mut inside = fs::read_dir(folder).with_context(|| format!("cannot read `{shown}`"))?;
         if inside.next().is_some() {
             bail!("`{shown}` is not empty; give a new folder for each export");
@@ -84,7 +87,8 @@ fn await_checkpoint(home: &Home, key: &VerifyingKey) -> Result<()> {
 /// Writes the payloads of all signatures before this entry. Returns their number.
 fn signatures(home: &Home, end: u64, path: &Path) -> Result<u64> {
     let failed = || format!("cannot write `{}`", path.display());
-    let mut file = BufWriter::new(File::create_new(path).with_context(failed)?);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = BufWriter::new(file.with_context(failed)?);
     let (mut next, mut count) = (Some(0), 0);
     while let Some(from) = next {
         let asked = Operate::Approvals { from, end };

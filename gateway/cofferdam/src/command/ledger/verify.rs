@@ -41,10 +41,14 @@ impl Verify {
         let people = match &self.approvers {
             Some(path) => Some(approvers_file::read(path)?),
             // Another machine has no installation.
-            None => TrustFile::open(home).and_then(|file| file.trust()).ok().map(|trust| People {
-                approvers: trust.approvers,
-                self_approval: trust.self_approval,
-            }),
+            None if !home.trust().exists() => None,
+            None => TrustFile::open(home)?.trust().map(|trust| {
+                Some(People {
+                    approvers: trust.approvers,
+                    expected: false,
+                    self_approval: trust.self_approval,
+                })
+            })?,
         };
         let folder = self.folder.unwrap_or_else(|| home.ledger());
         let older = self.older.map(|path| input_file::text(&path, OLDER)).transpose()?;
@@ -56,7 +60,12 @@ impl Verify {
 /// The result for people.
 fn lines(found: &verify::Report) -> Vec<String> {
     let mut lines = if found.is_sound() {
-        vec![format!("Sound: {} entries of {}, as signed.", found.size, found.origin)]
+        let unproven: u64 = found.approvals.calls.iter().map(|call| call.unproven).sum();
+        let but = match unproven {
+            0 => String::new(),
+            many => format!(" Signatures of people that are not proven: {many}."),
+        };
+        vec![format!("Sound: {} entries of {}, as signed.{but}", found.size, found.origin)]
     } else {
         let many = found.errors.len() as u64 + found.approvals.count;
         let first = found

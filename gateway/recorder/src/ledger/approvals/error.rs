@@ -23,6 +23,8 @@ pub enum ApprovalCode {
     SignatureBad,
     /// A call was asked about twice, with different questions.
     OtherQuestion,
+    /// A call was decided or acted before its question.
+    AskedLate,
     /// No entry asked for the signature.
     NotAsked,
     /// The statement is about another call.
@@ -45,6 +47,10 @@ pub enum ApprovalCode {
     OtherRule,
     /// The rule does not name the signer, or only from a later time on.
     NotNamed,
+    /// The signature is for longer than the rule allows.
+    TooLong,
+    /// The signature came after the decision.
+    SignedLate,
     /// The signer asked for the call.
     Party,
     /// The entry is outside the time of the statement.
@@ -69,6 +75,7 @@ impl ApprovalCode {
             Self::KeyUnknown => "key-unknown",
             Self::SignatureBad => "signature-bad",
             Self::OtherQuestion => "other-question",
+            Self::AskedLate => "asked-late",
             Self::NotAsked => "not-asked",
             Self::OtherCall => "other-call",
             Self::OtherPlan => "other-plan",
@@ -80,6 +87,8 @@ impl ApprovalCode {
             Self::OtherApprover => "other-approver",
             Self::OtherRule => "other-rule",
             Self::NotNamed => "not-named",
+            Self::TooLong => "too-long",
+            Self::SignedLate => "signed-late",
             Self::Party => "party",
             Self::OutOfTime => "out-of-time",
             Self::QuorumMissing => "quorum-missing",
@@ -105,6 +114,7 @@ impl ApprovalCode {
             }
             Self::SignatureBad => "the signature does not count",
             Self::OtherQuestion => "the call was asked about before, with another question",
+            Self::AskedLate => "the call was decided or acted before its question",
             Self::NotAsked => "no entry before it asked for a signature",
             Self::OtherCall => "the statement is about another call",
             Self::OtherPlan => "it is about another plan than the question",
@@ -118,7 +128,12 @@ impl ApprovalCode {
             Self::NotNamed => {
                 "the rule of the question does not name the signer, or only from a later time on"
             }
-            Self::Party => "the signer asked for the call, or the agent works for the signer",
+            Self::TooLong => "it is for longer than the rule of the question allows",
+            Self::SignedLate => "the call was decided before the signature",
+            Self::Party => {
+                "the signer asked for the call, or the agent works for the signer; write \
+                 `self_approval = true` into the file of approvers if that is allowed"
+            }
             Self::OutOfTime => "the entry is outside the time of the statement",
             Self::QuorumMissing => "the call was decided without the signatures that it needs",
             Self::Denied => "the call was decided although a person denied it",

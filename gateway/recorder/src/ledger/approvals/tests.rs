@@ -98,7 +98,7 @@ fn story(call: &CallId) -> Vec<Entry> {
 
 fn trusted() -> People {
     let carl = Approver { name: "carl".to_owned(), key: Authenticator::es256("carl").line() };
-    People { approvers: vec![approver("bob"), carl], self_approval: false }
+    People { approvers: vec![approver("bob"), carl], expected: true, self_approval: false }
 }
 
 /// An exported ledger.
@@ -108,12 +108,12 @@ struct Exported {
 }
 
 impl Exported {
-    /// A ledger with these entries, a second apart.
+    /// A ledger with these entries, 20 seconds apart.
     fn of(story: Vec<Entry>) -> Self {
         let (mut entries, mut lines) = (ApprovalEntries::default(), Vec::new());
         for (entry, index) in story.into_iter().zip(0u64..) {
             let key: RecordKey = [u8::try_from(index).unwrap(); 32];
-            let seconds = i64::try_from(index).unwrap();
+            let seconds = 20 * i64::try_from(index).unwrap();
             let time = at("2026-11-30T12:01:00Z") + jiff::SignedDuration::from_secs(seconds);
             let name = origin("4f2a");
             let (text, _) = seal(&entry, &name, index, &time_text(time), &key, None).unwrap();
@@ -192,6 +192,7 @@ fn each_change_of_the_exported_signatures_has_its_code() {
         &|lines| lines[0].key = "?".into(),
         &["payload-unreadable", "signature-missing"],
     );
+    check("no rule", &|lines| drop(lines[0].payloads.remove(RULE)), &["signature-missing"]);
     check("a dropped signature", &|lines| drop(lines.remove(0)), &["signature-missing"]);
     check(
         "one for no signature",
@@ -234,6 +235,11 @@ fn each_lie_of_a_recorder_about_a_signature_has_its_code() {
     );
     said("an old statement", &|said| said.issued = None, "out-of-time");
     said("a late signature", &|said| said.expires = at("2026-11-30T12:00:30Z"), "out-of-time");
+    said(
+        "one that ends before the decision",
+        &|said| said.expires = at("2026-11-30T12:01:25Z"),
+        "out-of-time",
+    );
     said("an early one", &|said| said.issued = Some(at("2026-11-30T12:20:00Z")), "out-of-time");
     said("another schema", &|said| said.schema = "cofferdam.approval.v0".into(), "signature-bad");
     let good = statement(&call);
@@ -269,6 +275,15 @@ fn each_lie_of_a_recorder_about_a_signature_has_its_code() {
         entries[2].payloads.insert(RULE.to_owned(), one.to_owned());
     };
     check("another rule", &rule, &["other-rule"]);
+    let ruled = |rule: &'static str| {
+        move |entries: &mut Vec<Entry>| {
+            entries[1].payloads.insert(RULE.to_owned(), rule.to_owned());
+        }
+    };
+    let others = ruled(r#"{"quorum":2,"approvers":["dora","carl"],"expires_seconds":1800}"#);
+    check("a rule for others", &others, &["not-named"]);
+    let short = ruled(r#"{"quorum":2,"approvers":["*"],"expires_seconds":60}"#);
+    check("a rule for less time", &short, &["too-long"]);
 }
 
 #[test]
@@ -305,7 +320,7 @@ fn a_job_without_its_signatures_has_a_code() {
     };
     check("one of two", &|entries| drop(entries.remove(1)), &["quorum-missing"]);
     check("none", &|entries| drop(entries.drain(1..3)), &["quorum-missing"]);
-    check("too late", &|entries| entries.swap(2, 3), &["quorum-missing"]);
+    check("too late", &|entries| entries.swap(2, 3), &["quorum-missing", "signed-late"]);
     check("never decided", &|entries| drop(entries.remove(3)), &["not-decided"]);
     check("never asked", &|entries| drop(entries.remove(0)), &["not-asked", "not-asked"]);
     check(
@@ -317,6 +332,56 @@ fn a_job_without_its_signatures_has_a_code() {
         "over another state",
         &|entries| entries[3].preview = Some(PreviewDigest::of(b"other")),
         &["other-preview"],
+    );
+    check(
+        "asked after the decision",
+        &|entries| entries.swap(0, 3),
+        &["not-asked", "not-asked", "asked-late", "not-decided"],
+    );
+    check(
+        "asked after the effect",
+        &|entries| {
+            let started = entries.remove(4);
+            entries.insert(0, started);
+        },
+        &["asked-late"],
+    );
+    check(
+        "asked when all was done",
+        &|entries| {
+            let gone_on = entries.split_off(3);
+            entries.splice(0..0, gone_on);
+        },
+        &["asked-late"],
+    );
+    check(
+        "another plan acts",
+        &|entries| entries[4].plan = Some(PlanDigest::of(b"other")),
+        &["other-plan"],
+    );
+    check(
+        "another plan acts later",
+        &|entries| {
+            let second = Entry { plan: Some(PlanDigest::of(b"other")), ..entries[4].clone() };
+            entries.push(second);
+        },
+        &["other-plan"],
+    );
+    check(
+        "another requester",
+        &|entries| entries[3].principal = "deploy".into(),
+        &["other-requester"],
+    );
+    // Under another policy, plan and denial hold all the same.
+    let replaced = Some(PolicyDigest::of(b"replaced"));
+    check("another policy allows it", &|entries| entries[3].policy = replaced, &[]);
+    check(
+        "another policy, another plan",
+        &|entries| {
+            entries[3].policy = replaced;
+            entries[3].plan = Some(PlanDigest::of(b"other"));
+        },
+        &["other-plan"],
     );
     let other_plan = Some(PlanDigest::of(b"other"));
     let asked_again = Entry { plan: other_plan, ..entry(&call, Event::Asked) };
@@ -371,6 +436,21 @@ fn a_signature_that_is_not_there_is_never_good() {
     };
     assert_eq!(told(with(removed(3), None)), (vec![], 2));
     assert_eq!(told(with(removed(2), None)), (vec!["signature-missing"], 1));
+    // It cannot say so of entries that came later.
+    let early = |event: Event, of: Option<CallId>| {
+        [vec![Entry::of(event, of, "")], story(&call())].concat()
+    };
+    let erase = Event::Administered { what: "erase".to_owned(), by: "1000".to_owned() };
+    assert_eq!(told(early(erase, Some(call()))).0.len(), 2);
+    assert_eq!(told(early(removed(9), None)).0.len(), 2);
+    // Without the file, a caller who named people expects each signature.
+    let exported = Exported::of(story(&call()));
+    let without = |people: &People| check(&origin("4f2a"), &exported.entries, Some(people), None);
+    let codes: Vec<_> = without(&trusted()).errors.iter().map(|error| error.code.word()).collect();
+    assert_eq!(codes, ["signature-missing"; 2]);
+    let report = without(&People { expected: false, ..trusted() });
+    assert_eq!((report.errors.len(), report.calls[0].unproven), (0, 2));
+    assert!(report.unproven[0].starts_with("signatures of people: 2. Their payloads"));
 }
 
 #[test]
