@@ -101,8 +101,14 @@ fn an_operator_watches_filters_checks_and_cancels_calls_on_a_phone() {
     browser.until_seen("The call is cancelled.");
     let story = installation.closed(&call);
     assert_eq!(story["view"]["outcome"], "cancelled", "{story:#}");
-    browser.open(&console("/calls?state=cancelled"));
-    assert_eq!(listed(&browser), [call]);
+    // The list is made a moment after the ledger.
+    let cancelled = console("/calls?state=cancelled");
+    let mut looks = 0;
+    while listed(&browser) != [call.clone()] {
+        assert!(looks < 100, "never listed:\n{}", browser.text());
+        browser.open(&cancelled);
+        looks += 1;
+    }
     for page in ["", "/agents", "/tools", "/policy", "/health"] {
         browser.open(&console(page));
         browser.until("document.querySelector('h1') !== null");

@@ -260,6 +260,9 @@ async function checkAll() {
     size = Math.max(size, told.size);
     checked &&= told.checked;
   }
+  if (proven.size === 0) {
+    throw new Error("no signed checkpoint has these entries yet; check again in a moment");
+  }
   const open = wanted.filter((index) => !proven.has(index));
   const signature = checked
     ? "The signature of the recorder's key is right."
