@@ -47,7 +47,7 @@ pub enum CallState {
     Dead,
     /// An effect may or may not have happened.
     Indeterminate,
-    /// Every operation was asked for, and others still hold an object that has to go.
+    /// Every operation was asked for, and another client still holds an object that has to go away.
     Held,
 }
 

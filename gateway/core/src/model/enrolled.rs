@@ -1,5 +1,5 @@
 //! The rules of the lists of people in a trust file: one spelling for each person, and one person for
-//! each passkey, whatever the roles. Every role reads its lists by them. Never says who may approve.
+//! each passkey, whatever the roles. Every role reads its lists by them. Gives no right to approve.
 
 use super::approver_groups::GROUP;
 use super::console_role::{ConsoleEntry, ConsoleRole};

@@ -131,8 +131,8 @@ pub struct ReceiverState {
     pub failed: u64,
     /// The notifications that were given up.
     pub dropped: u64,
-    /// The notifications that were no news any more: the question was answered or ended, or the
-    /// cause was removed, before the receiver took them.
+    /// The outdated notifications: the question was answered or ended, or the cause was removed,
+    /// before the receiver took them.
     pub over: u64,
     /// The error of the newest try, if notifications that failed wait.
     pub error: Option<String>,

@@ -1,6 +1,6 @@
 //! A question before a person signs it: its times, its own rule, its environment and policy, and
-//! that its preview is about its plan. The command and the page ask the same. Compares no digest:
-//! the text of the question does.
+//! that its preview is about its plan. Command and page use the same check. Compares no
+//! digest: the text of the question does.
 
 use super::approval::{ApprovalError, check_times};
 use crate::model::document::Document;
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 /// A question that no person should sign.
 #[derive(Debug, thiserror::Error)]
 pub enum AskedError {
-    /// Its times are not those of a question.
+    /// Its times are not valid.
     #[error("it is not signed: {0}")]
     Times(ApprovalError),
     /// It has no rule.

@@ -93,7 +93,7 @@ struct Task {
     /// The time of the newest answer of the recorder.
     heard: Option<Instant>,
     /// The end of the pause that the server asked for. The recorder keeps it for everything in the
-    /// outbox; this one is for news that is not there.
+    /// outbox; this pause is for notifications that are not there.
     quiet: Option<Instant>,
 }
 

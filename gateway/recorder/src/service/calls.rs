@@ -1,6 +1,6 @@
 //! The list of calls for people: keeps it close to the ledger in the background, brings it up to the
 //! ledger for a request within a time, and reads pages and changes. Few lists are read at once, so
-//! that people who search leave connections to agents.
+//! that connections remain for agents.
 
 use super::Recorder;
 use crate::settings::LONGEST_WAIT_MS;
@@ -22,13 +22,13 @@ const AT_ONCE: usize = 2;
 /// how far the list is.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
-/// The pause between two looks of the background.
+/// The pause between two steps in the background.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The time of one look of the background: a tenth of the writer, and only while no change waits.
+/// The time of one step in the background: a tenth of the writer, and only while no change waits.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The pause in which changes come together, before waiting people are told.
+/// The pause in which changes are collected before waiting requests get them.
 const TOGETHER: Duration = Duration::from_millis(200);
 
 /// The shared state of lists.
@@ -36,7 +36,7 @@ pub(super) struct Lists {
     places: Semaphore,
     /// One task at a time adds entries to the list.
     turn: Mutex<()>,
-    /// The number of entries that the list knows; `None` before the first look.
+    /// The number of entries that the list knows; `None` before the first step.
     through: watch::Sender<Option<u64>>,
 }
 

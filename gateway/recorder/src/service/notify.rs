@@ -82,8 +82,8 @@ impl Recorder {
         }
     }
 
-    /// The next notification that is news. Removes those before it that are over: after an outage,
-    /// people are not asked what was answered meanwhile.
+    /// The next notification that is not outdated. Removes the outdated ones before it: after an
+    /// outage, no notification asks for an answer that was given meanwhile.
     async fn next_news(&self, receiver: &str) -> Result<Option<Delivery>, RoleError> {
         loop {
             let now = self.now().as_millisecond();

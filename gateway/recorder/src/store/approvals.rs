@@ -236,7 +236,7 @@ pub(crate) async fn sign(
     Ok(Done::Signed(missing))
 }
 
-/// Drops signatures that count no more. The ledger keeps them.
+/// Removes signatures that no longer count. The ledger keeps them.
 async fn drop_void(
     call: &str,
     void: &[String],

@@ -177,7 +177,7 @@ pub enum Change {
 pub enum DeliveryEnd {
     /// The receiver took it.
     Delivered,
-    /// It was not sent: it is no news any more.
+    /// It was not sent: it is outdated.
     Over,
     /// The receiver did not take it.
     Failed {
@@ -203,7 +203,7 @@ pub struct Signature {
     pub digest: StatementDigest,
     /// The signed statement.
     pub signed: SignedStatement,
-    /// The stored signatures of this question that count no more: they are dropped.
+    /// The stored signatures of this question that no longer count: they are removed.
     pub void: Vec<String>,
     /// The digest of the trust file with the approver.
     pub trust: TrustDigest,

@@ -125,7 +125,7 @@ pub(crate) async fn keep_only(
     Ok(())
 }
 
-/// Stores the end of a try: a notification that was delivered or is over, and a test, are removed;
+/// Stores the end of a try: a delivered or outdated notification, and a test, are removed;
 /// another failed one waits for its next try or is given up. An unknown number was settled before.
 pub(crate) async fn settle(
     receiver: &str,

@@ -185,7 +185,7 @@ impl Draft {
     }
 }
 
-/// The named objects of a plan, without those of the call's own ephemeral namespace.
+/// The named objects of a plan, without the objects in the run namespace of the call.
 fn objects(plan: &Document) -> BTreeSet<ObjectName> {
     let facts = facts_of(&plan.operations).unwrap_or_default();
     let lasting = facts.iter().filter(|fact| fact.namespace != EPHEMERAL);
