@@ -98,7 +98,7 @@ struct Signed {
     signature: String,
 }
 
-/// What the ledger says of one call so far.
+/// The facts of one call in the ledger so far.
 struct Question<'a> {
     asked: Option<&'a Leaf>,
     found: CallApprovals,
@@ -217,8 +217,8 @@ impl<'a> Check<'a> {
         }
         if self.people.is_some() {
             self.report.unproven.push(
-                "calls without a question: policy says which calls need a person, and is not \
-                 checked here"
+                "calls without a question: only policy says which calls need a person, and it is \
+                 not checked here"
                     .to_owned(),
             );
         }
@@ -247,7 +247,7 @@ impl<'a> Check<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// Checks a decision about a call that was asked about.
+    /// Checks a decision about a call with a question.
     fn decided(&mut self, leaf: &Leaf) -> Option<ApprovalError> {
         let asked = self.asked?;
         self.found.decided = true;
@@ -287,7 +287,7 @@ impl<'a> Question<'a> {
         })
     }
 
-    /// Checks an effect of a call that was asked about.
+    /// Checks an effect of a call with a question.
     fn started(&self, leaf: &Leaf) -> Option<ApprovalError> {
         let asked = self.asked?;
         if !self.found.decided {

@@ -41,7 +41,7 @@ pub enum ApprovalCode {
     OtherEnvironment,
     /// The entry has another verdict than the statement.
     OtherVerdict,
-    /// The entry has another person than the key.
+    /// The entry names another person than the owner of the key.
     OtherApprover,
     /// Two signatures of one call name rules with different numbers of people.
     OtherRule,
@@ -113,22 +113,22 @@ impl ApprovalCode {
                  of people who were removed since"
             }
             Self::SignatureBad => "the signature does not count",
-            Self::OtherQuestion => "the call was asked about before, with another question",
+            Self::OtherQuestion => "an earlier question of the call is another one",
             Self::AskedLate => "the call was decided or acted before its question",
-            Self::NotAsked => "no entry before it asked for a signature",
+            Self::NotAsked => "no earlier entry asked for a signature",
             Self::OtherCall => "the statement is about another call",
-            Self::OtherPlan => "it is about another plan than the question",
-            Self::OtherPreview => "it is about another preview than the question",
-            Self::OtherPolicy => "it is about another policy than the question",
-            Self::OtherRequester => "it is about another requester than the question",
-            Self::OtherEnvironment => "it is about another environment than the ledger",
+            Self::OtherPlan => "the plan is not the plan of the question",
+            Self::OtherPreview => "the preview is not the preview of the question",
+            Self::OtherPolicy => "the policy is not the policy of the question",
+            Self::OtherRequester => "the requester is not the requester of the question",
+            Self::OtherEnvironment => "the environment is not the environment of the ledger",
             Self::OtherVerdict => "the entry has another verdict than the statement",
             Self::OtherApprover => "the entry names another person than the owner of the key",
             Self::OtherRule => "an earlier signature of the call names another rule",
             Self::NotNamed => {
                 "the rule of the question does not name the signer, or only from a later time on"
             }
-            Self::TooLong => "it is for longer than the rule of the question allows",
+            Self::TooLong => "the signature counts for longer than the rule of the question allows",
             Self::SignedLate => "the call was decided before the signature",
             Self::Party => {
                 "the signer asked for the call, or the agent works for the signer; write \
