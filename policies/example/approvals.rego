@@ -1,5 +1,6 @@
 # The changes that a person has to sign. A role must cover them too. `data.approvals` names the
-# approvers; the calling agent and its person can never sign.
+# approvers, some of them as groups of `data.approver_groups`; the calling agent and its person can
+# never sign.
 package cofferdam.policy
 
 import data.cofferdam.cover

@@ -332,7 +332,16 @@ test_protected_namespaces if {
 	decision := decided("deployer", carol, [operation])
 	decision.effect == "require_approval"
 	world.ids(decision) == {"protected-namespace"}
-	decision.approval == {"quorum": 1, "approvers": ["carol@example.com", "dave@example.com"], "expires_seconds": 1800}
+	decision.approval == {
+		"quorum": 1,
+		"approvers": ["carol@example.com", "dave@example.com"],
+		"expires_seconds": 1800,
+		"escalate": {"after_seconds": 900, "approvers": ["erin@example.com"]},
+		"groups": [
+			{"name": "payments", "members": ["carol@example.com", "dave@example.com"]},
+			{"name": "platform", "members": ["erin@example.com"]},
+		],
+	}
 	decision.obligations == [
 		{"id": "protected-permit", "type": "ttl", "properties": {"seconds": 300}},
 		{"id": "protected-unchanged", "type": "unchanged", "properties": {"scope": "object"}},
@@ -342,6 +351,14 @@ test_protected_namespaces if {
 	question := object.union(world.call([operation]), {"subject": subject("deployer", carol)})
 	every case in [[["dave@example.com"], "allow"], [["bob@example.com"], "require_approval"]] {
 		signed := call.decision with input as world.signed(world.previewed(question, []), case[0])
+		signed.effect == case[1]
+	}
+
+	# The platform team may sign a quarter of an hour later.
+	previewed := world.previewed(question, [])
+	every case in [[900, "allow"], [899, "require_approval"], [null, "require_approval"]] {
+		later := world.escalated("erin@example.com", 1800, 1000, case[0])
+		signed := call.decision with input as world.timed(previewed, [later])
 		signed.effect == case[1]
 	}
 }
