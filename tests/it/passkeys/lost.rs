@@ -59,7 +59,7 @@ fn a_person_with_two_devices_loses_one_and_goes_on_with_the_other() {
     let second = asked(&installation, &token, 18);
     installation.run(&["approve", &second, "--key", text(&bob), "--yes"]);
     let ssh = ["approver", "remove", "bob@example.com", "--key", &print("bob@example.com")];
-    assert!(installation.run(&ssh).contains("It was the last one"));
+    assert!(installation.run(&ssh).contains("It was the last key"));
     let view = installation.json(&["show", &second])["view"].clone();
     assert_eq!(view["outcome"], "refused", "{view:#}");
     let detail = view["detail"].as_str().unwrap();

@@ -204,9 +204,14 @@ fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Opt
             if mismatch.is_empty() {
                 let (tools, executors, approvers) =
                     (trust.tools.len(), trust.executors.len(), trust.approvers.len());
+                let people = match trust.console.len() {
+                    0 => String::new(),
+                    1 => ", 1 entry of the console".to_owned(),
+                    more => format!(", {more} entries of the console"),
+                };
                 found.good(
                     "trust file",
-                    format!("{tools} tools, {executors} executors, {approvers} approvers"),
+                    format!("{tools} tools, {executors} executors, {approvers} approvers{people}"),
                 );
             }
             left_out(&trust, found);

@@ -376,7 +376,7 @@ async fn streams_of_a_person_are_bounded_and_end_with_the_server() {
     let over = server.send(&stream(AUDITOR)).await;
     assert_eq!(over.status, 429, "{}", over.text());
     for (bad, told) in [
-        (stream(AUDITOR).with("Last-Event-ID", "x"), "no id that this server gave"),
+        (stream(AUDITOR).with("Last-Event-ID", "x"), "is not an id from this server"),
         (by(get("/console/changes"), AUDITOR), "needs `beyond`"),
         (by(get("/console/changes?before=1-1"), AUDITOR), "page of the list alone"),
     ] {

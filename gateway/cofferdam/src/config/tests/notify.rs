@@ -78,11 +78,11 @@ to = ["ops@example.com"]
         .collect();
     expect![[r#"
         hook 2 events, unwritable false, secret true, {"kind":"webhook","url":"https://example.com/hook"}
-        slack 7 events, unwritable true, secret true, {"kind":"slack"}
-        teams 7 events, unwritable true, secret true, {"kind":"teams"}
-        phone 7 events, unwritable true, secret false, {"kind":"ntfy","url":"https://ntfy.sh/ops"}
-        pager 7 events, unwritable true, secret true, {"kind":"pagerduty","url":"https://events.pagerduty.com/v2/enqueue"}
-        mail 7 events, unwritable true, secret false, {"kind":"mail","server":{"host":"mail.example.com","port":587,"implicit_tls":false},"user":null,"from":"Cofferdam <gate@example.com>","to":["ops@example.com"]}"#]].assert_eq(&told.join("\n").replace(&root, "ROOT"));
+        slack 8 events, unwritable true, secret true, {"kind":"slack"}
+        teams 8 events, unwritable true, secret true, {"kind":"teams"}
+        phone 8 events, unwritable true, secret false, {"kind":"ntfy","url":"https://ntfy.sh/ops"}
+        pager 8 events, unwritable true, secret true, {"kind":"pagerduty","url":"https://events.pagerduty.com/v2/enqueue"}
+        mail 8 events, unwritable true, secret false, {"kind":"mail","server":{"host":"mail.example.com","port":587,"implicit_tls":false},"user":null,"from":"Cofferdam <gate@example.com>","to":["ops@example.com"]}"#]].assert_eq(&told.join("\n").replace(&root, "ROOT"));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn every_fault_of_a_receiver_is_told_at_once() {
         13 faults in the configuration:
           cofferdam.toml:7: notify.Bad.kind: `Bad` is no name for a receiver; use 1 to 40 of a-z, 0-9 and -
           cofferdam.toml:7: notify.Bad.kind: `sms` is no kind; use one of webhook, slack, teams, ntfy, pagerduty, mail
-          cofferdam.toml:12: notify.hook.events: `approved` is no event; use some of approval_needed, approval_expiring, expired, indeterminate, job_stuck, ledger_unwritable, fence_missing
+          cofferdam.toml:12: notify.hook.events: `approved` is no event; use some of approval_needed, escalated, approval_expiring, expired, indeterminate, job_stuck, ledger_unwritable, fence_missing
           cofferdam.toml:10: notify.hook.url: `http://example.com/hook` is no address here: http:// is for this machine alone, because others could read and change what is sent; write https://
           cofferdam.toml:11: notify.hook.secret_file: other users can read `ROOT/open`; chmod 600 ROOT/open
           cofferdam.toml:15: notify.near.secret_file: `slack.url` is a relative path; write the whole path, beginning with /

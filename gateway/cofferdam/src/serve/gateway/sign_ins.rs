@@ -32,8 +32,9 @@ const USED: usize = 64;
 /// Most sessions of one person: a few machines and terminals. A further one ends the oldest.
 const SESSIONS: usize = 8;
 
-/// Most people with sessions at once, when one of the issuer enters.
-const PEOPLE: usize = 10_000;
+/// Most people with sessions at once, when one of the issuer enters: each cookie is looked up among
+/// all sessions.
+const PEOPLE: usize = 1_000;
 
 /// Bound into each MAC, so that it is no MAC of anything else.
 const PURPOSE: &[u8] = b"cofferdam.challenge.v1";
