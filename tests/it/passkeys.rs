@@ -2,6 +2,7 @@
 //! person approves on the page, and the job runs. An authenticator of tests stands for the
 //! person's device; `browser.rs` has the same with a real browser.
 
+mod absence;
 pub mod exported;
 mod later;
 mod lost;
@@ -119,7 +120,7 @@ fn a_person_enrols_a_passkey_once_and_an_operator_confirms_its_number() {
         "--fingerprint",
         again.as_str().unwrap(),
     ]);
-    assert!(refused.contains("is enrolled already, for `carl@example.com`"), "{refused}");
+    assert!(refused.contains("this passkey is enrolled for `carl@example.com`"), "{refused}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub fn trust(grants: Vec<Grant>) -> Trust {
         }],
         commands: vec![],
         approvers: vec![],
+        delegations: vec![],
         console: vec![],
         replaced: vec![],
     }

@@ -15,6 +15,7 @@ pub mod callers;
 pub mod ceiling;
 pub mod cidr;
 pub mod console_role;
+pub mod delegation;
 pub mod difference;
 pub mod document;
 pub mod enrolled;

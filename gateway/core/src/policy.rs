@@ -6,6 +6,7 @@
 pub mod approval;
 pub mod approvals;
 pub mod asked;
+pub mod delegation;
 pub mod digest;
 pub mod enrolment;
 pub mod input;

@@ -120,6 +120,7 @@ pub fn trust() -> Trust {
                 key: person(name).public_key().to_openssh().unwrap(),
             })
             .collect(),
+        delegations: vec![],
         console: vec![],
         replaced: vec![],
     }
@@ -520,6 +521,7 @@ impl Bench {
             nonce: job.nonce.clone(),
             issued: Some(job.created),
             escalated: None,
+            stands_for: None,
             expires: "2026-11-23T12:10:00Z".parse().unwrap(),
         };
         change(&mut statement);

@@ -23,6 +23,7 @@ pub fn trust(environment: Environment) -> Trust {
         executors: vec![],
         commands: vec![],
         approvers: vec![],
+        delegations: vec![],
         console: vec![],
         replaced: vec![],
     }

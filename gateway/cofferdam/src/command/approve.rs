@@ -5,7 +5,7 @@
 
 mod check;
 mod choose;
-mod files;
+pub(super) mod files;
 mod follow;
 mod server;
 mod sign;

@@ -1,6 +1,7 @@
 //! `cofferdam approver`: enrols and removes approvers with their SSH public keys or passkeys. Writes
 //! the trust file; reads no private key.
 
+mod delegate;
 pub mod invite;
 mod remove;
 mod verify;
@@ -51,6 +52,7 @@ pub enum ApproverCommand {
     Confirm(invite::Confirm),
     Verify(verify::Verify),
     Remove(remove::Remove),
+    Delegate(Box<delegate::Delegate>),
 }
 
 impl ApproverCommand {
@@ -63,6 +65,7 @@ impl ApproverCommand {
             Self::Confirm(command) => command.run(home),
             Self::Verify(command) => command.run(),
             Self::Remove(command) => command.run(home),
+            Self::Delegate(command) => command.run(home),
         }
     }
 }
@@ -144,11 +147,14 @@ fn list(home: &Home) -> Result<Report> {
     } else {
         table(&["NAME", "KEY", "FINGERPRINT"], &rows)
     };
+    let delegations = delegate::listed(&trust);
+    let text = delegations.iter().fold(text, |text, (line, _)| format!("{text}\n{line}"));
+    let delegations: Vec<_> = delegations.into_iter().map(|(_, value)| value).collect();
     let entries: Vec<_> = entries
         .iter()
         .map(|(name, kind, print)| json!({"name": name, "key": kind, "fingerprint": print}))
         .collect();
-    Ok(Report::new(text, json!({"approvers": entries})))
+    Ok(Report::new(text, json!({"approvers": entries, "delegations": delegations})))
 }
 
 /// The name, the kind of the key, and its fingerprint, as the list has them.

@@ -4,6 +4,7 @@
 use crate::config::home::{Home, write_private};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::console_role::{ConsoleEntry, ConsoleRole};
+use cofferdam_core::model::delegation::SignedDelegation;
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::trust::{Approver, Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use serde::Serialize;
@@ -78,6 +79,24 @@ impl TrustFile {
         let list = self.list("approver")?;
         let before = list.len();
         list.retain(|entry| entry.get("name").and_then(Item::as_str) != Some(name));
+        Ok(before - list.len())
+    }
+
+    /// Adds a delegation.
+    pub fn add_delegation(&mut self, delegation: &SignedDelegation) -> Result<()> {
+        let table = table_of(delegation)?;
+        self.list("delegation")?.push(table);
+        Ok(())
+    }
+
+    /// Removes every delegation that is not among these; returns their number.
+    pub fn retain_delegations(&mut self, kept: &[SignedDelegation]) -> Result<usize> {
+        let list = self.list("delegation")?;
+        let before = list.len();
+        let is = |entry: &Table, text: &str| {
+            entry.get("delegation").and_then(Item::as_str) == Some(text)
+        };
+        list.retain(|entry| kept.iter().any(|kept| is(entry, &kept.delegation)));
         Ok(before - list.len())
     }
 

@@ -52,6 +52,9 @@ pub enum Event {
         approver: String,
         /// The verdict: `approve` or `reject`.
         verdict: String,
+        /// The absent approver in whose place they signed, by a delegation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stands_for: Option<String>,
     },
     /// A runner claimed it.
     Leased {

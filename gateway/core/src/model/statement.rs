@@ -58,6 +58,9 @@ pub struct Statement {
     /// one of them counts only with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalated: Option<Timestamp>,
+    /// The absent approver in whose place the person signs, by a delegation; none for themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_for: Option<String>,
     /// The time after which the signature does not count. At most
     /// [`crate::model::limit::APPROVAL_SECONDS_MOST`] after `issued`, and at most as long as policy's own rule says.
     pub expires: Timestamp,

@@ -5,6 +5,7 @@
 
 use crate::model::ceiling::Ceiling;
 use crate::model::console_role::ConsoleEntry;
+use crate::model::delegation::{DELEGATIONS, SignedDelegation};
 use crate::model::enrolled::{check_console, check_enrolled};
 use crate::model::id::{ComponentDigest, PolicyDigest, TrustDigest};
 use crate::model::operation::Action;
@@ -144,6 +145,9 @@ pub struct Trust {
     /// People who may approve.
     #[serde(default, rename = "approver")]
     pub approvers: Vec<Approver>,
+    /// Delegations of approvers. Each reader verifies one before it counts.
+    #[serde(default, rename = "delegation", skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<SignedDelegation>,
     /// People who may enter the console as auditor or operator. No approval counts by this list.
     #[serde(default)]
     pub console: Vec<ConsoleEntry>,
@@ -177,6 +181,13 @@ pub enum TrustError {
          approver remove NAME`, and invite that person again"
     )]
     Passkey(String, String),
+    /// There are too many delegations.
+    #[error(
+        "the trust file has {0} delegations, and at most {most} are read; remove those that ended \
+         with `cofferdam approver delegate --end`",
+        most = DELEGATIONS
+    )]
+    Delegations(usize),
     /// An entry of the console's list is not one of a passkey, or gives the role of an approver.
     #[error(
         "the trust file has an entry of `[[console]]` for `{0}` that {1}; remove it with \
@@ -199,6 +210,9 @@ impl Trust {
             return Err(TrustError::Twice((*twice).to_owned()));
         }
         check_enrolled(&trust.approvers)?;
+        if trust.delegations.len() > DELEGATIONS {
+            return Err(TrustError::Delegations(trust.delegations.len()));
+        }
         check_console(&trust.approvers, &trust.console)?;
         Ok(trust)
     }

@@ -18,6 +18,7 @@ use crate::model::statement::SignedStatement;
 use crate::model::statement::Statement;
 use crate::model::subject::Subject;
 use crate::model::trust::{Approver, Environment, Trust};
+use crate::policy::delegation;
 use crate::policy::passkey::PasskeyError;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -92,6 +93,17 @@ pub enum ApprovalError {
         /// Seconds from the question on.
         after: u64,
     },
+    /// No delegation lets the approver sign in this place.
+    #[error(
+        "`{name}` signed in the place of `{absent}`, and no delegation permits that now; `{absent}` \
+         makes one with `cofferdam approver delegate`"
+    )]
+    NotDelegated {
+        /// The name of the approver.
+        name: String,
+        /// The name of the absent approver.
+        absent: String,
+    },
     /// Policy does not name the approver.
     #[error("policy does not name `{0}` as an approver of this")]
     NotNamed(String),
@@ -143,6 +155,12 @@ impl VerifiedStatement {
         &self.approver
     }
 
+    /// The name that the rule of the question has to have: of the approver, or of the absent one in
+    /// whose place they signed.
+    pub fn voice(&self) -> &str {
+        self.statement.stands_for.as_ref().unwrap_or(&self.approver)
+    }
+
     /// The time of the question, as the approver was shown.
     pub fn issued(&self) -> Timestamp {
         self.issued
@@ -192,6 +210,12 @@ pub fn verify(
         None => 0,
     };
     check_party(&approver, question.subject, trust)?;
+    if let Some(absent) = &statement.stands_for {
+        check_party(absent, question.subject, trust)?;
+        if delegation::between((absent, &approver), trust, question.now).is_none() {
+            return Err(ApprovalError::NotDelegated { name: approver, absent: absent.clone() });
+        }
+    }
     Ok(VerifiedStatement { approver, issued, seconds, escalated, statement })
 }
 

@@ -5,9 +5,9 @@ use super::approval;
 use super::input::{ApprovalFacts, SignatureFacts};
 use crate::model::id::{PlanDigest, PreviewDigest, ShownDigest};
 use crate::model::job::StoredJob;
-use crate::model::person::people;
+use crate::model::person::{people, same_person};
 use crate::model::reason::ApprovalRule;
-use crate::model::statement::Verdict;
+use crate::model::statement::{SignedStatement, Verdict};
 use crate::model::time::whole_seconds;
 use crate::model::trust::Trust;
 use crate::policy::approval::{ApprovalError, Question};
@@ -25,9 +25,11 @@ pub struct Approvals {
     void: Vec<String>,
 }
 
-/// The times of one approval.
-#[derive(Debug, Clone, Copy)]
+/// The signer and the times of one approval.
+#[derive(Debug, Clone)]
 struct Times {
+    /// The person who signed: themselves, or in the place of an absent one.
+    signer: String,
     /// The time of the question.
     issued: Timestamp,
     /// The time at which the approval ends.
@@ -92,8 +94,9 @@ impl Approvals {
                 Ok(verified) => {
                     let (issued, expires) = (verified.issued(), verified.statement().expires);
                     let (seconds, escalated) = (verified.seconds(), verified.escalated_seconds());
-                    let times = Times { issued, expires, seconds, escalated };
-                    found.approvers.insert(verified.approver().to_owned(), times);
+                    let signer = verified.approver().to_owned();
+                    let times = Times { signer, issued, expires, seconds, escalated };
+                    found.add(verified.voice(), times, signed);
                 }
                 Err(error) => {
                     found.faults.push(error.to_string());
@@ -102,6 +105,19 @@ impl Approvals {
             }
         }
         Ok(found)
+    }
+
+    /// Counts one approval. A person has one voice, also in the place of others.
+    fn add(&mut self, voice: &str, times: Times, signed: &SignedStatement) {
+        let again = |(known, by): (&String, &Times)| {
+            !same_person(known, voice) && same_person(&by.signer, &times.signer)
+        };
+        if self.approvers.iter().any(again) {
+            self.faults.push(format!("`{}` signed twice, and counts once", times.signer));
+            self.void.push(signed.signature.clone());
+        } else {
+            self.approvers.insert(voice.to_owned(), times);
+        }
     }
 
     /// The approvals for the policy input; `None` when no signature counts, so that a policy which
@@ -116,7 +132,7 @@ impl Approvals {
     }
 
     fn signature(&self, name: &str) -> Option<SignatureFacts> {
-        let Times { issued, expires, seconds, escalated } = *self.approvers.get(name)?;
+        let Times { issued, expires, seconds, escalated, .. } = *self.approvers.get(name)?;
         // A question of a clock that is ahead by less than what clocks may differ is of this
         // second.
         let age_seconds = u64::try_from(self.now.duration_since(issued).as_secs()).unwrap_or(0);
@@ -130,7 +146,17 @@ impl Approvals {
         })
     }
 
-    /// The people who signed, each once and under one name, sorted.
+    /// The people who signed, in words: `carl for bob` in the place of an absent one.
+    pub fn signers(&self) -> Vec<String> {
+        let told = |voice: String| match self.approvers.get(&voice) {
+            Some(times) if times.signer != voice => format!("{} for {voice}", times.signer),
+            _ => voice,
+        };
+        self.approvers().into_iter().map(told).collect()
+    }
+
+    /// The people whose voices are there, each once and under one name, sorted: the names that a
+    /// rule has to have.
     pub fn approvers(&self) -> Vec<String> {
         let mut names: Vec<String> = people(self.names()).into_iter().map(str::to_owned).collect();
         names.sort_unstable();

@@ -133,6 +133,10 @@ pub struct Question {
     pub job: StoredJob,
     /// The people who approved so far, by the recorder's trust file. Not part of what is signed.
     pub signers: Vec<String>,
+    /// The absent approver in whose place this person signs; none for themselves. Part of what is
+    /// signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_for: Option<String>,
 }
 
 /// A question in a list.

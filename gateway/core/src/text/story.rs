@@ -21,7 +21,7 @@ use crate::model::statement::{SignedStatement, Statement, Verdict};
 use crate::model::story::{Removal, StoryEntry};
 use crate::text::difference;
 use crate::text::{changed, describe_notes, later, named, needed, rights, seconds, would_do};
-use entries::{decided, ending, payload, remembered};
+use entries::{decided, ending, payload, remembered, signer};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -232,15 +232,15 @@ fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
 
 fn approved(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
     let mut signed = entries.iter().filter_map(|entry| match &entry.event {
-        Event::Signed { statement, approver, verdict } => {
-            Some((entry.time, *statement, approver, verdict))
+        Event::Signed { statement, approver, verdict, stands_for } => {
+            Some((entry.time, *statement, signer(approver, stands_for.as_deref()), verdict))
         }
         _ => None,
     });
     let mut lines = Vec::new();
     for (when, digest, approver, verdict) in signed.by_ref() {
         let word = if verdict == "reject" { "rejected" } else { "signed" };
-        lines.push(format!("{} {word} by {}", seconds(when), line(approver)));
+        lines.push(format!("{} {word} by {}", seconds(when), approver));
         let statement = job.statements.iter().find_map(|kept| {
             read(kept).filter(|read| read.canonical().is_ok_and(|(_, own)| own == digest))
         });

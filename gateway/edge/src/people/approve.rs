@@ -60,7 +60,12 @@ impl<F: Front> Edge<F> {
                 let now = self.front.now();
                 let page = QuestionPage::of(&found.job, &found.signers, since, now)
                     .map_err(|error| Deny::Refused(error.to_string()))?;
-                Ok(if json { question::json(&page) } else { self.question_page(&approver, &page) })
+                let place = found.stands_for.as_deref();
+                Ok(if json {
+                    question::json(&page, place)
+                } else {
+                    self.question_page((&approver, place), &page)
+                })
             }
             Err(Deny::Refused(why)) if !json => {
                 let state = self.state(&approver, &call).await;
@@ -82,8 +87,8 @@ impl<F: Front> Edge<F> {
     ) -> Result<Answer, Deny> {
         let answered: Answered = value(sent)?;
         let approver = required(session)?;
-        let Question { job, .. } = self.question_for(&approver, &call(id)?).await?;
-        let statement = statement(&job, answered, (&approver, self.front.now()))?;
+        let found = self.question_for(&approver, &call(id)?).await?;
+        let statement = statement(&found, answered, (&approver, self.front.now()))?;
         let challenge = BASE64URL_NOPAD.encode(&challenge_of(&statement));
         Ok(respond::json(StatusCode::OK, &json!({"statement": statement, "challenge": challenge})))
     }
@@ -213,12 +218,12 @@ fn refused(error: RoleError) -> Deny {
 
 /// The canonical text of the statement.
 fn statement(
-    job: &StoredJob,
+    question: &Question,
     answered: Answered,
     (approver, now): (&str, Timestamp),
 ) -> Result<String, Deny> {
     let Answered { verdict, reason } = answered;
-    let reason = reason.trim();
+    let (reason, job) = (reason.trim(), &question.job);
     let visible = reason.chars().count() <= PURPOSE && unseen(reason).is_none();
     if !visible || (verdict == Verdict::Reject && reason.is_empty()) {
         return Err(Deny::Refused(format!(
@@ -227,6 +232,7 @@ fn statement(
     }
     let shown = shown_digest(job)
         .ok_or_else(|| Deny::Refused("the call cannot be shown truthfully".to_owned()))?;
+    let place = question.stands_for.as_deref();
     let statement = Statement {
         schema: STATEMENT_SCHEMA.to_owned(),
         call: job.call.clone(),
@@ -243,7 +249,8 @@ fn statement(
         escalated: job
             .approval
             .as_ref()
-            .and_then(|rule| rule.escalated(Some(approver), job.created, now)),
+            .and_then(|rule| rule.escalated(Some(place.unwrap_or(approver)), job.created, now)),
+        stands_for: question.stands_for.clone(),
         expires: job.expires,
     };
     statement.canonical().map(|(text, _)| text).map_err(|_| Deny::Broken)

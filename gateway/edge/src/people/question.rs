@@ -5,6 +5,7 @@ use super::layout::PageData;
 use crate::edge::Edge;
 use crate::respond::{self, Answer};
 use cofferdam_core::journey::ports::Front;
+use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::limit::PURPOSE;
 use cofferdam_core::model::person::same_person;
@@ -13,14 +14,21 @@ use hyper::StatusCode;
 use maud::{Markup, html};
 
 /// The question as JSON.
-pub fn json(page: &QuestionPage) -> Answer {
-    let text = serde_json::to_value(page).unwrap_or_default();
+pub fn json(page: &QuestionPage, stands_for: Option<&str>) -> Answer {
+    let mut text = serde_json::to_value(page).unwrap_or_default();
+    if let (Some(absent), Some(fields)) = (stands_for, text.as_object_mut()) {
+        fields.insert("stands_for".to_owned(), absent.into());
+    }
     respond::json(StatusCode::OK, &text)
 }
 
 impl<F: Front> Edge<F> {
     /// The page of a question that waits.
-    pub(super) fn question_page(&self, approver: &str, page: &QuestionPage) -> Answer {
+    pub(super) fn question_page(
+        &self,
+        (approver, stands_for): (&str, Option<&str>),
+        page: &QuestionPage,
+    ) -> Answer {
         let content = html! {
             dl {
                 dt { "Call" } dd { code { (page.call) } }
@@ -37,6 +45,10 @@ impl<F: Front> Edge<F> {
                         (signatures(&page.signed, page.missing))
                     }
                     " (" (page.needed) ")"
+                }
+                @if let Some(absent) = stands_for {
+                    dt { "Your signature" }
+                    dd { "counts in the place of " (legible(absent)) ", by their delegation" }
                 }
                 @if let Some(later) = &page.later { dt { "Later" } dd { (later) } }
                 dt { "Since it was asked" } dd { (page.since) }

@@ -11,6 +11,7 @@ pub use error::{ApprovalCode, ApprovalError};
 
 use super::leaf::{Leaf, commitment};
 use super::note::origin;
+use cofferdam_core::model::delegation::SignedDelegation;
 use cofferdam_core::model::id::{CallId, StatementDigest};
 use cofferdam_core::model::limit::CLOCK_SECONDS;
 use cofferdam_core::model::passkey::Passkey;
@@ -22,6 +23,7 @@ use cofferdam_core::model::trust::Approver;
 use cofferdam_core::policy::approval::{
     self, check_escalated, check_times, is_party, verify_alone,
 };
+use cofferdam_core::policy::delegation;
 use jiff::Timestamp;
 use payloads::{ApprovalPayloads, Payload};
 use serde::Deserialize;
@@ -32,6 +34,9 @@ pub const SIGNED: &str = "signed";
 
 /// The name of the payload with the rule of the question.
 pub const RULE: &str = "approval";
+
+/// The name of the payload with the delegation by which a person signed in another's place.
+pub const DELEGATION: &str = "delegation";
 
 /// The most errors in a report.
 const TOLD: usize = 64;
@@ -53,6 +58,8 @@ pub struct People {
 pub struct Signer {
     /// The person, by the caller's keys.
     pub name: String,
+    /// The absent approver in whose place they signed, by a checked delegation.
+    pub stands_for: Option<String>,
     /// True for a passkey, false for an SSH key.
     pub passkey: bool,
     /// The index of its entry.
@@ -278,8 +285,15 @@ impl<'a> Question<'a> {
             let why = format!("the signature of `{}` ended at {}", over.name, over.expires);
             return Some(ApprovalCode::OutOfTime.about(leaf, &why));
         }
-        let proven = self.found.approved.iter().map(|signer| signer.name.as_str());
-        let there = people(proven.chain(self.unproven.iter().copied())).len();
+        let approved = &self.found.approved;
+        let signers = approved.iter().map(|signer| signer.name.as_str());
+        let voices = approved
+            .iter()
+            .map(|signer| signer.stands_for.as_ref().unwrap_or(&signer.name).as_str());
+        // A person has one voice, and an absent one has one, whoever signs in their place.
+        let count =
+            |names: Vec<&str>| people(names.into_iter().chain(self.unproven.iter().copied())).len();
+        let there = count(signers.collect()).min(count(voices.collect()));
         let there = u64::try_from(there).unwrap_or(u64::MAX).saturating_add(self.wrong);
         let needed = self.found.needed.unwrap_or(1).max(1);
         (there < u64::from(needed)).then(|| {
@@ -342,7 +356,8 @@ fn signature(
     payload: &Payload,
     trusted: &People,
 ) -> Result<(), ApprovalError> {
-    let Event::Signed { statement: digest, approver: recorded, verdict } = &leaf.event else {
+    let Event::Signed { statement: digest, approver: recorded, verdict, stands_for } = &leaf.event
+    else {
         return Ok(());
     };
     let refuse = |code: ApprovalCode| code.about(leaf, "");
@@ -378,14 +393,24 @@ fn signature(
     if !same_person(&approver.name, recorded) {
         return Err(ApprovalCode::OtherApprover.about(leaf, &format!("`{}`", approver.name)));
     }
-    if is_party(&approver.name, &statement.subject, trusted.self_approval) {
-        return Err(refuse(ApprovalCode::Party));
+    let voice = statement.stands_for.as_ref().unwrap_or(&approver.name);
+    if statement.stands_for != *stands_for {
+        return Err(ApprovalCode::OtherApprover.about(leaf, "in the place of another person"));
+    }
+    for name in [&approver.name, voice] {
+        if is_party(name, &statement.subject, trusted.self_approval) {
+            return Err(refuse(ApprovalCode::Party));
+        }
+    }
+    if stands_for.is_some() {
+        let text = payload.payloads.get(DELEGATION).map(String::as_str).unwrap_or_default();
+        delegated((voice, &approver.name), text, (&statement, leaf), trusted)?;
     }
     let (seconds, escalated) = in_time(&statement, leaf)?;
     let found = &mut question.found;
     if let Some(text) = payload.payloads.get(RULE) {
         let rule: ApprovalRule = serde_json::from_str(text).map_err(unreadable)?;
-        if !rule.names(&approver.name, escalated) {
+        if !rule.names(voice, escalated) {
             return Err(refuse(ApprovalCode::NotNamed));
         }
         if found.needed.is_some_and(|known| known != rule.quorum) {
@@ -398,6 +423,7 @@ fn signature(
     }
     let signer = Signer {
         name: approver.name.clone(),
+        stands_for: stands_for.clone(),
         passkey: Passkey::read(&approver.key).is_some(),
         entry: leaf.index,
         expires: statement.expires,
@@ -408,6 +434,24 @@ fn signature(
         found.denied.push(signer)
     }
     Ok(())
+}
+
+/// Checks the delegation of a signature: of the absent approver, to the signer, at that time.
+fn delegated(
+    (from, to): (&str, &str),
+    text: &str,
+    (statement, leaf): (&Statement, &Leaf),
+    trusted: &People,
+) -> Result<(), ApprovalError> {
+    let refuse = |why: &str| ApprovalCode::NotDelegated.about(leaf, why);
+    let time: Timestamp =
+        leaf.time.parse().map_err(|_| ApprovalCode::OutOfTime.about(leaf, "no time"))?;
+    let signed: SignedDelegation =
+        serde_json::from_str(text).map_err(|_| refuse("it is not among the payloads"))?;
+    let found = delegation::verify(&signed, &trusted.approvers, &statement.environment)
+        .map_err(|error| refuse(&error.to_string()))?;
+    let holds = found.from == from && found.to == to && delegation::holds(&found, time);
+    if holds { Ok(()) } else { Err(refuse("it is for other people or another time")) }
 }
 
 fn is_same_question(first: &Leaf, second: &Leaf) -> bool {

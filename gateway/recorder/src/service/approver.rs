@@ -15,8 +15,9 @@ use cofferdam_core::model::record::{APPROVER, Entry, Event};
 use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::statement::SignedStatement;
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::policy::approval::check_signer;
+use cofferdam_core::policy::approval::ApprovalError;
 use cofferdam_core::policy::approvals::Approvals;
+use cofferdam_core::policy::delegation::stands_for;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{
     ApproverAnswer, ApproverAsk, QUESTIONS, Question, SignaturesNow, WaitingQuestion,
@@ -53,7 +54,8 @@ impl Recorder {
                 let job = self.waiting(approver, &call, &trust).await?;
                 self.note_read(approver, word, &call).await?;
                 let signers = counting(&job, &trust, self.now());
-                Ok(ApproverAnswer::Question(Box::new(Question { job, signers })))
+                let stands_for = voice(approver, &job, (&trust, self.now())).ok().flatten();
+                Ok(ApproverAnswer::Question(Box::new(Question { job, signers, stands_for })))
             }
             ApproverAsk::Preview { call } => {
                 self.waiting(approver, &call, &trust).await?;
@@ -89,8 +91,10 @@ impl Recorder {
     ) -> Result<(Vec<WaitingQuestion>, bool), RoleError> {
         let rows = self.inner.reader.waiting(RULES).await?;
         let unread = rows.len() >= usize::try_from(RULES).unwrap_or(usize::MAX);
-        let named = |row: &WaitingRow| row.rule.names(approver, u64::MAX);
         let now = self.now();
+        // A delegate may sign questions that name others: each is looked at.
+        let delegate = trust.delegations.iter().any(|own| own.delegation.contains(approver));
+        let named = |row: &WaitingRow| delegate || row.rule.names(approver, u64::MAX);
         let (mut waiting, mut read) = (Vec::new(), 0);
         for WaitingRow { call, .. } in rows.into_iter().filter(named) {
             if waiting.len() >= QUESTIONS || read >= JOBS {
@@ -233,17 +237,27 @@ impl Recorder {
 /// lost their key or their right since.
 pub(super) fn counting(job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<String> {
     Approvals::count(job, shown_digest(job), trust, now)
-        .map(|approvals| approvals.approvers())
+        .map(|approvals| approvals.signers())
         .unwrap_or_default()
 }
 
 /// True if this enrolled person is one of those whom the question of this job is for at this time.
 pub(super) fn may_sign(approver: &str, job: &StoredJob, (trust, now): (&Trust, Timestamp)) -> bool {
-    let Some(rule) = &job.approval else { return false };
-    let age = u64::try_from(now.duration_since(job.created).as_secs()).unwrap_or(0);
     trust.approvers.iter().any(|known| known.name == approver)
         && job.environment == trust.environment
-        && check_signer(approver, (rule, age), &job.principal.subject(), trust).is_ok()
+        && voice(approver, job, (trust, now)).is_ok()
+}
+
+/// The person in whose place this person signs the question of a job; `None` for themselves.
+fn voice(
+    approver: &str,
+    job: &StoredJob,
+    (trust, now): (&Trust, Timestamp),
+) -> Result<Option<String>, ApprovalError> {
+    let not_named = || ApprovalError::NotNamed(approver.to_owned());
+    let rule = job.approval.as_ref().ok_or_else(not_named)?;
+    let age = u64::try_from(now.duration_since(job.created).as_secs()).unwrap_or(0);
+    stands_for(approver, (rule, age), &job.principal.subject(), trust, now)
 }
 
 /// A question in a list.

@@ -17,6 +17,7 @@ use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::policy::approval::{ApprovalError, Question, check_signer, verify};
 use cofferdam_core::policy::approvals::Approvals;
+use cofferdam_core::policy::delegation::between;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::{Notice, Operate, Operated, RetentionState};
@@ -261,7 +262,12 @@ impl Recorder {
             }
         }
         let rule = (rule, verified.escalated_seconds());
-        check_signer(&approver, rule, &job.principal.subject(), &now.trust).map_err(refused)?;
+        // The rule names the person in whose place the approver signed.
+        let voice = verified.voice().to_owned();
+        check_signer(&voice, rule, &job.principal.subject(), &now.trust).map_err(refused)?;
+        let delegation = (voice != approver)
+            .then(|| between((&voice, &approver), &now.trust, self.now()).cloned())
+            .flatten();
         let (verdict, reason): (Verdict, String) = (*verdict, reason.clone());
         let digest = StatementDigest::of(signed.statement.as_bytes());
         // A stored approval whose key or right was removed since: its person may sign again.
@@ -269,7 +275,19 @@ impl Recorder {
             .map(|approvals| approvals.void().to_vec())
             .unwrap_or_default();
         let trust = now.digest;
-        Ok(Signature { call, approver, verdict, reason, digest, signed, void, trust, by })
+        Ok(Signature {
+            call,
+            approver,
+            voice,
+            delegation,
+            verdict,
+            reason,
+            digest,
+            signed,
+            void,
+            trust,
+            by,
+        })
     }
 
     /// Waits for a job; returns phase and outcome without payloads.

@@ -6,7 +6,7 @@ use super::change::{Done, Signature};
 use super::expire::{end, end_from};
 use super::retain::forget;
 use super::row::{JobRow, absent, parse, stored};
-use crate::ledger::approvals::{RULE, SIGNED};
+use crate::ledger::approvals::{DELEGATION, RULE, SIGNED};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::{Cancellation, Found, Resolution, StoredJob};
 use cofferdam_core::model::limit::REJECTION_SECONDS;
@@ -15,7 +15,7 @@ use cofferdam_core::model::person::{people, same_person};
 use cofferdam_core::model::reason::ApprovalRule;
 use cofferdam_core::model::record::{CONSOLE, Entry, Event, Recorded};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
-use cofferdam_core::model::statement::Verdict;
+use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
@@ -187,12 +187,17 @@ pub(crate) async fn sign(
     }
     let rule: ApprovalRule = parse(old.approval.as_deref().unwrap_or_default(), "approval rule")?;
     drop_void(&old.call, &signature.void, connection).await?;
-    if let Some(known) = signers(&old.call, connection)
-        .await?
-        .iter()
-        .find(|known| same_person(known, &signature.approver))
-    {
-        return Err(RoleError::Refused(signed_already(&signature.approver, known)).into());
+    for (known, voice) in signers(&old.call, connection).await? {
+        if same_person(&known, &signature.approver) {
+            return Err(RoleError::Refused(signed_already(&signature.approver, &known)).into());
+        }
+        // One voice, whether by its own person or in their place.
+        if same_person(&voice, &signature.voice) {
+            return Err(RoleError::Refused(format!(
+                "`{known}` has signed this already as `{voice}`, whose voice counts once"
+            ))
+            .into());
+        }
     }
     let fresh = sqlx::query_scalar::<_, i64>(
         "INSERT INTO statements (call, approver, verdict, statement, signature) VALUES (?, ?, ?, \
@@ -214,6 +219,7 @@ pub(crate) async fn sign(
         statement: signature.digest,
         approver: signature.approver.clone(),
         verdict: word(signature.verdict).to_owned(),
+        stands_for: signature.delegation.as_ref().map(|_| signature.voice.clone()),
     };
     let handed_in = json!({ "by": signature.by, "statement": signature.signed.statement,
     "signature": signature.signed.signature });
@@ -221,6 +227,9 @@ pub(crate) async fn sign(
     // With the rule beside it, a reader without the store knows how many signatures were needed.
     let rule_text = old.approval.clone().unwrap_or_default();
     let mut entry = row.entry(event)?.with(SIGNED, handed_in.to_string()).with(RULE, rule_text);
+    if let Some(delegation) = &signature.delegation {
+        entry = entry.with(DELEGATION, json!(delegation).to_string());
+    }
     entry.trust = Some(signature.trust);
     row.record(batch, entry);
     if signature.verdict == Verdict::Reject {
@@ -264,11 +273,23 @@ pub(crate) async fn approvals(call: &str, connection: &mut SqliteConnection) -> 
 }
 
 /// The names of all signers.
-async fn signers(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar("SELECT approver FROM statements WHERE call = ?")
-        .bind(call.to_owned())
-        .fetch_all(connection)
-        .await
+/// The signers so far, each with the person in whose place they signed.
+async fn signers(
+    call: &str,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<Vec<(String, String)>> {
+    let rows = sqlx::query_as::<_, (String, String)>(
+        "SELECT approver, statement FROM statements WHERE call = ?",
+    )
+    .bind(call.to_owned())
+    .fetch_all(connection)
+    .await?;
+    let with_voice = |(approver, statement): (String, String)| {
+        let read = serde_json::from_str::<Statement>(&statement).ok();
+        let voice = read.and_then(|read| read.stands_for).unwrap_or_else(|| approver.clone());
+        (approver, voice)
+    };
+    Ok(rows.into_iter().map(with_voice).collect())
 }
 
 fn signed_already(name: &str, known: &str) -> String {

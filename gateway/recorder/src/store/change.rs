@@ -2,6 +2,7 @@
 
 use super::invitations::Invite;
 use cofferdam_core::model::callers::{GivenToken, ServedCaller};
+use cofferdam_core::model::delegation::SignedDelegation;
 use cofferdam_core::model::id::{
     CallId, Fence, PolicyDigest, StatementDigest, TokenDigest, TrustDigest,
 };
@@ -195,6 +196,10 @@ pub struct Signature {
     pub call: CallId,
     /// The signer, from the recorder's own trust file.
     pub approver: String,
+    /// The person whom the rule names: the signer, or the absent one in whose place they signed.
+    pub voice: String,
+    /// The delegation by which they signed in that place.
+    pub delegation: Option<SignedDelegation>,
     /// The verdict: approve or reject.
     pub verdict: Verdict,
     /// The reason of the person.

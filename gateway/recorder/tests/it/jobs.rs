@@ -546,7 +546,12 @@ async fn the_gateway_records_endings_and_no_event_of_another_role() {
     let forged = [
         Event::Asked,
         Event::Intended,
-        Event::Signed { statement, approver: "ann".to_owned(), verdict: "approve".to_owned() },
+        Event::Signed {
+            statement,
+            approver: "ann".to_owned(),
+            verdict: "approve".to_owned(),
+            stands_for: None,
+        },
         Event::Leased { fence },
         Event::Moved { phase: Phase::Closed, fence },
         Event::Started { operation: 0, undo: false, fence },

@@ -316,6 +316,7 @@ pub fn statement(job: &StoredJob, verdict: Verdict) -> Statement {
         nonce: job.nonce.clone(),
         issued: Some(job.created),
         escalated: None,
+        stands_for: None,
         expires: job.expires,
     }
 }

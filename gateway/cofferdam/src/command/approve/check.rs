@@ -43,14 +43,15 @@ impl QuestionFile {
     /// The call has no JSON form.
     pub fn text(self) -> Result<String> {
         let Self { job, signers } = self;
-        let question = Question { job: StoredJob { statements: Vec::new(), ..job }, signers };
+        let job = StoredJob { statements: Vec::new(), ..job };
+        let question = Question { job, signers, stands_for: None };
         Ok(serde_json::to_string_pretty(&question)? + "\n")
     }
 
     fn read(path: &Path) -> Result<Self> {
         let remedy = "take the file of the call, STATEMENT.call, along with the statement";
         let bytes = input_file::regular(path, CALL, remedy)?;
-        let Question { job, signers } = json::strict_into(&bytes).with_context(|| {
+        let Question { job, signers, .. } = json::strict_into(&bytes).with_context(|| {
             format!(
                 "`{}` is not the call of a statement, as `cofferdam approve ID --statement FILE` \
                  writes it",
@@ -76,7 +77,10 @@ pub fn call_file(statement: &Path) -> PathBuf {
 pub fn check(path: &Path, full: bool, key: Option<&Path>, yes: bool) -> Result<Report> {
     let bytes = input_file::regular(path, STATEMENT, "give the file of a statement")?;
     let QuestionFile { job, signers } = QuestionFile::read(&call_file(path))?;
-    let waiting = WaitingCall::check(Found { job, trust: None, signers }, Timestamp::now())?;
+    let waiting = WaitingCall::check(
+        Found { job, trust: None, signers, stands_for: None },
+        Timestamp::now(),
+    )?;
     let (verdict, reason) = compared(&waiting, &bytes)?;
     let signer = key.map(|key| Signer::find_own(Some(key), super::variable)).transpose()?;
     if signer.is_some() && !yes && !std::io::stdin().is_terminal() {

@@ -34,6 +34,9 @@ pub struct Found {
     pub trust: Option<Trust>,
     /// The people who approved so far, in the words of the server; empty with a trust file.
     pub signers: Vec<String>,
+    /// The absent approver in whose place the person signs, in the words of the server; with a trust
+    /// file, the command finds them.
+    pub stands_for: Option<String>,
 }
 
 impl Source<'_> {
@@ -83,12 +86,12 @@ impl Source<'_> {
                 let ApproverAnswer::Question(question) = server.ask(&ask)? else {
                     return Err(unexpected());
                 };
-                let Question { job, signers } = *question;
+                let Question { job, signers, stands_for } = *question;
                 // A server that returns another call would choose the signed text.
                 if job.call != call {
                     bail!("the server answered with another call than `{call}`; nothing was signed")
                 }
-                Ok(Found { job, trust: None, signers })
+                Ok(Found { job, trust: None, signers, stands_for })
             }
         }
     }
@@ -228,5 +231,5 @@ fn find_at_home(home: &Home, id: &str) -> Result<Found> {
             view.phase
         );
     }
-    Ok(Found { job: *job, trust: Some(trust), signers: Vec::new() })
+    Ok(Found { job: *job, trust: Some(trust), signers: Vec::new(), stands_for: None })
 }

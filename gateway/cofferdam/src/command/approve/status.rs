@@ -8,7 +8,7 @@ use crate::command::ssh::signer_of;
 use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::json;
-use cofferdam_core::model::statement::{Statement, Verdict};
+use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::FreshPreview;
 use cofferdam_core::stage::drift;
@@ -37,18 +37,16 @@ pub fn lines(source: Option<&Source<'_>>, waiting: &WaitingCall, now: Timestamp)
 
 /// The earlier approvers of a job, by the keys of this trust file.
 pub fn signers(job: &StoredJob, trust: &Trust) -> Vec<String> {
-    let approves = |text: &str| {
-        json::strict_into::<Statement>(text.as_bytes())
-            .is_ok_and(|said| said.verdict == Verdict::Approve)
+    let told = |signed: &SignedStatement| {
+        let said: Statement = json::strict_into(signed.statement.as_bytes()).ok()?;
+        let name = signer_of(signed, &trust.approvers)?.name.clone();
+        (said.verdict == Verdict::Approve).then(|| match said.stands_for {
+            Some(absent) => format!("{name} for {absent}"),
+            None => name,
+        })
     };
-    let signers: BTreeSet<&str> = job
-        .statements
-        .iter()
-        .filter(|signed| approves(&signed.statement))
-        .filter_map(|signed| signer_of(signed, &trust.approvers))
-        .map(|approver| approver.name.as_str())
-        .collect();
-    signers.into_iter().map(str::to_owned).collect()
+    let signers: BTreeSet<String> = job.statements.iter().filter_map(told).collect();
+    signers.into_iter().collect()
 }
 
 /// The earlier approvers, and the number of missing signatures.

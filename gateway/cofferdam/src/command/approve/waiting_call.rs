@@ -9,8 +9,9 @@ use cofferdam_core::model::id::ShownDigest;
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::statement::{STATEMENT_SCHEMA, Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::policy::approval::{ApprovalError, check_signer};
+use cofferdam_core::policy::approval::ApprovalError;
 use cofferdam_core::policy::asked::check_asked;
+use cofferdam_core::policy::delegation::stands_for;
 use cofferdam_core::text::seconds;
 use cofferdam_core::text::{in_full, question};
 use jiff::Timestamp;
@@ -25,6 +26,8 @@ pub struct WaitingCall {
     pub digest: ShownDigest,
     /// The people who approved so far.
     pub signers: Vec<String>,
+    /// The absent approver in whose place the person signs, in the words of the server.
+    stands_for: Option<String>,
     shown: String,
 }
 
@@ -37,7 +40,7 @@ impl WaitingCall {
     /// Checks and renders a call. Without a trust file, environment and policy are what the text
     /// says; the gateway, the recorder and the runner compare them with their own.
     pub fn check(found: Found, now: Timestamp) -> Result<Self> {
-        let Found { job, trust, signers } = found;
+        let Found { job, trust, signers, stands_for } = found;
         // Parses plan and preview strictly and computes their digests. If they do not match,
         // nothing is shown or signed.
         let (shown, digest) =
@@ -45,7 +48,7 @@ impl WaitingCall {
         let own = trust.as_ref().map(|trust| (&trust.environment, trust.policy));
         check_asked(&job, own, now)?;
         let signers = trust.as_ref().map_or(signers, |trust| status::signers(&job, trust));
-        Ok(Self { trust, job, digest, signers, shown })
+        Ok(Self { trust, job, digest, signers, stands_for, shown })
     }
 
     /// Prints the text that is signed; before it, with `full`, every value; after it, the facts
@@ -71,8 +74,13 @@ impl WaitingCall {
         now: Timestamp,
     ) -> Statement {
         let job = &self.job;
+        let stands_for = match name {
+            Some(name) => self.stands_for(name, now).unwrap_or_default(),
+            None => None,
+        };
+        let voice = stands_for.as_deref().or(name);
         let escalated =
-            job.approval.as_ref().and_then(|rule| rule.escalated(name, job.created, now));
+            job.approval.as_ref().and_then(|rule| rule.escalated(voice, job.created, now));
         Statement {
             schema: STATEMENT_SCHEMA.to_owned(),
             call: job.call.clone(),
@@ -89,6 +97,7 @@ impl WaitingCall {
             // again.
             issued: Some(job.created),
             escalated,
+            stands_for,
             expires: job.expires,
         }
     }
@@ -98,11 +107,19 @@ impl WaitingCall {
     pub fn check_signer(&self, signer: &Signer) -> Result<()> {
         let Some(trust) = &self.trust else { return Ok(()) };
         let name = ssh::owner(&signer.public(), &trust.approvers).ok_or(ApprovalError::Unknown)?;
-        let job = &self.job;
-        let Some(rule) = &job.approval else { return Ok(()) };
-        let age = Timestamp::now().duration_since(job.created).as_secs();
-        let rule = (rule, u64::try_from(age).unwrap_or(0));
-        Ok(check_signer(name, rule, &job.principal.subject(), trust)?)
+        Ok(self.stands_for(name, Timestamp::now()).map(drop)?)
+    }
+
+    /// The absent approver in whose place this person signs; `None` for themselves.
+    ///
+    /// # Errors
+    /// The signature of this person cannot count, by the trust file of this installation.
+    pub fn stands_for(&self, name: &str, now: Timestamp) -> Result<Option<String>, ApprovalError> {
+        let (Some(trust), Some(rule)) = (&self.trust, &self.job.approval) else {
+            return Ok(self.stands_for.clone());
+        };
+        let age = u64::try_from(now.duration_since(self.job.created).as_secs()).unwrap_or(0);
+        stands_for(name, (rule, age), &self.job.principal.subject(), trust, now)
     }
 
     /// The end of the question, in whole seconds.

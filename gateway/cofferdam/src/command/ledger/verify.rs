@@ -91,7 +91,11 @@ fn lines(found: &verify::Report) -> Vec<String> {
 /// The signatures of one call, in a line; `None` without any.
 fn call_line(call: &CallApprovals) -> Option<String> {
     let named = |signers: &[Signer]| {
-        let one = |signer: &Signer| format!("{} ({})", legible(&signer.name), kind(signer));
+        let one = |signer: &Signer| {
+            let place =
+                signer.stands_for.as_ref().map(|absent| format!(" for {}", legible(absent)));
+            format!("{}{} ({})", legible(&signer.name), place.unwrap_or_default(), kind(signer))
+        };
         signers.iter().map(one).collect::<Vec<_>>().join(", ")
     };
     let mut facts = Vec::new();
@@ -125,7 +129,7 @@ fn value(found: &verify::Report) -> Value {
     });
     let signers = |signers: &[Signer]| -> Vec<Value> {
         let key = |signer: &Signer| if signer.passkey { "passkey" } else { "ssh" };
-        let one = |signer: &Signer| json!({"name": signer.name, "key": key(signer), "entry": signer.entry});
+        let one = |signer: &Signer| json!({"name": signer.name, "stands_for": signer.stands_for, "key": key(signer), "entry": signer.entry});
         signers.iter().map(one).collect()
     };
     let calls: Vec<Value> = calls

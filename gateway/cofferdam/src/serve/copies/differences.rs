@@ -112,6 +112,14 @@ fn in_trust(served: &Trust, now: &Trust) -> Vec<String> {
         removed
             .map(|person| format!("a removed key of the approver `{}` still counts", person.name)),
     );
+    let added = now.delegations.iter().filter(|own| !served.delegations.contains(own)).count();
+    if added > 0 {
+        found.push(format!("delegations that do not count yet: {added}"));
+    }
+    let removed = served.delegations.iter().filter(|own| !now.delegations.contains(own)).count();
+    if removed > 0 {
+        found.push(format!("removed delegations that still count: {removed}"));
+    }
     let added = now.console.iter().filter(|entry| !served.console.contains(entry));
     found.extend(
         added.map(|own| format!("the {} `{}` may not enter the console yet", own.role, own.name)),

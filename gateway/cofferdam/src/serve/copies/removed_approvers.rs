@@ -8,14 +8,17 @@ use crate::config::read_trust;
 use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result};
 use cofferdam_core::model::console_role::ConsoleEntry;
+use cofferdam_core::model::delegation::SignedDelegation;
 use cofferdam_core::model::trust::{Approver, Trust};
 
-/// Removes from the copy in `served` every approver, and every entry of the console, that is not in
+/// Removes from the copy in `served` every approver, delegation and entry of the console that is not in
 /// the home's trust file. Returns the number of removed entries.
 pub fn remove_approvers(home: &Home, served: &Home) -> Result<usize> {
     let kept = TrustFile::open(home)?.trust()?;
     let mut copy = TrustFile::open(served)?;
-    let gone = copy.retain_approvers(&kept.approvers)? + copy.retain_console(&kept.console)?;
+    let gone = copy.retain_approvers(&kept.approvers)?
+        + copy.retain_console(&kept.console)?
+        + copy.retain_delegations(&kept.delegations)?;
     if gone > 0 {
         copy.save().context("the copy of the trust file that is served")?;
     }
@@ -44,7 +47,9 @@ impl Copies {
         if applied.is_ok() {
             self.note_applied(facts);
         }
-        let same = now.approvers == served.approvers && now.console == served.console;
+        let same = now.approvers == served.approvers
+            && now.console == served.console
+            && now.delegations == served.delegations;
         if same || !narrower(&now, served) {
             return None;
         }
@@ -59,7 +64,12 @@ fn narrower(now: &Trust, before: &Trust) -> bool {
     let same_people = Trust {
         approvers: before.approvers.clone(),
         console: before.console.clone(),
+        delegations: before.delegations.clone(),
         ..now.clone()
     };
-    now.approvers.iter().all(known) && now.console.iter().all(entered) && same_people == *before
+    let stood = |own: &SignedDelegation| before.delegations.contains(own);
+    now.approvers.iter().all(known)
+        && now.console.iter().all(entered)
+        && now.delegations.iter().all(stood)
+        && same_people == *before
 }

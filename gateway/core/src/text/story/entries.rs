@@ -89,6 +89,14 @@ pub(super) fn ending(event: &Event) -> Option<String> {
     }
 }
 
+/// The signer of a statement, with the person in whose place they signed.
+pub(super) fn signer(approver: &str, stands_for: Option<&str>) -> String {
+    match stands_for {
+        Some(absent) => format!("{} for {}", line(approver), line(absent)),
+        None => line(approver),
+    }
+}
+
 /// One ledger entry in a few words.
 pub fn event(event: &Event) -> String {
     let undo = |undo: &bool| if *undo { " (undo)" } else { "" };
@@ -96,8 +104,8 @@ pub fn event(event: &Event) -> String {
         Event::Ended { ending, code } => format!("ended: {}, {}", line(ending), line(code)),
         Event::Asked => "a person is asked".to_owned(),
         Event::Intended => "intended: decided, before a runner may claim it".to_owned(),
-        Event::Signed { approver, verdict, .. } => {
-            format!("{} by {}", line(verdict), line(approver))
+        Event::Signed { approver, verdict, stands_for, .. } => {
+            format!("{} by {}", line(verdict), signer(approver, stands_for.as_deref()))
         }
         Event::Leased { fence } => format!("leased with lease epoch {fence}"),
         Event::Moved { phase: Phase::AwaitingApproval, .. } => {

@@ -47,6 +47,8 @@ pub enum ApprovalCode {
     OtherRule,
     /// The rule does not name the signer, or only from a later time on.
     NotNamed,
+    /// No delegation lets the signer sign in the place of the absent approver.
+    NotDelegated,
     /// The signature is for longer than the rule allows.
     TooLong,
     /// The signature came after the decision.
@@ -87,6 +89,7 @@ impl ApprovalCode {
             Self::OtherApprover => "other-approver",
             Self::OtherRule => "other-rule",
             Self::NotNamed => "not-named",
+            Self::NotDelegated => "not-delegated",
             Self::TooLong => "too-long",
             Self::SignedLate => "signed-late",
             Self::Party => "party",
@@ -127,6 +130,9 @@ impl ApprovalCode {
             Self::OtherRule => "an earlier signature of the call names another rule",
             Self::NotNamed => {
                 "the rule of the question does not name the signer, or only from a later time on"
+            }
+            Self::NotDelegated => {
+                "no delegation of that time lets the signer sign in the place of the absent approver"
             }
             Self::TooLong => "the signature counts for longer than the rule of the question allows",
             Self::SignedLate => "the call was decided before the signature",

@@ -38,6 +38,7 @@ fn statement(call: &CallId) -> Statement {
         nonce: "0".repeat(32),
         issued: Some(at("2026-11-30T12:00:00Z")),
         escalated: None,
+        stands_for: None,
         expires: at("2026-11-30T12:30:00Z"),
     }
 }
@@ -72,6 +73,7 @@ fn signed(call: &CallId, person: &str, signed: &SignedStatement) -> Entry {
         statement: StatementDigest::of(signed.statement.as_bytes()),
         approver: person.to_owned(),
         verdict: verdict.to_owned(),
+        stands_for: None,
     };
     let rule = r#"{"quorum":2,"approvers":["*"],"expires_seconds":1800}"#;
     Entry { preview: None, policy: None, ..entry(call, event) }
