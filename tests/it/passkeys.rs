@@ -254,8 +254,17 @@ impl<'a> Person<'a> {
 
     /// The statement that the server writes for this answer.
     pub fn statement(&self, call: &str, verdict: &str, reason: &str) -> String {
+        self.written(call, &json!({"verdict": verdict, "reason": reason}))
+    }
+
+    /// The statement of an approval in the place of an absent approver.
+    pub fn statement_for(&self, call: &str, absent: &str) -> String {
+        self.written(call, &json!({"verdict": "approve", "reason": "", "stands_for": absent}))
+    }
+
+    fn written(&self, call: &str, answered: &Value) -> String {
         let path = format!("/approve/{call}/statement");
-        let answer = self.post(&path, &json!({"verdict": verdict, "reason": reason}));
+        let answer = self.post(&path, answered);
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["statement"].as_str().unwrap().to_owned()
     }

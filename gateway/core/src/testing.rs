@@ -9,6 +9,7 @@ use crate::journey::{Lists, Mode, World, ask};
 use crate::model::call::{EndedCall, OwnCall, Rejected};
 use crate::model::caller::{Caller, Principal, Standing};
 use crate::model::ceiling::{Ceiling, Definition, Example, Grant};
+use crate::model::delegation::SignedDelegation;
 use crate::model::id::{
     ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest,
 };
@@ -839,6 +840,9 @@ impl Host for Bench {
     }
     fn approvers(&self) -> Result<Vec<Approver>, RoleError> {
         self.approvers.lock().unwrap().clone()
+    }
+    fn delegations(&self) -> Result<Vec<SignedDelegation>, RoleError> {
+        Ok(Vec::new())
     }
 }
 

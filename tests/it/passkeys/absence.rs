@@ -37,7 +37,11 @@ fn a_delegate_signs_in_the_place_of_an_absent_approver() {
     let page = carl.look(&call);
     assert_eq!(page.status, 200, "{}", page.text());
     assert!(page.text().contains(&format!("counts in the place of {BOB}, by their delegation")));
-    let statement = carl.statement(&call, "approve", "");
+    // The person signs in the place that the page showed, or not at all.
+    let path = format!("/approve/{call}/statement");
+    let unsaid = carl.post(&path, &json!({"verdict": "approve", "reason": ""}));
+    assert!(unsaid.text().contains("in another place than the page says"), "{}", unsaid.text());
+    let statement = carl.statement_for(&call, BOB);
     assert!(statement.contains(&format!("\"stands_for\":\"{BOB}\"")), "{statement}");
     // The same page as bob would sign it, in no place: policy does not name carl.
     let own = statement.replace(&format!(",\"stands_for\":\"{BOB}\""), "");
@@ -55,7 +59,7 @@ fn a_delegate_signs_in_the_place_of_an_absent_approver() {
     assert!(verified.contains(&format!("{CARL} for {BOB}")), "{verified}");
 
     let ended = installation.run(&["approver", "delegate", "--end", "--from", BOB]);
-    assert!(ended.contains("Ended 1 delegation"), "{ended}");
+    assert!(ended.contains("have ended, at once: 1."), "{ended}");
     let later = asked(&installation, &token, 18);
     assert_eq!(carl.look(&later).status, 404, "the delegation is over");
 
@@ -85,5 +89,24 @@ fn a_delegate_signs_in_the_place_of_an_absent_approver() {
     let (done, out, why) = of(&hand_in(&sign("bob")));
     assert!(done, "{out}{why}");
     assert_eq!(carl.look(&later).status, 200);
+
+    // By command, a person signs in another's place only by their own word.
+    let erin = installation.key("erin");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f", text(&erin)])
+        .status();
+    assert!(made.unwrap().success());
+    let public = erin.with_extension("pub");
+    installation.run(&["approver", "add", "erin@example.com", "--key", text(&public)]);
+    let to_erin = ["approver", "delegate", "--from", BOB, "--to", "erin@example.com", "--until"];
+    installation.run(&[&to_erin[..], &[&until, "--key", &key("bob")]].concat());
+    let sign = ["approve", &later, "--yes", "--wait", "60", "--key", text(&erin)];
+    let refused = installation.fail(&sign);
+    assert!(refused.contains(&format!("add `--for {BOB}`")), "{refused}");
+    let other = installation.fail(&[&sign[..], &["--for", CARL]].concat());
+    assert!(other.contains(&format!("does not name `{CARL}`")), "{other}");
+    let signed = installation.run(&[&sign[..], &["--for", BOB]].concat());
+    let told = format!("as erin@example.com in the place of {BOB}: it ran, and succeeded");
+    assert!(signed.contains(&told), "{signed}");
     installation.verify_ledger();
 }

@@ -103,6 +103,9 @@ struct Signing {
     /// `--signature`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key", "export", "signature"])]
     statement: Option<PathBuf>,
+    /// Sign in the place of this absent approver, by their delegation (`cofferdam approver delegate`)
+    #[arg(long = "for", value_name = "NAME")]
+    place: Option<String>,
     /// A signature of that statement, made with `ssh-keygen -Y sign`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "key")]
     signature: Option<PathBuf>,
@@ -134,13 +137,13 @@ impl Approve {
             Choice::Call(id) => id,
             Choice::List(report) => return Ok(report),
         };
-        let waiting = WaitingCall::find(&source, &id)?;
+        let mut waiting = WaitingCall::find(&source, &id)?;
         let answer = Answer {
             verdict: Verdict::Approve,
             reason: String::new(),
             wait: Duration::from_secs(self.wait),
         };
-        let way = self.signing.way(&source, &waiting)?;
+        let way = self.signing.way(&source, &mut waiting)?;
         if !self.yes && matches!(way, Way::Sign(_)) && !std::io::stdin().is_terminal() {
             return Err(Usage(
                 "there is no terminal for the question; read the text with `cofferdam show ID \
@@ -177,8 +180,8 @@ impl Deny {
             Choice::List(report) => return Ok(report),
         };
         let given = self.reason.as_deref().map(checked).transpose()?;
-        let waiting = WaitingCall::find(&source, &id)?;
-        let way = self.signing.way(&source, &waiting)?;
+        let mut waiting = WaitingCall::find(&source, &id)?;
+        let way = self.signing.way(&source, &mut waiting)?;
         waiting.show(Some(&source), false)?;
         let terminal = std::io::stdin().is_terminal();
         let reason = match given {
@@ -255,7 +258,8 @@ impl Signing {
     }
 
     /// Chooses between a key, a signature file, and a statement without a signature.
-    fn way(&self, source: &Source<'_>, waiting: &WaitingCall) -> Result<Way> {
+    fn way(&self, source: &Source<'_>, waiting: &mut WaitingCall) -> Result<Way> {
+        waiting.place.clone_from(&self.place);
         if let Some(path) = &self.statement {
             return Ok(Way::Write(path.clone()));
         }

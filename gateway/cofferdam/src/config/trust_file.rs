@@ -93,10 +93,13 @@ impl TrustFile {
     pub fn retain_delegations(&mut self, kept: &[SignedDelegation]) -> Result<usize> {
         let list = self.list("delegation")?;
         let before = list.len();
-        let is = |entry: &Table, text: &str| {
-            entry.get("delegation").and_then(Item::as_str) == Some(text)
-        };
-        list.retain(|entry| kept.iter().any(|kept| is(entry, &kept.delegation)));
+        let is =
+            |entry: &Table, key, value: &str| entry.get(key).and_then(Item::as_str) == Some(value);
+        list.retain(|entry| {
+            kept.iter().any(|kept| {
+                is(entry, "delegation", &kept.delegation) && is(entry, "signature", &kept.signature)
+            })
+        });
         Ok(before - list.len())
     }
 

@@ -5,6 +5,7 @@ use crate::model::access::{Authenticated, Credential, TokenRefusal};
 use crate::model::answer::{Reply, ToolListings};
 use crate::model::caller::{Principal, Standing, TraceParent};
 use crate::model::console_role::{ConsolePerson, SignedIn};
+use crate::model::delegation::SignedDelegation;
 use crate::model::id::{CallId, ComponentDigest, PolicyDigest};
 use crate::model::operation::{Draft, ToolRefusal};
 use crate::model::resource::{Content, Prompt, PromptError, PromptMessage, Resource};
@@ -54,6 +55,12 @@ pub trait Host: Send + Sync {
     /// The approvers by the trust file as it is now: one may have been removed since the start. An
     /// error when it cannot be read, which decides nothing.
     fn approvers(&self) -> Result<Vec<Approver>, RoleError>;
+
+    /// The delegations in the trust file at present.
+    ///
+    /// # Errors
+    /// The trust file cannot be read.
+    fn delegations(&self) -> Result<Vec<SignedDelegation>, RoleError>;
 }
 
 /// Runs an accepted tool in a fresh sandbox.

@@ -8,6 +8,7 @@ use super::read::ReadError;
 use super::stages::{self, Checks, Ended, Planned, undecided};
 use crate::journey::ports::{GuestError, Host, Recorder};
 use crate::model::caller::{Caller, Standing};
+use crate::model::delegation::SignedDelegation;
 use crate::model::difference::Difference;
 use crate::model::escape;
 use crate::model::id::CallId;
@@ -249,7 +250,8 @@ impl<H: Host> Checks<H> for ApprovedCall<'_> {
             return Ok(plan);
         }
         let enrolled = record.host().approvers().map_err(Stop::Later)?;
-        let trust = without_removed(&record.world().trust, &enrolled);
+        let delegations = record.host().delegations().map_err(Stop::Later)?;
+        let trust = without_removed(&record.world().trust, &enrolled, &delegations);
         let approvals = Approvals::count(job, text::shown_digest(job), &trust, now)
             .map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
         if let Some(rule) = job.approval.as_ref().filter(|rule| !approvals.satisfy(rule)) {
@@ -271,11 +273,12 @@ impl<H: Host> Checks<H> for ApprovedCall<'_> {
     }
 }
 
-/// The loaded trust without the keys that were removed since. One that was added counts from the
+/// The loaded trust without the keys and delegations that were removed since. One that was added counts from the
 /// next load on.
-fn without_removed(pinned: &Trust, now: &[Approver]) -> Trust {
+fn without_removed(pinned: &Trust, now: &[Approver], delegations: &[SignedDelegation]) -> Trust {
     let mut trust = pinned.clone();
     trust.approvers.retain(|approver| now.contains(approver));
+    trust.delegations.retain(|delegation| delegations.contains(delegation));
     trust
 }
 

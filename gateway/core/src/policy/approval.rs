@@ -211,7 +211,7 @@ pub fn verify(
     };
     check_party(&approver, question.subject, trust)?;
     if let Some(absent) = &statement.stands_for {
-        check_party(absent, question.subject, trust)?;
+        delegation::check_parties((&approver, absent), question.subject)?;
         if delegation::between((absent, &approver), trust, question.now).is_none() {
             return Err(ApprovalError::NotDelegated { name: approver, absent: absent.clone() });
         }

@@ -1,7 +1,8 @@
 //! Delegations that count: signed by the absent approver, within their time, to another enrolled
 //! person. A delegate never passes a delegation on, and no delegation lets a party of a call approve.
 
-use super::approval::{ApprovalError, check_signer, signer};
+use super::approval::{ApprovalError, check_signer, is_party, signer};
+use super::passkey::Assertion;
 use crate::model::delegation::{
     DELEGATION_NAMESPACE, DELEGATION_SCHEMA, DELEGATION_SECONDS_MOST, Delegation, SignedDelegation,
 };
@@ -63,6 +64,10 @@ pub fn verify(
     if json::canonical(&found)? != signed.delegation || found.schema != DELEGATION_SCHEMA {
         return Err(unsigned());
     }
+    // A passkey signs a digest that a page chose, and never a delegation.
+    if Assertion::is_text_of_one(&signed.signature) {
+        return Err(unsigned());
+    }
     let owner =
         signer::signer_in(DELEGATION_NAMESPACE, &signed.delegation, &signed.signature, approvers)
             .map_err(|_| unsigned())?;
@@ -89,49 +94,94 @@ pub fn holds(delegation: &Delegation, now: Timestamp) -> bool {
         && now < delegation.until
 }
 
-/// The delegation by which this person signs in the place of the absent one now.
-pub fn between<'a>(
-    (from, to): (&str, &str),
+/// The delegations to this person that count now, each with its signed form. The signature comes
+/// last: its check costs most.
+fn open_to<'a>(
+    to: &'a str,
     trust: &'a Trust,
     now: Timestamp,
-) -> Option<&'a SignedDelegation> {
-    trust.delegations.iter().find(|signed| {
-        verify(signed, &trust.approvers, &trust.environment)
-            .is_ok_and(|found| found.from == from && found.to == to && holds(&found, now))
+) -> impl Iterator<Item = (Delegation, &'a SignedDelegation)> {
+    trust.delegations.iter().filter_map(move |signed| {
+        let told: Delegation = json::strict_into(signed.delegation.as_bytes()).ok()?;
+        if told.to != to || !holds(&told, now) {
+            return None;
+        }
+        let found = verify(signed, &trust.approvers, &trust.environment).ok()?;
+        Some((found, signed))
     })
 }
 
-/// The people in whose place this person may sign now, sorted, each once.
-fn absent(to: &str, trust: &Trust, now: Timestamp) -> Vec<String> {
-    let of = |signed: &SignedDelegation| {
-        let found = verify(signed, &trust.approvers, &trust.environment).ok()?;
-        (found.to == to && holds(&found, now)).then_some(found.from)
-    };
-    let mut names: Vec<String> = trust.delegations.iter().filter_map(of).collect();
+/// The delegation by which this person signs in the place of the absent one now.
+pub fn between<'a>(
+    (from, to): (&str, &'a str),
+    trust: &'a Trust,
+    now: Timestamp,
+) -> Option<&'a SignedDelegation> {
+    open_to(to, trust, now).find(|(found, _)| found.from == from).map(|(_, signed)| signed)
+}
+
+/// The people in whose place this person may sign at this time, sorted.
+pub fn absent(to: &str, trust: &Trust, now: Timestamp) -> Vec<String> {
+    let mut names: Vec<String> = open_to(to, trust, now).map(|(found, _)| found.from).collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
+/// Refuses parties of a call, also the person for whom the agent works where the trust file lets
+/// that person approve: such a person approves only where policy names them.
+///
+/// # Errors
+/// The delegate or the absent approver is a party of the call.
+pub fn check_parties((name, absent): (&str, &str), subject: &Subject) -> Result<(), ApprovalError> {
+    let party = [name, absent].into_iter().find(|name| is_party(name, subject, false));
+    party.map_or(Ok(()), |party| Err(ApprovalError::Party(party.to_owned())))
+}
+
+/// Refuses a signature in the place of an absent approver that could not count now.
+///
+/// # Errors
+/// Policy does not name the absent approver, no delegation holds, or one of both is a party.
+pub fn check_place(
+    (name, absent): (&str, &str),
+    rule: (&ApprovalRule, u64),
+    subject: &Subject,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<(), ApprovalError> {
+    check_parties((name, absent), subject)?;
+    check_signer(absent, rule, subject, trust)?;
+    match between((absent, name), trust, now) {
+        Some(_) => Ok(()),
+        None => {
+            Err(ApprovalError::NotDelegated { name: name.to_owned(), absent: absent.to_owned() })
+        }
+    }
+}
+
 /// The person in whose place an enrolled person signs a question: `None` for themselves, where
-/// policy names them.
+/// policy names them. Those whose voices are there already come last.
 ///
 /// # Errors
 /// Policy names neither this person nor one who delegated to them, or they asked for the call.
 pub fn stands_for(
     name: &str,
-    (rule, seconds): (&ApprovalRule, u64),
+    rule: (&ApprovalRule, u64),
     subject: &Subject,
-    trust: &Trust,
-    now: Timestamp,
+    (trust, now): (&Trust, Timestamp),
+    voices: &[String],
 ) -> Result<Option<String>, ApprovalError> {
-    let own = match check_signer(name, (rule, seconds), subject, trust) {
+    let own = match check_signer(name, rule, subject, trust) {
         Ok(()) => return Ok(None),
-        Err(party @ ApprovalError::Party(_)) => return Err(party),
         Err(own) => own,
     };
-    let may = |absent: &String| check_signer(absent, (rule, seconds), subject, trust).is_ok();
-    absent(name, trust, now).into_iter().find(may).map(Some).ok_or(own)
+    let may = |absent: &String| {
+        check_parties((name, absent), subject).is_ok()
+            && check_signer(absent, rule, subject, trust).is_ok()
+    };
+    let taken = |absent: &String| voices.iter().any(|voice| same_person(voice, absent));
+    let able = absent(name, trust, now).into_iter().filter(may);
+    able.min_by_key(taken).map(Some).ok_or(own)
 }
 
 #[cfg(test)]

@@ -160,7 +160,11 @@ signOut?.addEventListener("click", async () => {
 // The server writes the statement; its digest is the challenge.
 async function sign(verdict, reason) {
   const path = location.pathname;
-  const { statement, challenge } = await post(`${path}/statement`, { verdict, reason });
+  const { statement, challenge } = await post(`${path}/statement`, {
+    verdict,
+    reason,
+    stands_for: document.getElementById("answer")?.dataset.place ?? null,
+  });
   const told = await post(path, { statement, signature: await assertion(challenge) });
   document.querySelector("#answer").hidden = true;
   say(told.text);

@@ -35,6 +35,9 @@ use serde_json::json;
 struct Answered {
     verdict: Verdict,
     reason: String,
+    /// The absent approver in whose place the person was shown to sign.
+    #[serde(default)]
+    stands_for: Option<String>,
 }
 
 impl<F: Front> Edge<F> {
@@ -222,8 +225,14 @@ fn statement(
     answered: Answered,
     (approver, now): (&str, Timestamp),
 ) -> Result<String, Deny> {
-    let Answered { verdict, reason } = answered;
+    let Answered { verdict, reason, stands_for } = answered;
     let (reason, job) = (reason.trim(), &question.job);
+    if stands_for != question.stands_for {
+        return Err(Deny::Refused(
+            "your signature would count in another place than the page says; load the page again"
+                .to_owned(),
+        ));
+    }
     let visible = reason.chars().count() <= PURPOSE && unseen(reason).is_none();
     if !visible || (verdict == Verdict::Reject && reason.is_empty()) {
         return Err(Deny::Refused(format!(

@@ -82,10 +82,10 @@ impl<F: Front> Edge<F> {
                 pre tabindex="0" { (page.text) }
                 p { "Its digest: " code { (page.shown) } }
             }
-            @if page.signed.iter().any(|name| same_person(name, approver)) {
+            @if page.signed.iter().any(|signed| is_own(signed, approver)) {
                 p { "You signed this." }
             } @else {
-                (answer(approver))
+                (answer(approver, stands_for))
             }
         };
         let data = PageData { page: "approve", ..PageData::default() };
@@ -115,9 +115,14 @@ impl<F: Front> Edge<F> {
 }
 
 /// The two buttons.
-fn answer(approver: &str) -> Markup {
+/// True for one's own signature, also in the place of another person: `carl for bob`.
+fn is_own(signed: &str, approver: &str) -> bool {
+    signed.split(" for ").next().is_some_and(|name| same_person(name, approver))
+}
+
+fn answer(approver: &str, stands_for: Option<&str>) -> Markup {
     html! {
-        section id="answer" aria-label="Your answer" {
+        section id="answer" aria-label="Your answer" data-place=[stands_for] {
             p { "You are signed in as " strong { (approver) } ". Your device asks for you." }
             button id="approve" type="button" { "Approve" }
             details {

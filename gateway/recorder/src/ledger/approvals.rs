@@ -112,7 +112,8 @@ struct Question<'a> {
     /// Signatures that are in the ledger and are wrong.
     wrong: u64,
     /// The people of approvals whose payloads are not there, by the ledger's word.
-    unproven: Vec<&'a str>,
+    /// Signers whose payloads are not there, each with the person in whose place they signed.
+    unproven: Vec<(&'a str, &'a str)>,
     /// True if it was decided under another policy than the one of the question.
     replaced: bool,
     place: usize,
@@ -292,8 +293,11 @@ impl<'a> Question<'a> {
             .map(|signer| signer.stands_for.as_ref().unwrap_or(&signer.name).as_str());
         // A person has one voice, and an absent one has one, whoever signs in their place.
         let count =
-            |names: Vec<&str>| people(names.into_iter().chain(self.unproven.iter().copied())).len();
-        let there = count(signers.collect()).min(count(voices.collect()));
+            |names: Vec<&str>, other: Vec<&str>| people(names.into_iter().chain(other)).len();
+        let unproven = self.unproven.iter();
+        let (by, whose) = (unproven.clone().map(|own| own.0), unproven.map(|own| own.1));
+        let there =
+            count(signers.collect(), by.collect()).min(count(voices.collect(), whose.collect()));
         let there = u64::try_from(there).unwrap_or(u64::MAX).saturating_add(self.wrong);
         let needed = self.found.needed.unwrap_or(1).max(1);
         (there < u64::from(needed)).then(|| {
@@ -313,10 +317,10 @@ impl<'a> Question<'a> {
     /// Counts a signature whose payload is not there.
     fn count_unproven(&mut self, leaf: &'a Leaf) {
         self.found.unproven += 1;
-        if let Event::Signed { approver, verdict, .. } = &leaf.event
+        if let Event::Signed { approver, verdict, stands_for, .. } = &leaf.event
             && verdict == "approve"
         {
-            self.unproven.push(approver);
+            self.unproven.push((approver, stands_for.as_ref().unwrap_or(approver)));
         }
     }
 }
@@ -397,8 +401,10 @@ fn signature(
     if statement.stands_for != *stands_for {
         return Err(ApprovalCode::OtherApprover.about(leaf, "in the place of another person"));
     }
+    // In another's place, no party of the call signs, and for no party.
+    let own = trusted.self_approval && stands_for.is_none();
     for name in [&approver.name, voice] {
-        if is_party(name, &statement.subject, trusted.self_approval) {
+        if is_party(name, &statement.subject, own) {
             return Err(refuse(ApprovalCode::Party));
         }
     }

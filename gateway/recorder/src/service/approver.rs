@@ -17,7 +17,7 @@ use cofferdam_core::model::statement::SignedStatement;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::approval::ApprovalError;
 use cofferdam_core::policy::approvals::Approvals;
-use cofferdam_core::policy::delegation::stands_for;
+use cofferdam_core::policy::delegation::{absent, stands_for};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::approver::{
     ApproverAnswer, ApproverAsk, QUESTIONS, Question, SignaturesNow, WaitingQuestion,
@@ -92,9 +92,9 @@ impl Recorder {
         let rows = self.inner.reader.waiting(RULES).await?;
         let unread = rows.len() >= usize::try_from(RULES).unwrap_or(usize::MAX);
         let now = self.now();
-        // A delegate may sign questions that name others: each is looked at.
-        let delegate = trust.delegations.iter().any(|own| own.delegation.contains(approver));
-        let named = |row: &WaitingRow| delegate || row.rule.names(approver, u64::MAX);
+        let mut names = absent(approver, trust, now);
+        names.push(approver.to_owned());
+        let named = |row: &WaitingRow| names.iter().any(|name| row.rule.names(name, u64::MAX));
         let (mut waiting, mut read) = (Vec::new(), 0);
         for WaitingRow { call, .. } in rows.into_iter().filter(named) {
             if waiting.len() >= QUESTIONS || read >= JOBS {
@@ -257,7 +257,11 @@ fn voice(
     let not_named = || ApprovalError::NotNamed(approver.to_owned());
     let rule = job.approval.as_ref().ok_or_else(not_named)?;
     let age = u64::try_from(now.duration_since(job.created).as_secs()).unwrap_or(0);
-    stands_for(approver, (rule, age), &job.principal.subject(), trust, now)
+    let voices = Approvals::count(job, shown_digest(job), trust, now)
+        .map(|approvals| approvals.approvers())
+        .unwrap_or_default();
+    let subject = job.principal.subject();
+    stands_for(approver, (rule, age), &subject, (trust, now), &voices)
 }
 
 /// A question in a list.

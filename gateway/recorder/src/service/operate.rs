@@ -265,9 +265,15 @@ impl Recorder {
         // The rule names the person in whose place the approver signed.
         let voice = verified.voice().to_owned();
         check_signer(&voice, rule, &job.principal.subject(), &now.trust).map_err(refused)?;
-        let delegation = (voice != approver)
-            .then(|| between((&voice, &approver), &now.trust, self.now()).cloned())
-            .flatten();
+        // The one that was found above, at the same time.
+        let delegation = match between((&voice, &approver), &now.trust, asked.now) {
+            Some(delegation) => Some(delegation.clone()),
+            None if voice == approver => None,
+            None => {
+                let absent = voice;
+                return Err(refused(ApprovalError::NotDelegated { name: approver, absent }));
+            }
+        };
         let (verdict, reason): (Verdict, String) = (*verdict, reason.clone());
         let digest = StatementDigest::of(signed.statement.as_bytes());
         // A stored approval whose key or right was removed since: its person may sign again.

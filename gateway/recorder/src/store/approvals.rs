@@ -191,8 +191,8 @@ pub(crate) async fn sign(
         if same_person(&known, &signature.approver) {
             return Err(RoleError::Refused(signed_already(&signature.approver, &known)).into());
         }
-        // One voice, whether by its own person or in their place.
-        if same_person(&voice, &signature.voice) {
+        // One voice, whether by its own person or in their place. A denial is always taken.
+        if signature.verdict == Verdict::Approve && same_person(&voice, &signature.voice) {
             return Err(RoleError::Refused(format!(
                 "`{known}` has signed this already as `{voice}`, whose voice counts once"
             ))
@@ -272,7 +272,6 @@ pub(crate) async fn approvals(call: &str, connection: &mut SqliteConnection) -> 
     Ok(i64::try_from(people(names.iter().map(String::as_str)).len()).unwrap_or(i64::MAX))
 }
 
-/// The names of all signers.
 /// The signers so far, each with the person in whose place they signed.
 async fn signers(
     call: &str,

@@ -77,11 +77,11 @@ pub fn call_file(statement: &Path) -> PathBuf {
 pub fn check(path: &Path, full: bool, key: Option<&Path>, yes: bool) -> Result<Report> {
     let bytes = input_file::regular(path, STATEMENT, "give the file of a statement")?;
     let QuestionFile { job, signers } = QuestionFile::read(&call_file(path))?;
-    let waiting = WaitingCall::check(
+    let mut waiting = WaitingCall::check(
         Found { job, trust: None, signers, stands_for: None },
         Timestamp::now(),
     )?;
-    let (verdict, reason) = compared(&waiting, &bytes)?;
+    let (verdict, reason) = compared(&mut waiting, &bytes)?;
     let signer = key.map(|key| Signer::find_own(Some(key), super::variable)).transpose()?;
     if signer.is_some() && !yes && !std::io::stdin().is_terminal() {
         return Err(Usage("there is no terminal for the question; give `--yes`".to_owned()).into());
@@ -130,9 +130,10 @@ pub fn check(path: &Path, full: bool, key: Option<&Path>, yes: bool) -> Result<R
 
 /// The verdict and the reason of a statement that is exactly the one that this command makes of the
 /// call.
-fn compared(waiting: &WaitingCall, bytes: &[u8]) -> Result<(Verdict, String)> {
-    let Statement { verdict, reason, .. } =
+fn compared(waiting: &mut WaitingCall, bytes: &[u8]) -> Result<(Verdict, String)> {
+    let Statement { verdict, reason, stands_for, .. } =
         json::strict_into(bytes).context("the file is not a statement; nothing is shown")?;
+    waiting.place = stands_for;
     // The question may have escalated after the statement was written.
     let is_ours = |at: Timestamp| -> Result<bool> {
         let (ours, _) = waiting.statement((verdict, reason.clone()), None, at).canonical()?;

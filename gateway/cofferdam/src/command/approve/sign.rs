@@ -9,6 +9,7 @@ use super::watch;
 use crate::command::report::Report;
 use crate::command::ssh::{Signer, owner, signer_of};
 use anyhow::{Context as _, Result};
+use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::id::StatementDigest;
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement, Verdict};
 use cofferdam_core::model::trust::Trust;
@@ -68,7 +69,9 @@ pub fn answer(
     let name = known.unwrap_or(told);
     let until = Instant::now() + wait;
     let missing = match (verdict, missing) {
-        (Verdict::Approve, 1..) => watch::wait(source, call, &name, until).unwrap_or(missing),
+        (Verdict::Approve, 1..) => {
+            watch::wait(source, call, &own_line(&name, waiting), until).unwrap_or(missing)
+        }
         _ => missing,
     };
     let left = until.saturating_duration_since(Instant::now());
@@ -84,6 +87,9 @@ pub fn answer(
         (Way::Sign(signer), None) => format!("with the key {}", fingerprint(signer)),
         _ => format!("as {name}"),
     };
+    let place =
+        waiting.place.as_ref().map(|absent| format!(" in the place of {}", legible(absent)));
+    let who = who + place.as_deref().unwrap_or_default();
     let mut text = match verdict {
         Verdict::Reject => format!("Denied {call} {who}. The agent will see your reason."),
         Verdict::Approve => format!("Approved {call} {who}: {}", followed.text),
@@ -108,7 +114,7 @@ pub fn answer(
     Ok(Report::new(
         text,
         json!({
-            "call": call, "verdict": verdict, "approver": name, "missing": missing,
+            "call": call, "verdict": verdict, "approver": name, "stands_for": waiting.place, "missing": missing,
             "statement": digest, "files": files,
             "state": state, "phase": phase, "outcome": outcome, "detail": detail,
             "meanwhile": meanwhile,
@@ -148,6 +154,14 @@ fn signed_elsewhere(
     let before = SignedStatement { statement, signature };
     let is_before = verify_alone(&before, approvers.unwrap_or_default()).is_ok();
     Ok(if is_before { before } else { now })
+}
+
+/// The words for one's own signature among those of others.
+fn own_line(name: &str, waiting: &WaitingCall) -> String {
+    match &waiting.place {
+        Some(absent) => format!("{name} for {absent}"),
+        None => name.to_owned(),
+    }
 }
 
 /// A state that is known without a request to the recorder.

@@ -4,17 +4,14 @@
 use super::source::Source;
 use super::waiting_call::WaitingCall;
 use crate::command::show::{ago, until};
-use crate::command::ssh::signer_of;
 use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::job::StoredJob;
-use cofferdam_core::model::json;
-use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::policy::approvals::Approvals;
 use cofferdam_core::protocol::operator_recorder::FreshPreview;
 use cofferdam_core::stage::drift;
-use cofferdam_core::text::{self, needed, seconds};
+use cofferdam_core::text::{self, needed, seconds, shown_digest};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
 
 /// The lines with their heading. Without a source, the objects cannot be read.
 pub fn lines(source: Option<&Source<'_>>, waiting: &WaitingCall, now: Timestamp) -> Vec<String> {
@@ -35,18 +32,11 @@ pub fn lines(source: Option<&Source<'_>>, waiting: &WaitingCall, now: Timestamp)
     ]
 }
 
-/// The earlier approvers of a job, by the keys of this trust file.
-pub fn signers(job: &StoredJob, trust: &Trust) -> Vec<String> {
-    let told = |signed: &SignedStatement| {
-        let said: Statement = json::strict_into(signed.statement.as_bytes()).ok()?;
-        let name = signer_of(signed, &trust.approvers)?.name.clone();
-        (said.verdict == Verdict::Approve).then(|| match said.stands_for {
-            Some(absent) => format!("{name} for {absent}"),
-            None => name,
-        })
-    };
-    let signers: BTreeSet<String> = job.statements.iter().filter_map(told).collect();
-    signers.into_iter().collect()
+/// The people whose signatures of a job count at present, by this trust file.
+pub fn signers(job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<String> {
+    Approvals::count(job, shown_digest(job), trust, now)
+        .map(|approvals| approvals.signers())
+        .unwrap_or_default()
 }
 
 /// The earlier approvers, and the number of missing signatures.

@@ -4,14 +4,15 @@
 use super::source::{Found, Source};
 use super::status;
 use crate::command::ssh::{self, Signer};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::id::ShownDigest;
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::statement::{STATEMENT_SCHEMA, Statement, Verdict};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::approval::ApprovalError;
 use cofferdam_core::policy::asked::check_asked;
-use cofferdam_core::policy::delegation::stands_for;
+use cofferdam_core::policy::delegation::{check_place, stands_for};
 use cofferdam_core::text::seconds;
 use cofferdam_core::text::{in_full, question};
 use jiff::Timestamp;
@@ -26,8 +27,10 @@ pub struct WaitingCall {
     pub digest: ShownDigest,
     /// The people who approved so far.
     pub signers: Vec<String>,
-    /// The absent approver in whose place the person signs, in the words of the server.
-    stands_for: Option<String>,
+    /// The absent approver in whose place the person chose to sign.
+    pub place: Option<String>,
+    /// The absent approver in whose place the person may sign, in the words of the server.
+    offered: Option<String>,
     shown: String,
 }
 
@@ -47,8 +50,8 @@ impl WaitingCall {
             question(&job).context("it cannot be shown truthfully, so it is not signed")?;
         let own = trust.as_ref().map(|trust| (&trust.environment, trust.policy));
         check_asked(&job, own, now)?;
-        let signers = trust.as_ref().map_or(signers, |trust| status::signers(&job, trust));
-        Ok(Self { trust, job, digest, signers, stands_for, shown })
+        let signers = trust.as_ref().map_or(signers, |trust| status::signers(&job, trust, now));
+        Ok(Self { trust, job, digest, signers, place: None, offered: stands_for, shown })
     }
 
     /// Prints the text that is signed; before it, with `full`, every value; after it, the facts
@@ -62,6 +65,9 @@ impl WaitingCall {
         }
         eprintln!("{}", self.shown);
         status::lines(source, self, Timestamp::now()).iter().for_each(|line| eprintln!("{line}"));
+        if let Some(absent) = &self.place {
+            eprintln!("Your signature counts in the place of {}.", legible(absent));
+        }
         eprintln!();
         Ok(())
     }
@@ -74,11 +80,7 @@ impl WaitingCall {
         now: Timestamp,
     ) -> Statement {
         let job = &self.job;
-        let stands_for = match name {
-            Some(name) => self.stands_for(name, now).unwrap_or_default(),
-            None => None,
-        };
-        let voice = stands_for.as_deref().or(name);
+        let voice = self.place.as_deref().or(name);
         let escalated =
             job.approval.as_ref().and_then(|rule| rule.escalated(voice, job.created, now));
         Statement {
@@ -97,29 +99,39 @@ impl WaitingCall {
             // again.
             issued: Some(job.created),
             escalated,
-            stands_for,
+            stands_for: self.place.clone(),
             expires: job.expires,
         }
     }
 
     /// Refuses, before the text is shown, a person whose signature cannot count. Another machine
-    /// does not know the enrolled keys; there the server has refused such a person already.
+    /// does not know the enrolled keys; there the server has refused such a person already. A person
+    /// signs in another's place only by their own word.
     pub fn check_signer(&self, signer: &Signer) -> Result<()> {
-        let Some(trust) = &self.trust else { return Ok(()) };
-        let name = ssh::owner(&signer.public(), &trust.approvers).ok_or(ApprovalError::Unknown)?;
-        Ok(self.stands_for(name, Timestamp::now()).map(drop)?)
-    }
-
-    /// The absent approver in whose place this person signs; `None` for themselves.
-    ///
-    /// # Errors
-    /// The signature of this person cannot count, by the trust file of this installation.
-    pub fn stands_for(&self, name: &str, now: Timestamp) -> Result<Option<String>, ApprovalError> {
         let (Some(trust), Some(rule)) = (&self.trust, &self.job.approval) else {
-            return Ok(self.stands_for.clone());
+            return match &self.offered {
+                Some(absent) if self.place.is_none() => bail!(
+                    "the server says that you may sign this in the place of `{0}`, by their \
+                     delegation; if you want that, add `--for {0}`",
+                    legible(absent)
+                ),
+                _ => Ok(()),
+            };
         };
+        let name = ssh::owner(&signer.public(), &trust.approvers).ok_or(ApprovalError::Unknown)?;
+        let (subject, now) = (self.job.principal.subject(), Timestamp::now());
         let age = u64::try_from(now.duration_since(self.job.created).as_secs()).unwrap_or(0);
-        stands_for(name, (rule, age), &self.job.principal.subject(), trust, now)
+        let rule = (rule, age);
+        if let Some(absent) = &self.place {
+            return Ok(check_place((name, absent), rule, &subject, trust, now)?);
+        }
+        match stands_for(name, rule, &subject, (trust, now), &[])? {
+            None => Ok(()),
+            Some(absent) => bail!(
+                "policy does not name `{name}`, and you may sign this in the place of `{absent}`, \
+                 by their delegation; if you want that, add `--for {absent}`"
+            ),
+        }
     }
 
     /// The end of the question, in whole seconds.

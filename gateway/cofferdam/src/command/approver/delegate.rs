@@ -147,6 +147,9 @@ fn add(
     if !holds(&found, Timestamp::now()) {
         bail!("the delegation does not hold now: it is for {}", time(&found));
     }
+    if trust.delegations.contains(&signed) {
+        bail!("this delegation is there already; `cofferdam approver list` lists all");
+    }
     // Those that ended take no place.
     let kept: Vec<_> =
         trust.delegations.iter().filter(|own| !is_over(own, trust)).cloned().collect();
@@ -196,8 +199,8 @@ fn end(
     let loaded = reload::now(home).is_ok_and(|loaded| loaded);
     Ok(Report::new(
         format!(
-            "Ended {gone} delegation(s) of `{from}`, at once. Signatures in their place count no \
-             more for calls that have not run."
+            "The delegations of `{from}` have ended, at once: {gone}. Signatures in that place count \
+             no more for calls that have not run."
         ),
         json!({"from": from, "ended": gone, "loaded": loaded}),
     ))

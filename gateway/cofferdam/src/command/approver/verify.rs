@@ -49,8 +49,11 @@ impl Verify {
             Verdict::Approve => "approved",
             Verdict::Reject => "denied",
         };
+        let place = said.stands_for.as_ref();
+        let place = place.map(|absent| format!(", in the place of {},", legible(absent)));
+        let place = place.unwrap_or_default();
         let text = format!(
-            "Good signature: {} {verb} {} in {}.\nAsked {}; it counted until {}. Policy and time \
+            "Good signature: {}{place} {verb} {} in {}.\nAsked {}; it counted until {}. Policy and time \
              are for gateway and runner to judge.",
             approver.name,
             said.call,
@@ -61,7 +64,7 @@ impl Verify {
             ),
             seconds(said.expires)
         );
-        let value = json!({"approver": approver.name, "verdict": said.verdict, "call": said.call,
+        let value = json!({"approver": approver.name, "stands_for": said.stands_for, "verdict": said.verdict, "call": said.call,
             "plan": said.plan, "environment": said.environment, "issued": said.issued, "expires": said.expires});
         Ok(Report::new(text, value))
     }

@@ -15,6 +15,7 @@ use cofferdam_core::journey::{Lists, Mode, World};
 use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::caller::{Caller, Principal, Standing};
 use cofferdam_core::model::ceiling::Definition;
+use cofferdam_core::model::delegation::SignedDelegation;
 use cofferdam_core::model::id::{CallId, ComponentDigest};
 use cofferdam_core::model::operation::{Draft, ToolRefusal};
 use cofferdam_core::model::record::Recorded;
@@ -135,6 +136,10 @@ impl Host for Trial<'_> {
     }
 
     fn approvers(&self) -> Result<Vec<Approver>, RoleError> {
+        Ok(Vec::new())
+    }
+
+    fn delegations(&self) -> Result<Vec<SignedDelegation>, RoleError> {
         Ok(Vec::new())
     }
 }

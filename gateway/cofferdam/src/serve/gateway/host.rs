@@ -9,6 +9,7 @@ use super::token_register::Register;
 use cofferdam_core::journey::ports::Host;
 use cofferdam_core::model::caller::{Principal, Standing};
 use cofferdam_core::model::callers::{GivenToken, ServedCaller};
+use cofferdam_core::model::delegation::SignedDelegation;
 use cofferdam_core::model::id::TokenDigest;
 use cofferdam_core::model::limit::LOOK_MS;
 use cofferdam_core::model::trust::{Approver, Trust};
@@ -214,6 +215,10 @@ impl Host for GatewayHost {
 
     fn approvers(&self) -> Result<Vec<Approver>, RoleError> {
         Ok(self.trust()?.approvers)
+    }
+
+    fn delegations(&self) -> Result<Vec<SignedDelegation>, RoleError> {
+        Ok(self.trust()?.delegations)
     }
 
     fn random(&self) -> u128 {

@@ -65,6 +65,13 @@ fn each_wrong_delegation_has_its_code() {
         code(&delegation(("bob", "carl"), "bob", |own| own.until = own.issued + days(31))),
         "length"
     );
+    let device = crate::testing::authenticator::Authenticator::es256("bob");
+    let mut with_passkey = trust.clone();
+    with_passkey.approvers.push(Approver { name: "bob".into(), key: device.line() });
+    let text = from_bob(|_| {}).delegation;
+    let by_passkey = SignedDelegation { signature: device.approve(&text), delegation: text };
+    let refused = verify(&by_passkey, &with_passkey.approvers, &trust.environment);
+    assert_eq!(refused.unwrap_err().code(), "signature", "a passkey signs what a page chose");
     let SignedDelegation { delegation, signature } = from_bob(|_| {});
     let spaced = SignedDelegation { delegation: format!("{delegation} "), signature };
     assert_eq!(code(&spaced), "signature");
@@ -138,13 +145,29 @@ fn a_party_of_the_call_gains_nothing_by_a_delegation() {
     let rule = ApprovalRule::of(1, vec!["bob".to_owned()], 3_600);
     let to_alice = with(vec![delegation(("bob", "alice"), "bob", |_| {})]);
     let place = |name: &str, rule: &ApprovalRule, trust: &Trust| {
-        stands_for(name, (rule, 0), &subject, trust, noon()).map_err(|error| error.to_string())
+        stands_for(name, (rule, 0), &subject, (trust, noon()), &[])
+            .map_err(|error| error.to_string())
     };
     assert!(place("alice", &rule, &to_alice).unwrap_err().contains("`alice` asked for this"));
     let from_alice = with(vec![delegation(("alice", "carl"), "alice", |_| {})]);
     let hers = ApprovalRule::of(1, vec!["alice".to_owned()], 3_600);
     assert!(place("carl", &hers, &from_alice).unwrap_err().contains("does not name `carl`"));
     assert_eq!(counted(&[("carl", Some("alice"))], (&from_alice, &hers), noon()).0.len(), 0);
+    // Also where the person may approve for themselves: then only where policy names them.
+    for trust in [to_alice, from_alice] {
+        let single = Trust { self_approval: true, ..trust };
+        let (name, absent) = if single.delegations.iter().any(|own| own.delegation.contains("carl"))
+        {
+            ("carl", "alice")
+        } else {
+            ("alice", "bob")
+        };
+        let own = ApprovalRule::of(1, vec![absent.to_owned()], 3_600);
+        assert!(
+            place(name, &own, &single).unwrap_err().contains(&format!("does not name `{name}`"))
+        );
+        assert_eq!(counted(&[(name, Some(absent))], (&single, &own), noon()).0.len(), 0);
+    }
     let good = with(vec![delegation(("bob", "carl"), "bob", |_| {})]);
     assert_eq!(place("carl", &rule, &good), Ok(Some("bob".to_owned())));
     assert_eq!(place("bob", &rule, &good), Ok(None));
