@@ -4,6 +4,7 @@
 
 pub(super) mod signer;
 
+use crate::model::delegation::SignedDelegation;
 use crate::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest};
 use crate::model::json;
 use crate::model::json::JsonError;
@@ -146,6 +147,7 @@ pub struct VerifiedStatement {
     issued: Timestamp,
     seconds: u64,
     escalated: u64,
+    delegation: Option<SignedDelegation>,
     statement: Statement,
 }
 
@@ -159,6 +161,11 @@ impl VerifiedStatement {
     /// whose place they signed.
     pub fn voice(&self) -> &str {
         self.statement.stands_for.as_ref().unwrap_or(&self.approver)
+    }
+
+    /// The delegation by which the approver signed in another's place.
+    pub fn delegation(&self) -> Option<&SignedDelegation> {
+        self.delegation.as_ref()
     }
 
     /// The time of the question, as the approver was shown.
@@ -210,13 +217,15 @@ pub fn verify(
         None => 0,
     };
     check_party(&approver, question.subject, trust)?;
-    if let Some(absent) = &statement.stands_for {
-        delegation::check_parties((&approver, absent), question.subject)?;
-        if delegation::between((absent, &approver), trust, question.now).is_none() {
-            return Err(ApprovalError::NotDelegated { name: approver, absent: absent.clone() });
+    let delegation = match &statement.stands_for {
+        None => None,
+        Some(absent) => {
+            delegation::check_parties((&approver, absent), question.subject)?;
+            let place = (approver.as_str(), absent.as_str());
+            Some(delegation::between(place, trust, question.now)?.clone())
         }
-    }
-    Ok(VerifiedStatement { approver, issued, seconds, escalated, statement })
+    };
+    Ok(VerifiedStatement { approver, issued, seconds, escalated, delegation, statement })
 }
 
 /// Seconds from the question to the time from which further people sign.

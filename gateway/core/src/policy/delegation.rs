@@ -111,13 +111,20 @@ fn open_to<'a>(
     })
 }
 
-/// The delegation by which this person signs in the place of the absent one now.
+/// The delegation by which a person signs in the place of the absent one now.
+///
+/// # Errors
+/// No delegation of the trust file permits it.
 pub fn between<'a>(
-    (from, to): (&str, &'a str),
+    (name, absent): (&'a str, &str),
     trust: &'a Trust,
     now: Timestamp,
-) -> Option<&'a SignedDelegation> {
-    open_to(to, trust, now).find(|(found, _)| found.from == from).map(|(_, signed)| signed)
+) -> Result<&'a SignedDelegation, ApprovalError> {
+    let found = open_to(name, trust, now).find(|(found, _)| found.from == absent);
+    found.map(|(_, signed)| signed).ok_or_else(|| ApprovalError::NotDelegated {
+        name: name.to_owned(),
+        absent: absent.to_owned(),
+    })
 }
 
 /// The people in whose place this person may sign at this time, sorted.
@@ -151,12 +158,7 @@ pub fn check_place(
 ) -> Result<(), ApprovalError> {
     check_parties((name, absent), subject)?;
     check_signer(absent, rule, subject, trust)?;
-    match between((absent, name), trust, now) {
-        Some(_) => Ok(()),
-        None => {
-            Err(ApprovalError::NotDelegated { name: name.to_owned(), absent: absent.to_owned() })
-        }
-    }
+    between((name, absent), trust, now).map(drop)
 }
 
 /// The person in whose place an enrolled person signs a question: `None` for themselves, where

@@ -53,8 +53,11 @@ impl Recorder {
             ApproverAsk::Question { call } => {
                 let job = self.waiting(approver, &call, &trust).await?;
                 self.note_read(approver, word, &call).await?;
-                let signers = counting(&job, &trust, self.now());
-                let stands_for = voice(approver, &job, (&trust, self.now())).ok().flatten();
+                let now = self.now();
+                let (signers, voices) = Approvals::count(&job, shown_digest(&job), &trust, now)
+                    .map(|approvals| (approvals.signers(), approvals.approvers()))
+                    .unwrap_or_default();
+                let stands_for = voice(approver, &job, (&trust, now), &voices).ok().flatten();
                 Ok(ApproverAnswer::Question(Box::new(Question { job, signers, stands_for })))
             }
             ApproverAsk::Preview { call } => {
@@ -245,23 +248,22 @@ pub(super) fn counting(job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec<St
 pub(super) fn may_sign(approver: &str, job: &StoredJob, (trust, now): (&Trust, Timestamp)) -> bool {
     trust.approvers.iter().any(|known| known.name == approver)
         && job.environment == trust.environment
-        && voice(approver, job, (trust, now)).is_ok()
+        && voice(approver, job, (trust, now), &[]).is_ok()
 }
 
-/// The person in whose place this person signs the question of a job; `None` for themselves.
+/// The person in whose place this person signs the question of a job; `None` for themselves. Of
+/// several, one whose voice is not there yet.
 fn voice(
     approver: &str,
     job: &StoredJob,
     (trust, now): (&Trust, Timestamp),
+    voices: &[String],
 ) -> Result<Option<String>, ApprovalError> {
     let not_named = || ApprovalError::NotNamed(approver.to_owned());
     let rule = job.approval.as_ref().ok_or_else(not_named)?;
     let age = u64::try_from(now.duration_since(job.created).as_secs()).unwrap_or(0);
-    let voices = Approvals::count(job, shown_digest(job), trust, now)
-        .map(|approvals| approvals.approvers())
-        .unwrap_or_default();
     let subject = job.principal.subject();
-    stands_for(approver, (rule, age), &subject, (trust, now), &voices)
+    stands_for(approver, (rule, age), &subject, (trust, now), voices)
 }
 
 /// A question in a list.

@@ -17,7 +17,6 @@ use cofferdam_core::model::run::Phase;
 use cofferdam_core::model::statement::{Statement, Verdict};
 use cofferdam_core::policy::approval::{ApprovalError, Question, check_signer, verify};
 use cofferdam_core::policy::approvals::Approvals;
-use cofferdam_core::policy::delegation::between;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::{Notice, Operate, Operated, RetentionState};
@@ -265,15 +264,7 @@ impl Recorder {
         // The rule names the person in whose place the approver signed.
         let voice = verified.voice().to_owned();
         check_signer(&voice, rule, &job.principal.subject(), &now.trust).map_err(refused)?;
-        // The one that was found above, at the same time.
-        let delegation = match between((&voice, &approver), &now.trust, asked.now) {
-            Some(delegation) => Some(delegation.clone()),
-            None if voice == approver => None,
-            None => {
-                let absent = voice;
-                return Err(refused(ApprovalError::NotDelegated { name: approver, absent }));
-            }
-        };
+        let delegation = verified.delegation().cloned();
         let (verdict, reason): (Verdict, String) = (*verdict, reason.clone());
         let digest = StatementDigest::of(signed.statement.as_bytes());
         // A stored approval whose key or right was removed since: its person may sign again.
