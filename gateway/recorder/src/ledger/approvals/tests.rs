@@ -5,11 +5,14 @@ use super::*;
 use crate::ledger::leaf::{RecordKey, seal, time_text};
 use crate::ledger::note::origin;
 use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::id::StatementDigest;
 use cofferdam_core::model::id::{Fence, PlanDigest, PolicyDigest, PreviewDigest, ShownDigest};
 use cofferdam_core::model::json;
 use cofferdam_core::model::record::Entry;
 use cofferdam_core::model::retention::Retained;
-use cofferdam_core::model::statement::{NAMESPACE, STATEMENT_SCHEMA};
+use cofferdam_core::model::statement::{
+    NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict,
+};
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::operator_recorder::ApprovalPayload;
 use cofferdam_testkit::authenticator::Authenticator;
