@@ -31,6 +31,17 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # need COMMAND REMEDY
 need() { command -v "$1" >/dev/null 2>&1 || die "\`$1\` is missing; $2"; }
 
+# postgres_programs: the folder of PostgreSQL's programs, of the newest version from 15 on, or nothing.
+postgres_programs() {
+    for folder in /usr/lib/postgresql/*/bin; do
+        version=${folder#/usr/lib/postgresql/}
+        version=${version%/bin}
+        if [ -x "$folder/postgres" ] && [ "$version" -ge 15 ] 2>/dev/null; then
+            echo "$version $folder"
+        fi
+    done | sort -n | tail -n 1 | cut -d ' ' -f 2-
+}
+
 # python_environment FOLDER LIST: a Python environment with exactly the packages of LIST. pip takes a
 # package only with the hash that the list has. A run that was stopped leaves no half of one.
 # `scripts/python/README.md` says how a list is made.

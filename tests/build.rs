@@ -3,11 +3,16 @@
 
 fn main() {
     println!(
-        "cargo::rustc-check-cfg=cfg(without_browser, without_cluster, without_node, without_clients)"
+        "cargo::rustc-check-cfg=cfg(without_browser, without_cluster, without_node, without_clients, \
+         without_postgres)"
     );
-    for name in
-        ["COFFERDAM_BROWSER", "COFFERDAM_WITHOUT_CLUSTER", "COFFERDAM_NODE", "COFFERDAM_FULL"]
-    {
+    for name in [
+        "COFFERDAM_BROWSER",
+        "COFFERDAM_WITHOUT_CLUSTER",
+        "COFFERDAM_NODE",
+        "COFFERDAM_FULL",
+        "COFFERDAM_POSTGRES",
+    ] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let without_cluster =
@@ -24,5 +29,8 @@ fn main() {
     }
     if std::env::var_os("COFFERDAM_FULL").is_none_or(|value| value != "1") {
         println!("cargo::rustc-cfg=without_clients");
+    }
+    if std::env::var_os("COFFERDAM_POSTGRES").is_none_or(|value| value.is_empty()) {
+        println!("cargo::rustc-cfg=without_postgres");
     }
 }

@@ -1,6 +1,6 @@
-//! The tests that need a control plane, a node, a browser or clients of others: each names its
-//! need, and cargo reports it as ignored without that. Never a test that passes because it did
-//! nothing.
+//! The tests that need a control plane, a node, a browser, a database server or clients of others:
+//! each names its need, and cargo reports it as ignored without that. Never a test that passes
+//! because it did nothing.
 
 use super::{Breach, Page, check, finds, lines, pages};
 use std::collections::BTreeSet;
@@ -70,6 +70,7 @@ fn what_cannot_run_here_is_ignored_and_nothing_else() {
         !(cfg!(without_node) && of_node(name)
             || cfg!(without_cluster) && of_cluster(name)
             || cfg!(without_browser) && name.split("::").any(|part| part == "browser")
+            || cfg!(without_postgres) && name.split("::").any(|part| part == "postgres")
             || cfg!(without_clients) && OF_CLIENTS.iter().any(|own| name.starts_with(own)))
     };
     let expected: BTreeSet<String> = all.iter().filter(|name| !here(name)).cloned().collect();

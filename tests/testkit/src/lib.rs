@@ -2,6 +2,7 @@
 //! on. Only a dev-dependency; never part of a program.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails where it cannot build its data"
@@ -11,4 +12,5 @@ pub mod authenticator;
 pub mod build;
 pub mod http;
 pub mod issuer;
+pub mod postgres;
 pub mod tls;
