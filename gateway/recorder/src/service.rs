@@ -19,13 +19,13 @@ pub use claim::RunnerSeat;
 use crate::settings::{RUNNERS_AWAY_MS, RecorderContext};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
+use crate::store::sql::Connection;
 use crate::store::{OpenFiles, Reader, Request, WAITING, Writer};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
-use sqlx::{Connection as _, SqliteConnection};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -43,7 +43,7 @@ struct Inner {
     settings: RecorderContext,
     reader: Reader,
     /// The connection that folds the write-ahead log; `None` after the end.
-    folding: tokio::sync::Mutex<Option<SqliteConnection>>,
+    folding: tokio::sync::Mutex<Option<Connection>>,
     queue: mpsc::Sender<Request>,
     shared: Arc<Shared>,
     held: Arc<OpenFiles>,

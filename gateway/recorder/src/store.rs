@@ -1,5 +1,5 @@
-//! The one SQLite file: opened by one process, written by one task, changed only by plain data.
-//! Only the handlers use it.
+//! The store: opened by one process, written by one task, changed only by plain data. Only the
+//! handlers use it.
 
 mod approvals;
 mod batch;
@@ -23,6 +23,7 @@ mod row;
 mod run;
 mod same_call;
 mod source;
+pub(crate) mod sql;
 mod usage;
 mod writer;
 

@@ -3,6 +3,7 @@
 
 use super::Recorder;
 use crate::store::change::Change;
+use crate::store::sql;
 use crate::store::{Request, database, tried};
 use crate::waiters::locked;
 use cofferdam_core::model::job::StuckJob;
@@ -123,7 +124,7 @@ impl Recorder {
         let Some(connection) = folding.as_mut().filter(|_| self.inner.held.check().is_ok()) else {
             return;
         };
-        let passive = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await;
+        let passive = sql::query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await;
         if let Err(error) = passive {
             tracing::debug!(%error, "the write-ahead log was not folded beside the writer");
         }

@@ -14,12 +14,12 @@ use crate::ledger::tree::{Hash, leaf_hash};
 use crate::remedy::remedy;
 use crate::settings::RecorderContext;
 use crate::store::open::{OpenError, Opened, failed, open};
+use crate::store::sql::{self, Connection, Pool};
 use crate::store::{
     Head, OpenFiles, Source, Usage, Writer, count_queued, put_checkpoint, put_tiles,
 };
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
-use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +45,8 @@ pub(super) struct Started {
     pub writer: Writer,
     pub publisher: JoinHandle<()>,
     pub losses: mpsc::UnboundedReceiver<(CallId, Fence)>,
-    pub readers: SqlitePool,
-    pub folding: SqliteConnection,
+    pub readers: Pool,
+    pub folding: Connection,
     pub shared: Arc<Shared>,
     pub held: Arc<OpenFiles>,
     /// The checkpoint whose entries are still to be verified.
@@ -108,10 +108,10 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
 async fn restore(
     settings: &RecorderContext,
     origin: &str,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Restored, OpenError> {
     let ledger = |problem: String| OpenError::Ledger(problem);
-    let signed: Option<String> = sqlx::query_scalar("SELECT note FROM checkpoint")
+    let signed: Option<String> = sql::query_scalar("SELECT note FROM checkpoint")
         .fetch_optional(&mut *connection)
         .await
         .map_err(failed(&settings.store))?;
@@ -160,7 +160,7 @@ async fn restore(
     let mut same = before.as_ref().and_then(|before| continues(tiles.tree(), before));
     loop {
         let first = i64::try_from(tiles.tree().size()).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as(
+        let rows: Vec<(i64, Vec<u8>, String)> = sql::query_as(
             "SELECT idx, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?",
         )
         .bind(first)
@@ -221,11 +221,8 @@ async fn restore(
 }
 
 /// Stores the roots of full tiles for the next start.
-async fn keep_edge(
-    full: &[(u32, u64, Hash)],
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<()> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+async fn keep_edge(full: &[(u32, u64, Hash)], connection: &mut Connection) -> sqlx::Result<()> {
+    let mut transaction = connection.begin_write().await?;
     put_tiles(full, &mut transaction).await?;
     transaction.commit().await
 }

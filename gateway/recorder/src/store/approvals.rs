@@ -7,6 +7,7 @@ use super::expire::{end, end_from};
 use super::retain::forget;
 use super::row::{JobRow, absent, parse, stored};
 use crate::ledger::approvals::{DELEGATION, RULE, SIGNED};
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::{Cancellation, Found, Resolution, StoredJob};
 use cofferdam_core::model::limit::REJECTION_SECONDS;
@@ -20,14 +21,13 @@ use cofferdam_core::model::trust::Environment;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 /// Cancels a job: at once if it has no lease, else its runner stops before the next effect.
 pub(crate) async fn cancel(
     principal: &str,
     call: &CallId,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = JobRow::owned(&mut *connection, call, principal).await?;
     match old.phase()? {
@@ -48,7 +48,7 @@ pub(crate) async fn cancel_by(
     (cancellation, request): (&Cancellation, &str),
     call: &CallId,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = JobRow::load(&mut *connection, call).await?.ok_or_else(|| absent(call))?;
     let ended = |why: &str| Err(RoleError::Refused(format!("the call `{call}` {why}")).into());
@@ -83,7 +83,7 @@ pub(crate) async fn cancel_by(
 }
 
 /// Loads a job that waits for approvals.
-async fn question(call: &CallId, connection: &mut SqliteConnection) -> Result<JobRow, ChangeError> {
+async fn question(call: &CallId, connection: &mut Connection) -> Result<JobRow, ChangeError> {
     let row = JobRow::load(&mut *connection, call).await?.ok_or_else(|| absent(call))?;
     match row.phase()? {
         Phase::AwaitingApproval => Ok(row),
@@ -101,7 +101,7 @@ pub(crate) async fn permit(
     entry: Entry,
     expires: Timestamp,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = question(call, connection).await?;
     if !old.approved {
@@ -129,19 +129,19 @@ pub(crate) async fn permit(
     row.expires = expires.as_millisecond();
     let index = row.record(batch, entry);
     row.put(&old, batch, connection).await?;
-    sqlx::query("UPDATE jobs SET document = ? WHERE call = ?")
+    sql::query("UPDATE jobs SET document = ? WHERE call = ?")
         .bind(document)
         .bind(old.call.clone())
         .execute(&mut *connection)
         .await?;
     if let Some(policy) = replaced {
-        sqlx::query("UPDATE jobs SET policy = ?, reasons = ?, approval = NULL WHERE call = ?")
+        sql::query("UPDATE jobs SET policy = ?, reasons = ?, approval = NULL WHERE call = ?")
             .bind(policy.to_string())
             .bind(serde_json::to_string(&job.reasons).map_err(store)?)
             .bind(old.call.clone())
             .execute(&mut *connection)
             .await?;
-        sqlx::query("DELETE FROM statements WHERE call = ?")
+        sql::query("DELETE FROM statements WHERE call = ?")
             .bind(old.call)
             .execute(connection)
             .await?;
@@ -156,7 +156,7 @@ pub(crate) async fn withdraw(
     detail: &str,
     entry: Entry,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = question(call, connection).await?;
     batch.record(entry);
@@ -169,7 +169,7 @@ pub(crate) async fn withdraw(
 pub(crate) async fn sign(
     signature: &Signature,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = question(&signature.call, connection).await?;
     if old.is_reopened() {
@@ -199,7 +199,7 @@ pub(crate) async fn sign(
             .into());
         }
     }
-    let fresh = sqlx::query_scalar::<_, i64>(
+    let fresh = sql::query_scalar::<i64>(
         "INSERT INTO statements (call, approver, verdict, statement, signature) VALUES (?, ?, ?, \
          ?, ?) ON CONFLICT DO NOTHING RETURNING id",
     )
@@ -246,13 +246,9 @@ pub(crate) async fn sign(
 }
 
 /// Removes signatures that no longer count. The ledger keeps them.
-async fn drop_void(
-    call: &str,
-    void: &[String],
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<()> {
+async fn drop_void(call: &str, void: &[String], connection: &mut Connection) -> sqlx::Result<()> {
     for signature in void {
-        sqlx::query("DELETE FROM statements WHERE call = ? AND signature = ?")
+        sql::query("DELETE FROM statements WHERE call = ? AND signature = ?")
             .bind(call.to_owned())
             .bind(signature.clone())
             .execute(&mut *connection)
@@ -262,22 +258,18 @@ async fn drop_void(
 }
 
 /// The number of different people who approved.
-pub(crate) async fn approvals(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    let names: Vec<String> = sqlx::query_scalar(
-        "SELECT approver FROM statements WHERE call = ? AND verdict = 'approve'",
-    )
-    .bind(call.to_owned())
-    .fetch_all(connection)
-    .await?;
+pub(crate) async fn approvals(call: &str, connection: &mut Connection) -> sqlx::Result<i64> {
+    let names: Vec<String> =
+        sql::query_scalar("SELECT approver FROM statements WHERE call = ? AND verdict = 'approve'")
+            .bind(call.to_owned())
+            .fetch_all(connection)
+            .await?;
     Ok(i64::try_from(people(names.iter().map(String::as_str)).len()).unwrap_or(i64::MAX))
 }
 
 /// The signers so far, each with the person in whose place they signed.
-async fn signers(
-    call: &str,
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<Vec<(String, String)>> {
-    let rows = sqlx::query_as::<_, (String, String)>(
+async fn signers(call: &str, connection: &mut Connection) -> sqlx::Result<Vec<(String, String)>> {
+    let rows = sql::query_as::<(String, String)>(
         "SELECT approver, statement FROM statements WHERE call = ?",
     )
     .bind(call.to_owned())
@@ -309,10 +301,10 @@ async fn remember(
     row: &JobRow,
     signature: &Signature,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     batch.rejected.push((row.principal.clone(), row.plan.clone()));
-    sqlx::query(
+    sql::query(
         "INSERT INTO rejections (principal, plan, until, reason, approver) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (principal, plan) DO UPDATE SET until = excluded.until, reason = \
          excluded.reason, approver = excluded.approver",
@@ -334,7 +326,7 @@ pub(crate) async fn resolve(
     found: Found,
     (because, by): (&str, &str),
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = JobRow::load(&mut *connection, call)
         .await?
@@ -399,7 +391,7 @@ pub(crate) async fn erase(
     call: &CallId,
     by: &str,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = JobRow::load(&mut *connection, call).await?;
     if let Some(row) = old.as_ref().filter(|row| row.phase != Phase::Closed.word()) {
@@ -409,7 +401,7 @@ pub(crate) async fn erase(
         ))
         .into());
     }
-    let known: i64 = sqlx::query_scalar("SELECT count(*) FROM leaves WHERE call = ?")
+    let known: i64 = sql::query_scalar("SELECT count(*) FROM leaves WHERE call = ?")
         .bind(call.to_string())
         .fetch_one(&mut *connection)
         .await?;

@@ -8,17 +8,17 @@ use crate::ledger::note::Checkpoint;
 use crate::ledger::tile::LONGEST_ENTRY;
 use crate::ledger::tree::{Hash, Tree};
 use crate::settings::Random;
+use crate::store::sql::{Builder, Connection};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::record::Entry;
 use cofferdam_core::protocol::RoleError;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
-use sqlx::{Connection as _, QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The most rows in one statement, a power of two: SQLite accepts 32,766 bound values, and a row has
-/// six.
+/// The most rows in one statement, a power of two: SQLite accepts 32,766 bound values, PostgreSQL
+/// 65,535, and a row has six.
 const ROWS: usize = 256;
 
 /// The end of a statement that replaces the newest checkpoint.
@@ -26,8 +26,8 @@ const REPLACED: &str = "ON CONFLICT (id) DO UPDATE SET size = excluded.size, roo
                         note = excluded.note";
 
 /// The end of a statement that adds to the use of a day.
-const SUMMED: &str = "ON CONFLICT (day, principal) DO UPDATE SET jobs = jobs + excluded.jobs, bytes = \
-                      bytes + excluded.bytes";
+const SUMMED: &str = "ON CONFLICT (day, principal) DO UPDATE SET jobs = usage.jobs + excluded.jobs, \
+                      bytes = usage.bytes + excluded.bytes";
 
 /// An entry that became a leaf.
 #[derive(Debug, Clone)]
@@ -205,7 +205,7 @@ pub(crate) struct Sealed {
 impl Sealed {
     /// Writes leaves, payloads and the new checkpoint in the open transaction; returns the entries
     /// to publish after the commit.
-    pub async fn write(self, connection: &mut SqliteConnection) -> sqlx::Result<Written> {
+    pub async fn write(self, connection: &mut Connection) -> sqlx::Result<Written> {
         let Self { written, rows, full, checkpoint } = self;
         if let Some(checkpoint) = &checkpoint {
             put_tiles(&full, connection).await?;
@@ -216,15 +216,16 @@ impl Sealed {
 
     /// Begins a transaction, writes as [`Sealed::write`] does, and commits: one request to SQLite
     /// where that is possible. After an error the transaction may be open: close the connection.
-    pub async fn commit(self, connection: &mut SqliteConnection) -> sqlx::Result<Written> {
-        if self.full.is_empty()
+    pub async fn commit(self, connection: &mut Connection) -> sqlx::Result<Written> {
+        if connection.takes_scripts()
+            && self.full.is_empty()
             && self.written.leaves.len() <= ROWS
             && let Some(checkpoint) = &self.checkpoint
         {
             put(&self.written, self.rows, checkpoint, Frame::Whole, connection).await?;
             return Ok(self.written);
         }
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_write().await?;
         let written = self.write(&mut transaction).await?;
         transaction.commit().await?;
         Ok(written)
@@ -244,20 +245,20 @@ enum Frame {
 type Columns = (i64, RecordKey, Option<String>);
 
 /// Writes the leaves of a commit and its checkpoint, usually with one request to SQLite. The number
-/// of rows of a statement is a power of two, so that SQLite compiles few different statements; a
+/// of rows of a statement is a power of two, so that an engine compiles few different statements; a
 /// row without an index is left out. A [`Frame::Whole`] takes at most [`ROWS`] leaves.
 async fn put(
     written: &Written,
     rows: Vec<Columns>,
     checkpoint: &Checkpoint,
     frame: Frame,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     let mut rows = rows.into_iter();
     let used = &written.used;
     let mut chunks = written.leaves.chunks(ROWS).peekable();
     while let Some(leaves) = chunks.next() {
-        let mut query = QueryBuilder::<Sqlite>::new(match frame {
+        let mut query = Builder::new(match frame {
             Frame::Open => "",
             Frame::Whole => "BEGIN IMMEDIATE; ",
         });
@@ -276,9 +277,9 @@ async fn put(
                 .push_bind(key)
                 .push_bind(payloads);
         });
-        query.push(") WHERE column1 IS NOT NULL");
+        query.push(") AS filled WHERE column1 IS NOT NULL");
         if chunks.peek().is_none() {
-            query.push("; INSERT INTO checkpoint (id, size, root, note) VALUES (1, ");
+            query.then("INSERT INTO checkpoint (id, size, root, note) VALUES (1, ");
             let mut values = query.separated(", ");
             values.push_bind(to_i64(checkpoint.size));
             values.push_bind(checkpoint.root.to_vec());
@@ -286,7 +287,7 @@ async fn put(
             query.push(format_args!(") {REPLACED}"));
         }
         if chunks.peek().is_none() && !used.is_empty() {
-            query.push("; INSERT INTO usage (day, principal, jobs, bytes) SELECT * FROM (");
+            query.then("INSERT INTO usage (day, principal, jobs, bytes) SELECT * FROM (");
             let empty = used.len().next_power_of_two() - used.len();
             let all = used.iter().map(Some).chain(std::iter::repeat_n(None, empty));
             query.push_values(all, |mut row, used| {
@@ -295,13 +296,13 @@ async fn put(
                 row.push_bind(written.day).push_bind(principal.cloned());
                 row.push_bind(jobs).push_bind(bytes);
             });
-            query.push(") WHERE column2 IS NOT NULL ");
+            query.push(") AS filled WHERE column2 IS NOT NULL ");
             query.push(SUMMED);
         }
         if frame == Frame::Whole {
-            query.push("; COMMIT");
+            query.then("COMMIT");
         }
-        query.build().execute(&mut *connection).await?;
+        query.run(&mut *connection).await?;
     }
     Ok(())
 }
@@ -309,13 +310,14 @@ async fn put(
 /// Writes level, index and root of full tiles.
 pub(crate) async fn put_tiles(
     tiles: &[(u32, u64, Hash)],
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     for tiles in tiles.chunks(ROWS) {
-        QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO tiles (level, idx, root) ")
+        Builder::new("INSERT INTO tiles (level, idx, root) ")
             .push_values(tiles, |mut row, (level, index, root)| {
                 row.push_bind(*level).push_bind(to_i64(*index)).push_bind(root.to_vec());
             })
+            .push(" ON CONFLICT (level, idx) DO UPDATE SET root = excluded.root")
             .build()
             .execute(&mut *connection)
             .await?;
@@ -325,12 +327,11 @@ pub(crate) async fn put_tiles(
 
 /// Replaces the newest checkpoint.
 pub(crate) async fn put_checkpoint(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     checkpoint: &Checkpoint,
     note: &str,
 ) -> sqlx::Result<()> {
-    let mut query =
-        QueryBuilder::<Sqlite>::new("INSERT INTO checkpoint (id, size, root, note) VALUES (1, ");
+    let mut query = Builder::new("INSERT INTO checkpoint (id, size, root, note) VALUES (1, ");
     let mut values = query.separated(", ");
     values.push_bind(to_i64(checkpoint.size));
     values.push_bind(checkpoint.root.to_vec());

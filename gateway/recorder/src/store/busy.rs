@@ -5,11 +5,11 @@
 
 use super::batch::{Batch, ChangeError};
 use super::row::{JobRow, plan_of};
+use crate::store::sql::{self, Builder, Connection};
 use cofferdam_core::model::ceiling::EPHEMERAL;
 use cofferdam_core::model::document::Document;
 use cofferdam_core::model::facts::facts_of;
 use cofferdam_core::model::run::Phase;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::BTreeSet;
 
 /// The most rows in one statement.
@@ -56,11 +56,8 @@ pub(super) fn objects_of(plan: &str) -> BTreeSet<String> {
 }
 
 /// The objects of a stored job.
-async fn stored_objects(
-    seq: i64,
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<BTreeSet<String>> {
-    let document: Option<String> = sqlx::query_scalar("SELECT document FROM jobs WHERE seq = ?")
+async fn stored_objects(seq: i64, connection: &mut Connection) -> sqlx::Result<BTreeSet<String>> {
+    let document: Option<String> = sql::query_scalar("SELECT document FROM jobs WHERE seq = ?")
         .bind(seq)
         .fetch_one(connection)
         .await?;
@@ -72,13 +69,14 @@ async fn stored_objects(
 pub(super) async fn insert(
     rows: &[(i64, String)],
     running: bool,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     for rows in rows.chunks(ROWS) {
-        QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO job_objects (object, running, seq) ")
+        Builder::new("INSERT INTO job_objects (object, running, seq) ")
             .push_values(rows, |mut row, (seq, object)| {
                 row.push_bind(object.clone()).push_bind(running).push_bind(*seq);
             })
+            .push(" ON CONFLICT DO NOTHING")
             .build()
             .execute(&mut *connection)
             .await?;
@@ -91,7 +89,7 @@ pub(super) async fn follow(
     old: &JobRow,
     now: Option<bool>,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     match (holds(old), now) {
         (before, now) if before == now => Ok(()),
@@ -110,8 +108,8 @@ pub(super) async fn follow(
     }
 }
 
-async fn run(seq: i64, running: bool, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::query("UPDATE job_objects SET running = ? WHERE seq = ?")
+async fn run(seq: i64, running: bool, connection: &mut Connection) -> sqlx::Result<()> {
+    sql::query("UPDATE job_objects SET running = ? WHERE seq = ?")
         .bind(running)
         .bind(seq)
         .execute(connection)
@@ -119,8 +117,8 @@ async fn run(seq: i64, running: bool, connection: &mut SqliteConnection) -> sqlx
         .map(drop)
 }
 
-async fn held(seq: i64, connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar("SELECT object FROM job_objects WHERE seq = ?")
+async fn held(seq: i64, connection: &mut Connection) -> sqlx::Result<Vec<String>> {
+    sql::query_scalar("SELECT object FROM job_objects WHERE seq = ?")
         .bind(seq)
         .fetch_all(connection)
         .await
@@ -130,10 +128,10 @@ async fn held(seq: i64, connection: &mut SqliteConnection) -> sqlx::Result<Vec<S
 pub(super) async fn release(
     seq: i64,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     let objects: Vec<String> =
-        sqlx::query_scalar("DELETE FROM job_objects WHERE seq = ? RETURNING object")
+        sql::query_scalar("DELETE FROM job_objects WHERE seq = ? RETURNING object")
             .bind(seq)
             .fetch_all(&mut *connection)
             .await?;
@@ -143,10 +141,10 @@ pub(super) async fn release(
 async fn unblock(
     objects: &[String],
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     for object in objects {
-        let freed = sqlx::query(UNBLOCK).bind(object.clone()).execute(&mut *connection).await?;
+        let freed = sql::query(UNBLOCK).bind(object.clone()).execute(&mut *connection).await?;
         batch.claimable += usize::from(freed.rows_affected() > 0);
     }
     Ok(())
@@ -157,13 +155,13 @@ async fn unblock(
 pub(super) async fn leave(
     row: &JobRow,
     later: i64,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<bool, ChangeError> {
     if row.stuck.is_none() {
         let blocked: bool =
-            sqlx::query_scalar(BLOCKED).bind(row.seq).fetch_one(&mut *connection).await?;
+            sql::query_scalar(BLOCKED).bind(row.seq).fetch_one(&mut *connection).await?;
         if blocked {
-            sqlx::query("UPDATE jobs SET blocked = 1 WHERE seq = ?")
+            sql::query("UPDATE jobs SET blocked = 1 WHERE seq = ?")
                 .bind(row.seq)
                 .execute(connection)
                 .await?;
@@ -171,7 +169,7 @@ pub(super) async fn leave(
         return Ok(blocked);
     }
     for object in stored_objects(row.seq, connection).await? {
-        let busy: bool = sqlx::query_scalar(
+        let busy: bool = sql::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM job_objects WHERE object = ?1 AND running = 1)
                  OR EXISTS (SELECT 1 FROM job_objects WHERE object = ?1 AND running = 0 AND seq < ?2)",
         )
@@ -180,7 +178,7 @@ pub(super) async fn leave(
         .fetch_one(&mut *connection)
         .await?;
         if busy {
-            sqlx::query("UPDATE jobs SET retry_at = ? WHERE seq = ?")
+            sql::query("UPDATE jobs SET retry_at = ? WHERE seq = ?")
                 .bind(later)
                 .bind(row.seq)
                 .execute(connection)
@@ -192,21 +190,20 @@ pub(super) async fn leave(
 }
 
 /// Computes the objects of the jobs of a store that had no table of them.
-pub(super) async fn compute(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+pub(super) async fn compute(connection: &mut Connection) -> sqlx::Result<()> {
     for (phases, running) in
         [("phase = 'queued'", false), ("phase IN ('leased', 'prepared', 'acting')", true)]
     {
-        let jobs: Vec<i64> =
-            QueryBuilder::<Sqlite>::new("SELECT seq FROM jobs WHERE stuck IS NULL AND ")
-                .push(phases)
-                .build_query_scalar()
-                .fetch_all(&mut *connection)
-                .await?;
+        let jobs: Vec<i64> = Builder::new("SELECT seq FROM jobs WHERE stuck IS NULL AND ")
+            .push(phases)
+            .build_query_scalar()
+            .fetch_all(&mut *connection)
+            .await?;
         for seq in jobs {
             let objects = stored_objects(seq, connection).await?;
             let rows: Vec<_> = objects.into_iter().map(|object| (seq, object)).collect();
             insert(&rows, running, connection).await?;
         }
     }
-    sqlx::query(BLOCK_NEW).bind(0_i64).execute(connection).await.map(drop)
+    sql::query(BLOCK_NEW).bind(0_i64).execute(connection).await.map(drop)
 }

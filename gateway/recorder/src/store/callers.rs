@@ -3,13 +3,13 @@
 
 use super::batch::{Batch, ChangeError};
 use super::change::Done;
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::callers::{GivenToken, ServedCaller};
 use cofferdam_core::model::id::TokenDigest;
 use cofferdam_core::model::limit::SHOWN_CALLERS;
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::protocol::RoleError;
 use serde_json::json;
-use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The event of tokens that ended, or that a backup brought back.
@@ -28,10 +28,10 @@ pub(crate) async fn register_tokens(
     given: &[GivenToken],
     ended: &[TokenDigest],
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let rows: Vec<(String, String, bool, bool)> =
-        sqlx::query_as("SELECT digest, agent, ended IS NOT NULL, back IS NOT NULL FROM tokens")
+        sql::query_as("SELECT digest, agent, ended IS NOT NULL, back IS NOT NULL FROM tokens")
             .fetch_all(&mut *connection)
             .await?;
     let known: BTreeMap<&str, Known<'_>> = rows
@@ -66,7 +66,7 @@ pub(crate) async fn register_tokens(
     let now = batch.now_ms();
     let all = file.keys().chain(&ended).map(String::as_str).collect::<BTreeSet<_>>();
     for digest in all.into_iter().filter(|digest| !known.contains_key(digest)) {
-        sqlx::query("INSERT INTO tokens (digest, agent, since, ended) VALUES (?, ?, ?, ?)")
+        sql::query("INSERT INTO tokens (digest, agent, since, ended) VALUES (?, ?, ?, ?)")
             .bind(digest.to_owned())
             .bind(file.get(digest).map(|given| given.agent.clone()).unwrap_or_default())
             .bind(now)
@@ -82,7 +82,7 @@ pub(crate) async fn register_tokens(
         ),
     ] {
         for digest in digests {
-            let query = sqlx::query(statement).bind(now).bind(digest.to_owned());
+            let query = sql::query(statement).bind(now).bind(digest.to_owned());
             query.execute(&mut *connection).await?;
         }
     }
@@ -102,7 +102,7 @@ pub(crate) async fn register_tokens(
 /// forgotten.
 pub(crate) async fn register_uses(
     served: &[ServedCaller],
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let roles: Vec<String> = served
         .iter()
@@ -110,10 +110,10 @@ pub(crate) async fn register_uses(
         .collect::<Result<_, _>>()
         .map_err(|error| RoleError::Refused(format!("roles cannot be stored: {error}")))?;
     for (caller, roles) in served.iter().zip(roles) {
-        sqlx::query(
+        sql::query(
             "INSERT INTO callers (name, roles, person, used) VALUES (?, ?, ?, ?) ON CONFLICT \
              (name) DO UPDATE SET roles = excluded.roles, person = excluded.person, used = \
-             max(used, excluded.used)",
+             CASE WHEN callers.used > excluded.used THEN callers.used ELSE excluded.used END",
         )
         .bind(caller.name.clone())
         .bind(roles)
@@ -122,7 +122,7 @@ pub(crate) async fn register_uses(
         .execute(&mut *connection)
         .await?;
     }
-    sqlx::query(
+    sql::query(
         "DELETE FROM callers WHERE used < (SELECT used FROM callers ORDER BY used DESC LIMIT 1 \
          OFFSET ?)",
     )

@@ -5,23 +5,25 @@
 
 mod draft;
 
-use super::batch::{ChangeError, to_i64, to_u64};
+use super::batch::{ChangeError, to_u64};
 use super::change::Done;
 use super::row::parse;
 use crate::ledger::leaf::Leaf;
+use crate::store::sql::{self, Builder, Connection, Value};
 use draft::{Draft, Payloads};
-use serde_json::Value;
-use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 
 /// The most entries of one step: a few milliseconds of the writer, so that other changes hardly
 /// wait.
 pub(crate) const STEP: i64 = 256;
 
+/// The most rows in one statement.
+const ROWS: usize = 1_024;
+
 /// Adds the next entries to the list.
-pub(crate) async fn index(connection: &mut SqliteConnection) -> Result<Done, ChangeError> {
+pub(crate) async fn index(connection: &mut Connection) -> Result<Done, ChangeError> {
     let first = end(connection).await?;
-    let entries: Vec<(i64, String, Option<String>)> = sqlx::query_as(
+    let entries: Vec<(i64, String, Option<String>)> = sql::query_as(
         "SELECT idx, entry, payloads FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?",
     )
     .bind(first)
@@ -46,32 +48,34 @@ pub(crate) async fn index(connection: &mut SqliteConnection) -> Result<Done, Cha
         }
     }
     put(drafts.into_values().filter(Draft::is_changed).collect(), connection).await?;
-    sqlx::query("UPDATE calls_end SET entry = ?").bind(through).execute(connection).await?;
+    sql::query("UPDATE calls_end SET entry = ?").bind(through).execute(connection).await?;
     Ok(Done::Indexed { through: to_u64(through) })
 }
 
 /// The first entry that the list does not know.
-pub(crate) async fn end(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT entry FROM calls_end").fetch_one(connection).await
+pub(crate) async fn end(connection: &mut Connection) -> sqlx::Result<i64> {
+    sql::query_scalar("SELECT entry FROM calls_end").fetch_one(connection).await
 }
 
 /// The rows of the calls of these entries, as far as the list has them.
 async fn known(
     leaves: &[(i64, Leaf, Option<String>)],
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<BTreeMap<String, Draft>, ChangeError> {
     let calls: Vec<&str> = leaves
         .iter()
         .filter_map(|(_, leaf, _)| leaf.call.as_ref())
         .map(|call| call.as_str())
         .collect();
-    let rows: Vec<Draft> = sqlx::query_as(
+    if calls.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut query = Builder::new(
         "SELECT seq, call, at, changed, ledger, principal, person, tool, summary, state, final, \
-         resolved, code, rule, erased FROM calls WHERE call IN (SELECT value FROM json_each(?))",
-    )
-    .bind(Value::from(calls).to_string())
-    .fetch_all(connection)
-    .await?;
+         resolved, code, rule, erased FROM calls WHERE call IN (",
+    );
+    let query = query.push_list(calls).push(")");
+    let rows: Vec<Draft> = query.build_query_as().fetch_all(connection).await?;
     Ok(rows.into_iter().map(|draft| (draft.call.clone(), draft)).collect())
 }
 
@@ -80,7 +84,7 @@ async fn begun(
     index: i64,
     leaf: &Leaf,
     own: Option<String>,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Option<Draft>, ChangeError> {
     if !Draft::begins(leaf) {
         return Ok(None);
@@ -88,7 +92,7 @@ async fn begun(
     let payloads: Payloads = match own {
         Some(own) => parse(&own, "payload").unwrap_or_default(),
         // Entries of an earlier version have rows of their own.
-        None => sqlx::query_as("SELECT name, body FROM payloads WHERE leaf = ?")
+        None => sql::query_as("SELECT name, body FROM payloads WHERE leaf = ?")
             .bind(index)
             .fetch_all(connection)
             .await?
@@ -98,37 +102,30 @@ async fn begun(
     Ok(Some(Draft::begin(index, leaf, &payloads)))
 }
 
-/// Writes rows: each table with one statement, whatever their number.
-async fn put(drafts: Vec<Draft>, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let rows: Value = drafts.iter().map(Draft::columns).collect();
-    let objects: Value = drafts.iter().flat_map(Draft::object_columns).collect();
-    let signers: Value = drafts.iter().flat_map(Draft::signer_columns).collect();
-    for (sql, rows) in [
+/// Writes rows: each table with one statement, up to a large number of rows.
+async fn put(drafts: Vec<Draft>, connection: &mut Connection) -> sqlx::Result<()> {
+    let calls: Vec<Vec<Value>> = drafts.iter().map(Draft::columns).collect();
+    let objects: Vec<Vec<Value>> = drafts.iter().flat_map(Draft::object_columns).collect();
+    let signers: Vec<Vec<Value>> = drafts.iter().flat_map(Draft::signer_columns).collect();
+    let changed = "ON CONFLICT (seq) DO UPDATE SET changed = excluded.changed, ledger = \
+                   excluded.ledger, person = excluded.person, summary = excluded.summary, state = \
+                   excluded.state, final = excluded.final, resolved = excluded.resolved, code = \
+                   excluded.code, rule = excluded.rule, erased = excluded.erased";
+    for (columns, rows, end) in [
         (
-            "INSERT INTO calls (seq, call, at, changed, ledger, principal, person, tool, summary, \
-             state, final, resolved, code, rule, erased) SELECT value ->> 0, value ->> 1, value \
-             ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, \
-             value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14 \
-             FROM json_each(?) WHERE true ON CONFLICT (seq) DO UPDATE SET changed = \
-             excluded.changed, ledger = excluded.ledger, person = excluded.person, summary = \
-             excluded.summary, state = excluded.state, final = excluded.final, resolved = \
-             excluded.resolved, code = excluded.code, rule = excluded.rule, erased = \
-             excluded.erased",
-            rows,
+            "calls (seq, call, at, changed, ledger, principal, person, tool, summary, state, \
+             final, resolved, code, rule, erased)",
+            calls,
+            changed,
         ),
-        (
-            "INSERT OR IGNORE INTO call_objects (object, at, seq) SELECT value ->> 0, value ->> \
-             1, value ->> 2 FROM json_each(?)",
-            objects,
-        ),
-        (
-            "INSERT OR IGNORE INTO call_signers (signer, at, seq, leaf) SELECT value ->> 0, value \
-             ->> 1, value ->> 2, value ->> 3 FROM json_each(?)",
-            signers,
-        ),
+        ("call_objects (object, at, seq)", objects, "ON CONFLICT DO NOTHING"),
+        ("call_signers (signer, at, seq, leaf)", signers, "ON CONFLICT DO NOTHING"),
     ] {
-        if rows.as_array().is_some_and(|rows| !rows.is_empty()) {
-            sqlx::query(sql).bind(rows.to_string()).execute(&mut *connection).await?;
+        for rows in rows.chunks(ROWS) {
+            let mut query = Builder::new(format!("INSERT INTO {columns} SELECT * FROM ("));
+            query.push_rows(rows.to_vec());
+            query.push(") AS filled WHERE column1 IS NOT NULL ").push(end);
+            query.run(&mut *connection).await?;
         }
     }
     Ok(())
@@ -138,9 +135,9 @@ async fn put(drafts: Vec<Draft>, connection: &mut SqliteConnection) -> sqlx::Res
 pub(crate) async fn forget_call(
     call: &str,
     end: i64,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
-    sqlx::query(
+    sql::query(
         "UPDATE calls SET person = NULL, summary = NULL, rule = NULL, erased = 1 WHERE call = ? \
          AND seq < ?",
     )
@@ -148,7 +145,7 @@ pub(crate) async fn forget_call(
     .bind(end)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
+    sql::query(
         "DELETE FROM call_objects WHERE seq = (SELECT seq FROM calls WHERE call = ? AND seq < ?)",
     )
     .bind(call.to_owned())
@@ -161,20 +158,18 @@ pub(crate) async fn forget_call(
 /// Removes the words of calls that begin with these entries, whose payloads are gone.
 pub(crate) async fn forget_entries(
     entries: &[i64],
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
-    let entries = Value::from(entries.to_vec()).to_string();
-    for sql in [
-        "UPDATE calls SET person = NULL, summary = NULL, rule = NULL, erased = 1 WHERE seq IN \
-         (SELECT value FROM json_each(?))",
-        "DELETE FROM call_objects WHERE seq IN (SELECT value FROM json_each(?))",
+    if entries.is_empty() {
+        return Ok(());
+    }
+    for begin in [
+        "UPDATE calls SET person = NULL, summary = NULL, rule = NULL, erased = 1 WHERE seq IN (",
+        "DELETE FROM call_objects WHERE seq IN (",
     ] {
-        sqlx::query(sql).bind(entries.clone()).execute(&mut *connection).await?;
+        let mut query = Builder::new(begin);
+        query.push_list(entries.iter().copied()).push(")");
+        query.run(&mut *connection).await?;
     }
     Ok(())
-}
-
-/// A flag as SQLite has it.
-fn flag(is: bool) -> i64 {
-    to_i64(u64::from(is))
 }

@@ -7,6 +7,7 @@ use super::change::{Answer, Done};
 use super::same_call::{SameCall, same};
 use super::usage::{Purse, waiting};
 use crate::backlog::Backlog;
+use crate::store::sql::{self, Builder, Connection};
 use cofferdam_core::model::id::{ArgumentsDigest, CallId, PolicyDigest, hex};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::record::{Entry, Recorded};
@@ -14,7 +15,6 @@ use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::IdempotencyKey;
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One proposed job.
@@ -49,7 +49,7 @@ pub(crate) async fn enqueue(
     random: impl Fn() -> Result<[u8; 32], String>,
     ((backlog, most), policy, purse): ((&Backlog, u64), Option<PolicyDigest>, Purse<'_>),
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Vec<Answer>, ChangeError> {
     let mut known = known(&news, batch.now_ms(), connection).await?;
     let (mut jobs, mut keys, mut answers) = (Vec::new(), Vec::new(), Vec::new());
@@ -165,18 +165,14 @@ fn sameness(new: &New) -> SameCall {
     }
 }
 
-async fn known(
-    news: &[New],
-    now_ms: i64,
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<Known> {
+async fn known(news: &[New], now_ms: i64, connection: &mut Connection) -> sqlx::Result<Known> {
     let mut known = Known::default();
     let keys: Vec<_> = news
         .iter()
         .filter_map(|new| Some((&new.job.principal.name, &new.key.as_ref()?.key)))
         .collect();
     if !keys.is_empty() {
-        let mut query = QueryBuilder::<Sqlite>::new(
+        let mut query = Builder::new(
             "SELECT principal, key, call, tool, arguments FROM idempotency WHERE (principal, key) \
              IN (",
         );
@@ -203,12 +199,8 @@ async fn known(
         known.waiting.insert(principal.clone(), count);
     }
     // Every job has an entry, and so has a call that ended without one: its id names no job later.
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT DISTINCT call FROM leaves WHERE call IN (");
-    let mut calls = query.separated(", ");
-    for new in news {
-        calls.push_bind(new.job.call.to_string());
-    }
-    calls.push_unseparated(")");
+    let mut query = Builder::new("SELECT DISTINCT call FROM leaves WHERE call IN (");
+    query.push_list(news.iter().map(|new| new.job.call.to_string())).push(")");
     known.calls =
         query.build_query_scalar::<String>().fetch_all(connection).await?.into_iter().collect();
     Ok(known)
@@ -230,23 +222,21 @@ async fn insert(
     jobs: Vec<(StoredJob, u64)>,
     policy: Option<PolicyDigest>,
     (keys, now_ms): (Vec<NewKey>, i64),
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<(), ChangeError> {
     if !keys.is_empty() {
-        QueryBuilder::<Sqlite>::new(
-            "INSERT INTO idempotency (principal, key, call, tool, arguments, made) ",
-        )
-        .push_values(keys, |mut row, ((principal, key), (call, tool, arguments))| {
-            row.push_bind(principal)
-                .push_bind(key)
-                .push_bind(call)
-                .push_bind(tool)
-                .push_bind(arguments)
-                .push_bind(now_ms);
-        })
-        .build()
-        .execute(&mut *connection)
-        .await?;
+        Builder::new("INSERT INTO idempotency (principal, key, call, tool, arguments, made) ")
+            .push_values(keys, |mut row, ((principal, key), (call, tool, arguments))| {
+                row.push_bind(principal)
+                    .push_bind(key)
+                    .push_bind(call)
+                    .push_bind(tool)
+                    .push_bind(arguments)
+                    .push_bind(now_ms);
+            })
+            .build()
+            .execute(&mut *connection)
+            .await?;
     }
     if jobs.is_empty() {
         return Ok(());
@@ -267,7 +257,7 @@ async fn insert(
         );
         rows.push((job, index, replaced, texts));
     }
-    let mut query = QueryBuilder::<Sqlite>::new(
+    let mut query = Builder::new(
         "INSERT INTO jobs (call, principal, tool, plan, policy, arguments, phase, approval, \
          reasons, environment, permit, created, expires, ledger, document, approved, \
          escalates) ",
@@ -308,7 +298,7 @@ async fn insert(
         .collect();
     if !objects.is_empty() {
         busy::insert(&objects, false, connection).await?;
-        sqlx::query(busy::BLOCK_NEW).bind(first).execute(connection).await?;
+        sql::query(busy::BLOCK_NEW).bind(first).execute(connection).await?;
     }
     Ok(())
 }

@@ -4,10 +4,10 @@ use super::approvals::approvals;
 use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::row::{JobRow, columns, parse};
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::reason::ApprovalRule;
 use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
-use sqlx::SqliteConnection;
 
 /// The most jobs that one sweep ends; the next sweep ends the rest.
 const SWEEP: i64 = 256;
@@ -25,7 +25,7 @@ pub(crate) async fn end(
     outcome: Outcome,
     detail: &str,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<u64, ChangeError> {
     end_from(old, old.clone(), outcome, detail, batch, connection).await
 }
@@ -37,7 +37,7 @@ pub(crate) async fn end_from(
     outcome: Outcome,
     detail: &str,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<u64, ChangeError> {
     row.finish(outcome, detail, batch.now_ms())?;
     let entry = row.entry(Event::Finished { outcome })?;
@@ -63,9 +63,9 @@ pub(crate) async fn end_from(
 /// Ends jobs that were not decided or not run in time.
 pub(crate) async fn expire(
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
-    let late: Vec<JobRow> = sqlx::query_as(OUT_OF_TIME)
+    let late: Vec<JobRow> = sql::query_as(OUT_OF_TIME)
         .bind(batch.now_ms())
         .bind(SWEEP)
         .fetch_all(&mut *connection)

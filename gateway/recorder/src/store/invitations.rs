@@ -4,12 +4,12 @@
 use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::read::Reader;
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::record::{Entry, Event, INVITATION_USED, OPERATOR};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::{Invitation, InvitationDecision};
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 /// Most invitations that are open at once: an operator reads them as one list.
 const OPEN: i64 = 64;
@@ -52,19 +52,19 @@ pub enum Invite {
 pub(crate) async fn invite(
     change: &Invite,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let now = batch.now_ms();
     let (what, by, request) = match change {
         Invite::Make { person, digest, expires, by } => {
-            sqlx::query(
+            sql::query(
                 "DELETE FROM invitations WHERE person = ? OR (expires <= ? AND passkey IS NULL)",
             )
             .bind(person.clone())
             .bind(now)
             .execute(&mut *connection)
             .await?;
-            let open: i64 = sqlx::query_scalar("SELECT count(*) FROM invitations")
+            let open: i64 = sql::query_scalar("SELECT count(*) FROM invitations")
                 .fetch_one(&mut *connection)
                 .await?;
             if open >= OPEN {
@@ -74,7 +74,7 @@ pub(crate) async fn invite(
                 ))
                 .into());
             }
-            sqlx::query("INSERT INTO invitations (person, digest, expires) VALUES (?, ?, ?)")
+            sql::query("INSERT INTO invitations (person, digest, expires) VALUES (?, ?, ?)")
                 .bind(person.clone())
                 .bind(digest.clone())
                 .bind(expires.as_millisecond())
@@ -83,7 +83,7 @@ pub(crate) async fn invite(
             (format!("{OPERATOR}invite"), by.clone(), json!({"person": person, "expires": expires}))
         }
         Invite::Use { digest, passkey, fingerprint } => {
-            let person: Option<String> = sqlx::query_scalar(
+            let person: Option<String> = sql::query_scalar(
                 "UPDATE invitations SET passkey = ? WHERE digest = ? AND expires > ? AND passkey \
                  IS NULL RETURNING person",
             )
@@ -97,7 +97,7 @@ pub(crate) async fn invite(
             (INVITATION_USED.to_owned(), "gateway".to_owned(), told)
         }
         Invite::End { person, decision, by } => {
-            let ended = sqlx::query("DELETE FROM invitations WHERE person = ?")
+            let ended = sql::query("DELETE FROM invitations WHERE person = ?")
                 .bind(person.clone())
                 .execute(&mut *connection)
                 .await?;
@@ -130,7 +130,7 @@ pub(crate) fn used_up() -> RoleError {
 impl Reader {
     /// All invitations that are open, or whose passkey waits for an operator, by person.
     pub async fn invitations(&self, now_ms: i64) -> Result<Vec<Invitation>, ChangeError> {
-        let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
+        let rows: Vec<(String, i64, Option<String>)> = sql::query_as(
             "SELECT person, expires, passkey FROM invitations WHERE expires > ? OR passkey IS NOT \
              NULL ORDER BY person",
         )
@@ -146,7 +146,7 @@ impl Reader {
 
     /// The person of an open link that was not used.
     pub async fn invited(&self, digest: &str, now_ms: i64) -> Result<Option<String>, ChangeError> {
-        Ok(sqlx::query_scalar(
+        Ok(sql::query_scalar(
             "SELECT person FROM invitations WHERE digest = ? AND expires > ? AND passkey IS NULL",
         )
         .bind(digest.to_owned())

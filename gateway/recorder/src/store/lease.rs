@@ -6,17 +6,17 @@ use super::busy;
 use super::change::Done;
 use super::row::{JobRow, columns, damaged, operations, stored};
 use crate::settings::RETRY_MS;
+use crate::store::sql::{self, Builder, Connection};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{LeasedJob, Note, Obstacle, Said};
 use cofferdam_core::model::limit::NOTES_KEPT;
 use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
-use sqlx::SqliteConnection;
 
 /// The number of queued jobs, also of those that cannot be claimed yet.
-pub(crate) async fn count_queued(connection: &mut SqliteConnection) -> sqlx::Result<u64> {
-    sqlx::query_scalar("SELECT count(*) FROM jobs INDEXED BY jobs_counts WHERE phase = 'queued'")
+pub(crate) async fn count_queued(connection: &mut Connection) -> sqlx::Result<u64> {
+    sql::query_scalar("SELECT count(*) FROM jobs INDEXED BY jobs_counts WHERE phase = 'queued'")
         .fetch_one(connection)
         .await
         .map(to_u64)
@@ -35,27 +35,27 @@ pub(super) const NEXT: &str = columns!(
     "WHERE seq = (SELECT seq FROM (
         SELECT 1 AS class, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_recover
             WHERE phase IN ('acting', 'tearing_down') AND leased = 0 AND stuck IS NULL
-            ORDER BY seq LIMIT 1)
+            ORDER BY seq LIMIT 1) AS recovered
         UNION ALL SELECT 2, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_stuck
             WHERE stuck IS NOT NULL AND phase <> 'closed' AND phase IN ('acting', 'tearing_down')
             AND leased = 0 AND retry_at <= ?2 AND NOT EXISTS (SELECT 1 FROM jobs AS other
                 INDEXED BY jobs_leased WHERE other.leased = 1 AND other.stuck IS NOT NULL)
-            ORDER BY retry_at, seq LIMIT 1)
+            ORDER BY retry_at, seq LIMIT 1) AS overdue
         UNION ALL SELECT 3, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_queue
             WHERE phase = 'queued' AND leased = 0 AND blocked = 0 AND stuck IS NULL
-            AND expires > ?1 ORDER BY seq LIMIT 1)
-        UNION ALL SELECT 4 + (retry_at > ?2) * 2, seq FROM (SELECT seq, retry_at FROM jobs
+            AND expires > ?1 ORDER BY seq LIMIT 1) AS queued
+        UNION ALL SELECT CASE WHEN retry_at > ?2 THEN 6 ELSE 4 END, seq FROM (SELECT seq, retry_at FROM jobs
             INDEXED BY jobs_stuck WHERE stuck IS NOT NULL AND phase <> 'closed'
             AND phase = 'queued' AND leased = 0 AND retry_at <= ?1 AND expires > ?1
             AND NOT EXISTS (SELECT 1 FROM jobs AS other INDEXED BY jobs_leased
                 WHERE other.leased = 1 AND other.stuck IS NOT NULL)
-            ORDER BY retry_at LIMIT 1)
+            ORDER BY retry_at LIMIT 1) AS waiting
         UNION ALL SELECT 5, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_stuck
             WHERE stuck IS NOT NULL AND phase <> 'closed' AND phase IN ('acting', 'tearing_down')
             AND leased = 0 AND retry_at <= ?1 AND NOT EXISTS (SELECT 1 FROM jobs AS other
                 INDEXED BY jobs_leased WHERE other.leased = 1 AND other.stuck IS NOT NULL)
-            ORDER BY retry_at, seq LIMIT 1)
-     ) ORDER BY class LIMIT 1)"
+            ORDER BY retry_at, seq LIMIT 1) AS retried
+     ) AS candidates ORDER BY class LIMIT 1)"
 );
 
 /// Leases the oldest claimable job. Jobs of lost runners come first, because they may have effects.
@@ -64,11 +64,11 @@ pub(super) const NEXT: &str = columns!(
 pub(crate) async fn claim(
     lease_seconds: u64,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let now = batch.now_ms();
     for _ in 0..CANDIDATES {
-        let next: Option<JobRow> = sqlx::query_as(NEXT)
+        let next: Option<JobRow> = sql::query_as(NEXT)
             .bind(now)
             .bind(now.saturating_sub(TURN_MS))
             .fetch_optional(&mut *connection)
@@ -93,7 +93,7 @@ async fn lease(
     old: &JobRow,
     lease_seconds: u64,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<LeasedJob, ChangeError> {
     let job = stored(connection, old).await?.ok_or_else(|| damaged("job"))?;
     // A job without a lease epoch was never leased, so nothing was done for it.
@@ -104,7 +104,7 @@ async fn lease(
         (Vec::new(), Vec::new())
     };
     let fence: i64 =
-        sqlx::query_scalar("SELECT newest + 1 FROM fences").fetch_one(&mut *connection).await?;
+        sql::query_scalar("SELECT newest + 1 FROM fences").fetch_one(&mut *connection).await?;
     let mut row = old.clone();
     let first = row.phase()? == Phase::Queued;
     let phase = row.advance(RunEvent::Lease)?;
@@ -122,15 +122,14 @@ async fn lease(
         row.record(batch, entry);
     }
     // A runner that recovers a job creates no namespace.
-    let written = if first {
-        sqlx::query("UPDATE fences SET newest = ?; INSERT INTO leases (call, fence) VALUES (?, ?)")
-            .bind(fence)
-            .bind(old.call.clone())
-            .bind(fence)
-    } else {
-        sqlx::query("UPDATE fences SET newest = ?").bind(fence)
-    };
-    written.execute(&mut *connection).await?;
+    let mut written = Builder::new("UPDATE fences SET newest = ");
+    written.push_bind(fence);
+    if first {
+        written.then("INSERT INTO leases (call, fence) VALUES (");
+        written.separated(", ").push_bind(old.call.clone()).push_bind(fence);
+        written.push(")");
+    }
+    written.run(&mut *connection).await?;
     // More jobs may wait for the next runner.
     batch.claimable = batch.claimable.max(1);
     let leased = LeasedJob {
@@ -153,7 +152,7 @@ async fn set_apart(
     old: JobRow,
     error: &RoleError,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<(), ChangeError> {
     let call = old.call.clone();
     tracing::error!(call, %error, "a job cannot be handed to a runner; the others go on");
@@ -162,7 +161,7 @@ async fn set_apart(
     let mut row = old;
     row.meet(Some(&Obstacle::new(error.to_string(), remedy)), batch.now)?;
     // A plain statement: the guarded update would read the damaged row.
-    sqlx::query("UPDATE jobs SET stuck = ?, retry_at = ?, version = version + 1 WHERE call = ?")
+    sql::query("UPDATE jobs SET stuck = ?, retry_at = ?, version = version + 1 WHERE call = ?")
         .bind(row.stuck)
         .bind(row.retry_at)
         .bind(&call)
@@ -174,9 +173,9 @@ async fn set_apart(
 }
 
 /// The leases of a job before it acted, oldest first.
-async fn earlier(connection: &mut SqliteConnection, call: &str) -> sqlx::Result<Vec<Fence>> {
+async fn earlier(connection: &mut Connection, call: &str) -> sqlx::Result<Vec<Fence>> {
     let fences: Vec<i64> =
-        sqlx::query_scalar("SELECT fence FROM leases WHERE call = ? ORDER BY fence")
+        sql::query_scalar("SELECT fence FROM leases WHERE call = ? ORDER BY fence")
             .bind(call.to_owned())
             .fetch_all(connection)
             .await?;
@@ -187,7 +186,7 @@ async fn earlier(connection: &mut SqliteConnection, call: &str) -> sqlx::Result<
 pub(crate) async fn held(
     call: &CallId,
     fence: Fence,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<JobRow, ChangeError> {
     JobRow::load(connection, call)
         .await?
@@ -204,7 +203,7 @@ pub(crate) async fn lose(
     fence: Fence,
     obstacle: Option<&Obstacle>,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = held(call, fence, connection).await?;
     let mut row = old.clone();
@@ -255,7 +254,7 @@ pub(crate) async fn progress(
     fence: Fence,
     said: &[Said],
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = held(call, fence, connection).await?;
     let mut notes = old.notes();

@@ -4,11 +4,12 @@
 use super::busy;
 use super::open_files::OpenFiles;
 use super::source::described;
+use super::sql::{self, Connection, Pool};
 use crate::remedy::remedy;
+use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection as _, SqlitePool};
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -115,13 +116,13 @@ pub enum OpenError {
 /// An open store: no other process can open it while this exists.
 pub(crate) struct Opened {
     /// The only writing connection.
-    pub writer: SqliteConnection,
+    pub writer: Connection,
     /// The options for a new writing connection.
     pub options: SqliteConnectOptions,
     /// The reading connections.
-    pub readers: SqlitePool,
+    pub readers: Pool,
     /// The connection that folds the write-ahead log beside the writer. Never writes an entry.
-    pub folding: SqliteConnection,
+    pub folding: Connection,
     /// The open files of the store.
     pub held: Arc<OpenFiles>,
     /// The lock, kept until this is dropped or the process ends.
@@ -172,18 +173,20 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .pragma("wal_autocheckpoint", "0");
     let mut writer = SqliteConnection::connect_with(&writing.clone().create_if_missing(true))
         .await
+        .map(Connection::from)
         .map_err(failed(folder))?;
-    let found: u32 = sqlx::query_scalar("PRAGMA user_version")
+    let found: i64 = sql::query_scalar("PRAGMA user_version")
         .fetch_one(&mut writer)
         .await
         .map_err(failed(folder))?;
+    let found = u32::try_from(found).unwrap_or(u32::MAX);
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     if found > known {
         return Err(OpenError::Newer { found, known });
     }
     migrate(found, &mut writer).await.map_err(failed(folder))?;
     let held = Arc::new(OpenFiles::take(folder).map_err(file_error(&super::database(folder)))?);
-    let folding = SqliteConnection::connect_with(&writing).await.map_err(failed(folder))?;
+    let folding = SqliteConnection::connect_with(&writing).await.map_err(failed(folder))?.into();
     let first = Arc::clone(&held);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
@@ -200,13 +203,14 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         })
         .connect_with(options.read_only(true))
         .await
+        .map(Pool::Sqlite)
         .map_err(failed(folder))?;
     open_all(&readers).await.map_err(failed(folder))?;
     Ok(Opened { writer, options: writing, readers, folding, held, lock })
 }
 
 /// Opens every reading connection. The pool itself opens one, and the others when they are needed.
-async fn open_all(readers: &SqlitePool) -> sqlx::Result<()> {
+async fn open_all(readers: &Pool) -> sqlx::Result<()> {
     let mut open = Vec::new();
     for _ in 0..READERS {
         open.push(readers.acquire().await?);
@@ -219,19 +223,17 @@ pub(crate) fn failed(folder: &Path) -> impl FnOnce(sqlx::Error) -> OpenError {
     move |error| OpenError::Store(described(folder, "cannot be opened", &error))
 }
 
-async fn migrate(found: u32, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+async fn migrate(found: u32, connection: &mut Connection) -> sqlx::Result<()> {
     for (migration, version) in
         MIGRATIONS.iter().zip(1u32..).skip(usize::try_from(found).unwrap_or(usize::MAX))
     {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        let mut transaction = connection.begin_write().await?;
+        transaction.script(*migration, *migration).await?;
         if version == OBJECTS {
             busy::compute(&mut transaction).await?;
         }
         // A pragma accepts no bound values; the number is a constant of this crate.
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}")))
-            .execute(&mut *transaction)
-            .await?;
+        transaction.script(format!("PRAGMA user_version = {version}"), "").await?;
         transaction.commit().await?;
     }
     Ok(())

@@ -5,6 +5,7 @@
 mod due;
 mod next;
 
+use crate::store::sql::{self, Connection};
 pub(super) use due::{DUE_TO_TELL, remind};
 #[cfg(test)]
 pub(super) use next::NEXT;
@@ -17,7 +18,6 @@ use cofferdam_core::model::notification::{NotifyEvent, Receiver};
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::Outcome;
 use cofferdam_core::protocol::courier_recorder::ERROR;
-use sqlx::SqliteConnection;
 
 /// The most notifications that wait for one receiver. Further ones are dropped and counted: people
 /// do not read so many.
@@ -63,7 +63,7 @@ impl Post {
 pub(crate) async fn post(
     receivers: &[Receiver],
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     if receivers.is_empty() {
         return Ok(());
@@ -76,7 +76,7 @@ pub(crate) async fn post(
                 count(name, "dropped", connection).await?;
                 continue;
             }
-            sqlx::query(
+            sql::query(
                 "INSERT INTO outbox (receiver, event, call, detail, made) VALUES (?, ?, ?, ?, ?)",
             )
             .bind(name.to_owned())
@@ -99,8 +99,8 @@ fn is_for(receiver: &Receiver, post: &Post) -> bool {
     }
 }
 
-async fn count_waiting(receiver: &str, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM outbox WHERE receiver = ?")
+async fn count_waiting(receiver: &str, connection: &mut Connection) -> sqlx::Result<i64> {
+    sql::query_scalar("SELECT count(*) FROM outbox WHERE receiver = ?")
         .bind(receiver.to_owned())
         .fetch_one(connection)
         .await
@@ -109,14 +109,14 @@ async fn count_waiting(receiver: &str, connection: &mut SqliteConnection) -> sql
 /// Removes the rows of receivers that are not configured any more.
 pub(crate) async fn keep_only(
     receivers: &[Receiver],
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
-    let names: Vec<String> = sqlx::query_scalar("SELECT DISTINCT receiver FROM outbox")
+    let names: Vec<String> = sql::query_scalar("SELECT DISTINCT receiver FROM outbox")
         .fetch_all(&mut *connection)
         .await?;
     for name in names {
         if receivers.iter().all(|receiver| receiver.name != name) {
-            sqlx::query("DELETE FROM outbox WHERE receiver = ?")
+            sql::query("DELETE FROM outbox WHERE receiver = ?")
                 .bind(name)
                 .execute(&mut *connection)
                 .await?;
@@ -132,11 +132,11 @@ pub(crate) async fn settle(
     number: u64,
     end: &DeliveryEnd,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let number = to_i64(number);
     let found: Option<(String, i64, i64)> =
-        sqlx::query_as("SELECT event, made, tries FROM outbox WHERE id = ? AND receiver = ?")
+        sql::query_as("SELECT event, made, tries FROM outbox WHERE id = ? AND receiver = ?")
             .bind(number)
             .bind(receiver.to_owned())
             .fetch_optional(&mut *connection)
@@ -165,7 +165,7 @@ pub(crate) async fn settle(
     }
     let pause = RETRY_MS.saturating_mul(1 << tries.clamp(0, 16)).min(LONGEST_RETRY_MS);
     let pause = pause.max(retry_after);
-    sqlx::query("UPDATE outbox SET tries = tries + 1, retry_at = ?, error = ? WHERE id = ?")
+    sql::query("UPDATE outbox SET tries = tries + 1, retry_at = ?, error = ? WHERE id = ?")
         .bind(batch.now_ms().saturating_add(pause))
         .bind(short(line(error), ERROR))
         .bind(number)
@@ -174,19 +174,19 @@ pub(crate) async fn settle(
     Ok(Done::Settled { test, dropped: false })
 }
 
-async fn remove(number: i64, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let query = sqlx::query("DELETE FROM outbox WHERE id = ?").bind(number);
+async fn remove(number: i64, connection: &mut Connection) -> sqlx::Result<()> {
+    let query = sql::query("DELETE FROM outbox WHERE id = ?").bind(number);
     query.execute(connection).await.map(drop)
 }
 
 async fn count(
     receiver: &str,
     word: &'static str,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO outbox_counts (receiver, word, count) VALUES (?, ?, 1) ON CONFLICT (receiver, \
-         word) DO UPDATE SET count = count + 1",
+         word) DO UPDATE SET count = outbox_counts.count + 1",
     )
     .bind(receiver.to_owned())
     .bind(word)

@@ -15,6 +15,7 @@ use super::open_files::OpenFiles;
 use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same_call::{SameCall, same};
 use crate::ledger::leaf::Leaf;
+use crate::store::sql::{self, Executor, Pool};
 pub(crate) use calls::CallQuery;
 #[cfg(test)]
 pub(in crate::store) use calls::STATEMENTS;
@@ -32,7 +33,6 @@ use jiff::Timestamp;
 pub(crate) use questions::WaitingRow;
 use removed::{OwnLeaf, ended_job, own_leaves, removals};
 use serde_json::Value;
-use sqlx::{SqliteExecutor, SqlitePool};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ pub(super) const QUESTIONS: &str = columns!(
 /// The reading connections, and the files that they have open.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    readers: SqlitePool,
+    readers: Pool,
     files: Arc<OpenFiles>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct Story {
 }
 
 impl Reader {
-    pub const fn new(readers: SqlitePool, files: Arc<OpenFiles>) -> Self {
+    pub const fn new(readers: Pool, files: Arc<OpenFiles>) -> Self {
         Self { readers, files }
     }
 
@@ -104,7 +104,7 @@ impl Reader {
     /// The connections. A connection that replaces a failed one must not open another file at the
     /// path of the store: SQLite then shortens the shared index that the other connections have
     /// mapped, and the process ends with SIGBUS.
-    pub(super) fn readers(&self) -> Result<&SqlitePool, ChangeError> {
+    pub(super) fn readers(&self) -> Result<&Pool, ChangeError> {
         if self.readers.size() < READERS {
             let lost = |why| ChangeError::Lost { why, committed: false };
             self.files.check_database().map_err(lost)?;
@@ -133,7 +133,7 @@ impl Reader {
         let planned = planned(&mut *connection, &row.call).await?;
         let operations = operations(&mut *connection, &row.call).await?;
         let created = created(&mut *connection, &row.call).await?;
-        let entry: String = sqlx::query_scalar("SELECT entry FROM leaves WHERE idx = ?")
+        let entry: String = sql::query_scalar("SELECT entry FROM leaves WHERE idx = ?")
             .bind(row.ledger)
             .fetch_one(&mut *connection)
             .await?;
@@ -207,7 +207,7 @@ impl Reader {
         limit: u32,
     ) -> Result<(Vec<OwnCall>, bool), ChangeError> {
         let mut connection = self.readers()?.begin().await?;
-        let found: Vec<JobRow> = sqlx::query_as(if open { OWN_OPEN } else { OWN })
+        let found: Vec<JobRow> = sql::query_as(if open { OWN_OPEN } else { OWN })
             .bind(principal.to_owned())
             .bind(i64::from(limit) + 1)
             .fetch_all(&mut *connection)
@@ -232,7 +232,7 @@ impl Reader {
 
     /// The use of an idempotency key.
     pub async fn key(&self, principal: &str, key: &str) -> Result<Option<UsedKey>, ChangeError> {
-        let row: Option<(String, String, String)> = sqlx::query_as(
+        let row: Option<(String, String, String)> = sql::query_as(
             "SELECT call, tool, arguments FROM idempotency WHERE principal = ? AND key = ?",
         )
         .bind(principal.to_owned())
@@ -252,7 +252,7 @@ impl Reader {
 
     /// The principals and plans of all denials, also of those that no longer count.
     pub async fn rejections(&self) -> Result<HashSet<(String, String)>, ChangeError> {
-        let rows: Vec<(String, String)> = sqlx::query_as("SELECT principal, plan FROM rejections")
+        let rows: Vec<(String, String)> = sql::query_as("SELECT principal, plan FROM rejections")
             .fetch_all(self.readers()?)
             .await?;
         Ok(rows.into_iter().collect())
@@ -265,7 +265,7 @@ impl Reader {
         plan: &PlanDigest,
         now_ms: i64,
     ) -> Result<Option<Rejected>, ChangeError> {
-        let found: Option<(String, String, i64)> = sqlx::query_as(
+        let found: Option<(String, String, i64)> = sql::query_as(
             "SELECT approver, reason, until FROM rejections WHERE principal = ? AND plan = ? AND \
              until > ?",
         )
@@ -285,7 +285,7 @@ impl Reader {
 
     /// The jobs without an end, oldest first, and the number of further ones.
     pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), ChangeError> {
-        let calls: Vec<String> = sqlx::query_scalar(
+        let calls: Vec<String> = sql::query_scalar(
             "SELECT call FROM jobs WHERE phase <> 'closed' AND (phase <> 'awaiting_approval' OR \
              permit IS NOT NULL) ORDER BY seq",
         )
@@ -301,7 +301,7 @@ impl Reader {
 
     /// The entries from the index `first`, before `end`.
     pub async fn leaves(&self, first: i64, end: i64) -> Result<Vec<LeafRow>, ChangeError> {
-        Ok(sqlx::query_as(
+        Ok(sql::query_as(
             "SELECT idx, hash, entry, (leaves.payloads IS NULL OR leaves.key IS NULL) AND NOT \
              EXISTS (SELECT 1 FROM payloads WHERE leaf = idx) FROM leaves WHERE idx >= ? AND idx \
              < ? ORDER BY idx",
@@ -330,12 +330,12 @@ impl Reader {
 
     /// Returns whether a sweep has a job to end.
     pub async fn late(&self, now_ms: i64) -> Result<bool, ChangeError> {
-        Ok(sqlx::query_scalar(LATE).bind(now_ms).fetch_one(self.readers()?).await?)
+        Ok(sql::query_scalar(LATE).bind(now_ms).fetch_one(self.readers()?).await?)
     }
 
     /// Returns whether a runner could claim a job, or retry a stuck one.
     pub async fn due(&self, now_ms: i64) -> Result<bool, ChangeError> {
-        Ok(sqlx::query_scalar(DUE).bind(now_ms).fetch_one(self.readers()?).await?)
+        Ok(sql::query_scalar(DUE).bind(now_ms).fetch_one(self.readers()?).await?)
     }
 
     /// The jobs without their operations, newest first, up to the limits of one response. `before`
@@ -351,7 +351,7 @@ impl Reader {
             None => i64::MAX,
             Some(beginning) => {
                 let found: Vec<i64> =
-                    sqlx::query_scalar("SELECT seq FROM jobs WHERE call >= ? AND call < ? LIMIT 2")
+                    sql::query_scalar("SELECT seq FROM jobs WHERE call >= ? AND call < ? LIMIT 2")
                         .bind(beginning.to_owned())
                         .bind(format!("{beginning}~"))
                         .fetch_all(&mut *connection)
@@ -368,7 +368,7 @@ impl Reader {
                 }
             }
         };
-        let rows: Vec<JobRow> = sqlx::query_as(if waiting { QUESTIONS } else { ALL })
+        let rows: Vec<JobRow> = sql::query_as(if waiting { QUESTIONS } else { ALL })
             .bind(before)
             .bind(i64::from(limit))
             .fetch_all(&mut *connection)
@@ -400,7 +400,7 @@ impl Reader {
     pub async fn story(&self, beginning: &str) -> Result<Story, ChangeError> {
         let mut connection = self.readers()?.begin().await?;
         // `~` sorts after every character of an id.
-        let calls: Vec<String> = sqlx::query_scalar(
+        let calls: Vec<String> = sql::query_scalar(
             "SELECT DISTINCT call FROM leaves WHERE call >= ? AND call < ? LIMIT 2",
         )
         .bind(beginning.to_owned())
@@ -419,12 +419,12 @@ impl Reader {
         };
         let id = CallId::parse(&call).map_err(|_| super::row::damaged("call id"))?;
         let leaves: Vec<(i64, String, Option<String>)> =
-            sqlx::query_as("SELECT idx, entry, payloads FROM leaves WHERE call = ? ORDER BY idx")
+            sql::query_as("SELECT idx, entry, payloads FROM leaves WHERE call = ? ORDER BY idx")
                 .bind(call.clone())
                 .fetch_all(&mut *connection)
                 .await?;
         let mut payloads: BTreeMap<i64, BTreeMap<String, Value>> = BTreeMap::new();
-        let bodies: Vec<(i64, String, String)> = sqlx::query_as(
+        let bodies: Vec<(i64, String, String)> = sql::query_as(
             "SELECT leaf, name, body FROM payloads WHERE leaf IN (SELECT idx FROM leaves WHERE \
              call = ?)",
         )
@@ -472,11 +472,8 @@ impl Reader {
 }
 
 /// The arrival time of a job's call.
-async fn created(
-    executor: impl SqliteExecutor<'_>,
-    call: &str,
-) -> Result<jiff::Timestamp, ChangeError> {
-    let query = sqlx::query_scalar("SELECT created FROM jobs WHERE call = ?").bind(call.to_owned());
+async fn created(executor: impl Executor<'_>, call: &str) -> Result<jiff::Timestamp, ChangeError> {
+    let query = sql::query_scalar("SELECT created FROM jobs WHERE call = ?").bind(call.to_owned());
     let created: i64 = query.fetch_one(executor).await?;
     Ok(jiff::Timestamp::from_millisecond(created).map_err(|_| super::row::damaged("time"))?)
 }

@@ -5,11 +5,11 @@
 use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::row::{JobRow, columns};
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::id::{CallId, PolicyDigest};
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::Event as RunEvent;
 use cofferdam_core::protocol::RoleError;
-use sqlx::SqliteConnection;
 
 /// The most jobs of one change: other changes come between.
 const REOPENED: i64 = 256;
@@ -18,9 +18,9 @@ const REOPENED: i64 = 256;
 pub(crate) async fn reopen(
     policy: PolicyDigest,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
-    let jobs: Vec<JobRow> = sqlx::query_as(columns!(
+    let jobs: Vec<JobRow> = sql::query_as(columns!(
         "WHERE phase = 'queued' AND leased = 0 AND policy <> ? ORDER BY seq LIMIT ?"
     ))
     .bind(policy.to_string())
@@ -38,9 +38,9 @@ pub(crate) async fn reopen_one(
     call: &CallId,
     policy: PolicyDigest,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<(), ChangeError> {
-    let jobs: Vec<JobRow> = sqlx::query_as(columns!(
+    let jobs: Vec<JobRow> = sql::query_as(columns!(
         "WHERE call = ? AND phase = 'queued' AND leased = 0 AND policy <> ?"
     ))
     .bind(call.to_string())
@@ -54,7 +54,7 @@ pub(crate) async fn reopen_one(
 async fn take(
     jobs: &[JobRow],
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<usize, ChangeError> {
     // A claim sets an unreadable job apart.
     let readable: Vec<_> = jobs.iter().filter_map(|old| Some((old, reopened(old).ok()?))).collect();
@@ -62,7 +62,7 @@ async fn take(
     for (old, (mut row, entry)) in readable {
         row.record(batch, entry);
         // It no longer waits for the objects of another job.
-        sqlx::query("UPDATE jobs SET blocked = 0 WHERE seq = ?")
+        sql::query("UPDATE jobs SET blocked = 0 WHERE seq = ?")
             .bind(old.seq)
             .execute(&mut *connection)
             .await?;

@@ -4,6 +4,7 @@
 
 mod payloads;
 
+use crate::store::sql::{self, Builder, Connection};
 pub(crate) use payloads::forget;
 
 use super::batch::{Batch, ChangeError, to_i64};
@@ -12,7 +13,6 @@ use cofferdam_core::model::limit::REJECTION_SECONDS;
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::retention::Retained;
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 /// The most rows of one change: a few milliseconds of the writer, so that other changes hardly wait.
 const ROWS: i64 = 256;
@@ -35,7 +35,7 @@ pub(crate) async fn retain(
     what: Retained,
     keep_seconds: u64,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let before = batch.now_ms().saturating_sub(to_i64(keep_seconds).saturating_mul(1_000));
     let gone = match what {
@@ -59,12 +59,13 @@ async fn note(
     count: u64,
     until: i64,
     now_ms: i64,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO removed (what, day, at, until, count) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (what, day) DO UPDATE SET at = excluded.at,
-         until = max(until, excluded.until), count = count + excluded.count",
+         until = CASE WHEN removed.until > excluded.until THEN removed.until ELSE excluded.until END,
+         count = removed.count + excluded.count",
     )
     .bind(what.word())
     .bind(now_ms / DAY_MS)
@@ -78,10 +79,10 @@ async fn note(
 
 /// Removes keys whose call has no open job, and whose job did not close in the time of a key: an
 /// agent may try a call again after its end.
-async fn keys(before: i64, connection: &mut SqliteConnection) -> sqlx::Result<Gone> {
-    let removed = sqlx::query(
-        "DELETE FROM idempotency WHERE rowid IN (
-            SELECT rowid FROM idempotency INDEXED BY idempotency_made WHERE made <= ?1
+async fn keys(before: i64, connection: &mut Connection) -> sqlx::Result<Gone> {
+    let removed = sql::query(
+        "DELETE FROM idempotency WHERE (principal, key) IN (
+            SELECT principal, key FROM idempotency INDEXED BY idempotency_made WHERE made <= ?1
             AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.call = idempotency.call
                 AND (jobs.phase <> 'closed' OR jobs.ended > ?1))
             ORDER BY made LIMIT ?2)",
@@ -98,12 +99,12 @@ async fn keys(before: i64, connection: &mut SqliteConnection) -> sqlx::Result<Go
 async fn rejections(
     before: i64,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<Gone> {
     let until = before.saturating_add(REJECTION_SECONDS.saturating_mul(1_000)).min(batch.now_ms());
-    let removed: Vec<(String, String)> = sqlx::query_as(
-        "DELETE FROM rejections WHERE rowid IN (SELECT rowid FROM rejections WHERE until <= ? \
-         LIMIT ?) RETURNING principal, plan",
+    let removed: Vec<(String, String)> = sql::query_as(
+        "DELETE FROM rejections WHERE (principal, plan) IN (SELECT principal, plan FROM rejections \
+         WHERE until <= ? LIMIT ?) RETURNING principal, plan",
     )
     .bind(until)
     .bind(ROWS)
@@ -115,15 +116,16 @@ async fn rejections(
 }
 
 /// Removes closed jobs with their statements, operations and leases.
-async fn closed_jobs(before: i64, connection: &mut SqliteConnection) -> sqlx::Result<Gone> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
+async fn closed_jobs(before: i64, connection: &mut Connection) -> sqlx::Result<Gone> {
+    let rows: Vec<(String, i64)> = sql::query_as(
         "SELECT call, ended FROM jobs INDEXED BY jobs_ended WHERE phase = 'closed' AND ended <= ?1
          AND (outcome <> 'indeterminate'
-              OR unixepoch(json_extract(resolution, '$.at')) * 1000 <= ?1)
+              OR substr(json_extract(resolution, '$.at'), 1, 19) <= ?3)
          ORDER BY ended LIMIT ?2",
     )
     .bind(before)
     .bind(ROWS)
+    .bind(whole_second(before))
     .fetch_all(&mut *connection)
     .await?;
     let count = rows.len() as u64;
@@ -137,8 +139,8 @@ async fn closed_jobs(before: i64, connection: &mut SqliteConnection) -> sqlx::Re
         of_calls(
             counted,
             &calls,
-            ") GROUP BY outcome ON CONFLICT (kind, word) DO UPDATE SET count \
-                  = count + excluded.count",
+            ") GROUP BY outcome ON CONFLICT (kind, word) DO UPDATE SET count = \
+             removed_counts.count + excluded.count",
             connection,
         )
         .await?;
@@ -150,15 +152,21 @@ async fn closed_jobs(before: i64, connection: &mut SqliteConnection) -> sqlx::Re
     Ok(Gone { count, until, end: None, more })
 }
 
+/// The second of a time, as the beginning of its text in a stored document.
+fn whole_second(ms: i64) -> String {
+    let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MIN);
+    time.strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
 /// Counts the verdicts of signatures that are removed now.
 pub(super) async fn count_verdicts(
     calls: &[String],
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
     let counted = "INSERT INTO removed_counts (kind, word, count) SELECT 'verdict', verdict, \
                    count(*) FROM statements WHERE call IN (";
-    let merged =
-        ") GROUP BY verdict ON CONFLICT (kind, word) DO UPDATE SET count = count + excluded.count";
+    let merged = ") GROUP BY verdict ON CONFLICT (kind, word) DO UPDATE SET count = \
+                  removed_counts.count + excluded.count";
     of_calls(counted, calls, merged, connection).await
 }
 
@@ -167,12 +175,9 @@ async fn of_calls(
     begin: &str,
     calls: &[String],
     end: &str,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<()> {
-    let mut query = QueryBuilder::<Sqlite>::new(begin);
-    let mut list = query.separated(", ");
-    for call in calls {
-        list.push_bind(call.clone());
-    }
+    let mut query = Builder::new(begin);
+    query.push_list(calls);
     query.push(end).build().execute(connection).await.map(drop)
 }

@@ -5,20 +5,20 @@ use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::expire::end;
 use super::row::{JobRow, columns, stored};
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::run::Outcome;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::stage::outdated::outdated;
-use sqlx::SqliteConnection;
 
 /// Ends every question with another tool, policy or executor than the served ones.
 pub(crate) async fn retire(
     trust: &Trust,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     // The second condition matches the partial index `jobs_open`: without it, SQLite reads every
     // closed job too.
-    let waiting: Vec<JobRow> = sqlx::query_as(columns!(
+    let waiting: Vec<JobRow> = sql::query_as(columns!(
         "WHERE phase = 'awaiting_approval' AND phase <> 'closed' ORDER BY seq"
     ))
     .fetch_all(&mut *connection)

@@ -3,6 +3,7 @@
 
 mod related;
 
+use crate::store::sql::{self, Connection, Executor, FromRow, Row};
 pub(crate) use related::{document, operations, planned, stored};
 
 use super::batch::{Batch, ChangeError, to_i64, to_u64};
@@ -16,8 +17,6 @@ use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _, SqliteConnection, SqliteExecutor};
 
 /// A job without its document.
 #[derive(Debug, Clone)]
@@ -54,38 +53,38 @@ pub(crate) struct JobRow {
 }
 
 /// By hand: the derive macro would bring a second SQLite, compiled for the compiler's own use.
-impl FromRow<'_, SqliteRow> for JobRow {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for JobRow {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<Self> {
         Ok(Self {
-            seq: row.try_get("seq")?,
-            call: row.try_get("call")?,
-            principal: row.try_get("principal")?,
-            tool: row.try_get("tool")?,
-            plan: row.try_get("plan")?,
-            arguments: row.try_get("arguments")?,
-            phase: row.try_get("phase")?,
-            outcome: row.try_get("outcome")?,
-            detail: row.try_get("detail")?,
-            fence: row.try_get("fence")?,
-            leased: row.try_get("leased")?,
-            attempts: row.try_get("attempts")?,
-            cancelled: row.try_get("cancelled")?,
-            approved: row.try_get("approved")?,
-            progress: row.try_get("progress")?,
-            resolution: row.try_get("resolution")?,
-            cancellation: row.try_get("cancellation")?,
-            stuck: row.try_get("stuck")?,
-            retry_at: row.try_get("retry_at")?,
-            files: row.try_get("files")?,
-            meanwhile: row.try_get("meanwhile")?,
-            approval: row.try_get("approval")?,
-            reasons: row.try_get("reasons")?,
-            environment: row.try_get("environment")?,
-            permit: row.try_get("permit")?,
-            expires: row.try_get("expires")?,
-            ended: row.try_get("ended")?,
-            ledger: row.try_get("ledger")?,
-            version: row.try_get("version")?,
+            seq: row.get("seq")?,
+            call: row.get("call")?,
+            principal: row.get("principal")?,
+            tool: row.get("tool")?,
+            plan: row.get("plan")?,
+            arguments: row.get("arguments")?,
+            phase: row.get("phase")?,
+            outcome: row.get("outcome")?,
+            detail: row.get("detail")?,
+            fence: row.get("fence")?,
+            leased: row.get("leased")?,
+            attempts: row.get("attempts")?,
+            cancelled: row.get("cancelled")?,
+            approved: row.get("approved")?,
+            progress: row.get("progress")?,
+            resolution: row.get("resolution")?,
+            cancellation: row.get("cancellation")?,
+            stuck: row.get("stuck")?,
+            retry_at: row.get("retry_at")?,
+            files: row.get("files")?,
+            meanwhile: row.get("meanwhile")?,
+            approval: row.get("approval")?,
+            reasons: row.get("reasons")?,
+            environment: row.get("environment")?,
+            permit: row.get("permit")?,
+            expires: row.get("expires")?,
+            ended: row.get("ended")?,
+            ledger: row.get("ledger")?,
+            version: row.get("version")?,
         })
     }
 }
@@ -132,11 +131,8 @@ pub(crate) fn plan_of(document: &str) -> Option<String> {
 
 impl JobRow {
     /// Reads the job of a call.
-    pub async fn load(
-        executor: impl SqliteExecutor<'_>,
-        call: &CallId,
-    ) -> sqlx::Result<Option<Self>> {
-        sqlx::query_as(columns!("WHERE call = ?"))
+    pub async fn load(executor: impl Executor<'_>, call: &CallId) -> sqlx::Result<Option<Self>> {
+        sql::query_as(columns!("WHERE call = ?"))
             .bind(call.to_string())
             .fetch_optional(executor)
             .await
@@ -144,11 +140,11 @@ impl JobRow {
 
     /// Reads a job of this principal; the job of another one is not found.
     pub async fn owned(
-        executor: impl SqliteExecutor<'_>,
+        executor: impl Executor<'_>,
         call: &CallId,
         principal: &str,
     ) -> Result<Self, ChangeError> {
-        let row = sqlx::query_as(columns!("WHERE call = ? AND principal = ?"))
+        let row = sql::query_as(columns!("WHERE call = ? AND principal = ?"))
             .bind(call.to_string())
             .bind(principal.to_owned());
         row.fetch_optional(executor).await?.ok_or_else(|| absent(call).into())
@@ -289,10 +285,10 @@ impl JobRow {
         mut self,
         old: &Self,
         batch: &mut Batch,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> Result<(), ChangeError> {
         self.version += 1;
-        let guarded = sqlx::query_scalar::<_, i64>(
+        let guarded = sql::query_scalar::<i64>(
             "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts \
              = ?, cancelled = ?,
              approved = ?, progress = ?, resolution = ?, cancellation = ?, stuck = ?, retry_at = ?, files = ?, \

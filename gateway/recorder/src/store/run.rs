@@ -5,6 +5,7 @@ use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::lease::held;
 use super::row::JobRow;
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::record::{Entry, Event, Recorded};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
@@ -12,7 +13,6 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use serde::Serialize;
 use serde_json::{Map, json};
-use sqlx::SqliteConnection;
 
 /// Applies a report to the job: all of its events, or none.
 pub(crate) async fn move_job(
@@ -20,17 +20,17 @@ pub(crate) async fn move_job(
     fence: Fence,
     events: Vec<RunnerEvent>,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let old = held(call, fence, connection).await?;
     // An event that is refused takes back what those before it wrote.
-    sqlx::query("SAVEPOINT events").execute(&mut *connection).await?;
+    sql::query("SAVEPOINT events").execute(&mut *connection).await?;
     let moved = move_row(&old, fence, events, batch, connection).await;
     if let Err(ChangeError::Error(_)) = &moved {
-        sqlx::query("ROLLBACK TO events").execute(&mut *connection).await?;
+        sql::query("ROLLBACK TO events").execute(&mut *connection).await?;
     }
     if matches!(&moved, Ok(_) | Err(ChangeError::Error(_))) {
-        sqlx::query("RELEASE events").execute(&mut *connection).await?;
+        sql::query("RELEASE events").execute(&mut *connection).await?;
     }
     moved
 }
@@ -40,7 +40,7 @@ async fn move_row(
     fence: Fence,
     events: Vec<RunnerEvent>,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let mut row = old.clone();
     if row.stuck.is_some() {
@@ -64,7 +64,7 @@ async fn move_once(
     fence: Fence,
     event: RunnerEvent,
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<u64, ChangeError> {
     let entry = match event {
         RunnerEvent::Prepared { namespace, uid } => {
@@ -167,9 +167,9 @@ async fn started(
     operation: u32,
     undo: bool,
     before: String,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<(), ChangeError> {
-    let fresh = sqlx::query_scalar::<_, i64>(
+    let fresh = sql::query_scalar::<i64>(
         "INSERT INTO operations (call, operation, undo, before) VALUES (?, ?, ?, ?) ON CONFLICT \
          DO NOTHING RETURNING operation",
     )
@@ -190,9 +190,9 @@ async fn done(
     operation: u32,
     undo: bool,
     after: String,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<(), ChangeError> {
-    let known = sqlx::query_scalar::<_, i64>(
+    let known = sql::query_scalar::<i64>(
         "UPDATE operations SET after = ? WHERE call = ? AND operation = ? AND undo = ? AND after \
          IS NULL RETURNING operation",
     )

@@ -2,8 +2,8 @@
 //! one of another principal, and no question under another policy.
 
 use super::row::{JobRow, columns};
+use crate::store::sql::{self, Executor};
 use cofferdam_core::model::limit::ALREADY_MS;
-use sqlx::SqliteExecutor;
 
 /// The identity of a call: equal ones join.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,10 +22,10 @@ pub(crate) struct SameCall {
 pub(crate) async fn same(
     of: &SameCall,
     now_ms: i64,
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
 ) -> sqlx::Result<Option<JobRow>> {
     let since = now_ms.saturating_sub(i64::try_from(ALREADY_MS).unwrap_or(i64::MAX));
-    sqlx::query_as(columns!(
+    sql::query_as(columns!(
         "WHERE principal = ? AND plan = ? AND (policy = ? OR permit IS NOT NULL) AND
          (outcome IS NULL AND (phase NOT IN ('awaiting_approval', 'queued') OR expires > ?) OR \
          outcome = 'succeeded' AND ended >= ?)

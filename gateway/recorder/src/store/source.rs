@@ -7,11 +7,12 @@ use super::row::JobRow;
 use crate::ledger::note::Checkpoint;
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::store::row::columns;
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::protocol::RoleError;
 use ed25519_dalek::VerifyingKey;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,15 +43,15 @@ pub(crate) struct Beyond {
 
 impl Source {
     /// Opens the connection.
-    pub async fn connect(&self) -> sqlx::Result<SqliteConnection> {
-        SqliteConnection::connect_with(&self.options).await
+    pub async fn connect(&self) -> sqlx::Result<Connection> {
+        SqliteConnection::connect_with(&self.options).await.map(Connection::from)
     }
 
     /// Reads the changes committed after `head`: those of a commit with an unknown end.
     pub async fn beyond(
         &self,
         head: &Head,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> Result<Beyond, ChangeError> {
         let damaged = |what: String| {
             ChangeError::Error(RoleError::Unavailable(format!(
@@ -59,11 +60,11 @@ impl Source {
             )))
         };
         let note: String =
-            sqlx::query_scalar("SELECT note FROM checkpoint").fetch_one(&mut *connection).await?;
+            sql::query_scalar("SELECT note FROM checkpoint").fetch_one(&mut *connection).await?;
         let signed = Checkpoint::open(&note, &self.key)
             .map_err(|error| damaged(format!("has another checkpoint: {error}")))?;
         let rows: Vec<(i64, Option<String>, Vec<u8>, String)> =
-            sqlx::query_as("SELECT idx, call, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx")
+            sql::query_as("SELECT idx, call, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx")
                 .bind(to_i64(head.tree.size()))
                 .fetch_all(&mut *connection)
                 .await?;
@@ -97,9 +98,9 @@ impl Source {
     /// The leases in the store.
     pub async fn leases(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> Result<Vec<(CallId, Fence)>, ChangeError> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!(
+        let rows: Vec<JobRow> = sql::query_as(columns!(
             "INDEXED BY jobs_leased WHERE leased = 1 AND phase <> 'closed'"
         ))
         .fetch_all(connection)

@@ -4,13 +4,13 @@
 
 use super::batch::{Batch, to_i64, to_u64};
 use super::change::Change;
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::budget::Budgets;
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::role_limits::RoleLimits;
 use cofferdam_core::model::subject::Subject;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds of a day.
@@ -69,7 +69,7 @@ impl Usage {
         &mut self,
         changes: &[Change],
         now: Timestamp,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> sqlx::Result<()> {
         let day = day_of(now);
         if day != self.day || self.of.len() >= PRINCIPALS {
@@ -86,7 +86,7 @@ impl Usage {
             .collect();
         for principal in principals {
             let row: Option<(i64, i64)> =
-                sqlx::query_as("SELECT jobs, bytes FROM usage WHERE day = ?1 AND principal = ?2")
+                sql::query_as("SELECT jobs, bytes FROM usage WHERE day = ?1 AND principal = ?2")
                     .bind(day)
                     .bind(principal)
                     .fetch_optional(&mut *connection)
@@ -195,11 +195,8 @@ fn roles_of(entry: &Entry) -> Vec<String> {
 }
 
 /// The calls of a principal that wait for a person.
-pub(crate) async fn waiting(
-    principal: &str,
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<u64> {
-    let count: i64 = sqlx::query_scalar(
+pub(crate) async fn waiting(principal: &str, connection: &mut Connection) -> sqlx::Result<u64> {
+    let count: i64 = sql::query_scalar(
         "SELECT count(*) FROM jobs WHERE phase = 'awaiting_approval' AND approved = 0 AND \
          principal = ?1",
     )
@@ -210,11 +207,8 @@ pub(crate) async fn waiting(
 }
 
 /// Removes the use of days before yesterday.
-pub(crate) async fn remove_old(
-    now: Timestamp,
-    connection: &mut SqliteConnection,
-) -> sqlx::Result<()> {
-    let query = sqlx::query("DELETE FROM usage WHERE day < ?1 - 1").bind(day_of(now));
+pub(crate) async fn remove_old(now: Timestamp, connection: &mut Connection) -> sqlx::Result<()> {
+    let query = sql::query("DELETE FROM usage WHERE day < ?1 - 1").bind(day_of(now));
     query.execute(connection).await.map(drop)
 }
 

@@ -13,12 +13,12 @@ use super::source::{Beyond, Source};
 use super::usage::{Purse, Usage};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
+use crate::store::sql::{self, Connection};
 use crate::waiters::{Shared, locked};
 use apply::{apply_all, record_ends};
 use cofferdam_core::model::retention::Retained;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub(crate) enum Request {
 pub(crate) struct Writer {
     pub source: Source,
     /// The connection; `None` after a failure, until the next one.
-    pub connection: Option<SqliteConnection>,
+    pub connection: Option<Connection>,
     /// True if a commit is not in `head`, and no caller knows of it.
     pub behind: bool,
     pub head: Head,
@@ -212,7 +212,7 @@ impl Writer {
         &self,
         changes: &[Change],
         now: Timestamp,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> Result<(Vec<Answer>, Written), ChangeError> {
         let mut batch = Batch::new(&self.head, now);
         let roles = Arc::clone(&locked(&self.shared.served).limits);
@@ -221,7 +221,7 @@ impl Writer {
             let written = self.commit_alone(batch, connection).await?;
             return Ok((answers, written));
         }
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_write().await?;
         let backlog = locked(&self.shared.backlog).clone();
         let policy = locked(&self.shared.served).policy;
         let bounds = (&backlog, policy, purse);
@@ -269,7 +269,7 @@ impl Writer {
     async fn commit_alone(
         &self,
         batch: Batch,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> Result<Written, ChangeError> {
         let sealed = batch.seal(self.head.clone(), &self.context())?;
         let held = &self.source.held;
@@ -290,7 +290,7 @@ impl Writer {
 
     /// Returns the connection, a new one after a failure. Unknown committed changes are published
     /// and reported; a lease among them has no runner.
-    async fn connected(&mut self) -> Result<SqliteConnection, ChangeError> {
+    async fn connected(&mut self) -> Result<Connection, ChangeError> {
         let mut connection = match self.connection.take() {
             Some(connection) if !self.behind => return Ok(connection),
             Some(connection) => {
@@ -368,7 +368,7 @@ impl Writer {
         }
         let Some(connection) = &mut self.connection else { return };
         let file = database(&self.source.folder).with_extension("db-wal");
-        let folded = match sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)")
+        let folded = match sql::query_as::<(i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)")
             .fetch_one(&mut *connection)
             .await
         {
@@ -479,14 +479,12 @@ impl Writer {
 
 /// Folds the whole write-ahead log and makes its file empty. False if a reader prevented that:
 /// SQLite says so in its answer, not by an error.
-async fn truncate_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    let limit = |wait: Duration| {
-        sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA busy_timeout = {}", wait.as_millis())))
-    };
-    limit(TRUNCATING).execute(&mut *connection).await?;
-    let truncated = sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)")
+async fn truncate_log(connection: &mut Connection) -> Result<bool, sqlx::Error> {
+    let limit = |wait: Duration| format!("PRAGMA busy_timeout = {}", wait.as_millis());
+    connection.script(limit(TRUNCATING), "").await?;
+    let truncated = sql::query_as::<(i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)")
         .fetch_one(&mut *connection)
         .await;
-    limit(BUSY).execute(connection).await?;
+    connection.script(limit(BUSY), "").await?;
     truncated.map(|(busy, _, _)| busy == 0)
 }

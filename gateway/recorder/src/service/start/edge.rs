@@ -5,7 +5,7 @@
 use crate::ledger::note::Checkpoint;
 use crate::ledger::publish::Tiles;
 use crate::ledger::tree::{HEIGHT, Hash, Tree, leaf_hash};
-use sqlx::SqliteConnection;
+use crate::store::sql::{self, Connection};
 use std::path::Path;
 
 /// The entries of a tile.
@@ -18,10 +18,10 @@ pub(super) async fn take(
     folder: &Path,
     signed: &Checkpoint,
     before: Option<&Checkpoint>,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<Option<(Tiles, Option<Hash>)>> {
     let newest: Option<i64> =
-        sqlx::query_scalar("SELECT max(idx) FROM leaves").fetch_one(&mut *connection).await?;
+        sql::query_scalar("SELECT max(idx) FROM leaves").fetch_one(&mut *connection).await?;
     let stored =
         newest.and_then(|newest| u64::try_from(newest).ok()).map_or(0, |newest| newest + 1);
     if stored != signed.size {
@@ -54,11 +54,11 @@ pub(super) async fn take(
 /// of these entries is hashed.
 async fn tree(
     size: u64,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<Option<(Tree, Vec<String>, Option<Hash>)>> {
     let first = size - size % WIDTH;
     // One entry more: the newest may be the last of a full tile.
-    let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as(
+    let rows: Vec<(i64, Vec<u8>, String)> = sql::query_as(
         "SELECT idx, hash, entry FROM leaves WHERE idx >= ? AND idx < ? ORDER BY idx",
     )
     .bind(signed(first.saturating_sub(1)))
@@ -81,7 +81,7 @@ async fn tree(
     let mut level = 1u32;
     while size.checked_shr(HEIGHT * level).unwrap_or(0) > 0 {
         let end = size >> (HEIGHT * level);
-        let roots: Vec<Vec<u8>> = sqlx::query_scalar(
+        let roots: Vec<Vec<u8>> = sql::query_scalar(
             "SELECT root FROM tiles WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx",
         )
         .bind(i64::from(level - 1))

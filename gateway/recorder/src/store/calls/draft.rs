@@ -1,9 +1,9 @@
 //! One row of the list of calls, before it is written: the meaning of each entry for it, as a pure
 //! function. Never reads the store.
 
-use super::flag;
 use crate::ledger::leaf::Leaf;
 use crate::store::row::parse;
+use crate::store::sql::{FromRow, Row, Value as Column};
 use cofferdam_core::model::call_state::CallState;
 use cofferdam_core::model::ceiling::EPHEMERAL;
 use cofferdam_core::model::document::Document;
@@ -12,9 +12,7 @@ use cofferdam_core::model::object_name::ObjectName;
 use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::Outcome;
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The payloads of an entry, by name, as JSON texts.
@@ -46,24 +44,24 @@ pub(super) struct Draft {
     touched: bool,
 }
 
-impl FromRow<'_, SqliteRow> for Draft {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Draft {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<Self> {
         Ok(Self {
-            seq: row.try_get("seq")?,
-            call: row.try_get("call")?,
-            at: row.try_get("at")?,
-            changed: row.try_get("changed")?,
-            ledger: row.try_get("ledger")?,
-            principal: row.try_get("principal")?,
-            person: row.try_get("person")?,
-            tool: row.try_get("tool")?,
-            summary: row.try_get("summary")?,
-            state: row.try_get("state")?,
-            is_final: row.try_get("final")?,
-            resolved: row.try_get("resolved")?,
-            code: row.try_get("code")?,
-            rule: row.try_get("rule")?,
-            erased: row.try_get("erased")?,
+            seq: row.get("seq")?,
+            call: row.get("call")?,
+            at: row.get("at")?,
+            changed: row.get("changed")?,
+            ledger: row.get("ledger")?,
+            principal: row.get("principal")?,
+            person: row.get("person")?,
+            tool: row.get("tool")?,
+            summary: row.get("summary")?,
+            state: row.get("state")?,
+            is_final: row.get("final")?,
+            resolved: row.get("resolved")?,
+            code: row.get("code")?,
+            rule: row.get("rule")?,
+            erased: row.get("erased")?,
             ..Self::default()
         })
     }
@@ -154,34 +152,39 @@ impl Draft {
     }
 
     /// The columns of `calls`.
-    pub fn columns(&self) -> Value {
-        json!([
-            self.seq,
-            self.call,
-            self.at,
-            self.changed,
-            self.ledger,
-            self.principal,
-            self.person,
-            self.tool,
-            self.summary,
-            self.state,
-            flag(self.is_final),
-            self.resolved,
-            self.code,
-            self.rule,
-            flag(self.erased),
-        ])
+    pub fn columns(&self) -> Vec<Column> {
+        vec![
+            self.seq.into(),
+            self.call.as_str().into(),
+            self.at.into(),
+            self.changed.into(),
+            self.ledger.into(),
+            self.principal.as_str().into(),
+            self.person.clone().into(),
+            self.tool.clone().into(),
+            self.summary.clone().into(),
+            self.state.as_str().into(),
+            self.is_final.into(),
+            self.resolved.clone().into(),
+            self.code.clone().into(),
+            self.rule.clone().into(),
+            self.erased.into(),
+        ]
     }
 
     /// The columns of `call_objects`, a row each.
-    pub fn object_columns(&self) -> impl Iterator<Item = Value> {
-        self.objects.iter().map(|object| json!([object, self.at, self.seq]))
+    pub fn object_columns(&self) -> impl Iterator<Item = Vec<Column>> {
+        let row =
+            |object: &ObjectName| vec![object.as_str().into(), self.at.into(), self.seq.into()];
+        self.objects.iter().map(row)
     }
 
     /// The columns of `call_signers`, a row each.
-    pub fn signer_columns(&self) -> impl Iterator<Item = Value> {
-        self.signers.iter().map(|(signer, leaf)| json!([signer, self.at, self.seq, leaf]))
+    pub fn signer_columns(&self) -> impl Iterator<Item = Vec<Column>> {
+        let row = |(signer, leaf): &(String, i64)| {
+            vec![signer.into(), self.at.into(), self.seq.into(), (*leaf).into()]
+        };
+        self.signers.iter().map(row)
     }
 }
 

@@ -4,8 +4,8 @@
 use super::Post;
 use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::Done;
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::notification::NotifyEvent;
-use sqlx::SqliteConnection;
 
 /// The most jobs of one sweep; the next one goes on.
 const SWEEP: i64 = 256;
@@ -32,7 +32,8 @@ macro_rules! escalating {
 macro_rules! stuck {
     () => {
         "INDEXED BY jobs_stuck WHERE stuck IS NOT NULL AND phase <> 'closed' AND told_stuck = \
-         0 AND phase IN ('acting', 'tearing_down') AND json_extract(stuck, '$.tries') >= 8"
+         0 AND phase IN ('acting', 'tearing_down') AND CAST(json_extract(stuck, '$.tries') AS BIGINT) \
+         >= 8"
     };
 }
 
@@ -50,42 +51,42 @@ pub(in crate::store) const DUE_TO_TELL: &str = concat!(
 /// Makes the notifications that are due.
 pub(crate) async fn remind(
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     let now = batch.now_ms();
     let escalating: Vec<String> =
-        sqlx::query_scalar(concat!("SELECT call FROM jobs ", escalating!(), " LIMIT ?2"))
+        sql::query_scalar(concat!("SELECT call FROM jobs ", escalating!(), " LIMIT ?2"))
             .bind(now)
             .bind(SWEEP)
             .fetch_all(&mut *connection)
             .await?;
     let expiring: Vec<String> =
-        sqlx::query_scalar(concat!("SELECT call FROM jobs ", expiring!(), " LIMIT ?2"))
+        sql::query_scalar(concat!("SELECT call FROM jobs ", expiring!(), " LIMIT ?2"))
             .bind(now)
             .bind(SWEEP)
             .fetch_all(&mut *connection)
             .await?;
     let stuck: Vec<String> =
-        sqlx::query_scalar(concat!("SELECT call FROM jobs ", stuck!(), " LIMIT ?1"))
+        sql::query_scalar(concat!("SELECT call FROM jobs ", stuck!(), " LIMIT ?1"))
             .bind(SWEEP)
             .fetch_all(&mut *connection)
             .await?;
     for call in escalating {
-        sqlx::query("UPDATE jobs SET escalates = NULL WHERE call = ?")
+        sql::query("UPDATE jobs SET escalates = NULL WHERE call = ?")
             .bind(call.clone())
             .execute(&mut *connection)
             .await?;
         batch.tell(post(NotifyEvent::Escalated, call));
     }
     for call in expiring {
-        sqlx::query("UPDATE jobs SET told_expiring = 1 WHERE call = ?")
+        sql::query("UPDATE jobs SET told_expiring = 1 WHERE call = ?")
             .bind(call.clone())
             .execute(&mut *connection)
             .await?;
         batch.tell(post(NotifyEvent::ApprovalExpiring, call));
     }
     for call in stuck {
-        sqlx::query("UPDATE jobs SET told_stuck = 1 WHERE call = ?")
+        sql::query("UPDATE jobs SET told_stuck = 1 WHERE call = ?")
             .bind(call.clone())
             .execute(&mut *connection)
             .await?;

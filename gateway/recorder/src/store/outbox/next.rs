@@ -6,6 +6,7 @@ use super::DUE_TO_TELL;
 use crate::store::batch::{ChangeError, to_u64};
 use crate::store::read::{Reader, summary};
 use crate::store::row::{JobRow, damaged, parse, stored};
+use crate::store::sql::{self, Connection};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::notification::{
     Notification, NotifiedCall, NotifyEvent, Receiver, ReceiverState,
@@ -15,12 +16,11 @@ use cofferdam_core::model::run::Phase;
 use cofferdam_core::protocol::courier_recorder::Delivery;
 use cofferdam_core::text::further;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 /// The next row of the receiver `?1` at `?2`; with `?3`, the next test alone.
 pub(in crate::store) const NEXT: &str = "\
     SELECT id, event, call, detail, made FROM outbox AS next INDEXED BY outbox_receiver
-    WHERE receiver = ?1 AND retry_at <= ?2 AND (NOT ?3 OR event = 'test') AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
+    WHERE receiver = ?1 AND retry_at <= ?2 AND (?3 = 0 OR event = 'test') AND NOT EXISTS (SELECT 1 FROM outbox AS earlier
         INDEXED BY outbox_call WHERE earlier.receiver = ?1 AND earlier.call IS NOT NULL
         AND earlier.call = next.call AND earlier.id < next.id)
     ORDER BY id LIMIT 1";
@@ -47,7 +47,7 @@ pub(crate) enum Due {
 impl Reader {
     /// Returns whether people are to be told of a job now.
     pub async fn due_to_tell(&self, now_ms: i64) -> Result<bool, ChangeError> {
-        Ok(sqlx::query_scalar(DUE_TO_TELL).bind(now_ms).fetch_one(self.readers()?).await?)
+        Ok(sql::query_scalar(DUE_TO_TELL).bind(now_ms).fetch_one(self.readers()?).await?)
     }
 
     /// The next notification of a receiver, in the words of its job now.
@@ -58,7 +58,7 @@ impl Reader {
         turn: Turn,
     ) -> Result<Option<Due>, ChangeError> {
         let mut connection = self.readers()?.begin().await?;
-        let found: Option<(i64, String, Option<String>, String, i64)> = sqlx::query_as(NEXT)
+        let found: Option<(i64, String, Option<String>, String, i64)> = sql::query_as(NEXT)
             .bind(receiver.to_owned())
             .bind(now_ms)
             .bind(turn == Turn::Tests)
@@ -91,7 +91,7 @@ impl Reader {
     ) -> Result<Vec<ReceiverState>, ChangeError> {
         let mut connection = self.readers()?.begin().await?;
         let counts: Vec<(String, String, i64)> =
-            sqlx::query_as("SELECT receiver, word, count FROM outbox_counts")
+            sql::query_as("SELECT receiver, word, count FROM outbox_counts")
                 .fetch_all(&mut *connection)
                 .await?;
         let mut states = Vec::with_capacity(receivers.len());
@@ -102,11 +102,11 @@ impl Reader {
                 };
                 counts.iter().find(own).map_or(0, |(_, _, count)| to_u64(*count))
             };
-            let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE receiver = ?")
+            let waiting: i64 = sql::query_scalar("SELECT count(*) FROM outbox WHERE receiver = ?")
                 .bind(name.clone())
                 .fetch_one(&mut *connection)
                 .await?;
-            let error: Option<String> = sqlx::query_scalar(
+            let error: Option<String> = sql::query_scalar(
                 "SELECT error FROM outbox WHERE receiver = ? AND error IS NOT NULL ORDER BY \
                  retry_at DESC LIMIT 1",
             )
@@ -157,7 +157,7 @@ async fn of_job(
     call: &str,
     event: NotifyEvent,
     now_ms: i64,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Words, ChangeError> {
     let id = CallId::parse(call).map_err(|_| damaged("call id"))?;
     let Some(row) = JobRow::load(&mut *connection, &id).await? else { return Ok(Words::Removed) };

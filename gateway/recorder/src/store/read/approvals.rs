@@ -5,6 +5,7 @@ use super::{LIST, Reader};
 use crate::ledger::leaf::Leaf;
 use crate::store::batch::{ChangeError, to_i64, to_u64};
 use crate::store::row::parse;
+use crate::store::sql;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cofferdam_core::model::record::Event;
@@ -28,7 +29,7 @@ impl Reader {
         let mut connection = self.readers()?.begin().await?;
         let (from, end) = (to_i64(from), to_i64(end));
         let until = from.saturating_add(LOOK).min(end);
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = sql::query_as(
             "SELECT idx, entry, key, payloads FROM leaves WHERE idx >= ? AND idx < ? AND entry \
              LIKE '%\"kind\":\"signed\"%' ORDER BY idx",
         )
@@ -47,7 +48,7 @@ impl Reader {
                 // Entries of older versions have their payloads in a table of their own.
                 _ => {
                     let rows: Vec<(Vec<u8>, String, String)> =
-                        sqlx::query_as("SELECT key, name, body FROM payloads WHERE leaf = ?")
+                        sql::query_as("SELECT key, name, body FROM payloads WHERE leaf = ?")
                             .bind(index)
                             .fetch_all(&mut *connection)
                             .await?;

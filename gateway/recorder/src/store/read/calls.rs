@@ -10,13 +10,13 @@ pub(in crate::store) use along::STATEMENTS;
 
 use super::Reader;
 use crate::store::batch::{ChangeError, to_i64, to_u64};
+use crate::store::sql::{self, Connection};
 use along::Along;
 use cofferdam_core::model::call_filter::CallFilter;
 use cofferdam_core::model::call_row::{CallChanges, CallCursor, CallPage, CallRow};
 use cofferdam_core::model::id::CallId;
 use jiff::Timestamp;
 use line::{CallLine, rows_of};
-use sqlx::SqliteConnection;
 
 /// The most calls that one page looks at: with a filter that few calls match, a page is empty, and
 /// the next one continues.
@@ -134,7 +134,7 @@ impl Reader {
     /// The indexes of the entries of a call, oldest first, at most `most`.
     pub async fn entry_indexes(&self, call: &CallId, most: usize) -> Result<Vec<u64>, ChangeError> {
         let indexes: Vec<i64> =
-            sqlx::query_scalar("SELECT idx FROM leaves WHERE call = ? ORDER BY idx LIMIT ?")
+            sql::query_scalar("SELECT idx FROM leaves WHERE call = ? ORDER BY idx LIMIT ?")
                 .bind(call.to_string())
                 .bind(i64::try_from(most).unwrap_or(i64::MAX))
                 .fetch_all(self.readers()?)
@@ -181,9 +181,9 @@ fn end_of(row: &CallRow) -> CallCursor {
 async fn has_object(
     object: &str,
     (at, seq): Place,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
+    sql::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM call_objects WHERE object = ? AND at = ? AND seq = ?)",
     )
     .bind(object.to_owned())
@@ -197,9 +197,9 @@ async fn has_object(
 async fn has_signer(
     signer: &str,
     (at, seq): Place,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
+    sql::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM call_signers WHERE signer = ? AND at = ? AND seq = ?)",
     )
     .bind(signer.to_owned())

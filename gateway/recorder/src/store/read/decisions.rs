@@ -4,6 +4,7 @@
 use super::Reader;
 use crate::store::batch::ChangeError;
 use crate::store::row::{JobRow, damaged, stored};
+use crate::store::sql;
 use cofferdam_core::model::id::{CallId, PolicyDigest};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::run::Phase;
@@ -15,7 +16,7 @@ impl Reader {
     /// The calls that wait for another decision: first those that people signed, then queued jobs
     /// of a replaced policy, each oldest first.
     pub async fn approved(&self, now_ms: i64) -> Result<Vec<CallId>, ChangeError> {
-        let calls: Vec<String> = sqlx::query_scalar(
+        let calls: Vec<String> = sql::query_scalar(
             "SELECT call FROM jobs WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND \
              approved = 1 AND expires > ? ORDER BY permit IS NOT NULL, seq LIMIT ?",
         )
@@ -31,7 +32,7 @@ impl Reader {
 
     /// Returns whether a runner still checks a job of another policy.
     pub async fn admits_other(&self, policy: &PolicyDigest) -> Result<bool, ChangeError> {
-        Ok(sqlx::query_scalar(
+        Ok(sql::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_leased WHERE leased = 1 AND phase \
              = 'leased' AND policy <> ?)",
         )

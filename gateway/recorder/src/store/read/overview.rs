@@ -5,6 +5,7 @@ use super::Reader;
 use crate::settings::STUCK;
 use crate::store::batch::{ChangeError, to_u64};
 use crate::store::row::{JobRow, columns, damaged};
+use crate::store::sql;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::StuckJob;
 use cofferdam_core::model::run::{Outcome, Phase};
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 impl Reader {
     /// The stuck jobs, oldest first.
     pub async fn stuck(&self) -> Result<Vec<StuckJob>, ChangeError> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!(
+        let rows: Vec<JobRow> = sql::query_as(columns!(
             "WHERE stuck IS NOT NULL AND phase <> 'closed' ORDER BY seq LIMIT ?"
         ))
         .bind(STUCK)
@@ -29,11 +30,10 @@ impl Reader {
 
     /// The number of jobs in each phase.
     pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, ChangeError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT phase, count(*) FROM jobs INDEXED BY jobs_counts GROUP BY phase",
-        )
-        .fetch_all(self.readers()?)
-        .await?;
+        let rows: Vec<(String, i64)> =
+            sql::query_as("SELECT phase, count(*) FROM jobs INDEXED BY jobs_counts GROUP BY phase")
+                .fetch_all(self.readers()?)
+                .await?;
         let mut phases = rows
             .into_iter()
             .map(|(word, count)| {
@@ -41,7 +41,7 @@ impl Reader {
             })
             .collect::<Result<BTreeMap<_, _>, RoleError>>()?;
         // A job that is decided once more waits for no person: it is told as queued.
-        let reopened: i64 = sqlx::query_scalar(
+        let reopened: i64 = sql::query_scalar(
             "SELECT count(*) FROM jobs INDEXED BY jobs_open WHERE phase = 'awaiting_approval' AND \
              phase <> 'closed' AND permit IS NOT NULL",
         )
@@ -58,8 +58,7 @@ impl Reader {
     pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, ChangeError> {
         let closed = "SELECT outcome, count(*) FROM jobs INDEXED BY jobs_counts WHERE phase = 'closed' AND outcome IS \
                       NOT NULL GROUP BY outcome";
-        let mut rows: Vec<(String, i64)> =
-            sqlx::query_as(closed).fetch_all(self.readers()?).await?;
+        let mut rows: Vec<(String, i64)> = sql::query_as(closed).fetch_all(self.readers()?).await?;
         rows.extend(self.removed_counts("outcome").await?);
         let mut outcomes = BTreeMap::new();
         for (word, count) in rows {
@@ -72,7 +71,7 @@ impl Reader {
     /// The number of signatures with each verdict, also of removed ones.
     pub async fn answers(&self) -> Result<BTreeMap<String, u64>, ChangeError> {
         let mut rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict")
+            sql::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict")
                 .fetch_all(self.readers()?)
                 .await?;
         rows.extend(self.removed_counts("verdict").await?);
@@ -85,7 +84,7 @@ impl Reader {
 
     /// All leases; after a start, none of them has a runner.
     pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, ChangeError> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!(
+        let rows: Vec<JobRow> = sql::query_as(columns!(
             "INDEXED BY jobs_leased WHERE leased = 1 AND phase <> 'closed'"
         ))
         .fetch_all(self.readers()?)

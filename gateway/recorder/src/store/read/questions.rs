@@ -4,6 +4,7 @@
 use super::Reader;
 use crate::store::batch::ChangeError;
 use crate::store::row::{damaged, parse};
+use crate::store::sql;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::reason::ApprovalRule;
 
@@ -19,7 +20,7 @@ impl Reader {
     /// The calls that wait for a person, newest first, at most `limit`. A call that has its
     /// signatures, and is only decided again, is not among them.
     pub async fn waiting(&self, limit: u32) -> Result<Vec<WaitingRow>, ChangeError> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
+        let rows: Vec<(String, String)> = sql::query_as(
             "SELECT call, approval FROM jobs INDEXED BY jobs_open WHERE phase = \
              'awaiting_approval' AND phase <> 'closed' AND permit IS NULL AND approval IS NOT NULL \
              ORDER BY seq DESC LIMIT ?",

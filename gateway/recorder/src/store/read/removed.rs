@@ -4,6 +4,7 @@ use super::Reader;
 use crate::ledger::leaf::Leaf;
 use crate::store::batch::{ChangeError, to_u64};
 use crate::store::row::{damaged, parse};
+use crate::store::sql::{self, Connection, Executor};
 use cofferdam_core::model::call::EndedCall;
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::record::Event;
@@ -11,7 +12,6 @@ use cofferdam_core::model::retention::Retained;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Removal;
 use jiff::Timestamp;
-use sqlx::{SqliteConnection, SqliteExecutor};
 use std::collections::BTreeMap;
 
 /// A leaf of one call, and whether its payloads are gone.
@@ -24,10 +24,11 @@ pub(super) struct OwnLeaf {
 impl Reader {
     /// The number of removed rows of each kind, and the newest time.
     pub async fn removed(&self) -> Result<BTreeMap<Retained, (u64, Timestamp)>, ChangeError> {
-        let rows: Vec<(String, i64, i64)> =
-            sqlx::query_as("SELECT what, sum(count), max(at) FROM removed GROUP BY what")
-                .fetch_all(self.readers()?)
-                .await?;
+        let rows: Vec<(String, i64, i64)> = sql::query_as(
+            "SELECT what, CAST(sum(count) AS BIGINT), max(at) FROM removed GROUP BY what",
+        )
+        .fetch_all(self.readers()?)
+        .await?;
         rows.into_iter()
             .map(|(what, count, at)| {
                 let what = Retained::parse(&what).ok_or_else(|| damaged("removed rows"))?;
@@ -42,7 +43,7 @@ impl Reader {
         &self,
         kind: &str,
     ) -> Result<Vec<(String, i64)>, ChangeError> {
-        Ok(sqlx::query_as("SELECT word, count FROM removed_counts WHERE kind = ?")
+        Ok(sql::query_as("SELECT word, count FROM removed_counts WHERE kind = ?")
             .bind(kind.to_owned())
             .fetch_all(self.readers()?)
             .await?)
@@ -54,7 +55,7 @@ impl Reader {
 pub(super) async fn removals(
     leaves: &[OwnLeaf],
     has_job: bool,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Vec<Removal>, ChangeError> {
     let mut removals = Vec::new();
     let erased = leaves
@@ -76,7 +77,7 @@ pub(super) async fn removals(
 /// job.
 async fn removed_job<'a>(
     leaves: &'a [OwnLeaf],
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
 ) -> Result<Option<(&'a OwnLeaf, Timestamp)>, ChangeError> {
     let decides =
         |own: &&OwnLeaf| matches!(own.leaf.event, Event::Finished { .. } | Event::Resolved { .. });
@@ -90,7 +91,7 @@ async fn removed_job<'a>(
 pub(super) async fn ended_job(
     principal: &str,
     leaves: &[OwnLeaf],
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
 ) -> Result<Option<EndedCall>, ChangeError> {
     let own = leaves.iter().any(|own| own.leaf.principal == principal);
     let finished = leaves.iter().find_map(|own| match &own.leaf.event {
@@ -112,9 +113,9 @@ pub(super) async fn ended_job(
 /// The entries of a call, oldest first.
 pub(super) async fn own_leaves(
     call: &CallId,
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
 ) -> Result<Vec<OwnLeaf>, ChangeError> {
-    let rows: Vec<(i64, String, bool)> = sqlx::query_as(
+    let rows: Vec<(i64, String, bool)> = sql::query_as(
         "SELECT idx, entry, leaves.payloads IS NULL AND leaves.key IS NULL AND NOT EXISTS (SELECT \
          1 FROM payloads WHERE leaf = idx) FROM leaves WHERE call = ? ORDER BY idx",
     )
@@ -131,9 +132,9 @@ pub(super) async fn own_leaves(
 async fn removed_at(
     what: Retained,
     until: i64,
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
 ) -> Result<Option<Timestamp>, ChangeError> {
-    let at: Option<i64> = sqlx::query_scalar(
+    let at: Option<i64> = sql::query_scalar(
         "SELECT at FROM removed WHERE what = ? AND until >= ? ORDER BY day LIMIT 1",
     )
     .bind(what.word())

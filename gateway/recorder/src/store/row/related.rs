@@ -2,17 +2,17 @@
 
 use super::{JobRow, damaged, parse};
 use crate::store::batch::ChangeError;
+use crate::store::sql::{self, Connection, Executor};
 use cofferdam_core::model::job::{OperationRecord, Planned, StoredJob};
 use cofferdam_core::model::statement::SignedStatement;
 use cofferdam_core::protocol::RoleError;
-use sqlx::{SqliteConnection, SqliteExecutor};
 
 /// The recorded operations of a job, in order.
 pub(crate) async fn operations(
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
     call: &str,
 ) -> Result<Vec<OperationRecord>, ChangeError> {
-    let rows: Vec<(i64, bool, String, Option<String>)> = sqlx::query_as(
+    let rows: Vec<(i64, bool, String, Option<String>)> = sql::query_as(
         "SELECT operation, undo, before, after FROM operations WHERE call = ? ORDER BY undo, \
          operation",
     )
@@ -34,7 +34,7 @@ pub(crate) async fn operations(
 
 /// The operations of a job in words; empty if it was erased.
 pub(crate) async fn planned(
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
     call: &str,
 ) -> Result<Vec<Planned>, ChangeError> {
     Ok(document(executor, call).await?.as_ref().map(Planned::all).unwrap_or_default())
@@ -42,11 +42,11 @@ pub(crate) async fn planned(
 
 /// The stored document of a job; `None` if it was erased.
 pub(crate) async fn document(
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
     call: &str,
 ) -> Result<Option<StoredJob>, ChangeError> {
     let document: Option<Option<String>> =
-        sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?")
+        sql::query_scalar("SELECT document FROM jobs WHERE call = ?")
             .bind(call.to_owned())
             .fetch_optional(executor)
             .await?;
@@ -55,11 +55,11 @@ pub(crate) async fn document(
 
 /// The signed statements of a job, oldest first.
 pub(crate) async fn statements(
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
     call: &str,
 ) -> sqlx::Result<Vec<SignedStatement>> {
     let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT statement, signature FROM statements WHERE call = ? ORDER BY id")
+        sql::query_as("SELECT statement, signature FROM statements WHERE call = ? ORDER BY id")
             .bind(call.to_owned())
             .fetch_all(executor)
             .await?;
@@ -71,10 +71,10 @@ pub(crate) async fn statements(
 
 /// A job with its statements and permit; `None` if it was erased.
 pub(crate) async fn stored(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row: &JobRow,
 ) -> Result<Option<StoredJob>, ChangeError> {
-    let document: Option<String> = sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?")
+    let document: Option<String> = sql::query_scalar("SELECT document FROM jobs WHERE call = ?")
         .bind(row.call.clone())
         .fetch_one(&mut *connection)
         .await?;

@@ -6,13 +6,13 @@ use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::{Answer, Change, Done};
 use crate::store::enqueue::{New, enqueue};
 use crate::store::outbox::{self, Post};
+use crate::store::sql::{self, Connection};
 use crate::store::usage::Purse;
 use crate::store::{
     approvals, callers, calls, expire, invitations, lease, reopen, retain, retire, run, usage,
 };
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::record::{Entry, Recorded};
-use sqlx::SqliteConnection;
 use std::sync::Arc;
 
 /// The part of the bound of the queue that is kept free for calls with all their signatures, as a
@@ -26,7 +26,7 @@ pub(super) async fn apply_all(
     settings: &RecorderContext,
     (backlog, policy, purse): (&Backlog, Option<PolicyDigest>, Purse<'_>),
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Vec<Answer>, ChangeError> {
     let news: Vec<New> = changes
         .iter()
@@ -101,7 +101,7 @@ async fn apply(
     change: &Change,
     (settings, backlog, purse): (&RecorderContext, &Backlog, Purse<'_>),
     batch: &mut Batch,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
     match change {
         Change::End(entry) => {
@@ -147,7 +147,7 @@ async fn apply(
         }
         Change::Served(served) => callers::register_uses(served, connection).await,
         Change::Probe => {
-            sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
+            sql::query("UPDATE fences SET newest = newest").execute(connection).await?;
             Ok(Done::Noted)
         }
         Change::Retire(trust, reloaded) => {

@@ -3,7 +3,7 @@
 
 use super::line::{CallLine, calls_by};
 use super::{CallQuery, Place};
-use sqlx::SqliteConnection;
+use crate::store::sql::{self, Connection};
 
 /// The most calls that are counted for one part of a filter: all parts with more are equal.
 const COUNTED: i64 = 2_000;
@@ -37,9 +37,9 @@ const AGENT: &str = calls_by!("calls AS c INDEXED BY calls_principal", "c.princi
 const TOOL: &str = calls_by!("calls AS c INDEXED BY calls_tool", "c.tool = ?1", "c");
 const STATE: &str = calls_by!("calls AS c INDEXED BY calls_state", "c.state = ?1", "c");
 const OBJECT: &str =
-    calls_by!("call_objects AS o CROSS JOIN calls AS c ON c.seq = o.seq", "o.object = ?1", "o");
+    calls_by!("call_objects AS o CROSS JOIN calls AS c", "c.seq = o.seq AND o.object = ?1", "o");
 const SIGNER: &str =
-    calls_by!("call_signers AS o CROSS JOIN calls AS c ON c.seq = o.seq", "o.signer = ?1", "o");
+    calls_by!("call_signers AS o CROSS JOIN calls AS c", "c.seq = o.seq AND o.signer = ?1", "o");
 
 /// The statement that counts calls of an index, at most `?4`.
 macro_rules! count {
@@ -47,7 +47,7 @@ macro_rules! count {
         concat!(
             "SELECT count(*) FROM (SELECT 1 FROM calls WHERE ",
             $column,
-            " = ?1 AND at >= ?2 AND at <= ?3 LIMIT ?4)"
+            " = ?1 AND at >= ?2 AND at <= ?3 LIMIT ?4) AS counted"
         )
     };
 }
@@ -73,7 +73,7 @@ impl Along {
     pub async fn choose(
         query: CallQuery<'_>,
         (since, until): (i64, i64),
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> sqlx::Result<Self> {
         let filter = query.filter;
         // Few calls have an object or a signature.
@@ -110,7 +110,7 @@ impl Along {
     async fn count(
         &self,
         (since, until): (i64, i64),
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> sqlx::Result<i64> {
         let (sql, value) = match self {
             Self::Person(value) => (count!("person"), value),
@@ -119,7 +119,7 @@ impl Along {
             Self::State(value) => (count!("state"), value),
             Self::Time | Self::Object(_) | Self::Signer(_) | Self::Changes => return Ok(COUNTED),
         };
-        sqlx::query_scalar(sql)
+        sql::query_scalar(sql)
             .bind(value.clone())
             .bind(since)
             .bind(until)
@@ -134,7 +134,7 @@ impl Along {
         since: i64,
         (at, seq): Place,
         most: usize,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> sqlx::Result<Vec<CallLine>> {
         let (sql, value) = match self {
             Self::Time | Self::Changes => (TIME, None),
@@ -145,7 +145,7 @@ impl Along {
             Self::Tool(value) => (TOOL, Some(value)),
             Self::State(value) => (STATE, Some(value)),
         };
-        sqlx::query_as(sql)
+        sql::query_as(sql)
             .bind(value.cloned())
             .bind(since)
             .bind(at)

@@ -5,6 +5,7 @@ use super::{CallQuery, Place, has_object, has_signer};
 use crate::store::batch::{ChangeError, to_u64};
 use crate::store::read::LIST;
 use crate::store::row::damaged;
+use crate::store::sql::{self, Builder, Connection, FromRow, Row};
 use cofferdam_core::model::call_filter::CallFilter;
 use cofferdam_core::model::call_row::CallRow;
 use cofferdam_core::model::call_state::CallState;
@@ -13,9 +14,6 @@ use cofferdam_core::model::job::Found;
 use cofferdam_core::model::object_name::ObjectName;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
-use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _, SqliteConnection};
 use std::collections::BTreeMap;
 
 /// The columns of a line.
@@ -71,23 +69,23 @@ pub(super) struct CallLine {
     erased: bool,
 }
 
-impl FromRow<'_, SqliteRow> for CallLine {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let code: Option<String> = row.try_get("code")?;
+impl FromRow for CallLine {
+    fn from_row(row: &Row<'_>) -> sqlx::Result<Self> {
+        let code: Option<String> = row.get("code")?;
         Ok(Self {
-            seq: row.try_get("seq")?,
-            call: row.try_get("call")?,
-            at: row.try_get("at")?,
-            changed: row.try_get("changed")?,
-            ledger: row.try_get("ledger")?,
-            principal: row.try_get("principal")?,
-            person: row.try_get("person")?,
-            tool: row.try_get("tool")?,
-            summary: row.try_get("summary")?,
-            state: row.try_get("state")?,
-            resolved: row.try_get("resolved")?,
-            rule: code.or(row.try_get("rule")?),
-            erased: row.try_get("erased")?,
+            seq: row.get("seq")?,
+            call: row.get("call")?,
+            at: row.get("at")?,
+            changed: row.get("changed")?,
+            ledger: row.get("ledger")?,
+            principal: row.get("principal")?,
+            person: row.get("person")?,
+            tool: row.get("tool")?,
+            summary: row.get("summary")?,
+            state: row.get("state")?,
+            resolved: row.get("resolved")?,
+            rule: code.or(row.get("rule")?),
+            erased: row.get("erased")?,
         })
     }
 }
@@ -96,9 +94,9 @@ impl FromRow<'_, SqliteRow> for CallLine {
 pub(super) async fn changed(
     beyond: i64,
     most: usize,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> sqlx::Result<Vec<CallLine>> {
-    sqlx::query_as(concat!(
+    sql::query_as(concat!(
         line_columns!(),
         "calls AS c INDEXED BY calls_ledger WHERE c.ledger >= ? ORDER BY c.ledger LIMIT ?"
     ))
@@ -134,7 +132,7 @@ impl CallLine {
         &self,
         query: CallQuery<'_>,
         along: &Along,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> sqlx::Result<bool> {
         Ok(self.has_state(query.filter) && self.matches_but_state(query, along, connection).await?)
     }
@@ -144,7 +142,7 @@ impl CallLine {
         &self,
         query: CallQuery<'_>,
         along: &Along,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> sqlx::Result<bool> {
         let CallFilter { agent, person, tool, object, .. } = query.filter;
         let is = |wanted: &Option<String>, value: Option<&String>| {
@@ -207,23 +205,13 @@ impl CallLine {
 pub(super) async fn rows_of(
     lines: Vec<CallLine>,
     environment: &str,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<(Vec<CallRow>, bool), ChangeError> {
-    let calls = Value::from(lines.iter().map(|line| line.seq).collect::<Vec<_>>()).to_string();
-    let mut objects = of_calls(
-        "SELECT seq, object FROM call_objects WHERE seq IN (SELECT value FROM json_each(?)) ORDER \
-         BY seq, object",
-        &calls,
-        connection,
-    )
-    .await?;
-    let mut signers = of_calls(
-        "SELECT seq, signer FROM call_signers WHERE seq IN (SELECT value FROM json_each(?)) ORDER \
-         BY seq, leaf",
-        &calls,
-        connection,
-    )
-    .await?;
+    let calls: Vec<i64> = lines.iter().map(|line| line.seq).collect();
+    let objects = "SELECT seq, object FROM call_objects WHERE seq IN (";
+    let mut objects = of_calls(objects, &calls, ") ORDER BY seq, object", connection).await?;
+    let signers = "SELECT seq, signer FROM call_signers WHERE seq IN (";
+    let mut signers = of_calls(signers, &calls, ") ORDER BY seq, leaf", connection).await?;
     let (mut rows, mut size) = (Vec::with_capacity(lines.len()), 0);
     for line in lines {
         let seq = line.seq;
@@ -243,13 +231,18 @@ pub(super) async fn rows_of(
 
 /// The texts of calls, by call.
 async fn of_calls(
-    sql: &'static str,
-    calls: &str,
-    connection: &mut SqliteConnection,
+    begin: &str,
+    calls: &[i64],
+    end: &str,
+    connection: &mut Connection,
 ) -> sqlx::Result<BTreeMap<i64, Vec<String>>> {
-    let rows: Vec<(i64, String)> =
-        sqlx::query_as(sql).bind(calls.to_owned()).fetch_all(connection).await?;
     let mut of: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    if calls.is_empty() {
+        return Ok(of);
+    }
+    let mut query = Builder::new(begin);
+    let query = query.push_list(calls.iter().copied()).push(end);
+    let rows: Vec<(i64, String)> = query.build_query_as().fetch_all(connection).await?;
     for (seq, text) in rows {
         of.entry(seq).or_default().push(text);
     }
