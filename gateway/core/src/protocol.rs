@@ -12,6 +12,9 @@ pub mod role_guest;
 pub mod role_settings;
 pub mod runner_recorder;
 pub mod telemetry_names;
+mod version;
+
+pub use version::{MINORS, UNREADABLE, VERSION, Version};
 
 use serde::{Deserialize, Serialize};
 

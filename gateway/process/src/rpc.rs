@@ -6,7 +6,7 @@
 //! to repeat a request.
 
 use crate::frame::{self, Frame, TooLarge};
-use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::{RoleError, UNREADABLE};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
 use std::future::Future;
@@ -333,7 +333,7 @@ where
             }
             Err(error) => {
                 let id = request_id(&frame, &error)?;
-                let refused = RoleError::Refused(format!("the request cannot be read: {error}"));
+                let refused = RoleError::Refused(format!("{UNREADABLE}{error}"));
                 under_way.spawn(async move {
                     send(&frames, encode_answer::<()>(id, Err(refused)), place).await
                 });
