@@ -25,6 +25,7 @@ pub mod id;
 pub mod job;
 pub mod json;
 pub mod kind;
+pub mod lease_rules;
 pub mod left_out;
 pub mod limit;
 pub mod near;

@@ -5,9 +5,11 @@ use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::row::{JobRow, columns, parse};
 use crate::store::sql::{self, Connection};
+use cofferdam_core::model::lease_rules as rules;
 use cofferdam_core::model::reason::ApprovalRule;
 use cofferdam_core::model::record::Event;
-use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::protocol::RoleError;
 
 /// The most jobs that one sweep ends; the next sweep ends the rest.
 const SWEEP: i64 = 256;
@@ -42,18 +44,15 @@ pub(crate) async fn end_from(
     row.finish(outcome, detail, batch.now_ms())?;
     let entry = row.entry(Event::Finished { outcome })?;
     row.record(batch, entry);
-    let entry = if row.attempts > 0 {
+    let phase = rules::ended(row.phase()?, row.attempts())
+        .map_err(|illegal| RoleError::Refused(illegal.to_string()))?;
+    row.enter(phase);
+    let entry = if phase == Phase::Closed {
+        row.entry(Event::Closed { namespace: String::new() })?
+    } else {
         // Taken back from the queue: it still may have a namespace.
-        if row.phase()? == Phase::AwaitingApproval {
-            row.advance(RunEvent::Approve)?;
-        }
-        row.advance(RunEvent::Lease)?;
-        let phase = row.advance(RunEvent::Finish)?;
         batch.claimable += 1;
         row.entry(Event::Moved { phase, fence: row.fence() })?
-    } else {
-        row.advance(RunEvent::Withdraw)?;
-        row.entry(Event::Closed { namespace: String::new() })?
     };
     let index = row.record(batch, entry);
     row.put(old, batch, connection).await?;

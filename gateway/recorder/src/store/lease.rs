@@ -9,6 +9,7 @@ use crate::settings::RETRY_MS;
 use crate::store::sql::{self, Builder, Connection};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{LeasedJob, Note, Obstacle, Said};
+use cofferdam_core::model::lease_rules as rules;
 use cofferdam_core::model::limit::NOTES_KEPT;
 use cofferdam_core::model::record::Event;
 use cofferdam_core::model::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
@@ -190,7 +191,7 @@ pub(crate) async fn held(
 ) -> Result<JobRow, ChangeError> {
     JobRow::load(connection, call)
         .await?
-        .filter(|row| row.leased && row.fence() == fence)
+        .filter(|row| rules::is_held(row.leased, row.fence(), fence))
         .ok_or(ChangeError::Error(RoleError::Fenced))
 }
 
@@ -213,28 +214,21 @@ pub(crate) async fn lose(
         row.put(&old, batch, connection).await?;
         return Ok(Done::Noted);
     }
-    let before_acting = matches!(row.phase()?, Phase::Leased | Phase::Prepared);
-    let ended = if before_acting && row.attempts >= i64::from(ATTEMPTS) {
-        let why =
-            obstacle.map(|obstacle| format!("; the last one says: {obstacle}")).unwrap_or_default();
-        Some((
-            Outcome::Dead,
-            format!("its runner was lost {ATTEMPTS} times before it could act{why}"),
-        ))
-    } else if before_acting && row.cancelled {
-        Some((Outcome::Cancelled, "withdrawn by its agent".to_owned()))
-    } else {
-        None
-    };
-    let phase = match &ended {
-        Some((outcome, detail)) => {
-            row.finish(*outcome, detail, batch.now_ms())?;
-            let entry = row.entry(Event::Finished { outcome: *outcome })?;
-            row.record(batch, entry);
-            row.advance(RunEvent::Finish)?
-        }
-        None => row.advance(RunEvent::Lose)?,
-    };
+    let (phase, ends) = rules::lost(row.phase()?, row.attempts(), row.cancelled)
+        .map_err(|illegal| RoleError::Refused(illegal.to_string()))?;
+    if let Some(outcome) = ends {
+        let detail = if outcome == Outcome::Dead {
+            let why = obstacle.map(|obstacle| format!("; the last one says: {obstacle}"));
+            let why = why.unwrap_or_default();
+            format!("its runner was lost {ATTEMPTS} times before it could act{why}")
+        } else {
+            "withdrawn by its agent".to_owned()
+        };
+        row.finish(outcome, &detail, batch.now_ms())?;
+        let entry = row.entry(Event::Finished { outcome })?;
+        row.record(batch, entry);
+    }
+    row.enter(phase);
     let mut entry = row.entry(Event::Moved { phase, fence })?;
     if let Some(obstacle) = obstacle {
         let problem = |error: serde_json::Error| {

@@ -13,6 +13,7 @@ use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{
     Cancellation, JobView, Note, Obstacle, OperationRecord, Planned, Resolution, StoredJob, Stuck,
 };
+use cofferdam_core::model::lease_rules::is_writable;
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
@@ -204,11 +205,7 @@ impl JobRow {
         // A job that did not act starts from the beginning each time: its leases are counted, not
         // its retries.
         let before_acting = matches!(self.phase(), Ok(Phase::Leased | Phase::Prepared));
-        let leases = if before_acting {
-            u32::try_from(self.attempts).unwrap_or(u32::MAX).saturating_sub(1)
-        } else {
-            0
-        };
+        let leases = if before_acting { self.attempts().saturating_sub(1) } else { 0 };
         let (since, tries) =
             known.as_ref().map_or((now, leases), |known| (known.since, known.tries));
         let Some(obstacle) = obstacle.cloned().or(known.map(|known| known.obstacle)) else {
@@ -229,17 +226,28 @@ impl JobRow {
         self.retry_at = 0;
     }
 
+    /// The number of leases before it acted.
+    pub fn attempts(&self) -> u32 {
+        u32::try_from(self.attempts).unwrap_or(u32::MAX)
+    }
+
+    /// Changes the phase to one that the rules of leases name.
+    pub fn enter(&mut self, phase: Phase) {
+        self.phase = phase.word().to_owned();
+    }
+
     /// Changes the phase by the table of transitions.
     pub fn advance(&mut self, event: RunEvent) -> Result<Phase, RoleError> {
         let next =
             self.phase()?.next(event).map_err(|illegal| RoleError::Refused(illegal.to_string()))?;
-        self.phase = next.word().to_owned();
+        self.enter(next);
         Ok(next)
     }
 
     /// Writes the outcome, only once.
     pub fn finish(&mut self, outcome: Outcome, detail: &str, now_ms: i64) -> Result<(), RoleError> {
-        if let Some(written) = &self.outcome {
+        if !is_writable(self.outcome()?) {
+            let written = self.outcome.as_deref().unwrap_or_default();
             return Err(RoleError::Refused(format!(
                 "the outcome `{written}` is already recorded and is written once"
             )));

@@ -7,6 +7,7 @@ use super::lease::held;
 use super::row::JobRow;
 use crate::store::sql::{self, Connection};
 use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::lease_rules as rules;
 use cofferdam_core::model::record::{Entry, Event, Recorded};
 use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
@@ -139,12 +140,7 @@ async fn move_once(
 /// Checks an outcome of a runner: outcomes of people and of the recorder are refused, and success
 /// before acting.
 fn runners_own(phase: Phase, outcome: Outcome) -> Result<(), RoleError> {
-    let fits = match outcome {
-        Outcome::Failed | Outcome::Refused | Outcome::Cancelled | Outcome::Expired => true,
-        Outcome::Succeeded | Outcome::Indeterminate | Outcome::Held => phase == Phase::Acting,
-        Outcome::Rejected | Outcome::Dead => false,
-    };
-    if fits {
+    if rules::is_reportable(phase, outcome) {
         Ok(())
     } else {
         Err(RoleError::Refused(format!(
@@ -155,7 +151,7 @@ fn runners_own(phase: Phase, outcome: Outcome) -> Result<(), RoleError> {
 
 fn acting(row: &JobRow) -> Result<(), RoleError> {
     match row.phase()? {
-        Phase::Acting => Ok(()),
+        phase if rules::is_operating(phase) => Ok(()),
         phase => Err(RoleError::Refused(format!(
             "an operation acts only while its job is acting; this job is {phase}"
         ))),
