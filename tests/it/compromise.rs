@@ -235,6 +235,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         trust_file: home.join("trust/trust.toml"),
         copies: home.join("trust"),
         store: home.join("store"),
+        database: None,
         ledger: home.join("ledger"),
         checkpoint_key: home.join("keys/recorder"),
         operator_socket: home.join("run/operator.sock"),

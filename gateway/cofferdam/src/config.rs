@@ -14,6 +14,7 @@ mod oauth;
 mod paths;
 mod people;
 mod retention;
+mod store;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,9 @@ use cofferdam_core::model::budget::Budgets;
 use cofferdam_core::model::relying_party::RelyingParty;
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::{Environment, Trust};
-use cofferdam_core::protocol::role_settings::{JobIdentity, Limits, OauthSettings};
+use cofferdam_core::protocol::role_settings::{
+    DatabaseSettings, JobIdentity, Limits, OauthSettings,
+};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,6 +68,8 @@ pub struct Config {
     pub serve: Serve,
     /// The settings of the runners.
     pub runner: Runner,
+    /// The database of the store; `None` for the file in the home.
+    pub store: Option<DatabaseSettings>,
     /// The times after which rows of the store are removed.
     pub retention: Retention,
     /// The settings of logs, traces and metrics.

@@ -115,6 +115,9 @@ pub enum Report {
         /// True if the role itself ran the self-check against the admission policies, and passed.
         checked: bool,
     },
+    /// From a recorder: another one is the sequencer of the database. This one waits, and takes no
+    /// socket before it is ready.
+    StandsBy,
     /// The role cannot start. The text is cause and remedy; another start would fail again.
     Failed(String),
     /// From a runner that cannot start: an admission policy of the cluster is missing or does not

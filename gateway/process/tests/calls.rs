@@ -24,7 +24,7 @@ fn child() {
     new_sockets(NewSockets::None).unwrap();
     match role.as_str() {
         "gateway" => calls(Calls::Gateway(false)),
-        "recorder" => calls(Calls::Recorder),
+        "recorder" => calls(Calls::Recorder(false)),
         "viewer" => calls(Calls::Viewer(false)),
         "runner" => calls(Calls::Runner(false)),
         "reaper" => calls(Calls::Reaper),

@@ -21,6 +21,8 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
     let seed = AtomicU64::new(0);
     RecorderContext {
         store: folder.join("store"),
+        database: None,
+        stands_by: Arc::new(|| ()),
         ledger: folder.join("ledger"),
         environment: "bench".to_owned(),
         key: SigningKey::from_bytes(&[5; 32]),

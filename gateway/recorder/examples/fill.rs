@@ -29,6 +29,8 @@ fn context(folder: &Path, environment: &str, key: SigningKey) -> RecorderContext
     let (seed, salt) = (AtomicU64::new(0), key.to_bytes());
     RecorderContext {
         store: folder.join("store"),
+        database: None,
+        stands_by: Arc::new(|| ()),
         ledger: folder.join("ledger"),
         environment: environment.to_owned(),
         key,

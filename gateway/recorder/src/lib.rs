@@ -25,7 +25,7 @@ mod waiters;
 pub use backlog::QUEUED;
 pub use ledger::note::ORIGIN;
 pub use service::{Recorder, RoleSeat, RunnerSeat};
-pub use settings::{RecorderContext, TrustNow};
+pub use settings::{Database, RecorderContext, TrustNow};
 pub use store::database;
 pub use store::examine::{ExamineError, Examined, examine};
 pub use store::open::OpenError;

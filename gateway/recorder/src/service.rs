@@ -19,8 +19,7 @@ pub use claim::RunnerSeat;
 use crate::settings::{RUNNERS_AWAY_MS, RecorderContext};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
-use crate::store::sql::Connection;
-use crate::store::{OpenFiles, Reader, Request, WAITING, Writer};
+use crate::store::{Engine, Reader, Request, WAITING, Writer};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::protocol::RoleError;
@@ -42,11 +41,9 @@ pub struct Recorder {
 struct Inner {
     settings: RecorderContext,
     reader: Reader,
-    /// The connection that folds the write-ahead log; `None` after the end.
-    folding: tokio::sync::Mutex<Option<Connection>>,
     queue: mpsc::Sender<Request>,
     shared: Arc<Shared>,
-    held: Arc<OpenFiles>,
+    engine: Arc<Engine>,
     lists: calls::Lists,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -61,17 +58,16 @@ impl Recorder {
     /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must
     /// be called inside a tokio runtime.
     pub async fn open(settings: RecorderContext) -> Result<Self, OpenError> {
-        let start::Started { writer, publisher, losses, readers, folding, shared, held, unread } =
+        let start::Started { writer, publisher, losses, readers, shared, engine, unread } =
             start::start(&settings).await?;
         let (queue, requests) = mpsc::channel(WAITING);
         let tasks = vec![tokio::spawn(Writer::run(writer, requests)), publisher];
         let inner = Inner {
             settings,
-            reader: Reader::new(readers, Arc::clone(&held)),
-            folding: tokio::sync::Mutex::new(Some(folding)),
+            reader: Reader::new(readers, Arc::clone(&engine)),
             queue,
             shared,
-            held,
+            engine,
             lists: calls::Lists::default(),
             tasks: Mutex::new(tasks),
         };
@@ -93,12 +89,9 @@ impl Recorder {
     /// Commits and publishes all accepted changes, then closes the store. Later requests get
     /// `unavailable`.
     pub async fn close(self) {
-        // The writer closes last: SQLite then folds its write-ahead log into the one file.
         self.inner.reader.close().await;
-        if let Some(folding) = self.inner.folding.lock().await.take()
-            && let Err(error) = folding.close().await
-        {
-            tracing::debug!(%error, "the connection that folds did not close cleanly");
+        if let Some(sqlite) = self.inner.engine.sqlite() {
+            sqlite.close().await;
         }
         // A writer that already ended needs no request.
         let _ended = self.inner.queue.send(Request::Stop).await;
@@ -106,6 +99,20 @@ impl Recorder {
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(what = "task", %error, "a task of the recorder failed");
+            }
+        }
+    }
+
+    /// Waits until another recorder took over, and returns the reason for people. The process has to
+    /// end then: it may not write any more. Never returns for a store in a file.
+    pub async fn over(&self) -> String {
+        let mut over = self.inner.shared.over.subscribe();
+        loop {
+            if let Some(why) = over.borrow_and_update().clone() {
+                return why;
+            }
+            if over.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
         }
     }

@@ -8,8 +8,10 @@ use cofferdam_core::model::notification::Receiver;
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::Disk;
+use cofferdam_core::protocol::role_settings::DatabaseSettings;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -69,11 +71,36 @@ pub struct TrustNow {
 /// is in effect at once.
 pub type TrustFile = Given<Result<TrustNow, String>>;
 
+/// The PostgreSQL database of the store.
+#[derive(Clone)]
+pub struct Database {
+    /// Server, user, name and TLS.
+    pub settings: DatabaseSettings,
+    /// The password of the user; `None` if the server asks for none.
+    pub password: Option<String>,
+    /// The certificates of the authorities of the server, as PEM.
+    pub ca: Option<Vec<u8>>,
+    /// This recorder, for people who look into the database: the name of its machine and its process
+    /// id.
+    pub holder: String,
+}
+
+/// Without the password.
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 /// The settings and inputs of a recorder.
 #[derive(Clone)]
 pub struct RecorderContext {
     /// The folder of the store; made if it is missing. No other role opens it.
     pub store: PathBuf,
+    /// The database that takes the place of a file in that folder.
+    pub database: Option<Database>,
+    /// Tells the supervisor, once, that another recorder is the sequencer, and that this one waits.
+    pub stands_by: Given<()>,
     /// The folder of the ledger's tiles; made if it is missing. Every user may read it.
     pub ledger: PathBuf,
     /// The id of the environment: the ledger is `cofferdam.dev/<id>`.

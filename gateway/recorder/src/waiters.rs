@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub served: Mutex<Served>,
     /// The last failure of the writer; `None` while the store accepts changes.
     pub failing: Mutex<Option<String>>,
+    /// The reason why this recorder has to end, once another one took over.
+    pub over: watch::Sender<Option<String>>,
     /// The cause if committed entries are not published.
     pub unpublished: Mutex<Option<String>>,
     /// The cause if the write-ahead log cannot be folded.
@@ -151,6 +153,7 @@ impl Shared {
             reload: Mutex::default(),
             served: Mutex::default(),
             failing: Mutex::default(),
+            over: watch::Sender::new(None),
             unpublished: Mutex::default(),
             pinned: Mutex::default(),
             forgetting: AtomicBool::default(),

@@ -4,7 +4,7 @@
 use super::error::ConfigError;
 use super::toml_reader::{FILE, Section, line};
 use super::{Config, Courier, Edge, LogFormat, Runner, Serve, Telemetry};
-use super::{infrastructure, issuers, limits, notify, people, retention, tls};
+use super::{infrastructure, issuers, limits, notify, people, retention, store, tls};
 use crate::config::home::Home;
 use cofferdam_core::model::cidr::Block;
 use cofferdam_core::model::relying_party::RelyingParty;
@@ -83,6 +83,11 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
         let max_queued = u64::try_from(most).unwrap_or(1);
         Some(Runner { max_queued, seats: u8::try_from(seats).unwrap_or(1), lease: seconds(lease) })
     });
+    let store = if root.has("store") {
+        root.optional("store", |section| store::check(section, home))
+    } else {
+        None
+    };
     let retention = root.optional("retention", retention::check);
     let telemetry = root.optional("telemetry", check_telemetry);
     let notify = notify::check(&mut root, home);
@@ -121,6 +126,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
         budgets: limits?.1,
         serve: serve?,
         runner: runner?,
+        store,
         retention: retention?,
         telemetry: telemetry?,
         notify,

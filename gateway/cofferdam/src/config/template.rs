@@ -87,6 +87,15 @@ lease_seconds = 30
 # than half of a permit's life, new calls get 503 with Retry-After.
 max_queued = 50000
 
+# The store is a file in this home. A PostgreSQL database can take its place: see docs/postgresql.md.
+# [store]
+# postgres = "postgresql://cofferdam@db.example.com:5432/cofferdam"
+# The file with the password of that user, which no other user can read.
+# password_file = "/etc/cofferdam/database.password"
+# The authority of the server's certificate. TLS checks it and the name of the server; for a server
+# on this machine, TLS is off. Anything else has to be named: tls = "verify-ca" or "off".
+# ca_file = "/etc/cofferdam/database-ca.pem"
+
 [retention]
 # The times after which old rows are removed from the store: whole days ("90d"), hours ("36h"), or
 # "forever". The ledger keeps its entries, and every proof stays valid.

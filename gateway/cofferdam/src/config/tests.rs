@@ -4,6 +4,7 @@ mod notify;
 
 use super::*;
 use crate::config::home::write_private;
+use cofferdam_core::protocol::role_settings::DatabaseTls;
 use expect_test::{Expect, expect};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -71,6 +72,7 @@ fn the_shortest_configuration_has_these_defaults() {
                     lease: 30s,
                     max_queued: 50000,
                 },
+                store: None,
                 retention: Retention {
                     closed_jobs: Some(
                         7776000,
@@ -319,6 +321,53 @@ fn each_time_of_retention_has_a_lower_bound() {
 }
 
 #[test]
+fn a_database_on_another_machine_is_checked_by_tls() {
+    let told = |lines: &str| {
+        format!("[environment]\nname = \"lab\"\n[directory]\ntree = \"TREE\"\n[store]\n{lines}")
+    };
+    for (lines, expected) in [
+        (
+            "postgres = \"postgresql://cofferdam@db.example.com/cofferdam\"",
+            expect![[
+                r#"cofferdam.toml: store.ca_file: the server is checked by TLS, and no authority is named; name the PEM file of its authority: ca_file = "/etc/cofferdam/database-ca.pem""#
+            ]],
+        ),
+        (
+            "postgres = \"postgresql://cofferdam:secret@db/cofferdam\"",
+            expect![
+                "cofferdam.toml:6: store.postgres: the address has a password, which belongs into `password_file`; write postgresql://USER@HOST:PORT/DATABASE"
+            ],
+        ),
+        (
+            "postgres = \"mysql://db\"\ntls = \"prefer\"",
+            expect![
+                "cofferdam.toml:6: store.postgres: this is no address of PostgreSQL; write postgresql://USER@HOST:PORT/DATABASE"
+            ],
+        ),
+        (
+            "postgres = \"postgresql://me@db/one\"\ntls = \"prefer\"",
+            expect![[
+                r#"cofferdam.toml:7: store.tls: `prefer` is no check of a server; write "verify-full", "verify-ca" or "off""#
+            ]],
+        ),
+    ] {
+        check(&told(lines), expected);
+    }
+    let database = |lines: &str| {
+        let (folder, mut errors) = (tempfile::tempdir().unwrap(), Vec::new());
+        let tree = std::fs::canonicalize(folder.path()).unwrap();
+        let text = told(lines).replace("TREE", tree.to_str().unwrap());
+        let config = file::check(&text, &Home::at("/nowhere".into()), &mut errors);
+        assert_eq!(errors.len(), 0, "{errors:?}");
+        config.unwrap().store.unwrap()
+    };
+    let local = database("postgres = \"postgresql://me@127.0.0.1:6000/one\"");
+    assert_eq!((local.place().as_str(), local.tls), ("127.0.0.1:6000/one", DatabaseTls::Off));
+    let named = database("postgres = \"postgresql://me@db/one\"\ntls = \"off\"");
+    assert_eq!((named.place().as_str(), named.tls), ("db:5432/one", DatabaseTls::Off));
+}
+
+#[test]
 fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
     let config = |infrastructure| Config {
         environment: "lab".to_owned(),
@@ -346,6 +395,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         budgets: cofferdam_core::model::budget::Budgets::usual(),
         serve: Serve { drain: Duration::from_secs(1) },
         runner: Runner { seats: 1, lease: Duration::from_secs(3), max_queued: 50_000 },
+        store: None,
         retention: Retention::usual(),
         telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
         notify: Vec::new(),
@@ -774,6 +824,7 @@ fn an_issuer_of_access_tokens_needs_little() {
                     lease: 30s,
                     max_queued: 50000,
                 },
+                store: None,
                 retention: Retention {
                     closed_jobs: Some(
                         7776000,

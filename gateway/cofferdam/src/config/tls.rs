@@ -1,7 +1,7 @@
 //! Reads `[edge.tls]`: the files of the edge's TLS. Never reads a key: the gateway opens the files.
 
 use super::toml_reader::Section;
-use super::{Config, ConfigError, Courier, Infrastructure, Notify, paths};
+use super::{Config, ConfigError, Courier, Infrastructure, Notify, paths, store};
 use crate::config::home::Home;
 use std::path::PathBuf;
 
@@ -73,6 +73,7 @@ impl Tls {
         }
         let secrets = config.courier.iter().flat_map(Courier::secrets);
         let secrets = secrets.chain(config.notify.iter().filter_map(Notify::secret));
+        let secrets = secrets.chain(config.store.as_ref().and_then(store::secret));
         for (key, file) in config.infrastructure.credentials().into_iter().chain(secrets) {
             let within = |place: &PathBuf| folders.iter().any(|folder| place.starts_with(folder));
             if paths::folders(file).iter().any(within) {

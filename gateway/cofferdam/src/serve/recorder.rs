@@ -7,18 +7,20 @@ use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Disk;
-use cofferdam_core::protocol::role_settings::RecorderSettings;
+use cofferdam_core::protocol::role_settings::{DatabaseSettings, RecorderSettings};
 use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
 use cofferdam_process::control::{Given, Handed, Report};
 use cofferdam_process::rooted_fs::room;
 use cofferdam_process::{rpc, secret};
-use cofferdam_recorder::{Recorder, RunnerSeat, TrustNow};
+use cofferdam_recorder::{Database, Recorder, RunnerSeat, TrustNow};
 use cofferdam_telemetry::Role;
 use cofferdam_telemetry::bootstrap::PendingSink;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener as StdListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -34,6 +36,9 @@ const OPERATORS: usize = 32;
 /// The most unfinished jobs in the report of a stop: more than the runners, and still a readable
 /// line.
 const LEFT: usize = 32;
+
+/// The files that the lookup of a server's name reads.
+const NAMES: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf"];
 
 /// The pause after a failed accept, usually because no descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -53,6 +58,7 @@ struct Prepared {
     settings: RecorderSettings,
     key: SigningKey,
     operators: StdListener,
+    database: Option<Database>,
 }
 
 /// Prepares with one thread: reads the keys, binds the operators' socket, then confines the
@@ -72,14 +78,53 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     operators.set_nonblocking(true)?;
     let trust = settings.trust_file.parent().context("the trust file lies in no folder")?;
+    let database = settings.database.clone().map(database).transpose()?;
+    let server = settings.database.as_ref();
+    let by_name = server.is_some_and(|server| server.host.parse::<IpAddr>().is_err());
+    let names = NAMES.iter().map(Path::new).filter(|path| by_name && path.exists());
+    let read: Vec<&Path> = [trust, &settings.copies].into_iter().chain(names).collect();
+    let port: Vec<u16> = server.iter().map(|server| server.port).collect();
     let confined = confine::files(Files {
-        read: &[trust, &settings.copies],
+        read: &read,
         write: &[&settings.store, &settings.ledger, folder],
+        connect: &port,
         ..Files::default()
     })?;
-    confine::new_sockets(NewSockets::None)?;
-    confine::calls(Calls::Recorder)?;
-    Ok((Prepared { settings, key, operators }, confined))
+    if server.is_some() && !confine::knows_ports() {
+        tracing::warn!(
+            what = "TCP ports",
+            "this kernel does not confine TCP ports: a recorder that is taken over could connect \
+             to any; Linux 6.7 or newer does"
+        );
+    }
+    confine::new_sockets(match (server, by_name) {
+        (None, _) => NewSockets::None,
+        (Some(_), false) => NewSockets::Tcp,
+        (Some(_), true) => NewSockets::Internet,
+    })?;
+    confine::calls(Calls::Recorder(server.is_some()))?;
+    Ok((Prepared { settings, key, operators, database }, confined))
+}
+
+/// Reads the password and the authorities of the database.
+fn database(settings: DatabaseSettings) -> Result<Database> {
+    let password = match &settings.password_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the password in `{}`", path.display()))?;
+            Some(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        None => None,
+    };
+    let ca = match &settings.ca_file {
+        Some(path) => Some(std::fs::read(path).with_context(|| {
+            format!("cannot read the authorities of the database in `{}`", path.display())
+        })?),
+        None => None,
+    };
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let holder = format!("{} process {}", machine.trim(), std::process::id());
+    Ok(Database { settings, password, ca, holder })
 }
 
 async fn serve(
@@ -87,11 +132,17 @@ async fn serve(
     ready: role_start::Ready,
     mut handed: mpsc::Receiver<Handed>,
 ) -> Result<()> {
-    let Prepared { settings, key, operators } = prepared;
+    let Prepared { settings, key, operators, database } = prepared;
+    let has_database = database.is_some();
     let (store, trust_file) = (settings.store.clone(), settings.trust_file.clone());
-    let (control, asked) = (ready.control(), ready.control());
-    let recorder = Recorder::open(cofferdam_recorder::RecorderContext {
+    let (control, asked, waits) = (ready.control(), ready.control(), ready.control());
+    let opening = Recorder::open(cofferdam_recorder::RecorderContext {
         store: settings.store.clone(),
+        database,
+        stands_by: Arc::new(move || {
+            // Without a supervisor this role ends.
+            let _gone = waits.report(&Report::StandsBy);
+        }),
         ledger: settings.ledger.clone(),
         environment: settings.environment.id.clone(),
         key,
@@ -116,8 +167,12 @@ async fn serve(
         retention: settings.retention,
         receivers: settings.receivers,
         oidc_roles: settings.oidc_roles,
-    })
-    .await?;
+    });
+    // A standby ends with its supervisor, however long it waits.
+    let recorder = tokio::select! {
+        opened = opening => opened?,
+        () = supervisor_gone(&mut handed), if has_database => return Ok(()),
+    };
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));
     let mut voice = PendingSink::new(ready.say()?);
     let notices = Notices::default();
@@ -125,6 +180,7 @@ async fn serve(
     loop {
         let next = tokio::select! {
             handed = handed.recv() => handed,
+            why = recorder.over() => bail!("{why}"),
             // This task has a sender, so the channel stays open.
             Some(why) = broken.recv() => {
                 recorder.close().await;
@@ -156,6 +212,11 @@ async fn serve(
     }
     recorder.close().await;
     Ok(())
+}
+
+/// Waits for the end of the supervisor. What it sends before this role is ready has no meaning.
+async fn supervisor_gone(handed: &mut mpsc::Receiver<Handed>) {
+    while handed.recv().await.is_some() {}
 }
 
 /// Serves one socket in one task; its name decides the permitted requests. If the socket breaks,

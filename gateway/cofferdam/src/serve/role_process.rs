@@ -71,6 +71,8 @@ impl Name {
 pub enum State {
     /// Started, and not ready yet.
     Starting,
+    /// A recorder that waits until it is the sequencer. It takes no socket.
+    StandsBy,
     /// Ready, and serving.
     Ready,
     /// A runner that only cleans up: another can take its seat.

@@ -122,6 +122,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         trust_file: in_use(home).trust(),
         copies: home.served(),
         store: home.store(),
+        database: installation.config.store.clone(),
         ledger: home.ledger(),
         checkpoint_key: home.secret(Secret::Checkpoints),
         operator_socket: home.operator_socket(),

@@ -337,7 +337,13 @@ impl<'a> Supervisor<'a> {
                 child.error =
                     Some(name_original(&self.installation.home, self.served.copies(), &why))
             }
-            Report::Ready { checked, .. } if child.state == State::Starting => {
+            Report::StandsBy if child.state == State::Starting => {
+                child.state = State::StandsBy;
+                self.begun(name);
+            }
+            Report::Ready { checked, .. }
+                if matches!(child.state, State::Starting | State::StandsBy) =>
+            {
                 child.state = State::Ready;
                 if name.is_runner() && checked {
                     // Its self-check ran after this time.
@@ -359,6 +365,7 @@ impl<'a> Supervisor<'a> {
             Report::Closed => self.anonymous = false,
             Report::Idle | Report::Cut(_) | Report::Left { .. } => self.handle_final_report(report),
             Report::Ready { .. }
+            | Report::StandsBy
             | Report::Busy
             | Report::Leaving
             | Report::WantsGuest(_)
@@ -390,6 +397,11 @@ impl<'a> Supervisor<'a> {
                 .filter(|(name, _)| name.is_runner() && self.first.contains(name))
                 .for_each(|(_, due)| *due = now);
         }
+        self.begun(name);
+    }
+
+    /// Notes that a role has started: it is ready, or stands by.
+    fn begun(&mut self, name: Name) {
         if self.first.remove(&name) && self.first.is_empty() {
             self.watch();
             banner::say(&self.installation);

@@ -47,6 +47,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
             budgets: cofferdam_core::model::budget::Budgets::usual(),
             serve: Serve { drain: Duration::from_secs(30) },
             runner: Runner { seats: 1, lease: Duration::from_secs(15), max_queued: 50_000 },
+            store: None,
             retention: cofferdam_core::model::retention::Retention::usual(),
             telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: "info".to_owned() },
             notify: Vec::new(),

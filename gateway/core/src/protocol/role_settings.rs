@@ -193,6 +193,45 @@ pub struct Limits {
     pub without_token_per_second: u32,
 }
 
+/// The PostgreSQL database of the store. Never has a password: only the path of its file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// The name or the address of the server.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
+    /// The user of the database.
+    pub user: String,
+    /// The name of the database.
+    pub database: String,
+    /// The file with the password; `None` if the server asks for none.
+    pub password_file: Option<PathBuf>,
+    /// The file with the certificates of the server's authorities, as PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The check of the server.
+    pub tls: DatabaseTls,
+}
+
+/// The check of the database server by its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatabaseTls {
+    /// TLS; the certificate is of a known authority, and has the name of the server.
+    VerifyFull,
+    /// TLS; the certificate is of a known authority, and may have another name.
+    VerifyCa,
+    /// No TLS: for a server on this machine.
+    Off,
+}
+
+impl DatabaseSettings {
+    /// The database for people: `HOST:PORT/DATABASE`.
+    pub fn place(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.database)
+    }
+}
+
 /// The settings of the recorder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -207,6 +246,9 @@ pub struct RecorderSettings {
     pub copies: PathBuf,
     /// Folder of its database.
     pub store: PathBuf,
+    /// The database that takes the place of a file in that folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseSettings>,
     /// Folder of the ledger's tiles and checkpoints.
     pub ledger: PathBuf,
     /// The key that signs checkpoints.

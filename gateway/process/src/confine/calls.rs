@@ -15,8 +15,9 @@ pub enum Calls {
     /// The gateway: accepts connections, and runs tools and policies in its own process. `true` if
     /// it connects to a collector.
     Gateway(bool),
-    /// The recorder: accepts connections of operators, and writes the store.
-    Recorder,
+    /// The recorder: accepts connections of operators, and writes the store. `true` if it connects to a
+    /// database.
+    Recorder(bool),
     /// The viewer. `true` if it connects to an API server; if not, it watches the folders of a tree.
     Viewer(bool),
     /// A runner: writes files, and starts guests. `true` if it connects to an API server.
@@ -278,7 +279,7 @@ pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineError> {
     let mut lists = vec![EVERY, EVERY_HERE, NEWER];
     let (accepts, connects, writes, starts) = match role {
         Calls::Gateway(connects) => (true, connects, false, false),
-        Calls::Recorder => (true, false, true, false),
+        Calls::Recorder(connects) => (true, connects, true, false),
         Calls::Viewer(connects) => (false, connects, false, false),
         Calls::Runner(connects) => (false, connects, true, true),
         Calls::Reaper | Calls::Courier => (false, true, false, false),

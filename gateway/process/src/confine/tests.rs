@@ -52,7 +52,8 @@ fn filter(role: &str) -> Vec<sock_filter> {
         "first" => first(NewSockets::None),
         "gateway" => calls::of(Calls::Gateway(false)),
         "gateway+" => calls::of(Calls::Gateway(true)),
-        "recorder" => calls::of(Calls::Recorder),
+        "recorder" => calls::of(Calls::Recorder(false)),
+        "recorder+" => calls::of(Calls::Recorder(true)),
         "viewer" => calls::of(Calls::Viewer(false)),
         "viewer+" => calls::of(Calls::Viewer(true)),
         "runner" => calls::of(Calls::Runner(false)),
@@ -73,8 +74,16 @@ fn check(role: &str, number: i64, arguments: &[i64], expect: u32) {
 }
 
 /// Every role, with and without a server.
-const ROLES: [&str; 9] = [
-    "gateway", "gateway+", "recorder", "viewer", "viewer+", "runner", "runner+", "reaper",
+const ROLES: [&str; 10] = [
+    "gateway",
+    "gateway+",
+    "recorder",
+    "recorder+",
+    "viewer",
+    "viewer+",
+    "runner",
+    "runner+",
+    "reaper",
     "courier",
 ];
 
@@ -154,13 +163,21 @@ fn a_role_keeps_what_it_needs_and_nothing_of_the_others() {
         (libc::SYS_getpid, &[], &ROLES),
         (libc::SYS_openat, &[-1], &ROLES),
         (libc::SYS_futex, &[], &ROLES),
-        (libc::SYS_accept4, &[-1], &["gateway", "gateway+", "recorder"]),
-        (libc::SYS_socket, &[2, 1], &["gateway+", "viewer+", "runner+", "reaper", "courier"]),
-        (libc::SYS_connect, &[-1], &["gateway+", "viewer+", "runner+", "reaper", "courier"]),
+        (libc::SYS_accept4, &[-1], &["gateway", "gateway+", "recorder", "recorder+"]),
+        (
+            libc::SYS_socket,
+            &[2, 1],
+            &["gateway+", "recorder+", "viewer+", "runner+", "reaper", "courier"],
+        ),
+        (
+            libc::SYS_connect,
+            &[-1],
+            &["gateway+", "recorder+", "viewer+", "runner+", "reaper", "courier"],
+        ),
         (libc::SYS_bind, &[-1], &[]),
         (libc::SYS_listen, &[-1], &[]),
-        (libc::SYS_fsync, &[-1], &["recorder", "runner", "runner+"]),
-        (libc::SYS_unlinkat, &[-1], &["recorder", "runner", "runner+"]),
+        (libc::SYS_fsync, &[-1], &["recorder", "recorder+", "runner", "runner+"]),
+        (libc::SYS_unlinkat, &[-1], &["recorder", "recorder+", "runner", "runner+"]),
         (libc::SYS_execve, &[], &["runner", "runner+"]),
         (libc::SYS_kill, &[0x7fff_ffff], &["runner", "runner+"]),
         (libc::SYS_tgkill, &[1, 1], &["runner", "runner+"]),

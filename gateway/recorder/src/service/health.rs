@@ -3,8 +3,7 @@
 
 use super::Recorder;
 use crate::store::change::Change;
-use crate::store::sql;
-use crate::store::{Request, database, tried};
+use crate::store::{Request, database};
 use crate::waiters::locked;
 use cofferdam_core::model::job::StuckJob;
 use cofferdam_core::model::limit::PERMIT_SECONDS;
@@ -118,35 +117,33 @@ impl Recorder {
         }
     }
 
-    /// Folds the write-ahead log beside the writer. The writer reports an error.
-    async fn fold(&self) {
-        let mut folding = self.inner.folding.lock().await;
-        let Some(connection) = folding.as_mut().filter(|_| self.inner.held.check().is_ok()) else {
-            return;
-        };
-        let passive = sql::query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await;
-        if let Err(error) = passive {
-            tracing::debug!(%error, "the write-ahead log was not folded beside the writer");
-        }
-    }
-
     /// Maintains the store once a second: retries after a failure, folds a long write-ahead log,
     /// and logs each change.
     pub(super) async fn look_after(&self) {
         let shared = &self.inner.shared;
-        if let Err(why) = self.inner.held.check() {
+        if let Err(why) = self.inner.engine.check() {
             shared.fails(why);
         }
         // One page may still fit in the write-ahead log; a batch would not.
-        if self.refuses_all() && tried(&self.inner.settings.store).is_ok() {
+        if self.refuses_all() && self.inner.engine.may_write() {
             // The writer logs the result, and stores a further failure in `failing`.
             let _still_failing = self.submit(Change::Probe).await;
         }
-        let long = std::fs::metadata(database(&self.inner.settings.store).with_extension("db-wal"))
-            .is_ok_and(|file| file.len() > FOLD);
         let forgetting = shared.forgetting.load(Ordering::Relaxed);
-        if long || forgetting || locked(&shared.pinned).is_some() {
-            self.fold().await;
+        let folds = match self.inner.engine.sqlite() {
+            Some(sqlite) => {
+                let log = database(&sqlite.folder).with_extension("db-wal");
+                let long = std::fs::metadata(log).is_ok_and(|file| file.len() > FOLD);
+                let folds = long || forgetting || locked(&shared.pinned).is_some();
+                if folds {
+                    sqlite.fold().await;
+                }
+                folds
+            }
+            // The session of the sequencer has to be used.
+            None => true,
+        };
+        if folds {
             // The writer folds the rest, which is short. A writer that ended needs no fold.
             let _ended = self.inner.queue.send(Request::Fold).await;
         }

@@ -13,11 +13,9 @@ use crate::ledger::publish::{PublishError, Published, Tiles, continues, publishe
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::remedy::remedy;
 use crate::settings::RecorderContext;
-use crate::store::open::{OpenError, Opened, failed, open};
+use crate::store::open::{OpenError, Opened, failed_to_open as failed, open};
 use crate::store::sql::{self, Connection, Pool};
-use crate::store::{
-    Head, OpenFiles, Source, Usage, Writer, count_queued, put_checkpoint, put_tiles,
-};
+use crate::store::{Engine, Head, Source, Usage, Writer, count_queued, put_checkpoint, put_tiles};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
 use std::path::Path;
@@ -46,9 +44,8 @@ pub(super) struct Started {
     pub publisher: JoinHandle<()>,
     pub losses: mpsc::UnboundedReceiver<(CallId, Fence)>,
     pub readers: Pool,
-    pub folding: Connection,
     pub shared: Arc<Shared>,
-    pub held: Arc<OpenFiles>,
+    pub engine: Arc<Engine>,
     /// The checkpoint whose entries are still to be verified.
     pub unread: Option<Checkpoint>,
 }
@@ -64,12 +61,12 @@ struct Restored {
 
 /// Opens the store and the ledger.
 pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenError> {
-    let Opened { mut writer, options, readers, folding, held, lock } =
-        open(&settings.store).await?;
+    let Opened { mut writer, readers, engine, lock } = open(settings).await?;
     let origin = origin(&settings.environment);
-    let Restored { tiles, last, note, unread } = restore(settings, &origin, &mut writer).await?;
+    let Restored { tiles, last, note, unread } =
+        restore(settings, &origin, &engine, &mut writer).await?;
     let head = Head { tree: tiles.tree().clone(), last };
-    let queued = count_queued(&mut writer).await.map_err(failed(&settings.store))?;
+    let queued = count_queued(&mut writer).await.map_err(failed(&engine))?;
     let backlog = Backlog::new(queued, (settings.clock)().as_millisecond());
     let (shared, losses) = Shared::new(
         (head.tree.size(), note),
@@ -79,12 +76,7 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
     );
     let shared = Arc::new(shared);
     let (sender, receiver) = mpsc::unbounded_channel();
-    let source = Source {
-        folder: settings.store.clone(),
-        key: settings.key.verifying_key(),
-        options,
-        held: Arc::clone(&held),
-    };
+    let source = Source { engine: Arc::clone(&engine), key: settings.key.verifying_key() };
     let (settings, connection) = (settings.clone(), Some(writer));
     let writer = Writer {
         source,
@@ -99,7 +91,7 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
         usage: Usage::default(),
     };
     let publisher = tokio::spawn(publish(tiles, receiver, Arc::clone(&shared)));
-    Ok(Started { writer, publisher, losses, readers, folding, shared, held, unread })
+    Ok(Started { writer, publisher, losses, readers, shared, engine, unread })
 }
 
 /// Restores the tree. The signed checkpoint of the store must match it exactly; the published one
@@ -108,13 +100,14 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
 async fn restore(
     settings: &RecorderContext,
     origin: &str,
+    engine: &Engine,
     connection: &mut Connection,
 ) -> Result<Restored, OpenError> {
     let ledger = |problem: String| OpenError::Ledger(problem);
     let signed: Option<String> = sql::query_scalar("SELECT note FROM checkpoint")
         .fetch_optional(&mut *connection)
         .await
-        .map_err(failed(&settings.store))?;
+        .map_err(failed(engine))?;
     let signed = match signed {
         Some(note) => {
             let checkpoint = Checkpoint::open(&note, &settings.key.verifying_key())
@@ -148,7 +141,7 @@ async fn restore(
     };
     if let Some((checkpoint, note)) = &signed {
         let edge = edge::take(&settings.ledger, checkpoint, before.as_ref(), connection);
-        if let Some((tiles, last)) = edge.await.map_err(failed(&settings.store))? {
+        if let Some((tiles, last)) = edge.await.map_err(failed(engine))? {
             let (text, unread) = (note.clone(), Some(checkpoint.clone()));
             let tiles = blocking(tiles, move |tiles| tiles.flush(&text)).await?;
             return Ok(Restored { tiles, last, note: note.clone(), unread });
@@ -167,7 +160,7 @@ async fn restore(
         .bind(READ)
         .fetch_all(&mut *connection)
         .await
-        .map_err(failed(&settings.store))?;
+        .map_err(failed(engine))?;
         if rows.is_empty() {
             break;
         }
@@ -197,7 +190,10 @@ async fn restore(
         }
         None if size == 0 => {
             let note = newest.sign(&settings.key);
-            put_checkpoint(connection, &newest, &note).await.map_err(failed(&settings.store))?;
+            let begun = connection.begin_write().await;
+            let mut transaction = begun.map_err(failed(engine))?;
+            put_checkpoint(&mut transaction, &newest, &note).await.map_err(failed(engine))?;
+            transaction.commit().await.map_err(failed(engine))?;
             note
         }
         None => return Err(ledger("it has entries and no checkpoint".to_owned())),
@@ -214,7 +210,7 @@ async fn restore(
         }
         _ => {}
     }
-    keep_edge(&full, connection).await.map_err(failed(&settings.store))?;
+    keep_edge(&full, connection).await.map_err(failed(engine))?;
     let text = note.clone();
     let tiles = blocking(tiles, move |tiles| tiles.flush(&text)).await?;
     Ok(Restored { tiles, last, note, unread: None })

@@ -14,6 +14,7 @@ use cofferdam_core::model::record::Entry;
 use cofferdam_core::protocol::RoleError;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
+use sqlx::error::{DatabaseError, ErrorKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -336,7 +337,8 @@ pub(crate) async fn put_checkpoint(
     values.push_bind(to_i64(checkpoint.size));
     values.push_bind(checkpoint.root.to_vec());
     values.push_bind(note.to_owned());
-    query.push(format_args!(") {REPLACED}")).build().execute(connection).await.map(drop)
+    query.push(") ").push(REPLACED);
+    query.run(connection).await.map(drop)
 }
 
 /// The error of a change.
@@ -364,9 +366,15 @@ impl ChangeError {
             Self::Lost { .. } => true,
             Self::Store(error) => error
                 .as_database_error()
-                .is_none_or(|error| error.kind() == sqlx::error::ErrorKind::Other),
+                .is_none_or(|error| error.kind() == ErrorKind::Other && !is_of_data(error)),
         }
     }
+}
+
+/// Returns whether a value has a form that PostgreSQL cannot store: class 22 of SQL. The code of
+/// SQLite with these two digits is of no change.
+fn is_of_data(error: &dyn DatabaseError) -> bool {
+    error.code().is_some_and(|code| code.len() == 5 && code.starts_with("22"))
 }
 
 impl From<RoleError> for ChangeError {

@@ -2,10 +2,12 @@
 //! and one of a newer version.
 
 use super::busy;
+use super::engine::{Engine, Postgres, Sqlite};
 use super::open_files::OpenFiles;
 use super::source::described;
 use super::sql::{self, Connection, Pool};
 use crate::remedy::remedy;
+use crate::settings::RecorderContext;
 use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
@@ -16,9 +18,11 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
-/// The migrations in order; `user_version` of a store is the number of applied ones.
-const MIGRATIONS: [&str; 15] = [
+/// The migrations in order; the version of a store is the number of applied ones. Those after the
+/// fifteenth are for both engines.
+pub(super) const MIGRATIONS: [&str; 15] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -68,7 +72,7 @@ pub enum OpenError {
         /// The newest schema of this version.
         known: u32,
     },
-    /// An error of SQLite: path, code, cause and remedy. The content of the ledger is not known.
+    /// An error of the engine: place, code, cause and remedy. The content of the ledger is not known.
     #[error("{0}")]
     Store(String),
     /// The first entries of this start could not be recorded.
@@ -113,24 +117,32 @@ pub enum OpenError {
     Random(String),
 }
 
-/// An open store: no other process can open it while this exists.
+/// An open store: no other process writes it while this exists.
 pub(crate) struct Opened {
     /// The only writing connection.
     pub writer: Connection,
-    /// The options for a new writing connection.
-    pub options: SqliteConnectOptions,
     /// The reading connections.
     pub readers: Pool,
-    /// The connection that folds the write-ahead log beside the writer. Never writes an entry.
-    pub folding: Connection,
-    /// The open files of the store.
-    pub held: Arc<OpenFiles>,
-    /// The lock, kept until this is dropped or the process ends.
-    pub lock: File,
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The lock of a file, kept until this is dropped or the process ends.
+    pub lock: Option<File>,
+}
+
+/// Opens the store: the database, if one is configured, or else the file in the folder.
+pub(crate) async fn open(settings: &RecorderContext) -> Result<Opened, OpenError> {
+    let Some(database) = settings.database.clone() else { return open_file(&settings.store).await };
+    let (postgres, writer, readers) = Postgres::open(database, &*settings.stands_by).await?;
+    Ok(Opened {
+        writer,
+        readers,
+        engine: Arc::new(Engine::Postgres(Box::new(postgres))),
+        lock: None,
+    })
 }
 
 /// Opens the store in a folder.
-pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
+pub(super) async fn open_file(folder: &Path) -> Result<Opened, OpenError> {
     let file_error = |path: &Path| {
         let path = path.to_owned();
         move |error| OpenError::File(path, error)
@@ -206,7 +218,18 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .map(Pool::Sqlite)
         .map_err(failed(folder))?;
     open_all(&readers).await.map_err(failed(folder))?;
-    Ok(Opened { writer, options: writing, readers, folding, held, lock })
+    let sqlite = Sqlite {
+        folder: folder.to_owned(),
+        options: writing,
+        files: held,
+        folding: Mutex::new(Some(folding)),
+    };
+    Ok(Opened {
+        writer,
+        readers,
+        engine: Arc::new(Engine::Sqlite(Box::new(sqlite))),
+        lock: Some(lock),
+    })
 }
 
 /// Opens every reading connection. The pool itself opens one, and the others when they are needed.
@@ -218,8 +241,13 @@ async fn open_all(readers: &Pool) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// An error of SQLite at the start.
-pub(crate) fn failed(folder: &Path) -> impl FnOnce(sqlx::Error) -> OpenError {
+/// An error of the store at the start.
+pub(crate) fn failed_to_open(engine: &Engine) -> impl FnOnce(sqlx::Error) -> OpenError {
+    move |error| OpenError::Store(engine.described("cannot be opened", &error))
+}
+
+/// An error of SQLite while it is opened.
+fn failed(folder: &Path) -> impl FnOnce(sqlx::Error) -> OpenError {
     move |error| OpenError::Store(described(folder, "cannot be opened", &error))
 }
 

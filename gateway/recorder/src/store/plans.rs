@@ -1,6 +1,6 @@
 //! The plans of SQLite for the statements of claims, sweeps and lists.
 
-use super::open::open;
+use super::open::open_file;
 use super::{busy, expire, lease, outbox, read};
 use crate::store::sql;
 
@@ -9,7 +9,7 @@ use crate::store::sql;
 #[tokio::test]
 async fn claims_sweeps_and_lists_never_read_every_job() {
     let folder = tempfile::tempdir().unwrap();
-    let mut opened = open(folder.path()).await.unwrap();
+    let mut opened = open_file(folder.path()).await.unwrap();
     for sql in [
         lease::NEXT,
         busy::BLOCKED,

@@ -10,8 +10,8 @@ mod questions;
 mod removed;
 
 use super::batch::{ChangeError, to_u64};
+use super::engine::Engine;
 use super::open::READERS;
-use super::open_files::OpenFiles;
 use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same_call::{SameCall, same};
 use crate::ledger::leaf::Leaf;
@@ -72,11 +72,11 @@ pub(super) const QUESTIONS: &str = columns!(
      AND permit IS NULL ORDER BY seq DESC LIMIT ?2"
 );
 
-/// The reading connections, and the files that they have open.
+/// The reading connections, and the engine that they read.
 #[derive(Clone)]
 pub(crate) struct Reader {
     readers: Pool,
-    files: Arc<OpenFiles>,
+    engine: Arc<Engine>,
 }
 
 /// Index, hash and text of an entry, and whether its payloads are not there.
@@ -92,8 +92,8 @@ pub(crate) struct Story {
 }
 
 impl Reader {
-    pub const fn new(readers: Pool, files: Arc<OpenFiles>) -> Self {
-        Self { readers, files }
+    pub const fn new(readers: Pool, engine: Arc<Engine>) -> Self {
+        Self { readers, engine }
     }
 
     /// Closes the connections, after the reads that run.
@@ -107,7 +107,7 @@ impl Reader {
     pub(super) fn readers(&self) -> Result<&Pool, ChangeError> {
         if self.readers.size() < READERS {
             let lost = |why| ChangeError::Lost { why, committed: false };
-            self.files.check_database().map_err(lost)?;
+            self.engine.check_database().map_err(lost)?;
         }
         Ok(&self.readers)
     }

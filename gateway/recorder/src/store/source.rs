@@ -2,17 +2,15 @@
 //! that a failed commit did not happen: the store is read.
 
 use super::batch::{ChangeError, Head, NewLeaf, to_i64, to_u64};
-use super::open_files::OpenFiles;
+use super::engine::Engine;
 use super::row::JobRow;
 use crate::ledger::note::Checkpoint;
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::store::row::columns;
-use crate::store::sql::{self, Connection};
+use crate::store::sql::{self, Connection, Fenced};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::protocol::RoleError;
 use ed25519_dalek::VerifyingKey;
-use sqlx::Connection as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,14 +22,10 @@ pub fn database(folder: &Path) -> PathBuf {
 
 /// The parts that make a writing connection.
 pub(crate) struct Source {
-    /// The folder of the store.
-    pub folder: PathBuf,
+    /// The engine of the store.
+    pub engine: Arc<Engine>,
     /// The key that checks the checkpoint of the store.
     pub key: VerifyingKey,
-    /// The options of the connection.
-    pub options: SqliteConnectOptions,
-    /// The files that were opened at the start: no other files are written.
-    pub held: Arc<OpenFiles>,
 }
 
 /// The committed changes that the writer did not know.
@@ -42,11 +36,6 @@ pub(crate) struct Beyond {
 }
 
 impl Source {
-    /// Opens the connection.
-    pub async fn connect(&self) -> sqlx::Result<Connection> {
-        SqliteConnection::connect_with(&self.options).await.map(Connection::from)
-    }
-
     /// Reads the changes committed after `head`: those of a commit with an unknown end.
     pub async fn beyond(
         &self,
@@ -54,10 +43,7 @@ impl Source {
         connection: &mut Connection,
     ) -> Result<Beyond, ChangeError> {
         let damaged = |what: String| {
-            ChangeError::Error(RoleError::Unavailable(format!(
-                "the store in `{}` {what}",
-                self.folder.display()
-            )))
+            ChangeError::Error(RoleError::Unavailable(format!("{} {what}", self.engine.place())))
         };
         let note: String =
             sql::query_scalar("SELECT note FROM checkpoint").fetch_one(&mut *connection).await?;
@@ -113,12 +99,12 @@ impl Source {
 
     /// The description of a writer's failure.
     pub fn describe(&self, error: &sqlx::Error) -> String {
-        let again = if is_damage(error) {
+        let again = if is_damage(error) || Fenced::of(error).is_some() {
             ""
         } else {
             "; it is tried again every second, without a restart"
         };
-        format!("{}{again}", described(&self.folder, "cannot be written", error))
+        format!("{}{again}", self.engine.described("cannot be written", error))
     }
 }
 

@@ -11,7 +11,8 @@ mod row;
 mod value;
 
 pub(crate) use builder::Builder;
-pub(crate) use connection::{Connection, Pool};
+pub(crate) use connection::{Connection, Fenced, Pool};
+pub(crate) use dialect::{Rewritten, schema};
 pub(crate) use executor::Executor;
 pub(crate) use query::{query, query_as, query_scalar};
 pub(crate) use row::{FromRow, Row};

@@ -6,6 +6,7 @@ mod apply;
 use super::batch::{Batch, ChangeError, Head, WriteContext, Written};
 use super::change::{Answer, Change, Done};
 use super::database;
+use super::engine::is_passing;
 use super::lease::count_queued;
 use super::open::BUSY;
 use super::outbox;
@@ -13,7 +14,7 @@ use super::source::{Beyond, Source};
 use super::usage::{Purse, Usage};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
-use crate::store::sql::{self, Connection};
+use crate::store::sql::{self, Connection, Fenced};
 use crate::waiters::{Shared, locked};
 use apply::{apply_all, record_ends};
 use cofferdam_core::model::retention::Retained;
@@ -42,6 +43,9 @@ const TRUNCATING: Duration = Duration::from_millis(100);
 /// The runners that look for a job after a commit with an unknown end.
 const CONNECTED: usize = 16;
 
+/// The most times that a transaction is tried that the server ends because of another one.
+const ATTEMPTS: usize = 5;
+
 /// A request to the writer.
 pub(crate) enum Request {
     /// Commit this change and reply.
@@ -64,8 +68,8 @@ pub(crate) struct Writer {
     pub settings: RecorderContext,
     pub shared: Arc<Shared>,
     pub published: mpsc::UnboundedSender<Published>,
-    /// The lock that keeps other processes out.
-    pub lock: File,
+    /// The lock that keeps other processes out of a file.
+    pub lock: Option<File>,
     /// What principals used today.
     pub usage: Usage,
 }
@@ -146,7 +150,7 @@ impl Writer {
         let now = (self.settings.clock)();
         let loaded = self.usage.load(changes, now, &mut connection).await;
         let attempted = match loaded {
-            Ok(()) => self.attempt(changes, now, &mut connection).await,
+            Ok(()) => self.attempts(changes, now, &mut connection).await,
             Err(error) => Err(error.into()),
         };
         if matches!(attempted, Err(ChangeError::Lost { .. } | ChangeError::Store(_))) {
@@ -161,10 +165,9 @@ impl Writer {
                     || changes.iter().any(|change| matches!(change, Change::Probe));
                 self.committed(&answers, written).await;
                 if wrote && locked(&self.shared.failing).take().is_some() {
-                    let store = self.source.folder.display();
+                    let store = self.source.engine.place();
                     tracing::info!(
-                        "the store in `{store}` takes entries again; nothing that was \
-                         acknowledged is lost"
+                        "{store} takes entries again; nothing that was acknowledged is lost"
                     );
                 }
                 let erased = changes.iter().any(|change| matches!(change, Change::Erase { .. }));
@@ -207,6 +210,25 @@ impl Writer {
         }
     }
 
+    /// Applies all of the changes in one transaction, or none. One that the server ended because of
+    /// another transaction is repeated: it did not commit.
+    async fn attempts(
+        &self,
+        changes: &[Change],
+        now: Timestamp,
+        connection: &mut Connection,
+    ) -> Result<(Vec<Answer>, Written), ChangeError> {
+        for _ in 1..ATTEMPTS {
+            match self.attempt(changes, now, connection).await {
+                Err(ChangeError::Store(error)) if is_passing(&error) => {
+                    tracing::debug!(%error, "a transaction is repeated");
+                }
+                done => return done,
+            }
+        }
+        self.attempt(changes, now, connection).await
+    }
+
     /// Applies all of the changes in one transaction, or none.
     async fn attempt(
         &self,
@@ -245,14 +267,14 @@ impl Writer {
         };
         match outcome {
             Ok(done) => {
-                if let Err(why) = self.source.held.check() {
+                if let Err(why) = self.source.engine.check() {
                     transaction.rollback().await?;
                     return Err(ChangeError::Lost { why, committed: false });
                 }
                 transaction.commit().await?;
                 // A commit to a file that was just removed must not be acknowledged.
                 self.source
-                    .held
+                    .engine
                     .check()
                     .map_err(|why| ChangeError::Lost { why, committed: true })?;
                 Ok(done)
@@ -272,11 +294,11 @@ impl Writer {
         connection: &mut Connection,
     ) -> Result<Written, ChangeError> {
         let sealed = batch.seal(self.head.clone(), &self.context())?;
-        let held = &self.source.held;
-        held.check().map_err(|why| ChangeError::Lost { why, committed: false })?;
+        let engine = &self.source.engine;
+        engine.check().map_err(|why| ChangeError::Lost { why, committed: false })?;
         let written = sealed.commit(connection).await?;
         // A commit to a file that was just removed must not be acknowledged.
-        held.check().map_err(|why| ChangeError::Lost { why, committed: true })?;
+        engine.check().map_err(|why| ChangeError::Lost { why, committed: true })?;
         Ok(written)
     }
 
@@ -294,7 +316,7 @@ impl Writer {
         let mut connection = match self.connection.take() {
             Some(connection) if !self.behind => return Ok(connection),
             Some(connection) => {
-                if let Err(why) = self.source.held.check() {
+                if let Err(why) = self.source.engine.check() {
                     self.connection = Some(connection);
                     return Err(ChangeError::Lost { why, committed: false });
                 }
@@ -302,14 +324,14 @@ impl Writer {
             }
             None => {
                 self.source
-                    .held
+                    .engine
                     .check_database()
                     .map_err(|why| ChangeError::Lost { why, committed: false })?;
-                self.source.connect().await?
+                self.source.engine.connect().await?
             }
         };
         let Beyond { head, leaves, note } = self.source.beyond(&self.head, &mut connection).await?;
-        self.source.held.note_logs();
+        self.source.engine.note_files();
         self.behind = false;
         let queued = count_queued(&mut connection).await?;
         locked(&self.shared.backlog).count_again(queued, (self.settings.clock)().as_millisecond());
@@ -351,6 +373,11 @@ impl Writer {
 
     /// Notes a failure of the store, and logs it once.
     fn failed(&self, halt: &ChangeError) {
+        if let ChangeError::Store(error) = halt
+            && Fenced::of(error).is_some()
+        {
+            self.shared.over.send_replace(Some(self.source.describe(error)));
+        }
         let why = match halt {
             ChangeError::Store(error) if halt.is_of_the_store() => self.source.describe(error),
             ChangeError::Store(_) => return,
@@ -366,8 +393,9 @@ impl Writer {
         if self.shared.forgetting.load(Ordering::Relaxed) {
             self.forget().await;
         }
+        let Some(sqlite) = self.source.engine.sqlite() else { return self.keep_session().await };
         let Some(connection) = &mut self.connection else { return };
-        let file = database(&self.source.folder).with_extension("db-wal");
+        let file = database(&sqlite.folder).with_extension("db-wal");
         let folded = match sql::query_as::<(i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)")
             .fetch_one(&mut *connection)
             .await
@@ -464,9 +492,25 @@ impl Writer {
         self.shared.tell(&written.touched, written.claimable, written.approved);
     }
 
+    /// Uses the session of the sequencer, so that the server does not end it, and finds out early
+    /// that it ended or that another recorder took over.
+    async fn keep_session(&mut self) {
+        let connection = match self.connected().await {
+            Ok(connection) => connection,
+            Err(error) => return self.failed(&error),
+        };
+        match used(connection).await {
+            Ok(connection) => self.connection = Some(connection),
+            Err(error) => self.failed(&error.into()),
+        }
+    }
+
     /// Removes erased payloads from the write-ahead log. While a reader prevents it, the sweep asks
-    /// for it again.
+    /// for it again. PostgreSQL removes them by its own vacuum.
     async fn forget(&mut self) {
+        if self.source.engine.sqlite().is_none() {
+            return self.shared.forgetting.store(false, Ordering::Relaxed);
+        }
         let Some(connection) = &mut self.connection else { return };
         match truncate_log(connection).await {
             Ok(true) => self.shared.forgetting.store(false, Ordering::Relaxed),
@@ -487,4 +531,10 @@ async fn truncate_log(connection: &mut Connection) -> Result<bool, sqlx::Error> 
         .await;
     connection.script(limit(BUSY), "").await?;
     truncated.map(|(busy, _, _)| busy == 0)
+}
+
+/// Uses a session: a transaction that checks the term, and changes nothing.
+async fn used(mut connection: Connection) -> sqlx::Result<Connection> {
+    connection.begin_write().await?.rollback().await?;
+    Ok(connection)
 }

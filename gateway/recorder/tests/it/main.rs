@@ -24,6 +24,7 @@ mod lost;
 mod model;
 mod outbox;
 mod people;
+mod postgres;
 mod reload;
 mod retention;
 mod stuck;

@@ -19,11 +19,13 @@ use cofferdam_core::model::trust::{Floor, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{IdempotencyKey, Propose, Proposed};
 use cofferdam_core::protocol::operator_recorder::{Disk, Operate, Operated};
+use cofferdam_core::protocol::role_settings::{DatabaseSettings, DatabaseTls};
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::text::question;
-use cofferdam_recorder::{Recorder, RecorderContext, RunnerSeat, TrustNow};
+use cofferdam_recorder::{Database, Recorder, RecorderContext, RunnerSeat, TrustNow};
 use cofferdam_testkit::build::{approver, principal, trust};
 pub use cofferdam_testkit::build::{environment, ssh_key};
+use cofferdam_testkit::postgres;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -33,11 +35,34 @@ use std::sync::{Arc, Mutex};
 
 pub const MINUTE: i64 = 60_000;
 
+/// The variable that puts the stores of all worlds into PostgreSQL.
+const POSTGRES: &str = "COFFERDAM_TEST_POSTGRES";
+
+/// The settings of a database of a test.
+pub fn database(of: &postgres::Database) -> Database {
+    Database {
+        settings: DatabaseSettings {
+            host: "127.0.0.1".to_owned(),
+            port: of.server().port(),
+            user: of.name().to_owned(),
+            database: of.name().to_owned(),
+            password_file: None,
+            ca_file: None,
+            tls: DatabaseTls::Off,
+        },
+        password: Some(of.password().to_owned()),
+        ca: None,
+        holder: format!("test {}", std::process::id()),
+    }
+}
+
 pub struct World {
     pub folder: tempfile::TempDir,
     pub clock: Arc<AtomicI64>,
     pub free: Arc<AtomicU64>,
     pub trust: Arc<Mutex<Trust>>,
+    /// The database of the store; `None` for a file.
+    pub database: Option<postgres::Database>,
     seed: Arc<AtomicU64>,
 }
 
@@ -55,8 +80,19 @@ impl World {
             clock: Arc::new(AtomicI64::new(1_800_000_000_000)),
             free: Arc::new(AtomicU64::new(50)),
             trust: Arc::new(Mutex::new(trust)),
+            database: std::env::var_os(POSTGRES).map(|_| postgres::Server::shared().database()),
             seed: Arc::new(AtomicU64::new(0)),
         }
+    }
+
+    /// A world whose store is a database of a real server.
+    pub fn in_postgres(server: &postgres::Server) -> Self {
+        Self { database: Some(server.database()), ..Self::new() }
+    }
+
+    /// Another recorder of the same database, on a machine of its own.
+    pub fn beside(&self) -> Self {
+        Self { database: self.database.clone(), ..Self::new() }
     }
 
     pub fn key() -> VerifyingKey {
@@ -72,6 +108,8 @@ impl World {
             (self.clock.clone(), self.free.clone(), self.trust.clone(), self.seed.clone());
         RecorderContext {
             store: self.folder.path().join("store"),
+            database: self.database.as_ref().map(database),
+            stands_by: Arc::new(|| ()),
             ledger: self.ledger(),
             environment: environment().id,
             key: SigningKey::from_bytes(&[5; 32]),

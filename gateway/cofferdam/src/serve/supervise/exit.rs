@@ -19,7 +19,7 @@ pub(super) fn describe_exit(status: Option<ExitStatus>, state: State) -> String 
     let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());
     match state {
         State::Starting => format!("it ended before it was ready ({status})"),
-        State::Ready | State::Leaving => format!("it ended ({status})"),
+        State::StandsBy | State::Ready | State::Leaving => format!("it ended ({status})"),
     }
 }
 

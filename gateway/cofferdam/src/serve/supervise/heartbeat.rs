@@ -31,7 +31,7 @@ impl Supervisor<'_> {
                     (child.begun.elapsed() > most)
                         .then(|| format!("it was not ready within {}", seconds(most)))
                 }
-                State::Ready | State::Leaving => (child.ping() >= MISSED)
+                State::StandsBy | State::Ready | State::Leaving => (child.ping() >= MISSED)
                     .then(|| format!("it gave no sign of life for {}", seconds(every * MISSED))),
             };
             if let Some(silence) = silence {

@@ -45,7 +45,7 @@ impl Supervisor<'_> {
             let there = self
                 .roles
                 .iter()
-                .filter(|(_, child)| child.state != State::Starting)
+                .filter(|(_, child)| !matches!(child.state, State::Starting | State::StandsBy))
                 .map(|(name, _)| *name);
             there.filter(move |name| {
                 match name {

@@ -58,6 +58,7 @@ impl Supervisor<'_> {
             | Report::Loaded(_)
             | Report::NotLoaded(..)
             | Report::Using(_)
+            | Report::StandsBy
             | Report::Closed => {}
         }
     }

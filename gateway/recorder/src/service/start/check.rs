@@ -8,7 +8,7 @@ use crate::ledger::note::Checkpoint;
 use crate::ledger::publish::Tiles;
 use crate::ledger::tree::leaf_hash;
 use crate::service::Recorder;
-use crate::store::open::{OpenError, failed};
+use crate::store::open::{OpenError, failed_to_open};
 use crate::store::{ChangeError, LeafRow};
 use crate::waiters::locked;
 use cofferdam_core::protocol::RoleError;
@@ -76,7 +76,7 @@ async fn read(weak: &Weak<crate::service::Inner>, first: i64, end: i64) -> Optio
                 tokio::time::sleep(AGAIN).await;
             }
             Err(ChangeError::Store(error)) => {
-                found(&recorder, &failed(&recorder.inner.settings.store)(error));
+                found(&recorder, &failed_to_open(&recorder.inner.engine)(error));
                 return None;
             }
             Err(error @ ChangeError::Error(_)) => {
@@ -112,13 +112,13 @@ async fn check_payloads(recorder: &Weak<crate::service::Inner>, mut lost: Lost, 
         }
     }
     if let (Some((first, count)), Some(inner)) = (gone, recorder.upgrade()) {
-        let folder = inner.settings.store.display().to_string();
+        let store = inner.engine.place();
         let others = match count {
             1 => String::new(),
             count => format!(" and of {} more", count - 1),
         };
         let problem = format!(
-            "the store `{folder}` lacks the payloads of entry {first}{others}, and no entry says \
+            "{store} lacks the payloads of entry {first}{others}, and no entry says \
              that retention or an operator removed them; keep the files as they are, and restore \
              `store/` and `ledger/` together from a copy"
         );

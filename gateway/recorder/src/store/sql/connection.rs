@@ -10,8 +10,11 @@ use sqlx::{
     AssertSqlSafe, Connection as _, Database, PgConnection, PgPool, Postgres, Sqlite,
     SqliteConnection, SqlitePool,
 };
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// A future of a statement. Its type is closed, so that the futures of whole changes stay small.
 type Boxed<'c, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'c>>;
@@ -21,6 +24,8 @@ pub(crate) struct Connection {
     engine: Engine,
     /// True if a transaction of the writer ended without a commit, and is still open.
     abandoned: bool,
+    /// The term of the sequencer whose connection this is. Each of its transactions checks it.
+    term: Option<i64>,
 }
 
 enum Engine {
@@ -48,20 +53,29 @@ impl<D: Database> Held<D> {
     }
 }
 
+/// The longest wait for an answer of PostgreSQL: longer than the server's own limit of a statement.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The answer of PostgreSQL, or the error of a server that gives none.
+async fn answered<T>(asked: impl Future<Output = sqlx::Result<T>> + Send) -> sqlx::Result<T> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time").into();
+    timeout(ANSWER, asked).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+}
+
 /// The beginning of a reading transaction of PostgreSQL: one state for all of its statements.
 const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 impl From<SqliteConnection> for Connection {
     fn from(connection: SqliteConnection) -> Self {
-        Self { engine: Engine::Sqlite(Held::Own(connection)), abandoned: false }
+        Self { engine: Engine::Sqlite(Held::Own(connection)), abandoned: false, term: None }
     }
 }
 
 impl Connection {
     /// A connection of PostgreSQL.
-    #[expect(dead_code, reason = "the next change opens a database")]
     pub const fn postgres(connection: PgConnection, rewritten: Rewritten) -> Self {
-        Self { engine: Engine::Postgres(Held::Own(connection), rewritten), abandoned: false }
+        let engine = Engine::Postgres(Held::Own(connection), rewritten);
+        Self { engine, abandoned: false, term: None }
     }
 
     /// Returns whether several statements, with their transaction, can be one request.
@@ -69,10 +83,30 @@ impl Connection {
         matches!(self.engine, Engine::Sqlite(_))
     }
 
-    /// Begins a transaction that writes. It is rolled back if it is dropped.
+    /// Makes this the connection of the sequencer with this term.
+    pub const fn lead(&mut self, term: i64) {
+        self.term = Some(term);
+    }
+
+    /// Begins a transaction that writes. It is rolled back if it is dropped. In PostgreSQL it holds the
+    /// row of the sequencer until its end: a take-over waits for it, and one before it is noticed.
+    ///
+    /// # Errors
+    /// Those of the engine, and [`Fenced`] in a term that is over.
     pub async fn begin_write(&mut self) -> sqlx::Result<Writing<'_>> {
         self.script("BEGIN IMMEDIATE", "BEGIN").await?;
-        Ok(Writing { connection: self, open: true })
+        let term = self.term;
+        let mut transaction = Writing { connection: self, open: true };
+        if let Some(own) = term {
+            let found: i64 = super::query_scalar("SELECT term FROM sequencer FOR SHARE")
+                .fetch_one(&mut *transaction)
+                .await?;
+            if found != own {
+                transaction.rollback().await?;
+                return Err(Fenced { found, own }.into());
+            }
+        }
+        Ok(transaction)
     }
 
     /// Closes the connection. An open transaction is rolled back.
@@ -100,7 +134,7 @@ impl Connection {
             let sql = sqlx::raw_sql(AssertSqlSafe(text));
             match &mut self.engine {
                 Engine::Sqlite(held) => sql.execute(held.get()).await.map(drop),
-                Engine::Postgres(held, _) => sql.execute(held.get()).await.map(drop),
+                Engine::Postgres(held, _) => answered(sql.execute(held.get())).await.map(drop),
             }
         })
     }
@@ -125,7 +159,8 @@ impl Connection {
                 Engine::Postgres(held, rewritten) => {
                     let text = AssertSqlSafe(rewritten.of(text));
                     let query = sqlx::query_with(text, for_postgres(values)?);
-                    query.execute(held.get()).await.map(|done| Changed(done.rows_affected()))
+                    let done = answered(query.execute(held.get())).await?;
+                    Ok(Changed(done.rows_affected()))
                 }
             }
         })
@@ -167,7 +202,7 @@ impl Connection {
                 Engine::Postgres(held, rewritten) => {
                     let text = AssertSqlSafe(rewritten.of(text));
                     let query = sqlx::query_with(text, for_postgres(values)?);
-                    let rows = query.fetch_all(held.get()).await?;
+                    let rows = answered(query.fetch_all(held.get())).await?;
                     rows.iter().map(|row| read(&Row::Postgres(row))).collect()
                 }
             }
@@ -191,11 +226,40 @@ impl Connection {
                 Engine::Postgres(held, rewritten) => {
                     let text = AssertSqlSafe(rewritten.of(text));
                     let query = sqlx::query_with(text, for_postgres(values)?);
-                    let row = query.fetch_optional(held.get()).await?;
+                    let row = answered(query.fetch_optional(held.get())).await?;
                     row.map(|row| read(&Row::Postgres(&row))).transpose()
                 }
             }
         })
+    }
+}
+
+/// The refusal of a write in a term that is over: another recorder is the sequencer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "another recorder took over in term {found}, and this one had term {own}; it ends, and starts \
+     again as a standby"
+)]
+pub(crate) struct Fenced {
+    /// The term of the database.
+    pub found: i64,
+    /// The term of this recorder.
+    pub own: i64,
+}
+
+impl Fenced {
+    /// The refusal in an error of a statement.
+    pub fn of(error: &sqlx::Error) -> Option<Self> {
+        match error {
+            sqlx::Error::AnyDriverError(error) => error.downcast_ref().copied(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Fenced> for sqlx::Error {
+    fn from(fenced: Fenced) -> Self {
+        Self::AnyDriverError(Box::new(fenced))
     }
 }
 
@@ -247,7 +311,6 @@ pub(crate) enum Pool {
     /// Of SQLite.
     Sqlite(SqlitePool),
     /// Of PostgreSQL.
-    #[expect(dead_code, reason = "the next change opens a database")]
     Postgres(PgPool, Rewritten),
 }
 
@@ -260,7 +323,7 @@ impl Pool {
                 Engine::Postgres(Held::Pooled(pool.acquire().await?), rewritten.clone())
             }
         };
-        Ok(Reading(Connection { engine, abandoned: false }))
+        Ok(Reading(Connection { engine, abandoned: false, term: None }))
     }
 
     /// A transaction: its statements read one state of the store.
@@ -272,7 +335,7 @@ impl Pool {
                 Engine::Postgres(Held::Reading(transaction), rewritten.clone())
             }
         };
-        Ok(Reading(Connection { engine, abandoned: false }))
+        Ok(Reading(Connection { engine, abandoned: false, term: None }))
     }
 
     /// The number of open connections.
