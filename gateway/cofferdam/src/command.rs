@@ -40,6 +40,7 @@ mod runner_binary;
 mod show;
 mod ssh;
 mod stdio;
+mod store;
 mod token_life;
 mod try_out;
 
@@ -114,6 +115,9 @@ enum Command {
     /// Check the ledger, and prove its entries
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Move the store to PostgreSQL, and give each role of the database its part
+    #[command(subcommand)]
+    Store(store::Store),
     /// Create a folder with a new tool: code, schema, tests and build files
     New(new::New),
     /// Compile a tool, an executor or a command, check it and show its ceiling
@@ -231,6 +235,7 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Deny(command) => command.run(&home, cli.json),
         Command::Resolve(command) => command.run(&home),
         Command::Ledger(command) => command.run(&home),
+        Command::Store(command) => command.run(&home),
         Command::Build(command) => command.run(&home),
         Command::New(command) => command.run(&working),
         Command::Inspect(command) => command.run(&home),

@@ -14,7 +14,7 @@ mod oauth;
 mod paths;
 mod people;
 mod retention;
-mod store;
+pub mod store;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -28,4 +28,5 @@ pub use service::{Recorder, RoleSeat, RunnerSeat};
 pub use settings::{Database, RecorderContext, TrustNow};
 pub use store::database;
 pub use store::examine::{ExamineError, Examined, examine};
+pub use store::migrate;
 pub use store::open::OpenError;

@@ -13,6 +13,7 @@ pub mod examine;
 mod expire;
 mod invitations;
 mod lease;
+pub mod migrate;
 pub mod open;
 mod open_files;
 mod outbox;

@@ -234,13 +234,15 @@ impl Shared {
         let _ending = self.gone.send((call, fence));
     }
 
-    /// The expired leases.
+    /// The expired leases, oldest first.
     pub fn overdue(&self, now: Timestamp) -> Vec<(CallId, Fence)> {
         let leases = locked(&self.leases);
-        leases
+        let mut overdue: Vec<_> = leases
             .iter()
             .filter(|(_, (_, until))| *until <= now.as_millisecond())
             .map(|(call, (fence, _))| (call.clone(), *fence))
-            .collect()
+            .collect();
+        overdue.sort_by_key(|(_, fence)| *fence);
+        overdue
     }
 }

@@ -6,7 +6,7 @@ use super::{Breach, Page, check, finds, pages, root};
 use std::fs;
 
 /// Programs of others that pages show, and how each command is known to work.
-const OTHERS: [(&str, &str); 26] = [
+const OTHERS: [(&str, &str); 28] = [
     ("cd", "the shell"),
     ("chmod", "POSIX"),
     ("cp", "tests/it/readme.rs"),
@@ -23,6 +23,8 @@ const OTHERS: [(&str, &str); 26] = [
     ("mkdir", "POSIX"),
     ("npm", "made tests/guests/quickjs"),
     ("npx", "made tests/guests/quickjs"),
+    ("pg_dump", "needs a server; the tests give its role the same rights"),
+    ("psql", "tests/testkit/src/postgres runs the same scripts"),
     ("scp", "needs a server"),
     ("sha256sum", "coreutils"),
     ("ssh", "needs a server"),

@@ -20,6 +20,9 @@ const NAME: usize = 63;
 /// The form of the address.
 const FORM: &str = "write postgresql://USER@HOST:PORT/DATABASE";
 
+/// The checks of a server.
+const CHECKS: &str = "write \"verify-full\", \"verify-ca\" or \"off\"";
+
 /// Reads the section; `None` without a database, and after an error.
 pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<DatabaseSettings> {
     let text = section.string("postgres", &format!("{FORM}, or remove `[store]`"));
@@ -35,15 +38,10 @@ pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<DatabaseSe
     let ca_file = file(section, "ca_file", 0, home);
     let word = section.optional_string("tls");
     let (user, host, port, database) = address?;
-    let local = is_local(&host);
-    let tls = match word.as_deref() {
-        None if local => DatabaseTls::Off,
-        None | Some("verify-full") => DatabaseTls::VerifyFull,
-        Some("verify-ca") => DatabaseTls::VerifyCa,
-        Some("off") => DatabaseTls::Off,
-        Some(other) => {
-            let problem = format!("`{other}` is no check of a server");
-            section.report("tls", &problem, "write \"verify-full\", \"verify-ca\" or \"off\"");
+    let tls = match tls(word.as_deref(), &host) {
+        Ok(tls) => tls,
+        Err(problem) => {
+            section.report("tls", &problem, CHECKS);
             return None;
         }
     };
@@ -54,6 +52,40 @@ pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<DatabaseSe
         "name the PEM file of its authority: ca_file = \"/etc/cofferdam/database-ca.pem\"",
     );
     Some(DatabaseSettings { host, port, user, database, password_file, ca_file, tls })
+}
+
+/// The check of a server; without a word, that of its host.
+fn tls(word: Option<&str>, host: &str) -> Result<DatabaseTls, String> {
+    match word {
+        None if is_local(host) => Ok(DatabaseTls::Off),
+        None | Some("verify-full") => Ok(DatabaseTls::VerifyFull),
+        Some("verify-ca") => Ok(DatabaseTls::VerifyCa),
+        Some("off") => Ok(DatabaseTls::Off),
+        Some(other) => Err(format!("`{other}` is no check of a server")),
+    }
+}
+
+/// The database that a command names, with the files of its user's password and of its authorities.
+///
+/// # Errors
+/// The address or the check is not valid, or a check lacks its authorities: problem and remedy.
+pub fn named(
+    text: &str,
+    (password_file, ca_file): (Option<PathBuf>, Option<PathBuf>),
+    word: Option<&str>,
+) -> Result<DatabaseSettings, String> {
+    // The text may have a password in it.
+    let (user, host, port, database) =
+        address(text).map_err(|problem| format!("{problem}; {FORM}"))?;
+    let tls = tls(word, &host).map_err(|problem| format!("{problem}; {CHECKS}"))?;
+    if tls != DatabaseTls::Off && ca_file.is_none() {
+        return Err(
+            "the server is checked by TLS, and no authority is named; give the PEM file of \
+                    its authority with `--ca-file`"
+                .to_owned(),
+        );
+    }
+    Ok(DatabaseSettings { host, port, user, database, password_file, ca_file, tls })
 }
 
 fn file(section: &mut Section<'_>, key: &'static str, others: u32, home: &Home) -> Option<PathBuf> {

@@ -107,7 +107,7 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
 }
 
 /// Reads the password and the authorities of the database.
-fn database(settings: DatabaseSettings) -> Result<Database> {
+pub fn database(settings: DatabaseSettings) -> Result<Database> {
     let password = match &settings.password_file {
         Some(path) => {
             let text = std::fs::read_to_string(path)

@@ -17,7 +17,7 @@ const SWEEP: i64 = 256;
 /// The jobs that are out of time at `?1`, at most `?2`.
 pub(super) const OUT_OF_TIME: &str = columns!(
     "INDEXED BY jobs_expires WHERE phase IN ('awaiting_approval', 'queued') AND expires <= ?1 \
-     ORDER BY expires LIMIT ?2"
+     ORDER BY expires, seq LIMIT ?2"
 );
 
 /// Ends a job without a lease. A job that was never claimed is closed; any other one may have a

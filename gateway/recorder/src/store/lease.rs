@@ -50,7 +50,7 @@ pub(super) const NEXT: &str = columns!(
             AND phase = 'queued' AND leased = 0 AND retry_at <= ?1 AND expires > ?1
             AND NOT EXISTS (SELECT 1 FROM jobs AS other INDEXED BY jobs_leased
                 WHERE other.leased = 1 AND other.stuck IS NOT NULL)
-            ORDER BY retry_at LIMIT 1) AS waiting
+            ORDER BY retry_at, seq LIMIT 1) AS waiting
         UNION ALL SELECT 5, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_stuck
             WHERE stuck IS NOT NULL AND phase <> 'closed' AND phase IN ('acting', 'tearing_down')
             AND leased = 0 AND retry_at <= ?1 AND NOT EXISTS (SELECT 1 FROM jobs AS other

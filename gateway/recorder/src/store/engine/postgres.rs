@@ -3,6 +3,7 @@
 //! transactions checks. Never writes in a term that is over.
 
 mod errors;
+mod owner;
 
 pub(crate) use errors::is_passing;
 
@@ -128,8 +129,7 @@ impl Postgres {
         }
     }
 
-    /// Makes the tables of the first version in an empty database.
-    async fn prepare(&self, connection: &mut Connection) -> Result<(), OpenError> {
+    async fn check_encoding(&self, connection: &mut Connection) -> Result<(), OpenError> {
         let failed = |error: sqlx::Error| self.failed(&error);
         let encoding: String = sql::query_scalar("SELECT current_setting('server_encoding')")
             .fetch_one(&mut *connection)
@@ -142,6 +142,13 @@ impl Postgres {
                 self.place()
             )));
         }
+        Ok(())
+    }
+
+    /// Makes the tables of the first version in an empty database.
+    async fn prepare(&self, connection: &mut Connection) -> Result<(), OpenError> {
+        let failed = |error: sqlx::Error| self.failed(&error);
+        self.check_encoding(connection).await?;
         let made: bool = sql::query_scalar("SELECT to_regclass('meta') IS NOT NULL")
             .fetch_one(&mut *connection)
             .await
@@ -170,19 +177,22 @@ impl Postgres {
         .await
     }
 
-    /// Completes the tables. Each version is a transaction of this term.
+    /// Completes the tables, in one transaction of this term.
     async fn migrate(&self, connection: &mut Connection) -> sqlx::Result<()> {
         let found: i64 =
             sql::query_scalar("SELECT schema FROM meta").fetch_one(&mut *connection).await?;
         let found = usize::try_from(found).unwrap_or(FIRST);
-        for (migration, version) in MIGRATIONS.iter().zip(1_i64..).skip(found.max(FIRST)) {
-            let mut transaction = connection.begin_write().await?;
-            transaction.script("", sql::schema(migration)).await?;
-            sql::query("UPDATE meta SET schema = ?")
-                .bind(version)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
+        let mut transaction = connection.begin_write().await?;
+        self.migrate_from(found.max(FIRST), &mut transaction).await?;
+        transaction.commit().await
+    }
+
+    /// Completes tables of the version `found`, in an open transaction.
+    async fn migrate_from(&self, found: usize, connection: &mut Connection) -> sqlx::Result<()> {
+        for (migration, version) in MIGRATIONS.iter().zip(1_i64..).skip(found) {
+            connection.script("", sql::schema(migration)).await?;
+            let noted = sql::query("UPDATE meta SET schema = ?").bind(version);
+            noted.execute(&mut *connection).await?;
         }
         Ok(())
     }

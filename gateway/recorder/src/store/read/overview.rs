@@ -85,7 +85,7 @@ impl Reader {
     /// All leases; after a start, none of them has a runner.
     pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, ChangeError> {
         let rows: Vec<JobRow> = sql::query_as(columns!(
-            "INDEXED BY jobs_leased WHERE leased = 1 AND phase <> 'closed'"
+            "INDEXED BY jobs_leased WHERE leased = 1 AND phase <> 'closed' ORDER BY fence"
         ))
         .fetch_all(self.readers()?)
         .await?;
