@@ -147,9 +147,16 @@ async fn restore(
             return Ok(Restored { tiles, last, note: note.clone(), unread });
         }
     }
-    let mut tiles = Tiles::new(&settings.ledger);
+    // A standby has the beginning of the ledger, and takes over the rest.
+    let past = match (&before, engine.sqlite()) {
+        (Some(before), None) => {
+            edge::past(&settings.ledger, before, connection).await.map_err(failed(engine))?
+        }
+        _ => None,
+    };
+    let begins = past.is_some();
+    let (mut tiles, mut last) = past.unwrap_or_else(|| (Tiles::new(&settings.ledger), None));
     let mut full = Vec::new();
-    let mut last: Option<Hash> = None;
     let mut same = before.as_ref().and_then(|before| continues(tiles.tree(), before));
     loop {
         let first = i64::try_from(tiles.tree().size()).unwrap_or(i64::MAX);
@@ -183,6 +190,7 @@ async fn restore(
     }
     let (size, root) = (tiles.tree().size(), tiles.tree().root());
     let newest = Checkpoint { origin: origin.to_owned(), size, root };
+    let unread = begins.then(|| newest.clone());
     let note = match signed {
         Some((checkpoint, note)) if checkpoint == newest => note,
         Some((checkpoint, _)) => {
@@ -213,7 +221,7 @@ async fn restore(
     keep_edge(&full, connection).await.map_err(failed(engine))?;
     let text = note.clone();
     let tiles = blocking(tiles, move |tiles| tiles.flush(&text)).await?;
-    Ok(Restored { tiles, last, note, unread: None })
+    Ok(Restored { tiles, last, note, unread })
 }
 
 /// Stores the roots of full tiles for the next start.

@@ -90,6 +90,43 @@ async fn a_standby_waits_takes_over_and_publishes_the_whole_ledger() {
 }
 
 #[tokio::test]
+async fn a_take_over_reads_what_it_has_not_published_and_checks_the_rest_beside_the_work() {
+    let first = World::in_postgres(&Server::shared());
+    let second = first.beside();
+    let database = first.database.clone().unwrap();
+    for (world, numbers) in [(&second, 0..300), (&first, 300..900)] {
+        let recorder = world.open().await;
+        let mut ends = tokio::task::JoinSet::new();
+        for number in numbers {
+            let recorder = recorder.clone();
+            ends.spawn(async move { end(&recorder, number).await.unwrap() });
+        }
+        ends.join_all().await;
+        recorder.close().await;
+    }
+    // The whole ledger is not read before it takes over: a start that reads it finds this.
+    database.run("UPDATE leaves SET entry = entry || ' ' WHERE idx = 0").unwrap();
+    let recorder = second.open().await;
+    assert_eq!(size(&recorder).await, entries(&database));
+    let mut found = None;
+    for _ in 0..100 {
+        found = refuses(&recorder).await;
+        if found.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let found = found.unwrap();
+    assert!(found.contains("entry 0 is missing or was changed"), "{found}");
+    recorder.close().await;
+    let report = verify(&second.ledger(), &World::key(), None, None).unwrap();
+    assert!(report.is_sound() && report.size == entries(&database), "{report:?}");
+    // A machine without any copy reads it all.
+    let refused = Recorder::open(first.beside().settings()).await.err();
+    assert!(matches!(refused, Some(OpenError::Ledger(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_sequencer_whose_term_is_over_commits_nothing_and_has_to_end() {
     let world = World::in_postgres(&Server::shared());
     let database = world.database.clone().unwrap();

@@ -40,14 +40,29 @@ pub(super) async fn take(
     if tree.root() != signed.root {
         return Ok(None);
     }
-    let tiles = Tiles::resume(folder, tree, entries);
-    let (tiles, complete) = tokio::task::spawn_blocking(move || {
-        let complete = tiles.is_complete();
-        (tiles, complete)
-    })
-    .await
-    .map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
-    Ok(complete.then_some((tiles, last)))
+    Ok(complete(Tiles::resume(folder, tree, entries)).await?.map(|tiles| (tiles, last)))
+}
+
+/// Takes the published ledger up to its own checkpoint, for a recorder that takes over: another one
+/// published the entries after it, on another machine. `None` as for [`take`].
+pub(super) async fn past(
+    folder: &Path,
+    before: &Checkpoint,
+    connection: &mut Connection,
+) -> sqlx::Result<Option<(Tiles, Option<Hash>)>> {
+    match tree(before.size, connection).await? {
+        Some((tree, entries, last)) if tree.root() == before.root => {
+            Ok(complete(Tiles::resume(folder, tree, entries)).await?.map(|tiles| (tiles, last)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The tiles, if every full one has its files.
+async fn complete(tiles: Tiles) -> sqlx::Result<Option<Tiles>> {
+    tokio::task::spawn_blocking(move || tiles.is_complete().then_some(tiles))
+        .await
+        .map_err(|error| sqlx::Error::Protocol(error.to_string()))
 }
 
 /// The tree of this size, the entries of its partial tile, and the hash of its newest entry. Each
