@@ -30,6 +30,8 @@ pub struct TestInstallation {
     folder: tempfile::TempDir,
     port: u16,
     served: Option<Child>,
+    /// The home of the recorder, if roles are on hosts of their own: operators use it.
+    operated: Option<PathBuf>,
     /// The way to the gateway, if it is not plain HTTP.
     tls: Option<SendBytes>,
     /// Reserves the port while no gateway runs: a bound socket that does not listen refuses
@@ -101,7 +103,7 @@ impl TestInstallation {
         held.set_reuseaddr(true).unwrap();
         held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let port = held.local_addr().unwrap().port();
-        Self { folder, port, served: None, tls: None, _port: held }
+        Self { folder, port, served: None, operated: None, tls: None, _port: held }
     }
 
     fn init(&self, words: &[&str], policy: &Path) {
@@ -153,9 +155,30 @@ impl TestInstallation {
         self.folder.path().join("manifests")
     }
 
-    /// The home folder.
+    /// The home folder: where operators run commands.
     pub fn home(&self) -> PathBuf {
+        self.operated.clone().unwrap_or_else(|| self.administrator())
+    }
+
+    /// The home that `init` made, in which tools are accepted.
+    pub fn administrator(&self) -> PathBuf {
         self.folder.path().join("home")
+    }
+
+    /// Runs commands with this home from now on.
+    pub fn operate(&mut self, home: PathBuf) {
+        self.operated = Some(home);
+    }
+
+    /// The log, to append to it.
+    pub fn append_log(&self) -> fs::File {
+        fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap()
+    }
+
+    /// True if the gateway says that calls can be carried out.
+    pub fn ready(&self) -> bool {
+        let answer = self.try_http("GET", "/readyz", "", None, None);
+        answer.is_some_and(|answer| answer.status == 200)
     }
 
     /// The address of the gateway.
@@ -246,7 +269,7 @@ impl TestInstallation {
 
     /// The same, with these variables in its environment.
     pub fn serve_in(&mut self, environment: &[(&str, &str)], options: &[&str]) {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let log = self.append_log();
         let child = Command::new(binaries().join("cofferdam"))
             .arg("--home")
             .arg(self.home())
@@ -264,10 +287,7 @@ impl TestInstallation {
             if let Some(status) = self.served.as_mut().and_then(|child| child.try_wait().unwrap()) {
                 panic!("`cofferdam serve` ended ({status}):\n{}", self.log());
             }
-            if self
-                .try_http("GET", "/readyz", "", None, None)
-                .is_some_and(|answer| answer.status == 200)
-            {
+            if self.ready() {
                 return;
             }
             assert!(

@@ -45,6 +45,8 @@ mod kubernetes;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod notify;

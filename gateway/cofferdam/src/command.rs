@@ -10,6 +10,7 @@ mod audit;
 mod baseline;
 mod build;
 mod call;
+mod certificates;
 mod component;
 mod connect;
 mod difference;
@@ -36,6 +37,7 @@ mod rehearse;
 mod reload;
 mod report;
 mod resolve;
+mod role_home;
 mod runner_binary;
 mod show;
 mod ssh;
@@ -50,6 +52,7 @@ use crate::serve;
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueHint};
 use cofferdam_core::model::run::{JOB_STEPS, JobStep};
+use cofferdam_core::protocol::link::LinkRole;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -136,6 +139,10 @@ enum Command {
     /// Test the receivers of notifications
     #[command(subcommand)]
     Notify(notify::Notify),
+    /// Make the certificates of roles on hosts of their own
+    Certificates(certificates::Certificates),
+    /// Make the home of one role on a host of its own
+    RoleHome(role_home::RoleHome),
     /// Show the state of jobs, roles, ledger and disk
     Status(jobs::Status),
     /// Check the installation; for each error print the cause and the remedy
@@ -171,13 +178,20 @@ enum Role {
     Gateway,
     /// Writes the store and the ledger
     Recorder,
+    /// Connects a role to those on other hosts
+    Link,
 }
 
 /// Serves agents until SIGINT or SIGTERM, then waits for running jobs. A second signal ends every
 /// role at once.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cofferdam serve\n  cofferdam --home /srv/cofferdam serve")]
+#[command(after_help = "Examples:\n  cofferdam serve\n  cofferdam --home \
+                        /srv/cofferdam serve --role recorder")]
 struct Serve {
+    /// The one role of this home, linked to roles on other hosts: recorder, viewer, courier, gateway,
+    /// runner or reaper; `[links]` in cofferdam.toml names it too [default: every role]
+    #[arg(long, value_name = "ROLE")]
+    role: Option<LinkRole>,
     /// Folder of cofferdam-runner and cofferdam-guest [default: beside this binary]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     binaries: Option<PathBuf>,
@@ -205,6 +219,7 @@ fn serve_role(role: &Role) -> Result<Report> {
     let well = match role {
         Role::Gateway => serve::gateway::run()?,
         Role::Recorder => serve::recorder::run()?,
+        Role::Link => serve::link::run()?,
     };
     Ok(Report::silent().good(well))
 }
@@ -216,6 +231,7 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Init(command) => command.run(&home, &working),
         Command::Serve(command) => {
             let installation = Installation::read(home)?;
+            installation.config.check_role(command.role)?;
             let heartbeat = command.heartbeat_ms.map(Duration::from_millis);
             let options =
                 serve::Options { drill: command.drill, heartbeat, binaries: command.binaries };
@@ -244,6 +260,8 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Reload(command) => command.run(&home),
         Command::Policy(command) => command.run(&home),
         Command::Notify(command) => command.run(&home),
+        Command::Certificates(command) => command.run(&home),
+        Command::RoleHome(command) => command.run(&home, &working),
         Command::Status(command) => command.run(&home),
         Command::Doctor(command) => command.run(&home),
         Command::Completions { shell, home: _ } => {

@@ -2,6 +2,7 @@
 //! each with its key and its remedy. A setting about permissions never has a default.
 
 mod agents;
+pub mod authority;
 pub mod ended_tokens;
 mod error;
 mod file;
@@ -9,6 +10,7 @@ pub mod home;
 mod infrastructure;
 mod issuers;
 mod limits;
+pub mod links;
 mod notify;
 mod oauth;
 mod paths;
@@ -26,6 +28,7 @@ pub use agents::{Agent, Agents, TOKEN_PREFIX, valid_name};
 pub use error::{ConfigError, ConfigErrors};
 pub use infrastructure::REQUEST_TIMEOUT;
 pub use issuers::Courier;
+pub use links::Links;
 pub use notify::Notify;
 pub use paths::overlaps;
 pub use people::People;
@@ -37,6 +40,7 @@ use cofferdam_core::model::budget::Budgets;
 use cofferdam_core::model::relying_party::RelyingParty;
 use cofferdam_core::model::retention::Retention;
 use cofferdam_core::model::trust::{Environment, Trust};
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::role_settings::{
     DatabaseSettings, JobIdentity, Limits, OauthSettings,
 };
@@ -76,6 +80,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// The receivers of notifications.
     pub notify: Vec<Notify>,
+    /// The links of the one role of this home; `None` for a home with every role.
+    pub links: Option<Links>,
 }
 
 /// The directory or the cluster that is read and changed.
@@ -289,8 +295,6 @@ impl Installation {
             return Err(ConfigErrors(vec![ConfigError::new("home", "", problem, MAKE)]));
         }
         let mut errors = Vec::new();
-        let agents =
-            Agents::read(&home.agents()).map_err(|error| errors.push(error)).unwrap_or_default();
         let trust = read_trust(&home).map_err(|error| errors.push(error)).ok();
         errors.extend(
             SECRETS.into_iter().filter_map(|secret| paths::open_to_others(&home.secret(secret))),
@@ -300,6 +304,14 @@ impl Installation {
             Err(error) => {
                 errors.push(error);
                 None
+            }
+        };
+        let faces = config.as_ref().is_none_or(|config| config.has_role(LinkRole::Gateway));
+        let agents = match faces.then(|| Agents::read(&home.agents())).transpose() {
+            Ok(agents) => agents.unwrap_or_default(),
+            Err(error) => {
+                errors.insert(0, error);
+                Agents::default()
             }
         };
         if let Some(config) = &config {
@@ -320,6 +332,16 @@ impl Installation {
 }
 
 impl Config {
+    /// The one role of this home; `None` for a home with every role.
+    pub fn role(&self) -> Option<LinkRole> {
+        self.links.as_ref().map(|links| links.role)
+    }
+
+    /// Returns whether this home has the files of a role.
+    pub fn has_role(&self, role: LinkRole) -> bool {
+        has_role(self.role(), role)
+    }
+
     /// Returns whether the courier is started: there is an issuer, or a receiver of notifications.
     pub fn has_courier(&self) -> bool {
         self.courier.is_some() || !self.notify.is_empty()
@@ -337,6 +359,11 @@ impl Config {
     }
 }
 
+/// Returns whether a home has the files of a role. `own`: its one role, or `None` for every role.
+pub fn has_role(own: Option<LinkRole>, role: LinkRole) -> bool {
+    own.is_none_or(|own| own == role)
+}
+
 /// The contradictions between the configuration and the trust file.
 pub fn disagreements(config: &Config, trust: &Trust) -> Vec<ConfigError> {
     let mut errors = Vec::new();
@@ -351,6 +378,18 @@ fn check_together(
     trusted: Option<&Environment>,
     errors: &mut Vec<ConfigError>,
 ) {
+    errors.extend(config.links.as_ref().and_then(|links| links.neighbours(config)));
+    errors.extend(links::alone(config));
+    if config.has_role(LinkRole::Gateway) {
+        check_edge(config, agents, errors);
+    }
+    if let Some(trusted) = trusted {
+        check_environment(config, trusted, errors);
+    }
+}
+
+/// Checks that the address for agents fits the agents.
+fn check_edge(config: &Config, agents: &Agents, errors: &mut Vec<ConfigError>) {
     let none = agents.list().is_empty() && config.edge.oauth.is_none();
     // Through a proxy of this machine, other machines come from this machine's address.
     if none && (!config.edge.listen.ip().is_loopback() || config.edge.behind_proxy.is_some()) {
@@ -367,9 +406,6 @@ fn check_together(
     }
     errors.extend(config.edge.exposure());
     errors.extend(config.edge.tls.iter().flat_map(|tls| tls.neighbours(config)));
-    if let Some(trusted) = trusted {
-        check_environment(config, trusted, errors);
-    }
 }
 
 fn check_environment(config: &Config, trusted: &Environment, errors: &mut Vec<ConfigError>) {

@@ -7,6 +7,7 @@ pub mod copies;
 pub mod gateway;
 pub mod guest_process;
 pub mod health;
+pub mod link;
 mod notice;
 pub mod recorder;
 mod repair;

@@ -7,6 +7,7 @@ pub mod courier;
 pub mod courier_recorder;
 pub mod gateway_recorder;
 pub mod gateway_viewer;
+pub mod link;
 pub mod operator_recorder;
 pub mod role_guest;
 pub mod role_settings;

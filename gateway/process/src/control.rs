@@ -5,6 +5,7 @@
 
 use crate::confine::Confined;
 use cofferdam_core::model::id::{CallId, ComponentDigest};
+use cofferdam_core::protocol::link::{LinkOrder, Linked};
 use cofferdam_core::protocol::role_guest::GuestKind;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -73,6 +74,8 @@ pub enum Order {
     Use(u64),
     /// To a gateway: forget the set of the load with this number; it will not be used.
     Forget(u64),
+    /// To a link: connect a process, or accept links.
+    Link(LinkOrder),
 }
 
 /// A set to load.
@@ -101,6 +104,8 @@ pub enum Handed {
     Use(u64),
     /// The order to forget the set of the load with this number.
     Forget(u64),
+    /// The order of a supervisor to its link.
+    Link(LinkOrder),
 }
 
 /// A message of a role to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the others
@@ -152,6 +157,8 @@ pub enum Report {
     NotLoaded(u64, String),
     /// From a gateway: each new call uses the set of the load with this number from now on.
     Using(u64),
+    /// From a link, with the socket: a process here and a peer on another host are connected.
+    Linked(Linked),
     /// From a recorder that ends: some jobs are not finished. The next start takes them up.
     Left {
         /// The first of these jobs.
@@ -302,6 +309,7 @@ impl Inherited {
                     Order::Load(load) => return Ok(Some(Handed::Load(load))),
                     Order::Use(number) => return Ok(Some(Handed::Use(number))),
                     Order::Forget(number) => return Ok(Some(Handed::Forget(number))),
+                    Order::Link(order) => return Ok(Some(Handed::Link(order))),
                 },
                 None => return Ok(None),
             }
@@ -329,6 +337,12 @@ impl Inherited {
         send_with(&self.0, &packet, socket, SendFlags::empty())
     }
 
+    /// Hands the supervisor one end of a new link.
+    pub fn linked(&self, linked: &Linked, socket: &impl AsFd) -> io::Result<()> {
+        let packet = serde_json::to_vec(&Report::Linked(linked.clone()))?;
+        send_with(&self.0, &packet, socket, SendFlags::empty())
+    }
+
     /// Sends a report to the supervisor, after the settings. Cuts a long error: a packet is sent
     /// whole or not at all.
     pub fn report(&self, report: &Report) -> io::Result<()> {
@@ -345,7 +359,8 @@ impl Inherited {
     }
 }
 
-/// A report with its descriptor; only [`Report::ReturnsGuest`] has one.
+/// A report with its descriptor; only [`Report::ReturnsGuest`] and
+/// [`Report::Linked`] have one.
 pub type Reported = (Report, Option<OwnedFd>);
 
 /// Returns a report that is ready to be read, or `None` if the role closed its end.

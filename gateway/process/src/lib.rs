@@ -15,6 +15,7 @@
 //! | `secret.rs` | a key in a file |
 //! | `access.rs` | the room of a file system, and the right to list a folder |
 //! | `rooted_fs.rs` | files beneath one root, never through a link |
+//! | `tcp.rs` | the options of a TCP connection between hosts |
 //! | `watch.rs` | changes of folders, as the kernel reports them |
 //! | `writable.rs` | checks that files can be replaced, and the remedy if not |
 
@@ -29,6 +30,7 @@ pub mod rpc;
 pub mod secret;
 pub mod signal;
 pub mod spawn;
+pub mod tcp;
 pub mod tether;
 pub mod watch;
 pub mod writable;

@@ -32,6 +32,8 @@ pub enum Role {
     Courier,
     /// The role that runs untrusted components.
     Guest,
+    /// The role that connects a role to those on other hosts.
+    Link,
 }
 
 impl Role {
@@ -46,6 +48,7 @@ impl Role {
             Self::Reaper => "reaper",
             Self::Courier => "courier",
             Self::Guest => "guest",
+            Self::Link => "link",
         }
     }
 }

@@ -15,7 +15,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("hyper", &["cofferdam-courier", "cofferdam-edge"]),
     ("hyper-util", &["cofferdam-courier", "cofferdam-edge"]),
     ("rustls", &["cofferdam", "cofferdam-courier", "cofferdam-edge", "cofferdam-tests"]),
-    ("tokio-rustls", &["cofferdam-courier", "cofferdam-edge"]),
+    ("tokio-rustls", &["cofferdam", "cofferdam-courier", "cofferdam-edge"]),
     ("rustls-native-certs", &["cofferdam", "cofferdam-courier"]),
     ("lettre", &["cofferdam-courier"]),
     ("jsonwebtoken", &["cofferdam-identity"]),

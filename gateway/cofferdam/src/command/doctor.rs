@@ -9,7 +9,7 @@ use super::plugin::Bench;
 use super::report::Report;
 use super::runner_binary;
 use crate::config::home::Home;
-use crate::config::{self, Agents, Config, Infrastructure, read_trust};
+use crate::config::{self, Agents, Config, Infrastructure, has_role, read_trust};
 use crate::serve::copies;
 use crate::serve::health::{self, Depth, Finding, Findings};
 use anyhow::Result;
@@ -17,6 +17,7 @@ use clap::Args;
 use cofferdam_core::model::approver_groups::ApproverGroups;
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::tool::able;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -77,14 +78,17 @@ fn look(home: &Home) -> Findings {
     let served = copies::current(home);
     let serving = copies::running(home);
     let (config, trust) = installation(home, served.as_ref(), &mut found);
+    let role = config.as_ref().and_then(Config::role);
     let courier = config.as_ref().is_some_and(Config::has_courier);
     machine::binaries(courier, &mut found);
     match config.map(|config| config.infrastructure) {
         Some(Infrastructure::Kubernetes(cluster)) => {
-            cluster::identities(&cluster, trust.as_ref(), &mut found)
+            cluster::identities(&cluster, role, trust.as_ref(), &mut found)
         }
-        Some(Infrastructure::Directory { tree }) => manifests(&tree, &mut found),
-        None => {}
+        Some(Infrastructure::Directory { tree }) if health::has_tree(role) => {
+            manifests(&tree, &mut found)
+        }
+        Some(Infrastructure::Directory { .. }) | None => {}
     }
     machine::landlock(home, &mut found);
     machine::tools(&mut found);
@@ -129,13 +133,14 @@ pub fn installation(
         );
         return (None, None);
     }
-    health::places(home, serving, found);
+    let role = Config::read(home).ok().and_then(|config| config.role());
+    health::places(home, role, serving, found);
     let config = configuration(home, found);
     health::permissions(home, found);
     let trust = trust_file(home, config.as_ref(), found);
     if let Some(trust) = &trust {
-        health::keys(home, trust, serving, found);
-        health::parts(home, trust, found);
+        health::keys(home, role, trust, serving, found);
+        health::parts(home, role, trust, found);
         // The folder of commands may be missing: each of its files has its own finding.
         let folders = [home.keys(), home.plugins(), home.tools(), home.executors(), home.policy()];
         found.leave_out_beneath(
@@ -143,7 +148,9 @@ pub fn installation(
         );
         policy_loads(home, found);
         approver_groups(home, trust, found);
-        health::store(home, trust, serving, found);
+        if has_role(role, LinkRole::Recorder) {
+            health::store(home, trust, serving, found);
+        }
         if trust.approvers.is_empty() {
             let remedy = "cofferdam approver add NAME --key FILE.pub";
             found.less("approvers", "no approver is enrolled, so no call can be approved", remedy);
@@ -151,11 +158,16 @@ pub fn installation(
             notifications(config, found);
         }
     }
-    health::disk("disk", &home.store(), found);
+    health::disk("disk", &health::grows(home, role), found);
     if let Some(config) = &config {
-        if let Infrastructure::Directory { tree } = &config.infrastructure {
+        if let Infrastructure::Directory { tree } = &config.infrastructure
+            && health::has_tree(role)
+        {
             health::tree(tree, Depth::Whole, found);
             health::disk("tree's disk", tree, found);
+        }
+        if !config.has_role(LinkRole::Gateway) {
+            return (Some(config.clone()), trust);
         }
         let now = served.and_then(|copies| Config::read(copies).ok());
         // If the copy of the configuration is lost, the address is most likely the same.
@@ -305,6 +317,9 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
             None
         }
     };
+    if config.as_ref().is_some_and(|config| !config.has_role(LinkRole::Gateway)) {
+        return config;
+    }
     match Agents::read(&home.agents()) {
         Ok(agents)
             if agents.list().is_empty()

@@ -1,10 +1,11 @@
 //! The client of the recorder's operator socket. A request that changes state or reads payloads
 //! becomes a ledger entry with the id of this user.
 
-use crate::config::{self, home::Home};
+use crate::config::{self, Config, home::Home};
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::escape::line;
 use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_process::rpc::Client;
 use std::os::unix::fs::MetadataExt as _;
@@ -50,6 +51,13 @@ fn unreached(home: &Home, path: &Path, error: &std::io::Error) -> anyhow::Error 
         return missing;
     }
     let shown = path.display();
+    let role = Config::read(home).ok().and_then(|config| config.role());
+    if let Some(role) = role.filter(|role| *role != LinkRole::Recorder) {
+        return anyhow!(
+            "this home is for the {role} alone: run this command on the host of the recorder; to \
+             load changed files here, send SIGHUP to the `cofferdam serve` of this home"
+        );
+    }
     if error.kind() == std::io::ErrorKind::PermissionDenied {
         let owner = path.ancestors().find_map(|near| near.metadata().ok()).map(|facts| facts.uid());
         let owner = owner.map(|uid| format!("; it belongs to user {uid}")).unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use super::recorder_client;
 use super::report::Report;
+use crate::config::Config;
 use crate::config::home::Home;
 use crate::serve::copies;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -16,6 +17,10 @@ use std::time::Duration;
 /// The time limit of a reload: longer than that of the recorder, which says more.
 const LIMIT: Duration = Duration::from_secs(270);
 
+/// The further sentence in a home of the recorder alone.
+const OTHERS: &str = " This is the recorder alone: update the homes of the other roles with \
+                      `cofferdam role-home --update`, and send SIGHUP to their `cofferdam serve`.";
+
 /// Makes a running `serve` load tools, executors, policy and trust again. If one part is refused,
 /// nothing changes. SIGHUP does the same.
 #[derive(Debug, Args)]
@@ -27,7 +32,9 @@ impl Reload {
     pub fn run(self, home: &Home) -> Result<Report> {
         match ask(home)? {
             (loaded, None) => {
-                let text = format!("Loaded {}.", told(&loaded));
+                let alone = Config::read(home).is_ok_and(|config| config.links.is_some());
+                let others = if alone { OTHERS } else { "" };
+                let text = format!("Loaded {}.{others}", told(&loaded));
                 Ok(Report::new(text, json!({"loaded": loaded})))
             }
             (_, Some(why)) => bail!("not loaded; what is served stays in use: {}", line(&why)),

@@ -4,7 +4,7 @@
 use super::error::ConfigError;
 use super::toml_reader::{FILE, Section, line};
 use super::{Config, Courier, Edge, LogFormat, Runner, Serve, Telemetry};
-use super::{infrastructure, issuers, limits, notify, people, retention, store, tls};
+use super::{infrastructure, issuers, limits, links, notify, people, retention, store, tls};
 use crate::config::home::Home;
 use cofferdam_core::model::cidr::Block;
 use cofferdam_core::model::relying_party::RelyingParty;
@@ -69,6 +69,14 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
             )
             .then_some(name)
     });
+    // First: it decides which files this home has.
+    let links = if root.has("links") {
+        let (role, links) = root.section("links", |section| links::check(section, home))??;
+        root.set_role(Some(role));
+        Some(links)
+    } else {
+        None
+    };
     let infrastructure = infrastructure::check(&mut root, home);
     let edge = root.optional("edge", |section| check_edge(section, home));
     let limits = root.optional("limits", limits::check);
@@ -130,6 +138,7 @@ pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<C
         retention: retention?,
         telemetry: telemetry?,
         notify,
+        links: links.map_or(Some(None), |links| links.map(Some))?,
     })
 }
 

@@ -2,6 +2,7 @@
 //! files. Never interprets a file.
 
 use anyhow::{Context as _, Result, bail};
+use cofferdam_core::protocol::link::LinkRole;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
@@ -31,6 +32,15 @@ pub const SECRETS: [Secret; 4] =
     [Secret::Permits, Secret::Checkpoints, Secret::GatewayArtefacts, Secret::RunnerArtefacts];
 
 impl Secret {
+    /// The role that reads it.
+    pub fn role(self) -> LinkRole {
+        match self {
+            Self::Permits | Self::GatewayArtefacts => LinkRole::Gateway,
+            Self::Checkpoints => LinkRole::Recorder,
+            Self::RunnerArtefacts => LinkRole::Runner,
+        }
+    }
+
     /// The name of its file in `keys/`.
     pub fn file(self) -> &'static str {
         match self {
@@ -112,6 +122,11 @@ impl Home {
     /// The path of one secret.
     pub fn secret(&self, secret: Secret) -> PathBuf {
         self.keys().join(secret.file())
+    }
+
+    /// The folder of a link's certificate, key and authority, where no other is configured.
+    pub fn links(&self) -> PathBuf {
+        self.root.join("links")
     }
 
     /// The folder of tools, executors and commands.

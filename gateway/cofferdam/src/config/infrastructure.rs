@@ -5,6 +5,7 @@ use super::paths;
 use super::toml_reader::Section;
 use super::{Cluster, Infrastructure};
 use crate::config::home::Home;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -21,6 +22,15 @@ const REQUEST_TIMEOUTS: (i64, i64) = (5, 300);
 
 /// The keys of `[kubernetes]` with a kubeconfig, one for each role with a credential.
 const IDENTITIES: [&str; 3] = ["viewer", "provisioner", "reaper"];
+
+/// The role that uses an identity.
+fn role_of(identity: &str) -> LinkRole {
+    match identity {
+        "viewer" => LinkRole::Viewer,
+        "reaper" => LinkRole::Reaper,
+        _ => LinkRole::Runner,
+    }
+}
 
 /// Reads the one present section of both.
 pub(super) fn check(root: &mut Section<'_>, home: &Home) -> Option<Infrastructure> {
@@ -59,6 +69,9 @@ fn check_tree(section: &mut Section<'_>, tree: &Path, home: &Home) -> Option<Pat
         "write the whole path, beginning with /",
     ) {
         return None;
+    }
+    if !section.has_role(LinkRole::Viewer) && !section.has_role(LinkRole::Runner) {
+        return Some(tree.to_owned());
     }
     let real = std::fs::canonicalize(tree).ok().filter(|real| real.is_dir());
     let Some(real) = real else {
@@ -112,7 +125,9 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
     // Compared by inode and not by path: a hard link is the same credential.
     for (index, (identity, file)) in IDENTITIES.iter().zip(&files).enumerate() {
         let earlier = IDENTITIES.iter().zip(&files).take(index);
-        let same = |other: &Kubeconfig| file.as_ref().is_some_and(|file| file.file == other.file);
+        let same = |other: &Kubeconfig| {
+            file.as_ref().is_some_and(|file| file.file.is_some() && file.file == other.file)
+        };
         for (other, _) in earlier.filter(|(_, known)| known.as_ref().is_some_and(same)) {
             let problem =
                 format!("the same file as `{other}`: one role would hold the rights of another");
@@ -143,8 +158,8 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
 /// A readable kubeconfig.
 struct Kubeconfig {
     path: PathBuf,
-    /// The device and the inode.
-    file: (u64, u64),
+    /// The device and the inode; `None` in a home of another role, which has no such file.
+    file: Option<(u64, u64)>,
 }
 
 /// Checks that only its owner can read a kubeconfig, and that its folder is not readable for roles.
@@ -162,6 +177,9 @@ fn check_kubeconfig(
         "write the whole path, beginning with /",
     ) {
         return None;
+    }
+    if !section.has_role(role_of(key)) {
+        return Some(Kubeconfig { path: path.to_owned(), file: None });
     }
     let found: Option<(PathBuf, Metadata)> = std::fs::canonicalize(path)
         .and_then(|real| std::fs::metadata(&real).map(|meta| (real, meta)))
@@ -189,5 +207,5 @@ fn check_kubeconfig(
         );
         section.report(key, &problem, "move it to a folder of its own");
     }
-    Some(Kubeconfig { path: real, file: (meta.dev(), meta.ino()) })
+    Some(Kubeconfig { path: real, file: Some((meta.dev(), meta.ino())) })
 }

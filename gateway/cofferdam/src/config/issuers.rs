@@ -7,6 +7,7 @@ use super::toml_reader::Section;
 use super::{oauth, paths};
 use crate::config::home::Home;
 use cofferdam_core::model::web_address::WebAddress;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::role_settings::{
     IntrospectionClient, IssuerConnection, OauthSettings,
 };
@@ -72,7 +73,7 @@ impl Courier {
 pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<(Courier, OauthSettings)> {
     let ca_file = section
         .optional_string("ca_file")
-        .and_then(|path| paths::file(section, "ca_file", &path, 0));
+        .and_then(|path| paths::file(section, LinkRole::Courier, "ca_file", &path, 0));
     let (connections, checks): (Vec<_>, Vec<_>) = section
         .each("issuers", |section| {
             let connection = connection(section, home);
@@ -127,7 +128,8 @@ fn client(section: &mut Section<'_>, home: &Home) -> Option<IntrospectionClient>
         "secret_file",
         "the file with the secret of this client: secret_file = \"/etc/cofferdam/issuer.secret\"",
     );
-    let secret_file = path.and_then(|path| paths::file(section, "secret_file", &path, OTHERS));
+    let secret_file =
+        path.and_then(|path| paths::file(section, LinkRole::Courier, "secret_file", &path, OTHERS));
     if let Some(file) = &secret_file {
         paths::hidden(section, "secret_file", file, home);
     }

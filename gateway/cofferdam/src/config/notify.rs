@@ -6,6 +6,7 @@ use super::toml_reader::Section;
 use crate::config::home::Home;
 use cofferdam_core::model::notification::{NOTIFY_EVENTS, NotifyEvent, Receiver};
 use cofferdam_core::model::web_address::WebAddress;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::role_settings::{MailServer, ReceiverKind, ReceiverSettings};
 use std::path::Path;
 
@@ -72,10 +73,10 @@ fn receiver(name: &str, section: &mut Section<'_>, home: &Home) -> Option<Notify
     let kind = word.as_deref().and_then(|word| kind(word, section));
     let ca_file = section
         .optional_string("ca_file")
-        .and_then(|path| paths::file(section, "ca_file", &path, 0));
+        .and_then(|path| paths::file(section, LinkRole::Courier, "ca_file", &path, 0));
     let secret_file = match section.optional_string("secret_file") {
         Some(path) => {
-            let file = paths::file(section, "secret_file", &path, OTHERS);
+            let file = paths::file(section, LinkRole::Courier, "secret_file", &path, OTHERS);
             if let Some(file) = &file {
                 paths::hidden(section, "secret_file", file, home);
             }

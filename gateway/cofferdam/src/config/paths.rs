@@ -4,6 +4,7 @@
 use super::error::ConfigError;
 use super::toml_reader::Section;
 use crate::config::home::Home;
+use cofferdam_core::protocol::link::LinkRole;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -59,11 +60,12 @@ pub fn readable(file: &Path, home: &Home) -> Option<&'static str> {
     served.into_iter().find(|(_, path)| file.starts_with(resolve(path))).map(|(name, _)| name)
 }
 
-/// Checks a file that an operator made and a role reads: an absolute path to an existing file. No
+/// Checks a file that an operator made and this role reads: an absolute path to an existing file. No
 /// other user may have the permissions `others` on it. Returns the path as it was written: links may
-/// change.
+/// change. A home of another role has no such file.
 pub fn file(
     section: &mut Section<'_>,
+    of: LinkRole,
     key: &'static str,
     path: &str,
     others: u32,
@@ -76,6 +78,9 @@ pub fn file(
         "write the whole path, beginning with /",
     ) {
         return None;
+    }
+    if !section.has_role(of) {
+        return Some(file);
     }
     let Some(found) = fs::metadata(&file).ok().filter(fs::Metadata::is_file) else {
         let remedy = "name an existing file that this user can read";

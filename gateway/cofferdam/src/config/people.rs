@@ -6,6 +6,7 @@ use super::toml_reader::Section;
 use super::{oauth, paths};
 use crate::config::home::Home;
 use cofferdam_core::model::console_role::ConsoleRole;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::role_settings::{IssuerConnection, PeopleIssuer, SignInClient};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,7 +47,8 @@ pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<People> {
         "secret_file",
         "the file with the secret of this client: secret_file = \"/etc/cofferdam/people.secret\"",
     );
-    let secret_file = path.and_then(|path| paths::file(section, "secret_file", &path, OTHERS));
+    let secret_file =
+        path.and_then(|path| paths::file(section, LinkRole::Courier, "secret_file", &path, OTHERS));
     if let Some(file) = &secret_file {
         paths::hidden(section, "secret_file", file, home);
     }
@@ -55,7 +57,7 @@ pub(super) fn check(section: &mut Section<'_>, home: &Home) -> Option<People> {
     let token_endpoint = optional_address(section, "token_endpoint");
     let ca_file = section
         .optional_string("ca_file")
-        .and_then(|path| paths::file(section, "ca_file", &path, 0));
+        .and_then(|path| paths::file(section, LinkRole::Courier, "ca_file", &path, 0));
     let algorithms = oauth::algorithms(section);
     let name_claim =
         section.string("name", "the claim with the name of the person: name = \"email\"");

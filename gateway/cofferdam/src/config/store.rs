@@ -4,6 +4,7 @@
 use super::paths;
 use super::toml_reader::Section;
 use crate::config::home::Home;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::role_settings::{DatabaseSettings, DatabaseTls};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ pub fn named(
 
 fn file(section: &mut Section<'_>, key: &'static str, others: u32, home: &Home) -> Option<PathBuf> {
     let path = section.optional_string(key)?;
-    let file = paths::file(section, key, &path, others)?;
+    let file = paths::file(section, LinkRole::Recorder, key, &path, others)?;
     if others != 0 {
         paths::hidden(section, key, &file, home);
     }

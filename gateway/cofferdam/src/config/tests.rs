@@ -1,5 +1,6 @@
 //! The configuration's faults as a table, and the template against the reader.
 
+mod links;
 mod notify;
 
 use super::*;
@@ -91,6 +92,7 @@ fn the_shortest_configuration_has_these_defaults() {
                     level: "info",
                 },
                 notify: [],
+                links: None,
             }"#]],
     );
 }
@@ -399,6 +401,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         retention: Retention::usual(),
         telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
         notify: Vec::new(),
+        links: None,
     };
     let told = |infrastructure, id: &str| {
         let mut errors = Vec::new();
@@ -843,6 +846,7 @@ fn an_issuer_of_access_tokens_needs_little() {
                     level: "info",
                 },
                 notify: [],
+                links: None,
             }"#]],
     );
 }

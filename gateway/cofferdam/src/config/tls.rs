@@ -3,6 +3,7 @@
 use super::toml_reader::Section;
 use super::{Config, ConfigError, Courier, Infrastructure, Notify, paths, store};
 use crate::config::home::Home;
+use cofferdam_core::protocol::link::LinkRole;
 use std::path::PathBuf;
 
 /// The permissions that no other user may have on the key. A group may read it: on some systems a
@@ -34,7 +35,7 @@ pub(super) fn check(edge: &mut Section<'_>, home: &Home) -> Option<Tls> {
             .string("key", "the PEM file of its key: key = \"/etc/cofferdam/tls/server.key\"");
         let client_ca = section.optional_string("client_ca");
         let mut file = |name, path: Option<String>, others| {
-            let file = paths::file(section, name, &path?, others)?;
+            let file = paths::file(section, LinkRole::Gateway, name, &path?, others)?;
             paths::alone(section, name, &file, home);
             Some(file)
         };

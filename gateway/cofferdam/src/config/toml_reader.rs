@@ -1,6 +1,7 @@
 //! Reads one table of `cofferdam.toml`: types, bounds and unknown keys. Knows no key by name.
 
 use super::error::ConfigError;
+use cofferdam_core::protocol::link::LinkRole;
 use std::collections::BTreeMap;
 use toml_edit::{Item, Table, TableLike};
 
@@ -18,6 +19,8 @@ pub(super) struct Section<'a> {
     table: &'a dyn TableLike,
     path: String,
     known: Vec<&'static str>,
+    /// The one role of the home; `None` for a home with every role.
+    role: Option<LinkRole>,
     errors: &'a mut Vec<ConfigError>,
 }
 
@@ -28,7 +31,17 @@ impl Section<'_> {
         table: &'a dyn TableLike,
         errors: &'a mut Vec<ConfigError>,
     ) -> Section<'a> {
-        Section { text, table, path: String::new(), known: Vec::new(), errors }
+        Section { text, table, path: String::new(), known: Vec::new(), role: None, errors }
+    }
+
+    /// Notes the one role of the home, for this section and those within.
+    pub(super) fn set_role(&mut self, role: Option<LinkRole>) {
+        self.role = role;
+    }
+
+    /// Returns whether the home has the files of this role.
+    pub(super) fn has_role(&self, role: LinkRole) -> bool {
+        self.role.is_none_or(|own| own == role)
     }
 
     fn know(&mut self, name: &'static str) {
@@ -77,6 +90,7 @@ impl Section<'_> {
             table: &empty,
             path: name.to_owned(),
             known: Vec::new(),
+            role: self.role,
             errors: self.errors,
         };
         read(&mut section)
@@ -116,6 +130,7 @@ impl Section<'_> {
                 table,
                 path: format!("{path}[{index}]"),
                 known: Vec::new(),
+                role: self.role,
                 errors: self.errors,
             };
             all.push(read(&mut section));
@@ -155,6 +170,7 @@ impl Section<'_> {
                 table: own,
                 path: format!("{path}.{one}"),
                 known: Vec::new(),
+                role: self.role,
                 errors: self.errors,
             };
             all.push(read(&one, &mut section));
@@ -179,6 +195,7 @@ impl Section<'_> {
             table,
             path: self.key(name),
             known: Vec::new(),
+            role: self.role,
             errors: self.errors,
         };
         let read = read(&mut section);

@@ -1,6 +1,7 @@
 //! The banner at the start of `serve`: infrastructure, address and trusted keys. Reads nothing.
 
-use crate::config::{Infrastructure, Installation, LogFormat};
+use crate::config::{Infrastructure, Installation, Links, LogFormat};
+use cofferdam_core::protocol::link::LinkRole;
 use std::io::Write as _;
 
 /// Prints the banner on standard error, with the log lines.
@@ -18,6 +19,9 @@ pub fn say(installation: &Installation) {
 /// The text of the banner, without a line break at its end.
 fn text(installation: &Installation) -> String {
     let Installation { home, config, agents, trust, .. } = installation;
+    if let Some(links) = &config.links {
+        return of_one_role(&config.environment, links);
+    }
     let url = config.edge.url();
     let mut lines = match &config.infrastructure {
         Infrastructure::Directory { tree } => {
@@ -85,6 +89,20 @@ fn text(installation: &Installation) -> String {
             ));
         }
     }
+    lines.join("\n")
+}
+
+/// The banner of a home with one role.
+fn of_one_role(environment: &str, links: &Links) -> String {
+    let mut lines = vec![format!("Cofferdam serves the role {} of `{environment}`.", links.role)];
+    if let Some(listen) = links.listen {
+        let names: Vec<&str> = links.accepts().into_iter().map(LinkRole::word).collect();
+        lines.push(format!("  links at {listen}, from: {}", names.join(", ")));
+    }
+    for (peer, addresses) in &links.peers {
+        lines.push(format!("  links to the {peer}: {}", addresses.join(", ")));
+    }
+    lines.push(format!("  certificate {}", links.certificate.display()));
     lines.join("\n")
 }
 

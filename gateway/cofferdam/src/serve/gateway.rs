@@ -218,7 +218,7 @@ async fn serve(
                 gateway.store_notice(&told);
                 continue;
             }
-            Handed::NoGuest => continue,
+            Handed::NoGuest | Handed::Link(_) => continue,
             Handed::Load(load) => {
                 let (gateway, control, number) =
                     (Arc::clone(&gateway), Arc::clone(&control), load.number);

@@ -17,14 +17,15 @@ pub use copies::copies;
 pub use disk::{bytes, disk};
 pub use keys::keys;
 pub use parts::parts;
-pub use places::{permissions, places};
+pub use places::{folders_of, permissions, places};
 pub use port::port;
 pub use start::{NEXT, NextStart, UNLOADED};
 pub use store::store;
 pub use tree::{Depth, tree};
 
 use crate::config::home::Home;
-use crate::config::{Config, Infrastructure};
+use crate::config::{Config, Infrastructure, has_role};
+use cofferdam_core::protocol::link::LinkRole;
 use std::path::{Path, PathBuf};
 
 /// The grade of a finding.
@@ -158,13 +159,27 @@ impl Findings {
 /// itself, because it has them open.
 pub fn while_serving(home: &Home, config: &Config) -> Findings {
     let mut found = Findings::default();
-    places(home, true, &mut found);
-    keys::missed(home, &mut found);
-    disk("disk", &home.store(), &mut found);
-    if let Infrastructure::Directory { tree: root } = &config.infrastructure {
+    places(home, config.role(), true, &mut found);
+    if config.has_role(LinkRole::Runner) {
+        keys::missed(home, &mut found);
+    }
+    disk("disk", &grows(home, config.role()), &mut found);
+    if let Infrastructure::Directory { tree: root } = &config.infrastructure
+        && has_tree(config.role())
+    {
         tree(root, Depth::Root, &mut found);
     }
     found
+}
+
+/// The folder whose disk the checks look at: that of the store, where the home has one.
+pub fn grows(home: &Home, role: Option<LinkRole>) -> PathBuf {
+    if has_role(role, LinkRole::Recorder) { home.store() } else { home.root().to_owned() }
+}
+
+/// Returns whether a home with this role, or with all, is on a host with the tree.
+pub fn has_tree(role: Option<LinkRole>) -> bool {
+    has_role(role, LinkRole::Viewer) || has_role(role, LinkRole::Runner)
 }
 
 /// Describes an unexpected file type of a path, if that is the cause.

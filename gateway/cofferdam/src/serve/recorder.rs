@@ -191,7 +191,11 @@ async fn serve(
         match handed {
             Handed::Socket(given) if given.name == "telemetry" => voice.take(given.into_stream()),
             Handed::Socket(given) => connect(recorder.clone(), given, breaks.clone()),
-            Handed::NoGuest | Handed::Load(_) | Handed::Use(_) | Handed::Forget(_) => {}
+            Handed::NoGuest
+            | Handed::Load(_)
+            | Handed::Use(_)
+            | Handed::Forget(_)
+            | Handed::Link(_) => {}
             Handed::Drain => recorder.drain(),
             Handed::Told(told) => {
                 notices.store(&told);

@@ -2,10 +2,12 @@
 //! Never makes a file that only a backup has: a signing key, the trust file, the agents, the
 //! policy.
 
+use crate::config::has_role;
 use crate::config::home::{Home, Secret, write_private};
 use crate::serve::health::{self, Findings};
 use anyhow::{Result, anyhow};
 use cofferdam_core::model::id::hex;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_process::writable;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -13,9 +15,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 /// The mode of a folder that only its owner can enter.
 const PRIVATE: u32 = 0o700;
 
-/// Makes the missing files, and logs them and wrong permissions.
-pub fn repair(home: &Home) -> Result<()> {
-    for made in [folders(home)?, keys(home)?].concat() {
+/// Makes the missing files of a home with this role, or with all, and logs them and wrong
+/// permissions.
+pub fn repair(home: &Home, role: Option<LinkRole>) -> Result<()> {
+    for made in [folders(home, role)?, keys(home, role)?].concat() {
         tracing::warn!(what = "home", "repaired: {made}");
     }
     let mut found = Findings::default();
@@ -27,11 +30,17 @@ pub fn repair(home: &Home) -> Result<()> {
 }
 
 /// Makes the folders whose content can be made again.
-fn folders(home: &Home) -> Result<Vec<String>> {
+fn folders(home: &Home, role: Option<LinkRole>) -> Result<Vec<String>> {
     let mut made = Vec::new();
-    let artefacts = [home.artefacts("gateway"), home.artefacts("runner")];
-    let own = [home.store(), home.ledger(), home.runs(), home.journal(), home.run()];
-    for folder in own.into_iter().chain(artefacts) {
+    let of_recorder = [home.store(), home.ledger(), home.run()];
+    let of_runner = [home.runs(), home.journal(), home.artefacts("runner")];
+    let of_gateway = [home.artefacts("gateway")];
+    let own = of_recorder
+        .into_iter()
+        .map(|folder| (LinkRole::Recorder, folder))
+        .chain(of_runner.map(|folder| (LinkRole::Runner, folder)))
+        .chain(of_gateway.map(|folder| (LinkRole::Gateway, folder)));
+    for (_, folder) in own.filter(|(own, _)| has_role(role, *own)) {
         if folder.symlink_metadata().is_ok() {
             continue;
         }
@@ -45,9 +54,10 @@ fn folders(home: &Home) -> Result<Vec<String>> {
 }
 
 /// Makes missing keys of compiled artefacts: with a new key, everything is compiled again.
-fn keys(home: &Home) -> Result<Vec<String>> {
+fn keys(home: &Home, role: Option<LinkRole>) -> Result<Vec<String>> {
     let mut made = Vec::new();
-    for secret in [Secret::GatewayArtefacts, Secret::RunnerArtefacts] {
+    let own = [Secret::GatewayArtefacts, Secret::RunnerArtefacts];
+    for secret in own.into_iter().filter(|secret| has_role(role, secret.role())) {
         let path = home.secret(secret);
         if path.symlink_metadata().is_ok() || !home.keys().is_dir() {
             continue;
@@ -75,7 +85,7 @@ mod tests {
         home.make_folders().unwrap();
         fs::remove_dir(home.ledger()).unwrap();
         fs::remove_dir(home.journal()).unwrap();
-        repair(&home).unwrap();
+        repair(&home, None).unwrap();
         assert!(home.ledger().is_dir() && home.journal().is_dir());
         assert!(home.read_secret(Secret::RunnerArtefacts).is_ok());
         assert!(
@@ -84,7 +94,7 @@ mod tests {
                 && !home.agents().exists()
         );
         let kept = fs::read(home.secret(Secret::RunnerArtefacts)).unwrap();
-        repair(&home).unwrap();
+        repair(&home, None).unwrap();
         assert_eq!(fs::read(home.secret(Secret::RunnerArtefacts)).unwrap(), kept);
     }
 }

@@ -2,6 +2,7 @@
 //! between roles, and never waits for a role.
 
 use anyhow::{Context as _, Result};
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_process::control::{self, Order, Report};
 use cofferdam_process::spawn::{self, StandardError};
 use cofferdam_process::tether::{Parcel, Tether};
@@ -43,6 +44,8 @@ pub enum Name {
     /// The courier: reaches issuers of access tokens and receivers of notifications; only if one is
     /// configured.
     Courier,
+    /// The link: connects the one role of this home to those on other hosts.
+    Link,
 }
 
 impl fmt::Display for Name {
@@ -55,11 +58,25 @@ impl fmt::Display for Name {
             Self::Next(seat) => write!(f, "next runner {seat}"),
             Self::Reaper => f.write_str("reaper"),
             Self::Courier => f.write_str("courier"),
+            Self::Link => f.write_str("link"),
         }
     }
 }
 
 impl Name {
+    /// The role that the other end of a link knows; `None` for the link itself.
+    pub fn role(self) -> Option<LinkRole> {
+        match self {
+            Self::Recorder => Some(LinkRole::Recorder),
+            Self::Viewer => Some(LinkRole::Viewer),
+            Self::Gateway => Some(LinkRole::Gateway),
+            Self::Runner(_) | Self::Next(_) => Some(LinkRole::Runner),
+            Self::Reaper => Some(LinkRole::Reaper),
+            Self::Courier => Some(LinkRole::Courier),
+            Self::Link => None,
+        }
+    }
+
     /// Returns whether this is a runner, with a seat or not.
     pub fn is_runner(self) -> bool {
         matches!(self, Self::Runner(_) | Self::Next(_))

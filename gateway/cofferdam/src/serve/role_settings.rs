@@ -7,6 +7,7 @@ use crate::config::{
 };
 use crate::serve::copies;
 use cofferdam_core::model::run::JobStep;
+use cofferdam_core::protocol::link::{LinkPeer, LinkSettings};
 use cofferdam_core::protocol::role_settings::{
     ActorSettings, CourierSettings, GatewaySettings, Infrastructure, JobIdentity, LogSettings,
     ReaperSettings, RecorderSettings, RunnerSettings, TlsSettings, ViewerSettings,
@@ -193,6 +194,28 @@ pub fn courier(installation: &Installation) -> Option<CourierSettings> {
         environment: config.environment.clone(),
         base: config.edge.public_url(),
         receivers: config.notify.iter().map(|notify| notify.settings.clone()).collect(),
+    })
+}
+
+/// The settings of the link; `None` in a home with every role.
+pub fn link(installation: &Installation) -> Option<LinkSettings> {
+    let links = installation.config.links.as_ref()?;
+    let peer = |(role, addresses): &(_, Vec<String>)| LinkPeer {
+        role: *role,
+        addresses: addresses.clone(),
+    };
+    Some(LinkSettings {
+        voice: voice(installation),
+        role: links.role,
+        environment: installation.trust.environment.id.clone(),
+        trust_domain: links.trust_domain.clone(),
+        certificate: links.certificate.clone(),
+        key: links.key.clone(),
+        ca: links.ca.clone(),
+        folders: links.folders(),
+        // Without an address nothing arrives.
+        accepts: links.listen.map(|_| links.accepts()).unwrap_or_default(),
+        peers: links.peers.iter().map(peer).collect(),
     })
 }
 

@@ -9,6 +9,7 @@ mod exit;
 mod guests;
 mod heartbeat;
 mod links;
+mod listeners;
 mod next_runners;
 mod notices;
 mod open_access;
@@ -25,6 +26,7 @@ use crate::serve::copies::{Copies, Served};
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::operator_recorder::{Loaded, Notice};
 use cofferdam_process::control::Report;
 use cofferdam_process::notify::Manager;
@@ -34,6 +36,7 @@ use earlier_copies::Earlier;
 use exit::describe_exit;
 use guests::Guests;
 use jiff::Timestamp;
+use listeners::Listeners;
 use open_access::open_again;
 use reload::{Next, Reloading};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,8 +70,11 @@ struct Supervisor<'a> {
     runner: PathBuf,
     guest: PathBuf,
     courier: PathBuf,
-    /// The listening socket, until the stop: then only the gateway's copy accepts connections.
+    /// The listening socket, until the stop: then only the gateway's copy accepts connections. `None`
+    /// in a home without a gateway.
     listener: Option<TcpListener>,
+    /// The listening socket of links, until the stop; `None` if no peer opens one.
+    links: Option<TcpListener>,
     roles: BTreeMap<Name, RoleProcess>,
     /// Runners whose seat has another runner: each closes its job and ends.
     leaving: Vec<RoleProcess>,
@@ -120,23 +126,10 @@ pub async fn serve(
     manager: Option<Manager>,
 ) -> Result<bool> {
     let mut signals = Signals::listen()?;
-    let listen = installation.config.edge.listen;
-    let listener = TcpListener::bind(listen).with_context(|| {
-        format!(
-            "cannot listen on `{listen}`; end what listens there, or set `edge.listen` in \
-             cofferdam.toml"
-        )
-    })?;
-    let edge = &installation.config.edge;
-    if let (None, Some(proxy)) = (&edge.tls, &edge.behind_proxy) {
-        tracing::info!(address = %listen, "plain HTTP, behind `{proxy}`");
-    }
-    if let Some(warning) = edge.shared_address() {
-        tracing::warn!(what = "edge.trusted_proxies", "{warning}");
-    }
+    let listeners = Listeners::bind(&installation.config)?;
     open_again(&installation);
     let served = copies(&mut installation)?;
-    let mut supervisor = Supervisor::new(installation, served, options, listener, manager)?;
+    let mut supervisor = Supervisor::new(installation, served, options, listeners, manager)?;
     loop {
         tokio::select! {
             sign = signals.next() => match sign {
@@ -163,7 +156,7 @@ impl<'a> Supervisor<'a> {
         installation: Installation,
         served: Served,
         options: &'a Options,
-        listener: TcpListener,
+        Listeners { edge: listener, links }: Listeners,
         manager: Option<Manager>,
     ) -> Result<Self> {
         let this = std::env::current_exe().context("cannot find this binary")?;
@@ -184,7 +177,8 @@ impl<'a> Supervisor<'a> {
             installation,
             options,
             this,
-            listener: Some(listener),
+            listener,
+            links,
             roles: BTreeMap::new(),
             leaving: Vec::new(),
             backoff: BTreeMap::new(),
@@ -229,17 +223,26 @@ impl<'a> Supervisor<'a> {
         matches!(self.installation.config.infrastructure, Infrastructure::Kubernetes(_))
     }
 
+    /// Returns whether this home has a role.
+    fn has(&self, role: LinkRole) -> bool {
+        self.installation.config.has_role(role)
+    }
+
     fn names(&self) -> impl Iterator<Item = Name> + use<> {
         // A drill needs one runner, so that it claims the job.
         let seats =
             if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
         let reaper = self.has_cluster().then_some(Name::Reaper);
         let courier = self.installation.config.has_courier().then_some(Name::Courier);
+        let own = self.installation.config.role();
+        let link = own.map(|_| Name::Link);
         [Name::Recorder, Name::Viewer, Name::Gateway]
             .into_iter()
             .chain((0..seats).map(Name::Runner))
             .chain(reaper)
             .chain(courier)
+            .filter(move |name| own.is_none() || name.role() == own)
+            .chain(link)
     }
 
     /// Waits for the next event and handles it. Dropping the future while it waits loses nothing.
@@ -290,6 +293,7 @@ impl<'a> Supervisor<'a> {
                 (Event::Reported(..), _) => {}
                 (Event::Ended(status), _) => {
                     self.leaving.remove(at);
+                    self.unlink(serial);
                     // Its end does not affect its seat: another runner takes over a job that it did
                     // not close. After a failure, the self-check is repeated.
                     if !status.is_some_and(|status| status.success()) {
@@ -327,6 +331,9 @@ impl<'a> Supervisor<'a> {
                 return self.handle_not_loaded(*number, why.clone());
             }
             (Name::Gateway, Report::Using(number)) => return self.handle_using(*number),
+            (Name::Link, Report::Linked(linked)) => {
+                return self.handle_linked(linked.clone(), descriptor);
+            }
             _ => {}
         }
         let Some(child) = self.roles.get_mut(&name) else { return };
@@ -373,7 +380,8 @@ impl<'a> Supervisor<'a> {
             | Report::Reload(_)
             | Report::Loaded(_)
             | Report::NotLoaded(..)
-            | Report::Using(_) => {}
+            | Report::Using(_)
+            | Report::Linked(_) => {}
         }
     }
 
@@ -385,7 +393,14 @@ impl<'a> Supervisor<'a> {
         {
             gateway.put(Parcel::Socket("listener", listener.into()));
         }
+        if name == Name::Link
+            && let (Some(link), Some(Ok(listener))) =
+                (self.roles.get(&name), self.links.as_ref().map(TcpListener::try_clone))
+        {
+            link.put(Parcel::Socket("listener", listener.into()));
+        }
         self.connect(name);
+        self.link(name);
         if matches!(name, Name::Gateway | Name::Recorder) {
             self.inform(name);
         }
@@ -416,6 +431,7 @@ impl<'a> Supervisor<'a> {
     fn ended(&mut self, name: Name, status: Option<ExitStatus>) -> Result<()> {
         let Some(child) = self.roles.remove(&name) else { return Ok(()) };
         self.guests.forget(child.serial);
+        self.unlink(child.serial);
         let RoleProcess { pid, begun, state, error, killed, .. } = child;
         if name == Name::Gateway {
             self.reload_without_gateway();

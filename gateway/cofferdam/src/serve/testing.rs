@@ -51,6 +51,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
             retention: cofferdam_core::model::retention::Retention::usual(),
             telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: "info".to_owned() },
             notify: Vec::new(),
+            links: None,
         },
         agents: Agents::default(),
         trust: Trust::parse(&trust).unwrap(),

@@ -1,6 +1,7 @@
 //! The settings of each role: the first packet on its control socket. Paths and numbers, never a
 //! secret; a role reads its own keys from the files named here before it confines itself. Times are
 //! in milliseconds.
+// LONG: the settings of every role, one after the other.
 
 use crate::model::budget::Budgets;
 use crate::model::console_role::ConsoleRole;

@@ -26,6 +26,9 @@ pub enum Calls {
     Reaper,
     /// The courier, which connects to the issuers of tokens.
     Courier,
+    /// The link: accepts connections of other hosts, if the first is true, and connects to them, if
+    /// the second is.
+    Link(bool, bool),
 }
 
 /// Calls of every role: memory, threads, time, signals to itself, waiting, and the sockets and
@@ -283,6 +286,7 @@ pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineError> {
         Calls::Viewer(connects) => (false, connects, false, false),
         Calls::Runner(connects) => (false, connects, true, true),
         Calls::Reaper | Calls::Courier => (false, true, false, false),
+        Calls::Link(accepts, connects) => (accepts, connects, false, false),
     };
     lists.extend(accepts.then_some(ACCEPTS));
     lists.extend(connects.then_some(CONNECTS));

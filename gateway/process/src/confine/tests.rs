@@ -60,6 +60,8 @@ fn filter(role: &str) -> Vec<sock_filter> {
         "runner+" => calls::of(Calls::Runner(true)),
         "reaper" => calls::of(Calls::Reaper),
         "courier" => calls::of(Calls::Courier),
+        "link" => calls::of(Calls::Link(true, false)),
+        "link+" => calls::of(Calls::Link(true, true)),
         "compiles" => guest::compiling(),
         "guest" => guest::running(),
         other => panic!("{other}"),
@@ -74,7 +76,7 @@ fn check(role: &str, number: i64, arguments: &[i64], expect: u32) {
 }
 
 /// Every role, with and without a server.
-const ROLES: [&str; 10] = [
+const ROLES: [&str; 12] = [
     "gateway",
     "gateway+",
     "recorder",
@@ -85,7 +87,13 @@ const ROLES: [&str; 10] = [
     "runner+",
     "reaper",
     "courier",
+    "link",
+    "link+",
 ];
+
+/// The roles that connect to a server.
+const CONNECTING: [&str; 7] =
+    ["gateway+", "recorder+", "viewer+", "runner+", "reaper", "courier", "link+"];
 
 /// Calls that no role may make: other processes, other memory, namespaces, mounts, keys, the
 /// kernel, the machine.
@@ -163,17 +171,13 @@ fn a_role_keeps_what_it_needs_and_nothing_of_the_others() {
         (libc::SYS_getpid, &[], &ROLES),
         (libc::SYS_openat, &[-1], &ROLES),
         (libc::SYS_futex, &[], &ROLES),
-        (libc::SYS_accept4, &[-1], &["gateway", "gateway+", "recorder", "recorder+"]),
         (
-            libc::SYS_socket,
-            &[2, 1],
-            &["gateway+", "recorder+", "viewer+", "runner+", "reaper", "courier"],
-        ),
-        (
-            libc::SYS_connect,
+            libc::SYS_accept4,
             &[-1],
-            &["gateway+", "recorder+", "viewer+", "runner+", "reaper", "courier"],
+            &["gateway", "gateway+", "recorder", "recorder+", "link", "link+"],
         ),
+        (libc::SYS_socket, &[2, 1], &CONNECTING),
+        (libc::SYS_connect, &[-1], &CONNECTING),
         (libc::SYS_bind, &[-1], &[]),
         (libc::SYS_listen, &[-1], &[]),
         (libc::SYS_fsync, &[-1], &["recorder", "recorder+", "runner", "runner+"]),

@@ -182,7 +182,11 @@ async fn listen(
                 told.send_replace(Stop::Drain);
                 continue;
             }
-            Handed::Told(_) | Handed::Load(_) | Handed::Use(_) | Handed::Forget(_) => continue,
+            Handed::Told(_)
+            | Handed::Load(_)
+            | Handed::Use(_)
+            | Handed::Forget(_)
+            | Handed::Link(_) => continue,
             Handed::NoGuest => {
                 let _ending = guests.send(None);
                 continue;

@@ -1,15 +1,23 @@
 //! Checks the identities of a cluster. Reads no kubeconfig: `cofferdam-runner` does.
 
 use crate::command::runner_binary;
-use crate::config::Cluster;
+use crate::config::{Cluster, has_role};
 use crate::serve::health::Findings;
 use cofferdam_core::model::escape::line;
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::link::LinkRole;
 
 /// Checks each identity with `cofferdam-runner`: it reaches the trusted cluster, and has the rights
-/// of its role and no more.
-pub(super) fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
-    for (identity, kubeconfig) in cluster.identities() {
+/// of its role and no more. A home of one role has one of them, or none.
+pub(super) fn identities(
+    cluster: &Cluster,
+    role: Option<LinkRole>,
+    trust: Option<&Trust>,
+    found: &mut Findings,
+) {
+    let roles = [LinkRole::Viewer, LinkRole::Runner, LinkRole::Reaper];
+    let own = cluster.identities().into_iter().zip(roles);
+    for ((identity, kubeconfig), _) in own.filter(|(_, own)| has_role(role, *own)) {
         let path = kubeconfig.display();
         let met = match runner_binary::identify(kubeconfig) {
             Ok(met) => met,

@@ -2,17 +2,27 @@
 //! Never prints a key.
 
 use super::{Findings, instead};
+use crate::config::has_role;
 use crate::config::home::{Home, Secret};
 use cofferdam_core::model::permit::verifying_key_text;
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::link::LinkRole;
 use ed25519_dalek::SigningKey;
 
-/// Checks every key. `serving`: new runners still read their key.
-pub fn keys(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
+/// Checks every key of a home with this role, or with all. `serving`: new runners still read their
+/// key.
+pub fn keys(
+    home: &Home,
+    role: Option<LinkRole>,
+    trust: &Trust,
+    serving: bool,
+    found: &mut Findings,
+) {
     let before = found.0.len();
-    for (secret, expected) in
-        [(Secret::Permits, &trust.keys.gateway), (Secret::Checkpoints, &trust.keys.recorder)]
-    {
+    let own = |secret: &Secret| has_role(role, secret.role());
+    let pairs =
+        [(Secret::Permits, &trust.keys.gateway), (Secret::Checkpoints, &trust.keys.recorder)];
+    for (secret, expected) in pairs.into_iter().filter(|(secret, _)| own(secret)) {
         let path = home.secret(secret);
         let restore = format!(
             "restore `{}` from a backup: no other key fits this home's trust file and ledger",
@@ -33,7 +43,8 @@ pub fn keys(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
             }
         }
     }
-    for secret in [Secret::GatewayArtefacts, Secret::RunnerArtefacts] {
+    let made = [Secret::GatewayArtefacts, Secret::RunnerArtefacts];
+    for secret in made.into_iter().filter(own) {
         let path = home.secret(secret);
         match home.read_secret(secret) {
             Ok(_) => {}
@@ -98,7 +109,7 @@ mod tests {
         .unwrap();
         let told = |serving: bool| {
             let mut found = Findings::default();
-            keys(&home, &trust, serving, &mut found);
+            keys(&home, None, &trust, serving, &mut found);
             found
                 .0
                 .into_iter()

@@ -2,20 +2,29 @@
 //! none of them.
 
 use super::Findings;
+use crate::config::has_role;
 use crate::config::home::Home;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::policy::digest::policy_digest;
+use cofferdam_core::protocol::link::LinkRole;
 use std::path::{Path, PathBuf};
 
-/// Checks each accepted part.
-pub fn parts(home: &Home, trust: &Trust, found: &mut Findings) {
+/// Checks each accepted part that a home with this role has, or one with all.
+pub fn parts(home: &Home, role: Option<LinkRole>, trust: &Trust, found: &mut Findings) {
+    if !has_role(role, LinkRole::Gateway) && !has_role(role, LinkRole::Runner) {
+        return;
+    }
     let before = found.0.len();
     let tools = trust.tools.iter().map(|tool| ("tool", home.tools(), &tool.name, tool.digest));
     let executors =
         trust.executors.iter().map(|part| ("executor", home.executors(), &part.name, part.digest));
-    let commands =
-        trust.commands.iter().map(|part| ("command", home.commands(), &part.name, part.digest));
+    let runs = has_role(role, LinkRole::Runner);
+    let commands = trust
+        .commands
+        .iter()
+        .filter(|_| runs)
+        .map(|part| ("command", home.commands(), &part.name, part.digest));
     for (kind, folder, name, digest) in tools.chain(executors).chain(commands) {
         let path = folder.join(format!("{name}.wasm"));
         let shown = path.display();

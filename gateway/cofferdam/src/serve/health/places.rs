@@ -3,6 +3,7 @@
 
 use super::{Findings, instead};
 use crate::config::home::{Home, SECRETS};
+use cofferdam_core::protocol::link::{LINK_ROLES, LinkRole};
 use cofferdam_process::access::can_list;
 use cofferdam_process::writable;
 use std::os::unix::fs::PermissionsExt as _;
@@ -29,12 +30,20 @@ enum Use {
 /// The effect of an unusable folder on a running `serve`.
 type Effect = &'static str;
 
-/// A folder with its use, the consequence of its loss, and the effect on a running `serve`; `None`
-/// if calls fail.
-struct Place(PathBuf, Use, Lost, Option<Effect>);
+/// A folder with its use, the consequence of its loss, the effect on a running `serve` (`None` if
+/// calls fail), and the roles that use it.
+struct Place(PathBuf, Use, Lost, Option<Effect>, &'static [LinkRole]);
 
 const NEXT: Effect = "what is served stays in use, and the next start will fail";
 const RUNNERS: Effect = "runners that start from now on fail, and with them calls";
+
+/// The roles that load tools, executors and policy.
+const LOADS: &[LinkRole] = &[LinkRole::Gateway, LinkRole::Runner];
+/// The roles that have a key of Cofferdam.
+const KEYS: &[LinkRole] = &[LinkRole::Gateway, LinkRole::Recorder, LinkRole::Runner];
+const GATEWAY: &[LinkRole] = &[LinkRole::Gateway];
+const RECORDER: &[LinkRole] = &[LinkRole::Recorder];
+const RUNNER: &[LinkRole] = &[LinkRole::Runner];
 
 /// Every folder; a parent folder comes first.
 fn folders(home: &Home) -> [Place; 18] {
@@ -45,32 +54,34 @@ fn folders(home: &Home) -> [Place; 18] {
     let commands = "commands such as `status` and `approve` do not reach the recorder";
     let gateway = "a gateway that is started again fails; the one that serves goes on";
     [
-        Place(home.root().to_owned(), Read, Backup, None),
-        Place(above(home.agents()), Read, Backup, Some(NEXT)),
-        Place(above(home.trust()), Read, Backup, Some(NEXT)),
-        Place(home.keys(), Read, Backup, Some(RUNNERS)),
-        Place(home.plugins(), Read, Backup, Some(NEXT)),
-        Place(home.tools(), Read, Backup, Some(NEXT)),
-        Place(home.executors(), Read, Backup, Some(NEXT)),
-        Place(home.commands(), Read, Fine, Some(NEXT)),
-        Place(home.policy(), Read, Backup, Some(NEXT)),
-        Place(home.store(), Write, Made, None),
-        Place(home.ledger(), Write, Made, Some(unpublished)),
-        Place(home.runs(), Write, Made, None),
-        Place(home.journal(), Write, Made, None),
-        Place(above(home.artefacts("gateway")), Read, Made, Some(RUNNERS)),
-        Place(home.artefacts("gateway"), Write, Made, Some(gateway)),
-        Place(home.artefacts("runner"), Write, Made, Some(RUNNERS)),
-        Place(home.run(), Write, Made, Some(commands)),
-        Place(home.served(), Write, Made, Some(NEXT)),
+        Place(home.root().to_owned(), Read, Backup, None, &LINK_ROLES),
+        Place(above(home.agents()), Read, Backup, Some(NEXT), GATEWAY),
+        Place(above(home.trust()), Read, Backup, Some(NEXT), &LINK_ROLES),
+        Place(home.keys(), Read, Backup, Some(RUNNERS), KEYS),
+        Place(home.plugins(), Read, Backup, Some(NEXT), LOADS),
+        Place(home.tools(), Read, Backup, Some(NEXT), LOADS),
+        Place(home.executors(), Read, Backup, Some(NEXT), LOADS),
+        Place(home.commands(), Read, Fine, Some(NEXT), RUNNER),
+        Place(home.policy(), Read, Backup, Some(NEXT), LOADS),
+        Place(home.store(), Write, Made, None, RECORDER),
+        Place(home.ledger(), Write, Made, Some(unpublished), RECORDER),
+        Place(home.runs(), Write, Made, None, RUNNER),
+        Place(home.journal(), Write, Made, None, RUNNER),
+        Place(above(home.artefacts("gateway")), Read, Made, Some(RUNNERS), LOADS),
+        Place(home.artefacts("gateway"), Write, Made, Some(gateway), GATEWAY),
+        Place(home.artefacts("runner"), Write, Made, Some(RUNNERS), RUNNER),
+        Place(home.run(), Write, Made, Some(commands), RECORDER),
+        Place(home.served(), Write, Made, Some(NEXT), &LINK_ROLES),
     ]
 }
 
-/// Checks every folder. `serving`: roles use the folders now, so a missing one has an effect now.
-pub fn places(home: &Home, serving: bool, found: &mut Findings) {
+/// Checks every folder of a home with this role, or with all. `serving`: roles use the folders now,
+/// so a missing one has an effect now.
+pub fn places(home: &Home, role: Option<LinkRole>, serving: bool, found: &mut Findings) {
     let before = found.0.len();
     let mut lost: Vec<PathBuf> = Vec::new();
-    for place in folders(home) {
+    let used = |place: &Place| role.is_none_or(|own| place.4.contains(&own));
+    for place in folders(home).into_iter().filter(used) {
         // Everything below a lost folder is lost too.
         if lost.iter().any(|above| place.0.starts_with(above)) {
             continue;
@@ -79,7 +90,7 @@ pub fn places(home: &Home, serving: bool, found: &mut Findings) {
             lost.push(place.0);
             continue;
         }
-        let Place(folder, used, _, effect) = &place;
+        let Place(folder, used, _, effect, _) = &place;
         let barred = match used {
             Use::Read => can_list(folder).err().map(|error| writable::unreadable(folder, &error)),
             Use::Write => writable::folder(folder).err(),
@@ -100,10 +111,19 @@ pub fn places(home: &Home, serving: bool, found: &mut Findings) {
     }
 }
 
+/// The folders of a home with this role alone.
+pub fn folders_of(home: &Home, role: LinkRole) -> impl Iterator<Item = PathBuf> {
+    folders(home)
+        .into_iter()
+        .filter(move |place| place.4.contains(&role))
+        .map(|place| place.0)
+        .filter(|folder| !folder.ends_with("served"))
+}
+
 /// Returns whether a place is a folder, and adds a finding if it is not.
 fn there(
     home: &Home,
-    Place(folder, _, lost, effect): &Place,
+    Place(folder, _, lost, effect, _): &Place,
     serving: bool,
     found: &mut Findings,
 ) -> bool {

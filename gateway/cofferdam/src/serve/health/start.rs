@@ -39,8 +39,9 @@ fn refusals(home: &Home) -> Vec<String> {
     match Installation::read(home.clone()) {
         Ok(installation) => {
             let mut found = Findings::default();
-            keys(home, &installation.trust, false, &mut found);
-            parts(home, &installation.trust, &mut found);
+            let role = installation.config.role();
+            keys(home, role, &installation.trust, false, &mut found);
+            parts(home, role, &installation.trust, &mut found);
             found
                 .bad_ones()
                 .map(|finding| format!("{}: {}; {}", finding.what, finding.detail, finding.remedy))

@@ -20,22 +20,22 @@ fn bad(look: impl FnOnce(&mut Findings)) -> String {
 #[test]
 fn a_folder_that_is_lost_a_file_or_a_dangling_link_is_named() {
     let (_folder, home) = home();
-    assert_eq!(bad(|found| places(&home, true, found)), "");
+    assert_eq!(bad(|found| places(&home, None, true, found)), "");
     fs::remove_dir(home.journal()).unwrap();
     // The next start makes it, so before a start it is no obstacle.
-    assert_eq!(bad(|found| places(&home, false, found)), "");
-    let said = bad(|found| places(&home, true, found));
+    assert_eq!(bad(|found| places(&home, None, false, found)), "");
+    let said = bad(|found| places(&home, None, true, found));
     assert!(said.contains("journal` is gone (start `cofferdam serve` again"), "{said}");
     fs::write(home.journal(), "x").unwrap();
-    let said = bad(|found| places(&home, false, found));
+    let said = bad(|found| places(&home, None, false, found));
     assert!(said.contains("journal` is a file where a folder belongs"), "{said}");
     fs::remove_file(home.journal()).unwrap();
     std::os::unix::fs::symlink("nowhere", home.journal()).unwrap();
-    let said = bad(|found| places(&home, false, found));
+    let said = bad(|found| places(&home, None, false, found));
     assert!(said.contains("journal` is a link to `nowhere`, and nothing is there"), "{said}");
     fs::remove_file(home.journal()).unwrap();
     fs::remove_dir(home.keys()).unwrap();
-    let said = bad(|found| places(&home, false, found));
+    let said = bad(|found| places(&home, None, false, found));
     assert!(said.contains("keys` is missing (restore it from a backup"), "{said}");
 }
 

@@ -4,7 +4,7 @@
 use super::examine::examine;
 use super::reload::Next;
 use crate::config::home::Home;
-use crate::config::{Installation, read_trust};
+use crate::config::{Installation, has_role, read_trust};
 use crate::serve::copies::{self, Copies, Served};
 use crate::serve::health::{self, Findings};
 use crate::serve::repair;
@@ -12,11 +12,13 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::escape;
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::link::LinkRole;
 use std::path::Path;
 
 /// Makes the copies that all roles use until the next load.
 pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
-    repair::repair(&installation.home)?;
+    let role = installation.config.role();
+    repair::repair(&installation.home, role)?;
     let served = Served::take(&installation.home).context("cannot copy what is to be served")?;
     let trust = read_trust(served.copies().home()).map_err(|error| {
         anyhow!("{}", name_original(&installation.home, served.copies(), &error.to_string()))
@@ -25,8 +27,8 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
         bail!("the trust file was changed during this start; start `cofferdam serve` again");
     }
     let mut found = Findings::default();
-    health::keys(&installation.home, &trust, false, &mut found);
-    health::parts(&installation.home, &trust, &mut found);
+    health::keys(&installation.home, role, &trust, false, &mut found);
+    health::parts(&installation.home, role, &trust, &mut found);
     let refused: Vec<String> =
         found.bad_ones().map(|finding| format!("{}; {}", finding.detail, finding.remedy)).collect();
     if !refused.is_empty() {
@@ -41,16 +43,17 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
 /// that are refused are removed.
 pub(super) fn copies_again(
     home: &Home,
+    role: Option<LinkRole>,
     (used, trust): (&Copies, &Trust),
     guest: &Path,
 ) -> Result<Next> {
     let copies = copies::again(home, used).context("cannot copy what is to be served")?;
-    check_again(home, &copies, trust, guest).map(|()| Next { copies: copies.clone() }).map_err(
-        |error| {
+    check_again(home, role, &copies, (trust, guest))
+        .map(|()| Next { copies: copies.clone() })
+        .map_err(|error| {
             remove(&copies);
             anyhow!("{}", name_original(home, &copies, &escape::chain(error.as_ref())))
-        },
-    )
+        })
 }
 
 /// Removes copies that are not used. The next start removes what is left.
@@ -58,7 +61,12 @@ pub(super) fn remove(copies: &Copies) {
     let _left = std::fs::remove_dir_all(copies.home().root());
 }
 
-fn check_again(home: &Home, copies: &Copies, used: &Trust, guest: &Path) -> Result<()> {
+fn check_again(
+    home: &Home,
+    role: Option<LinkRole>,
+    copies: &Copies,
+    (used, guest): (&Trust, &Path),
+) -> Result<()> {
     let trust = read_trust(copies.home()).map_err(|error| anyhow!("{error}"))?;
     if trust.environment != used.environment {
         bail!(
@@ -67,14 +75,18 @@ fn check_again(home: &Home, copies: &Copies, used: &Trust, guest: &Path) -> Resu
         );
     }
     let mut found = Findings::default();
-    health::keys(home, &trust, false, &mut found);
-    health::parts(copies.home(), &trust, &mut found);
+    health::keys(home, role, &trust, false, &mut found);
+    health::parts(copies.home(), role, &trust, &mut found);
     let refused: Vec<String> =
         found.bad_ones().map(|finding| format!("{}; {}", finding.detail, finding.remedy)).collect();
     if !refused.is_empty() {
         bail!("{}", refused.join("; "));
     }
-    examine(guest, copies.home(), &trust, used)
+    // The other roles load no component.
+    if has_role(role, LinkRole::Gateway) || has_role(role, LinkRole::Runner) {
+        examine(guest, copies.home(), role, (&trust, used))?;
+    }
+    Ok(())
 }
 
 /// The digest of a copied trust file.

@@ -2,22 +2,31 @@
 //! component of its kind. The gateway process that rehearses the start loads tools and policy. Never
 //! runs a component.
 
+use crate::config::has_role;
 use crate::config::home::Home;
 use crate::serve::guest_process;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Examines each executor and command of `trust` that `used` does not have. Blocks the thread.
+/// Examines each executor and command of `trust` that `used` does not have. A home without runners
+/// has no commands. Blocks the thread.
 ///
 /// # Errors
 /// One of them is no component of its kind, or cannot be read.
-pub(super) fn examine(guest: &Path, copies: &Home, trust: &Trust, used: &Trust) -> Result<()> {
+pub(super) fn examine(
+    guest: &Path,
+    copies: &Home,
+    role: Option<LinkRole>,
+    (trust, used): (&Trust, &Trust),
+) -> Result<()> {
     let executors = trust.executors.iter().map(|part| (&part.name, part.digest));
-    let commands = trust.commands.iter().map(|part| (&part.name, part.digest));
+    let runs = has_role(role, LinkRole::Runner);
+    let commands = trust.commands.iter().filter(|_| runs).map(|part| (&part.name, part.digest));
     let known_executor = |digest| used.executors.iter().any(|known| known.digest == digest);
     let known_command = |digest| used.commands.iter().any(|known| known.digest == digest);
     for (name, digest) in executors.filter(|(_, digest)| !known_executor(*digest)) {

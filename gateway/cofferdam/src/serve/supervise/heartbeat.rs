@@ -25,7 +25,7 @@ impl Supervisor<'_> {
         for (name, child) in roles.chain(leaving).filter(|(_, child)| child.killed.is_none()) {
             let silence = match child.state {
                 State::Starting => {
-                    let small = name == Name::Courier
+                    let small = matches!(name, Name::Courier | Name::Link)
                         || (!cluster && (name.is_runner() || name == Name::Viewer));
                     let most = if small { READY_SMALL } else { READY };
                     (child.begun.elapsed() > most)

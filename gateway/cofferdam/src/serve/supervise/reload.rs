@@ -14,6 +14,7 @@ use anyhow::{Result, anyhow};
 use cofferdam_core::model::escape;
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_core::protocol::operator_recorder::{Loaded, Reload};
 use cofferdam_process::control::{Load, Order, Report};
 use cofferdam_process::tether::Parcel;
@@ -79,11 +80,11 @@ impl Supervisor<'_> {
         }
         let (home, trust) = (self.installation.home.clone(), self.installation.trust.clone());
         let (used, copied) = (self.served.copies().clone(), self.copied.0.clone());
-        let guest = self.guest.clone();
+        let (guest, role) = (self.guest.clone(), self.installation.config.role());
         // A slow disk must not block the supervisor.
         tokio::task::spawn_blocking(move || {
             // Without a supervisor there is no receiver.
-            let _over = copied.send(copies_again(&home, (&used, &trust), &guest));
+            let _over = copied.send(copies_again(&home, role, (&used, &trust), &guest));
         });
     }
 
@@ -101,6 +102,9 @@ impl Supervisor<'_> {
             Ok(next) => next,
             Err(error) => return self.refuse(escape::chain(error.as_ref())),
         };
+        if !self.has(LinkRole::Gateway) {
+            return self.use_without_gateway(next);
+        }
         self.started += 1;
         let settings = self.gateway_settings(&next);
         let started = role_process::start(
@@ -117,6 +121,28 @@ impl Supervisor<'_> {
                 self.refuse(escape::chain(error.as_ref()));
             }
         }
+    }
+
+    /// Uses copies in a home without a gateway: roles read the files of the link again, and a runner
+    /// loads them for its job.
+    fn use_without_gateway(&mut self, next: Next) {
+        let Next { copies } = next;
+        match self.place(&copies) {
+            Ok(placed) => {
+                self.note_placed(&copies, placed);
+                self.used();
+            }
+            Err(error) => {
+                remove(&copies);
+                self.refuse(escape::chain(error.as_ref()));
+            }
+        }
+    }
+
+    fn note_placed(&mut self, copies: &Copies, (trust, digest): (Trust, TrustDigest)) {
+        self.notice.loaded = Some(Loaded::of(&trust, digest, Timestamp::now()));
+        self.installation.served = copies.home().clone();
+        self.installation.trust = trust;
     }
 
     fn gateway_settings(
@@ -193,7 +219,7 @@ impl Supervisor<'_> {
             return;
         };
         let Next { copies, .. } = *next;
-        let (trust, digest) = match self.place(&copies) {
+        let placed = match self.place(&copies) {
             Ok(placed) => placed,
             Err(error) => {
                 remove(&copies);
@@ -201,9 +227,7 @@ impl Supervisor<'_> {
                 return self.refuse(escape::chain(error.as_ref()));
             }
         };
-        self.notice.loaded = Some(Loaded::of(&trust, digest, Timestamp::now()));
-        self.installation.served = copies.home().clone();
-        self.installation.trust = trust;
+        self.note_placed(&copies, placed);
         self.order_gateway(Order::Use(number));
     }
 

@@ -86,6 +86,11 @@ impl Supervisor<'_> {
                     events,
                 )?
             }
+            Name::Link => {
+                let settings =
+                    role_settings::link(installation).context("no link is configured")?;
+                role_process::start(one, &self.this, &["role", "link"], &settings, events)?
+            }
             Name::Courier => {
                 let settings = role_settings::courier(installation)
                     .context("no issuer or receiver is configured")?;

@@ -3,6 +3,7 @@
 
 use super::{Name, Sign, Signals, State, Supervisor, seconds};
 use cofferdam_core::model::id::CallId;
+use cofferdam_core::protocol::link::LinkRole;
 use cofferdam_process::control::{Order, Report};
 use cofferdam_process::tether::Parcel;
 use std::sync::atomic::Ordering;
@@ -59,6 +60,7 @@ impl Supervisor<'_> {
             | Report::NotLoaded(..)
             | Report::Using(_)
             | Report::StandsBy
+            | Report::Linked(_)
             | Report::Closed => {}
         }
     }
@@ -73,6 +75,7 @@ impl Supervisor<'_> {
         self.reloading = None;
         self.due.clear();
         self.listener = None;
+        self.links = None;
         self.over.store(true, Ordering::SeqCst);
         let in_order = tokio::select! {
             biased;
@@ -121,7 +124,9 @@ impl Supervisor<'_> {
         self.kill(|name, _| name.is_runner());
         self.settle(Instant::now() + KILLED, Self::is_without_runners).await;
 
-        self.end(|name| name != Name::Recorder).await;
+        self.end(|name| !matches!(name, Name::Recorder | Name::Link)).await;
+        self.end(|name| name != Name::Link).await;
+        // The last bytes of the others pass through it.
         self.end(|_| true).await;
     }
 
@@ -144,11 +149,8 @@ impl Supervisor<'_> {
     async fn end(&mut self, which: impl Fn(Name) -> bool) {
         let here = |it: &Self| it.roles.keys().any(|name| which(*name));
         self.roles.iter().filter(|(name, _)| which(**name)).for_each(|(_, role)| role.end());
-        let most = if here(self) && self.roles.keys().all(|name| *name == Name::Recorder) {
-            RECORDER
-        } else {
-            LAST
-        };
+        let last = |name: &Name| matches!(name, Name::Recorder | Name::Link);
+        let most = if here(self) && self.roles.keys().all(last) { RECORDER } else { LAST };
         self.settle(Instant::now() + most, |it| !here(it)).await;
         self.kill(|name, _| which(name));
         self.settle(Instant::now() + KILLED, |it| !here(it)).await;
@@ -205,6 +207,7 @@ impl Supervisor<'_> {
                     names.join(", ")
                 ));
             }
+            None if !self.has(LinkRole::Recorder) => {}
             None => errors
                 .push("the recorder did not say which jobs are left for the next start".to_owned()),
         }

@@ -1,0 +1,197 @@
+//! Links that peers open: bounded in number and in time before a certificate is known. A refusal is
+//! logged, but not each of many.
+
+use super::Shared;
+use super::hello;
+use super::identity::{End, refusal};
+use super::relay::relay;
+use cofferdam_core::protocol::link::{LinkCode, LinkRefusal, LinkRole, Linked};
+use cofferdam_process::tcp;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::os::unix::net::UnixStream as StdStream;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// The most links that are up at once: dozens of gateways, and runners on dozens of hosts.
+pub(super) const LINKS: usize = 1_024;
+
+/// The most connections at once whose peer is not known yet. More wait in the kernel's queue.
+const UNKNOWN: usize = 128;
+
+/// The most of them from one address: another address always finds a place.
+const UNKNOWN_OF_ONE: usize = 16;
+
+/// The pause after a failed accept, usually because no descriptor is free.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The time in which one line for each reason is logged.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// A link that is up: it passes bytes until its end.
+pub(super) type Link = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The connections whose peer is not known yet, by address.
+type Unknown = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
+
+/// Accepts links for ever. Passes on each that is up.
+pub(super) async fn all(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    accepted: mpsc::UnboundedSender<Link>,
+) {
+    let (links, places) = (Arc::new(Semaphore::new(LINKS)), Arc::new(Semaphore::new(UNKNOWN)));
+    let (unknown, log) = (Unknown::default(), Arc::new(Log::default()));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (stream, address) = match listener.accept().await {
+            Ok((stream, address)) => (stream, address.ip()),
+            Err(error) => {
+                tracing::debug!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Some(counted) = Counted::take(&unknown, address) else {
+            let why = format!("{UNKNOWN_OF_ONE} connections of it have not said who they are");
+            log.say(address, &refusal(LinkCode::LinkFull, why));
+            continue;
+        };
+        let (shared, accepted) = (Arc::clone(&shared), accepted.clone());
+        let (links, log) = (Arc::clone(&links), Arc::clone(&log));
+        tokio::spawn(async move {
+            match open(&shared, stream, &links).await {
+                // Without a receiver the link ends.
+                Ok(made) => drop(accepted.send(Box::pin(pass(shared, made)))),
+                Err(refused) => log.say(address, &refused),
+            }
+            drop((place, counted));
+        });
+    }
+}
+
+/// A connection whose both ends accepted each other.
+struct Made {
+    stream: TlsStream<TcpStream>,
+    chain: Vec<CertificateDer<'static>>,
+    peer: LinkRole,
+    _place: OwnedSemaphorePermit,
+}
+
+async fn open(
+    shared: &Shared,
+    stream: TcpStream,
+    links: &Arc<Semaphore>,
+) -> Result<Made, LinkRefusal> {
+    let slow = |_| refusal(LinkCode::LinkHello, "the other end did not say who it is in time");
+    timeout(shared.times.handshake, greet(shared, stream, links)).await.map_err(slow)?
+}
+
+async fn greet(
+    shared: &Shared,
+    stream: TcpStream,
+    links: &Arc<Semaphore>,
+) -> Result<Made, LinkRefusal> {
+    tcp::between_hosts(&stream).map_err(|error| hello::of_error(&error))?;
+    let material = shared.certificates.now();
+    let mut stream = TlsAcceptor::from(Arc::clone(&material.server))
+        .accept(stream)
+        .await
+        .map_err(|error| hello::of_error(&error))?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+    // Also for a resumed session, whose certificates TLS does not check again.
+    let peer = shared.own.of_peer(&chain, End::Client, &material.roots, UnixTime::now());
+    let mut place = None;
+    let barred = || {
+        if !*shared.serving.borrow() {
+            let why = format!("this {} stands by, starts or stops", shared.own.role);
+            return Some(refusal(LinkCode::LinkStandby, why));
+        }
+        place = Arc::clone(links).try_acquire_owned().ok();
+        let why = || format!("this end has {LINKS} links");
+        place.is_none().then(|| refusal(LinkCode::LinkFull, why()))
+    };
+    let accepts = &shared.accepts;
+    let peer = hello::answer(&mut stream, &shared.own, peer, accepts, barred).await?;
+    let full = || refusal(LinkCode::LinkFull, "no place");
+    Ok(Made { stream, chain, peer, _place: place.ok_or_else(full)? })
+}
+
+/// Hands the socket over, and passes the bytes of the link.
+async fn pass(shared: Arc<Shared>, made: Made) {
+    let Made { stream, chain, peer, _place } = made;
+    let pair = StdStream::pair().and_then(|(ours, theirs)| {
+        ours.set_nonblocking(true)?;
+        Ok((UnixStream::from_std(ours)?, theirs))
+    });
+    let linked = Linked { process: None, peer };
+    let handed = pair.and_then(|(ours, theirs)| shared.hand.hand(&linked, theirs).map(|()| ours));
+    let ours = match handed {
+        Ok(ours) => ours,
+        Err(error) => return tracing::error!(%peer, %error, "a link cannot be handed over"),
+    };
+    let check = || {
+        let (roots, now) = (&shared.certificates.now().roots, UnixTime::now());
+        shared.own.of_peer(&chain, End::Client, roots, now).map(drop)
+    };
+    if let Err(refused) = relay(stream, ours, shared.times.recheck, check).await {
+        tracing::warn!(what = "links", %peer, "the link is ended: {refused}");
+    }
+}
+
+/// One connection whose peer is not known yet. Dropping it frees its place.
+struct Counted(Unknown, IpAddr);
+
+impl Counted {
+    fn take(unknown: &Unknown, address: IpAddr) -> Option<Self> {
+        let mut counts = unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= UNKNOWN_OF_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Self(Arc::clone(unknown), address))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// The log of refusals: the first of each reason in a while, so that a stranger fills no disk.
+#[derive(Default)]
+struct Log(Mutex<BTreeMap<&'static str, Instant>>);
+
+impl Log {
+    fn say(&self, address: IpAddr, refused: &LinkRefusal) {
+        let now = Instant::now();
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let word = refused.code.word();
+        if last.get(word).is_some_and(|last| now.duration_since(*last) < QUIET) {
+            return;
+        }
+        last.insert(word, now);
+        drop(last);
+        if refused.code == LinkCode::LinkStandby {
+            tracing::info!(%address, "a link is refused: {refused}");
+        } else {
+            tracing::warn!(what = "links", %address, "a link is refused: {refused}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Roles on hosts of their own: each in a process tree and a home of its own, linked by mutual TLS.
+
+mod attacks;
+pub mod hosts;
+mod story;
+mod stranger;
