@@ -2,6 +2,7 @@
 //! and each is refused what is not its part.
 
 use super::real::Real;
+use super::step::{CALLS, Proposal, Step};
 use super::{exercise, runtime};
 use crate::world::World;
 use cofferdam_core::protocol::role_settings::{DatabaseSettings, DatabaseTls};
@@ -154,4 +155,29 @@ fn each_role_of_the_database_can_do_only_its_part() {
          has_table_privilege('cofferdam_recorder', oid, 'DELETE') ORDER BY relname",
     );
     assert_eq!(installed.run("owner", &writes).unwrap(), "meta", "tables that are only read");
+}
+
+#[test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
+fn a_copy_that_its_role_made_is_a_whole_store_again() {
+    let server = Server::shared();
+    runtime().block_on(async {
+        let installed = Installed::new(&server).await;
+        let mut recorder = installed.recorder().await;
+        for call in 0..CALLS {
+            recorder.step(&Step::Enqueue(Proposal::of(call, call))).await;
+        }
+        let entries = recorder.finish().await;
+        let copy = server.copy(&installed.named("cofferdam_backup"), &installed.word);
+        let restored = format!("{}_restored", installed.word);
+        server.run(SUPERUSER, &format!("CREATE DATABASE {restored} TEMPLATE template0")).unwrap();
+        server.run(&restored, &copy).unwrap();
+        let world = World::new();
+        let mut database = installed.database("recorder");
+        database.settings.database = restored;
+        let settings = RecorderContext { database: Some(database), ..world.settings() };
+        let again = Real::start(world, settings).await.finish().await;
+        assert_eq!(again[..entries.len()], entries);
+        assert_eq!(again.len(), entries.len() + 1, "the entry of the second start");
+    });
 }

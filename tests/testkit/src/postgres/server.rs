@@ -133,6 +133,20 @@ impl Server {
         Err(Refused::of(String::from_utf8(done.stderr).unwrap()))
     }
 
+    /// A copy of a database as SQL, by `pg_dump` as a role.
+    pub fn copy(&self, role: &str, database: &str) -> String {
+        let done = Command::new(programs().join("pg_dump"))
+            .env_clear()
+            .arg("--no-password")
+            .arg("--host")
+            .arg(self.socket_folder())
+            .args(["--port", &self.port().to_string(), "--username", role, "--dbname", database])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// Ends the sessions of a database, as an administrator or a fail-over does.
     pub fn end_sessions(&self, database: &str) {
         let sql = format!(
