@@ -240,6 +240,8 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         checkpoint_key: home.join("keys/recorder"),
         operator_socket: home.join("run/operator.sock"),
         lease_seconds: 30,
+        keeps_leases: false,
+        links: false,
         max_queued: 50_000,
         budgets: cofferdam_core::model::budget::Budgets::usual(),
         retention: cofferdam_core::model::retention::Retention::usual(),

@@ -75,6 +75,8 @@ mod resolve;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod sign_in;
 #[cfg(test)]
 mod start;

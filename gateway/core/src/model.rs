@@ -14,6 +14,7 @@ pub mod caller;
 pub mod callers;
 pub mod ceiling;
 pub mod cidr;
+pub mod claim_token;
 pub mod console_role;
 pub mod delegation;
 pub mod difference;

@@ -554,7 +554,7 @@ impl Bench {
             found.map(|(_, view)| Proposed::Job { job: Box::new(view.clone()) })
         };
         Ok(match propose {
-            Propose::End { entry } | Propose::Withdraw { entry, .. } => {
+            Propose::End { entry, .. } | Propose::Withdraw { entry, .. } => {
                 Proposed::Recorded(self.record(entry))
             }
             Propose::Enqueue { .. } if self.fails("queue").is_err() => {

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The versions with recorded frames, oldest first.
-const VERSIONS: [Version; 1] = [Version { major: 1, minor: 0 }];
+const VERSIONS: [Version; 2] = [Version { major: 1, minor: 0 }, Version { major: 1, minor: 1 }];
 
 /// Type and variant of a value that some frame has.
 type Seen = BTreeSet<(&'static str, &'static str)>;
@@ -95,7 +95,7 @@ variants!(ReadRequest { Preview Read } |value, seen| match value {
 });
 variants!(ReadResponse { Preview Results Refused });
 variants!(Operation { Read List Logs Apply Patch Delete Task Egress });
-variants!(Claim { Next Heartbeat Move LetGo Progress } |value, seen| {
+variants!(Claim { Next Resume Heartbeat Move LetGo Progress } |value, seen| {
     if let Self::Move { events, .. } = value {
         events.iter().for_each(|event| event.note(seen));
     }

@@ -2,8 +2,8 @@
 //! the id of its request. A request or response that is too large or cannot be read fails its own
 //! id, and the socket remains. A message without an id breaks the socket: the socket is closed and
 //! the role has to end, so that the supervisor connects it again. A lost connection fails the
-//! requests in progress, and a new socket may replace it. Never retries: the caller decides whether
-//! to repeat a request.
+//! requests in progress, and a new socket may replace it. A request is repeated only if its caller
+//! says that this is safe.
 
 use crate::frame::{self, Frame, TooLarge};
 use cofferdam_core::protocol::{RoleError, UNREADABLE};
@@ -13,8 +13,9 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::os::unix::net::UnixStream as StdStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -71,13 +72,36 @@ fn none<A>() -> Option<A> {
 type Waiting<A> = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<A, RoleError>>>>>;
 
 struct Connection<A> {
+    /// The number of the connection among all of this client, from 1 on.
+    number: u64,
     sink: mpsc::Sender<Frame>,
     waiting: Waiting<A>,
 }
 
+/// The end of a request without an answer of the other side.
+enum Unanswered {
+    /// The connection was lost, or there was none: the request may or may not have been carried
+    /// out.
+    Lost,
+    /// The answer is an error, or the request could not be sent.
+    Error(RoleError),
+}
+
+impl From<Unanswered> for RoleError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Lost => {
+                Self::Unavailable("the other role is not there; it is being restarted".to_owned())
+            }
+            Unanswered::Error(error) => error,
+        }
+    }
+}
+
 impl<A> Clone for Connection<A> {
     fn clone(&self) -> Self {
-        Self { sink: self.sink.clone(), waiting: Arc::clone(&self.waiting) }
+        let Self { number, sink, waiting } = self;
+        Self { number: *number, sink: sink.clone(), waiting: Arc::clone(waiting) }
     }
 }
 
@@ -85,7 +109,8 @@ impl<A> Clone for Connection<A> {
 pub struct Client<Q, A> {
     connection: watch::Sender<Option<Connection<A>>>,
     broken: watch::Sender<Option<String>>,
-    next: std::sync::atomic::AtomicU64,
+    next: AtomicU64,
+    connections: AtomicU64,
     limit: Duration,
     asks: PhantomData<fn(Q)>,
 }
@@ -95,7 +120,8 @@ impl<Q, A> Default for Client<Q, A> {
         Self {
             connection: watch::channel(None).0,
             broken: watch::channel(None).0,
-            next: std::sync::atomic::AtomicU64::new(1),
+            next: AtomicU64::new(1),
+            connections: AtomicU64::new(0),
             limit: ANSWER_TIMEOUT,
             asks: PhantomData,
         }
@@ -136,13 +162,32 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
             // request in progress.
             under_way.lock().unwrap_or_else(PoisonError::into_inner).clear();
         });
-        self.connection.send_replace(Some(Connection { sink: frames, waiting }));
+        let number = 1 + self.connections.fetch_add(1, Ordering::Relaxed);
+        self.connection.send_replace(Some(Connection { number, sink: frames, waiting }));
         Ok(())
+    }
+
+    /// The number of the present connection; `None` without one. A later connection has a greater
+    /// number.
+    pub fn connection(&self) -> Option<u64> {
+        let connection = self.connection.borrow();
+        connection.as_ref().filter(|open| is_open(open)).map(|open| open.number)
     }
 
     /// Returns whether the client has a connection now.
     pub fn connected(&self) -> bool {
-        self.connection.borrow().as_ref().is_some_and(|connection| !connection.sink.is_closed())
+        self.connection().is_some()
+    }
+
+    /// Waits for a connection; returns its number.
+    pub async fn next_connection(&self) -> u64 {
+        let mut current = self.connection.subscribe();
+        let ready = current.wait_for(|connection| connection.as_ref().is_some_and(is_open)).await;
+        match ready.ok().and_then(|connection| connection.as_ref().map(|open| open.number)) {
+            Some(number) => number,
+            // The client holds the sender, so this case does not occur.
+            None => std::future::pending().await,
+        }
     }
 
     /// Waits until a socket breaks, because the other side sent a message that answers no request.
@@ -162,40 +207,83 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
     /// The error of the other side, or [`RoleError::TooLarge`] if request or response exceeds the
     /// limit.
     pub async fn call(&self, ask: &Q) -> Result<A, RoleError> {
-        let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let header = serde_json::to_vec(&Ask { id, ask })
-            .map_err(|error| RoleError::Unavailable(error.to_string()))?;
-        let frame = Frame::of(header);
-        frame.check().map_err(|large| too_large("the request", large))?;
-        let lost = || {
-            RoleError::Unavailable("the other role is not there; it is being restarted".to_owned())
-        };
+        Ok(self.send(ask, self.open(CONNECT_WAIT).await?).await?)
+    }
+
+    /// Sends a request over this connection and no other. `None` if it is lost: the request may or
+    /// may not have been carried out.
+    /// # Errors
+    /// The same as of [`Client::call`], but for a lost connection.
+    pub async fn call_on(&self, number: u64, ask: &Q) -> Result<Option<A>, RoleError> {
+        let open = self.connection.borrow().clone();
+        let Some(open) = open.filter(|open| open.number == number) else { return Ok(None) };
+        match self.send(ask, open).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Unanswered::Lost) => Ok(None),
+            Err(Unanswered::Error(error)) => Err(error),
+        }
+    }
+
+    /// Sends a request that is safe to repeat. After a lost connection, `again` is sent over the
+    /// next one, until the time is over.
+    /// # Errors
+    /// The same as of [`Client::call`].
+    pub async fn call_again(&self, ask: &Q, again: &Q, within: Duration) -> Result<A, RoleError> {
+        let until = Instant::now() + within;
+        let mut ask = ask;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let sent = match self.open(left.max(CONNECT_WAIT)).await {
+                Ok(open) => self.send(ask, open).await,
+                Err(lost) => return Err(lost.into()),
+            };
+            match sent {
+                Err(Unanswered::Lost) if Instant::now() < until => ask = again,
+                sent => return Ok(sent?),
+            }
+        }
+    }
+
+    /// The present connection, as soon as there is one, at most after this wait.
+    async fn open(&self, wait: Duration) -> Result<Connection<A>, Unanswered> {
         let mut current = self.connection.subscribe();
-        let ready = current.wait_for(|connection| {
-            connection.as_ref().is_some_and(|connection| !connection.sink.is_closed())
-        });
-        let connection = match tokio::time::timeout(CONNECT_WAIT, ready).await {
-            Ok(Ok(connection)) => connection.clone().ok_or_else(lost)?,
-            _ => return Err(lost()),
-        };
+        let ready = current.wait_for(|connection| connection.as_ref().is_some_and(is_open));
+        match tokio::time::timeout(wait, ready).await {
+            Ok(Ok(connection)) => connection.clone().ok_or(Unanswered::Lost),
+            _ => Err(Unanswered::Lost),
+        }
+    }
+
+    async fn send(&self, ask: &Q, connection: Connection<A>) -> Result<A, Unanswered> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let unsent = |error: serde_json::Error| RoleError::Unavailable(error.to_string());
+        let header = serde_json::to_vec(&Ask { id, ask })
+            .map_err(|error| Unanswered::Error(unsent(error)))?;
+        let frame = Frame::of(header);
+        let large = |large| Unanswered::Error(too_large("the request", large));
+        frame.check().map_err(large)?;
         let (asker, answer) = oneshot::channel();
         connection.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, asker);
         // Removes the id whenever the wait ends, also when the caller gives up.
         let _entry = Entry { waiting: &connection.waiting, id };
         let answered = async {
             if connection.sink.send(frame).await.is_err() {
-                return Err(lost());
+                return Err(Unanswered::Lost);
             }
-            answer.await.unwrap_or_else(|_| Err(lost()))
+            answer.await.map_err(|_| Unanswered::Lost)?.map_err(Unanswered::Error)
         };
         let late = |_| {
-            Err(RoleError::Unavailable(format!(
+            Err(Unanswered::Error(RoleError::Unavailable(format!(
                 "the other role gave no answer within {} s",
                 self.limit.as_secs()
-            )))
+            ))))
         };
         tokio::time::timeout(self.limit, answered).await.unwrap_or_else(late)
     }
+}
+
+fn is_open<A>(connection: &Connection<A>) -> bool {
+    !connection.sink.is_closed()
 }
 
 /// One request in progress. Dropping it forgets the id.

@@ -34,6 +34,7 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
         trust: Arc::new(|| Err("none".to_owned())),
         reload: Arc::new(|_| ()),
         lease_seconds: 30,
+        keeps_leases: false,
         max_queued: cofferdam_recorder::QUEUED,
         budgets: cofferdam_core::model::budget::Budgets::unlimited(),
         retention: cofferdam_core::model::retention::Retention::usual(),
@@ -61,7 +62,7 @@ async fn end(recorder: &Recorder, number: u64) {
         .with("plan", filled(PLAN))
         .with("context", filled(CONTEXT))
         .with("reasons", r#"[{"audience":"user","id":"replicas-limit"}]"#.to_owned());
-    recorder.propose(Propose::End { entry }).await.unwrap();
+    recorder.propose(Propose::End { entry, again: false }).await.unwrap();
 }
 
 /// [`CALLS`] calls by this many callers, each of which waits for its answer before it calls again.

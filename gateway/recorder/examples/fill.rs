@@ -43,6 +43,7 @@ fn context(folder: &Path, environment: &str, key: SigningKey) -> RecorderContext
         trust: Arc::new(|| Err("a filled store has no trust file".to_owned())),
         reload: Arc::new(|_| ()),
         lease_seconds: 30,
+        keeps_leases: false,
         max_queued: cofferdam_recorder::QUEUED,
         budgets: cofferdam_core::model::budget::Budgets::unlimited(),
         retention: cofferdam_core::model::retention::Retention::usual(),
@@ -73,7 +74,10 @@ async fn fill(recorder: &Recorder, entries: u64) {
         let recorder = recorder.clone();
         callers.spawn(async move {
             for number in (caller..entries).step_by(CALLERS as usize) {
-                recorder.propose(Propose::End { entry: denied(number) }).await.unwrap();
+                recorder
+                    .propose(Propose::End { entry: denied(number), again: false })
+                    .await
+                    .unwrap();
             }
         });
     }

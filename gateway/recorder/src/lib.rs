@@ -14,6 +14,8 @@
 mod approver_reads;
 mod backlog;
 mod fresh_preview;
+mod gateways;
+mod leases;
 pub mod ledger;
 mod over_limits;
 mod remedy;
@@ -23,8 +25,9 @@ mod store;
 mod waiters;
 
 pub use backlog::QUEUED;
+pub use leases::KEPT_MS;
 pub use ledger::note::ORIGIN;
-pub use service::{Recorder, RoleSeat, RunnerSeat};
+pub use service::{GatewaySeat, Recorder, RoleSeat, RunnerSeat};
 pub use settings::{Database, RecorderContext, TrustNow};
 pub use store::database;
 pub use store::examine::{ExamineError, Examined, examine};

@@ -6,6 +6,7 @@ mod calls;
 mod claim;
 mod console;
 mod console_entry;
+mod gateway;
 mod health;
 mod housekeeping;
 mod invitations;
@@ -15,7 +16,9 @@ mod propose;
 mod start;
 
 pub use claim::RunnerSeat;
+pub use gateway::GatewaySeat;
 
+use crate::leases::Via;
 use crate::settings::{RUNNERS_AWAY_MS, RecorderContext};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
@@ -25,6 +28,7 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -55,8 +59,8 @@ pub struct RoleSeat {
 }
 
 impl Recorder {
-    /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must
-    /// be called inside a tokio runtime.
+    /// Opens the store and the ledger, ends or keeps the leases of the last run, and starts the
+    /// writer. Must be called inside a tokio runtime.
     pub async fn open(settings: RecorderContext) -> Result<Self, OpenError> {
         let start::Started { writer, publisher, losses, readers, shared, engine, unread } =
             start::start(&settings).await?;
@@ -123,6 +127,12 @@ impl Recorder {
         self.inner.shared.draining.send_replace(true);
     }
 
+    /// Begins to hand over to the next recorder: the end of a connection ends no lease from now on.
+    /// The next recorder keeps the leases or ends them. Call it before the connections are closed.
+    pub fn hand_over(&self) {
+        self.inner.shared.leaving.store(true, Ordering::Release);
+    }
+
     /// The jobs without an end: the first `most` of them, oldest first, and the number of further
     /// ones.
     ///
@@ -157,9 +167,24 @@ impl Recorder {
             })
     }
 
-    /// The seat of a runner: one for each runner's socket, dropped when the socket closes.
+    /// The seat of a gateway of this host: one for each connection, told when the connection ends.
+    pub fn gateway(&self) -> GatewaySeat {
+        GatewaySeat::new(self.clone(), Via::Local)
+    }
+
+    /// The seat of a gateway of another host.
+    pub fn linked_gateway(&self) -> GatewaySeat {
+        GatewaySeat::new(self.clone(), Via::Link)
+    }
+
+    /// The seat of a runner of this host: one for each socket, dropped when the socket closes.
     pub fn runner(&self) -> RunnerSeat {
-        RunnerSeat::new(self.clone())
+        RunnerSeat::new(self.clone(), Via::Local)
+    }
+
+    /// The seat of a runner of another host: one for each link, dropped when the link ends.
+    pub fn linked_runner(&self) -> RunnerSeat {
+        RunnerSeat::new(self.clone(), Via::Link)
     }
 
     fn now(&self) -> Timestamp {

@@ -120,6 +120,9 @@ pub struct RecorderContext {
     pub reload: Arc<dyn Fn(u64) + Send + Sync>,
     /// Seconds that a lease lasts without a heartbeat: `runner.lease_seconds` of the configuration.
     pub lease_seconds: u64,
+    /// True if runners that claimed from a recorder before this one may go on: their leases are kept
+    /// at the start, until they are resumed or end. False if all of them have ended.
+    pub keeps_leases: bool,
     /// The most jobs that wait in the queue: `runner.max_queued` of the configuration.
     pub max_queued: u64,
     /// The budgets of each principal: `limits` of the configuration.

@@ -1,6 +1,7 @@
 //! The store: opened by one process, written by one task, changed only by plain data. Only the
 //! handlers use it.
 
+mod again;
 mod approvals;
 mod batch;
 mod busy;
@@ -41,6 +42,6 @@ pub(crate) use outbox::{Due, Turn};
 pub(crate) use read::{CallQuery, LeafRow, Reader, WaitingRow, summary};
 pub(crate) use same_call::SameCall;
 pub use source::database;
-pub(crate) use source::{Source, described, tried};
+pub(crate) use source::{Source, StoredLease, described, tried};
 pub(crate) use usage::Usage;
 pub(crate) use writer::{Request, WAITING, Writer};

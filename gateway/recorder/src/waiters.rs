@@ -1,18 +1,18 @@
 //! The waiters (readers of a job, runners, the gateway for approved calls) and the leases. Only in
-//! memory: a restarted recorder has no waiters, and a lease ends with its socket.
+//! memory: a restarted recorder has no waiters.
 
 use crate::approver_reads::ApproverReads;
 use crate::backlog::Backlog;
 use crate::fresh_preview::FreshPreviews;
+use crate::gateways::Gateways;
+use crate::leases::{Leases, Via};
 use crate::over_limits::OverLimits;
-use cofferdam_core::model::id::{CallId, Fence, PolicyDigest, TrustDigest};
-use cofferdam_core::model::role_limits::RoleLimits;
-use cofferdam_core::model::trust::Trust;
+use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -34,23 +34,6 @@ struct Readers {
     tidy_at: usize,
 }
 
-/// The set that the gateway serves.
-#[derive(Debug, Default)]
-pub(crate) struct Served {
-    /// The digest of its trust file; `None` if it is not known.
-    pub digest: Option<TrustDigest>,
-    /// The policy of the jobs that runners may claim: that of this set or, once another one is
-    /// announced, of that. `None` if it is not known.
-    pub policy: Option<PolicyDigest>,
-    /// The digest of another set's trust file, while that set is announced and not in use yet: no
-    /// job is offered for a decision.
-    pub announced: Option<TrustDigest>,
-    /// The trust file of this set; `None` before its gateway reports it.
-    pub trust: Option<Arc<Trust>>,
-    /// The limits of its roles.
-    pub limits: Arc<RoleLimits>,
-}
-
 /// The state that handlers and writer share.
 pub(crate) struct Shared {
     readers: Mutex<Readers>,
@@ -70,10 +53,10 @@ pub(crate) struct Shared {
     pub unfenced: Mutex<bool>,
     /// The size and the checkpoint of the ledger.
     pub head: watch::Sender<(u64, String)>,
-    /// The leases with their end, in milliseconds.
-    pub leases: Mutex<HashMap<CallId, (Fence, i64)>>,
-    /// The offered calls with the time of the next offer, in milliseconds.
-    pub offers: Mutex<HashMap<CallId, i64>>,
+    /// The leases.
+    pub leases: Mutex<Leases>,
+    /// The offered calls, each with its gateway and the time of the next offer, in milliseconds.
+    pub offers: Mutex<HashMap<CallId, (u64, i64)>>,
     /// The number of sockets of each role.
     pub roles: Mutex<BTreeMap<String, u32>>,
     /// The time when the last runner's socket closed, in milliseconds.
@@ -86,8 +69,8 @@ pub(crate) struct Shared {
     pub reads: Mutex<ApproverReads>,
     /// The number of the last request for a reload.
     pub reload: Mutex<u64>,
-    /// The set that the gateway serves.
-    pub served: Mutex<Served>,
+    /// The sets that gateways serve.
+    pub gateways: Mutex<Gateways>,
     /// The last failure of the writer; `None` while the store accepts changes.
     pub failing: Mutex<Option<String>>,
     /// The reason why this recorder has to end, once another one took over.
@@ -120,6 +103,8 @@ pub(crate) struct Shared {
     /// The fresh previews that approvers request.
     pub looks: FreshPreviews,
     gone: mpsc::UnboundedSender<(CallId, Fence)>,
+    /// True after the recorder began to hand over: the end of a connection ends no lease.
+    pub leaving: AtomicBool,
     /// The length of a lease without a heartbeat, in milliseconds.
     lease_ms: i64,
 }
@@ -151,7 +136,7 @@ impl Shared {
             notice: Mutex::default(),
             noticed: watch::Sender::new(()),
             reload: Mutex::default(),
-            served: Mutex::default(),
+            gateways: Mutex::default(),
             failing: Mutex::default(),
             over: watch::Sender::new(None),
             unpublished: Mutex::default(),
@@ -169,6 +154,7 @@ impl Shared {
             looks: FreshPreviews::default(),
             reads: Mutex::default(),
             gone,
+            leaving: AtomicBool::default(),
             lease_ms: i64::try_from(lease_seconds).unwrap_or(i64::MAX).saturating_mul(1_000),
         };
         (shared, losses)
@@ -213,18 +199,21 @@ impl Shared {
     /// Notes a new or renewed lease.
     pub fn leased(&self, call: CallId, fence: Fence, now: Timestamp) {
         let until = now.as_millisecond().saturating_add(self.lease_ms);
-        let mut leases = locked(&self.leases);
-        // A late heartbeat must not replace a newer lease.
-        if leases.get(&call).is_none_or(|(newest, _)| *newest <= fence) {
-            leases.insert(call, (fence, until));
-        }
+        locked(&self.leases).leased(call, fence, until);
     }
 
     /// Removes an ended lease.
     pub fn released(&self, call: &CallId, fence: Fence) {
-        let mut leases = locked(&self.leases);
-        if leases.get(call).is_some_and(|(held, _)| *held == fence) {
-            leases.remove(call);
+        locked(&self.leases).released(call, fence);
+    }
+
+    /// Handles the end of a runner's connection: its lease is lost at once, or kept for a while.
+    pub fn left(&self, (call, fence): (CallId, Fence), seat: (u64, Via), now: Timestamp) {
+        if self.leaving.load(Ordering::Acquire) {
+            return;
+        }
+        if locked(&self.leases).left(&call, fence, seat, now.as_millisecond()) {
+            self.lost(call, fence);
         }
     }
 
@@ -236,13 +225,6 @@ impl Shared {
 
     /// The expired leases, oldest first.
     pub fn overdue(&self, now: Timestamp) -> Vec<(CallId, Fence)> {
-        let leases = locked(&self.leases);
-        let mut overdue: Vec<_> = leases
-            .iter()
-            .filter(|(_, (_, until))| *until <= now.as_millisecond())
-            .map(|(call, (fence, _))| (call.clone(), *fence))
-            .collect();
-        overdue.sort_by_key(|(_, fence)| *fence);
-        overdue
+        locked(&self.leases).overdue(now.as_millisecond())
     }
 }

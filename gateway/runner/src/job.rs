@@ -11,7 +11,7 @@ mod wasm_task;
 
 use crate::admit::{Components, Unadmitted, admit};
 use crate::guest_process::{Guests, Start};
-use crate::lease::{Lease, Recorder, Stopped};
+use crate::lease::{ClaimedBy, Lease, Recorder, Stopped};
 use crate::trust_file::{TrustFile, TrustFileError};
 use cofferdam_backend::effect_error::EffectError;
 use cofferdam_backend::host_values::Host;
@@ -22,8 +22,8 @@ use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::job::{LeasedJob, Obstacle};
 use cofferdam_core::model::run::{JobStep, Outcome, Phase};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
+use cofferdam_core::protocol::{RoleError, UNREADABLE};
 use cofferdam_core::stage::drift;
 use cofferdam_core::stage::readmit::LeasedPlan;
 use cofferdam_process::writable::obstacle;
@@ -31,7 +31,7 @@ use executor::JobContext;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Instrument as _;
 
@@ -85,6 +85,8 @@ pub struct Runner<R, S, B> {
     pub marks: PathBuf,
     /// The clock of the runner.
     pub now: fn() -> Timestamp,
+    /// The claim of the one job of this process.
+    pub claim: Mutex<ClaimedBy>,
     /// A source of 128 random bits.
     pub random: fn() -> u128,
     /// A drill: it ends itself right after this step of a job's first run.
@@ -136,11 +138,24 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                     continue;
                 }
             }
-            match self.recorder.claim(&Claim::Next { wait_ms: WAIT_MS }).await {
-                Ok(Claimed::Leased { job: Some(job) }) => return Ok(Some(*job)),
+            let next = Claim::Next { wait_ms: WAIT_MS, token: self.claimed_by().token };
+            let asked = self.recorder.connection();
+            match self.recorder.claim(&next).await {
+                Ok(Claimed::Leased { job: Some(job) }) => {
+                    let same = asked.filter(|asked| self.recorder.connection() == Some(*asked));
+                    self.own(|claim| claim.connection = same);
+                    return Ok(Some(*job));
+                }
                 Ok(_) | Err(RoleError::Unavailable(_)) if over() => return Ok(None),
                 Ok(_) => {}
-                // The recorder restarts, and the supervisor hands over a new socket.
+                // A recorder of version 1.0 knows no token.
+                Err(RoleError::Refused(why))
+                    if why.starts_with(UNREADABLE) && self.claimed_by().token.is_some() =>
+                {
+                    self.own(|claim| claim.token = None);
+                }
+                // The recorder restarts, and the supervisor hands over a new socket. The next one
+                // gives a job that this claim got already.
                 Err(RoleError::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
                 Err(error) => return Err(error.into()),
             }
@@ -152,7 +167,8 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         let LeasedJob { fence, phase, lease_seconds, .. } = leased;
         let job = &leased.job;
         let call = job.call.clone();
-        let lease = Lease::keep(Arc::clone(&self.recorder), call.clone(), fence, lease_seconds);
+        let (recorder, one) = (Arc::clone(&self.recorder), (call.clone(), fence));
+        let lease = Lease::keep(recorder, one, self.claimed_by(), lease_seconds);
         let span = tracing::info_span!(
             "process job",
             otel.kind = "consumer",
@@ -177,6 +193,14 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         tracing::error!(%call, %fence, "the job cannot go on at present: {obstacle}");
         lease.let_go(obstacle).await?;
         Ok(call)
+    }
+
+    fn claimed_by(&self) -> ClaimedBy {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn own(&self, change: impl FnOnce(&mut ClaimedBy)) {
+        change(&mut self.claim.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// A drill ends the process here, once a job: the mark that it did is kept in a file.
@@ -327,7 +351,7 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
             )
             .into());
         }
-        if lease.stopped() == Some(Stopped::Cancelled) {
+        if lease.stopped().await == Some(Stopped::Cancelled) {
             return Ok(self.cancelled(&BTreeSet::new()).into());
         }
         let executor = match self.components.executor(plan) {

@@ -1,6 +1,11 @@
-//! The lease of a job: kept by heartbeats, checked before every effect. A runner that cannot be
-//! sure of its lease stops by itself.
+//! The lease of a job: kept by heartbeats, checked before every effect. After a lost connection the
+//! runner keeps its job while the lease lasts by its own clock, takes the lease over to the next
+//! connection, and repeats the request in progress. A runner that cannot be sure of its lease stops
+//! by itself. Starts nothing while it is not connected.
 
+mod held;
+
+use cofferdam_core::model::claim_token::ClaimToken;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{Obstacle, Said};
 use cofferdam_core::model::limit::OBSTACLE;
@@ -8,17 +13,25 @@ use cofferdam_core::model::record::Recorded;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use cofferdam_process::rpc::Client;
-use std::sync::atomic::{AtomicU8, Ordering};
+use held::{Held, beat};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// The runner's socket to the recorder.
 pub trait Recorder: Send + Sync + 'static {
     /// Sends one request to the recorder.
     fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Claimed, RoleError>> + Send;
-    /// Returns whether the other side is connected at present.
-    fn connected(&self) -> bool;
+    /// Sends one request over this connection and no other; `None` if the connection is lost.
+    fn claim_on(
+        &self,
+        connection: u64,
+        claim: &Claim,
+    ) -> impl Future<Output = Result<Option<Claimed>, RoleError>> + Send;
+    /// The number of the present connection; `None` without one.
+    fn connection(&self) -> Option<u64>;
+    /// Waits for a connection; returns its number.
+    fn next_connection(&self) -> impl Future<Output = u64> + Send;
 }
 
 impl Recorder for Client<Claim, Claimed> {
@@ -26,14 +39,18 @@ impl Recorder for Client<Claim, Claimed> {
         self.call(claim).await
     }
 
-    fn connected(&self) -> bool {
-        self.connected()
+    async fn claim_on(&self, connection: u64, claim: &Claim) -> Result<Option<Claimed>, RoleError> {
+        self.call_on(connection, claim).await
+    }
+
+    fn connection(&self) -> Option<u64> {
+        self.connection()
+    }
+
+    async fn next_connection(&self) -> u64 {
+        self.next_connection().await
     }
 }
-
-/// Seconds a lease lasts at most, whatever the recorder says: so long a runner that is cut off may
-/// believe that it holds one.
-const LEASE_MOST: u64 = 300;
 
 /// Why nothing further may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,64 +61,74 @@ pub enum Stopped {
     Lost,
 }
 
-const HELD: u8 = 0;
-const CANCELLED: u8 = 1;
-const LOST: u8 = 2;
+/// The claim behind a lease.
+#[derive(Debug, Clone)]
+pub struct ClaimedBy {
+    /// The token of the claim; `None` if the recorder knows none, so that a lost connection ends the
+    /// lease.
+    pub token: Option<ClaimToken>,
+    /// The connection on which the recorder gave the lease; `None` if it was lost since.
+    pub connection: Option<u64>,
+}
 
 /// A lease that is kept by heartbeats.
 pub struct Lease<R> {
-    recorder: Arc<R>,
-    call: CallId,
-    fence: Fence,
-    state: Arc<AtomicU8>,
+    held: Arc<Held<R>>,
     heart: JoinHandle<()>,
     /// Events that are reported together with the next one.
     deferred: Mutex<Vec<RunnerEvent>>,
+    /// The number of the newest report.
+    number: AtomicU64,
+    /// One report at a time: the recorder knows the newest one again, and no other.
+    reporting: tokio::sync::Mutex<()>,
 }
 
 impl<R: Recorder> Lease<R> {
     /// Begins to keep a lease of this many seconds, three heartbeats to each.
-    pub fn keep(recorder: Arc<R>, call: CallId, fence: Fence, seconds: u64) -> Self {
-        let state = Arc::new(AtomicU8::new(HELD));
-        let lease = Duration::from_secs(seconds.clamp(1, LEASE_MOST));
-        let heart = tokio::spawn(beat(
-            Arc::clone(&recorder),
-            call.clone(),
-            fence,
-            lease,
-            Arc::clone(&state),
-        ));
-        Self { recorder, call, fence, state, heart, deferred: Mutex::default() }
+    pub fn keep(recorder: Arc<R>, job: (CallId, Fence), claim: ClaimedBy, seconds: u64) -> Self {
+        let held = Arc::new(Held::new(recorder, job, claim, seconds));
+        let heart = tokio::spawn(beat(Arc::clone(&held)));
+        Self {
+            held,
+            heart,
+            deferred: Mutex::default(),
+            number: AtomicU64::new(0),
+            reporting: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The call of the job.
     pub fn call(&self) -> &CallId {
-        &self.call
+        &self.held.call
     }
 
     /// The lease epoch of the job.
     pub fn fence(&self) -> Fence {
-        self.fence
+        self.held.fence
     }
 
-    /// The reason to stop before the next effect; `None` to go on.
-    pub fn stopped(&self) -> Option<Stopped> {
-        match self.state.load(Ordering::Acquire) {
-            HELD if self.recorder.connected() => None,
-            CANCELLED => Some(Stopped::Cancelled),
-            _ => Some(Stopped::Lost),
+    /// The reason to stop before the next effect; `None` to go on. Waits for a connection while the
+    /// lease lasts.
+    pub async fn stopped(&self) -> Option<Stopped> {
+        match self.held.stopped() {
+            Some(stopped) => Some(stopped),
+            None => match self.held.connection().await {
+                Some(_) => self.held.stopped(),
+                None => Some(Stopped::Lost),
+            },
         }
+    }
+
+    /// Returns whether there is a reason to stop that is known already.
+    pub fn is_stopped(&self) -> bool {
+        self.held.stopped().is_some()
     }
 
     /// Asks the recorder itself whether the lease is valid, right before an effect that cannot be
     /// undone.
     pub async fn confirm(&self) -> Option<Stopped> {
-        match self
-            .recorder
-            .claim(&Claim::Heartbeat { call: self.call.clone(), fence: self.fence })
-            .await
-        {
-            Ok(Claimed::Lease { cancelled: false }) => self.stopped(),
+        match self.held.heartbeat().await {
+            Ok(Claimed::Lease { cancelled: false }) => self.stopped().await,
             Ok(Claimed::Lease { cancelled: true }) => Some(Stopped::Cancelled),
             _ => Some(Stopped::Lost),
         }
@@ -123,17 +150,18 @@ impl<R: Recorder> Lease<R> {
     /// recorder refuses the use of a permit after a cancellation: that event is dropped then, and
     /// those before it wait for the next report.
     pub async fn report(&self, event: RunnerEvent) -> Result<Recorded, RoleError> {
+        let _turn = self.reporting.lock().await;
         let mut events =
             std::mem::take(&mut *self.deferred.lock().unwrap_or_else(PoisonError::into_inner));
         let acting = events.iter().position(|event| *event == RunnerEvent::Acting);
         let before = acting.and_then(|at| events.get(..at)).map(<[_]>::to_vec);
         events.push(event);
-        let moved = self
-            .recorder
-            .claim(&Claim::Move { call: self.call.clone(), fence: self.fence, events })
-            .await;
+        let number = 1 + self.number.fetch_add(1, Ordering::Relaxed);
+        let number = self.held.has_token().then_some(number);
+        let (call, fence) = (self.call().clone(), self.fence());
+        let moved = self.held.ask(&Claim::Move { call, fence, events, number }).await;
         if let (Err(RoleError::Refused(_)), Some(before)) = (&moved, before) {
-            cancel(&self.state);
+            self.held.cancel();
             *self.deferred.lock().unwrap_or_else(PoisonError::into_inner) = before;
         }
         match moved {
@@ -143,7 +171,7 @@ impl<R: Recorder> Lease<R> {
             }
             Err(error) => {
                 if error == RoleError::Fenced {
-                    self.state.store(LOST, Ordering::Release);
+                    self.held.lose();
                 }
                 Err(error)
             }
@@ -159,28 +187,21 @@ impl<R: Recorder> Lease<R> {
         let bounded = |words: String| words.chars().take(OBSTACLE).collect::<String>();
         let obstacle =
             Obstacle { cause: bounded(obstacle.cause), remedy: bounded(obstacle.remedy) };
-        match self
-            .recorder
-            .claim(&Claim::LetGo { call: self.call.clone(), fence: self.fence, obstacle })
-            .await?
-        {
+        let (call, fence) = (self.call().clone(), self.fence());
+        match self.held.ask(&Claim::LetGo { call, fence, obstacle }).await? {
             Claimed::Released => Ok(()),
             _ => Err(RoleError::Unavailable("the recorder sent an unexpected response".to_owned())),
         }
     }
 
-    /// Passes output of the executor or of tasks on. An error here does not stop the job.
+    /// Passes output of the executor or of tasks on, if there is a connection. An error here does not
+    /// stop the job.
     pub async fn progress(&self, said: Vec<Said>) {
         if said.is_empty() {
             return;
         }
-        let passed = self
-            .recorder
-            .claim(&Claim::Progress { call: self.call.clone(), fence: self.fence, said })
-            .await;
-        if let Ok(Claimed::Lease { cancelled: true }) = passed {
-            cancel(&self.state);
-        }
+        let (call, fence) = (self.call().clone(), self.fence());
+        self.held.tell(&Claim::Progress { call, fence, said }).await;
     }
 }
 
@@ -190,71 +211,5 @@ impl<R> Drop for Lease<R> {
     }
 }
 
-/// A lease that was lost stays lost.
-fn cancel(state: &AtomicU8) {
-    let _was_lost = state.compare_exchange(HELD, CANCELLED, Ordering::AcqRel, Ordering::Acquire);
-}
-
-async fn beat<R: Recorder>(
-    recorder: Arc<R>,
-    call: CallId,
-    fence: Fence,
-    lease: Duration,
-    state: Arc<AtomicU8>,
-) {
-    let mut held = Instant::now();
-    loop {
-        tokio::time::sleep(lease / 3).await;
-        let claim = Claim::Heartbeat { call: call.clone(), fence };
-        // A recorder that is there and silent is as good as none: waiting for it, the lease would
-        // run out unnoticed.
-        let Ok(answer) = tokio::time::timeout(lease / 3, recorder.claim(&claim)).await else {
-            break;
-        };
-        match answer {
-            Ok(Claimed::Lease { cancelled }) => {
-                held = Instant::now();
-                if cancelled {
-                    cancel(&state);
-                }
-            }
-            Err(RoleError::Fenced) => break,
-            _ if held.elapsed() > lease => break,
-            _ => {}
-        }
-    }
-    state.store(LOST, Ordering::Release);
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A recorder that is connected and never responds.
-    struct Silent;
-
-    impl Recorder for Silent {
-        async fn claim(&self, _: &Claim) -> Result<Claimed, RoleError> {
-            std::future::pending().await
-        }
-
-        fn connected(&self) -> bool {
-            true
-        }
-    }
-
-    #[tokio::test]
-    async fn a_heartbeat_without_an_answer_loses_the_lease() {
-        let lease = Lease::keep(Arc::new(Silent), CallId::from_random(1), Fence(1), 0);
-        assert_eq!(lease.stopped(), None);
-        let lost = async {
-            while lease.stopped().is_none() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(120), lost)
-            .await
-            .expect("it holds the lease for ever");
-        assert_eq!(lease.stopped(), Some(Stopped::Lost));
-    }
-}
+mod tests;

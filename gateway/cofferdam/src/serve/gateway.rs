@@ -2,6 +2,7 @@
 //! then runs the stages of each call. Has the permit key; never a credential of the infrastructure,
 //! the store or the checkpoint key.
 
+mod again;
 mod agents;
 mod call_log;
 mod callers;
@@ -52,6 +53,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// The time limit of connections after the stop. All calls have ended before: only slow readers
 /// remain.
 const LAST: Duration = Duration::from_secs(5);
+
+/// How long a request waits at most for a role that is away: a role restarts within a second, and
+/// another recorder takes over within a few. Clients of agents wait longer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The time limit of an answer of the courier: its own limit of a request, and a margin.
 const COURIER: Duration = Duration::from_secs(15);
@@ -158,6 +163,7 @@ async fn serve(
         recorder: Client::new(),
         viewer: Client::new(),
         courier: Client::within(COURIER),
+        patience: PATIENCE.min(Duration::from_millis(settings.wait_ms)),
         draining: calls.draining(),
     });
     let loopback =

@@ -3,7 +3,7 @@
 
 use super::notice::Notices;
 use super::role_start;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Disk;
@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 
 /// The threads that handle requests, beside those of SQLite. With a second one, requests and answers
 /// go from thread to thread, which costs more than the work on them.
@@ -162,6 +163,8 @@ async fn serve(
             let _gone = asked.report(&Report::Reload(request));
         }),
         lease_seconds: settings.lease_seconds,
+        // A recorder that takes over knows nothing of the runners of the one before.
+        keeps_leases: settings.keeps_leases || settings.links || has_database,
         max_queued: settings.max_queued,
         budgets: settings.budgets,
         retention: settings.retention,
@@ -177,20 +180,26 @@ async fn serve(
     let mut voice = PendingSink::new(ready.say()?);
     let notices = Notices::default();
     let (breaks, mut broken) = mpsc::channel(1);
+    let mut connections = JoinSet::new();
+    let mut ended = Ok(());
     loop {
         let next = tokio::select! {
             handed = handed.recv() => handed,
-            why = recorder.over() => bail!("{why}"),
+            why = recorder.over() => return Err(anyhow!("{why}")),
             // This task has a sender, so the channel stays open.
             Some(why) = broken.recv() => {
-                recorder.close().await;
-                bail!("{why}");
+                ended = Err(anyhow!("{why}"));
+                None
             }
         };
+        while connections.try_join_next().is_some() {}
         let Some(handed) = next else { break };
         match handed {
             Handed::Socket(given) if given.name == "telemetry" => voice.take(given.into_stream()),
-            Handed::Socket(given) => connect(recorder.clone(), given, breaks.clone()),
+            Handed::Socket(given) => {
+                let recorder = (recorder.clone(), settings.links);
+                connections.spawn(connect(recorder, given, breaks.clone()));
+            }
             Handed::NoGuest
             | Handed::Load(_)
             | Handed::Use(_)
@@ -204,6 +213,10 @@ async fn serve(
         }
     }
     answering.abort();
+    // A request without an answer is sent again, to the next recorder, which answers what is
+    // recorded. An error would end it.
+    recorder.hand_over();
+    connections.shutdown().await;
     match recorder.unfinished(LEFT).await {
         Ok((calls, more)) => {
             // If the supervisor has ended, the next start finds the jobs itself.
@@ -215,7 +228,7 @@ async fn serve(
         }
     }
     recorder.close().await;
-    Ok(())
+    ended
 }
 
 /// Waits for the end of the supervisor. What it sends before this role is ready has no meaning.
@@ -223,55 +236,55 @@ async fn supervisor_gone(handed: &mut mpsc::Receiver<Handed>) {
     while handed.recv().await.is_some() {}
 }
 
-/// Serves one socket in one task; its name decides the permitted requests. If the socket breaks,
-/// this role ends, and the supervisor connects it again.
-fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
+/// Serves one socket; its name decides the permitted requests. If the socket breaks, this role ends,
+/// and the supervisor connects it again. `links`: the other side may be on another host.
+async fn connect((recorder, links): (Recorder, bool), given: Given, breaks: mpsc::Sender<String>) {
     let name = given.name.clone();
     let stream = given.into_stream();
-    tokio::spawn(async move {
-        let seat = recorder.role(&name);
-        let ended = match name.as_str() {
-            "gateway" => {
-                let asked = recorder.clone();
-                let ended = rpc::serve(stream, move |ask| {
-                    let recorder = asked.clone();
-                    async move { recorder.propose(ask).await }
-                })
-                .await;
-                recorder.gateway_gone();
-                ended
-            }
-            "runner" => {
-                let chair: Arc<RunnerSeat> = Arc::new(recorder.runner());
-                rpc::serve(stream, move |ask| {
-                    let chair = Arc::clone(&chair);
-                    async move { chair.claim(ask).await }
-                })
-                .await
-            }
-            "courier" => {
-                let asked = recorder.clone();
-                rpc::serve(stream, move |ask| {
-                    let recorder = asked.clone();
-                    async move { recorder.collect(ask).await }
-                })
-                .await
-            }
-            other => {
-                tracing::warn!(name = other, "an unknown socket is closed");
-                Ok(())
-            }
-        };
-        drop(seat);
-        if let Err(error) = ended {
-            // It talks to servers outside: it must not be able to end the ledger's only writer.
-            if name == "courier" {
-                tracing::error!(role = name, %error, "the socket to the courier is broken; closed");
-                return;
-            }
-            let _ending = breaks.send(format!("the socket to the {name} is broken: {error}")).await;
+    let seat = recorder.role(&name);
+    let ended = match name.as_str() {
+        "gateway" => {
+            let seat = if links { recorder.linked_gateway() } else { recorder.gateway() };
+            let asked = seat.clone();
+            let ended = rpc::serve(stream, move |ask| {
+                let seat = asked.clone();
+                async move { seat.propose(ask).await }
+            })
+            .await;
+            seat.left().await;
+            ended
         }
-    });
+        "runner" => {
+            let seat = if links { recorder.linked_runner() } else { recorder.runner() };
+            let chair: Arc<RunnerSeat> = Arc::new(seat);
+            rpc::serve(stream, move |ask| {
+                let chair = Arc::clone(&chair);
+                async move { chair.claim(ask).await }
+            })
+            .await
+        }
+        "courier" => {
+            let asked = recorder.clone();
+            rpc::serve(stream, move |ask| {
+                let recorder = asked.clone();
+                async move { recorder.collect(ask).await }
+            })
+            .await
+        }
+        other => {
+            tracing::warn!(name = other, "an unknown socket is closed");
+            Ok(())
+        }
+    };
+    drop(seat);
+    if let Err(error) = ended {
+        // It talks to servers outside: it must not be able to end the ledger's only writer.
+        if name == "courier" {
+            tracing::error!(role = name, %error, "the socket to the courier is broken; closed");
+            return;
+        }
+        let _ending = breaks.send(format!("the socket to the {name} is broken: {error}")).await;
+    }
 }
 
 /// Serves operator commands, from processes of this user or of root (by the kernel's peer

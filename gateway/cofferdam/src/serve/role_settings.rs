@@ -114,8 +114,9 @@ fn hosts(edge: &Edge) -> Vec<String> {
     edge.hosts.iter().cloned().chain(resource).chain(people).collect()
 }
 
-/// The settings of the recorder.
-pub fn recorder(installation: &Installation) -> RecorderSettings {
+/// The settings of the recorder. `keeps_leases`: a runner that claimed from a recorder before this
+/// one may go on.
+pub fn recorder(installation: &Installation, keeps_leases: bool) -> RecorderSettings {
     let home = &installation.home;
     RecorderSettings {
         voice: voice(installation),
@@ -128,6 +129,8 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         checkpoint_key: home.secret(Secret::Checkpoints),
         operator_socket: home.operator_socket(),
         lease_seconds: installation.config.runner.lease.as_secs(),
+        keeps_leases,
+        links: installation.config.links.is_some(),
         budgets: installation.config.budgets,
         max_queued: installation.config.runner.max_queued,
         retention: installation.config.retention,
@@ -251,7 +254,7 @@ mod tests {
         }
         let guest = Path::new("/guest");
         assert_eq!(told(text(gateway(&installation, guest, true))), [""; 0]);
-        assert_eq!(told(text(recorder(&installation))), [""; 0]);
+        assert_eq!(told(text(recorder(&installation, false))), [""; 0]);
         assert_eq!(told(text(viewer(&installation))), ["viewer"]);
         assert_eq!(told(text(runner(&installation, guest, None, None))), ["provisioner"]);
         assert_eq!(told(text(reaper(&installation, cluster))), ["reaper"]);

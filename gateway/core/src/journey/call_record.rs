@@ -118,7 +118,7 @@ impl<'a, H: Host> CallRecord<'a, H> {
         let Self { host, caller, mut entry, .. } = self;
         entry.event = Event::Ended { ending: ending.to_owned(), code: code.to_owned() };
         let plan = entry.plan;
-        match host.recorder().propose(Propose::End { entry }).await {
+        match host.recorder().propose(Propose::End { entry, again: false }).await {
             Ok(Proposed::Recorded(recorded)) => {
                 Ok(Proof { call: caller.call, plan, ledger: Some(recorded.index) })
             }

@@ -32,11 +32,16 @@ pub enum Propose {
     End {
         /// The ledger entry.
         entry: Entry,
+        /// True if the answer to the same request was lost: an entry of this call and event that
+        /// is recorded already is the answer.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     /// Store a job: queued when it has a permit, awaiting approval otherwise. One transaction with
     /// its entry (`intended` or `asked`). Answered by [`Proposed::Recorded`], or by
     /// [`Proposed::Joined`]: with a key when the key belongs to a job; without one when
-    /// [`Propose::Same`] would return a job other than `seen`.
+    /// [`Propose::Same`] would return a job other than `seen`. The same request again gets the
+    /// first answer.
     Enqueue {
         /// The job to store.
         job: Box<StoredJob>,

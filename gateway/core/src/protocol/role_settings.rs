@@ -258,6 +258,10 @@ pub struct RecorderSettings {
     pub operator_socket: PathBuf,
     /// Seconds after which a lease without a heartbeat is lost.
     pub lease_seconds: u64,
+    /// True if a runner that claimed from a recorder before this one may go on.
+    pub keeps_leases: bool,
+    /// True if gateways and runners of other hosts have links to it.
+    pub links: bool,
     /// The most jobs that wait in the queue.
     pub max_queued: u64,
     /// The budgets of each principal.

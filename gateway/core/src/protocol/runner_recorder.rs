@@ -1,6 +1,8 @@
 //! Runner → recorder: claim one job, keep the lease, move the job by events that name the lease
-//! epoch. Never reads another job, never writes the ledger directly.
+//! epoch. A request whose answer was lost with the connection may be repeated on another one: the
+//! answer is the first one. Never reads another job, never writes the ledger directly.
 
+use crate::model::claim_token::ClaimToken;
 use crate::model::difference::Difference;
 use crate::model::id::{CallId, Fence};
 use crate::model::job::{LeasedJob, Obstacle, Said};
@@ -14,10 +16,26 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum Claim {
-    /// Claim the oldest claimable job. Answered by [`Claimed::Leased`]; waits up to `wait_ms`.
+    /// Claim the oldest claimable job. Answered by [`Claimed::Leased`]; waits up to `wait_ms`. With
+    /// the token of a lease that is in effect, the answer is the job of that lease.
     Next {
         /// Wait at most this many milliseconds.
         wait_ms: u64,
+        /// The token of this claim; `None` from a runner of version 1.0, whose lease ends with its
+        /// connection.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<ClaimToken>,
+    },
+    /// Take a lease over from a lost connection of the same runner. Answered by
+    /// [`Claimed::Lease`]; [`RoleError::Fenced`](super::RoleError::Fenced) if the lease is lost, or
+    /// was another claim's.
+    Resume {
+        /// The id of the job's call.
+        call: CallId,
+        /// The lease epoch.
+        fence: Fence,
+        /// The token of the claim.
+        token: ClaimToken,
     },
     /// Keep the lease. Answered by [`Claimed::Lease`].
     Heartbeat {
@@ -35,6 +53,10 @@ pub enum Claim {
         fence: Fence,
         /// The events of the job, at least one.
         events: Vec<RunnerEvent>,
+        /// The number of the report: from 1 on, greater at each further report of this lease. The
+        /// newest report may be repeated. `None` from a runner of version 1.0, which repeats none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
     },
     /// Let go of a job that cannot go on at present; it is offered again after a pause. Answered by
     /// [`Claimed::Released`].

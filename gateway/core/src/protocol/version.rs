@@ -6,7 +6,7 @@ use std::fmt;
 
 /// The version of the protocols that this program speaks. A new request, answer or member raises
 /// `minor`. A change that the version before does not understand raises `major`.
-pub const VERSION: Version = Version { major: 1, minor: 0 };
+pub const VERSION: Version = Version { major: 1, minor: 1 };
 
 /// The greatest difference of minor versions at which two roles work together.
 pub const MINORS: u16 = 1;

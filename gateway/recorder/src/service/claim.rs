@@ -1,10 +1,13 @@
-//! The requests of a runner: one job at a time, under its lease epoch. When the socket of the seat
-//! closes, the lease is lost at once.
+//! The requests of a runner: one job at a time, under its lease epoch. When the connection of the
+//! seat ends, the lease is lost at once, or kept for a while if it was a link. Its runner can take it
+//! over with another connection, by its claim token.
 
 use super::{Recorder, misplaced_answer};
+use crate::leases::Via;
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done};
 use crate::waiters::locked;
+use cofferdam_core::model::claim_token::ClaimToken;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, OBSTACLE};
 use cofferdam_core::protocol::RoleError;
@@ -13,9 +16,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// The seat of a runner: its socket and its lease.
+/// The seat of a runner: its connection and its lease.
 pub struct RunnerSeat {
     recorder: Recorder,
+    via: Via,
+    number: u64,
     held: Mutex<Option<(CallId, Fence)>>,
 }
 
@@ -36,8 +41,9 @@ impl Drop for Idle<'_> {
 }
 
 impl RunnerSeat {
-    pub(super) fn new(recorder: Recorder) -> Self {
-        Self { recorder, held: Mutex::new(None) }
+    pub(super) fn new(recorder: Recorder, via: Via) -> Self {
+        let number = locked(&recorder.inner.shared.leases).seat();
+        Self { recorder, via, number, held: Mutex::new(None) }
     }
 
     /// The leased job of this runner.
@@ -48,14 +54,15 @@ impl RunnerSeat {
     /// Handles one request. Dropping the future is safe: a claimed job goes to the next runner.
     pub async fn claim(&self, claim: Claim) -> Result<Claimed, RoleError> {
         match claim {
-            Claim::Next { wait_ms } => self.next(wait_ms).await,
+            Claim::Next { wait_ms, token } => self.next(wait_ms, token).await,
+            Claim::Resume { call, fence, token } => self.resume(call, fence, &token).await,
             Claim::Heartbeat { call, fence } => {
                 self.own(&call, fence)?;
                 self.lease(call, fence).await
             }
-            Claim::Move { call, fence, events } => {
+            Claim::Move { call, fence, events, number } => {
                 self.own(&call, fence)?;
-                self.move_job(call, fence, events).await
+                self.move_job(call, fence, (events, number)).await
             }
             Claim::LetGo { call, fence, obstacle } => {
                 self.own(&call, fence)?;
@@ -105,7 +112,7 @@ impl RunnerSeat {
         }
     }
 
-    async fn next(&self, wait_ms: u64) -> Result<Claimed, RoleError> {
+    async fn next(&self, wait_ms: u64, token: Option<ClaimToken>) -> Result<Claimed, RoleError> {
         if let Some((call, _)) = self.holds() {
             return Err(RoleError::Refused(format!(
                 "this runner holds the job `{call}`; one runner, one job"
@@ -114,9 +121,10 @@ impl RunnerSeat {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut draining = self.recorder.inner.shared.draining.subscribe();
         loop {
-            match self.recorder.submit(Change::Claim).await? {
+            let claim = Change::Claim { token: token.clone(), via: self.via };
+            match self.recorder.submit(claim).await? {
                 Done::Leased(Some(job)) => {
-                    *locked(&self.held) = Some((job.job.call.clone(), job.fence));
+                    self.take(job.job.call.clone(), job.fence);
                     return Ok(Claimed::Leased { job: Some(job) });
                 }
                 Done::Leased(None) => {}
@@ -142,20 +150,50 @@ impl RunnerSeat {
         }
     }
 
+    /// Takes a lease over from another connection of its runner.
+    async fn resume(
+        &self,
+        call: CallId,
+        fence: Fence,
+        token: &ClaimToken,
+    ) -> Result<Claimed, RoleError> {
+        if let Some(held) = self.holds().filter(|held| *held != (call.clone(), fence)) {
+            return Err(RoleError::Refused(format!(
+                "this runner holds the job `{}`; one runner, one job",
+                held.0
+            )));
+        }
+        let lease = self.recorder.inner.reader.lease(&call, fence, Some(token)).await?;
+        if lease.leased {
+            self.recorder.inner.shared.leased(call.clone(), fence, self.recorder.now());
+        }
+        self.take(call, fence);
+        Ok(Claimed::Lease { cancelled: lease.cancelled })
+    }
+
+    /// Holds this lease from now on.
+    fn take(&self, call: CallId, fence: Fence) {
+        locked(&self.recorder.inner.shared.leases).take(&call, fence, self.number);
+        *locked(&self.held) = Some((call, fence));
+    }
+
     async fn lease(&self, call: CallId, fence: Fence) -> Result<Claimed, RoleError> {
-        let cancelled = self.recorder.inner.reader.cancelled(&call, fence).await?;
-        self.recorder.inner.shared.leased(call, fence, self.recorder.now());
-        Ok(Claimed::Lease { cancelled })
+        let lease = self.recorder.inner.reader.lease(&call, fence, None).await?;
+        if lease.leased {
+            self.recorder.inner.shared.leased(call, fence, self.recorder.now());
+        }
+        Ok(Claimed::Lease { cancelled: lease.cancelled })
     }
 
     async fn move_job(
         &self,
         call: CallId,
         fence: Fence,
-        events: Vec<RunnerEvent>,
+        (events, number): (Vec<RunnerEvent>, Option<u64>),
     ) -> Result<Claimed, RoleError> {
         let gone = matches!(events.last(), Some(RunnerEvent::Gone { .. }));
-        let done = self.recorder.submit(Change::Move { call: call.clone(), fence, events }).await?;
+        let moved = Change::Move { call: call.clone(), fence, events, number };
+        let done = self.recorder.submit(moved).await?;
         let Done::Recorded(recorded) = done else { return Err(misplaced_answer()) };
         if gone {
             self.recorder.inner.shared.released(&call, fence);
@@ -169,8 +207,9 @@ impl RunnerSeat {
 
 impl Drop for RunnerSeat {
     fn drop(&mut self) {
-        if let Some((call, fence)) = locked(&self.held).take() {
-            self.recorder.inner.shared.lost(call, fence);
+        if let Some(lease) = locked(&self.held).take() {
+            let (seat, now) = ((self.number, self.via), self.recorder.now());
+            self.recorder.inner.shared.left(lease, seat, now);
         }
     }
 }

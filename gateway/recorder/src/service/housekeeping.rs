@@ -5,7 +5,7 @@ use super::Recorder;
 use crate::settings::{RETENTION_MS, RETENTION_ROUNDS, SWEEP_MS};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
-use crate::store::{ChangeError, described};
+use crate::store::{ChangeError, StoredLease, described};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::record::{Entry, Event};
@@ -26,8 +26,7 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     match (recorder.inner.settings.trust)() {
         Ok(now) => {
             entry.trust = Some(now.digest);
-            let mut served = locked(&recorder.inner.shared.served);
-            (served.digest, served.policy) = (Some(now.digest), Some(now.trust.policy));
+            locked(&recorder.inner.shared.gateways).begin(now.digest, now.trust.policy);
         }
         Err(error) => {
             tracing::warn!(what = "trust file", %error,
@@ -54,10 +53,15 @@ pub(super) async fn know_rejections(recorder: &Recorder) -> Result<(), OpenError
     Ok(())
 }
 
-/// Ends every lease of the last run: its sockets are closed.
+/// Ends the leases of the last run. If runners of that run may go on, a lease with a token is kept
+/// for one more term of a lease: its runner resumes it.
 pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
     let leases = recorder.inner.reader.standing().await.map_err(|error| unread(recorder, error))?;
-    for (call, fence) in leases {
+    for StoredLease { call, fence, has_token } in leases {
+        if has_token && recorder.inner.settings.keeps_leases {
+            recorder.inner.shared.leased(call, fence, recorder.now());
+            continue;
+        }
         recorder
             .submit(Change::Lose { call, fence, obstacle: None })
             .await
@@ -68,9 +72,7 @@ pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
 
 /// Takes jobs from the queue that were decided by another policy than that of the trust file.
 pub(super) async fn reopen(recorder: &Recorder) -> Result<(), OpenError> {
-    let policy = locked(&recorder.inner.shared.served).policy;
-    let Some(policy) = policy else { return Ok(()) };
-    recorder.reopen(policy).await.map_err(|error| unrecorded(recorder, &error))
+    recorder.reopen().await.map_err(|error| unrecorded(recorder, &error))
 }
 
 /// Removes the notifications of receivers that are not configured any more.

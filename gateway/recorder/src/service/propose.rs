@@ -2,11 +2,15 @@
 //! principal. Never moves a job under a lease.
 
 use super::{Recorder, misplaced_answer};
+use crate::gateways::ONE;
 use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
 use crate::store::SameCall;
 use crate::store::change::{Change, Done};
-use crate::waiters::{Served, locked};
-use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest};
+use crate::waiters::locked;
+use cofferdam_core::model::callers::GivenToken;
+use cofferdam_core::model::id::{
+    CallId, PlanDigest, PolicyDigest, PreviewDigest, TokenDigest, TrustDigest,
+};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::limit::{ASKING_SECONDS, CALLS, CLOCK_SECONDS, SERVED};
 use cofferdam_core::model::record::{Entry, Event, Recorded};
@@ -39,10 +43,26 @@ const ADMISSION_PAUSE: Duration = Duration::from_millis(10);
 const KEY: usize = 128;
 
 impl Recorder {
-    /// Handles a request of the gateway.
+    /// Handles a request of the one gateway of a recorder that gives no seats to gateways.
+    /// # Errors
+    /// The refusal of the request.
     pub async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
+        self.propose_by(ONE, propose).await
+    }
+
+    /// Handles the end of the connection of that gateway.
+    pub async fn gateway_gone(&self) {
+        self.gateway_left(ONE).await;
+    }
+
+    /// Handles a request of a gateway.
+    pub(super) async fn propose_by(
+        &self,
+        seat: u64,
+        propose: Propose,
+    ) -> Result<Proposed, RoleError> {
         match propose {
-            Propose::End { entry } => {
+            Propose::End { entry, again } => {
                 self.check_room()?;
                 if !matches!(entry.event, Event::Ended { .. }) {
                     return Err(RoleError::Refused(
@@ -50,7 +70,9 @@ impl Recorder {
                             .to_owned(),
                     ));
                 }
-                self.recorded(Change::End(entry.into())).await
+                let entry = Arc::new(entry);
+                let end = if again { Change::EndAgain(entry) } else { Change::End(entry) };
+                self.recorded(end).await
             }
             Propose::Enqueue { job, entry, key, seen } => {
                 self.enqueue(job, entry, (key, seen)).await
@@ -70,49 +92,39 @@ impl Recorder {
             }
             Propose::Reload { digest, trust } => {
                 self.check_room()?;
-                let served = {
-                    let mut served = locked(&self.inner.shared.served);
-                    (served.policy, served.announced) = (Some(trust.policy), Some(digest));
-                    served.digest
+                let before = {
+                    let mut gateways = locked(&self.inner.shared.gateways);
+                    gateways.announce(seat, digest, trust.policy);
+                    gateways.digest(seat)
                 };
-                let entry = Arc::new(set_entry(RELOAD, served, digest));
+                let entry = Arc::new(set_entry(RELOAD, before, digest));
                 self.submit(Change::End(entry)).await?;
                 // Before a runner has the new policy.
-                self.reopen(trust.policy).await?;
+                self.reopen().await?;
                 self.admitted(trust.policy).await?;
                 Ok(Proposed::Done)
             }
             Propose::Serving { digest, trust, limits } => {
-                let entry = {
-                    let served = locked(&self.inner.shared.served);
-                    served.announced.map(|announced| {
+                let trust = Arc::new(*trust);
+                let (entry, trusts) = {
+                    let gateways = locked(&self.inner.shared.gateways);
+                    let entry = gateways.announced(seat).map(|announced| {
                         Arc::new(if announced == digest {
-                            set_entry(RELOADED, served.digest, digest)
+                            set_entry(RELOADED, gateways.digest(seat), digest)
                         } else {
                             set_entry(NOT_LOADED, Some(announced), digest)
                         })
-                    })
+                    });
+                    (entry, gateways.trusts_with(seat, &trust))
                 };
-                let (policy, served) = (trust.policy, Arc::new(trust.as_ref().clone()));
-                self.submit(Change::Retire(trust, entry)).await?;
-                *locked(&self.inner.shared.served) = Served {
-                    digest: Some(digest),
-                    policy: Some(policy),
-                    announced: None,
-                    trust: Some(served),
-                    limits: Arc::new(limits),
-                };
-                self.reopen(policy).await?;
+                self.submit(Change::Retire(trusts, entry)).await?;
+                locked(&self.inner.shared.gateways).serve(seat, (digest, trust), limits);
+                self.reopen().await?;
                 // Each job that waits for a decision is offered under this set.
-                self.gateway_gone();
+                self.offer_again(seat);
                 Ok(Proposed::Done)
             }
-            Propose::Tokens { given, ended } => {
-                match self.submit(Change::Tokens { given, ended }).await? {
-                    Done::EndedTokens(tokens) => Ok(Proposed::EndedTokens { tokens }),
-                    _ => Err(misplaced_answer()),
-                }
-            }
+            Propose::Tokens { given, ended } => self.tokens(given, ended, true).await,
             Propose::Served { mut callers } => {
                 callers.truncate(SERVED);
                 self.submit(Change::Served(callers)).await?;
@@ -155,7 +167,7 @@ impl Recorder {
                     .await?;
                 self.job(&principal, &call, 0, 0).await
             }
-            Propose::NextApproved { wait_ms } => self.next_approved(wait_ms).await,
+            Propose::NextApproved { wait_ms } => self.next_approved(seat, wait_ms).await,
             Propose::NextPreview { wait_ms } => self.next_look(wait_ms).await,
             Propose::Previewed { call, seen } => {
                 self.inner.shared.looks.answer(&call, &seen);
@@ -211,16 +223,45 @@ impl Recorder {
         }
     }
 
-    /// Handles the end of the gateway's socket: its offered calls are offered again at once.
-    pub fn gateway_gone(&self) {
-        locked(&self.inner.shared.offers).clear();
+    /// Registers the tokens of an agents file. `only`: there is no other agents file.
+    pub(super) async fn tokens(
+        &self,
+        given: Vec<GivenToken>,
+        ended: Vec<TokenDigest>,
+        only: bool,
+    ) -> Result<Proposed, RoleError> {
+        match self.submit(Change::Tokens { given, ended, only }).await? {
+            Done::EndedTokens(tokens) => Ok(Proposed::EndedTokens { tokens }),
+            _ => Err(misplaced_answer()),
+        }
+    }
+
+    /// Handles the end of a gateway's connection: its offered calls are offered again at once, and
+    /// jobs of a policy that no gateway has any more are decided once more.
+    pub(super) async fn gateway_left(&self, seat: u64) {
+        let fewer = locked(&self.inner.shared.gateways).leave(seat);
+        if fewer && let Err(error) = self.reopen().await {
+            // The next report of a gateway repeats it, and a runner checks the policy itself.
+            tracing::debug!(%error, "jobs of a gateway that left are not decided once more yet");
+        }
+        self.offer_again(seat);
+    }
+
+    /// Offers the calls again that were offered to this gateway.
+    fn offer_again(&self, seat: u64) {
+        locked(&self.inner.shared.offers).retain(|_, (offered, _)| *offered != seat);
         self.inner.shared.approved.send_replace(());
     }
 
-    /// Takes every job from the queue that was decided by another policy and that no runner
-    /// claimed.
-    pub(super) async fn reopen(&self, policy: PolicyDigest) -> Result<(), RoleError> {
-        while let Done::Reopened { more: true } = self.submit(Change::Reopen(policy)).await? {}
+    /// Takes every job from the queue that was decided by a policy that no gateway has, and that no
+    /// runner claimed.
+    pub(super) async fn reopen(&self) -> Result<(), RoleError> {
+        let policies = || locked(&self.inner.shared.gateways).policies();
+        while let Some(policies) = policies() {
+            let Done::Reopened { more: true } = self.submit(Change::Reopen(policies)).await? else {
+                break;
+            };
+        }
         Ok(())
     }
 
@@ -252,8 +293,8 @@ impl Recorder {
         let replaced = self.asks_under_another(&job);
         match self.submit(Change::Enqueue { job, entry: Box::new(entry), key, seen }).await? {
             Done::Recorded(Recorded { index }) => {
-                if let Some(trust) = replaced {
-                    self.submit(Change::Retire(Box::new(trust.as_ref().clone()), None)).await?;
+                if let Some(trusts) = replaced {
+                    self.submit(Change::Retire(trusts, None)).await?;
                 }
                 Ok(Proposed::Recorded(Recorded { index }))
             }
@@ -262,13 +303,16 @@ impl Recorder {
         }
     }
 
-    /// The trust file in use, if a job is a question of a call that was decided with another policy
-    /// or tool: it is closed at once, so that no person signs in vain.
-    fn asks_under_another(&self, job: &StoredJob) -> Option<Arc<Trust>> {
-        let trust = locked(&self.inner.shared.served).trust.clone()?;
-        let tool = trust.tool(&job.tool).map(|tool| tool.digest);
-        let other = job.policy != trust.policy || tool != Some(job.tool_digest);
-        (other && job.permit.is_none()).then_some(trust)
+    /// The trust files in use, if a job is a question of a call that was decided with another policy
+    /// or tool than any of theirs: it is closed at once, so that no person signs in vain.
+    fn asks_under_another(&self, job: &StoredJob) -> Option<Vec<Arc<Trust>>> {
+        let trusts = locked(&self.inner.shared.gateways).trusts();
+        let serves = |trust: &Arc<Trust>| {
+            let tool = trust.tool(&job.tool).map(|tool| tool.digest);
+            job.policy == trust.policy && tool == Some(job.tool_digest)
+        };
+        let other = !trusts.is_empty() && !trusts.iter().any(serves);
+        (other && job.permit.is_none()).then_some(trusts)
     }
 
     /// Returns a job of the principal when its version is newer than `known`, or after the wait.
@@ -289,27 +333,33 @@ impl Recorder {
         }
     }
 
-    /// Returns the next approved call that is not offered yet. It is offered again if it is not
-    /// permitted or withdrawn in time.
-    async fn next_approved(&self, wait_ms: u64) -> Result<Proposed, RoleError> {
+    /// Returns the next approved call for this gateway that is not offered yet. It is offered again
+    /// if it is not permitted or withdrawn in time.
+    async fn next_approved(&self, seat: u64, wait_ms: u64) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut approved = self.inner.shared.approved.subscribe();
         loop {
             let now = self.now().as_millisecond();
             for call in self.inner.reader.approved(now).await? {
                 // The announced set decides them, once it is in use.
-                if locked(&self.inner.shared.served).announced.is_some() {
+                if locked(&self.inner.shared.gateways).announced(seat).is_some() {
                     break;
                 }
-                if self.offer(&call, now)
+                if self.offer(&call, seat, now)
                     && let Some(job) = self.inner.reader.undecided(&call).await?
                 {
+                    // A gateway with the policy of the job decides it, if there is one.
+                    if !locked(&self.inner.shared.gateways).decides(seat, job.policy) {
+                        locked(&self.inner.shared.offers).remove(&call);
+                        continue;
+                    }
                     let statements = job.statements.clone();
                     return Ok(Proposed::Approved { job: Some(Box::new(job)), statements });
                 }
             }
             let again = locked(&self.inner.shared.offers)
                 .values()
+                .map(|(_, at)| at)
                 .min()
                 .map(|at| u64::try_from(at.saturating_sub(now)).unwrap_or(0));
             let pause = again
@@ -336,13 +386,13 @@ impl Recorder {
         }
     }
 
-    /// Marks a call as offered; false if it is already.
-    fn offer(&self, call: &CallId, now: i64) -> bool {
+    /// Marks a call as offered to a gateway; false if it is offered already.
+    fn offer(&self, call: &CallId, seat: u64, now: i64) -> bool {
         let mut offers = locked(&self.inner.shared.offers);
-        offers.retain(|_, until| *until > now);
+        offers.retain(|_, (_, until)| *until > now);
         let free = !offers.contains_key(call);
         if free {
-            offers.insert(call.clone(), now.saturating_add(OFFER_MS));
+            offers.insert(call.clone(), (seat, now.saturating_add(OFFER_MS)));
         }
         free
     }

@@ -1,6 +1,7 @@
 //! Changes to a job by agents, approvers, operators and the gateway: cancel, sign, permit,
 //! withdraw, resolve, erase.
 
+use super::again;
 use super::batch::{Batch, ChangeError};
 use super::change::{Done, Signature};
 use super::expire::{end, end_from};
@@ -150,7 +151,7 @@ pub(crate) async fn permit(
     Ok(Done::Recorded(Recorded { index }))
 }
 
-/// Ends a job after the second decision refused it.
+/// Ends a job after the second decision refused it. The same request again gets the first answer.
 pub(crate) async fn withdraw(
     call: &CallId,
     detail: &str,
@@ -158,6 +159,11 @@ pub(crate) async fn withdraw(
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
+    if let Some(row) = JobRow::load(&mut *connection, call).await?
+        && let Some(index) = again::withdrawn(&row, detail)?
+    {
+        return Ok(Done::Recorded(Recorded { index }));
+    }
     let old = question(call, connection).await?;
     batch.record(entry);
     let index = end(&old, Outcome::Refused, detail, batch, connection).await?;

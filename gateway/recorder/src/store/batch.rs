@@ -125,6 +125,16 @@ impl Batch {
         index
     }
 
+    /// The entries so far.
+    pub fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    /// The index of the first of these entries.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// The number of entries so far, for [`Batch::rewind`].
     pub fn mark(&self) -> usize {
         self.entries.len()

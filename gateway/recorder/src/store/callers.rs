@@ -22,11 +22,11 @@ struct Known<'a> {
     back: bool,
 }
 
-/// Registers the tokens of the agents file, and ends those that are missing. Returns those that
-/// ended earlier. An end, and a return, becomes a ledger entry.
+/// Registers the tokens of an agents file, and ends those that are missing in the only file there
+/// is. Returns those that ended earlier. An end, and a return, becomes a ledger entry.
 pub(crate) async fn register_tokens(
     given: &[GivenToken],
-    ended: &[TokenDigest],
+    (ended, only): (&[TokenDigest], bool),
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
@@ -48,7 +48,7 @@ pub(crate) async fn register_tokens(
     let ends: Vec<&str> = known
         .iter()
         .filter(|(digest, known)| {
-            !known.ended && (!file.contains_key(**digest) || ended.contains(**digest))
+            !known.ended && (only && !file.contains_key(**digest) || ended.contains(**digest))
         })
         .map(|(digest, _)| *digest)
         .collect();

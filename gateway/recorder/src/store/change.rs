@@ -1,7 +1,9 @@
 //! A change as plain data, and the writer's reply after the commit. Never has a connection.
 
 use super::invitations::Invite;
+use crate::leases::Via;
 use cofferdam_core::model::callers::{GivenToken, ServedCaller};
+use cofferdam_core::model::claim_token::ClaimToken;
 use cofferdam_core::model::delegation::SignedDelegation;
 use cofferdam_core::model::id::{
     CallId, Fence, PolicyDigest, StatementDigest, TokenDigest, TrustDigest,
@@ -17,6 +19,7 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::IdempotencyKey;
 use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// One change with its ledger entries: applied as a whole or not at all.
@@ -24,6 +27,8 @@ use std::sync::Arc;
 pub enum Change {
     /// Add only a ledger entry.
     End(Arc<Entry>),
+    /// Add only a ledger entry, unless the call has one of this event already.
+    EndAgain(Arc<Entry>),
     /// Add a new job.
     Enqueue {
         /// The job.
@@ -36,7 +41,12 @@ pub enum Change {
         seen: Option<CallId>,
     },
     /// Lease the oldest claimable job to a runner.
-    Claim,
+    Claim {
+        /// The token of the claim: a lease that has it already is the answer.
+        token: Option<ClaimToken>,
+        /// The way of the runner to this recorder.
+        via: Via,
+    },
     /// Apply a report of a runner: all of its events, or none.
     Move {
         /// The id of the call.
@@ -45,6 +55,8 @@ pub enum Change {
         fence: Fence,
         /// The reported events, in order.
         events: Vec<RunnerEvent>,
+        /// The number of the report; the newest one may come again.
+        number: Option<u64>,
     },
     /// Add progress notes of an executor or of tasks.
     Progress {
@@ -115,17 +127,20 @@ pub enum Change {
         /// The operating-system user.
         by: String,
     },
-    /// End the questions that the served trust file no longer supports, after the entry of its
-    /// reload, if it is another one than before.
-    Retire(Box<Trust>, Option<Arc<Entry>>),
-    /// Take queued jobs with permits of another policy from the queue, for another decision.
-    Reopen(PolicyDigest),
-    /// Register the tokens of the agents file, and end those that are not there any more.
+    /// End the questions that no served trust file supports, after the entry of a reload, if there
+    /// was one.
+    Retire(Vec<Arc<Trust>>, Option<Arc<Entry>>),
+    /// Take queued jobs with permits of other policies than these from the queue, for another
+    /// decision.
+    Reopen(Arc<BTreeSet<PolicyDigest>>),
+    /// Register the tokens of an agents file, and end those that are not there any more.
     Tokens {
         /// The tokens of the file.
         given: Vec<GivenToken>,
         /// Tokens that were replaced or removed.
         ended: Vec<TokenDigest>,
+        /// True if there is no other agents file: a token that is missing has ended.
+        only: bool,
     },
     /// Register the last uses of callers.
     Served(Vec<ServedCaller>),

@@ -1,14 +1,16 @@
 //! Adds the new jobs of a batch together. Joining and idempotency are decided inside the
 //! transaction, so two proposers cannot both be first.
 
+use super::again::{StoredBefore, stored_before};
 use super::batch::{Batch, ChangeError, to_i64};
 use super::busy;
 use super::change::{Answer, Done};
 use super::same_call::{SameCall, same};
 use super::usage::{Purse, waiting};
 use crate::backlog::Backlog;
+use crate::gateways::Policies;
 use crate::store::sql::{self, Builder, Connection};
-use cofferdam_core::model::id::{ArgumentsDigest, CallId, PolicyDigest, hex};
+use cofferdam_core::model::id::{ArgumentsDigest, CallId, hex};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::record::{Entry, Recorded};
 use cofferdam_core::model::run::Phase;
@@ -38,8 +40,20 @@ struct Known {
     /// The jobs of equal calls, without an outcome or recently done.
     same: BTreeMap<SameCall, String>,
     calls: BTreeSet<String>,
+    /// The jobs of calls that were stored before: the same request comes again.
+    before: BTreeMap<String, StoredBefore>,
     /// The calls of principals that wait for a person.
     waiting: BTreeMap<String, u64>,
+}
+
+/// The place of a proposed job.
+enum Place {
+    /// It is new.
+    New,
+    /// It is equal to the job of this call.
+    Joined(CallId),
+    /// It was stored by the same request before, with this first entry.
+    Before(u64),
 }
 
 /// Adds the jobs; returns their results in order. A job for the queue that would wait too long is
@@ -47,7 +61,7 @@ struct Known {
 pub(crate) async fn enqueue(
     news: Vec<New>,
     random: impl Fn() -> Result<[u8; 32], String>,
-    ((backlog, most), policy, purse): ((&Backlog, u64), Option<PolicyDigest>, Purse<'_>),
+    ((backlog, most), policies, purse): ((&Backlog, u64), &Policies, Purse<'_>),
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Vec<Answer>, ChangeError> {
@@ -56,12 +70,13 @@ pub(crate) async fn enqueue(
     for mut new in news {
         let answer = known.place(&new).and_then(|found| {
             let job = &new.job;
-            if found.is_none() && job.permit.is_some() {
+            let is_new = matches!(found, Place::New);
+            if is_new && job.permit.is_some() {
                 let ahead = backlog.length().saturating_add_signed(batch.queued);
                 let life = job.expires.as_millisecond() - job.created.as_millisecond();
                 backlog.admit(ahead, most, life, batch.now_ms())?;
             }
-            if found.is_none() {
+            if is_new {
                 let waiting = known.waiting.get(&new.entry.principal).copied().unwrap_or(0);
                 if job.permit.is_none() {
                     purse.ask(&job.principal.roles, waiting)?;
@@ -72,7 +87,10 @@ pub(crate) async fn enqueue(
         });
         if let (Some((key, false)), Ok(call)) = (
             known.keyed(&new),
-            answer.as_ref().map(|found| found.as_ref().unwrap_or(&new.job.call)),
+            answer.as_ref().map(|found| match found {
+                Place::Joined(call) => call,
+                Place::New | Place::Before(_) => &new.job.call,
+            }),
         ) {
             let used = (
                 call.to_string(),
@@ -84,8 +102,9 @@ pub(crate) async fn enqueue(
         }
         answers.push(match answer {
             Err(error) => Err(error),
-            Ok(Some(call)) => Ok(Done::Joined(call)),
-            Ok(None) => {
+            Ok(Place::Joined(call)) => Ok(Done::Joined(call)),
+            Ok(Place::Before(index)) => Ok(Done::Recorded(Recorded { index })),
+            Ok(Place::New) => {
                 // The recorder makes the nonce of a question: a statement for another question
                 // cannot match it.
                 let bits = random()
@@ -97,24 +116,27 @@ pub(crate) async fn enqueue(
                     *known.waiting.entry(new.entry.principal.clone()).or_default() += 1;
                 }
                 let decided = new.job.permit.is_some();
-                let queued = decided && !is_replaced(&new.job, policy);
+                let queued = decided && !is_replaced(&new.job, policies);
                 batch.claimable += usize::from(queued);
                 batch.queued += i64::from(queued);
                 batch.approved |= decided && !queued;
+                let request = request(&new.job);
                 let index = batch.record(new.entry);
+                let before = StoredBefore { request, index };
+                known.before.insert(new.job.call.to_string(), before);
                 jobs.push((new.job, index));
                 Ok(Done::Recorded(Recorded { index }))
             }
         });
     }
-    insert(jobs, policy, (keys, batch.now_ms()), connection).await?;
+    insert(jobs, policies, (keys, batch.now_ms()), connection).await?;
     Ok(answers)
 }
 
-/// Returns whether a job was decided by another policy than the one whose jobs runners claim: the
+/// Returns whether a job was decided by another policy than those whose jobs runners claim: the
 /// call began before a reload. The gateway decides it once more.
-fn is_replaced(job: &StoredJob, policy: Option<PolicyDigest>) -> bool {
-    policy.is_some_and(|policy| policy != job.policy)
+fn is_replaced(job: &StoredJob, policies: &Policies) -> bool {
+    policies.as_ref().is_some_and(|policies| !policies.contains(&job.policy))
 }
 
 impl Known {
@@ -125,8 +147,13 @@ impl Known {
         Some((key, used))
     }
 
-    /// The stored job that a new one is equal to; `None` if it is new.
-    fn place(&self, new: &New) -> Result<Option<CallId>, RoleError> {
+    /// The place of a proposed job among the stored ones.
+    fn place(&self, new: &New) -> Result<Place, RoleError> {
+        let taken = || RoleError::Refused(format!("the call id `{}` is taken", new.job.call));
+        if let Some(before) = self.before.get(new.job.call.as_str()) {
+            let same = before.request == request(&new.job);
+            return if same { Ok(Place::Before(before.index)) } else { Err(taken()) };
+        }
         let read = |call: &String| CallId::parse(call).map_err(|_| super::row::damaged("call id"));
         if let Some((call, tool, arguments)) =
             self.keyed(new).and_then(|(key, _)| self.keys.get(&key))
@@ -139,20 +166,30 @@ impl Known {
                      a new key"
                 ))
             };
-            return if same { read(call).map(Some) } else { Err(other()) };
+            return if same { read(call).map(Place::Joined) } else { Err(other()) };
         }
         // A call with a key joins only by that key.
         if new.key.is_none()
             && let Some(call) = self.same.get(&sameness(new))
             && new.seen.as_ref().is_none_or(|seen| seen.as_str() != call)
         {
-            return read(call).map(Some);
+            return read(call).map(Place::Joined);
         }
         if self.calls.contains(new.job.call.as_str()) {
-            return Err(RoleError::Refused(format!("the call id `{}` is taken", new.job.call)));
+            return Err(taken());
         }
-        Ok(None)
+        Ok(Place::New)
     }
+}
+
+/// The parts of a job that tell one request from another.
+fn request(job: &StoredJob) -> [String; 4] {
+    [
+        job.principal.name.clone(),
+        job.tool.clone(),
+        job.plan_digest.to_string(),
+        ArgumentsDigest::of(job.arguments.as_bytes()).to_string(),
+    ]
 }
 
 /// The identity of a call, to find equal ones.
@@ -165,7 +202,11 @@ fn sameness(new: &New) -> SameCall {
     }
 }
 
-async fn known(news: &[New], now_ms: i64, connection: &mut Connection) -> sqlx::Result<Known> {
+async fn known(
+    news: &[New],
+    now_ms: i64,
+    connection: &mut Connection,
+) -> Result<Known, ChangeError> {
     let mut known = Known::default();
     let keys: Vec<_> = news
         .iter()
@@ -201,8 +242,17 @@ async fn known(news: &[New], now_ms: i64, connection: &mut Connection) -> sqlx::
     // Every job has an entry, and so has a call that ended without one: its id names no job later.
     let mut query = Builder::new("SELECT DISTINCT call FROM leaves WHERE call IN (");
     query.push_list(news.iter().map(|new| new.job.call.to_string())).push(")");
-    known.calls =
-        query.build_query_scalar::<String>().fetch_all(connection).await?.into_iter().collect();
+    known.calls = query
+        .build_query_scalar::<String>()
+        .fetch_all(&mut *connection)
+        .await?
+        .into_iter()
+        .collect();
+    for call in &known.calls {
+        if let Some(before) = stored_before(call, &mut *connection).await? {
+            known.before.insert(call.clone(), before);
+        }
+    }
     Ok(known)
 }
 
@@ -220,7 +270,7 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, RoleError> {
 
 async fn insert(
     jobs: Vec<(StoredJob, u64)>,
-    policy: Option<PolicyDigest>,
+    policies: &Policies,
     (keys, now_ms): (Vec<NewKey>, i64),
     connection: &mut Connection,
 ) -> Result<(), ChangeError> {
@@ -244,7 +294,7 @@ async fn insert(
     let mut rows = Vec::with_capacity(jobs.len());
     let mut objects = BTreeMap::new();
     for (job, index) in jobs {
-        let replaced = is_replaced(&job, policy);
+        let replaced = is_replaced(&job, policies);
         if job.permit.is_some() && !replaced {
             objects.insert(job.call.to_string(), busy::objects_of(&job.plan));
         }

@@ -7,6 +7,7 @@ use super::change::Done;
 use super::row::{JobRow, columns, damaged, operations, stored};
 use crate::settings::RETRY_MS;
 use crate::store::sql::{self, Builder, Connection};
+use cofferdam_core::model::claim_token::ClaimToken;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{LeasedJob, Note, Obstacle, Said};
 use cofferdam_core::model::lease_rules as rules;
@@ -61,12 +62,18 @@ pub(super) const NEXT: &str = columns!(
 
 /// Leases the oldest claimable job. Jobs of lost runners come first, because they may have effects.
 /// One runner at a time retries one stuck job, after its pause and when no other job waits; after
-/// [`TURN_MS`] it comes before the others. An unreadable job is quarantined.
+/// [`TURN_MS`] it comes before the others. An unreadable job is quarantined. A lease with the same
+/// token is the answer again: its first answer was lost.
 pub(crate) async fn claim(
-    lease_seconds: u64,
+    (lease_seconds, token): (u64, Option<&ClaimToken>),
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
+    if let Some(token) = token
+        && let Some(leased) = leased_before(token, lease_seconds, connection).await?
+    {
+        return Ok(Done::Leased(Some(Box::new(leased))));
+    }
     let now = batch.now_ms();
     for _ in 0..CANDIDATES {
         let next: Option<JobRow> = sql::query_as(NEXT)
@@ -79,7 +86,7 @@ pub(crate) async fn claim(
         if old.phase == Phase::Queued.word() && busy::leave(&old, later, connection).await? {
             continue;
         }
-        match lease(&old, lease_seconds, batch, connection).await {
+        match lease(&old, (lease_seconds, token), batch, connection).await {
             Ok(leased) => return Ok(Done::Leased(Some(Box::new(leased)))),
             Err(ChangeError::Error(error)) => set_apart(old, &error, batch, connection).await?,
             Err(store) => return Err(store),
@@ -89,10 +96,39 @@ pub(crate) async fn claim(
     Ok(Done::Leased(None))
 }
 
+/// The lease that has this token, as it was first answered.
+async fn leased_before(
+    token: &ClaimToken,
+    lease_seconds: u64,
+    connection: &mut Connection,
+) -> Result<Option<LeasedJob>, ChangeError> {
+    let row: Option<JobRow> =
+        sql::query_as(columns!("INDEXED BY jobs_leased WHERE leased = 1 AND claim = ?"))
+            .bind(token.as_str().to_owned())
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    let job = stored(connection, &row).await?.ok_or_else(|| damaged("job"))?;
+    let operations = operations(&mut *connection, &row.call).await?;
+    let mut earlier = earlier(&mut *connection, &row.call).await?;
+    earlier.retain(|fence| *fence < row.fence());
+    let outcome = row.outcome()?;
+    Ok(Some(LeasedJob {
+        job,
+        fence: row.fence(),
+        phase: row.phase()?,
+        outcome,
+        operations,
+        earlier,
+        given_up: row.resolution()?.filter(|_| outcome.is_none()),
+        lease_seconds,
+    }))
+}
+
 /// Leases one job with a new lease epoch. Reads the whole job before any write.
 async fn lease(
     old: &JobRow,
-    lease_seconds: u64,
+    (lease_seconds, token): (u64, Option<&ClaimToken>),
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<LeasedJob, ChangeError> {
@@ -112,6 +148,8 @@ async fn lease(
     row.attempts += i64::from(first);
     row.fence = fence;
     row.leased = true;
+    row.claim = token.map(|token| token.as_str().to_owned());
+    (row.moved, row.moved_entry) = (0, 0);
     let outcome = row.outcome()?;
     let given_up = row.resolution()?.filter(|_| outcome.is_none());
     let entry = row.entry(Event::Leased { fence: Fence(to_u64(fence)) })?;
@@ -195,7 +233,8 @@ pub(crate) async fn held(
         .ok_or(ChangeError::Error(RoleError::Fenced))
 }
 
-/// Ends a lease: it is lost, or its runner gives the job back because of an obstacle. Before
+/// Ends a lease: it is lost, or its runner gives the job back because of an obstacle. A lost lease
+/// cannot be resumed; a runner that gave its job back may say so again. Before
 /// acting, the job returns to the queue; after too many leases it is dead, by way of teardown,
 /// because an unrecorded namespace may exist. While acting or tearing down, it keeps its phase for
 /// a new runner. The first obstacle is a ledger entry; later ones are only stored with the job.
@@ -206,9 +245,15 @@ pub(crate) async fn lose(
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
-    let old = held(call, fence, connection).await?;
+    let row = JobRow::load(&mut *connection, call).await?;
+    let old = row.filter(|row| row.fence() == fence).ok_or(RoleError::Fenced)?;
+    if !old.leased && old.claim.is_some() && obstacle.is_some() {
+        return Ok(Done::Noted);
+    }
+    let old = Some(old).filter(|row| row.leased).ok_or(RoleError::Fenced)?;
     let mut row = old.clone();
     row.leased = false;
+    row.claim = row.claim.filter(|_| obstacle.is_some());
     row.meet(obstacle, batch.now)?;
     if old.stuck.is_some() {
         row.put(&old, batch, connection).await?;

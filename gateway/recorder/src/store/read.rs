@@ -20,6 +20,7 @@ pub(crate) use calls::CallQuery;
 #[cfg(test)]
 pub(in crate::store) use calls::STATEMENTS;
 use cofferdam_core::model::call::{EndedCall, OwnCall, Rejected};
+use cofferdam_core::model::claim_token::ClaimToken;
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::model::job::{JobView, Planned, StoredJob};
 use cofferdam_core::model::json;
@@ -35,6 +36,15 @@ use removed::{OwnLeaf, ended_job, own_leaves, removals};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+
+/// The state of a lease that was not lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeaseState {
+    /// False after the runner's own end of the lease.
+    pub leased: bool,
+    /// The job was cancelled.
+    pub cancelled: bool,
+}
 
 /// The most bytes of jobs in one list, as JSON: half of a socket's limit. A client gets more with a
 /// further request.
@@ -320,11 +330,19 @@ impl Reader {
         Ok(stored(&mut connection, &row).await?.map(|job| (job, phase)))
     }
 
-    /// Returns whether the job of this lease was cancelled; an error if the lease ended.
-    pub async fn cancelled(&self, call: &CallId, fence: Fence) -> Result<bool, ChangeError> {
+    /// The state of a lease; an error if it was lost. With a token, also if it is another claim's.
+    pub async fn lease(
+        &self,
+        call: &CallId,
+        fence: Fence,
+        token: Option<&ClaimToken>,
+    ) -> Result<LeaseState, ChangeError> {
         let row = JobRow::load(self.readers()?, call).await?;
-        row.filter(|row| row.leased && row.fence() == fence)
-            .map(|row| row.cancelled)
+        let same =
+            |row: &JobRow| token.is_none_or(|token| row.claim.as_deref() == Some(token.as_str()));
+        // After the runner's own end of the lease, the token stays: it may ask for that answer again.
+        row.filter(|row| row.fence() == fence && (row.leased || row.claim.is_some()) && same(row))
+            .map(|row| LeaseState { leased: row.leased, cancelled: row.leased && row.cancelled })
             .ok_or(ChangeError::Error(RoleError::Fenced))
     }
 

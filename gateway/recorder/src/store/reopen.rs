@@ -1,52 +1,48 @@
-//! Gives queued jobs back to the gateway whose permits are of another policy than the one that
-//! decides from now on. The gateway decides each once more. Never touches a job that a runner has:
+//! Gives queued jobs back to the gateways whose permits are of another policy than those that
+//! decide from now on. The gateway decides each once more. Never touches a job that a runner has:
 //! the runner admitted it with the set before, or refuses its permit by name.
 
 use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::row::{JobRow, columns};
-use crate::store::sql::{self, Connection};
+use crate::store::sql::{self, Builder, Connection};
 use cofferdam_core::model::id::{CallId, PolicyDigest};
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::Event as RunEvent;
 use cofferdam_core::protocol::RoleError;
+use std::collections::BTreeSet;
 
 /// The most jobs of one change: other changes come between.
 const REOPENED: i64 = 256;
 
 /// Takes the oldest of these jobs from the queue. Returns whether there may be more.
 pub(crate) async fn reopen(
-    policy: PolicyDigest,
+    policies: &BTreeSet<PolicyDigest>,
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
-    let jobs: Vec<JobRow> = sql::query_as(columns!(
-        "WHERE phase = 'queued' AND leased = 0 AND policy <> ? ORDER BY seq LIMIT ?"
-    ))
-    .bind(policy.to_string())
-    .bind(REOPENED)
-    .fetch_all(&mut *connection)
-    .await?;
+    let mut query =
+        Builder::new(columns!("WHERE phase = 'queued' AND leased = 0 AND policy NOT IN ("));
+    query.push_list(policies.iter().map(PolicyDigest::to_string));
+    query.push(") ORDER BY seq LIMIT ").push_bind(REOPENED);
+    let jobs: Vec<JobRow> = query.build_query_as().fetch_all(&mut *connection).await?;
     let taken = take(&jobs, batch, connection).await?;
     Ok(Done::Reopened {
         more: taken > 0 && i64::try_from(jobs.len()).is_ok_and(|it| it == REOPENED),
     })
 }
 
-/// Takes one job from the queue if it is one of these.
+/// Takes one job from the queue if its policy is another one than these.
 pub(crate) async fn reopen_one(
     call: &CallId,
-    policy: PolicyDigest,
+    policies: &BTreeSet<PolicyDigest>,
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<(), ChangeError> {
-    let jobs: Vec<JobRow> = sql::query_as(columns!(
-        "WHERE call = ? AND phase = 'queued' AND leased = 0 AND policy <> ?"
-    ))
-    .bind(call.to_string())
-    .bind(policy.to_string())
-    .fetch_all(&mut *connection)
-    .await?;
+    let mut query = Builder::new(columns!("WHERE phase = 'queued' AND leased = 0 AND call = "));
+    query.push_bind(call.to_string()).push(" AND policy NOT IN (");
+    query.push_list(policies.iter().map(PolicyDigest::to_string)).push(")");
+    let jobs: Vec<JobRow> = query.build_query_as().fetch_all(&mut *connection).await?;
     take(&jobs, batch, connection).await.map(drop)
 }
 

@@ -1,4 +1,4 @@
-//! Ends questions that the served trust file no longer supports. Never changes a job with a permit:
+//! Ends questions that no served trust file supports. Never changes a job with a permit:
 //! `reopen.rs` gives it back to the gateway, or its runner checks it with its own trust file.
 
 use super::batch::{Batch, ChangeError};
@@ -9,10 +9,11 @@ use crate::store::sql::{self, Connection};
 use cofferdam_core::model::run::Outcome;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::stage::outdated::outdated;
+use std::sync::Arc;
 
-/// Ends every question with another tool, policy or executor than the served ones.
+/// Ends every question with another tool, policy or executor than those that a gateway serves.
 pub(crate) async fn retire(
-    trust: &Trust,
+    trusts: &[Arc<Trust>],
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
@@ -27,7 +28,9 @@ pub(crate) async fn retire(
     for row in waiting.into_iter().filter(|row| !row.is_reopened()) {
         // An unreadable job must not keep other ones from their end.
         let Ok(Some(job)) = stored(connection, &row).await else { continue };
-        if let Some(why) = outdated(&job, trust) {
+        let causes: Option<Vec<String>> =
+            trusts.iter().map(|trust| outdated(&job, trust)).collect();
+        if let Some(why) = causes.and_then(|mut causes| causes.pop()) {
             end(&row, Outcome::Refused, &why, batch, connection).await?;
         }
     }

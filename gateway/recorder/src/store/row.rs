@@ -51,6 +51,12 @@ pub(crate) struct JobRow {
     pub ended: Option<i64>,
     pub ledger: i64,
     pub version: i64,
+    /// The claim token of the lease; kept after the runner's own end of the lease.
+    pub claim: Option<String>,
+    /// The number of the runner's newest report under this lease; 0 before the first.
+    pub moved: i64,
+    /// The index of the entry that answered it.
+    pub moved_entry: i64,
 }
 
 /// By hand: the derive macro would bring a second SQLite, compiled for the compiler's own use.
@@ -86,6 +92,9 @@ impl FromRow for JobRow {
             ended: row.get("ended")?,
             ledger: row.get("ledger")?,
             version: row.get("version")?,
+            claim: row.get("claim")?,
+            moved: row.get("moved")?,
+            moved_entry: row.get("moved_entry")?,
         })
     }
 }
@@ -98,7 +107,7 @@ macro_rules! columns {
              leased, attempts, cancelled, ",
             "approved, progress, resolution, cancellation, stuck, retry_at, files, meanwhile, approval, \
              reasons, environment, permit, expires, ended, ",
-            "ledger, version FROM jobs ",
+            "ledger, version, claim, moved, moved_entry FROM jobs ",
             $rest
         )
     };
@@ -301,7 +310,7 @@ impl JobRow {
              = ?, cancelled = ?,
              approved = ?, progress = ?, resolution = ?, cancellation = ?, stuck = ?, retry_at = ?, files = ?, \
              meanwhile = ?, permit = ?, expires = ?, ended = ?,
-             ledger = ?, version = ?
+             ledger = ?, version = ?, claim = ?, moved = ?, moved_entry = ?
              WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
         );
         batch.touched.insert(self.id()?);
@@ -330,6 +339,9 @@ impl JobRow {
             .bind(self.ended)
             .bind(self.ledger)
             .bind(self.version)
+            .bind(self.claim)
+            .bind(self.moved)
+            .bind(self.moved_entry)
             .bind(old.call.clone())
             .bind(old.fence)
             .bind(old.phase.clone())

@@ -1,9 +1,8 @@
 //! The reports of runners: each changes the phase by the table of transitions, under the lease
 //! epoch, with a ledger entry. Never accepts an event that the phase does not allow.
 
-use super::batch::{Batch, ChangeError};
+use super::batch::{Batch, ChangeError, to_i64, to_u64};
 use super::change::Done;
-use super::lease::held;
 use super::row::JobRow;
 use crate::store::sql::{self, Connection};
 use cofferdam_core::model::id::{CallId, Fence};
@@ -15,18 +14,29 @@ use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use serde::Serialize;
 use serde_json::{Map, json};
 
-/// Applies a report to the job: all of its events, or none.
+/// Applies a report to the job: all of its events, or none. The newest report again gets its first
+/// answer, also after it closed the job.
 pub(crate) async fn move_job(
     call: &CallId,
     fence: Fence,
-    events: Vec<RunnerEvent>,
+    (events, number): (Vec<RunnerEvent>, Option<u64>),
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
-    let old = held(call, fence, connection).await?;
+    let number = number.map_or(0, to_i64);
+    let row = JobRow::load(&mut *connection, call).await?;
+    let row = row.filter(|row| row.fence() == fence).ok_or(RoleError::Fenced)?;
+    if number > 0 && number == row.moved {
+        return Ok(Done::Recorded(Recorded { index: to_u64(row.moved_entry) }));
+    }
+    if number > 0 && number < row.moved {
+        let why = format!("the report {number} comes after the report {}", row.moved);
+        return Err(RoleError::Refused(why).into());
+    }
+    let old = Some(row).filter(|row| row.leased).ok_or(RoleError::Fenced)?;
     // An event that is refused takes back what those before it wrote.
     sql::query("SAVEPOINT events").execute(&mut *connection).await?;
-    let moved = move_row(&old, fence, events, batch, connection).await;
+    let moved = move_row(&old, fence, (events, number), batch, connection).await;
     if let Err(ChangeError::Error(_)) = &moved {
         sql::query("ROLLBACK TO events").execute(&mut *connection).await?;
     }
@@ -39,7 +49,7 @@ pub(crate) async fn move_job(
 async fn move_row(
     old: &JobRow,
     fence: Fence,
-    events: Vec<RunnerEvent>,
+    (events, number): (Vec<RunnerEvent>, i64),
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Done, ChangeError> {
@@ -55,6 +65,9 @@ async fn move_row(
         index = Some(move_once(&mut row, fence, event, batch, connection).await?);
     }
     let index = index.ok_or_else(|| RoleError::Refused("a report without an event".to_owned()))?;
+    if number > 0 {
+        (row.moved, row.moved_entry) = (number, to_i64(index));
+    }
     row.put(old, batch, connection).await?;
     Ok(Done::Recorded(Recorded { index }))
 }

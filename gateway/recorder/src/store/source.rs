@@ -28,6 +28,23 @@ pub(crate) struct Source {
     pub key: VerifyingKey,
 }
 
+/// A lease in the store.
+pub(crate) struct StoredLease {
+    /// The id of the job's call.
+    pub call: CallId,
+    /// The lease epoch.
+    pub fence: Fence,
+    /// True if its runner can resume it.
+    pub has_token: bool,
+}
+
+impl StoredLease {
+    /// The lease of a leased job.
+    pub fn of(row: &JobRow) -> Result<Self, RoleError> {
+        Ok(Self { call: row.id()?, fence: row.fence(), has_token: row.claim.is_some() })
+    }
+}
+
 /// The committed changes that the writer did not know.
 pub(crate) struct Beyond {
     pub head: Head,
@@ -85,14 +102,14 @@ impl Source {
     pub async fn leases(
         &self,
         connection: &mut Connection,
-    ) -> Result<Vec<(CallId, Fence)>, ChangeError> {
+    ) -> Result<Vec<StoredLease>, ChangeError> {
         let rows: Vec<JobRow> = sql::query_as(columns!(
             "INDEXED BY jobs_leased WHERE leased = 1 AND phase <> 'closed'"
         ))
         .fetch_all(connection)
         .await?;
         rows.iter()
-            .map(|row| Ok((row.id()?, row.fence())))
+            .map(StoredLease::of)
             .collect::<Result<_, RoleError>>()
             .map_err(ChangeError::from)
     }

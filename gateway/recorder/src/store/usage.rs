@@ -78,7 +78,7 @@ impl Usage {
         let principals: BTreeSet<&String> = changes
             .iter()
             .filter_map(|change| match change {
-                Change::End(entry) => Some(&entry.principal),
+                Change::End(entry) | Change::EndAgain(entry) => Some(&entry.principal),
                 Change::Enqueue { entry, .. } => Some(&entry.principal),
                 _ => None,
             })

@@ -10,8 +10,9 @@ use super::engine::is_passing;
 use super::lease::count_queued;
 use super::open::BUSY;
 use super::outbox;
-use super::source::{Beyond, Source};
+use super::source::{Beyond, Source, StoredLease};
 use super::usage::{Purse, Usage};
+use crate::leases::{NO_SEAT, Via};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
 use crate::store::sql::{self, Connection, Fenced};
@@ -95,11 +96,15 @@ impl Writer {
                 }
             }
             let answers = self.commit(&changes).await;
-            for (reply, answer) in replies.into_iter().zip(answers) {
-                if let Err(Ok(Done::Leased(Some(job)))) = reply.send(answer) {
-                    // The runner is gone: its lease is lost.
-                    self.shared.lost(job.job.call, job.fence);
-                }
+            for ((reply, answer), change) in replies.into_iter().zip(answers).zip(&changes) {
+                let Err(Ok(Done::Leased(Some(job)))) = reply.send(answer) else { continue };
+                // The runner is gone: its lease is lost, unless it may ask again by its token.
+                let via = match change {
+                    Change::Claim { token: Some(_), via } => *via,
+                    _ => Via::Local,
+                };
+                let lease = (job.job.call, job.fence);
+                self.shared.left(lease, (NO_SEAT, via), (self.settings.clock)());
             }
             if std::mem::take(&mut fold) {
                 self.fold().await;
@@ -237,7 +242,7 @@ impl Writer {
         connection: &mut Connection,
     ) -> Result<(Vec<Answer>, Written), ChangeError> {
         let mut batch = Batch::new(&self.head, now);
-        let roles = Arc::clone(&locked(&self.shared.served).limits);
+        let roles = locked(&self.shared.gateways).limits();
         let purse = Purse { usage: &self.usage, budgets: &self.settings.budgets, roles: &roles };
         if let Some(answers) = record_ends(changes, purse, &mut batch) {
             let written = self.commit_alone(batch, connection).await?;
@@ -245,8 +250,8 @@ impl Writer {
         }
         let mut transaction = connection.begin_write().await?;
         let backlog = locked(&self.shared.backlog).clone();
-        let policy = locked(&self.shared.served).policy;
-        let bounds = (&backlog, policy, purse);
+        let policies = locked(&self.shared.gateways).policies();
+        let bounds = (&backlog, &policies, purse);
         let applied = apply_all(changes, &self.settings, bounds, &mut batch, &mut transaction);
         let applied = match applied.await {
             Ok(answers) => outbox::post(&self.settings.receivers, &mut batch, &mut transaction)
@@ -335,13 +340,15 @@ impl Writer {
         self.behind = false;
         let queued = count_queued(&mut connection).await?;
         locked(&self.shared.backlog).count_again(queued, (self.settings.clock)().as_millisecond());
-        let known: Vec<_> = locked(&self.shared.leases)
-            .iter()
-            .map(|(call, (fence, _))| (call.clone(), *fence))
-            .collect();
-        for lease in self.source.leases(&mut connection).await? {
-            if !known.contains(&lease) {
-                self.shared.lost(lease.0, lease.1);
+        for StoredLease { call, fence, has_token } in self.source.leases(&mut connection).await? {
+            if locked(&self.shared.leases).has(&call, fence) {
+                continue;
+            }
+            if has_token {
+                // Its runner got no answer, and asks again by its token.
+                self.shared.leased(call, fence, (self.settings.clock)());
+            } else {
+                self.shared.lost(call, fence);
             }
         }
         if !leaves.is_empty() {
@@ -447,7 +454,7 @@ impl Writer {
     fn name_over_limits(&self, changes: &[Change], answers: &[Answer]) {
         let over = changes.iter().zip(answers).filter_map(|(change, answer)| {
             let principal = match change {
-                Change::End(entry) => &entry.principal,
+                Change::End(entry) | Change::EndAgain(entry) => &entry.principal,
                 Change::Enqueue { entry, .. } => &entry.principal,
                 _ => return None,
             };

@@ -21,6 +21,7 @@ use cofferdam_recorder::ledger::verify::verify;
 use cofferdam_recorder::{Recorder, RecorderContext, RunnerSeat};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A recorder with its runners.
 pub struct Real {
@@ -62,6 +63,13 @@ fn with_object(plan: &str, object: Option<usize>) -> String {
     canonical(&Document { operations: vec![delete], ..document }).unwrap()
 }
 
+/// A number for one request: with it, no request is the same as one before, which would get the
+/// first answer.
+fn another() -> u64 {
+    static REQUESTS: AtomicU64 = AtomicU64::new(1);
+    REQUESTS.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Real {
     /// Starts a recorder with these settings, whose retention removes nothing.
     pub async fn start(world: World, settings: RecorderContext) -> Self {
@@ -100,7 +108,7 @@ impl Real {
                 let event =
                     Event::Ended { ending: "refused".to_owned(), code: "denied".to_owned() };
                 let entry = LedgerEntry::of(event, Some(id(*call)), self.owner(*call));
-                let detail = "the policy denies it".to_owned();
+                let detail = format!("the policy denies it ({})", another());
                 let ask = Propose::Withdraw { call: id(*call), detail, entry };
                 self.recorder.propose(ask).await.map(recorded)
             }
@@ -172,7 +180,8 @@ impl Real {
 
     async fn claim(&mut self, seat: usize) -> Told<Answer> {
         let (seat, held) = &mut self.seats[seat];
-        let Claimed::Leased { job } = seat.claim(Claim::Next { wait_ms: 0 }).await? else {
+        let Claimed::Leased { job } = seat.claim(Claim::Next { wait_ms: 0, token: None }).await?
+        else {
             panic!("another answer")
         };
         if let Some(job) = &job {
@@ -191,7 +200,7 @@ impl Real {
         let Some((call, fence)) = held.clone() else { return Ok(Answer::Skipped) };
         let fence = Fence(fence.0 - u64::from(stale));
         let events = told.iter().map(|told| event(*told)).collect();
-        let answer = seat.claim(Claim::Move { call, fence, events }).await?;
+        let answer = seat.claim(Claim::Move { call, fence, events, number: None }).await?;
         let Claimed::Recorded(recorded) = answer else { panic!("{answer:?}") };
         if told.last() == Some(&super::step::Told::Gone) {
             *held = None;
@@ -259,7 +268,7 @@ impl Real {
         let mut entry = LedgerEntry::of(Event::Intended, Some(id(call)), self.owner(call));
         entry.plan = self.jobs.get(&call).map(|job| job.plan_digest);
         let expires = self.world.now() + SignedDuration::from_millis(PERMIT_MS);
-        let permit = SignedPermit { permit: "{}".to_owned(), signature: String::new() };
+        let permit = SignedPermit { permit: "{}".to_owned(), signature: another().to_string() };
         let ask = Propose::Permit { call: id(call), permit, entry, expires };
         self.recorder.propose(ask).await.map(recorded)
     }

@@ -66,7 +66,7 @@ async fn a_budget_tells_its_remedy() {
 async fn denied(recorder: &Recorder, number: u128, agent: &str, bytes: usize) -> (String, u64) {
     let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
     let entry = Entry::of(event, Some(call(number)), agent).with("plan", "y".repeat(bytes));
-    over(recorder.propose(Propose::End { entry }).await)
+    over(recorder.propose(Propose::End { entry, again: false }).await)
 }
 
 async fn job(world: &World, recorder: &Recorder, number: u128, agent: &str) -> (String, u64) {
@@ -197,7 +197,12 @@ async fn a_budget_of_a_role_takes_the_place_of_the_usual_one() {
         let subject = serde_json::json!(of(number, role).principal.subject()).to_string();
         let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
         let entry = Entry::of(event, Some(call(number)), &format!("agent with {role}"));
-        over(recorder.propose(Propose::End { entry: entry.with("subject", subject) }).await).0
+        over(
+            recorder
+                .propose(Propose::End { entry: entry.with("subject", subject), again: false })
+                .await,
+        )
+        .0
     };
     for number in 1..=2 {
         assert_eq!(over(enqueue(&recorder, &of(number, "robot"), None).await).0, "");

@@ -72,7 +72,10 @@ fn first(world: &World, made: &Made, event: Event) -> Entry {
 /// Records a call that ends without a job.
 pub async fn record(world: &World, recorder: &Recorder, made: &Made) {
     let event = Event::Ended { ending: made.ending.to_owned(), code: "the-code".to_owned() };
-    recorder.propose(Propose::End { entry: first(world, made, event) }).await.unwrap();
+    recorder
+        .propose(Propose::End { entry: first(world, made, event), again: false })
+        .await
+        .unwrap();
 }
 
 /// Stores a job with the payloads of a real one.

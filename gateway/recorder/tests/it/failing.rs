@@ -139,7 +139,7 @@ async fn a_full_disk_is_named_and_work_goes_on_when_it_has_room() {
 async fn large(recorder: &Recorder, number: u128) {
     let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
     let entry = Entry::of(event, Some(call(number)), "agent").with("plan", "y".repeat(200_000));
-    recorder.propose(Propose::End { entry }).await.unwrap();
+    recorder.propose(Propose::End { entry, again: false }).await.unwrap();
 }
 
 /// Sweeps until what is looked for is seen.

@@ -518,7 +518,7 @@ async fn of_many_who_are_committed_together_one_that_cannot_be_recorded_fails_al
         let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
         let entry =
             Entry::of(event, Some(call(number)), &principal).with("plan", "y".repeat(70_000));
-        asks.spawn(async move { recorder.propose(Propose::End { entry }).await });
+        asks.spawn(async move { recorder.propose(Propose::End { entry, again: false }).await });
     }
     let mut answers = asks.join_all().await;
     let refused =
@@ -564,7 +564,10 @@ async fn the_gateway_records_endings_and_no_event_of_another_role() {
     for event in forged {
         let entry = Entry::of(event.clone(), Some(call(1)), "agent");
         assert!(
-            matches!(recorder.propose(Propose::End { entry }).await, Err(RoleError::Refused(_))),
+            matches!(
+                recorder.propose(Propose::End { entry, again: false }).await,
+                Err(RoleError::Refused(_))
+            ),
             "{event:?}"
         );
     }

@@ -62,6 +62,7 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
         call: second.job.call.clone(),
         fence: stale(&second),
         events: vec![prepared()],
+        number: None,
     };
     assert_eq!(fresh.claim(guess).await, Err(RoleError::Fenced));
     run(&fresh, &second).await;
@@ -77,6 +78,7 @@ async fn the_events_of_one_report_are_recorded_in_order_or_not_at_all() {
         call: leased.job.call.clone(),
         fence: leased.fence,
         events,
+        number: None,
     };
     let version = view(&recorder, &job).await.version;
     let before = [prepared(), RunnerEvent::Acting, started(0)];
@@ -256,10 +258,10 @@ async fn a_waiting_runner_gets_the_job_as_soon_as_it_is_there_and_one_alone() {
         let seat = recorder.runner();
         runners.spawn(async move {
             // Longer than any machine takes: each is to be woken.
-            let answer = seat.claim(Claim::Next { wait_ms: 60_000 }).await.unwrap();
+            let answer = seat.claim(Claim::Next { wait_ms: 60_000, token: None }).await.unwrap();
             let Claimed::Leased { job: Some(job) } = answer else { panic!("it waited in vain") };
             assert!(matches!(
-                seat.claim(Claim::Next { wait_ms: 0 }).await,
+                seat.claim(Claim::Next { wait_ms: 0, token: None }).await,
                 Err(RoleError::Refused(_))
             ));
             (job.job.call.clone(), seat)
@@ -389,7 +391,7 @@ async fn a_store_of_version_5_keeps_its_queue_its_payloads_and_their_erasure() {
     let recorder = world.open().await;
     let denied = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
     let told = Entry::of(denied, Some(call(9)), "agent").with("arguments", "\"marked\"".to_owned());
-    recorder.propose(Propose::End { entry: told }).await.unwrap();
+    recorder.propose(Propose::End { entry: told, again: false }).await.unwrap();
     for (number, name) in [(1, "web"), (2, "web"), (3, "api")] {
         enqueue(&recorder, &about(&world, number, "agent", name), None).await.unwrap();
     }
@@ -429,7 +431,7 @@ async fn an_erased_payload_leaves_no_byte() {
         let denied = Event::Ended { ending: "denied".to_owned(), code: "limit".to_owned() };
         let body = format!("\"{}\"", "marked".repeat(size));
         let told = Entry::of(denied, Some(call(number)), "agent").with("arguments", body);
-        recorder.propose(Propose::End { entry: told }).await.unwrap();
+        recorder.propose(Propose::End { entry: told, again: false }).await.unwrap();
         recorder.operate(0, Operate::Erase { call: call(number) }).await.unwrap();
     }
     recorder.close().await;
@@ -455,7 +457,8 @@ const AS_VERSION_5: &str = "
     DROP INDEX jobs_escalating; ALTER TABLE jobs DROP COLUMN escalates;
     ALTER TABLE jobs DROP COLUMN told_expiring; ALTER TABLE jobs DROP COLUMN told_stuck;
     DROP TABLE calls; DROP TABLE call_objects; DROP TABLE call_signers; DROP TABLE calls_end;
-    ALTER TABLE jobs DROP COLUMN cancellation;
+    ALTER TABLE jobs DROP COLUMN cancellation; ALTER TABLE jobs DROP COLUMN claim;
+    ALTER TABLE jobs DROP COLUMN moved; ALTER TABLE jobs DROP COLUMN moved_entry;
     PRAGMA user_version = 5;";
 
 #[tokio::test]

@@ -70,11 +70,16 @@ async fn a_quorum_signs_the_gateway_decides_again_and_it_runs_once() {
         Some(job.call.clone()),
         "and again when nothing came of it"
     );
-    recorder.gateway_gone();
+    recorder.gateway_gone().await;
     assert_eq!(approved(&recorder).await, Some(job.call.clone()), "or when the gateway is another");
     let later = job.expires + jiff::SignedDuration::from_mins(5);
-    recorder.propose(permit(&job.call, later)).await.unwrap();
-    assert!(matches!(recorder.propose(permit(&job.call, later)).await, Err(RoleError::Refused(_))));
+    let first = recorder.propose(permit(&job.call, later)).await;
+    assert!(matches!(first, Ok(Proposed::Recorded(_))), "{first:?}");
+    assert_eq!(recorder.propose(permit(&job.call, later)).await, first, "the same request");
+    let Propose::Permit { call, entry, expires, .. } = permit(&job.call, later) else { panic!() };
+    let other = SignedPermit { permit: "{}".to_owned(), signature: "other".to_owned() };
+    let second = Propose::Permit { call, permit: other, entry, expires };
+    assert!(matches!(recorder.propose(second).await, Err(RoleError::Refused(_))));
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     assert_eq!(

@@ -113,7 +113,7 @@ pub async fn set(recorder: &Recorder, trust: &Trust, announced: bool) {
     assert_eq!(recorder.propose(propose).await, Ok(Proposed::Done));
 }
 
-fn permit(job: &StoredJob, policy: PolicyDigest, expires: jiff::Timestamp) -> Propose {
+pub fn permit(job: &StoredJob, policy: PolicyDigest, expires: jiff::Timestamp) -> Propose {
     let mut entry = Entry::of(Event::Intended, Some(job.call.clone()), "agent");
     entry.policy = Some(policy);
     let permit = SignedPermit { permit: "{}".to_owned(), signature: String::new() };
@@ -211,7 +211,7 @@ async fn a_question_of_a_call_that_began_before_a_reload_is_closed_at_once() {
 }
 
 /// The tool of the world's jobs.
-fn tool() -> TrustedTool {
+pub fn tool() -> TrustedTool {
     let ceiling = Ceiling { grants: vec![], executors: vec![] };
     let (name, version) = ("deployment_scale".to_owned(), "1.0.0".to_owned());
     TrustedTool { name, version, digest: ComponentDigest::of(b"tool"), ceiling }

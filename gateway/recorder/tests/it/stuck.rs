@@ -145,7 +145,8 @@ async fn a_waiting_runner_is_woken_when_a_stuck_job_is_due() {
     let seat = recorder.runner();
     let leased = acting(&seat).await;
     let_go(&seat, &leased, "read-only").await.unwrap();
-    let waiting = tokio::spawn(async move { seat.claim(Claim::Next { wait_ms: 60_000 }).await });
+    let waiting =
+        tokio::spawn(async move { seat.claim(Claim::Next { wait_ms: 60_000, token: None }).await });
     world.pass(1_000);
     let Ok(Ok(Claimed::Leased { job: Some(again) })) = waiting.await else {
         panic!("it was not woken")

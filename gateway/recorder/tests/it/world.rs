@@ -131,6 +131,7 @@ impl World {
             }),
             reload: Arc::new(|_| ()),
             lease_seconds: 30,
+            keeps_leases: false,
             max_queued: cofferdam_recorder::QUEUED,
             budgets: cofferdam_core::model::budget::Budgets::unlimited(),
             retention: cofferdam_core::model::retention::Retention::usual(),
@@ -256,7 +257,7 @@ pub async fn end(recorder: &Recorder, number: u128) -> Result<Proposed, RoleErro
     let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
     let entry = Entry::of(event, Some(call(number)), "agent")
         .with("arguments", "{\"replicas\":40}".to_owned());
-    recorder.propose(Propose::End { entry }).await
+    recorder.propose(Propose::End { entry, again: false }).await
 }
 
 pub async fn view(recorder: &Recorder, job: &StoredJob) -> JobView {
@@ -273,7 +274,7 @@ pub async fn view(recorder: &Recorder, job: &StoredJob) -> JobView {
 }
 
 pub async fn next(seat: &RunnerSeat) -> Option<Box<LeasedJob>> {
-    match seat.claim(Claim::Next { wait_ms: 0 }).await.unwrap() {
+    match seat.claim(Claim::Next { wait_ms: 0, token: None }).await.unwrap() {
         Claimed::Leased { job } => job,
         other => panic!("{other:?}"),
     }
@@ -284,8 +285,13 @@ pub async fn report(
     job: &LeasedJob,
     event: RunnerEvent,
 ) -> Result<Claimed, RoleError> {
-    seat.claim(Claim::Move { call: job.job.call.clone(), fence: job.fence, events: vec![event] })
-        .await
+    seat.claim(Claim::Move {
+        call: job.job.call.clone(),
+        fence: job.fence,
+        events: vec![event],
+        number: None,
+    })
+    .await
 }
 
 pub fn prepared() -> RunnerEvent {

@@ -228,7 +228,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
             self.failure = Some(Failure { index, undo, why, unknown: false });
             return Ok(failed("out-of-order"));
         }
-        self.stopped = self.context.lease.stopped();
+        self.stopped = self.context.lease.stopped().await;
         match self.stopped {
             Some(Stopped::Lost) => return Err(ActError::Lost),
             // Done operations are undone nevertheless: few effects of a cancelled job remain.
@@ -247,7 +247,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
             Ok(_) => {}
             // The recorder refuses the use of the permit: the job was cancelled meanwhile.
             Err(RoleError::Refused(_)) if acts => {
-                self.stopped = self.context.lease.stopped();
+                self.stopped = self.context.lease.stopped().await;
                 return Ok(failed("stopped"));
             }
             Err(error) => return Err(error.into()),
@@ -349,7 +349,7 @@ impl<R: Recorder, S: Start, B: Backend> Execution<'_, R, S, B> {
                 // long it waits.
                 Err(error) => Observed::progressing(&error.to_string()),
             };
-            if Instant::now() + LOOK >= until || self.context.lease.stopped().is_some() {
+            if Instant::now() + LOOK >= until || self.context.lease.is_stopped() {
                 return seen;
             }
             tokio::time::sleep(LOOK).await;

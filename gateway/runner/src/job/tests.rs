@@ -8,6 +8,7 @@ use cofferdam_backend_directory::journal::Journal;
 use cofferdam_backend_directory::preview::preview;
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::ceiling::{Ceiling, Grant};
+use cofferdam_core::model::claim_token::ClaimToken;
 use cofferdam_core::model::id::{ComponentDigest, Fence};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::operation::{Action, Change, Draft, Operation, Step, Target};
@@ -158,6 +159,7 @@ impl Recorder for Memory {
                 })
             }
             Claim::Heartbeat { fence, .. }
+            | Claim::Resume { fence, .. }
             | Claim::Progress { fence, .. }
             | Claim::Move { fence, .. }
             | Claim::LetGo { fence, .. }
@@ -170,7 +172,7 @@ impl Recorder for Memory {
                 state.phase = next(&state, Event::Lose)?;
                 Ok(Claimed::Released)
             }
-            Claim::Heartbeat { .. } | Claim::Progress { .. } => {
+            Claim::Heartbeat { .. } | Claim::Progress { .. } | Claim::Resume { .. } => {
                 Ok(Claimed::Lease { cancelled: state.cancelled })
             }
             Claim::Move { events, .. } => {
@@ -222,8 +224,16 @@ impl Recorder for Memory {
         }
     }
 
-    fn connected(&self) -> bool {
-        true
+    async fn claim_on(&self, _: u64, claim: &Claim) -> Result<Option<Claimed>, RoleError> {
+        self.claim(claim).await.map(Some)
+    }
+
+    fn connection(&self) -> Option<u64> {
+        Some(1)
+    }
+
+    async fn next_connection(&self) -> u64 {
+        1
     }
 }
 
@@ -357,6 +367,10 @@ impl World {
             backend: Directory::new(root(), Journal::new(at("journal"), root()), at("runs")),
             marks: at("runs"),
             now,
+            claim: Mutex::new(ClaimedBy {
+                token: Some(ClaimToken::from_random(7)),
+                connection: None,
+            }),
             random: || 7,
             drill,
             end: || std::panic::panic_any("drill"),
@@ -861,7 +875,7 @@ async fn a_runner_whose_own_folders_are_gone_takes_no_job_and_lets_go_of_the_one
     };
     assert!(error.to_string().contains("runs` cannot be used: No such file"), "{error}");
     let Ok(Claimed::Leased { job: Some(job) }) =
-        world.memory.claim(&Claim::Next { wait_ms: 0 }).await
+        world.memory.claim(&Claim::Next { wait_ms: 0, token: None }).await
     else {
         panic!()
     };

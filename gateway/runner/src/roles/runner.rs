@@ -5,6 +5,7 @@ use super::{confine, folder, made_again, trust};
 use crate::infrastructure::{Acted, Backend, is_about_fences};
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::claim_token::ClaimToken;
 use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::{IN_USE, RunnerSettings};
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
@@ -16,13 +17,14 @@ use cofferdam_process::spawn;
 use cofferdam_runner::admit::{Components, moved};
 use cofferdam_runner::guest_process::{Guests, Program};
 use cofferdam_runner::job::Runner;
+use cofferdam_runner::lease::ClaimedBy;
 use cofferdam_runner::trust_file::TrustFile;
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -138,7 +140,7 @@ async fn work<B: cofferdam_backend::Backend>(
     let leased = tokio::select! {
         leased = runner.claim(|| *draining.borrow() != Stop::NotYet) => leased?,
         () = enough(stop) => None,
-        // A busy runner has lost its lease with the socket, and ends by itself.
+        // A busy runner goes on with the next socket.
         why = runner.recorder.broken() => bail!("the socket to the recorder is broken: {why}"),
     };
     // A busy runner finishes its job.
@@ -192,8 +194,8 @@ async fn listen(
                 continue;
             }
         };
-        // After a restart of the recorder a new socket is another seat: a job in progress belongs
-        // to another runner then, and the next report gets that answer.
+        // After a restart of the recorder, a job in progress goes on over the new socket: its lease
+        // is taken over first.
         match given.name.as_str() {
             "recorder" => {
                 if let Err(error) = recorder.connect(given.into_stream()) {
@@ -244,6 +246,11 @@ fn runner<B>(
         backend,
         marks: settings.runs,
         now: Timestamp::now,
+        claim: Mutex::new(ClaimedBy {
+            // Without randomness there is no token, and a lost connection ends the lease.
+            token: Some(bootstrap::random()).filter(|bits| *bits > 0).map(ClaimToken::from_random),
+            connection: None,
+        }),
         random: bootstrap::random,
         drill: settings.drill,
         end: spawn::kill_self,

@@ -31,7 +31,7 @@ impl CallLog {
         match (propose, answer) {
             (Propose::Enqueue { job, .. }, Ok(Proposed::Recorded(_))) => self.enqueued(outlet, job),
             (
-                Propose::End { entry } | Propose::Withdraw { entry, .. },
+                Propose::End { entry, .. } | Propose::Withdraw { entry, .. },
                 Ok(Proposed::Recorded(_)),
             ) => {
                 self.ended(outlet, entry);
@@ -40,7 +40,7 @@ impl CallLog {
             (Propose::Enqueue { job, .. }, Err(RoleError::OverLimit { limit, why, .. })) => {
                 self.over_limit(&job.principal.name, limit, why);
             }
-            (Propose::End { entry }, Err(RoleError::OverLimit { limit, why, .. })) => {
+            (Propose::End { entry, .. }, Err(RoleError::OverLimit { limit, why, .. })) => {
                 self.over_limit(&entry.principal, limit, why);
             }
             (

@@ -367,7 +367,7 @@ impl Front for Gateway {
         ask: ApproverAsk,
     ) -> Result<ApproverAnswer, RoleError> {
         let asked = Propose::Approver { approver: approver.to_owned(), ask };
-        match self.recorder().call(&asked).await? {
+        match self.shared.roles.inner().ask(&asked).await? {
             Proposed::Approver { told } => Ok(*told),
             _ => Err(RoleError::Unavailable("the recorder answers something else".to_owned())),
         }
@@ -379,7 +379,7 @@ impl Front for Gateway {
         ask: ConsoleAsk,
     ) -> Result<ConsoleAnswer, RoleError> {
         let asked = Propose::Console { person: person.clone(), ask };
-        match self.recorder().call(&asked).await? {
+        match self.shared.roles.inner().ask(&asked).await? {
             Proposed::Console { told } => Ok(*told),
             _ => Err(RoleError::Unavailable("the recorder answers something else".to_owned())),
         }
@@ -392,7 +392,7 @@ impl Front for Gateway {
 
     async fn invited(&self, digest: &str) -> Result<String, RoleError> {
         let asked = Propose::Invited { digest: digest.to_owned() };
-        match self.recorder().call(&asked).await? {
+        match self.shared.roles.inner().ask(&asked).await? {
             Proposed::Invited { person } => Ok(person),
             _ => Err(RoleError::Unavailable("the recorder answers something else".to_owned())),
         }

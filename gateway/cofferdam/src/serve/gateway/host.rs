@@ -1,6 +1,7 @@
 //! The host of the stages in the gateway: sandboxes in this process, two sockets, the clock and
 //! random bytes of the operating system.
 
+use super::again;
 use super::callers::Callers;
 use super::instrument::Observed;
 use super::oauth::IssuerSource;
@@ -23,6 +24,7 @@ use cofferdam_sandbox::tool_pool::Tools;
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// The sockets to other roles.
@@ -33,6 +35,8 @@ pub struct Roles {
     pub viewer: Client<ReadRequest, ReadResponse>,
     /// The courier: keys and introspection of issuers. Never connected if no issuer is configured.
     pub courier: Client<Fetch, Fetched>,
+    /// How long a request waits for a role that is away, before its agent gets an error.
+    pub patience: Duration,
     /// True after the gateway began to drain.
     pub draining: watch::Receiver<bool>,
 }
@@ -43,7 +47,7 @@ impl Roles {
     /// state of its job at once.
     pub async fn propose(&self, propose: &Propose) -> Result<Proposed, RoleError> {
         let Propose::Job { principal, call, beyond, wait_ms: wait_ms @ 1.. } = propose else {
-            return self.recorder.call(propose).await;
+            return self.ask(propose).await;
         };
         let job = |wait_ms| Propose::Job {
             principal: principal.clone(),
@@ -60,7 +64,7 @@ impl Roles {
                 biased;
                 // The sender exists until the edge ends.
                 _ = draining.wait_for(|draining| *draining) => break,
-                told = self.recorder.call(&ask) => told,
+                told = self.ask(&ask) => told,
             };
             left = left.saturating_sub(part);
             let unchanged =
@@ -74,6 +78,20 @@ impl Roles {
 }
 
 impl Roles {
+    /// Sends a request to the recorder; after a lost connection, over the next one if that is safe.
+    /// # Errors
+    /// The error of the recorder, or that it is not there.
+    pub async fn ask(&self, propose: &Propose) -> Result<Proposed, RoleError> {
+        again::ask(&self.recorder, propose, self.patience).await
+    }
+
+    /// Asks the viewer, which only reads: after a lost connection, over the next one.
+    /// # Errors
+    /// The error of the viewer, or that it is not there.
+    pub async fn read(&self, request: &ReadRequest) -> Result<ReadResponse, RoleError> {
+        self.viewer.call_again(request, request, self.patience).await
+    }
+
     /// Asks the courier. The error is for the log.
     async fn fetch(&self, ask: &Fetch) -> Result<Fetched, String> {
         match self.courier.call(ask).await {
@@ -90,7 +108,8 @@ impl Register for Arc<Roles> {
         given: Vec<GivenToken>,
         ended: Vec<TokenDigest>,
     ) -> Result<Vec<TokenDigest>, String> {
-        match self.recorder.call(&Propose::Tokens { given, ended }).await {
+        let tokens = Propose::Tokens { given, ended };
+        match self.ask(&tokens).await {
             Ok(Proposed::EndedTokens { tokens }) => Ok(tokens),
             Ok(_) => Err("the recorder answers something else".to_owned()),
             Err(error) => Err(error.to_string()),

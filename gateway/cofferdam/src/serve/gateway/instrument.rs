@@ -89,7 +89,7 @@ impl Judge for Observed<Policies> {
 impl Viewer for Observed<Arc<Roles>> {
     async fn read(&self, request: ReadRequest) -> Result<ReadResponse, RoleError> {
         let stage = if matches!(request, ReadRequest::Preview { .. }) { "preview" } else { "look" };
-        self.stage(stage, self.inner.viewer.call(&request)).await
+        self.stage(stage, self.inner.read(&request)).await
     }
 }
 

@@ -45,21 +45,18 @@ fn serves(name: Name, child: &RoleProcess) -> bool {
 }
 
 impl Supervisor<'_> {
-    /// Gives the role and each of its running peers on this host a new pair of sockets.
+    /// Gives the role and each of its running peers on this host a new pair of sockets. A new recorder
+    /// also gets the runners that clean up: their leases go on.
     pub(super) fn connect(&self, name: Name) {
+        if let (Name::Recorder, Some(recorder)) = (name, self.roles.get(&Name::Recorder)) {
+            for runner in &self.leaving {
+                pair((runner, "recorder"), (recorder, "runner"));
+            }
+        }
         for (from, from_knows, to, to_knows) in LINKS {
             for (a, b) in self.pairs(from, to).filter(|(a, b)| *a == name || *b == name) {
                 if let (Some(a), Some(b)) = (self.roles.get(&a), self.roles.get(&b)) {
-                    match UnixStream::pair() {
-                        Ok((one, other)) => {
-                            a.put(Parcel::stream(from_knows, one));
-                            b.put(Parcel::stream(to_knows, other));
-                        }
-                        Err(error) => {
-                            tracing::error!(role = %from, peer = %to, error = %error,
-                            "cannot connect the {from} and the {to}")
-                        }
-                    }
+                    pair((a, from_knows), (b, to_knows));
                 }
             }
         }
@@ -126,6 +123,23 @@ impl Supervisor<'_> {
         };
         if let Some(child) = found {
             child.put(Parcel::Socket(name, socket));
+        }
+    }
+}
+
+/// Gives two roles a pair of sockets, each with the name that it has for the other.
+fn pair(
+    (one, one_knows): (&RoleProcess, &'static str),
+    (other, other_knows): (&RoleProcess, &'static str),
+) {
+    match UnixStream::pair() {
+        Ok((left, right)) => {
+            one.put(Parcel::stream(one_knows, left));
+            other.put(Parcel::stream(other_knows, right));
+        }
+        Err(error) => {
+            tracing::error!(role = other_knows, peer = one_knows, error = %error,
+            "cannot connect the {other_knows} and the {one_knows}")
         }
     }
 }

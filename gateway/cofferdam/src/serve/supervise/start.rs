@@ -29,6 +29,11 @@ impl Supervisor<'_> {
         Ok(())
     }
 
+    /// Returns whether a runner may have claimed from the recorder before the next one.
+    fn has_runners(&self) -> bool {
+        !self.leaving.is_empty() || self.roles.keys().any(|name| name.is_runner())
+    }
+
     fn begin(&mut self, name: Name) -> Result<()> {
         if let Name::Runner(seat) = name
             && let Some(next) = self.roles.remove(&Name::Next(seat))
@@ -48,7 +53,7 @@ impl Supervisor<'_> {
                 one,
                 &self.this,
                 &["role", "recorder"],
-                &role_settings::recorder(installation),
+                &role_settings::recorder(installation, self.has_runners()),
                 events,
             )?,
             Name::Gateway => {

@@ -4,7 +4,6 @@ use super::ConsoleError;
 use crate::service::Recorder;
 use crate::waiters::locked;
 use cofferdam_core::protocol::console::{AGENTS_MOST, AgentRow, ConsoleAnswer};
-use std::sync::Arc;
 
 impl Recorder {
     /// The agents, the last used first.
@@ -12,7 +11,7 @@ impl Recorder {
         let mut served = self.inner.reader.served().await?;
         let more = served.len() > AGENTS_MOST;
         served.truncate(AGENTS_MOST);
-        let limits = Arc::clone(&locked(&self.inner.shared.served).limits);
+        let limits = locked(&self.inner.shared.gateways).limits();
         let names: Vec<&str> = served.iter().map(|caller| caller.name.as_str()).collect();
         let used = self.inner.reader.used_today(&names, self.now()).await?;
         let agents = served.into_iter().map(|caller| {

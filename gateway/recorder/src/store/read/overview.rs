@@ -3,10 +3,10 @@
 
 use super::Reader;
 use crate::settings::STUCK;
+use crate::store::StoredLease;
 use crate::store::batch::{ChangeError, to_u64};
 use crate::store::row::{JobRow, columns, damaged};
 use crate::store::sql;
-use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::StuckJob;
 use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
@@ -83,14 +83,14 @@ impl Reader {
     }
 
     /// All leases; after a start, none of them has a runner.
-    pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, ChangeError> {
+    pub async fn standing(&self) -> Result<Vec<StoredLease>, ChangeError> {
         let rows: Vec<JobRow> = sql::query_as(columns!(
             "INDEXED BY jobs_leased WHERE leased = 1 AND phase <> 'closed' ORDER BY fence"
         ))
         .fetch_all(self.readers()?)
         .await?;
         rows.iter()
-            .map(|row| Ok((row.id()?, row.fence())))
+            .map(StoredLease::of)
             .collect::<Result<_, RoleError>>()
             .map_err(ChangeError::from)
     }

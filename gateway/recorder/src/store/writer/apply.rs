@@ -1,6 +1,7 @@
 //! Applies changes inside the writer's transaction. Never commits and never replies to a caller.
 
 use crate::backlog::Backlog;
+use crate::gateways::Policies;
 use crate::settings::RecorderContext;
 use crate::store::batch::{Batch, ChangeError};
 use crate::store::change::{Answer, Change, Done};
@@ -9,9 +10,9 @@ use crate::store::outbox::{self, Post};
 use crate::store::sql::{self, Connection};
 use crate::store::usage::Purse;
 use crate::store::{
-    approvals, callers, calls, expire, invitations, lease, reopen, retain, retire, run, usage,
+    again, approvals, callers, calls, expire, invitations, lease, reopen, retain, retire, run,
+    usage,
 };
-use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::record::{Entry, Recorded};
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ const RESERVE: u64 = 10;
 pub(super) async fn apply_all(
     changes: &[Change],
     settings: &RecorderContext,
-    (backlog, policy, purse): (&Backlog, Option<PolicyDigest>, Purse<'_>),
+    (backlog, policies, purse): (&Backlog, &Policies, Purse<'_>),
     batch: &mut Batch,
     connection: &mut Connection,
 ) -> Result<Vec<Answer>, ChangeError> {
@@ -43,7 +44,7 @@ pub(super) async fn apply_all(
     let mut enqueued = if news.is_empty() {
         Vec::new()
     } else {
-        let bounds = ((backlog, settings.max_queued), policy, purse);
+        let bounds = ((backlog, settings.max_queued), policies, purse);
         enqueue(news, || (settings.random)(), bounds, batch, connection).await?
     }
     .into_iter();
@@ -57,10 +58,10 @@ pub(super) async fn apply_all(
         answers.push(match apply(change, (settings, backlog, purse), batch, connection).await {
             Ok(done) => {
                 // A job of a replaced policy may be in the queue again.
-                if let (Change::Lose { call, .. } | Change::Permit { call, .. }, Some(policy)) =
-                    (change, policy)
+                if let (Change::Lose { call, .. } | Change::Permit { call, .. }, Some(policies)) =
+                    (change, policies)
                 {
-                    reopen::reopen_one(call, policy, batch, connection).await?;
+                    reopen::reopen_one(call, policies, batch, connection).await?;
                 }
                 Ok(done)
             }
@@ -110,9 +111,12 @@ async fn apply(
         }
         // Already applied together.
         Change::Enqueue { .. } => Ok(Done::Noted),
-        Change::Claim => lease::claim(settings.lease_seconds, batch, connection).await,
-        Change::Move { call, fence, events } => {
-            run::move_job(call, *fence, events.clone(), batch, connection).await
+        Change::EndAgain(entry) => again::end(entry, purse, batch, connection).await,
+        Change::Claim { token, .. } => {
+            lease::claim((settings.lease_seconds, token.as_ref()), batch, connection).await
+        }
+        Change::Move { call, fence, events, number } => {
+            run::move_job(call, *fence, (events.clone(), *number), batch, connection).await
         }
         Change::Progress { call, fence, said } => {
             lease::progress(call, *fence, said, batch, connection).await
@@ -127,6 +131,9 @@ async fn apply(
             approvals::cancel_by((cancellation, request), call, batch, connection).await
         }
         Change::Permit { call, permit, entry, expires } => {
+            if let Some(index) = again::permitted(call, permit, connection).await? {
+                return Ok(Done::Recorded(Recorded { index }));
+            }
             let ahead = backlog.length().saturating_add_signed(batch.queued);
             let life = expires.as_millisecond() - batch.now_ms();
             let most = settings.max_queued.saturating_add(settings.max_queued / RESERVE);
@@ -142,21 +149,21 @@ async fn apply(
         Change::Resolve { call, found, because, by } => {
             approvals::resolve(call, *found, (because, by), batch, connection).await
         }
-        Change::Tokens { given, ended } => {
-            callers::register_tokens(given, ended, batch, connection).await
+        Change::Tokens { given, ended, only } => {
+            callers::register_tokens(given, (ended, *only), batch, connection).await
         }
         Change::Served(served) => callers::register_uses(served, connection).await,
         Change::Probe => {
             sql::query("UPDATE fences SET newest = newest").execute(connection).await?;
             Ok(Done::Noted)
         }
-        Change::Retire(trust, reloaded) => {
+        Change::Retire(trusts, reloaded) => {
             if let Some(entry) = reloaded {
                 batch.record(Arc::clone(entry));
             }
-            retire::retire(trust, batch, connection).await
+            retire::retire(trusts, batch, connection).await
         }
-        Change::Reopen(policy) => reopen::reopen(*policy, batch, connection).await,
+        Change::Reopen(policies) => reopen::reopen(policies, batch, connection).await,
         Change::Expire => {
             usage::remove_old(batch.now, connection).await?;
             expire::expire(batch, connection).await
