@@ -1,5 +1,5 @@
 //! The options of a TCP connection between hosts: small messages leave at once, and a host that is
-//! gone is noticed within seconds. Sends nothing itself.
+//! gone is noticed. Sends nothing itself.
 
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_nodelay,
@@ -18,11 +18,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The number of unanswered questions after which the connection is lost.
 const COUNT: u32 = 4;
 
-/// The longest time that sent bytes may stay unacknowledged, in milliseconds: a link is lost at
-/// about the same time with bytes under way and without.
-const UNACKNOWLEDGED: u32 = 8_000;
+/// The longest time that sent bytes may stay unacknowledged, in milliseconds. The kernel counts the
+/// time for which a slow receiver takes nothing too, so it is longer than the stall of a busy role.
+const UNACKNOWLEDGED: u32 = 60_000;
 
-/// Sets the options. With them a dead host is noticed after 7 to 8 seconds.
+/// Sets the options. With them a dead host is noticed after 7 to 8 seconds of silence, or after a
+/// minute if bytes are under way to it.
 /// # Errors
 /// The descriptor is no TCP socket.
 pub fn between_hosts(socket: &impl AsFd) -> io::Result<()> {

@@ -53,10 +53,22 @@ fn a_stolen_role_certificate_opens_the_socket_of_that_role_alone() {
     let refused = ask(&mut link, &json!({"next_approved": {"wait_ms": 0}}));
     assert!(refused["fault"].to_string().contains("cannot be read"), "{refused}");
     drop(link);
+    // What is no message closes its own link alone.
+    let processes = |hosts: &Hosts| {
+        let all = crate::supervise::processes::descendants(hosts.supervisor("recorder-1"));
+        all.into_iter().find(|process| process.words == "cofferdam: recorder").unwrap().id
+    };
+    let before = processes(&hosts);
+    let (mut broken, code) = open(LinkRole::Runner, LinkRole::Runner, &environment);
+    assert_eq!(code, None);
+    broken.write_all(&[0xff; 8]).unwrap();
+    broken.flush().unwrap();
+    let _closed = std::io::Read::read(&mut broken, &mut [0]);
     // The installation goes on.
     let scale = json!({"namespace": "storefront", "name": "web", "replicas": 5});
     let done = hosts.installation.call(&token, "deployment_scale", &scale);
     assert_eq!(done.status, 200, "{:#}\n{}", done.body, hosts.installation.log());
+    assert_eq!(processes(&hosts), before, "the recorder is the same process");
 }
 
 #[test]

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// The permissions that no other user may have on the key. A group may read it: certificate
 /// managers give the files of a service to a group.
-const OTHERS: u32 = 0o007;
+const OTHERS: u32 = 0o027;
+
+/// The permissions that no other user may have on the certificate and the authorities: to change them.
+const CHANGE: u32 = 0o022;
 
 /// The most addresses of one peer.
 const ADDRESSES: usize = 16;
@@ -171,7 +174,8 @@ fn links(section: &mut Section<'_>, role: LinkRole, home: &Home) -> Option<Links
         paths::alone(section, name, &file, home);
         Some(file)
     };
-    let (certificate, key, ca) = (file("certificate", 0), file("key", OTHERS), file("ca", 0));
+    let (certificate, key, ca) =
+        (file("certificate", CHANGE), file("key", OTHERS), file("ca", CHANGE));
     let (certificate, key, ca) = (certificate?, key?, ca?);
     Some(Links { role, listen: listen?, peers, trust_domain, certificate, key, ca })
 }

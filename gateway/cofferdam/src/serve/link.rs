@@ -42,7 +42,7 @@ use tokio::task::JoinSet;
 /// The threads: one encrypts while another waits for a lookup.
 const WORKERS: usize = 2;
 
-/// The descriptors: a link has two, and there are at most [`accept::LINKS`] and a few beside them.
+/// The descriptors: a link has two, and there are at most 752, and connections that are not links yet.
 const DESCRIPTORS: u64 = 4_096;
 
 /// The longest wait for the last bytes of links, when the supervisor ends.

@@ -237,7 +237,8 @@ async fn supervisor_gone(handed: &mut mpsc::Receiver<Handed>) {
 }
 
 /// Serves one socket; its name decides the permitted requests. If the socket breaks, this role ends,
-/// and the supervisor connects it again. `links`: the other side may be on another host.
+/// and the supervisor connects it again. `links`: the other side may be on another host, and a broken
+/// socket is closed alone.
 async fn connect((recorder, links): (Recorder, bool), given: Given, breaks: mpsc::Sender<String>) {
     let name = given.name.clone();
     let stream = given.into_stream();
@@ -278,9 +279,10 @@ async fn connect((recorder, links): (Recorder, bool), given: Given, breaks: mpsc
     };
     drop(seat);
     if let Err(error) = ended {
-        // It talks to servers outside: it must not be able to end the ledger's only writer.
-        if name == "courier" {
-            tracing::error!(role = name, %error, "the socket to the courier is broken; closed");
+        // The courier talks to servers outside, and a link comes from another host: neither must be
+        // able to end the ledger's only writer. The peer makes its link again.
+        if links || name == "courier" {
+            tracing::error!(role = name, %error, "the socket to the {name} is broken; closed");
             return;
         }
         let _ending = breaks.send(format!("the socket to the {name} is broken: {error}")).await;

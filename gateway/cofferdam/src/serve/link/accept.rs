@@ -21,8 +21,19 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// The most links that are up at once: dozens of gateways, and runners on dozens of hosts.
-pub(super) const LINKS: usize = 1_024;
+/// The roles with the most links that are up at once: runners on dozens of hosts, dozens of gateways,
+/// few couriers, and telemetry. One role never takes the places of another.
+const MOST: [(LinkRole, usize); 6] = [
+    (LinkRole::Runner, 512),
+    (LinkRole::Gateway, 128),
+    (LinkRole::Courier, 16),
+    (LinkRole::Recorder, 16),
+    (LinkRole::Viewer, 64),
+    (LinkRole::Reaper, 16),
+];
+
+/// The free places for links of each role.
+type Places = BTreeMap<LinkRole, Arc<Semaphore>>;
 
 /// The most connections at once whose peer is not known yet. More wait in the kernel's queue.
 const UNKNOWN: usize = 128;
@@ -48,7 +59,8 @@ pub(super) async fn all(
     shared: Arc<Shared>,
     accepted: mpsc::UnboundedSender<Link>,
 ) {
-    let (links, places) = (Arc::new(Semaphore::new(LINKS)), Arc::new(Semaphore::new(UNKNOWN)));
+    let links = MOST.map(|(role, most)| (role, Arc::new(Semaphore::new(most))));
+    let (links, places) = (Arc::new(Places::from(links)), Arc::new(Semaphore::new(UNKNOWN)));
     let (unknown, log) = (Unknown::default(), Arc::new(Log::default()));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -86,20 +98,12 @@ struct Made {
     _place: OwnedSemaphorePermit,
 }
 
-async fn open(
-    shared: &Shared,
-    stream: TcpStream,
-    links: &Arc<Semaphore>,
-) -> Result<Made, LinkRefusal> {
+async fn open(shared: &Shared, stream: TcpStream, links: &Places) -> Result<Made, LinkRefusal> {
     let slow = |_| refusal(LinkCode::LinkHello, "the other end did not say who it is in time");
     timeout(shared.times.handshake, greet(shared, stream, links)).await.map_err(slow)?
 }
 
-async fn greet(
-    shared: &Shared,
-    stream: TcpStream,
-    links: &Arc<Semaphore>,
-) -> Result<Made, LinkRefusal> {
+async fn greet(shared: &Shared, stream: TcpStream, links: &Places) -> Result<Made, LinkRefusal> {
     tcp::between_hosts(&stream).map_err(|error| hello::of_error(&error))?;
     let material = shared.certificates.now();
     let mut stream = TlsAcceptor::from(Arc::clone(&material.server))
@@ -110,13 +114,14 @@ async fn greet(
     // Also for a resumed session, whose certificates TLS does not check again.
     let peer = shared.own.of_peer(&chain, End::Client, &material.roots, UnixTime::now());
     let mut place = None;
-    let barred = || {
+    let barred = |role: LinkRole| {
         if !*shared.serving.borrow() {
             let why = format!("this {} stands by, starts or stops", shared.own.role);
             return Some(refusal(LinkCode::LinkStandby, why));
         }
-        place = Arc::clone(links).try_acquire_owned().ok();
-        let why = || format!("this end has {LINKS} links");
+        place = links.get(&role).and_then(|links| Arc::clone(links).try_acquire_owned().ok());
+        let why =
+            || format!("this end has as many links of a {role} as it takes; end some of them");
         place.is_none().then(|| refusal(LinkCode::LinkFull, why()))
     };
     let accepts = &shared.accepts;

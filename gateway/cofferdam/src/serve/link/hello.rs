@@ -100,7 +100,7 @@ pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     own: &Identity,
     peer: Result<Identity, LinkRefusal>,
     accepts: &[LinkRole],
-    barred: impl FnOnce() -> Option<LinkRefusal>,
+    barred: impl FnOnce(LinkRole) -> Option<LinkRefusal>,
 ) -> Result<LinkRole, LinkRefusal> {
     let hello: Hello = read(stream).await?;
     let judged = peer.and_then(|peer| {
@@ -112,7 +112,7 @@ pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
             return Err(refusal(LinkCode::LinkRole, why));
         }
         judge(&peer, &hello)?;
-        barred().map_or(Ok(peer.role), Err)
+        barred(peer.role).map_or(Ok(peer.role), Err)
     });
     let answer = Answer { hello: own_hello(own), refused: judged.clone().err() };
     write(stream, &answer).await?;
@@ -200,7 +200,7 @@ mod tests {
         let own = identity(LinkRole::Recorder);
         let answering = tokio::spawn(async move {
             let accepts = [LinkRole::Gateway, LinkRole::Runner];
-            answer(&mut other, &own, Ok(identity(peer)), &accepts, || barred).await
+            answer(&mut other, &own, Ok(identity(peer)), &accepts, |_| barred).await
         });
         let mut hello = own_hello(&identity(peer));
         change(&mut hello);
@@ -259,7 +259,7 @@ mod tests {
             drop(one);
             let own = identity(LinkRole::Recorder);
             let peer = Ok(identity(LinkRole::Gateway));
-            let answered = answer(&mut other, &own, peer, &[LinkRole::Gateway], || None).await;
+            let answered = answer(&mut other, &own, peer, &[LinkRole::Gateway], |_| None).await;
             assert_eq!(answered.unwrap_err().code, LinkCode::LinkHello, "{bytes:?}");
         }
     }
