@@ -4,7 +4,7 @@
 fn main() {
     println!(
         "cargo::rustc-check-cfg=cfg(without_browser, without_cluster, without_node, without_clients, \
-         without_postgres)"
+         without_postgres, without_faults)"
     );
     for name in [
         "COFFERDAM_BROWSER",
@@ -12,6 +12,7 @@ fn main() {
         "COFFERDAM_NODE",
         "COFFERDAM_FULL",
         "COFFERDAM_POSTGRES",
+        "COFFERDAM_FAULTS",
     ] {
         println!("cargo::rerun-if-env-changed={name}");
     }
@@ -26,6 +27,9 @@ fn main() {
     }
     if std::env::var_os("COFFERDAM_BROWSER").is_none_or(|value| value != "1") {
         println!("cargo::rustc-cfg=without_browser");
+    }
+    if std::env::var_os("COFFERDAM_FAULTS").is_some_and(|value| value == "0") {
+        println!("cargo::rustc-cfg=without_faults");
     }
     if std::env::var_os("COFFERDAM_FULL").is_none_or(|value| value != "1") {
         println!("cargo::rustc-cfg=without_clients");

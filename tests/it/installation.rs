@@ -32,6 +32,8 @@ pub struct TestInstallation {
     served: Option<Child>,
     /// The home of the recorder, if roles are on hosts of their own: operators use it.
     operated: Option<PathBuf>,
+    /// The folder of the programs that are served.
+    programs: PathBuf,
     /// The way to the gateway, if it is not plain HTTP.
     tls: Option<SendBytes>,
     /// Reserves the port while no gateway runs: a bound socket that does not listen refuses
@@ -103,7 +105,8 @@ impl TestInstallation {
         held.set_reuseaddr(true).unwrap();
         held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let port = held.local_addr().unwrap().port();
-        Self { folder, port, served: None, operated: None, tls: None, _port: held }
+        let programs = binaries();
+        Self { folder, port, served: None, operated: None, programs, tls: None, _port: held }
     }
 
     fn init(&self, words: &[&str], policy: &Path) {
@@ -152,7 +155,7 @@ impl TestInstallation {
 
     /// The directory of manifests.
     pub fn tree(&self) -> PathBuf {
-        self.folder.path().join("manifests")
+        self.beside("manifests")
     }
 
     /// The home folder: where operators run commands.
@@ -179,6 +182,16 @@ impl TestInstallation {
     pub fn ready(&self) -> bool {
         let answer = self.try_http("GET", "/readyz", "", None, None);
         answer.is_some_and(|answer| answer.status == 200)
+    }
+
+    /// A path beside the home and the tree.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Serves the programs of this folder from now on. Commands stay the built ones.
+    pub fn run_from(&mut self, programs: PathBuf) {
+        self.programs = programs;
     }
 
     /// The address of the gateway.
@@ -270,7 +283,7 @@ impl TestInstallation {
     /// The same, with these variables in its environment.
     pub fn serve_in(&mut self, environment: &[(&str, &str)], options: &[&str]) {
         let log = self.append_log();
-        let child = Command::new(binaries().join("cofferdam"))
+        let child = Command::new(self.programs.join("cofferdam"))
             .arg("--home")
             .arg(self.home())
             .arg("serve")

@@ -35,6 +35,8 @@ mod courier;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod fault_matrix;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod installation;
