@@ -125,10 +125,10 @@ impl Gateways {
     }
 
     /// Returns whether this gateway may decide a job that was decided with this policy before: no
-    /// gateway does while another set of it is announced; and not one with another policy, while a
-    /// gateway has that one.
+    /// gateway does before it reported its set, or while another set of it is announced; and not one
+    /// with another policy, while a gateway has that one.
     pub fn decides(&self, seat: u64, policy: PolicyDigest) -> bool {
-        let Some(own) = self.sets.get(&seat) else { return true };
+        let Some(own) = self.sets.get(&seat) else { return seat == ONE };
         let serves = |set: &Set| set.is_there && set.policy == Some(policy);
         own.announced.is_none() && (own.policy == Some(policy) || !self.sets.values().any(serves))
     }

@@ -345,14 +345,10 @@ impl Recorder {
                 if locked(&self.inner.shared.gateways).announced(seat).is_some() {
                     break;
                 }
-                if self.offer(&call, seat, now)
-                    && let Some(job) = self.inner.reader.undecided(&call).await?
-                {
-                    // A gateway with the policy of the job decides it, if there is one.
-                    if !locked(&self.inner.shared.gateways).decides(seat, job.policy) {
-                        locked(&self.inner.shared.offers).remove(&call);
-                        continue;
-                    }
+                let Some(job) = self.inner.reader.undecided(&call).await? else { continue };
+                // A gateway with the policy of the job decides it, if there is one.
+                let decides = locked(&self.inner.shared.gateways).decides(seat, job.policy);
+                if decides && self.offer(&call, seat, now) {
                     let statements = job.statements.clone();
                     return Ok(Proposed::Approved { job: Some(Box::new(job)), statements });
                 }

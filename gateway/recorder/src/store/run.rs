@@ -26,7 +26,10 @@ pub(crate) async fn move_job(
     let number = number.map_or(0, to_i64);
     let row = JobRow::load(&mut *connection, call).await?;
     let row = row.filter(|row| row.fence() == fence).ok_or(RoleError::Fenced)?;
-    if number > 0 && number == row.moved {
+    // The token stays with the end of the runner's own report, and goes with a lost lease: after a
+    // loss, another runner may be recovering the job.
+    let is_held = row.leased || row.claim.is_some();
+    if number > 0 && number == row.moved && is_held {
         return Ok(Done::Recorded(Recorded { index: to_u64(row.moved_entry) }));
     }
     if number > 0 && number < row.moved {

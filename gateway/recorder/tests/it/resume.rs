@@ -258,6 +258,24 @@ async fn a_lease_that_is_not_resumed_in_time_is_lost_and_stays_lost() {
 }
 
 #[tokio::test]
+async fn a_report_again_is_refused_after_its_lease_was_lost_on_the_same_connection() {
+    for (pause, is_lost) in [(0, false), (10 * 60_000, true)] {
+        let world = World::new();
+        let (recorder, job) = world.queued().await;
+        let seat = recorder.linked_runner();
+        let leased = claim(&seat, token(1)).await.unwrap();
+        for (number, event) in [(1, prepared()), (2, RunnerEvent::Acting), (3, started(0))] {
+            seat.claim(moved(&leased, number, &[event])).await.unwrap();
+        }
+        world.pass(pause);
+        recorder.sweep().await;
+        let again = seat.claim(moved(&leased, 3, &[started(0)])).await;
+        assert_eq!(again == Err(RoleError::Fenced), is_lost, "{again:?}");
+        assert_eq!(view(&recorder, &job).await.phase, Phase::Acting, "{pause}");
+    }
+}
+
+#[tokio::test]
 async fn a_link_that_comes_back_in_time_keeps_the_lease_for_as_long_as_heartbeats_do() {
     let world = World::new();
     let (recorder, job) = world.queued().await;

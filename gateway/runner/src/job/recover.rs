@@ -3,7 +3,7 @@
 
 use super::{ActError, Lost, Runner};
 use crate::guest_process::Start;
-use crate::lease::{Lease, Recorder};
+use crate::lease::{Lease, Recorder, Stopped};
 use cofferdam_backend::{Backend, Left};
 use cofferdam_core::model::job::LeasedJob;
 use cofferdam_core::model::run::{JobStep, Phase};
@@ -17,6 +17,10 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
         leased: &LeasedJob,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActError> {
+        // The recovery changes the infrastructure: not without a lease.
+        if lease.confirm().await == Some(Stopped::Lost) {
+            return Err(ActError::Lost);
+        }
         let lost = Lost::of(leased);
         if leased.phase == Phase::TearingDown && leased.outcome.is_some() {
             let namespace = self.backend.sweep(&lost).await?;

@@ -72,8 +72,12 @@ impl<R: Recorder> Held<R> {
         self.token.is_some()
     }
 
-    /// The known reason to stop.
+    /// The known reason to stop. A lease whose end passed is lost, also before its next heartbeat
+    /// finds out: the process may have been paused.
     pub(super) fn stopped(&self) -> Option<Stopped> {
+        if Instant::now() >= self.until() {
+            self.lose();
+        }
         match self.state.load(Ordering::Acquire) {
             HELD => None,
             CANCELLED => Some(Stopped::Cancelled),
@@ -158,15 +162,32 @@ impl<R: Recorder> Held<R> {
         }
     }
 
-    /// Sends a request that may be repeated: after a lost connection, over the next one.
+    /// Sends a request that may be repeated: after a lost connection, over the next one. An answer
+    /// after the end of the lease does not count: what it allows would begin without a lease.
     /// # Errors
     /// The recorder's error; [`RoleError::Fenced`] if the lease is lost.
     pub(super) async fn ask(&self, claim: &Claim) -> Result<Claimed, RoleError> {
         loop {
             let connection = self.connection().await.ok_or(RoleError::Fenced)?;
-            if let Some(answer) = self.recorder.claim_on(connection, claim).await? {
+            let asked = self.recorder.claim_on(connection, claim);
+            // A heartbeat of another task may renew the lease meanwhile.
+            let answer = tokio::select! {
+                answer = asked => answer?,
+                () = self.ended() => None,
+            };
+            if self.stopped() == Some(Stopped::Lost) {
+                return Err(RoleError::Fenced);
+            }
+            if let Some(answer) = answer {
                 return Ok(answer);
             }
+        }
+    }
+
+    /// Waits for the end of the lease, however often it is renewed.
+    async fn ended(&self) {
+        while self.stopped() != Some(Stopped::Lost) {
+            tokio::time::sleep_until(self.until()).await;
         }
     }
 

@@ -20,6 +20,8 @@ struct Behind {
     resumed: fn() -> Result<Claimed, RoleError>,
     resumes: AtomicUsize,
     silent: bool,
+    /// Reports are answered after this time, and heartbeats never.
+    late: Option<Duration>,
 }
 
 impl Behind {
@@ -31,6 +33,7 @@ impl Behind {
             resumed: || Ok(Claimed::Lease { cancelled: false }),
             resumes: AtomicUsize::new(0),
             silent: false,
+            late: None,
         }
     }
 
@@ -53,6 +56,11 @@ impl Recorder for Behind {
         }
         if *self.connection.borrow() != on {
             return Ok(None);
+        }
+        match (self.late, claim) {
+            (Some(late), Claim::Move { .. }) => tokio::time::sleep(late).await,
+            (Some(_), _) => std::future::pending::<()>().await,
+            (None, _) => {}
         }
         self.asked.lock().unwrap().push((on, claim.clone()));
         let mut breaks_at = self.breaks_at.lock().unwrap();
@@ -114,6 +122,17 @@ async fn a_heartbeat_without_an_answer_loses_the_lease() {
     })
     .await;
     assert_eq!(lease.stopped().await, Some(Stopped::Lost));
+}
+
+#[tokio::test]
+async fn an_answer_after_the_end_of_the_lease_does_not_count() {
+    for (late, expected) in [(0, Ok(Recorded { index: 41 })), (4_000, Err(RoleError::Fenced))] {
+        let late = Some(Duration::from_millis(late));
+        let recorder = Arc::new(Behind { late, ..Behind::new(1) });
+        let lease = lease(&recorder, 2);
+        assert_eq!(lease.report(RunnerEvent::Acting).await, expected, "{late:?}");
+        assert_eq!(lease.is_stopped(), expected.is_err(), "{late:?}");
+    }
 }
 
 #[tokio::test]
