@@ -227,11 +227,10 @@ impl Model {
     }
 
     fn enqueue(&mut self, of: &Proposal) -> Outcomes<Answer> {
-        if self.jobs.contains_key(&of.call) {
-            let own = self.jobs.get(&of.call).map(|job| &job.proposal);
-            if own.is_some_and(|own| own.agent == of.agent) {
-                return Ok(Answer::Skipped);
-            }
+        if let Some(job) = self.jobs.get(&of.call) {
+            // The id is taken: by the same request, which the driver does not repeat, or another one.
+            let is_own = job.proposal.agent == of.agent;
+            return if is_own { Ok(Answer::Skipped) } else { Err(Kind::Refused) };
         }
         let key = of.key.map(|key| (of.agent, key));
         if let Some((call, other)) = key.and_then(|key| self.keys.get(&key)) {
