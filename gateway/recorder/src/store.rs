@@ -35,6 +35,7 @@ mod plans;
 
 pub(crate) use batch::{ChangeError, Head, put_checkpoint, put_tiles};
 pub(crate) use engine::Engine;
+pub use engine::ExaminedDatabase;
 pub use invitations::Invite;
 pub(crate) use invitations::used_up;
 pub(crate) use lease::count_queued;

@@ -149,7 +149,10 @@ pub fn installation(
         policy_loads(home, found);
         approver_groups(home, trust, found);
         if has_role(role, LinkRole::Recorder) {
-            health::store(home, trust, serving, found);
+            match config.as_ref().and_then(|config| config.store.as_ref()) {
+                Some(database) => health::store_in_database(home, database, trust, found),
+                None => health::store(home, trust, serving, found),
+            }
         }
         if trust.approvers.is_empty() {
             let remedy = "cofferdam approver add NAME --key FILE.pub";

@@ -20,7 +20,7 @@ pub use parts::parts;
 pub use places::{folders_of, permissions, places};
 pub use port::port;
 pub use start::{NEXT, NextStart, UNLOADED};
-pub use store::store;
+pub use store::{store, store_in_database};
 pub use tree::{Depth, tree};
 
 use crate::config::home::Home;

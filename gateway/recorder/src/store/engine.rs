@@ -4,6 +4,7 @@
 mod postgres;
 mod sqlite;
 
+pub use postgres::ExaminedDatabase;
 pub(crate) use postgres::{Postgres, is_passing};
 pub(crate) use sqlite::Sqlite;
 

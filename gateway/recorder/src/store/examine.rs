@@ -1,8 +1,10 @@
 //! Examines a store while no recorder has it open: integrity, environment and size. Only reads.
 
 use super::database;
+use super::engine::{ExaminedDatabase, Postgres};
 use super::source::is_damage;
 use crate::ledger::note::ORIGIN;
+use crate::settings::Database;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::path::Path;
@@ -40,6 +42,15 @@ pub fn examine(folder: &Path) -> Result<Examined, ExamineError> {
         error if is_damage(error) => ExamineError::Damaged(plain(error)),
         error => ExamineError::Unreadable(plain(error)),
     })
+}
+
+/// Looks into a database, and changes nothing.
+///
+/// # Errors
+/// The database cannot be read: place, cause and remedy.
+pub fn examine_database(database: Database) -> Result<ExaminedDatabase, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(Postgres::examine(database))
 }
 
 async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {

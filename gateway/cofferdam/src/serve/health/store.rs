@@ -4,8 +4,11 @@
 use super::{Findings, instead};
 use crate::config::home::Home;
 use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::role_settings::DatabaseSettings;
 use cofferdam_process::writable;
-use cofferdam_recorder::{ExamineError, Examined, database, examine};
+use cofferdam_recorder::{
+    ExamineError, Examined, ExaminedDatabase, database, examine, examine_database,
+};
 use std::path::Path;
 
 /// The remedy: store and ledger are restored together.
@@ -86,6 +89,44 @@ pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
         }
     }
 }
+
+/// Looks into the database of the store, whether a recorder uses it or not.
+pub fn store_in_database(
+    home: &Home,
+    settings: &DatabaseSettings,
+    trust: &Trust,
+    found: &mut Findings,
+) {
+    let place = settings.place();
+    let opened = crate::serve::recorder::database(settings.clone());
+    let looked = opened.map_err(|error| format!("{error:#}")).and_then(examine_database);
+    let published = published(&home.ledger()).map(|(_, size)| size).unwrap_or_default();
+    match looked {
+        Err(error) => {
+            let (problem, remedy) = error.split_once("; ").unwrap_or((&error, LOOK));
+            found.bad("store", problem.to_owned(), remedy);
+        }
+        Ok(ExaminedDatabase { environment: Some(other), .. }) if other != trust.environment.id => {
+            found.bad("store", another(&other, &trust.environment.id), WRONG_TRUST);
+        }
+        Ok(ExaminedDatabase { entries, .. }) if published > entries => {
+            let detail = format!(
+                "`{place}` has {entries} entries, and the published ledger {published}: it is older"
+            );
+            found.bad("store", detail, "restore the newer database");
+        }
+        Ok(ExaminedDatabase { term: 0, .. }) => {
+            found.good("store", format!("`{place}` is empty: `cofferdam serve` makes its tables"));
+        }
+        Ok(ExaminedDatabase { entries, term, holder, .. }) => {
+            let detail = format!("`{place}`: {entries} entries, term {term} of {holder}");
+            found.good("store", detail);
+        }
+    }
+}
+
+/// The remedy for an error without one.
+const LOOK: &str = "correct `[store]` in cofferdam.toml";
 
 const WRONG_TRUST: &str = "restore the right `trust/trust.toml` from a backup";
 

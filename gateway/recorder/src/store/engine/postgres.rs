@@ -7,7 +7,9 @@ mod owner;
 
 pub(crate) use errors::is_passing;
 
+use crate::ledger::note::ORIGIN;
 use crate::settings::Database;
+use crate::store::batch::to_u64;
 use crate::store::open::{MIGRATIONS, OpenError, READERS};
 use crate::store::sql::{self, Connection, Fenced, Pool, Rewritten};
 use cofferdam_core::protocol::role_settings::{DatabaseSettings, DatabaseTls};
@@ -54,6 +56,19 @@ const SESSION: [(&str, &str); 6] = [
 /// takes over. A running one uses the session every second.
 const PAUSED: (&str, &str) = ("idle_session_timeout", "10000");
 
+/// The result of a look into a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExaminedDatabase {
+    /// The environment of its ledger; `None` for an empty database.
+    pub environment: Option<String>,
+    /// The number of ledger entries under its signed checkpoint.
+    pub entries: u64,
+    /// The newest term of a sequencer; 0 before the first one.
+    pub term: u64,
+    /// The newest sequencer, in its own words: machine and process.
+    pub holder: String,
+}
+
 /// An open store in a database.
 pub(crate) struct Postgres {
     database: Database,
@@ -82,6 +97,37 @@ impl Postgres {
         own.migrate(&mut connection).await.map_err(failed)?;
         let pool = own.pool().await.map_err(failed)?;
         Ok((own, connection, pool))
+    }
+
+    /// Looks into the database, and changes nothing.
+    ///
+    /// # Errors
+    /// The database cannot be read: place, cause and remedy.
+    pub async fn examine(database: Database) -> Result<ExaminedDatabase, String> {
+        let own = Self { database, rewritten: Rewritten::default(), term: AtomicI64::new(0) };
+        let looked = async {
+            let mut connection = own.connect().await?;
+            let made: bool = sql::query_scalar("SELECT to_regclass('sequencer') IS NOT NULL")
+                .fetch_one(&mut connection)
+                .await?;
+            if !made {
+                return Ok(ExaminedDatabase::default());
+            }
+            let note: Option<String> = sql::query_scalar("SELECT note FROM checkpoint")
+                .fetch_optional(&mut connection)
+                .await?;
+            let (term, holder): (i64, String) = sql::query_as("SELECT term, holder FROM sequencer")
+                .fetch_one(&mut connection)
+                .await?;
+            let mut lines = note.as_deref().unwrap_or_default().lines();
+            let environment = lines.next().and_then(|line| line.strip_prefix(ORIGIN));
+            let environment = environment.map(str::to_owned);
+            let entries = lines.next().and_then(|line| line.parse().ok()).unwrap_or_default();
+            let _ended = connection.close().await;
+            Ok(ExaminedDatabase { environment, entries, term: to_u64(term), holder })
+        };
+        let looked: sqlx::Result<ExaminedDatabase> = looked.await;
+        looked.map_err(|error| own.described("cannot be read", &error))
     }
 
     /// The database for people: server, port and name.

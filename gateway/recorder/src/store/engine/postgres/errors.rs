@@ -52,6 +52,7 @@ fn remedy(code: &str) -> &'static str {
         "42501" => "give the user of `store.postgres` the rights on the tables",
         "57014" => "look for what keeps the server busy, or for a lock on the tables",
         "57P01" | "57P02" | "57P03" => "wait until the server runs again",
+        "57P05" => "the process was paused; it opens another session by itself",
         code if code.starts_with("08") => UNREACHABLE,
         code if code.starts_with("XX") => {
             "stop `cofferdam serve`, and look for damage in the log of the database server"
