@@ -65,6 +65,8 @@ mod people_issuer;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod progress;
 #[cfg(test)]
 mod readme;

@@ -3,8 +3,12 @@
 
 use crate::installation::{TIME_LIMIT, TestInstallation, binaries, text};
 use cofferdam_core::protocol::link::LinkRole;
+use cofferdam_testkit::http::{Connection, Request};
+use cofferdam_testkit::postgres::Database;
+use cofferdam_testkit::tls;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -74,7 +78,8 @@ impl Hosts {
                     role,
                     home: hosts.folder.path().join(&name),
                     links: one.1,
-                    edge: other.1,
+                    // The first gateway has the address of the installation, for its requests.
+                    edge: if name == "gateway-1" { hosts.installation.address() } else { other.1 },
                     served: None,
                     _ports: [one.0, other.0],
                 };
@@ -83,10 +88,41 @@ impl Hosts {
         }
         let names: Vec<String> = hosts.hosts.keys().cloned().collect();
         names.iter().for_each(|name| hosts.make(name));
-        // The first gateway has the address of the installation, for its requests.
         let recorder = hosts.hosts["recorder-1"].home.clone();
         hosts.installation.operate(recorder);
         hosts
+    }
+
+    /// Lets the recorders keep their store in a database, over TLS. Before the start.
+    pub fn use_database(&self, database: &Database) {
+        let password = self.installation.secret("database-password", database.password());
+        let ca = self.installation.secret("database-ca.pem", tls::CA);
+        let store = format!(
+            "\n[store]\npostgres = \"postgresql://{0}@localhost:{1}/{0}\"\npassword_file = \
+             \"{2}\"\nca_file = \"{3}\"\ntls = \"verify-full\"\n",
+            database.name(),
+            database.server().port(),
+            password.display(),
+            ca.display()
+        );
+        for host in self.hosts.values().filter(|host| host.role == LinkRole::Recorder) {
+            let config = host.home.join("cofferdam.toml");
+            let mut file = fs::File::options().append(true).open(config).unwrap();
+            file.write_all(store.as_bytes()).unwrap();
+        }
+    }
+
+    /// The host of the sequencer: the recorder of a standby answers no operator.
+    pub fn sequencer(&self) -> Option<String> {
+        let answers = |host: &&Host| {
+            let words = ["--home", text(&host.home), "--json", "jobs"];
+            let asked = Command::new(binaries().join("cofferdam")).args(words).output().unwrap();
+            asked.status.success()
+        };
+        let recorders = self.hosts.values().filter(|host| host.role == LinkRole::Recorder);
+        let found = recorders.filter(|host| host.served.is_some()).find(answers)?;
+        let name = |(_, host): &(&String, &Host)| std::ptr::eq(*host, found);
+        self.hosts.iter().find(name).map(|(name, _)| name.clone())
     }
 
     /// Where `certificates` put the files of a role.
@@ -163,7 +199,7 @@ impl Hosts {
         self.until_ready();
     }
 
-    /// Waits until the first gateway says that calls can be carried out.
+    /// Waits until each gateway that was started says that calls can be carried out.
     pub fn until_ready(&mut self) {
         let began = Instant::now();
         while !self.is_ready() {
@@ -178,7 +214,14 @@ impl Hosts {
     }
 
     fn is_ready(&self) -> bool {
-        self.installation.ready()
+        let ready = |address: SocketAddr| {
+            let mut connection = Connection::open(address, TIME_LIMIT).ok()?;
+            connection.send(&Request::new("GET", "/readyz").bytes()).ok()
+        };
+        let gateways = self.hosts.values().filter(|host| host.role == LinkRole::Gateway);
+        gateways
+            .filter(|host| host.served.is_some())
+            .all(|host| ready(host.edge).is_some_and(|response| response.status == 200))
     }
 
     /// The process id of a host's supervisor.

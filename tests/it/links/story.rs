@@ -136,3 +136,35 @@ fn a_home_of_one_role_has_the_keys_of_that_role_alone_and_serves_no_other() {
     }
     assert_eq!(hosts.hosts["runner-1"].role, LinkRole::Runner);
 }
+
+#[test]
+fn what_is_accepted_later_is_loaded_on_each_host_after_a_signal() {
+    let (mut hosts, token) = hosts();
+    let admin = hosts.installation.administrator();
+    let run = |words: &[&str]| {
+        let done = std::process::Command::new(crate::installation::binaries().join("cofferdam"))
+            .arg("--home")
+            .arg(&admin)
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    run(&["approver", "remove", "bob@example.com"]);
+    for (name, host) in &hosts.hosts {
+        let role = host.role.word();
+        run(&["role-home", "--role", role, "--to", text(&host.home), "--update"]);
+        crate::supervise::processes::kill("HUP", &[hosts.supervisor(name)]);
+    }
+    until("each host has loaded", || {
+        let log = hosts.installation.log();
+        let loads = log.matches("loaded tools, executors, policy").count();
+        (loads >= hosts.hosts.len()).then_some(())
+    });
+    // Alice alone is left, and the call is hers: it needs another person.
+    let delete = json!({"namespace": "storefront", "name": "gift-cards-v1"});
+    let denied = hosts.installation.call(&token, "deployment_delete", &delete);
+    assert_eq!(denied.status, 403, "{:#}\n{}", denied.body, hosts.installation.log());
+    assert!(denied.body.to_string().contains("approval-impossible"), "{:#}", denied.body);
+    assert!(hosts.stop("gateway-1"));
+}

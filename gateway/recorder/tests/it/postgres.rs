@@ -48,6 +48,7 @@ async fn size(recorder: &Recorder) -> u64 {
 }
 
 #[tokio::test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 async fn a_job_lives_in_a_database_as_in_a_file_and_its_ledger_is_verified() {
     let world = World::in_postgres(&Server::shared());
     let (recorder, job) = world.queued().await;
@@ -69,6 +70,7 @@ async fn a_job_lives_in_a_database_as_in_a_file_and_its_ledger_is_verified() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 async fn a_standby_waits_takes_over_and_publishes_the_whole_ledger() {
     let first = World::in_postgres(&Server::shared());
     let second = first.beside();
@@ -90,6 +92,7 @@ async fn a_standby_waits_takes_over_and_publishes_the_whole_ledger() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 async fn a_take_over_reads_what_it_has_not_published_and_checks_the_rest_beside_the_work() {
     let first = World::in_postgres(&Server::shared());
     let second = first.beside();
@@ -127,6 +130,7 @@ async fn a_take_over_reads_what_it_has_not_published_and_checks_the_rest_beside_
 }
 
 #[tokio::test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 async fn a_sequencer_whose_term_is_over_commits_nothing_and_has_to_end() {
     let world = World::in_postgres(&Server::shared());
     let database = world.database.clone().unwrap();
@@ -144,6 +148,7 @@ async fn a_sequencer_whose_term_is_over_commits_nothing_and_has_to_end() {
 }
 
 #[test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 fn a_standby_takes_over_from_a_recorder_that_ended_without_goodbye() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -169,6 +174,7 @@ fn a_standby_takes_over_from_a_recorder_that_ended_without_goodbye() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 async fn a_database_with_a_changed_entry_does_not_open() {
     let world = World::in_postgres(&Server::shared());
     let database = world.database.clone().unwrap();
@@ -249,6 +255,7 @@ const FAULTS: &[(&str, Fault)] = &[
 ];
 
 #[tokio::test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 async fn each_fault_of_the_database_refuses_with_its_cause_and_work_goes_on_after_it() {
     for (name, (begin, heals, told)) in FAULTS {
         let world = World::in_postgres(&Server::shared());
@@ -282,6 +289,7 @@ async fn each_fault_of_the_database_refuses_with_its_cause_and_work_goes_on_afte
 }
 
 #[tokio::test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 async fn a_transaction_that_meets_another_one_is_repeated_and_committed_once() {
     let world = World::in_postgres(&Server::shared());
     let database = world.database.clone().unwrap();
@@ -300,6 +308,7 @@ async fn a_transaction_that_meets_another_one_is_repeated_and_committed_once() {
 }
 
 #[tokio::test]
+#[cfg_attr(without_postgres, ignore = "needs PostgreSQL: COFFERDAM_POSTGRES is not set")]
 async fn a_server_that_is_killed_and_started_again_has_all_that_was_acknowledged() {
     let server = Server::start();
     let world = World::in_postgres(&server);
