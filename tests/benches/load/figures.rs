@@ -11,6 +11,11 @@ impl Latencies {
         self.0.push(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// Adds all of another load.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
     pub fn count(&self) -> u64 {
         self.0.len() as u64
     }

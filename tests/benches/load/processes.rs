@@ -26,6 +26,8 @@ pub struct Processes {
     proportional: Option<u64>,
     /// Bytes that all have sent to the disk; `None` if the kernel does not show them to this user.
     pub written: Option<u64>,
+    /// The open descriptors of all together.
+    pub descriptors: u64,
 }
 
 impl Processes {
@@ -53,6 +55,14 @@ impl Processes {
         self.written = self.written.zip(written).map(|(sum, more)| sum + more);
         let proportional = value(process.id, "smaps_rollup", "Pss:");
         self.proportional = self.proportional.zip(proportional).map(|(sum, more)| sum + more);
+        // A process that just ended has none.
+        let open = fs::read_dir(format!("/proc/{}/fd", process.id)).map_or(0, Iterator::count);
+        self.descriptors += open as u64;
+    }
+
+    /// The memory of all together, in bytes: shared pages in equal parts where the kernel says so.
+    pub fn bytes(&self) -> u64 {
+        self.proportional.unwrap_or(self.resident)
     }
 
     /// The memory of all together, in MiB.

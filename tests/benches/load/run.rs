@@ -74,6 +74,26 @@ pub fn run(load: &Load) -> Run {
     LocalSet::new().block_on(&runtime, drive(load))
 }
 
+/// Sends several loads at the same time, as [`run`] does; the result is that of all.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_all(loads: &[Load]) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let one = |load: Load| spawn_local(async move { drive(&load).await });
+        let running: Vec<_> = loads.iter().cloned().map(one).collect();
+        let mut all = Run { calls: 0, seconds: 0.0, latencies: Latencies::default() };
+        for run in running {
+            let run = run.await.unwrap();
+            all.calls += run.calls;
+            all.seconds = f64::max(all.seconds, run.seconds);
+            all.latencies.append(run.latencies);
+        }
+        all
+    })
+}
+
 async fn drive(load: &Load) -> Run {
     let mut clients = Vec::with_capacity(load.callers);
     for _ in 0..load.callers {
