@@ -6,27 +6,31 @@ use super::table::Fault;
 
 const HOUR: i64 = 3_600;
 
-/// The roles, and the word that an answer or the log has when their clock is wrong.
-const ROLES: [(Fault, &str); 4] = [
-    (Fault::ClockGateway, "gateway"),
-    (Fault::ClockRecorder, "recorder"),
-    (Fault::ClockViewer, "viewer"),
-    (Fault::ClockRunner, "runner"),
+/// The roles whose clock jumps, and the words of an answer if it is wrong.
+const ROLES: [(Fault, &str, Option<&str>); 4] = [
+    (Fault::ClockGateway, "gateway", Some("compare the clocks of gateway and runner")),
+    (Fault::ClockRecorder, "recorder", None),
+    (Fault::ClockViewer, "viewer", None),
+    (Fault::ClockRunner, "runner", Some("compare the clocks of gateway and runner")),
 ];
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_clock_that_jumps_refuses_and_changes_nothing_twice() {
     let (mut installation, faults, agent) = prepared();
     installation.serve(&[]);
-    for (fault, name) in ROLES {
+    for (fault, name, words) in ROLES {
         let mut judge = Judge::of(fault, &installation).without_times();
+        let mut said = String::new();
         for ahead in [HOUR, -HOUR, 0] {
             faults.clock(name, ahead);
             let asked = agent.until_told();
-            println!("{name} {ahead:+} s: {} {}", asked.status(), asked.said());
             assert!(ahead != 0 || asked.said().starts_with("DONE "), "{name}: {asked:#?}");
+            said += &asked.said();
             judge.heard(asked);
+        }
+        if let Some(words) = words {
+            judge.told(&said, words);
         }
         judge.settle(&installation);
     }

@@ -68,7 +68,7 @@ fn at_each_step(fault: Fault, told: Option<&str>, act: impl Fn(&mut TestInstalla
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_runner_that_is_killed_at_any_step_loses_no_job() {
     at_each_step(Fault::RunnerKilled, Some("restarting runner "), |_, runner| {
         kill("KILL", &[runner]);
@@ -85,19 +85,19 @@ fn role_at_each_step(fault: Fault, name: &str) {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_gateway_that_is_killed_at_any_step_loses_no_job() {
     role_at_each_step(Fault::GatewayKilled, "gateway");
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_viewer_that_is_killed_at_any_step_loses_no_job() {
     role_at_each_step(Fault::ViewerKilled, "viewer");
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_recorder_that_is_killed_at_any_step_loses_no_job() {
     role_at_each_step(Fault::RecorderKilled, "recorder");
 }
@@ -110,7 +110,7 @@ fn serve_again(installation: &mut TestInstallation, before: &[Process]) {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_supervisor_that_is_killed_at_any_step_loses_no_job() {
     at_each_step(Fault::SupervisorKilled, None, |installation, runner| {
         let roles = descendants(installation.supervisor());
@@ -121,7 +121,7 @@ fn a_supervisor_that_is_killed_at_any_step_loses_no_job() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn all_processes_killed_at_any_step_lose_no_job() {
     at_each_step(Fault::MachineStopped, None, |installation, _| {
         let roles = descendants(installation.supervisor());
@@ -133,7 +133,7 @@ fn all_processes_killed_at_any_step_lose_no_job() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_recorder_killed_within_a_commit_has_all_of_it_or_nothing() {
     let (mut installation, faults, agent) = prepared();
     installation.serve(&[]);

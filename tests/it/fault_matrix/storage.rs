@@ -52,8 +52,10 @@ fn fails_and_heals(
             let runner = stopped(installation, faults);
             begin();
             kill("CONT", &[runner]);
-            until("the cause in the log", || {
-                installation.log()[from..].contains(words).then_some(())
+            // A read may be answered from memory: the job then goes through.
+            until("the cause in the log, or the outcome", || {
+                let failed = installation.log()[from..].contains(words);
+                (failed || asking.is_finished()).then_some(())
             });
             heal();
             asking.join().unwrap()
@@ -98,7 +100,7 @@ impl Drop for Small {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_full_disk_of_the_store_refuses_and_heals() {
     let (mut installation, faults, agent) = prepared();
     let disk = Small::at(installation.home().join("store"));
@@ -112,7 +114,7 @@ fn a_full_disk_of_the_store_refuses_and_heals() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_store_that_fails_refuses_and_heals() {
     let (mut installation, faults, agent) = prepared();
     installation.serve(&[]);
@@ -152,7 +154,7 @@ fn a_store_that_fails_refuses_and_heals() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_published_ledger_that_fails_stops_no_job() {
     let (mut installation, faults, agent) = prepared();
     installation.serve(&[]);
@@ -177,7 +179,7 @@ fn a_published_ledger_that_fails_stops_no_job() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_journal_that_fails_ends_the_job_before_any_effect() {
     let (mut installation, faults, agent) = prepared();
     installation.serve(&[]);
@@ -210,7 +212,7 @@ fn a_journal_that_fails_ends_the_job_before_any_effect() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_tree_that_became_read_only_holds_up_its_own_job_alone() {
     let mut installation = TestInstallation::bare("example");
     let token = installation.agent("other", "operator");
@@ -228,7 +230,7 @@ fn a_tree_that_became_read_only_holds_up_its_own_job_alone() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet: NOT_RUN in table.rs"]
+#[cfg_attr(without_faults, ignore = "no patchelf: COFFERDAM_FAULTS is 0")]
 fn a_tree_that_cannot_be_read_is_not_changed() {
     let (mut installation, faults, agent) = prepared();
     installation.serve(&[]);

@@ -66,10 +66,14 @@ fn what_cannot_run_here_is_ignored_and_nothing_else() {
         name.starts_with("kubernetes::") && !WITHOUT.iter().any(|own| name.ends_with(own))
             || ELSEWHERE.contains(&name)
     };
+    let of_faults = |name: &str| {
+        name.starts_with("fault_matrix::") && !name.starts_with("fault_matrix::table::")
+    };
     let here = |name: &&String| {
         !(cfg!(without_node) && of_node(name)
             || cfg!(without_cluster) && of_cluster(name)
             || cfg!(without_browser) && name.split("::").any(|part| part == "browser")
+            || cfg!(without_faults) && of_faults(name)
             || cfg!(without_postgres) && name.split("::").any(|part| part == "postgres")
             || cfg!(without_clients) && OF_CLIENTS.iter().any(|own| name.starts_with(own)))
     };
