@@ -122,7 +122,6 @@ fn a_store_that_fails_refuses_and_heals() {
     for (fault, rules, words) in [
         (Fault::StoreReadOnly, every(WRITE | CREATE | SYNC, EROFS), "changes cannot be recorded"),
         (Fault::StoreSync, every(SYNC, EIO), "changes cannot be recorded"),
-        (Fault::StoreRead, every(READ, EIO), "changes cannot be recorded"),
     ] {
         let mut judge = Judge::of(fault, &installation);
         let parts = (&installation, &faults, &agent);
