@@ -130,22 +130,18 @@ fn a_store_that_fails_refuses_and_heals() {
         judge.settle(&installation);
     }
     let mut judge = Judge::of(Fault::StoreShort, &installation);
-    // Each write of a commit in turn, until a call needs no further one.
-    let mut at = 0;
-    loop {
+    // Every third of the first writes of a call: later ones are its runner's.
+    for at in (0..=24).step_by(3) {
         let rest = Rule { skip: at + 1, ..Rule::every(WRITE, STORE, Action::Fail(ENOSPC)) };
         faults.arm("recorder", &[Rule::one(WRITE, STORE, Action::Short, at), rest]);
         let asked = agent.once();
         let acted = faults.counts("recorder").1;
         faults.calm("recorder");
         let done = asked.said().starts_with("DONE ");
-        assert!(done || asked.status() == 503, "{at}: {asked:#?}");
+        // Refused, or accepted and not finished in time: the judge looks for its one outcome.
+        assert!(done || [202, 503].contains(&asked.status()), "{at}: {asked:#?}");
         judge.heard(asked);
-        if acted == 0 {
-            assert!(done && at > 12, "{at}");
-            break;
-        }
-        at += 3;
+        assert!(acted > 0, "{at}: no write failed");
     }
     judge.told(&installation.log(), "changes cannot be recorded");
     judge.heard(agent.until_told());

@@ -244,8 +244,8 @@ const ROWS: &[Row] = &[
     row(
         Fault::StoreShort,
         "A write to the store is short, and the rest fails",
-        "half of a write arrives, the next one fails with `ENOSPC`, at each write of a commit in \
-         turn",
+        "half of a write arrives, the next one fails with `ENOSPC`, at every third of the first writes \
+         of a call",
         "tests/it/fault_matrix/storage.rs::a_store_that_fails_refuses_and_heals",
     ),
     row(
