@@ -435,13 +435,22 @@ impl TestInstallation {
 
     /// The output of `show` for a call, after its job is closed.
     pub fn closed(&self, call: &str) -> Value {
+        self.story_until(call, is_closed)
+    }
+
+    /// The output of `show` for a call, after its job is closed or it ended without a job.
+    pub fn story_of_end(&self, call: &str) -> Value {
+        self.story_until(call, |story| is_closed(story) || ended_without_a_job(story))
+    }
+
+    fn story_until(&self, call: &str, over: impl Fn(&Value) -> bool) -> Value {
         let (began, mut pause) = (Instant::now(), Duration::from_millis(50));
         loop {
             // A job that a test puts into the store is in the ledger only after a runner took it.
             let (known, out, fault) = self.try_run(&["--json", "show", call]);
             let story: Value =
                 if known { serde_json::from_str(&out).unwrap() } else { Value::Null };
-            if story["view"]["phase"] == "closed" {
+            if over(&story) {
                 return story;
             }
             assert!(
@@ -523,4 +532,13 @@ fn collect(root: &Path, folder: &Path, files: &mut std::collections::BTreeMap<Pa
 pub fn write_private(file: &Path, text: &str) {
     fs::write(file, text).unwrap();
     fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn is_closed(story: &Value) -> bool {
+    story["view"]["phase"] == "closed"
+}
+
+fn ended_without_a_job(story: &Value) -> bool {
+    let ended = |entry: &Value| entry["event"]["kind"] == "ended";
+    story["view"].is_null() && story["entries"].as_array().is_some_and(|all| all.iter().any(ended))
 }

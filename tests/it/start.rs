@@ -104,7 +104,7 @@ fn a_role_that_cannot_start_is_told_by_the_homes_own_files_and_nothing_else_is_s
     fs::write(&artefacts, "x").unwrap();
     let said = refused(&installation);
     assert!(
-        said.contains("artefacts/gateway` is missing and cannot be made")
+        said.contains("artefacts/runner` is missing and cannot be made")
             && said.contains("move away the file"),
         "{said}"
     );

@@ -133,15 +133,11 @@ impl Judge {
         let acknowledged: BTreeSet<String> =
             self.asked.iter().flat_map(|asked| &asked.answers).filter_map(call_of).collect();
         assert!(!acknowledged.is_empty(), "{fault:?}: no call was acknowledged");
-        // A call that ended without a job has no outcome to wait for.
-        let first = installation.entries_since(self.first);
-        let without_job = |call: &str| {
-            first.iter().any(|one| one["call"] == call && one["event"]["kind"] == "ended")
-        };
+        // A call that ended without a job has no outcome.
         let stories: BTreeMap<&str, Value> = acknowledged
             .iter()
-            .filter(|call| !without_job(call))
-            .map(|call| (call.as_str(), installation.closed(call)["view"].clone()))
+            .map(|call| (call.as_str(), installation.story_of_end(call)["view"].clone()))
+            .filter(|(_, view)| !view.is_null())
             .collect();
         let closed = |entries: &[Value]| {
             let of = |call: &str| {

@@ -41,14 +41,14 @@ pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<N
     thread::spawn(move || {
         let (mut watched, mut told, mut log, mut next) =
             (watched, Notice::default(), Log::default(), NextStart::default());
-        let mut differs = Vec::new();
+        let mut before = Before::default();
         loop {
             if let Some((copies, trust)) = watched.loads.try_iter().last() {
                 tell_gone(&watched.trust, &trust);
                 (watched.copies, watched.trust) = (copies, trust);
             }
             watched.follow_removals();
-            let now = look(&watched, &mut next, &mut differs);
+            let now = look(&watched, &mut next, &mut before);
             // The end removes the copies; that is not a difference.
             if over.load(Ordering::SeqCst) {
                 return;
@@ -86,8 +86,16 @@ fn tell_gone(before: &Trust, now: &Trust) {
     });
 }
 
-/// Checks everything once. `differs`: the differences at the check before.
-fn look(watched: &Watched, next: &mut NextStart, differs: &mut Vec<String>) -> Notice {
+/// The observations of the check before. A command writes several files one after the other, so only
+/// an observation that two checks in a row make is told.
+#[derive(Debug, Default)]
+struct Before {
+    refused: Vec<String>,
+    unloaded: Vec<String>,
+}
+
+/// Checks everything once.
+fn look(watched: &Watched, next: &mut NextStart, before: &mut Before) -> Notice {
     let Watched { home, copies, config, trust, loading, .. } = watched;
     let mut found = health::while_serving(home, config);
     health::copies(home, copies, &mut found);
@@ -98,16 +106,20 @@ fn look(watched: &Watched, next: &mut NextStart, differs: &mut Vec<String>) -> N
     let refused: Vec<String> =
         if warnings.is_empty() { next.refused(home).to_vec() } else { Vec::new() };
     let can_start = warnings.is_empty() && refused.is_empty();
-    warnings.extend(refused.into_iter().map(|why| format!("{}{why}", health::NEXT)));
+    let loading = loading.load(Ordering::SeqCst);
+    if refused == before.refused && !loading {
+        warnings.extend(refused.iter().map(|why| format!("{}{why}", health::NEXT)));
+    }
+    before.refused = refused;
     // Neither a restart nor a load is a remedy if it would fail.
     let restart = copies::changed_config(home, copies).filter(|_| can_start).into_iter().collect();
     let unloaded = if can_start { copies::differences(home, copies, trust) } else { Vec::new() };
     // A command that just wrote the files asks for a load itself.
-    if !unloaded.is_empty() && unloaded == *differs && !loading.load(Ordering::SeqCst) {
+    if !unloaded.is_empty() && unloaded == before.unloaded && !loading {
         warnings
             .push(format!("not loaded yet: {}; `cofferdam reload` loads it", unloaded.join("; ")));
     }
-    *differs = unloaded;
+    before.unloaded = unloaded;
     Notice { restart, faults: errors, warnings, ..Notice::default() }
 }
 
