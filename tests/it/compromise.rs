@@ -294,6 +294,7 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
         trust_file: installation.home().join("trust/trust.toml"),
         copies: installation.home().join("trust"),
         infrastructure: Infrastructure::Directory { tree: installation.tree() },
+        links: false,
     });
     let (supervisor, theirs) = control::pair().unwrap();
     let mut viewer =

@@ -3,5 +3,7 @@
 mod attacks;
 mod fleet;
 pub mod hosts;
+mod rolling;
 mod story;
 mod stranger;
+mod versions;

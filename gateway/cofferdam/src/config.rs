@@ -11,6 +11,7 @@ mod infrastructure;
 mod issuers;
 mod limits;
 pub mod links;
+mod neighbours;
 mod notify;
 mod oauth;
 mod paths;
@@ -378,7 +379,7 @@ fn check_together(
     trusted: Option<&Environment>,
     errors: &mut Vec<ConfigError>,
 ) {
-    errors.extend(config.links.as_ref().and_then(|links| links.neighbours(config)));
+    errors.extend(config.links.iter().flat_map(|links| links.neighbours(config)));
     errors.extend(links::alone(config));
     if config.has_role(LinkRole::Gateway) {
         check_edge(config, agents, errors);

@@ -15,6 +15,7 @@ use cofferdam_process::control::{Inherited, Report};
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,10 +24,14 @@ use std::sync::Arc;
 /// Files that the lookup of a name reads. Absent ones are left out.
 const NAMES: [&str; 4] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf"];
 
+/// The limit of file descriptors: a link of each gateway, and connections to servers.
+const DESCRIPTORS: u64 = 2_048;
+
 /// A courier that has read what it needs and confined itself.
 pub struct Ready {
     courier: Courier,
     teller: Teller,
+    links: bool,
     confined: Confined,
     intake: Intake,
 }
@@ -37,7 +42,9 @@ pub struct Ready {
 /// A file is missing or wrong, or the kernel refuses the confinement.
 pub fn prepare(settings: CourierSettings) -> Result<Ready> {
     let (_, intake) = bootstrap::start(Role::Courier, &settings.voice)?;
-    let CourierSettings { voice: _, ca_file, issuers, environment, base, receivers } = settings;
+    confine::descriptors(DESCRIPTORS)?;
+    let CourierSettings { voice: _, ca_file, issuers, environment, base, receivers, links } =
+        settings;
     let tls = match issuers.is_empty() {
         true => trust::no_servers()?,
         false => trust::tls(ca_file.as_deref())?,
@@ -51,7 +58,7 @@ pub fn prepare(settings: CourierSettings) -> Result<Ready> {
         courier.places().chain(receivers.iter().map(Receiver::place)).collect();
     let confined = confine(&places)?;
     let teller = Teller::new(receivers, Pauses::USUAL, Timestamp::now);
-    Ok(Ready { courier, teller, confined, intake })
+    Ok(Ready { courier, teller, links, confined, intake })
 }
 
 /// Confines this process to the lookup of names, if a server has one, and to connections to these
@@ -83,7 +90,7 @@ impl Ready {
     /// # Errors
     /// The supervisor is gone before the role is ready.
     pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
-        let Self { courier, teller, confined, intake } = self;
+        let Self { courier, teller, links, confined, intake } = self;
         let courier = Arc::new(courier);
         let outbox = Arc::new(Outbox::new());
         inherited.report(&Report::Ready { confined, checked: false })?;
@@ -103,12 +110,25 @@ impl Ready {
             }
             _ => {}
         };
-        let code = tokio::select! {
-            code = answering::answer(inherited, others, handler) => code?,
-            // The supervisor starts this role again, and connects it.
-            why = outbox.broken() => bail!("the socket to the recorder is broken: {why}"),
+        let told = links.then_some(broken as _);
+        let answering = answering::answer(inherited, told, others, handler);
+        tokio::pin!(answering);
+        let code = loop {
+            tokio::select! {
+                code = &mut answering => break code?,
+                why = outbox.broken() => match told {
+                    Some(told) => told(&io::Error::other(why)),
+                    // The supervisor starts this role again, and connects it.
+                    None => bail!("the socket to the recorder is broken: {why}"),
+                },
+            }
         };
         drop(tasks);
         Ok(code)
     }
+}
+
+/// Tells of a socket to another host that was closed alone.
+fn broken(error: &io::Error) {
+    tracing::error!(what = "links", %error, "a socket to a gateway or a recorder is broken; closed");
 }

@@ -34,6 +34,7 @@ mod cors;
 mod deny;
 mod dispatch;
 mod edge;
+mod followed;
 mod head;
 mod header;
 mod heads;
@@ -65,6 +66,7 @@ mod write_timeout;
 
 pub use builtin_tools::is_builtin_tool;
 pub use calls::Calls;
+pub use followed::{Followed, FollowedFiles};
 pub use rate::Rate;
 pub use render::bad_arguments;
 pub use serve::{Drained, serve};

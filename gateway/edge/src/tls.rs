@@ -2,17 +2,16 @@
 //! of clients where an authority is configured. A new pair that cannot be used leaves the old one in
 //! use, and is logged once. Never logs a key.
 
+use crate::followed::{Followed, FollowedFiles};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
-use tokio::time::{MissedTickBehavior, interval};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 
 /// The pause between two looks at the files. A changed file is read when two looks in a row find it
@@ -73,15 +72,9 @@ pub enum TlsError {
     },
 }
 
-/// The state of a file that tells a changed one from the same one.
-/// A change of its rights alone changes the last two numbers.
-type Stamp = Option<(Option<SystemTime>, u64, u64, i64, i64)>;
-
 /// A server's TLS, which follows its files.
 pub struct Tls {
-    files: TlsFiles,
-    current: RwLock<Arc<ServerConfig>>,
-    opened: Vec<Stamp>,
+    followed: Arc<Followed<TlsFiles>>,
 }
 
 impl Tls {
@@ -90,84 +83,55 @@ impl Tls {
     /// # Errors
     /// They make no server.
     pub fn open(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
-        // Before the content: a change between the two is read once more.
-        let opened = files.stamps();
-        let current = RwLock::new(files.read()?);
-        Ok(Arc::new(Self { files, current, opened }))
+        Ok(Arc::new(Self { followed: Followed::open(files)? }))
     }
 
     /// The acceptor of the next connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+        TlsAcceptor::from(self.followed.now())
     }
 
     /// Follows the files for ever.
     pub(crate) async fn follow(self: Arc<Self>, look: Duration) {
-        let mut looks = interval(look);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut judged = self.opened.clone();
-        let mut seen = judged.clone();
-        loop {
-            looks.tick().await;
-            let this = Arc::clone(&self);
-            // Files may lie on a slow disk.
-            let (before, last) = (judged.clone(), seen.clone());
-            let Ok(looked) = tokio::task::spawn_blocking(move || this.look(&before, &last)).await
-            else {
-                continue;
-            };
-            let (now, settled) = looked;
-            if settled {
-                judged.clone_from(&now);
-            }
-            seen = now;
-        }
+        Arc::clone(&self.followed).follow(look).await;
+    }
+}
+
+impl FollowedFiles for TlsFiles {
+    type Content = ServerConfig;
+    type Error = TlsError;
+
+    fn paths(&self) -> Vec<&Path> {
+        let files = [&self.certificate, &self.key].into_iter().chain(&self.client_ca);
+        files.map(PathBuf::as_path).collect()
     }
 
-    /// Looks at the files, and reads changed ones that have settled. Returns their state, and true
-    /// if this state is judged now.
-    fn look(&self, judged: &[Stamp], last: &[Stamp]) -> (Vec<Stamp>, bool) {
-        let now = self.files.stamps();
-        if now == judged || now != last {
-            return (now, false);
-        }
-        let path = self.files.certificate.display();
-        match self.files.read() {
-            Ok(config) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-                tracing::info!(%path, "new connections have the new certificate");
-            }
-            Err(error) => tracing::warn!(
-                %path,
-                "the files of `edge.tls` changed, and the earlier certificate stays in use: {error}"
-            ),
-        }
-        (now, true)
+    fn read(&self) -> Result<ServerConfig, TlsError> {
+        self.config()
+    }
+
+    fn renewed(&self) {
+        let path = self.certificate.display();
+        tracing::info!(%path, "new connections have the new certificate");
+    }
+
+    fn refused(&self, error: &str) {
+        let path = self.certificate.display();
+        tracing::warn!(
+            %path,
+            "the files of `edge.tls` changed, and the earlier certificate stays in use: {error}"
+        );
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Tls").field("files", self.followed.files()).finish_non_exhaustive()
     }
 }
 
 impl TlsFiles {
-    fn paths(&self) -> impl Iterator<Item = &Path> {
-        [&self.certificate, &self.key].into_iter().chain(&self.client_ca).map(PathBuf::as_path)
-    }
-
-    fn stamps(&self) -> Vec<Stamp> {
-        self.paths()
-            .map(|path| {
-                let found = std::fs::metadata(path).ok()?;
-                let changed = (found.ctime(), found.ctime_nsec());
-                Some((found.modified().ok(), found.len(), found.ino(), changed.0, changed.1))
-            })
-            .collect()
-    }
-
-    fn read(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    fn config(&self) -> Result<ServerConfig, TlsError> {
         let chain = certificates(&self.certificate)?;
         let key = PrivateKeyDer::from_pem_file(&self.key)
             .map_err(|error| unreadable(&self.key, &error))?;
@@ -200,7 +164,7 @@ impl TlsFiles {
         };
         let mut config = builder.with_single_cert(chain, key).map_err(pair)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok(config)
     }
 }
 
@@ -245,7 +209,7 @@ mod tests {
             key: put("server.key", SERVER.key),
             client_ca: Some(put("clients.pem", CA)),
         };
-        files.read().unwrap()
+        Arc::new(files.read().unwrap())
     }
 
     fn client_config(pair: Option<Pair>) -> Arc<ClientConfig> {

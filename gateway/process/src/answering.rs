@@ -1,7 +1,7 @@
 //! The loop of a role that only answers the gateway: takes the sockets that the supervisor hands
 //! over, and serves requests until the supervisor is gone. Knows no request.
 
-use crate::control::{Handed, Inherited, Report};
+use crate::control::{Handed, Inherited, Report, lost};
 use crate::rpc;
 use cofferdam_core::protocol::RoleError;
 use serde::Serialize;
@@ -15,12 +15,14 @@ use tokio::sync::mpsc;
 
 /// Answers the gateway with this handler until the supervisor closes the control socket, and passes
 /// on each other socket with its name. Fails the role if a gateway's socket carries no requests: the
-/// supervisor starts the role again and connects it.
+/// supervisor starts the role again and connects it. With `told`, gateways are on other hosts: such a
+/// socket is closed alone and told, because one host must not end the role for the others.
 ///
 /// # Errors
 /// The report of a broken socket cannot be sent.
 pub async fn answer<Q, A, H, F>(
     inherited: Arc<Inherited>,
+    told: Option<fn(&io::Error)>,
     mut others: impl FnMut(&str, UnixStream),
     handler: H,
 ) -> io::Result<ExitCode>
@@ -42,15 +44,28 @@ where
             }
         };
         let Some(handed) = next else { return Ok(ExitCode::SUCCESS) };
-        let Handed::Socket(given) = handed else { continue };
+        let given = match (handed, told) {
+            (Handed::Socket(given), _) => given,
+            (Handed::Lost(name), Some(told)) => {
+                told(&lost(&name));
+                continue;
+            }
+            (Handed::Lost(name), None) => {
+                inherited.report(&Report::Failed(lost(&name).to_string()))?;
+                return Ok(ExitCode::FAILURE);
+            }
+            _ => continue,
+        };
         match given.name.as_str() {
             "gateway" => {
                 let (handler, breaks) = (handler.clone(), breaks.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = rpc::serve(given.into_stream(), handler).await {
-                        let why = format!("the socket to the gateway is broken: {error}");
-                        let _ending = breaks.send(why).await;
+                    let Err(error) = rpc::serve(given.into_stream(), handler).await else { return };
+                    if let Some(told) = told {
+                        return told(&error);
                     }
+                    let why = format!("the socket to the gateway is broken: {error}");
+                    let _ending = breaks.send(why).await;
                 });
             }
             name => {

@@ -8,8 +8,9 @@ use cofferdam_core::model::id::{CallId, ComponentDigest};
 use cofferdam_core::protocol::link::{LinkOrder, Linked};
 use cofferdam_core::protocol::role_guest::GuestKind;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    sendmsg, socketpair,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -92,6 +93,8 @@ pub struct Load {
 pub enum Handed {
     /// A new socket.
     Socket(Given),
+    /// The name of a socket that did not arrive, because no descriptor was free. See [`lost`].
+    Lost(String),
     /// The order to begin no new work, and to finish the work in progress.
     Drain,
     /// A notice of the supervisor, in JSON: facts that the role cannot see itself.
@@ -208,7 +211,7 @@ impl Control {
     /// thread.
     pub fn report(&self) -> io::Result<Option<Report>> {
         match packet(&self.0, RecvFlags::empty())? {
-            Some((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Some(packet) => Ok(Some(serde_json::from_slice(&packet.bytes)?)),
             None => Ok(None),
         }
     }
@@ -283,7 +286,7 @@ impl Inherited {
     /// Waits for the settings, the first packet.
     pub fn settings<T: DeserializeOwned>(&self) -> io::Result<T> {
         match packet(&self.0, RecvFlags::empty())? {
-            Some((bytes, None)) => Ok(serde_json::from_slice(&bytes)?),
+            Some(Packet { bytes, descriptor: None, .. }) => Ok(serde_json::from_slice(&bytes)?),
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "this role is started by `cofferdam serve`, which sends its settings first",
@@ -296,12 +299,15 @@ impl Inherited {
     pub fn next(&self) -> io::Result<Option<Handed>> {
         loop {
             match packet(&self.0, RecvFlags::empty())? {
-                Some((name, Some(descriptor))) => {
-                    let name = String::from_utf8(name)
+                Some(Packet { bytes, cut: true, .. }) => {
+                    return Ok(Some(Handed::Lost(String::from_utf8_lossy(&bytes).into_owned())));
+                }
+                Some(Packet { bytes, descriptor: Some(descriptor), .. }) => {
+                    let name = String::from_utf8(bytes)
                         .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
                     return Ok(Some(Handed::Socket(Given { name, descriptor })));
                 }
-                Some((order, None)) => match serde_json::from_slice(&order)? {
+                Some(Packet { bytes, .. }) => match serde_json::from_slice(&bytes)? {
                     Order::Ping => self.report(&Report::Pong)?,
                     Order::Drain => return Ok(Some(Handed::Drain)),
                     Order::Know(told) => return Ok(Some(Handed::Told(told))),
@@ -366,12 +372,28 @@ pub type Reported = (Report, Option<OwnedFd>);
 /// Returns a report that is ready to be read, or `None` if the role closed its end.
 pub(crate) fn try_report(socket: &impl AsFd) -> io::Result<Option<Reported>> {
     match packet(socket, RecvFlags::DONTWAIT)? {
-        Some((bytes, descriptor)) => Ok(Some((serde_json::from_slice(&bytes)?, descriptor))),
+        Some(Packet { bytes, descriptor, .. }) => {
+            Ok(Some((serde_json::from_slice(&bytes)?, descriptor)))
+        }
         None => Ok(None),
     }
 }
 
-fn packet(socket: &impl AsFd, flags: RecvFlags) -> io::Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
+/// The error of a socket that was handed over while no descriptor was free.
+pub fn lost(name: &str) -> io::Error {
+    io::Error::other(format!(
+        "the socket `{name}` is lost: no descriptor is free; raise the limit of open files"
+    ))
+}
+
+struct Packet {
+    bytes: Vec<u8>,
+    descriptor: Option<OwnedFd>,
+    /// True if a descriptor did not arrive, because none was free here.
+    cut: bool,
+}
+
+fn packet(socket: &impl AsFd, flags: RecvFlags) -> io::Result<Option<Packet>> {
     let mut bytes = vec![0; PACKET];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -391,7 +413,8 @@ fn packet(socket: &impl AsFd, flags: RecvFlags) -> io::Result<Option<(Vec<u8>, O
         _ => None,
     });
     bytes.truncate(received.bytes);
-    Ok((received.bytes > 0).then_some((bytes, descriptor)))
+    let cut = received.flags.contains(ReturnFlags::CTRUNC);
+    Ok((received.bytes > 0).then_some(Packet { bytes, descriptor, cut }))
 }
 
 #[cfg(test)]
@@ -430,6 +453,24 @@ mod tests {
         UnixStream::from(socket.unwrap()).read_exact(&mut byte).unwrap();
         control.order(Order::NoGuest).unwrap();
         assert!(matches!(role.next().unwrap(), Some(Handed::NoGuest)));
+    }
+
+    #[test]
+    fn a_socket_that_does_not_arrive_is_told_by_name_and_the_next_one_arrives() {
+        let (control, theirs) = pair().unwrap();
+        let role = Inherited(theirs);
+        let (one, other) = UnixStream::pair().unwrap();
+        // Two descriptors where there is room for one: the kernel cuts, as it does at the limit.
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [one.as_fd(), other.as_fd()];
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let packet = [IoSlice::new(b"runner")];
+        sendmsg(&control.0, &packet, &mut ancillary, SendFlags::empty()).unwrap();
+        control.give("gateway", &one).unwrap();
+        assert!(matches!(role.next().unwrap(), Some(Handed::Lost(name)) if name == "runner"));
+        let Some(Handed::Socket(given)) = role.next().unwrap() else { panic!() };
+        assert_eq!(given.name, "gateway");
     }
 
     #[test]

@@ -191,14 +191,16 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
     }
 
     /// Waits until a socket breaks, because the other side sent a message that answers no request.
-    /// Returns the cause. A socket that closes is not broken.
+    /// Returns the cause, once for each socket; the socket is closed. A socket that closes by itself
+    /// is not broken.
     pub async fn broken(&self) -> String {
         let mut broken = self.broken.subscribe();
         match broken.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
+            Ok(why) => drop(why),
             // The client holds the sender, so this case does not occur.
             Err(_) => std::future::pending().await,
         }
+        self.broken.send_replace(None).unwrap_or_default()
     }
 
     /// Sends a request and waits for its response. A lost connection or a late response is

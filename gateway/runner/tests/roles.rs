@@ -61,6 +61,7 @@ async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
         trust_file: at("trust/trust.toml"),
         copies: at("trust"),
         infrastructure: Infrastructure::Directory { tree: at("tree") },
+        links: false,
     };
     let (control, mut child, report) = start(&ActorSettings::Viewer(settings));
     assert!(matches!(report, Report::Ready { .. }), "{report:?}");
@@ -82,24 +83,44 @@ async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
 
 #[tokio::test]
 async fn a_viewer_whose_socket_carries_nonsense_ends_so_that_it_is_connected_again() {
-    use std::io::Write as _;
-    let (home, environment) = home();
-    let at = |name: &str| home.path().join(name);
-    let settings = ViewerSettings {
-        voice: voice(),
-        environment,
-        trust_file: at("trust/trust.toml"),
-        copies: at("trust"),
-        infrastructure: Infrastructure::Directory { tree: at("tree") },
-    };
-    let (control, mut child, _) = start(&ActorSettings::Viewer(settings));
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
-    control.give("gateway", &theirs).unwrap();
-    drop(theirs);
-    ours.write_all(&[0xff; 64]).unwrap();
-    let Some(Report::Failed(why)) = control.report().unwrap() else { panic!("it said nothing") };
-    assert!(why.starts_with("the socket to the gateway is broken: "), "{why}");
-    assert!(!child.wait().unwrap().success());
+    use std::io::{Read as _, Write as _};
+    for links in [false, true] {
+        let (home, environment) = home();
+        let at = |name: &str| home.path().join(name);
+        let settings = ViewerSettings {
+            voice: voice(),
+            environment,
+            trust_file: at("trust/trust.toml"),
+            copies: at("trust"),
+            infrastructure: Infrastructure::Directory { tree: at("tree") },
+            links,
+        };
+        let (control, mut child, _) = start(&ActorSettings::Viewer(settings));
+        let give = || {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            control.give("gateway", &theirs).unwrap();
+            ours
+        };
+        let mut broken = give();
+        broken.write_all(&[0xff; 64]).unwrap();
+        if links {
+            // A link is closed alone, and another gateway is answered.
+            assert!(matches!(broken.read(&mut [0]), Ok(0) | Err(_)));
+            let client = rpc::Client::<ReadRequest, ReadResponse>::new();
+            client.connect(give()).unwrap();
+            let digest = ComponentDigest::of(b"t");
+            let look = ReadRequest::Read { tool: "t".into(), digest, operations: vec![] };
+            assert!(matches!(client.call(&look).await, Ok(ReadResponse::Refused { .. })));
+            drop((client, control));
+            assert!(child.wait().unwrap().success());
+        } else {
+            let Some(Report::Failed(why)) = control.report().unwrap() else {
+                panic!("it said nothing")
+            };
+            assert!(why.starts_with("the socket to the gateway is broken: "), "{why}");
+            assert!(!child.wait().unwrap().success());
+        }
+    }
 }
 
 #[tokio::test]

@@ -9,14 +9,15 @@ use cofferdam_process::frame::{self, Frame};
 use serde_json::{Value, json};
 use std::io::Write as _;
 
-fn environment(hosts: &Hosts) -> String {
+/// The id of the environment of these hosts.
+pub fn environment(hosts: &Hosts) -> String {
     let trust = std::fs::read_to_string(hosts.hosts["recorder-1"].home.join("trust/trust.toml"));
     let trust = cofferdam_core::model::trust::Trust::parse(&trust.unwrap()).unwrap();
     trust.environment.id
 }
 
 /// The response to one request over a link.
-fn ask(link: &mut Stranger, request: &Value) -> Value {
+pub fn ask(link: &mut Stranger, request: &Value) -> Value {
     let message = json!({"id": 1, "ask": request});
     frame::write(link, &Frame::of(message.to_string().into_bytes())).unwrap();
     let response = frame::read(link).unwrap().expect("a response");
@@ -53,22 +54,33 @@ fn a_stolen_role_certificate_opens_the_socket_of_that_role_alone() {
     let refused = ask(&mut link, &json!({"next_approved": {"wait_ms": 0}}));
     assert!(refused["fault"].to_string().contains("cannot be read"), "{refused}");
     drop(link);
-    // What is no message closes its own link alone.
+    // What is no message closes its own link alone, at each role that accepts links.
     let processes = |hosts: &Hosts| {
-        let all = crate::supervise::processes::descendants(hosts.supervisor("recorder-1"));
-        all.into_iter().find(|process| process.words == "cofferdam: recorder").unwrap().id
+        ["recorder", "viewer", "gateway"].map(|role| {
+            let supervisor = hosts.supervisor(&format!("{role}-1"));
+            let all = crate::supervise::processes::descendants(supervisor);
+            let own = format!("cofferdam: {role}");
+            all.into_iter().find(|process| process.words == own).unwrap().id
+        })
     };
     let before = processes(&hosts);
-    let (mut broken, code) = open(LinkRole::Runner, LinkRole::Runner, &environment);
-    assert_eq!(code, None);
-    broken.write_all(&[0xff; 8]).unwrap();
-    broken.flush().unwrap();
-    let _closed = std::io::Read::read(&mut broken, &mut [0]);
+    for (certificate, at) in [
+        (LinkRole::Runner, "recorder-1"),
+        (LinkRole::Gateway, "viewer-1"),
+        (LinkRole::Runner, "gateway-1"),
+    ] {
+        let files = hosts.certificates(certificate);
+        let mut broken = Stranger::connect(hosts.hosts[at].links, Some(&files));
+        assert_eq!(broken.greet(certificate, &environment).unwrap(), None, "{at}");
+        broken.write_all(&[0xff; 8]).unwrap();
+        broken.flush().unwrap();
+        let _closed = std::io::Read::read(&mut broken, &mut [0]);
+    }
     // The installation goes on.
     let scale = json!({"namespace": "storefront", "name": "web", "replicas": 5});
     let done = hosts.installation.call(&token, "deployment_scale", &scale);
     assert_eq!(done.status, 200, "{:#}\n{}", done.body, hosts.installation.log());
-    assert_eq!(processes(&hosts), before, "the recorder is the same process");
+    assert_eq!(processes(&hosts), before, "each role is the same process");
 }
 
 #[test]

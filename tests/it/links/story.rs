@@ -135,6 +135,11 @@ fn a_home_of_one_role_has_the_keys_of_that_role_alone_and_serves_no_other() {
         assert!(code == Some(64) && told.contains("links.role"), "{name}: {told}");
     }
     assert_eq!(hosts.hosts["runner-1"].role, LinkRole::Runner);
+    // The key of the authority does not go where a role may read.
+    let inside = hosts.installation.home().join("links");
+    let told = hosts.installation.fail(&["certificates", "--to", text(&inside)]);
+    assert!(told.contains("lies in the home"), "{told}");
+    assert!(!inside.join("ca.key").exists());
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! likes.
 
 use crate::installation::TIME_LIMIT;
-use cofferdam_core::protocol::VERSION;
 use cofferdam_core::protocol::link::{Answer, Hello, LinkCode, LinkRole};
+use cofferdam_core::protocol::{VERSION, Version};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -44,8 +44,18 @@ impl Stranger {
     /// Says to be this role of this environment. Returns the code of the refusal, or `None` if the
     /// link is accepted.
     pub fn greet(&mut self, role: LinkRole, environment: &str) -> io::Result<Option<LinkCode>> {
+        self.greet_as(VERSION, role, environment)
+    }
+
+    /// The same as a program of this version.
+    pub fn greet_as(
+        &mut self,
+        protocol: Version,
+        role: LinkRole,
+        environment: &str,
+    ) -> io::Result<Option<LinkCode>> {
         let hello = Hello {
-            protocol: VERSION,
+            protocol,
             program: "stranger".to_owned(),
             role,
             environment: environment.to_owned(),

@@ -1,10 +1,10 @@
 //! `cofferdam certificates`: makes the authority of links and a certificate for each role, where no
 //! certificate manager does. Never replaces a certificate unless it is told to.
 
-use super::report::Report;
+use super::report::{Report, Usage};
 use crate::config::authority::{Authority, Pair};
 use crate::config::home::{Home, write_private};
-use crate::config::links::{DEFAULT_TRUST_DOMAIN, files};
+use crate::config::links::{DEFAULT_TRUST_DOMAIN, files, is_trust_domain};
 use crate::config::read_trust;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueHint};
@@ -58,14 +58,28 @@ impl Certificates {
         let trust = read_trust(home).map_err(|error| anyhow!("{error}"))?;
         let environment = trust.environment.id;
         let now = Timestamp::now();
+        if !is_trust_domain(&self.trust_domain) {
+            let why = format!(
+                "`{}` is no trust domain; use a-z, 0-9, `.`, `-` and `_`",
+                self.trust_domain.escape_debug()
+            );
+            return Err(Usage(why).into());
+        }
         make(&self.to)?;
+        if is_within(&self.to, home.root())? {
+            let why = format!(
+                "`{}` lies in the home, whose folders roles may read; name a folder outside of it",
+                self.to.display()
+            );
+            return Err(Usage(why).into());
+        }
         let (authority, ca, is_new) = authority(&self.to, &environment, now)?;
         let roles = if self.roles.is_empty() { LINK_ROLES.to_vec() } else { self.roles };
         let (mut made, mut kept) = (Vec::new(), Vec::new());
         for role in roles {
             let folder = self.to.join(role.word());
             let [certificate, key, roots] = files(&folder);
-            if !self.renew && (certificate.exists() || key.exists()) {
+            if !self.renew && (is_there(&certificate)? || is_there(&key)?) {
                 kept.push(role);
                 continue;
             }
@@ -110,7 +124,7 @@ fn authority(
     now: Timestamp,
 ) -> Result<(Authority, String, bool)> {
     let (certificate, key) = (folder.join("ca.pem"), folder.join("ca.key"));
-    match (certificate.exists(), key.exists()) {
+    match (is_there(&certificate)?, is_there(&key)?) {
         (false, false) => {
             let (authority, pair) = Authority::make(environment, AUTHORITY_DAYS, now)?;
             write_private(&key, pair.key.as_bytes())?;
@@ -134,6 +148,20 @@ fn authority(
             )
         }
     }
+}
+
+/// Returns whether a folder lies in another one, after links. Both exist.
+fn is_within(folder: &Path, other: &Path) -> Result<bool> {
+    let real = |path: &Path| {
+        fs::canonicalize(path).with_context(|| format!("cannot find `{}`", path.display()))
+    };
+    Ok(real(folder)?.starts_with(real(other)?))
+}
+
+/// Returns whether a file is there. An error of the disk is told: it must not
+/// look like an absent file, because a new authority would replace the old one.
+fn is_there(path: &Path) -> Result<bool> {
+    path.try_exists().with_context(|| format!("cannot look for `{}`", path.display()))
 }
 
 fn make(folder: &Path) -> Result<()> {

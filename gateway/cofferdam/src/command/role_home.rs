@@ -19,6 +19,15 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 /// The mode of a folder that only its owner can enter.
 const PRIVATE: u32 = 0o700;
 
+/// The sections that are for these roles alone: they name servers and people, and an address of a
+/// receiver is often a secret.
+const PARTS: [(&[&str], &[LinkRole]); 4] = [
+    (&["store"], &[LinkRole::Recorder]),
+    (&["notify"], &[LinkRole::Recorder, LinkRole::Courier]),
+    (&["people"], &[LinkRole::Recorder, LinkRole::Gateway, LinkRole::Courier]),
+    (&["edge", "oauth"], &[LinkRole::Recorder, LinkRole::Gateway, LinkRole::Courier]),
+];
+
 /// Makes the home of one role, from the home in which you accept tools. Copy it to the role's host,
 /// and start `cofferdam serve --role ROLE` there. It has the configuration with `[links]`, the trust
 /// file, the accepted parts and the keys of this role, and no other key. `--update` brings a home that
@@ -152,8 +161,10 @@ impl RoleHome {
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         let mut document: DocumentMut = text.parse().context("cofferdam.toml is not TOML")?;
-        if self.role != LinkRole::Recorder {
-            document.remove("store");
+        for (path, roles) in PARTS {
+            if !roles.contains(&self.role) {
+                remove(document.as_table_mut(), path);
+            }
         }
         let mut links = Table::new();
         links.insert("role", value(self.role.word()));
@@ -174,6 +185,19 @@ impl RoleHome {
         }
         document.insert("links", Item::Table(links));
         Ok(document.to_string())
+    }
+}
+
+/// Removes the section at this path.
+fn remove(table: &mut Table, path: &[&str]) {
+    match path {
+        [] => {}
+        [last] => drop(table.remove(last)),
+        [first, rest @ ..] => {
+            if let Some(inner) = table.get_mut(first).and_then(Item::as_table_mut) {
+                remove(inner, rest);
+            }
+        }
     }
 }
 
@@ -238,4 +262,32 @@ fn make_folder(folder: &Path) -> Result<()> {
         .mode(PRIVATE)
         .create(folder)
         .with_context(|| format!("cannot make the folder `{}`", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_home_of_a_role_names_no_server_and_no_person_of_another_role() {
+        let text = "[environment]\nname = \"lab\"\n[edge]\nlisten = \"127.0.0.1:1\"\n\
+                    [[edge.oauth.issuers]]\nname = \"idp\"\n[people.oidc]\nissuer = \"p\"\n\
+                    [notify.oncall]\nurl = \"secret\"\n[store]\npostgres = \"db\"\n";
+        let left = |role: LinkRole| {
+            let mut document: DocumentMut = text.parse().unwrap();
+            for (path, _) in PARTS.iter().filter(|(_, roles)| !roles.contains(&role)) {
+                remove(document.as_table_mut(), path);
+            }
+            let text = document.to_string();
+            assert!(text.contains("[edge]") && text.contains("[environment]"), "{text}");
+            let words = ["oauth", "people", "notify", "store"];
+            words.into_iter().filter(|word| text.contains(word)).collect::<Vec<_>>()
+        };
+        assert_eq!(left(LinkRole::Recorder), ["oauth", "people", "notify", "store"]);
+        assert_eq!(left(LinkRole::Gateway), ["oauth", "people"]);
+        assert_eq!(left(LinkRole::Courier), ["oauth", "people", "notify"]);
+        for role in [LinkRole::Viewer, LinkRole::Runner, LinkRole::Reaper] {
+            assert_eq!(left(role), [""; 0], "{role}");
+        }
+    }
 }

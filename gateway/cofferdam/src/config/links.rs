@@ -1,6 +1,7 @@
 //! Reads `[links]`: this home serves one role, and its peers are on other hosts. Never reads a key:
 //! the link opens the files.
 
+use super::neighbours::Neighbours;
 use super::toml_reader::Section;
 use super::{Config, ConfigError, ConfigErrors, Infrastructure, paths};
 use crate::config::home::Home;
@@ -10,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 /// The permissions that no other user may have on the key. A group may read it: certificate
 /// managers give the files of a service to a group.
-const OTHERS: u32 = 0o027;
+pub const OTHERS: u32 = 0o027;
 
 /// The permissions that no other user may have on the certificate and the authorities: to change them.
-const CHANGE: u32 = 0o022;
+pub const CHANGE: u32 = 0o022;
 
 /// The most addresses of one peer.
 const ADDRESSES: usize = 16;
@@ -65,6 +66,15 @@ impl Links {
         CONNECTS.iter().filter(|(_, to)| *to == self.role).map(|(from, _)| *from).collect()
     }
 
+    /// Returns whether this role may have a link with this peer: one that it opened, or one that the
+    /// peer opened.
+    pub fn expects(&self, peer: LinkRole, opened: bool) -> bool {
+        match opened {
+            true => self.peers.iter().any(|(known, _)| *known == peer),
+            false => self.listen.is_some() && self.accepts().contains(&peer),
+        }
+    }
+
     /// The folders that the link may read: those of its files and of the targets of their links,
     /// because a renewed file is another one to the kernel.
     pub fn folders(&self) -> Vec<PathBuf> {
@@ -76,18 +86,12 @@ impl Links {
         folders
     }
 
-    /// The error, if a file of the link lies in a folder with the tree.
-    pub(super) fn neighbours(&self, config: &Config) -> Option<ConfigError> {
-        let Infrastructure::Directory { tree } = &config.infrastructure else { return None };
-        let near = |folder: &PathBuf| folder.starts_with(tree) || tree.starts_with(folder);
-        self.folders().iter().any(near).then(|| {
-            ConfigError::new(
-                "cofferdam.toml",
-                "links",
-                "a file lies in a folder with the tree, and the link would read both",
-                "move the certificate and its key to a folder of their own",
-            )
-        })
+    /// The errors for what lies in these folders and is not for the link: the tree, the credentials of
+    /// roles, and the key of `edge.tls`.
+    pub(super) fn neighbours(&self, config: &Config) -> Vec<ConfigError> {
+        let edge =
+            config.edge.tls.as_ref().map(|tls| ("edge.tls.key".to_owned(), tls.key.as_path()));
+        Neighbours { section: "links", reader: "link", folders: self.folders() }.of(config, edge)
     }
 }
 
@@ -156,12 +160,9 @@ fn links(section: &mut Section<'_>, role: LinkRole, home: &Home) -> Option<Links
     let peers = LINK_ROLES.into_iter().filter_map(|peer| peers(section, role, peer)).collect();
     let trust_domain =
         section.optional_string("trust_domain").unwrap_or_else(|| DEFAULT_TRUST_DOMAIN.to_owned());
-    let plain = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_')
-    };
     section.hold(
         "trust_domain",
-        (1..=DOMAIN_LENGTH).contains(&trust_domain.len()) && trust_domain.bytes().all(plain),
+        is_trust_domain(&trust_domain),
         &format!("`{trust_domain}` is no trust domain"),
         "use a-z, 0-9, `.`, `-` and `_`: trust_domain = \"prod.example.com\"",
     );
@@ -171,13 +172,21 @@ fn links(section: &mut Section<'_>, role: LinkRole, home: &Home) -> Option<Links
         let path =
             given.unwrap_or_else(|| folder.join(format!("{name}.pem")).display().to_string());
         let file = paths::file(section, role, name, &path, others)?;
-        paths::alone(section, name, &file, home);
+        paths::alone(section, name, &file, home, Some("links"));
         Some(file)
     };
     let (certificate, key, ca) =
         (file("certificate", CHANGE), file("key", OTHERS), file("ca", CHANGE));
     let (certificate, key, ca) = (certificate?, key?, ca?);
     Some(Links { role, listen: listen?, peers, trust_domain, certificate, key, ca })
+}
+
+/// Returns whether a text is a trust domain of SPIFFE.
+pub fn is_trust_domain(text: &str) -> bool {
+    let plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_')
+    };
+    (1..=DOMAIN_LENGTH).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// Reads the address for peers: required where peers have to come, and refused where none may.
@@ -299,5 +308,26 @@ mod tests {
         {
             assert!(!is_address(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_role_expects_the_links_of_its_configuration_alone() {
+        let file = PathBuf::from("/x.pem");
+        let links = |role, listen: Option<&str>, peers: &[LinkRole]| Links {
+            role,
+            listen: listen.map(|address| address.parse().unwrap()),
+            peers: peers.iter().map(|peer| (*peer, Vec::new())).collect(),
+            trust_domain: DEFAULT_TRUST_DOMAIN.to_owned(),
+            certificate: file.clone(),
+            key: file.clone(),
+            ca: file.clone(),
+        };
+        use LinkRole::{Courier, Gateway, Recorder, Runner, Viewer};
+        let recorder = links(Recorder, Some("127.0.0.1:1"), &[Gateway]);
+        assert!([Gateway, Runner, Courier].into_iter().all(|peer| recorder.expects(peer, false)));
+        assert!(!recorder.expects(Viewer, false) && !recorder.expects(Recorder, false));
+        assert!(recorder.expects(Gateway, true) && !recorder.expects(Runner, true));
+        let deaf = links(Gateway, None, &[Recorder]);
+        assert!(!deaf.expects(Runner, false) && !deaf.expects(Viewer, true));
     }
 }

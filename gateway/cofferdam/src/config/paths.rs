@@ -96,11 +96,18 @@ pub fn file(
     Some(file)
 }
 
-/// Checks that the folder of a file has nothing of the home, because a role may read the whole
-/// folder while it serves.
-pub fn alone(section: &mut Section<'_>, key: &'static str, file: &Path, home: &Home) {
+/// Checks that the folder of a file has nothing of the home but this place of its own, because a role
+/// may read the whole folder while it serves.
+pub fn alone(
+    section: &mut Section<'_>,
+    key: &'static str,
+    file: &Path,
+    home: &Home,
+    own: Option<&str>,
+) {
     let near = |folder: &PathBuf| {
-        let places = apart(home).into_iter().map(|(name, place)| (name, resolve(&place)));
+        let others = apart(home).into_iter().filter(|(name, _)| Some(*name) != own);
+        let places = others.map(|(name, place)| (name, resolve(&place)));
         let mut places =
             places.filter(|(_, place)| place.starts_with(folder) || folder.starts_with(place));
         places.next().map(|(name, _)| name)
@@ -145,7 +152,7 @@ pub fn tangled(home: &Home) -> Vec<(&'static str, &'static str)> {
 }
 
 /// The places of the home, with their names.
-fn apart(home: &Home) -> [(&'static str, PathBuf); 12] {
+fn apart(home: &Home) -> [(&'static str, PathBuf); 13] {
     [
         ("configuration", home.config()),
         ("agents", home.agents()),
@@ -159,6 +166,7 @@ fn apart(home: &Home) -> [(&'static str, PathBuf); 12] {
         ("journal", home.journal()),
         ("artefacts", home.artefacts("")),
         ("served copies", home.served()),
+        ("links", home.links()),
     ]
 }
 

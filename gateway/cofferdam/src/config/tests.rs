@@ -163,8 +163,8 @@ log_format = "xml"
         expect![
             "cofferdam.toml:4: directory.tree: the tree overlaps with configuration, agents, \
              trust file, keys, plugins, policy, store, ledger, runs, journal, artefacts, served \
-             copies: a change could reach what decides about changes; keep the home outside the \
-             tree (`--home DIR`), without links between them"
+             copies, links: a change could reach what decides about changes; keep the home outside \
+             the tree (`--home DIR`), without links between them"
         ],
     );
 }

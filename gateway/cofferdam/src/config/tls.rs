@@ -1,7 +1,8 @@
 //! Reads `[edge.tls]`: the files of the edge's TLS. Never reads a key: the gateway opens the files.
 
+use super::neighbours::Neighbours;
 use super::toml_reader::Section;
-use super::{Config, ConfigError, Courier, Infrastructure, Notify, paths, store};
+use super::{Config, ConfigError, paths};
 use crate::config::home::Home;
 use cofferdam_core::protocol::link::LinkRole;
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ pub(super) fn check(edge: &mut Section<'_>, home: &Home) -> Option<Tls> {
         let client_ca = section.optional_string("client_ca");
         let mut file = |name, path: Option<String>, others| {
             let file = paths::file(section, LinkRole::Gateway, name, &path?, others)?;
-            paths::alone(section, name, &file, home);
+            paths::alone(section, name, &file, home, None);
             Some(file)
         };
         let certificate = file("certificate", certificate, 0);
@@ -57,36 +58,11 @@ impl Tls {
         folders
     }
 
-    /// The errors for what lies in these folders and is not for the gateway: the tree, and the
-    /// credentials of other roles.
+    /// The errors for what lies in these folders and is not for the gateway: the tree, the credentials
+    /// of other roles, and the key of the link.
     pub(super) fn neighbours(&self, config: &Config) -> Vec<ConfigError> {
-        let folders = self.folders();
-        let mut errors = Vec::new();
-        if let Infrastructure::Directory { tree } = &config.infrastructure
-            && folders.iter().any(|folder| folder.starts_with(tree) || tree.starts_with(folder))
-        {
-            errors.push(ConfigError::new(
-                "cofferdam.toml",
-                "edge.tls",
-                "a file lies in a folder with the tree, and the gateway would read both",
-                "move the certificate and its key to a folder of their own",
-            ));
-        }
-        let secrets = config.courier.iter().flat_map(Courier::secrets);
-        let secrets = secrets.chain(config.notify.iter().filter_map(Notify::secret));
-        let secrets = secrets.chain(config.store.as_ref().and_then(store::secret));
-        for (key, file) in config.infrastructure.credentials().into_iter().chain(secrets) {
-            let within = |place: &PathBuf| folders.iter().any(|folder| place.starts_with(folder));
-            if paths::folders(file).iter().any(within) {
-                let problem = format!(
-                    "`{}` lies in a folder with a file of `edge.tls`, and the gateway would read \
-                     it",
-                    file.display()
-                );
-                let remedy = "move it to a folder of its own, for no other role";
-                errors.push(ConfigError::new("cofferdam.toml", &key, problem, remedy));
-            }
-        }
-        errors
+        let link = config.links.as_ref().map(|links| ("links.key".to_owned(), links.key.as_path()));
+        Neighbours { section: "edge.tls", reader: "gateway", folders: self.folders() }
+            .of(config, link)
     }
 }

@@ -32,7 +32,7 @@ use cofferdam_core::model::relying_party::RelyingParty;
 use cofferdam_core::protocol::role_settings::{GatewaySettings, Limits, TlsSettings};
 use cofferdam_edge::{CallerLimits, Calls, EdgeSettings, Rate, Tls, TlsError, TlsFiles};
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
-use cofferdam_process::control::{Given, Handed, Report};
+use cofferdam_process::control::{Given, Handed, Report, lost};
 use cofferdam_process::rpc::Client;
 use cofferdam_process::secret;
 use cofferdam_telemetry::{Exporter, Role, bootstrap};
@@ -136,6 +136,7 @@ async fn serve(
     mut handed: mpsc::Receiver<Handed>,
 ) -> Result<()> {
     let Prepared { settings, accepted, keys, parts, tls } = prepared;
+    let links = settings.links;
     let (role_limits, of_roles) = watch::channel(Arc::default());
     let party = settings.people.as_deref().map(RelyingParty::read).transpose()?;
     let edge = EdgeSettings {
@@ -213,15 +214,20 @@ async fn serve(
     loop {
         let next = tokio::select! {
             handed = handed.recv() => handed,
-            why = roles.recorder.broken() => bail!("the socket to the recorder is broken: {why}"),
-            why = roles.viewer.broken() => bail!("the socket to the viewer is broken: {why}"),
-            why = roles.courier.broken() => bail!("the socket to the courier is broken: {why}"),
+            (role, why) = broken(&roles) => {
+                judge_broken(links, role, &why)?;
+                continue;
+            }
         };
         let Some(handed) = next else { break };
         let given: Given = match handed {
             Handed::Socket(given) => given,
             Handed::Told(told) => {
                 gateway.store_notice(&told);
+                continue;
+            }
+            Handed::Lost(name) => {
+                judge_broken(links, &name, &lost(&name).to_string())?;
                 continue;
             }
             Handed::NoGuest | Handed::Link(_) => continue,
@@ -318,6 +324,25 @@ async fn serve(
     if let Err(error) = exporter.finish().await {
         tracing::warn!(what = "spans", %error, "the last spans were not sent");
     }
+    Ok(())
+}
+
+/// Waits for a socket that breaks. Returns the role of its other end, and the cause.
+async fn broken(roles: &Roles) -> (&'static str, String) {
+    tokio::select! {
+        why = roles.recorder.broken() => ("recorder", why),
+        why = roles.viewer.broken() => ("viewer", why),
+        why = roles.courier.broken() => ("courier", why),
+    }
+}
+
+/// On one host, this role ends, and the supervisor connects it again. The socket of a link is closed
+/// alone: a role on another host must not end this one, and the link is made again.
+fn judge_broken(links: bool, role: &str, why: &str) -> Result<()> {
+    if !links {
+        bail!("the socket to the {role} is broken: {why}");
+    }
+    tracing::error!(role, error = why, "the socket to the {role} is broken; closed");
     Ok(())
 }
 

@@ -9,6 +9,8 @@
 //! | `certificates.rs` | certificate, key and authorities from files that are followed |
 //! | `hello.rs` | the first messages, and the refusals |
 //! | `accept.rs` | links that peers open |
+//! | `unknown.rs` | the bounds of connections whose peer is not known yet |
+//! | `log.rs` | the log of refused links |
 //! | `connect.rs` | links to peers, kept up |
 //! | `relay.rs` | the bytes of one link |
 
@@ -17,9 +19,11 @@ mod certificates;
 mod connect;
 mod hello;
 mod identity;
+mod log;
 mod relay;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 use super::role_start;
 use anyhow::{Context as _, Result};
@@ -33,7 +37,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener as StdListener;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -102,6 +106,11 @@ struct Shared {
     hand: Arc<dyn Hand>,
     /// True while the role of this supervisor serves.
     serving: watch::Receiver<bool>,
+    /// The place of the last good address of each peer, for every process: with a dead first address,
+    /// the next process does not begin there again.
+    good: Mutex<BTreeMap<LinkRole, usize>>,
+    /// A random number, for pauses of different lengths.
+    random: fn() -> u64,
     times: Times,
 }
 
@@ -130,7 +139,7 @@ fn prepare(settings: LinkSettings) -> Result<(Prepared, Confined)> {
         key: settings.key.clone(),
         ca: settings.ca.clone(),
     };
-    let certificates = Certificates::open(files, own).context("`links`")?;
+    let certificates = certificates::open(files, own).context("`links`")?;
     let addresses = || settings.peers.iter().flat_map(|peer| &peer.addresses);
     let by_name = addresses().any(|text| text.parse::<std::net::SocketAddr>().is_err());
     let ports: Vec<u16> = addresses().filter_map(|text| port(text)).collect();
@@ -152,6 +161,12 @@ fn prepare(settings: LinkSettings) -> Result<(Prepared, Confined)> {
     })?;
     confine::calls(Calls::Link(!settings.accepts.is_empty(), !ports.is_empty()))?;
     Ok((Prepared { settings, certificates }, confined))
+}
+
+/// A random number. Without randomness, pauses are of one length.
+fn random() -> u64 {
+    let bytes = role_start::random().unwrap_or_default();
+    bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn own(settings: &LinkSettings) -> Identity {
@@ -180,6 +195,8 @@ async fn serve(
         certificates: Arc::clone(&certificates),
         hand: ready.control(),
         serving: is_serving,
+        good: Mutex::default(),
+        random,
         times: Times::USUAL,
     });
     let following = tokio::spawn(certificates.follow(shared.times.look));

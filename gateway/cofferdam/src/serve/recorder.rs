@@ -9,7 +9,7 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Disk;
 use cofferdam_core::protocol::role_settings::{DatabaseSettings, RecorderSettings};
 use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
-use cofferdam_process::control::{Given, Handed, Report};
+use cofferdam_process::control::{Given, Handed, Report, lost};
 use cofferdam_process::rooted_fs::room;
 use cofferdam_process::{rpc, secret};
 use cofferdam_recorder::{Database, Recorder, RunnerSeat, TrustNow};
@@ -33,6 +33,9 @@ const WORKERS: usize = 1;
 
 /// The most operator commands at once: people and their scripts.
 const OPERATORS: usize = 32;
+
+/// The limit of file descriptors: 656 links at most, the store, tiles, and operators.
+const DESCRIPTORS: u64 = 2_048;
 
 /// The most unfinished jobs in the report of a stop: more than the runners, and still a readable
 /// line.
@@ -65,6 +68,7 @@ struct Prepared {
 /// Prepares with one thread: reads the keys, binds the operators' socket, then confines the
 /// process.
 fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
+    confine::descriptors(DESCRIPTORS)?;
     let key = SigningKey::from_bytes(&secret::read(&settings.checkpoint_key)?);
     let path = &settings.operator_socket;
     let folder = path.parent().context("the operator socket lies in no folder")?;
@@ -200,6 +204,10 @@ async fn serve(
                 let recorder = (recorder.clone(), settings.links);
                 connections.spawn(connect(recorder, given, breaks.clone()));
             }
+            Handed::Lost(name) if settings.links => {
+                tracing::error!(name, error = %lost(&name), "a link is lost; its peer makes it again");
+            }
+            Handed::Lost(name) => return Err(lost(&name).into()),
             Handed::NoGuest
             | Handed::Load(_)
             | Handed::Use(_)

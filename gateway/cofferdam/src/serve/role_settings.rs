@@ -92,6 +92,7 @@ pub fn gateway_of(
         wait_ms: milliseconds(config.edge.wait),
         limits: config.limits,
         otlp: config.telemetry.otlp.clone(),
+        links: config.links.is_some(),
     }
 }
 
@@ -147,6 +148,7 @@ pub fn viewer(installation: &Installation) -> ActorSettings {
         trust_file: in_use(&installation.home).trust(),
         copies: installation.home.served(),
         infrastructure: infrastructure(installation, |cluster| &cluster.viewer),
+        links: installation.config.links.is_some(),
     })
 }
 
@@ -197,6 +199,7 @@ pub fn courier(installation: &Installation) -> Option<CourierSettings> {
         environment: config.environment.clone(),
         base: config.edge.public_url(),
         receivers: config.notify.iter().map(|notify| notify.settings.clone()).collect(),
+        links: config.links.is_some(),
     })
 }
 

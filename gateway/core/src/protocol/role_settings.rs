@@ -89,6 +89,8 @@ pub struct GatewaySettings {
     pub limits: Limits,
     /// Base URL of an OTLP/HTTP collector; with `None` nothing is exported.
     pub otlp: Option<String>,
+    /// True if the other roles are on other hosts.
+    pub links: bool,
 }
 
 /// The files of TLS, as PEM; read again when they change.
@@ -334,6 +336,8 @@ pub struct ViewerSettings {
     pub copies: PathBuf,
     /// The infrastructure that the viewer reads.
     pub infrastructure: Infrastructure,
+    /// True if gateways of other hosts have links to it.
+    pub links: bool,
 }
 
 /// The settings of a runner.
@@ -407,6 +411,8 @@ pub struct CourierSettings {
     pub base: String,
     /// The receivers of notifications.
     pub receivers: Vec<ReceiverSettings>,
+    /// True if recorder and gateways are on other hosts.
+    pub links: bool,
 }
 
 /// A receiver of notifications, as the courier reaches it.

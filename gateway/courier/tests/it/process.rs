@@ -35,6 +35,7 @@ pub fn settings(folder: &Path, issuers: Vec<IssuerConnection>) -> CourierSetting
         environment: "lab".into(),
         base: "https://gate.example.com".into(),
         receivers: Vec::new(),
+        links: false,
     }
 }
 

@@ -10,7 +10,7 @@ use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::{IN_USE, RunnerSettings};
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::confine::{Calls, Confined, Files};
-use cofferdam_process::control::{Given, Handed, Inherited, LOADED_GUEST, NEW_GUEST, Report};
+use cofferdam_process::control::{Given, Handed, Inherited, LOADED_GUEST, NEW_GUEST, Report, lost};
 use cofferdam_process::rpc;
 use cofferdam_process::secret;
 use cofferdam_process::spawn;
@@ -183,6 +183,11 @@ async fn listen(
             Handed::Drain => {
                 told.send_replace(Stop::Drain);
                 continue;
+            }
+            Handed::Lost(name) => {
+                // An idle runner ends, and the next one gets its sockets.
+                tracing::error!(name, error = %lost(&name), "a socket did not arrive");
+                break;
             }
             Handed::Told(_)
             | Handed::Load(_)

@@ -1,7 +1,7 @@
 //! The role `viewer`: answers the gateway's read requests, within its own trust file. Changes
 //! nothing.
 
-use super::{confine, folder, read_trust, trust};
+use super::{folder, read_trust, trust};
 use crate::infrastructure::Viewed;
 use anyhow::Result;
 use cofferdam_core::model::escape;
@@ -11,21 +11,26 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_viewer::ReadRequest;
 use cofferdam_core::protocol::role_settings::{IN_USE, ViewerSettings};
 use cofferdam_process::answering;
-use cofferdam_process::confine::{Calls, Confined, Files};
+use cofferdam_process::confine::{self, Calls, Confined, Files};
 use cofferdam_process::control::{Inherited, Report};
 use cofferdam_runner::loaded_trust::LoadedTrust;
 use cofferdam_telemetry::bootstrap::{self, PendingSink};
 use cofferdam_telemetry::{Intake, Role};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+/// The limit of file descriptors: a link of each gateway, and the files of a tree.
+const DESCRIPTORS: u64 = 2_048;
 
 /// A viewer that has read what it needs and confined itself.
 pub struct Viewer {
     infrastructure: Viewed,
     environment: Environment,
     trust: LoadedTrust,
+    links: bool,
     confined: Confined,
     intake: Intake,
 }
@@ -33,6 +38,7 @@ pub struct Viewer {
 /// Reads what it needs, then gives up everything else.
 pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
     let (_, intake) = bootstrap::start(Role::Viewer, &settings.voice)?;
+    confine::descriptors(DESCRIPTORS)?;
     let trust_file = trust(&settings.trust_file, "viewer", &settings.environment)?;
     let (infrastructure, mut read) = Viewed::open(&settings.infrastructure)?;
     read.push(folder(&settings.trust_file)?.to_owned());
@@ -41,18 +47,25 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
     read.push(settings.copies);
     let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
     let server = infrastructure.server();
-    let confined = confine(
+    let confined = super::confine(
         Files { read: &read, ..Files::default() },
         server,
         Calls::Viewer(server.is_some()),
     )?;
-    Ok(Viewer { infrastructure, environment: settings.environment, trust, confined, intake })
+    Ok(Viewer {
+        infrastructure,
+        environment: settings.environment,
+        trust,
+        links: settings.links,
+        confined,
+        intake,
+    })
 }
 
 impl Viewer {
     /// Answers until the supervisor closes the control socket.
     pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
-        let Self { infrastructure, environment, trust, confined, intake } = self;
+        let Self { infrastructure, environment, trust, links, confined, intake } = self;
         let checked = infrastructure.server().is_some();
         let looker = match infrastructure.connect(&environment).await {
             Ok(looker) => Arc::new(looker),
@@ -76,8 +89,13 @@ impl Viewer {
                 voice.take(stream);
             }
         };
-        Ok(answering::answer(inherited, others, handler).await?)
+        Ok(answering::answer(inherited, links.then_some(broken as _), others, handler).await?)
     }
+}
+
+/// Tells of a socket to another host that was closed alone.
+fn broken(error: &io::Error) {
+    tracing::error!(what = "links", %error, "the socket to a gateway is broken; closed");
 }
 
 /// Reads the trust file again for each request: an operator may have changed it.

@@ -1,23 +1,24 @@
-//! Links that peers open: bounded in number and in time before a certificate is known. A refusal is
-//! logged, but not each of many.
+//! Links that peers open: bounded in number for each role, and in number and time before a
+//! certificate is known.
 
 use super::Shared;
 use super::hello;
 use super::identity::{End, refusal};
+use super::log::Log;
 use super::relay::relay;
+use super::unknown::Unknown;
 use cofferdam_core::protocol::link::{LinkCode, LinkRefusal, LinkRole, Linked};
 use cofferdam_process::tcp;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::IpAddr;
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -35,23 +36,11 @@ const MOST: [(LinkRole, usize); 6] = [
 /// The free places for links of each role.
 type Places = BTreeMap<LinkRole, Arc<Semaphore>>;
 
-/// The most connections at once whose peer is not known yet. More wait in the kernel's queue.
-const UNKNOWN: usize = 128;
-
-/// The most of them from one address: another address always finds a place.
-const UNKNOWN_OF_ONE: usize = 16;
-
 /// The pause after a failed accept, usually because no descriptor is free.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The time in which one line for each reason is logged.
-const QUIET: Duration = Duration::from_secs(10);
-
 /// A link that is up: it passes bytes until its end.
 pub(super) type Link = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The connections whose peer is not known yet, by address.
-type Unknown = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 
 /// Accepts links for ever. Passes on each that is up.
 pub(super) async fn all(
@@ -60,10 +49,9 @@ pub(super) async fn all(
     accepted: mpsc::UnboundedSender<Link>,
 ) {
     let links = MOST.map(|(role, most)| (role, Arc::new(Semaphore::new(most))));
-    let (links, places) = (Arc::new(Places::from(links)), Arc::new(Semaphore::new(UNKNOWN)));
-    let (unknown, log) = (Unknown::default(), Arc::new(Log::default()));
+    let links = Arc::new(Places::from(links));
+    let (unknown, log) = (Arc::new(Unknown::default()), Arc::new(Log::default()));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let (stream, address) = match listener.accept().await {
             Ok((stream, address)) => (stream, address.ip()),
             Err(error) => {
@@ -72,21 +60,27 @@ pub(super) async fn all(
                 continue;
             }
         };
-        let Some(counted) = Counted::take(&unknown, address) else {
-            let why = format!("{UNKNOWN_OF_ONE} connections of it have not said who they are");
-            log.say(address, &refusal(LinkCode::LinkFull, why));
-            continue;
+        let place = match unknown.take(address) {
+            Ok(place) => place,
+            Err(refused) => {
+                log.say(address, &refused);
+                continue;
+            }
         };
         let (shared, accepted) = (Arc::clone(&shared), accepted.clone());
-        let (links, log) = (Arc::clone(&links), Arc::clone(&log));
-        tokio::spawn(async move {
+        let (links, said) = (Arc::clone(&links), Arc::clone(&log));
+        let number = place.number();
+        let opening = tokio::spawn(async move {
             match open(&shared, stream, &links).await {
                 // Without a receiver the link ends.
                 Ok(made) => drop(accepted.send(Box::pin(pass(shared, made)))),
-                Err(refused) => log.say(address, &refused),
+                Err(refused) => said.say(address, &refused),
             }
-            drop((place, counted));
+            drop(place);
         });
+        if let Some((address, refused)) = unknown.opening(number, opening.abort_handle()) {
+            log.say(address, &refused);
+        }
     }
 }
 
@@ -99,7 +93,12 @@ struct Made {
 }
 
 async fn open(shared: &Shared, stream: TcpStream, links: &Places) -> Result<Made, LinkRefusal> {
-    let slow = |_| refusal(LinkCode::LinkHello, "the other end did not say who it is in time");
+    let slow = |_| {
+        refusal(
+            LinkCode::LinkHello,
+            "the other end did not say who it is in time; look for a proxy between the two",
+        )
+    };
     timeout(shared.times.handshake, greet(shared, stream, links)).await.map_err(slow)?
 }
 
@@ -149,54 +148,5 @@ async fn pass(shared: Arc<Shared>, made: Made) {
     };
     if let Err(refused) = relay(stream, ours, shared.times.recheck, check).await {
         tracing::warn!(what = "links", %peer, "the link is ended: {refused}");
-    }
-}
-
-/// One connection whose peer is not known yet. Dropping it frees its place.
-struct Counted(Unknown, IpAddr);
-
-impl Counted {
-    fn take(unknown: &Unknown, address: IpAddr) -> Option<Self> {
-        let mut counts = unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= UNKNOWN_OF_ONE {
-            return None;
-        }
-        *count += 1;
-        Some(Self(Arc::clone(unknown), address))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.1);
-            }
-        }
-    }
-}
-
-/// The log of refusals: the first of each reason in a while, so that a stranger fills no disk.
-#[derive(Default)]
-struct Log(Mutex<BTreeMap<&'static str, Instant>>);
-
-impl Log {
-    fn say(&self, address: IpAddr, refused: &LinkRefusal) {
-        let now = Instant::now();
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let word = refused.code.word();
-        if last.get(word).is_some_and(|last| now.duration_since(*last) < QUIET) {
-            return;
-        }
-        last.insert(word, now);
-        drop(last);
-        if refused.code == LinkCode::LinkStandby {
-            tracing::info!(%address, "a link is refused: {refused}");
-        } else {
-            tracing::warn!(what = "links", %address, "a link is refused: {refused}");
-        }
     }
 }

@@ -2,7 +2,9 @@
 //! files that cannot be used leave the old ones in use, and are logged once. Never logs a key.
 
 use super::identity::Identity;
+use crate::config::links::{CHANGE, OTHERS};
 use cofferdam_core::protocol::link::LinkRefusal;
+use cofferdam_edge::{Followed, FollowedFiles};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
@@ -13,11 +15,11 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStore, ServerConfig,
     SignatureScheme,
 };
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
+use std::sync::Arc;
 
 /// The files of a link, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,16 @@ pub(super) enum CertificateError {
         path: String,
         /// The cause, without content of the file.
         cause: String,
+    },
+    /// Other users could change a file, or read the key.
+    #[error("other users can change or read `{path}` (mode {mode:o}); chmod {:o} {path}", mode & !others)]
+    Open {
+        /// The file.
+        path: String,
+        /// Its permissions.
+        mode: u32,
+        /// Those that no other user may have.
+        others: u32,
     },
     /// Certificate and key do not belong together, or are of a kind that is not used.
     #[error("the certificate `{path}` and its key cannot be used: {cause}")]
@@ -70,103 +82,64 @@ pub(super) struct Material {
     pub roots: Arc<RootCertStore>,
 }
 
-/// The state of a file that tells a changed one from the same one.
-type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
-
-/// The certificates of this link, which follow their files.
+/// The files of a link, with the identity that their certificate has to have.
 #[derive(Debug)]
-pub(super) struct Certificates {
+pub(super) struct OwnFiles {
     files: LinkFiles,
-    own: Identity,
-    current: RwLock<Arc<Material>>,
-    opened: Vec<Stamp>,
+    own: Option<Identity>,
 }
 
-impl Certificates {
-    /// Reads the files, and checks that the certificate is of this identity.
-    ///
-    /// # Errors
-    /// They make no link; the error has cause and remedy.
-    pub fn open(files: LinkFiles, own: Identity) -> Result<Arc<Self>, CertificateError> {
-        // Before the content: a change between the two is read once more.
-        let opened = files.stamps();
-        let current = RwLock::new(files.read(Some(&own))?);
-        Ok(Arc::new(Self { files, own, current, opened }))
+/// The certificates of this link, which follow their files.
+pub(super) type Certificates = Followed<OwnFiles>;
+
+/// Reads the files, and checks that the certificate is of this identity.
+///
+/// # Errors
+/// They make no link; the error has cause and remedy.
+pub(super) fn open(files: LinkFiles, own: Identity) -> Result<Arc<Certificates>, CertificateError> {
+    Followed::open(OwnFiles { files, own: Some(own) })
+}
+
+/// Reads the files of an end that shows a certificate of another identity.
+#[cfg(test)]
+pub(super) fn unchecked(files: LinkFiles) -> Arc<Certificates> {
+    Followed::open(OwnFiles { files, own: None }).unwrap()
+}
+
+impl FollowedFiles for OwnFiles {
+    type Content = Material;
+    type Error = CertificateError;
+
+    fn paths(&self) -> Vec<&Path> {
+        vec![&self.files.certificate, &self.files.key, &self.files.ca]
     }
 
-    /// Reads the files of an end that shows a certificate of another identity.
-    #[cfg(test)]
-    pub fn unchecked(files: LinkFiles, own: Identity) -> Arc<Self> {
-        let current = RwLock::new(files.read(None).unwrap());
-        Arc::new(Self { files, own, current, opened: Vec::new() })
+    fn read(&self) -> Result<Material, CertificateError> {
+        self.files.read(self.own.as_ref())
     }
 
-    /// Those in use now.
-    pub fn now(&self) -> Arc<Material> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Follows the files for ever.
-    pub async fn follow(self: Arc<Self>, look: Duration) {
-        let mut looks = interval(look);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut judged = self.opened.clone();
-        let mut seen = judged.clone();
-        loop {
-            looks.tick().await;
-            let this = Arc::clone(&self);
-            let (before, last) = (judged.clone(), seen.clone());
-            // Files may lie on a slow disk.
-            let looked = tokio::task::spawn_blocking(move || this.look(&before, &last)).await;
-            let Ok((now, is_judged)) = looked else { continue };
-            if is_judged {
-                judged.clone_from(&now);
-            }
-            seen = now;
-        }
-    }
-
-    /// Looks at the files, and reads changed ones when two looks in a row find them the same:
-    /// programs write certificate and key one after the other. Returns their state, and true if it
-    /// is judged now.
-    fn look(&self, judged: &[Stamp], last: &[Stamp]) -> (Vec<Stamp>, bool) {
-        let now = self.files.stamps();
-        if now == judged || now != last {
-            return (now, false);
-        }
+    fn renewed(&self) {
         let path = self.files.certificate.display();
-        match self.files.read(Some(&self.own)) {
-            Ok(material) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = material;
-                tracing::info!(%path, "new links have the new certificate");
-            }
-            Err(error) => tracing::warn!(
-                what = "links",
-                %path,
-                "the files of `links` changed, and the earlier certificate stays in use: {error}"
-            ),
-        }
-        (now, true)
+        tracing::info!(%path, "new links have the new certificate");
+    }
+
+    fn refused(&self, error: &str) {
+        let path = self.files.certificate.display();
+        tracing::warn!(
+            what = "links",
+            %path,
+            "the files of `links` changed, and the earlier certificate stays in use: {error}"
+        );
     }
 }
 
 impl LinkFiles {
-    fn stamps(&self) -> Vec<Stamp> {
-        let stamp = |path: &PathBuf| {
-            let found = std::fs::metadata(path).ok()?;
-            let (modified, changed) = (found.mtime(), found.ctime());
-            let (of_modified, of_changed) = (found.mtime_nsec(), found.ctime_nsec());
-            Some((found.ino(), found.len(), modified, of_modified, changed, of_changed))
-        };
-        [&self.certificate, &self.key, &self.ca].map(stamp).to_vec()
-    }
-
     /// Makes the material of the files as they are. `own`: the identity that the certificate has to
     /// have.
-    fn read(&self, own: Option<&Identity>) -> Result<Arc<Material>, CertificateError> {
+    fn read(&self, own: Option<&Identity>) -> Result<Material, CertificateError> {
         let chain = certificates(&self.certificate)?;
-        let read_key =
-            || PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unread(&self.key, &error));
+        let key = closed(&self.key, OTHERS)?;
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| unread(&self.key, &error))?;
         let path = || self.certificate.display().to_string();
         let mut roots = RootCertStore::empty();
         for certificate in certificates(&self.ca)? {
@@ -188,7 +161,7 @@ impl LinkFiles {
             .with_protocol_versions(&[&TLS13])
             .map_err(unfit)?
             .with_client_cert_verifier(clients)
-            .with_single_cert(chain.clone(), read_key()?)
+            .with_single_cert(chain.clone(), key.clone_key())
             .map_err(unfit)?;
         let servers =
             Arc::new(Peers { roots: Arc::clone(&roots), provider: Arc::clone(&provider) });
@@ -197,11 +170,11 @@ impl LinkFiles {
             .map_err(unfit)?
             .dangerous()
             .with_custom_certificate_verifier(servers)
-            .with_client_auth_cert(chain, read_key()?)
+            .with_client_auth_cert(chain, key)
             .map_err(unfit)?;
         // A peer's name is in its certificate, and not in its address.
         client.enable_sni = false;
-        Ok(Arc::new(Material { server: Arc::new(server), client: Arc::new(client), roots }))
+        Ok(Material { server: Arc::new(server), client: Arc::new(client), roots })
     }
 }
 
@@ -257,9 +230,23 @@ impl ServerCertVerifier for Peers {
     }
 }
 
+/// Reads a file that no other user may have these permissions on, also after a renewal.
+fn closed(path: &Path, others: u32) -> Result<Vec<u8>, CertificateError> {
+    let cannot = |error: std::io::Error| unread(path, &error);
+    let mut file = File::open(path).map_err(cannot)?;
+    let mode = file.metadata().map_err(cannot)?.permissions().mode() & 0o777;
+    if mode & others != 0 {
+        return Err(CertificateError::Open { path: path.display().to_string(), mode, others });
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes)
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let text = closed(path, CHANGE)?;
+    let found = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unread(path, &error))?;
     if found.is_empty() {
         return Err(unread(path, &"it has no certificate"));

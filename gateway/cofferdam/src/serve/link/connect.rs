@@ -1,5 +1,6 @@
 //! Links to peers: for each process and peer one, made again whenever it is lost. Addresses are
-//! tried in order, beginning with the last good one, with a pause between two rounds.
+//! tried in order, beginning with the last good one of any process, with a pause of random length
+//! between two rounds.
 
 use super::Shared;
 use super::hello;
@@ -11,7 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
@@ -32,7 +33,7 @@ pub(super) struct Made {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     /// No connection was made.
-    #[error("it cannot be reached ({0})")]
+    #[error("it cannot be reached ({0}); start its host, open the port, or correct the address")]
     Unreached(io::Error),
     /// One end refused the other.
     #[error("{0}")]
@@ -46,7 +47,18 @@ impl Failed {
             Self::Refused(refused) => Some(refused.code),
         }
     }
+
+    /// What tells one cause from another one, for the log.
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Unreached(error) => (None, Some(error.kind())),
+            Self::Refused(refused) => (Some(refused.code), None),
+        }
+    }
 }
+
+/// The code of a refusal, or the kind of an error of the network.
+type Cause = (Option<LinkCode>, Option<io::ErrorKind>);
 
 /// Keeps a process connected to a peer until `gone` has no sender any more.
 pub(super) async fn keep(
@@ -56,11 +68,11 @@ pub(super) async fn keep(
     mut gone: watch::Receiver<()>,
 ) {
     let peer = linked.peer;
-    let mut good = 0;
     let mut pause = shared.times.pause;
-    let mut told: BTreeMap<usize, Option<LinkCode>> = BTreeMap::new();
+    let mut told: BTreeMap<usize, Cause> = BTreeMap::new();
     loop {
         let mut was_up = false;
+        let good = shared.good(peer);
         for at in (good..addresses.len()).chain(0..good) {
             let Some(address) = addresses.get(at) else { continue };
             let made = tokio::select! {
@@ -71,13 +83,13 @@ pub(super) async fn keep(
                 Ok(made) => made,
                 Err(failed) => {
                     // Once for each cause: the next rounds say nothing new.
-                    if told.insert(at, failed.code()) != Some(failed.code()) {
+                    if told.insert(at, failed.cause()) != Some(failed.cause()) {
                         say(peer, address, &failed);
                     }
                     continue;
                 }
             };
-            good = at;
+            shared.note_good(peer, at);
             told.clear();
             tracing::info!(%peer, %address, "linked");
             let begun = Instant::now();
@@ -92,12 +104,31 @@ pub(super) async fn keep(
             pause = shared.times.pause;
         }
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(shared.spread(pause)) => {}
             _ended = gone.changed() => return,
         }
         if !was_up {
             pause = pause.saturating_mul(2).min(shared.times.longest_pause);
         }
+    }
+}
+
+impl Shared {
+    fn good(&self, peer: LinkRole) -> usize {
+        let good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        good.get(&peer).copied().unwrap_or_default()
+    }
+
+    fn note_good(&self, peer: LinkRole, at: usize) {
+        self.good.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, at);
+    }
+
+    /// A random pause between the half and the whole of this one: processes that lost one peer do not
+    /// come back in step.
+    fn spread(&self, pause: Duration) -> Duration {
+        let random = u32::try_from((self.random)() >> 32).unwrap_or_default();
+        let share = f64::from(random) / f64::from(u32::MAX);
+        pause.mul_f64(share.mul_add(0.5, 0.5))
     }
 }
 
@@ -116,10 +147,26 @@ fn say(peer: LinkRole, address: &str, failed: &Failed) {
 pub(super) async fn open(shared: &Shared, peer: LinkRole, address: &str) -> Result<Made, Failed> {
     let late = |_| Failed::Unreached(io::ErrorKind::TimedOut.into());
     let stream = timeout(shared.times.connect, TcpStream::connect(address)).await;
-    let stream = stream.map_err(late)?.map_err(Failed::Unreached)?;
+    over(shared, peer, stream.map_err(late)?.map_err(Failed::Unreached)?).await
+}
+
+/// Opens a link over a connection.
+///
+/// # Errors
+/// One of the ends refuses the other, or the connection ends.
+pub(super) async fn over(
+    shared: &Shared,
+    peer: LinkRole,
+    stream: TcpStream,
+) -> Result<Made, Failed> {
     tcp::between_hosts(&stream).map_err(Failed::Unreached)?;
     let greeted = timeout(shared.times.handshake, greet(shared, peer, stream)).await;
-    let slow = |_| refusal(LinkCode::LinkHello, "the other end gave no answer in time");
+    let slow = |_| {
+        refusal(
+            LinkCode::LinkHello,
+            "the other end gave no answer in time; look for a proxy between the two",
+        )
+    };
     Ok(greeted.map_err(slow)??)
 }
 

@@ -2,8 +2,8 @@
 //! of the other against the other's certificate. Then bytes pass, and no message is read any more.
 
 use super::identity::{Identity, refusal};
-use cofferdam_core::protocol::VERSION;
 use cofferdam_core::protocol::link::{Answer, Hello, LinkCode, LinkRefusal, LinkRole, Verdict};
+use cofferdam_core::protocol::{VERSION, Version};
 use rustls::AlertDescription;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -151,7 +151,7 @@ pub(super) fn of_error(error: &io::Error) -> LinkRefusal {
         LinkCode::LinkCertificate => {
             "; both ends need valid certificates of the same authority, see `cofferdam certificates`"
         }
-        _ => "",
+        _ => "; correct the address in `[links]`, and look for a proxy between the two",
     };
     refusal(code, format!("{error}{remedy}"))
 }
@@ -173,18 +173,44 @@ async fn read<S: AsyncRead + Unpin, T: DeserializeOwned>(stream: &mut S) -> Resu
     let length = usize::from(stream.read_u16().await.map_err(|error| of_error(&error))?);
     let unfit = |why: &str| refusal(LinkCode::LinkHello, format!("the other end {why}"));
     if length > MESSAGE {
-        return Err(unfit("began with a message that is too long; it is no link"));
+        return Err(unfit(
+            "began with a message that is too long; it is no link: correct the address",
+        ));
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await.map_err(|error| of_error(&error))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|_| unfit("sent a first message that cannot be read; it is no link"))
+    serde_json::from_slice(&bytes).map_err(|_| of_unread(&bytes))
+}
+
+/// The refusal of a message that this version cannot read: of another version, or of no link.
+fn of_unread(bytes: &[u8]) -> LinkRefusal {
+    /// What every version of a hello has, by itself or in an answer.
+    #[derive(serde::Deserialize)]
+    struct Versions {
+        protocol: Option<Version>,
+        hello: Option<Box<Versions>>,
+    }
+    let read: Option<Versions> = serde_json::from_slice(bytes).ok();
+    let version = read.and_then(|read| read.protocol.or_else(|| read.hello?.protocol));
+    match version {
+        Some(version) if version != VERSION => {
+            let why = format!(
+                "the other end has protocol {version} and a word that protocol {VERSION} does not \
+                 have; install the same version on both"
+            );
+            refusal(LinkCode::LinkVersion, why)
+        }
+        _ => refusal(
+            LinkCode::LinkHello,
+            "the other end sent a first message that cannot be read; it is no link: correct the \
+             address",
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::protocol::Version;
 
     fn identity(role: LinkRole) -> Identity {
         Identity { trust_domain: "cofferdam".to_owned(), environment: "e".to_owned(), role }
@@ -249,6 +275,21 @@ mod tests {
         hello.protocol = Version { major: 9, minor: 7 };
         let refused = judge(&identity(LinkRole::Runner), &hello).unwrap_err();
         assert!(refused.why.contains("9.7") && refused.why.contains("one minor"), "{refused}");
+    }
+
+    #[test]
+    fn an_unknown_word_of_another_version_is_refused_as_a_version() {
+        let newer = Version { major: VERSION.major, minor: VERSION.minor + 1 };
+        let hello = |protocol: Version| {
+            serde_json::json!({"protocol": protocol, "program": "9", "role": "witness",
+                "environment": "e"})
+        };
+        for message in [hello(newer), serde_json::json!({"hello": hello(newer)})] {
+            let refused = of_unread(message.to_string().as_bytes());
+            assert_eq!(refused.code, LinkCode::LinkVersion, "{refused}");
+        }
+        let refused = of_unread(hello(VERSION).to_string().as_bytes());
+        assert_eq!(refused.code, LinkCode::LinkHello, "{refused}");
     }
 
     #[tokio::test]

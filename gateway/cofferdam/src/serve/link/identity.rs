@@ -133,6 +133,8 @@ fn check(
     parsed
         .verify_for_usage(algorithms.all, &roots.roots, rest, now, usage, None, None)
         .map_err(|error| unfit(format!("the certificate is not valid here ({error})")))?;
+    // An authority of the installation alone could sign a further name that is no UTF-8: such a name
+    // is not seen here, and is never read as a role.
     let names: Vec<&str> = parsed.valid_uri_names().collect();
     match names.as_slice() {
         [one] => Identity::parse(one).ok_or_else(|| {

@@ -2,14 +2,16 @@
 //! without the attack is made.
 
 use super::accept::{self, Link};
-use super::certificates::{CertificateError, Certificates, LinkFiles};
+use super::certificates::{self, CertificateError, LinkFiles};
 use super::connect::{self, Failed};
 use super::identity::Identity;
 use super::{Hand, Shared, Times};
 use crate::config::authority::{Authority, Pair};
 use cofferdam_core::protocol::link::{LinkCode, LinkRole, Linked};
 use jiff::{SignedDuration, Timestamp};
+use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -69,7 +71,9 @@ impl Files {
     }
 
     fn put(&self, name: &str, text: &str) {
-        std::fs::write(self.0.path().join(name), text).unwrap();
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     }
 
     fn renew(&self, pair: &Pair) {
@@ -117,7 +121,7 @@ struct Side {
 /// An end with these certificates. Its word about itself is `own`.
 fn side(own: Identity, pair: &Pair, ca: &str, accepts: &[LinkRole]) -> Side {
     let files = Files::new(pair, ca);
-    let certificates = Certificates::unchecked(files.paths(), own.clone());
+    let certificates = certificates::unchecked(files.paths());
     let (taken, (serving, is_serving)) = (Arc::new(Taken::default()), watch::channel(true));
     let shared = Shared {
         own,
@@ -125,6 +129,8 @@ fn side(own: Identity, pair: &Pair, ca: &str, accepts: &[LinkRole]) -> Side {
         certificates,
         hand: Arc::clone(&taken) as Arc<dyn Hand>,
         serving: is_serving,
+        good: Mutex::default(),
+        random: || 0,
         times: TIMES,
     };
     Side { shared: Arc::new(shared), taken, serving, _files: files }
@@ -332,38 +338,83 @@ impl rustls::client::ResolvesClientCert for NoCertificate {
     }
 }
 
+/// A connection from this address of the loopback.
+async fn from(source: &str, address: &str) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    socket.connect(address.parse().unwrap()).await.unwrap()
+}
+
+/// The number of connections that the other end closed.
+fn closed(silent: &[tokio::net::TcpStream]) -> usize {
+    silent.iter().filter(|stream| matches!(stream.try_read(&mut [0]), Ok(0))).count()
+}
+
+async fn until_closed(silent: &[tokio::net::TcpStream], expect: usize) {
+    let enough = async {
+        while closed(silent) < expect {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, enough).await.expect("those beyond the bound are closed");
+}
+
 #[tokio::test]
-async fn one_address_that_says_nothing_takes_no_place_from_others() {
+async fn addresses_that_say_nothing_take_no_place_from_another_one() {
     let signer = Signer::new();
     let recorder = recorder(&signer);
     let address = listen(&recorder).await;
-    // More than one address may have, and fewer than all may.
-    let silent: Vec<_> = (0..40).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
-    let mut closed = 0;
-    tokio::time::timeout(SOON, async {
-        while closed < silent.len() - 16 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            closed = silent
-                .iter()
-                .filter(|stream| {
-                    stream.set_nonblocking(true).unwrap();
-                    matches!((&**stream).read(&mut [0]), Ok(0))
-                })
-                .count();
-        }
-    })
-    .await
-    .expect("the others are closed");
-    assert_eq!(closed, silent.len() - 16);
-    drop(silent);
     let own = identity(LinkRole::Gateway);
     let gateway = side(own.clone(), &signer.sign(&own), &signer.pair.certificate, &[]);
-    let made = tokio::time::timeout(SOON, async {
-        while connect::open(&gateway.shared, LinkRole::Recorder, &address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    let mut silent = Vec::new();
+    // One address that takes more than it may have, and keeps them.
+    for _ in 0..30 {
+        silent.push(from("127.0.0.1", &address).await);
+    }
+    until_closed(&silent, 30 - 24).await;
+    let link = from("127.0.0.9", &address).await;
+    let made = connect::over(&gateway.shared, LinkRole::Recorder, link).await;
+    assert!(made.is_ok(), "{:?}", made.err());
+    // Eight addresses that take every place, and keep them.
+    for source in 2..9 {
+        for _ in 0..24 {
+            silent.push(from(&format!("127.0.0.{source}"), &address).await);
+        }
+    }
+    until_closed(&silent, silent.len() - 128).await;
+    let link = from("127.0.0.9", &address).await;
+    let made = connect::over(&gateway.shared, LinkRole::Recorder, link).await;
+    assert!(made.is_ok(), "{:?}", made.err());
+    let kept = silent.len() - closed(&silent);
+    assert!(kept >= 127, "one gave its place: {kept}");
+}
+
+#[tokio::test]
+async fn the_next_process_begins_with_the_address_that_was_good_for_another_one() {
+    let signer = Signer::new();
+    let recorder = recorder(&signer);
+    let good = listen(&recorder).await;
+    // An address that ends each connection, and counts them.
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead_address = dead.local_addr().unwrap().to_string();
+    let tried = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&tried);
+    tokio::spawn(async move {
+        while dead.accept().await.is_ok() {
+            *count.lock().unwrap() += 1;
         }
     });
-    made.await.expect("an honest peer is linked");
+    let own = identity(LinkRole::Runner);
+    let runner = side(own.clone(), &signer.sign(&own), &signer.pair.certificate, &[]);
+    let (_gone, is_gone) = watch::channel(());
+    for process in 0..3 {
+        let linked = Linked { process: Some(process), peer: LinkRole::Recorder };
+        let addresses = vec![dead_address.clone(), good.clone()];
+        let shared = Arc::clone(&runner.shared);
+        tokio::spawn(connect::keep(shared, linked.clone(), addresses, is_gone.clone()));
+        assert_eq!(runner.taken.next().await.0, linked);
+    }
+    assert_eq!(*tried.lock().unwrap(), 1, "the first process alone tried the dead address");
 }
 
 #[test]
@@ -372,7 +423,7 @@ fn the_certificate_of_another_role_starts_no_link() {
     let ca = &signer.pair.certificate;
     let open = |own: Identity, pair: &Pair, ca: &str| {
         let files = Files::new(pair, ca);
-        match Certificates::open(files.paths(), own) {
+        match certificates::open(files.paths(), own) {
             Ok(_) => None,
             Err(CertificateError::Own { refusal, .. }) => Some(refusal.code),
             Err(other) => panic!("{other}"),
@@ -386,12 +437,37 @@ fn the_certificate_of_another_role_starts_no_link() {
     assert_eq!(open(runner, &pair, &other), Some(LinkCode::LinkCertificate));
 }
 
+#[test]
+fn a_file_that_other_users_can_change_or_read_starts_no_link() {
+    let signer = Signer::new();
+    let own = identity(LinkRole::Recorder);
+    let files = Files::new(&signer.sign(&own), &signer.pair.certificate);
+    for (name, mode, fits) in [
+        ("certificate.pem", 0o644, true),
+        ("certificate.pem", 0o664, false),
+        ("ca.pem", 0o644, true),
+        ("ca.pem", 0o646, false),
+        ("key.pem", 0o640, true),
+        ("key.pem", 0o644, false),
+        ("key.pem", 0o660, false),
+    ] {
+        let path = files.0.path().join(name);
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        match certificates::open(files.paths(), own.clone()) {
+            Ok(_) => assert!(fits, "{name} {mode:o}"),
+            Err(CertificateError::Open { .. }) => assert!(!fits, "{name} {mode:o}"),
+            Err(other) => panic!("{name} {mode:o}: {other}"),
+        }
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn new_files_are_used_and_an_authority_that_is_gone_ends_its_links() {
     let (first, second) = (Signer::new(), Signer::new());
     let own = identity(LinkRole::Recorder);
     let files = Files::new(&first.sign(&own), &first.pair.certificate);
-    let certificates = Certificates::open(files.paths(), own.clone()).unwrap();
+    let certificates = certificates::open(files.paths(), own.clone()).unwrap();
     tokio::spawn(Arc::clone(&certificates).follow(TIMES.look));
     let mut recorder = recorder(&first);
     Arc::get_mut(&mut recorder.shared).unwrap().certificates = certificates;

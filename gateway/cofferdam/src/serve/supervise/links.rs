@@ -92,17 +92,35 @@ impl Supervisor<'_> {
                 link.put(Parcel::Order(Order::Link(order)));
             }
         }
-        let accepts = self.roles.iter().any(|one| serving(&one));
+        self.accept(link);
+    }
+
+    /// Tells the link whether peers may open links: while the role serves, and until the stop begins.
+    fn accept(&self, link: &RoleProcess) {
+        let is_serving = |(name, child): (&Name, &RoleProcess)| serves(*name, child);
+        let accepts = self.ending.is_none() && self.roles.iter().any(is_serving);
         link.put(Parcel::Order(Order::Link(LinkOrder::Accept(accepts))));
+    }
+
+    /// Tells the link that the stop began: peers get `link-standby`, and take another address.
+    pub(super) fn refuse_links(&self) {
+        if let Some(link) = self.ready_link() {
+            self.accept(link);
+        }
     }
 
     /// Tells the link that this process ended.
     pub(super) fn unlink(&self, process: u64) {
         let Some(link) = self.ready_link() else { return };
         link.put(Parcel::Order(Order::Link(LinkOrder::Forget { process })));
-        let is_serving = |(name, child): (&Name, &RoleProcess)| serves(*name, child);
-        let accepts = self.roles.iter().any(is_serving);
-        link.put(Parcel::Order(Order::Link(LinkOrder::Accept(accepts))));
+        self.accept(link);
+    }
+
+    /// Returns whether this home may have a link with this peer, by its configuration and not by the
+    /// word of the link.
+    fn expects(&self, peer: LinkRole, opened: bool) -> bool {
+        let links = self.installation.config.links.as_ref();
+        links.is_some_and(|links| links.expects(peer, opened))
     }
 
     fn ready_link(&self) -> Option<&RoleProcess> {
@@ -114,6 +132,10 @@ impl Supervisor<'_> {
     pub(super) fn handle_linked(&self, linked: Linked, socket: Option<OwnedFd>) {
         let Linked { process, peer } = linked;
         let (Some(own), Some(socket)) = (self.installation.config.role(), socket) else { return };
+        if !self.expects(peer, process.is_some()) {
+            tracing::error!(role = "link", %peer, "the link reports a connection that is not its own");
+            return;
+        }
         let Some(name) = socket_name(own, peer, process.is_some()) else { return };
         let named = self.roles.iter().filter(|(name, child)| serves(**name, child));
         let mut all = named.map(|(_, child)| child).chain(&self.leaving);

@@ -35,6 +35,8 @@ pub(super) struct Ending {
     /// The first unfinished jobs, and the number of further ones; `None` if the recorder did not
     /// report.
     left: Option<(Vec<CallId>, u64)>,
+    /// True if the recorder stood by: the jobs are those of another one.
+    stood_by: bool,
     /// The roles that had to be killed.
     killed: Vec<Name>,
 }
@@ -70,7 +72,10 @@ impl Supervisor<'_> {
         let drain = self.installation.config.serve.drain;
         tracing::info!("stopping: no new calls; running jobs have {} to finish", seconds(drain));
         self.notify("STOPPING=1\nSTATUS=stopping: running jobs finish");
-        self.ending = Some(Ending::default());
+        let recorder = self.roles.get(&Name::Recorder);
+        let stood_by = recorder.is_some_and(|recorder| recorder.state == State::StandsBy);
+        self.ending = Some(Ending { stood_by, ..Ending::default() });
+        self.refuse_links();
         // A process that rehearses ends with its control socket.
         self.reloading = None;
         self.due.clear();
@@ -183,8 +188,8 @@ impl Supervisor<'_> {
     }
 
     fn tell(&self) {
-        let Some(Ending { cut, left, killed, .. }) = &self.ending else { return };
-        let mut errors = Vec::new();
+        let Some(Ending { cut, left, killed, stood_by, .. }) = &self.ending else { return };
+        let (mut errors, mut goes_on) = (Vec::new(), String::from("no job is left"));
         match cut {
             0 if killed.contains(&Name::Gateway) => {
                 errors.push("the gateway was killed, and calls may have been cut off".to_owned())
@@ -202,17 +207,20 @@ impl Supervisor<'_> {
                     if *more == 0 { "" } else { ", …" },
                 );
                 let names: Vec<String> = calls.iter().map(ToString::to_string).collect();
-                errors.push(format!(
-                    "{many} {jobs} left for the next start: {}{beside}",
-                    names.join(", ")
-                ));
+                let names = names.join(", ");
+                if self.installation.config.links.is_some() {
+                    // Runners of other hosts keep them, and ask the next recorder.
+                    goes_on = format!("{many} {jobs} left for the next recorder: {names}{beside}");
+                } else {
+                    errors.push(format!("{many} {jobs} left for the next start: {names}{beside}"));
+                }
             }
-            None if !self.has(LinkRole::Recorder) => {}
+            None if *stood_by || !self.has(LinkRole::Recorder) => {}
             None => errors
                 .push("the recorder did not say which jobs are left for the next start".to_owned()),
         }
         if errors.is_empty() {
-            tracing::info!(clean = true, "stopped: no call was cut off, and no job is left");
+            tracing::info!(clean = true, "stopped: no call was cut off, and {goes_on}");
         } else {
             tracing::warn!(what = "stop", clean = false, "stopped: {}", errors.join("; "));
         }
