@@ -252,7 +252,7 @@ fn failed(folder: &Path) -> impl FnOnce(sqlx::Error) -> OpenError {
     move |error| OpenError::Store(described(folder, "cannot be opened", &error))
 }
 
-async fn migrate(found: u32, connection: &mut Connection) -> sqlx::Result<()> {
+pub(super) async fn migrate(found: u32, connection: &mut Connection) -> sqlx::Result<()> {
     for (migration, version) in
         MIGRATIONS.iter().zip(1u32..).skip(usize::try_from(found).unwrap_or(usize::MAX))
     {

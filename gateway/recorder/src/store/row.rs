@@ -305,13 +305,15 @@ impl JobRow {
         connection: &mut Connection,
     ) -> Result<(), ChangeError> {
         self.version += 1;
+        // An expression, and not the column: SQLite would compare the value with the conditions of
+        // partial indexes, and compile the statement again each time.
         let guarded = sql::query_scalar::<i64>(
             "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts \
              = ?, cancelled = ?,
              approved = ?, progress = ?, resolution = ?, cancellation = ?, stuck = ?, retry_at = ?, files = ?, \
              meanwhile = ?, permit = ?, expires = ?, ended = ?,
              ledger = ?, version = ?, claim = ?, moved = ?, moved_entry = ?
-             WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
+             WHERE call = ? AND fence = ? AND phase || '' = ? RETURNING version",
         );
         batch.touched.insert(self.id()?);
         let holds = busy::holds(&self);

@@ -2,6 +2,8 @@
 //! the commit. Never reads for others.
 
 mod apply;
+#[cfg(test)]
+mod simulation;
 mod upkeep;
 
 use super::batch::{Batch, ChangeError, Head, WriteContext, Written};
