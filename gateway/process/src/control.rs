@@ -460,10 +460,10 @@ mod tests {
         let (control, theirs) = pair().unwrap();
         let role = Inherited(theirs);
         let (one, other) = UnixStream::pair().unwrap();
-        // Two descriptors where there is room for one: the kernel cuts, as it does at the limit.
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        // More descriptors than there is room for: the kernel cuts, as it does at the limit.
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [one.as_fd(), other.as_fd()];
+        let descriptors = [one.as_fd(), other.as_fd()].repeat(4);
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
         let packet = [IoSlice::new(b"runner")];
         sendmsg(&control.0, &packet, &mut ancillary, SendFlags::empty()).unwrap();

@@ -90,6 +90,50 @@ fn each_fault_of_the_links_is_told_with_its_remedy() {
 }
 
 #[test]
+fn the_link_reads_no_credential_and_no_tree_with_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap();
+    let home = Home::at(root.join("home"));
+    home.make_folders().unwrap();
+    for folder in ["links", "own", "tree/links"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+        for name in ["certificate.pem", "key.pem", "ca.pem", "viewer", "secret"] {
+            write_private(&root.join(folder).join(name), b"x").unwrap();
+        }
+    }
+    let told = |links: &str, infrastructure: &str, secret: &str| {
+        let files = root.join(links);
+        let document = format!(
+            "[environment]\nname = \"lab\"\n{}\n[links]\nrole = \"viewer\"\nlisten = \
+             \"10.0.0.2:1\"\ncertificate = {:?}\nkey = {:?}\nca = {:?}\n[notify.oncall]\nkind = \
+             \"slack\"\nsecret_file = {:?}\n",
+            infrastructure.replace("ROOT", root.to_str().unwrap()),
+            files.join("certificate.pem"),
+            files.join("key.pem"),
+            files.join("ca.pem"),
+            root.join(secret),
+        );
+        let mut errors = Vec::new();
+        let config = file::check(&document, &home, &mut errors).unwrap();
+        super::check_together(&config, &super::Agents::default(), None, &mut errors);
+        errors.into_iter().map(|error| error.key).collect::<Vec<_>>()
+    };
+    let cluster = |viewer: &str| {
+        format!(
+            "[kubernetes]\nviewer = \"ROOT/{viewer}\"\nprovisioner = \"/nowhere/p\"\nreaper = \
+             \"/nowhere/r\""
+        )
+    };
+    let tree = "[directory]\ntree = \"ROOT/tree\"";
+    assert_eq!(told("links", &cluster("own/viewer"), "own/secret"), [""; 0]);
+    assert_eq!(told("links", &cluster("links/viewer"), "own/secret"), ["kubernetes.viewer"]);
+    let secret = ["notify.oncall.secret_file"];
+    assert_eq!(told("links", &cluster("own/viewer"), "links/secret"), secret);
+    assert_eq!(told("links", tree, "own/secret"), [""; 0]);
+    assert_eq!(told("tree/links", tree, "own/secret"), ["links"]);
+}
+
+#[test]
 fn the_command_line_and_the_home_name_the_same_role() {
     let recorder = read("[links]\nrole = \"recorder\"\nlisten = \"10.0.0.1:8630\"").unwrap();
     assert_eq!(recorder.check_role(Some(LinkRole::Recorder)), Ok(()));
