@@ -55,11 +55,15 @@ impl Leases {
         }
     }
 
-    /// Gives the lease to a seat.
-    pub fn take(&mut self, call: &CallId, fence: Fence, seat: u64) {
-        if let Some(held) = self.held.get_mut(call).filter(|held| held.fence == fence) {
-            held.seat = seat;
+    /// Gives the lease to a seat. False if a later seat has it: seats are numbered in the order of
+    /// their connections, so the answer would go to a connection that its runner left.
+    pub fn take(&mut self, call: &CallId, fence: Fence, seat: u64) -> bool {
+        match self.held.get_mut(call).filter(|held| held.fence == fence) {
+            Some(held) if held.seat > seat => return false,
+            Some(held) => held.seat = seat,
+            None => {}
         }
+        true
     }
 
     /// Handles the end of a seat's connection. Returns whether the lease is lost at once.
@@ -131,7 +135,8 @@ mod tests {
         let (old, new) = (leases.seat(), leases.seat());
         leases.leased(call(), Fence(3), 30_000);
         leases.take(&call(), Fence(3), old);
-        leases.take(&call(), Fence(3), new);
+        assert!(leases.take(&call(), Fence(3), new));
+        assert!(!leases.take(&call(), Fence(3), old), "a late request of the old connection");
         for connection in [Via::Local, Via::Link] {
             assert!(!leases.left(&call(), Fence(3), (old, connection), 1_000));
             assert_eq!(leases.overdue(1_000 + KEPT_MS), []);

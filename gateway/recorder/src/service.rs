@@ -13,6 +13,7 @@ mod invitations;
 mod notify;
 mod operate;
 mod propose;
+mod serving;
 mod start;
 
 pub use claim::RunnerSeat;

@@ -5,7 +5,7 @@ use crate::approver_reads::ApproverReads;
 use crate::backlog::Backlog;
 use crate::fresh_preview::FreshPreviews;
 use crate::gateways::Gateways;
-use crate::leases::{Leases, Via};
+use crate::leases::{KEPT_MS, Leases, Via};
 use crate::over_limits::OverLimits;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::protocol::operator_recorder::Notice;
@@ -69,6 +69,9 @@ pub(crate) struct Shared {
     pub reads: Mutex<ApproverReads>,
     /// The number of the last request for a reload.
     pub reload: Mutex<u64>,
+    /// The calls whose end came again, with the time in milliseconds: their first request may be
+    /// late.
+    pub repeated: Mutex<HashMap<CallId, i64>>,
     /// The sets that gateways serve.
     pub gateways: Mutex<Gateways>,
     /// The last failure of the writer; `None` while the store accepts changes.
@@ -149,6 +152,7 @@ impl Shared {
             damaged: Mutex::default(),
             backlog: Mutex::new(backlog),
             over_limits: Mutex::default(),
+            repeated: Mutex::default(),
             retain_at: Mutex::default(),
             draining: watch::Sender::new(false),
             looks: FreshPreviews::default(),
@@ -199,6 +203,12 @@ impl Shared {
     /// Notes a new or renewed lease.
     pub fn leased(&self, call: CallId, fence: Fence, now: Timestamp) {
         let until = now.as_millisecond().saturating_add(self.lease_ms);
+        locked(&self.leases).leased(call, fence, until);
+    }
+
+    /// Keeps a lease of a recorder before this one, until its runner resumes it.
+    pub fn kept(&self, call: CallId, fence: Fence, now: Timestamp) {
+        let until = now.as_millisecond().saturating_add(self.lease_ms.min(KEPT_MS));
         locked(&self.leases).leased(call, fence, until);
     }
 

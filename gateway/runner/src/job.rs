@@ -33,6 +33,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 /// Milliseconds that the recorder keeps one request for a job open; then the request is repeated.
@@ -40,6 +41,9 @@ const WAIT_MS: u64 = 30_000;
 
 /// How long to wait before a recorder that is away is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest wait for a connection to the recorder before a runner looks if it is to end.
+const CONNECTED: Duration = Duration::from_secs(1);
 
 /// How long to wait before a cluster is looked at again that has too much to clean up.
 const CONGESTED: Duration = Duration::from_secs(5);
@@ -139,11 +143,15 @@ impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
                 }
             }
             let next = Claim::Next { wait_ms: WAIT_MS, token: self.claimed_by().token };
-            let asked = self.recorder.connection();
-            match self.recorder.claim(&next).await {
-                Ok(Claimed::Leased { job: Some(job) }) => {
-                    let same = asked.filter(|asked| self.recorder.connection() == Some(*asked));
-                    self.own(|claim| claim.connection = same);
+            // Over one connection and no other: the lease is known on the one that gave it.
+            let connected = timeout(CONNECTED, self.recorder.next_connection()).await.ok();
+            let claimed = match connected {
+                Some(connection) => self.recorder.claim_on(connection, &next).await,
+                None => Ok(None),
+            };
+            match claimed {
+                Ok(Some(Claimed::Leased { job: Some(job) })) => {
+                    self.own(|claim| claim.connection = connected);
                     return Ok(Some(*job));
                 }
                 Ok(_) | Err(RoleError::Unavailable(_)) if over() => return Ok(None),

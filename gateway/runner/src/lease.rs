@@ -20,8 +20,6 @@ use tokio::task::JoinHandle;
 
 /// The runner's socket to the recorder.
 pub trait Recorder: Send + Sync + 'static {
-    /// Sends one request to the recorder.
-    fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Claimed, RoleError>> + Send;
     /// Sends one request over this connection and no other; `None` if the connection is lost.
     fn claim_on(
         &self,
@@ -35,10 +33,6 @@ pub trait Recorder: Send + Sync + 'static {
 }
 
 impl Recorder for Client<Claim, Claimed> {
-    async fn claim(&self, claim: &Claim) -> Result<Claimed, RoleError> {
-        self.call(claim).await
-    }
-
     async fn claim_on(&self, connection: u64, claim: &Claim) -> Result<Option<Claimed>, RoleError> {
         self.call_on(connection, claim).await
     }

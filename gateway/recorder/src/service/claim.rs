@@ -124,7 +124,7 @@ impl RunnerSeat {
             let claim = Change::Claim { token: token.clone(), via: self.via };
             match self.recorder.submit(claim).await? {
                 Done::Leased(Some(job)) => {
-                    self.take(job.job.call.clone(), job.fence);
+                    self.take(job.job.call.clone(), job.fence)?;
                     return Ok(Claimed::Leased { job: Some(job) });
                 }
                 Done::Leased(None) => {}
@@ -167,14 +167,20 @@ impl RunnerSeat {
         if lease.leased {
             self.recorder.inner.shared.leased(call.clone(), fence, self.recorder.now());
         }
-        self.take(call, fence);
+        self.take(call, fence)?;
         Ok(Claimed::Lease { cancelled: lease.cancelled })
     }
 
     /// Holds this lease from now on.
-    fn take(&self, call: CallId, fence: Fence) {
-        locked(&self.recorder.inner.shared.leases).take(&call, fence, self.number);
+    ///
+    /// # Errors
+    /// [`RoleError::Fenced`]: its runner has it on a later connection.
+    fn take(&self, call: CallId, fence: Fence) -> Result<(), RoleError> {
+        if !locked(&self.recorder.inner.shared.leases).take(&call, fence, self.number) {
+            return Err(RoleError::Fenced);
+        }
         *locked(&self.held) = Some((call, fence));
+        Ok(())
     }
 
     async fn lease(&self, call: CallId, fence: Fence) -> Result<Claimed, RoleError> {

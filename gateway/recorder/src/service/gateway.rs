@@ -31,12 +31,12 @@ impl GatewaySeat {
             Propose::Tokens { given, ended } if self.via == Via::Link => {
                 self.recorder.tokens(given, ended, false).await
             }
-            propose => self.recorder.propose_by(self.number, propose).await,
+            propose => self.recorder.propose_by((self.number, self.via), propose).await,
         }
     }
 
     /// Handles the end of the connection. Calls that were offered to this gateway are offered again.
     pub async fn left(self) {
-        self.recorder.gateway_left(self.number).await;
+        self.recorder.gateway_left((self.number, self.via)).await;
     }
 }

@@ -2,6 +2,7 @@
 //! meanwhile: the lease epoch decides.
 
 use super::Recorder;
+use crate::leases::Via;
 use crate::settings::{RETENTION_MS, RETENTION_ROUNDS, SWEEP_MS};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
@@ -26,7 +27,11 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     match (recorder.inner.settings.trust)() {
         Ok(now) => {
             entry.trust = Some(now.digest);
-            locked(&recorder.inner.shared.gateways).begin(now.digest, now.trust.policy);
+            locked(&recorder.inner.shared.gateways).begin(
+                now.digest,
+                now.trust.policy,
+                recorder.now().as_millisecond(),
+            );
         }
         Err(error) => {
             tracing::warn!(what = "trust file", %error,
@@ -54,12 +59,12 @@ pub(super) async fn know_rejections(recorder: &Recorder) -> Result<(), OpenError
 }
 
 /// Ends the leases of the last run. If runners of that run may go on, a lease with a token is kept
-/// for one more term of a lease: its runner resumes it.
+/// for [`KEPT_MS`](crate::KEPT_MS): a runner that is there resumes it within that time.
 pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
     let leases = recorder.inner.reader.standing().await.map_err(|error| unread(recorder, error))?;
     for StoredLease { call, fence, has_token } in leases {
         if has_token && recorder.inner.settings.keeps_leases {
-            recorder.inner.shared.leased(call, fence, recorder.now());
+            recorder.inner.shared.kept(call, fence, recorder.now());
             continue;
         }
         recorder
@@ -70,9 +75,11 @@ pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Takes jobs from the queue that were decided by another policy than that of the trust file.
+/// Takes jobs from the queue that were decided by another policy than that of the trust file. If
+/// gateways of a recorder before this one may go on, their sets count first.
 pub(super) async fn reopen(recorder: &Recorder) -> Result<(), OpenError> {
-    recorder.reopen().await.map_err(|error| unrecorded(recorder, &error))
+    let via = if recorder.inner.settings.keeps_leases { Via::Link } else { Via::Local };
+    recorder.reopen(via).await.map_err(|error| unrecorded(recorder, &error))
 }
 
 /// Removes the notifications of receivers that are not configured any more.
@@ -139,6 +146,8 @@ impl Recorder {
         for (call, fence) in self.inner.shared.overdue(now) {
             lose(self, call, fence).await;
         }
+        let left = locked(&self.inner.shared.gateways).expire(now.as_millisecond());
+        self.end_sets(left).await;
         match self.inner.reader.due(now.as_millisecond()).await {
             Ok(false) => {}
             // A job waits, or a stuck one is due: a waiting runner tries it.

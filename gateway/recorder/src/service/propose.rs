@@ -1,16 +1,16 @@
 //! The requests of the gateway: propose jobs, record ends of calls, read and end jobs of one
 //! principal. Never moves a job under a lease.
 
+use super::serving::{RELOAD, set_entry};
 use super::{Recorder, misplaced_answer};
 use crate::gateways::ONE;
+use crate::leases::Via;
 use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
 use crate::store::SameCall;
 use crate::store::change::{Change, Done};
 use crate::waiters::locked;
 use cofferdam_core::model::callers::GivenToken;
-use cofferdam_core::model::id::{
-    CallId, PlanDigest, PolicyDigest, PreviewDigest, TokenDigest, TrustDigest,
-};
+use cofferdam_core::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, TokenDigest};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::limit::{ASKING_SECONDS, CALLS, CLOCK_SECONDS, SERVED};
 use cofferdam_core::model::record::{Entry, Event, Recorded};
@@ -22,15 +22,6 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-
-/// The event of another set that is announced.
-const RELOAD: &str = "reload";
-
-/// The event of an announced set that is in use.
-const RELOADED: &str = "reloaded";
-
-/// The event of an announced set that is not used: the one before stays in use.
-const NOT_LOADED: &str = "not-loaded";
 
 /// The time limit of runners that check a job while another set is loaded. A runner takes the set in
 /// use some milliseconds after its claim; it has the phase `leased` until its namespace is made.
@@ -47,29 +38,33 @@ impl Recorder {
     /// # Errors
     /// The refusal of the request.
     pub async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
-        self.propose_by(ONE, propose).await
+        self.propose_by((ONE, Via::Local), propose).await
     }
 
     /// Handles the end of the connection of that gateway.
     pub async fn gateway_gone(&self) {
-        self.gateway_left(ONE).await;
+        self.gateway_left((ONE, Via::Local)).await;
     }
 
     /// Handles a request of a gateway.
     pub(super) async fn propose_by(
         &self,
-        seat: u64,
+        (seat, via): (u64, Via),
         propose: Propose,
     ) -> Result<Proposed, RoleError> {
         match propose {
             Propose::End { entry, again } => {
-                self.check_room()?;
+                // The room is for new entries: the first request may be recorded already.
+                if !again {
+                    self.check_room()?;
+                }
                 if !matches!(entry.event, Event::Ended { .. }) {
                     return Err(RoleError::Refused(
                         "the gateway may record the ending of a call, and no other event by itself"
                             .to_owned(),
                     ));
                 }
+                let again = self.is_repeated(again, entry.call.as_ref());
                 let entry = Arc::new(entry);
                 let end = if again { Change::EndAgain(entry) } else { Change::End(entry) };
                 self.recorded(end).await
@@ -100,29 +95,12 @@ impl Recorder {
                 let entry = Arc::new(set_entry(RELOAD, before, digest));
                 self.submit(Change::End(entry)).await?;
                 // Before a runner has the new policy.
-                self.reopen().await?;
+                self.reopen(via).await?;
                 self.admitted(trust.policy).await?;
                 Ok(Proposed::Done)
             }
             Propose::Serving { digest, trust, limits } => {
-                let trust = Arc::new(*trust);
-                let (entry, trusts) = {
-                    let gateways = locked(&self.inner.shared.gateways);
-                    let entry = gateways.announced(seat).map(|announced| {
-                        Arc::new(if announced == digest {
-                            set_entry(RELOADED, gateways.digest(seat), digest)
-                        } else {
-                            set_entry(NOT_LOADED, Some(announced), digest)
-                        })
-                    });
-                    (entry, gateways.trusts_with(seat, &trust))
-                };
-                self.submit(Change::Retire(trusts, entry)).await?;
-                locked(&self.inner.shared.gateways).serve(seat, (digest, trust), limits);
-                self.reopen().await?;
-                // Each job that waits for a decision is offered under this set.
-                self.offer_again(seat);
-                Ok(Proposed::Done)
+                self.serving((seat, via), (digest, Arc::new(*trust)), limits).await
             }
             Propose::Tokens { given, ended } => self.tokens(given, ended, true).await,
             Propose::Served { mut callers } => {
@@ -167,7 +145,7 @@ impl Recorder {
                     .await?;
                 self.job(&principal, &call, 0, 0).await
             }
-            Propose::NextApproved { wait_ms } => self.next_approved(seat, wait_ms).await,
+            Propose::NextApproved { wait_ms } => self.next_approved((seat, via), wait_ms).await,
             Propose::NextPreview { wait_ms } => self.next_look(wait_ms).await,
             Propose::Previewed { call, seen } => {
                 self.inner.shared.looks.answer(&call, &seen);
@@ -178,7 +156,7 @@ impl Recorder {
                 Ok(Proposed::Approver { told })
             }
             Propose::Permit { call, permit, entry, expires } => {
-                self.check_room()?;
+                self.check_room_for(&call, |phase| phase != Phase::AwaitingApproval).await?;
                 about(&entry, &call, entry.event == Event::Intended)?;
                 self.recorded(Change::Permit {
                     call,
@@ -238,31 +216,17 @@ impl Recorder {
 
     /// Handles the end of a gateway's connection: its offered calls are offered again at once, and
     /// jobs of a policy that no gateway has any more are decided once more.
-    pub(super) async fn gateway_left(&self, seat: u64) {
-        let fewer = locked(&self.inner.shared.gateways).leave(seat);
-        if fewer && let Err(error) = self.reopen().await {
-            // The next report of a gateway repeats it, and a runner checks the policy itself.
-            tracing::debug!(%error, "jobs of a gateway that left are not decided once more yet");
-        }
+    pub(super) async fn gateway_left(&self, (seat, via): (u64, Via)) {
+        let now = self.now().as_millisecond();
+        let left = locked(&self.inner.shared.gateways).leave((seat, via), now);
+        self.end_sets(left).await;
         self.offer_again(seat);
     }
 
     /// Offers the calls again that were offered to this gateway.
-    fn offer_again(&self, seat: u64) {
+    pub(super) fn offer_again(&self, seat: u64) {
         locked(&self.inner.shared.offers).retain(|_, (offered, _)| *offered != seat);
         self.inner.shared.approved.send_replace(());
-    }
-
-    /// Takes every job from the queue that was decided by a policy that no gateway has, and that no
-    /// runner claimed.
-    pub(super) async fn reopen(&self) -> Result<(), RoleError> {
-        let policies = || locked(&self.inner.shared.gateways).policies();
-        while let Some(policies) = policies() {
-            let Done::Reopened { more: true } = self.submit(Change::Reopen(policies)).await? else {
-                break;
-            };
-        }
-        Ok(())
     }
 
     /// Waits until no runner checks a job of another policy, at most [`ADMISSION`]. A runner that
@@ -288,7 +252,7 @@ impl Recorder {
         entry: Entry,
         (key, seen): (Option<IdempotencyKey>, Option<CallId>),
     ) -> Result<Proposed, RoleError> {
-        self.check_room()?;
+        self.check_room_for(&job.call, |_| true).await?;
         check_job(&job, &entry, key.as_ref(), self.now())?;
         let replaced = self.asks_under_another(&job);
         match self.submit(Change::Enqueue { job, entry: Box::new(entry), key, seen }).await? {
@@ -335,7 +299,11 @@ impl Recorder {
 
     /// Returns the next approved call for this gateway that is not offered yet. It is offered again
     /// if it is not permitted or withdrawn in time.
-    async fn next_approved(&self, seat: u64, wait_ms: u64) -> Result<Proposed, RoleError> {
+    async fn next_approved(
+        &self,
+        (seat, via): (u64, Via),
+        wait_ms: u64,
+    ) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut approved = self.inner.shared.approved.subscribe();
         loop {
@@ -347,7 +315,8 @@ impl Recorder {
                 }
                 let Some(job) = self.inner.reader.undecided(&call).await? else { continue };
                 // A gateway with the policy of the job decides it, if there is one.
-                let decides = locked(&self.inner.shared.gateways).decides(seat, job.policy);
+                let gateways = || locked(&self.inner.shared.gateways);
+                let decides = gateways().decides((seat, via), job.policy, now);
                 if decides && self.offer(&call, seat, now) {
                     let statements = job.statements.clone();
                     return Ok(Proposed::Approved { job: Some(Box::new(job)), statements });
@@ -392,15 +361,6 @@ impl Recorder {
         }
         free
     }
-}
-
-/// The ledger entry about another set of tools, executors, policy and trust.
-fn set_entry(what: &str, before: Option<TrustDigest>, after: TrustDigest) -> Entry {
-    let event = Event::Administered { what: what.to_owned(), by: "gateway".to_owned() };
-    let mut entry = Entry::of(event, None, "");
-    entry.trust = Some(after);
-    let digests = serde_json::json!({ "before": before, "after": after });
-    entry.with("digests", digests.to_string())
 }
 
 /// Checks that an entry is about its job and its event.

@@ -11,7 +11,8 @@ use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::model::statement::Verdict;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
-use cofferdam_recorder::{GatewaySeat, Recorder};
+use cofferdam_recorder::{GatewaySeat, KEPT_MS, Recorder, RecorderContext};
+use sqlx::Connection as _;
 
 /// A recorder and a trust file with the policy and the tool of the world's jobs.
 async fn opened(world: &World) -> (Recorder, Trust) {
@@ -209,4 +210,103 @@ async fn a_token_that_one_of_several_agents_files_lacks_has_not_ended() {
     }
     let back = one.propose(Propose::Tokens { given: given(&["a"]), ended: vec![] }).await;
     assert_eq!(back, Ok(Proposed::EndedTokens { tokens: vec![digest("a")] }), "it was missing");
+}
+
+/// A question under the policy of a gateway, and the job of another one in the queue.
+async fn asked_and_queued(world: &World, recorder: &Recorder) -> (StoredJob, StoredJob) {
+    let asked = world.job(1, "agent-1", "1", Some(rule(1, &["*"])));
+    let queued = world.job(2, "agent-2", "2", None);
+    for job in [&asked, &queued] {
+        enqueue(recorder, job, None).await.unwrap();
+    }
+    (asked, queued)
+}
+
+#[tokio::test]
+async fn a_gateway_of_another_host_that_may_come_back_keeps_its_questions_and_jobs() {
+    // Its link is away, or the recorder restarted and the other gateway reports first.
+    for restarts in [false, true] {
+        let world = World::new();
+        let (recorder, old) = opened(&world).await;
+        let new = other(&world);
+        let (one, two) = (recorder.linked_gateway(), recorder.linked_gateway());
+        serves(&one, &old).await;
+        serves(&two, &new).await;
+        let (asked, queued) = asked_and_queued(&world, &recorder).await;
+        let (recorder, two) = if restarts {
+            recorder.hand_over();
+            recorder.close().await;
+            let context = RecorderContext { keeps_leases: true, ..world.settings() };
+            let recorder = Recorder::open(context).await.unwrap();
+            let two = recorder.linked_gateway();
+            (recorder, two)
+        } else {
+            one.left().await;
+            (recorder, two)
+        };
+        world.pass(KEPT_MS - 1);
+        serves(&two, &new).await;
+        recorder.sweep().await;
+        assert_eq!(offered(&two).await, None, "{restarts}: the other one decides");
+        assert!(!was_reopened(&recorder, &queued).await, "{restarts}");
+        assert_eq!(view(&recorder, &asked).await.outcome, None, "{restarts}");
+        world.pass(1);
+        recorder.sweep().await;
+        assert!(was_reopened(&recorder, &queued).await, "{restarts}: it did not come back");
+        assert_eq!(offered(&two).await, Some(queued.call), "{restarts}");
+        let closed = view(&recorder, &asked).await;
+        assert_eq!(closed.outcome, Some(Outcome::Refused), "{restarts}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_comes_back_in_time_finds_its_questions_and_jobs() {
+    let world = World::new();
+    let (recorder, old) = opened(&world).await;
+    let new = other(&world);
+    let (one, two) = (recorder.linked_gateway(), recorder.linked_gateway());
+    serves(&one, &old).await;
+    serves(&two, &new).await;
+    let (asked, queued) = asked_and_queued(&world, &recorder).await;
+    one.left().await;
+    world.pass(KEPT_MS - 1);
+    serves(&recorder.linked_gateway(), &old).await;
+    world.pass(KEPT_MS);
+    recorder.sweep().await;
+    assert!(!was_reopened(&recorder, &queued).await);
+    assert_eq!(view(&recorder, &asked).await.outcome, None);
+}
+
+#[tokio::test]
+async fn each_announced_set_has_its_end_in_the_ledger() {
+    // The gateway ends between the two: it starts again, or another one goes on.
+    for goes_on in [false, true] {
+        let world = World::new();
+        let (recorder, old) = opened(&world).await;
+        let new = other(&world);
+        let one = recorder.gateway();
+        serves(&one, &old).await;
+        let two = recorder.gateway();
+        if goes_on {
+            serves(&two, &old).await;
+        }
+        announces(&one, &new).await;
+        one.left().await;
+        if !goes_on {
+            serves(&recorder.gateway(), &new).await;
+        }
+        recorder.close().await;
+        let store = cofferdam_recorder::database(&world.folder.path().join("store"));
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
+        let mut store = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        let words: Vec<String> = sqlx::query_scalar(
+            "SELECT entry ->> '$.event.what' FROM leaves WHERE entry ->> '$.event.what' IN \
+             ('reload', 'reloaded', 'not-loaded') ORDER BY idx",
+        )
+        .fetch_all(&mut store)
+        .await
+        .unwrap();
+        let end = if goes_on { "not-loaded" } else { "reloaded" };
+        assert_eq!(words, ["reload", end], "{goes_on}");
+    }
 }

@@ -315,9 +315,9 @@ async fn the_next_recorder_keeps_leases_with_a_token_and_ends_them_where_all_run
         let expected = if keeps_leases { Phase::Leased } else { Phase::Queued };
         assert_eq!(phase(&leased.job).await, expected, "{keeps_leases}");
         if keeps_leases {
-            world.pass(29_999);
+            world.pass(KEPT_MS - 1);
             recorder.sweep().await;
-            assert_eq!(phase(&leased.job).await, Phase::Leased, "for one more term of a lease");
+            assert_eq!(phase(&leased.job).await, Phase::Leased, "a runner that is there resumes");
             world.pass(1);
             recorder.sweep().await;
             assert_eq!(phase(&leased.job).await, Phase::Queued);
@@ -383,6 +383,46 @@ async fn an_end_whose_answer_was_lost_is_recorded_once_and_another_end_is_not_ta
         let other = recorder.propose(Propose::End { entry: entry("b"), again: true }).await;
         assert!(matches!(other, Ok(Proposed::Recorded(_))) && other != first, "{other:?}");
         assert_eq!(size(&recorder).await, known + starts + 1, "{between:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_whose_first_request_is_late_is_recorded_once() {
+    let world = World::new();
+    let recorder = open(&world).await;
+    let end = |again| {
+        let event = Event::Ended { ending: "denied".to_owned(), code: "rule".to_owned() };
+        Propose::End { entry: Entry::of(event, Some(call(1)), "agent"), again }
+    };
+    let first = recorder.propose(end(true)).await.unwrap();
+    assert_eq!(recorder.propose(end(false)).await, Ok(first), "it waited in the old socket");
+    assert_eq!(entries(&recorder, &call(1)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_was_carried_out_gets_its_answer_on_a_full_disk_too() {
+    let world = World::new();
+    let recorder = open(&world).await;
+    let job = world.job(1, "agent", "scale", None);
+    let asked = world.job(2, "agent", "delete", Some(rule(1, &["*"])));
+    let queued = enqueue(&recorder, &job, None).await.unwrap();
+    enqueue(&recorder, &asked, None).await.unwrap();
+    let question = stored(&recorder, &asked.call).await;
+    let signed = sign("bob", &statement(&question, Verdict::Approve));
+    hand_in(&recorder, &asked.call, signed).await.unwrap();
+    let permitted = recorder.propose(permit(&asked.call, asked.expires)).await.unwrap();
+    let ended = end(&recorder, 3).await.unwrap();
+    world.free.store(5, std::sync::atomic::Ordering::SeqCst);
+    world.pass(2_000);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(enqueue(&recorder, &job, None).await, Ok(queued));
+    assert_eq!(recorder.propose(permit(&asked.call, asked.expires)).await, Ok(permitted));
+    let Proposed::Recorded(_) = ended else { panic!("{ended:?}") };
+    for refused in [
+        enqueue(&recorder, &world.job(4, "agent", "scale", None), None).await,
+        end(&recorder, 5).await,
+    ] {
+        assert!(matches!(refused, Err(RoleError::Unavailable(_))), "{refused:?}");
     }
 }
 

@@ -132,7 +132,7 @@ struct State {
     cancelled: bool,
 }
 
-impl Recorder for Memory {
+impl Memory {
     async fn claim(&self, claim: &Claim) -> Result<Claimed, RoleError> {
         let mut state = self.0.lock().unwrap();
         let next = |state: &State, event| {
@@ -223,7 +223,9 @@ impl Recorder for Memory {
             }
         }
     }
+}
 
+impl Recorder for Memory {
     async fn claim_on(&self, _: u64, claim: &Claim) -> Result<Option<Claimed>, RoleError> {
         self.claim(claim).await.map(Some)
     }

@@ -22,6 +22,9 @@ const MARGIN: u32 = 6;
 /// The pause before a recorder that cannot take a lease over at present is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The pause between two looks at the connection.
+const LOOK: Duration = Duration::from_millis(250);
+
 const HELD: u8 = 0;
 const CANCELLED: u8 = 1;
 const LOST: u8 = 2;
@@ -191,6 +194,13 @@ impl<R: Recorder> Held<R> {
         }
     }
 
+    /// Waits until the lease is not on the present connection.
+    async fn is_displaced(&self) {
+        while self.present().is_some() || !self.has_token() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Sends a request once, if there is a connection, and notes a cancellation.
     pub(super) async fn tell(&self, claim: &Claim) {
         let Some(connection) = self.present() else { return };
@@ -225,10 +235,14 @@ fn end(sent: Instant, lease: Duration) -> Instant {
     sent + (lease - lease / MARGIN)
 }
 
-/// Keeps the lease until it is lost.
+/// Keeps the lease until it is lost. After a lost connection it asks at once, over the next one: the
+/// recorder keeps the lease for seconds then, whatever its length.
 pub(super) async fn beat<R: Recorder>(held: Arc<Held<R>>) {
     loop {
-        tokio::time::sleep(held.lease / 3).await;
+        tokio::select! {
+            () = tokio::time::sleep(held.lease / 3) => {}
+            () = held.is_displaced() => {}
+        }
         match held.heartbeat().await {
             Ok(_) => {}
             Err(RoleError::Fenced) => break,

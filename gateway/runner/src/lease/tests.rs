@@ -46,10 +46,6 @@ impl Behind {
 }
 
 impl Recorder for Behind {
-    async fn claim(&self, _: &Claim) -> Result<Claimed, RoleError> {
-        panic!("a lease asks over a connection that it knows")
-    }
-
     async fn claim_on(&self, on: u64, claim: &Claim) -> Result<Option<Claimed>, RoleError> {
         if self.silent {
             std::future::pending::<()>().await;

@@ -59,7 +59,8 @@ impl Process {
         store.term += 1;
         store.changed();
         let mut gateways = Gateways::default();
-        gateways.begin(digest, policy);
+        // The gateways are of this host: none of them may come back.
+        gateways.begin(digest, policy, i64::MIN);
         let mut process = Self {
             term: store.term,
             head: store.verified().await.0,

@@ -2,6 +2,7 @@
 //! whether a change is allowed.
 
 use super::{History, Sender};
+use crate::leases::Via;
 use crate::store::change::{Answer, Done};
 use crate::store::writer::simulation::call::{Asked, Open};
 use crate::store::writer::simulation::recorder::trusted;
@@ -54,7 +55,9 @@ impl History<'_> {
     fn decides(&self, gateway: usize, policy: cofferdam_core::model::id::PolicyDigest) -> bool {
         let seat = self.gateways[gateway].seat;
         let process = self.active.as_ref().zip(seat);
-        process.is_some_and(|(process, seat)| process.gateways.decides(seat, policy))
+        process.is_some_and(|(process, seat)| {
+            process.gateways.decides((seat, Via::Local), policy, self.now)
+        })
     }
 
     /// A gateway or people hear the answer to their request.

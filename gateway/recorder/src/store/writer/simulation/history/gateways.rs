@@ -2,6 +2,7 @@
 //! in the recorder's own memory, with production's code. Never decides a call.
 
 use super::{History, Sender};
+use crate::leases::Via;
 use crate::store::change::{Answer, Change};
 use crate::store::writer::simulation::recorder::trusted;
 use cofferdam_core::model::record::{Entry, Event};
@@ -53,7 +54,8 @@ impl History<'_> {
         let Some(seat) = gateway.seat else {
             let seat = process.gateways.seat();
             gateway.seat = Some(seat);
-            process.gateways.serve(seat, trusted(gateway.policy), RoleLimits::default());
+            let set = trusted(gateway.policy);
+            process.gateways.serve((seat, Via::Local), set, RoleLimits::default(), self.now);
             process.uses_others();
             return;
         };
@@ -70,7 +72,8 @@ impl History<'_> {
                 Change::End(set_entry("reload"))
             }
             Some(next) if !process.reopens => {
-                let trusts = process.gateways.trusts_with(seat, &trusted(next).1);
+                let trusts =
+                    process.gateways.trusts_with((seat, Via::Local), &trusted(next).1, self.now);
                 Change::Retire(trusts, Some(set_entry("reloaded")))
             }
             _ => return,
@@ -86,7 +89,7 @@ impl History<'_> {
         self.gateways[at].disconnect();
         self.waiting.retain(|(sender, _)| *sender != Sender::Gateway(at));
         if let Some(process) = &mut self.active
-            && process.gateways.leave(seat)
+            && process.gateways.leave((seat, Via::Local), self.now).fewer
         {
             process.uses_others();
         }
@@ -104,14 +107,20 @@ impl History<'_> {
         };
         match (change, answer) {
             (Change::Retire(..), Ok(_)) => {
-                process.gateways.serve(seat, trusted(next), RoleLimits::default());
+                process.gateways.serve(
+                    (seat, Via::Local),
+                    trusted(next),
+                    RoleLimits::default(),
+                    self.now,
+                );
                 process.uses_others();
                 (gateway.policy, gateway.next) = (next, None);
                 self.counts.reloads += 1;
             }
             (Change::End(_), Err(RoleError::Unavailable(_))) => {
                 // The reload is refused: the set before stays.
-                process.gateways.serve(seat, trusted(gateway.policy), RoleLimits::default());
+                let set = trusted(gateway.policy);
+                process.gateways.serve((seat, Via::Local), set, RoleLimits::default(), self.now);
                 process.uses_others();
                 gateway.next = None;
             }
