@@ -26,7 +26,8 @@ GRANT INSERT, UPDATE, DELETE ON jobs, statements, operations, leases, job_object
 GRANT INSERT, UPDATE, DELETE ON idempotency, rejections TO cofferdam_recorder;
 
 -- Callers and notifications.
-GRANT INSERT, UPDATE, DELETE ON tokens, callers, usage, outbox, invitations TO cofferdam_recorder;
+GRANT INSERT, UPDATE, DELETE ON tokens, callers, usage, outbox, invitations, stops
+    TO cofferdam_recorder;
 
 -- The list of calls.
 GRANT INSERT, UPDATE, DELETE ON calls, call_objects, call_signers TO cofferdam_recorder;

@@ -85,6 +85,8 @@ mod sign_in;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
+mod stop;
+#[cfg(test)]
 mod supervise;
 #[cfg(test)]
 mod tasks;

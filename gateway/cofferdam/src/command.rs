@@ -42,6 +42,7 @@ mod runner_binary;
 mod show;
 mod ssh;
 mod stdio;
+mod stop;
 mod store;
 mod token_life;
 mod try_out;
@@ -115,6 +116,10 @@ enum Command {
     Deny(approve::Deny),
     /// Record the real outcome of an indeterminate call, or give up a stuck one
     Resolve(resolve::Resolve),
+    /// Stop calls at once: of one tool, of one agent, or all
+    Stop(stop::Stop),
+    /// Lift a stop
+    Resume(stop::Resume),
     /// Check the ledger, and prove its entries
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -250,6 +255,8 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Approve(command) => command.run(&home, cli.json),
         Command::Deny(command) => command.run(&home, cli.json),
         Command::Resolve(command) => command.run(&home),
+        Command::Stop(command) => command.run(&home),
+        Command::Resume(command) => command.run(&home),
         Command::Ledger(command) => command.run(&home),
         Command::Store(command) => command.run(&home),
         Command::Build(command) => command.run(&home),

@@ -50,6 +50,7 @@ pub mod run;
 pub mod served;
 pub mod sign_in;
 pub mod statement;
+pub mod stop;
 pub mod story;
 pub mod subject;
 pub mod task;

@@ -54,6 +54,12 @@ pub enum RoleError {
         /// The time until the budget is free again, in whole seconds.
         retry_after_seconds: u64,
     },
+    /// An operator stopped calls of this tool or this agent; nothing was stored.
+    #[error("stopped: {why}")]
+    Stopped {
+        /// The stop, a sentence without its full stop.
+        why: String,
+    },
     /// It could not be done or could not be recorded; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(String),

@@ -118,15 +118,15 @@ variants!(Collect { Next Delivered Failed });
 variants!(Collected { Next Noted });
 variants!(Operate {
     Jobs Calls CallChanges Show Sign Preview Follow Callers Status Reload Resolve TestReceiver
-    Invite Invitations EndInvitation Approvals Erase
+    Invite Invitations EndInvitation Approvals Erase Stop LiftStop Stops
 } |value, seen| if let Self::EndInvitation { decision, .. } = value { decision.note(seen) });
 variants!(InvitationDecision { Confirmed Discarded });
 variants!(Operated {
     Jobs Story Invitations Approvals Signed Previewed Followed Calls CallChanges Callers Status
-    Tested Reloaded Done
+    Tested Reloaded Done Stops
 });
 variants!(FreshPreview { Now Not });
-variants!(RoleError { NotFound Refused Fenced TooLarge Busy OverLimit Unavailable });
+variants!(RoleError { NotFound Refused Fenced TooLarge Busy OverLimit Stopped Unavailable });
 
 /// A message of a socket: a request, an answer, or an error in place of an answer.
 #[derive(Deserialize, Serialize)]

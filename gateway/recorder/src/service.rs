@@ -15,6 +15,7 @@ mod operate;
 mod propose;
 mod serving;
 mod start;
+mod stops;
 
 pub use claim::RunnerSeat;
 pub use gateway::GatewaySeat;

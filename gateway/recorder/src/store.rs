@@ -27,6 +27,7 @@ mod run;
 mod same_call;
 mod source;
 pub(crate) mod sql;
+mod stops;
 mod usage;
 mod writer;
 
@@ -44,5 +45,6 @@ pub(crate) use read::{CallQuery, LeafRow, Reader, WaitingRow, summary};
 pub(crate) use same_call::SameCall;
 pub use source::database;
 pub(crate) use source::{Source, StoredLease, described, tried};
+pub(crate) use stops::stops;
 pub(crate) use usage::Usage;
 pub(crate) use writer::{Request, WAITING, Writer};

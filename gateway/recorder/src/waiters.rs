@@ -8,6 +8,7 @@ use crate::gateways::Gateways;
 use crate::leases::{KEPT_MS, Leases, Via};
 use crate::over_limits::OverLimits;
 use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::stop::Stop;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub unwritable: Mutex<Option<Timestamp>>,
     /// True while a failed self-check of the cluster is told.
     pub unfenced: Mutex<bool>,
+    /// The stops of operators.
+    pub stops: watch::Sender<Vec<Stop>>,
     /// The size and the checkpoint of the ledger.
     pub head: watch::Sender<(u64, String)>,
     /// The leases.
@@ -153,6 +156,7 @@ impl Shared {
             backlog: Mutex::new(backlog),
             over_limits: Mutex::default(),
             repeated: Mutex::default(),
+            stops: watch::Sender::new(Vec::new()),
             retain_at: Mutex::default(),
             draining: watch::Sender::new(false),
             looks: FreshPreviews::default(),

@@ -115,17 +115,34 @@ impl<'a, H: Host> CallRecord<'a, H> {
 
     /// Records an ending. Returns the proof for the reply.
     pub(super) async fn end(self, ending: &str, code: &str) -> Result<Proof, Reply> {
-        let Self { host, caller, mut entry, .. } = self;
-        entry.event = Event::Ended { ending: ending.to_owned(), code: code.to_owned() };
-        let plan = entry.plan;
-        match host.recorder().propose(Propose::End { entry, again: false }).await {
-            Ok(Proposed::Recorded(recorded)) => {
-                Ok(Proof { call: caller.call, plan, ledger: Some(recorded.index) })
-            }
+        match self.propose_end(ending, code).await {
+            Ok(proof) => Ok(proof),
             Err(RoleError::OverLimit { why, retry_after_seconds, .. }) => {
                 Err(Reply::OverLimit { reason: why, retry_after_seconds })
             }
-            _ => Err(unrecorded()),
+            // A result that an operator stopped never reaches the agent; the denial does.
+            Err(RoleError::Stopped { why }) => Err(self.stopped(why).await),
+            Err(_) => Err(unrecorded()),
+        }
+    }
+
+    async fn propose_end(&self, ending: &str, code: &str) -> Result<Proof, RoleError> {
+        let event = Event::Ended { ending: ending.to_owned(), code: code.to_owned() };
+        let entry = Entry { event, ..self.entry.clone() };
+        let (call, plan) = (self.caller.call.clone(), entry.plan);
+        match self.host.recorder().propose(Propose::End { entry, again: false }).await? {
+            Proposed::Recorded(recorded) => Ok(Proof { call, plan, ledger: Some(recorded.index) }),
+            _ => Err(RoleError::Unavailable("an answer to another request".to_owned())),
+        }
+    }
+
+    /// Records the denial of a call that an operator stopped, and replies with it.
+    pub(super) async fn stopped(&self, why: String) -> Reply {
+        let denial = Denial::stopped(why);
+        let denied = self.with("reasons", &json!(denial.reasons));
+        match denied.propose_end("denied", &denial.rule).await {
+            Ok(proof) => text::refusal_of(&denial, proof, &self.world.trust.environment),
+            Err(_) => unrecorded(),
         }
     }
 

@@ -218,6 +218,7 @@ fn absent(world: &World, call: &CallId, error: &RoleError) -> Reply {
         | RoleError::TooLarge(_)
         | RoleError::Busy { .. }
         | RoleError::OverLimit { .. }
+        | RoleError::Stopped { .. }
         | RoleError::Unavailable(_) => unreadable(),
     }
 }

@@ -98,6 +98,7 @@ async fn change<H: Host>(
             Err(RoleError::OverLimit { why, retry_after_seconds, .. }) => {
                 return Err(Reply::OverLimit { reason: why, retry_after_seconds });
             }
+            Err(RoleError::Stopped { why }) => return Err(record.stopped(why).await),
             Ok(_) | Err(_) => return Err(unconfirmed()),
         };
         let (host, world) = (record.host(), record.world());

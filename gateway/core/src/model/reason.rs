@@ -1,6 +1,7 @@
 //! The reasons of a decision, a denial, and the rule for approvals: plain data that policy answers
 //! and people read. Decides nothing.
 
+use super::stop::STOPPED;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +150,25 @@ impl Denial {
             rule: rule.to_owned(),
             why,
             allowed,
+            next: None,
+            reasons: vec![reason],
+            rejected: false,
+        }
+    }
+
+    /// The denial of a call that an operator stopped.
+    pub fn stopped(why: String) -> Self {
+        let allowed = "Nothing of this kind until an operator lifts the stop; tell your user.";
+        let reason = Reason {
+            id: STOPPED.to_owned(),
+            message: why.clone(),
+            remedy: allowed.to_owned(),
+            audience: Audience::User,
+        };
+        Self {
+            rule: STOPPED.to_owned(),
+            why,
+            allowed: allowed.to_owned(),
             next: None,
             reasons: vec![reason],
             rejected: false,

@@ -13,6 +13,7 @@ use crate::model::preview::Preview;
 use crate::model::retention::Retained;
 use crate::model::run::{Outcome, Phase};
 use crate::model::statement::SignedStatement;
+use crate::model::stop::{Stop, StopScope};
 pub use crate::model::story::{Removal, StoryEntry};
 use crate::model::trust::Trust;
 use jiff::Timestamp;
@@ -96,6 +97,21 @@ pub enum Operate {
         /// How they know, 1 to [`crate::model::limit::PURPOSE`] visible characters.
         because: String,
     },
+    /// Stop calls, and end the jobs among them that runners have. Answered by
+    /// [`Operated::Stops`].
+    Stop {
+        /// The calls.
+        calls: StopScope,
+        /// The reason, 1 to [`crate::model::limit::PURPOSE`] visible characters.
+        because: String,
+    },
+    /// Lift a stop. Answered by [`Operated::Stops`].
+    LiftStop {
+        /// The calls of the stop.
+        calls: StopScope,
+    },
+    /// The stops. Answered by [`Operated::Stops`].
+    Stops,
     /// Send a test to a receiver of notifications, once. Answered by [`Operated::Tested`].
     TestReceiver {
         /// The name of the receiver.
@@ -352,6 +368,15 @@ pub enum Operated {
         retention: Vec<RetentionState>,
         /// Deliveries of notifications.
         receivers: Vec<ReceiverState>,
+    },
+    /// The stops after the request, oldest first.
+    Stops {
+        /// At most [`crate::model::stop::STOPS`].
+        stops: Vec<Stop>,
+        /// The number of jobs that runners were asked to end by this request.
+        ended: u64,
+        /// The number of queued jobs that wait for the end of a stop.
+        held: u64,
     },
     /// The result of a test.
     Tested {

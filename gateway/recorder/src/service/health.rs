@@ -7,6 +7,7 @@ use crate::store::{Request, database};
 use crate::waiters::locked;
 use cofferdam_core::model::job::StuckJob;
 use cofferdam_core::model::limit::PERMIT_SECONDS;
+use cofferdam_core::model::stop::Stop;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::Disk;
@@ -42,6 +43,7 @@ impl Recorder {
             [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone(), self.crowded()]
                 .into_iter()
                 .flatten()
+                .chain(shared.stops.borrow().iter().map(Stop::warning).collect::<Vec<_>>())
                 .chain(locked(&shared.over_limits).warnings(Instant::now()));
         let repaired = locked(&self.inner.shared.repaired).clone();
         Proposed::Health { refuses: self.refuses(), warns: warns.collect(), repaired }

@@ -132,6 +132,9 @@ impl Recorder {
                 self.submit(Change::Resolve { call, found, because, by }).await?;
                 Ok(Operated::Done)
             }
+            Operate::Stop { calls, because } => self.stop(calls, because, by, OPERATOR).await,
+            Operate::LiftStop { calls } => self.lift_stop(calls, by, OPERATOR).await,
+            Operate::Stops => self.stops(0).await,
             Operate::TestReceiver { receiver } => {
                 Ok(Operated::Tested { error: self.test_receiver(receiver).await? })
             }
@@ -155,6 +158,7 @@ impl Recorder {
             | Operate::Follow { .. }
             | Operate::Callers
             | Operate::Status
+            | Operate::Stops
             | Operate::Invitations => return Ok(()),
             // One entry for each filter within an hour, whatever the number of pages.
             Operate::Calls { filter, .. } | Operate::CallChanges { filter, .. }
@@ -163,7 +167,10 @@ impl Recorder {
                 return Ok(());
             }
             // Their own entries say more.
-            Operate::Invite { .. } | Operate::EndInvitation { .. } => return Ok(()),
+            Operate::Invite { .. }
+            | Operate::EndInvitation { .. }
+            | Operate::Stop { .. }
+            | Operate::LiftStop { .. } => return Ok(()),
             Operate::Calls { filter, .. } | Operate::CallChanges { filter, .. } => {
                 (AUDIT, json!({ "ask": AUDIT, "filter": filter }), None)
             }

@@ -317,7 +317,8 @@ impl Recorder {
                 // A gateway with the policy of the job decides it, if there is one.
                 let gateways = || locked(&self.inner.shared.gateways);
                 let decides = gateways().decides((seat, via), job.policy, now);
-                if decides && self.offer(&call, seat, now) {
+                let stopped = self.is_stopped(&job.tool, &job.principal.name);
+                if decides && !stopped && self.offer(&call, seat, now) {
                     let statements = job.statements.clone();
                     return Ok(Proposed::Approved { job: Some(Box::new(job)), statements });
                 }

@@ -15,7 +15,9 @@ use crate::remedy::remedy;
 use crate::settings::RecorderContext;
 use crate::store::open::{OpenError, Opened, failed_to_open as failed, open};
 use crate::store::sql::{self, Connection, Pool};
-use crate::store::{Engine, Head, Source, Usage, Writer, count_queued, put_checkpoint, put_tiles};
+use crate::store::{
+    Engine, Head, Source, Usage, Writer, count_queued, put_checkpoint, put_tiles, stops,
+};
 use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
 use std::path::Path;
@@ -74,6 +76,8 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
         settings.lease_seconds,
         backlog,
     );
+    let stops = stops(&mut writer).await.map_err(failed(&engine))?;
+    shared.stops.send_replace(stops.clone());
     let shared = Arc::new(shared);
     let (sender, receiver) = mpsc::unbounded_channel();
     let source = Source { engine: Arc::clone(&engine), key: settings.key.verifying_key() };
@@ -89,6 +93,7 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
         published: sender,
         lock,
         usage: Usage::default(),
+        stops: Some(stops),
     };
     let publisher = tokio::spawn(publish(tiles, receiver, Arc::clone(&shared)));
     Ok(Started { writer, publisher, losses, readers, shared, engine, unread })

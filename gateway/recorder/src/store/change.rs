@@ -14,6 +14,7 @@ use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::record::{Entry, Recorded};
 use cofferdam_core::model::retention::Retained;
 use cofferdam_core::model::statement::{SignedStatement, Verdict};
+use cofferdam_core::model::stop::{Stop, StopScope};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::IdempotencyKey;
@@ -144,6 +145,22 @@ pub enum Change {
     },
     /// Register the last uses of callers.
     Served(Vec<ServedCaller>),
+    /// Stop calls, and cancel the jobs among them that have a lease.
+    Stop {
+        /// The stop.
+        stop: Stop,
+        /// The beginning of the ledger's word: an operator's command, or a request of the console.
+        how: &'static str,
+    },
+    /// Lift a stop.
+    LiftStop {
+        /// The calls of the stop.
+        calls: StopScope,
+        /// The operating-system user, or the person at the console.
+        by: String,
+        /// The beginning of the ledger's word.
+        how: &'static str,
+    },
     /// Write a page without a change, to test a failed store.
     Probe,
     /// End the jobs that were not decided or not run in time.
@@ -269,6 +286,11 @@ pub enum Done {
     Indexed {
         /// The number of entries that the list knows.
         through: u64,
+    },
+    /// A stop was made or lifted.
+    Stopped {
+        /// The number of jobs that runners were asked to end.
+        ended: u64,
     },
     /// An operator cancelled a job.
     Cancelled {

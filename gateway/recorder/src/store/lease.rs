@@ -45,10 +45,15 @@ pub(super) const NEXT: &str = columns!(
             ORDER BY retry_at, seq LIMIT 1) AS overdue
         UNION ALL SELECT 3, seq FROM (SELECT seq FROM jobs INDEXED BY jobs_queue
             WHERE phase = 'queued' AND leased = 0 AND blocked = 0 AND stuck IS NULL
-            AND expires > ?1 ORDER BY seq LIMIT 1) AS queued
+            AND expires > ?1 AND NOT EXISTS (SELECT 1 FROM stops WHERE
+            scope = 'all' OR (scope = 'tool' AND name = jobs.tool)
+            OR (scope = 'agent' AND name = jobs.principal)) ORDER BY seq LIMIT 1) AS queued
         UNION ALL SELECT CASE WHEN retry_at > ?2 THEN 6 ELSE 4 END, seq FROM (SELECT seq, retry_at FROM jobs
             INDEXED BY jobs_stuck WHERE stuck IS NOT NULL AND phase <> 'closed'
             AND phase = 'queued' AND leased = 0 AND retry_at <= ?1 AND expires > ?1
+            AND NOT EXISTS (SELECT 1 FROM stops WHERE
+            scope = 'all' OR (scope = 'tool' AND name = jobs.tool)
+            OR (scope = 'agent' AND name = jobs.principal)) 
             AND NOT EXISTS (SELECT 1 FROM jobs AS other INDEXED BY jobs_leased
                 WHERE other.leased = 1 AND other.stuck IS NOT NULL)
             ORDER BY retry_at, seq LIMIT 1) AS waiting

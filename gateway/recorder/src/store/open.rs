@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 
 /// The migrations in order; the version of a store is the number of applied ones. Those after the
 /// fifteenth are for both engines.
-pub(super) const MIGRATIONS: [&str; 16] = [
+pub(super) const MIGRATIONS: [&str; 17] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -39,6 +39,7 @@ pub(super) const MIGRATIONS: [&str; 16] = [
     include_str!("schema_14.sql"),
     include_str!("schema_15.sql"),
     include_str!("schema_16.sql"),
+    include_str!("schema_17.sql"),
 ];
 
 /// The migration that adds the objects of jobs.

@@ -8,6 +8,7 @@ use crate::store::sql::{self, Connection};
 use cofferdam_core::model::budget::Budgets;
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::role_limits::RoleLimits;
+use cofferdam_core::model::stop::{Stop, covering, is_stopped};
 use cofferdam_core::model::subject::Subject;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
@@ -56,6 +57,8 @@ pub(crate) struct Purse<'a> {
     pub budgets: &'a Budgets,
     /// The limits of roles, which take the place of the budgets.
     pub roles: &'a RoleLimits,
+    /// The stops of operators.
+    pub stops: &'a [Stop],
 }
 
 /// The day of a time, in days since 1970.
@@ -117,7 +120,8 @@ impl Purse<'_> {
     /// Charges an entry of a call, and its jobs, to its principal.
     ///
     /// # Errors
-    /// [`RoleError::OverLimit`]: a budget of the day was used up before.
+    /// [`RoleError::Stopped`]: an operator stopped such calls. [`RoleError::OverLimit`]: a budget of
+    /// the day was used up before.
     pub fn charge(
         self,
         entry: &Entry,
@@ -125,6 +129,7 @@ impl Purse<'_> {
         jobs: u64,
         batch: &mut Batch,
     ) -> Result<(), RoleError> {
+        self.check_stops(entry)?;
         let size = entry.payloads.values().map(String::len).fold(ENTRY, usize::saturating_add);
         let more = Amount { jobs, bytes: u64::try_from(size).unwrap_or(u64::MAX) };
         let stored = self.usage.of.get(&entry.principal).copied().unwrap_or_default();
@@ -150,6 +155,18 @@ impl Purse<'_> {
         }
         *in_batch = in_batch.plus(more);
         Ok(())
+    }
+
+    /// Refuses a result, a job or a permit that an operator stopped.
+    ///
+    /// # Errors
+    /// [`RoleError::Stopped`].
+    pub fn check_stops(self, entry: &Entry) -> Result<(), RoleError> {
+        let tool = entry.tool.as_ref().map_or("", |(name, _)| name.as_str());
+        match covering(self.stops, tool, &entry.principal) {
+            Some(stop) if is_stopped(&entry.event) => Err(RoleError::Stopped { why: stop.why() }),
+            _ => Ok(()),
+        }
     }
 
     /// Charges the end of a call without a job. Entries of operators, of reloads and of the recorder

@@ -12,6 +12,7 @@ use super::engine::is_passing;
 use super::lease::count_queued;
 use super::outbox;
 use super::source::{Beyond, Source, StoredLease};
+use super::stops;
 use super::usage::{Purse, Usage};
 use crate::leases::{NO_SEAT, Via};
 use crate::ledger::publish::Published;
@@ -20,6 +21,7 @@ use crate::store::sql::{Connection, Fenced};
 use crate::waiters::{Shared, locked};
 use apply::{apply_all, record_ends};
 use cofferdam_core::model::retention::Retained;
+use cofferdam_core::model::stop::Stop;
 use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -67,6 +69,8 @@ pub(crate) struct Writer {
     pub lock: Option<File>,
     /// What principals used today.
     pub usage: Usage,
+    /// The stops of the store; `None` before the first look, and after a change or a failure.
+    pub stops: Option<Vec<Stop>>,
 }
 
 impl Writer {
@@ -147,17 +151,18 @@ impl Writer {
             }
         };
         let now = (self.settings.clock)();
-        let loaded = self.usage.load(changes, now, &mut connection).await;
-        let attempted = match loaded {
+        let attempted = match self.load(changes, now, &mut connection).await {
             Ok(()) => self.attempts(changes, now, &mut connection).await,
             Err(error) => Err(error.into()),
         };
         if matches!(attempted, Err(ChangeError::Lost { .. } | ChangeError::Store(_))) {
             self.usage.forget();
+            self.stops = None;
         }
         match attempted {
             Ok((answers, written)) => {
                 self.usage.add(&written.used);
+                self.follow_stops(&answers, &mut connection).await;
                 self.name_over_limits(changes, &answers);
                 self.connection = Some(connection);
                 let wrote = !written.leaves.is_empty()
@@ -209,6 +214,21 @@ impl Writer {
         }
     }
 
+    /// Reads what the changes are checked against, as far as it is not known.
+    async fn load(
+        &mut self,
+        changes: &[Change],
+        now: Timestamp,
+        connection: &mut Connection,
+    ) -> sqlx::Result<()> {
+        if self.stops.is_none() {
+            let stops = stops::stops(connection).await?;
+            self.shared.stops.send_replace(stops.clone());
+            self.stops = Some(stops);
+        }
+        self.usage.load(changes, now, connection).await
+    }
+
     /// Applies all of the changes in one transaction, or none. One that the server ended because of
     /// another transaction is repeated: it did not commit.
     async fn attempts(
@@ -237,7 +257,9 @@ impl Writer {
     ) -> Result<(Vec<Answer>, Written), ChangeError> {
         let mut batch = Batch::new(&self.head, now);
         let roles = locked(&self.shared.gateways).limits();
-        let purse = Purse { usage: &self.usage, budgets: &self.settings.budgets, roles: &roles };
+        let stops = self.stops.as_deref().unwrap_or_default();
+        let (usage, budgets) = (&self.usage, &self.settings.budgets);
+        let purse = Purse { usage, budgets, roles: &roles, stops };
         if let Some(answers) = record_ends(changes, purse, &mut batch) {
             let written = self.commit_alone(batch, connection).await?;
             return Ok((answers, written));
@@ -386,6 +408,18 @@ impl Writer {
             ChangeError::Error(error) => error.to_string(),
         };
         self.shared.fails(why);
+    }
+
+    /// Reads the stops again after one was made or lifted. If that fails, the next change reads them
+    /// before it is applied.
+    async fn follow_stops(&mut self, answers: &[Answer], connection: &mut Connection) {
+        if !answers.iter().any(|answer| matches!(answer, Ok(Done::Stopped { .. }))) {
+            return;
+        }
+        self.stops = stops::stops(connection).await.ok();
+        if let Some(stops) = &self.stops {
+            self.shared.stops.send_replace(stops.clone());
+        }
     }
 
     /// Names the principals over a budget in the status.

@@ -117,6 +117,7 @@ pub enum Kind {
     TooLarge,
     Busy,
     OverLimit,
+    Stopped,
     Unavailable,
 }
 
@@ -129,6 +130,7 @@ impl From<RoleError> for Kind {
             RoleError::TooLarge(_) => Self::TooLarge,
             RoleError::Busy { .. } => Self::Busy,
             RoleError::OverLimit { .. } => Self::OverLimit,
+            RoleError::Stopped { .. } => Self::Stopped,
             RoleError::Unavailable(_) => Self::Unavailable,
         }
     }

@@ -457,6 +457,7 @@ const AS_VERSION_5: &str = "
     DROP INDEX jobs_escalating; ALTER TABLE jobs DROP COLUMN escalates;
     ALTER TABLE jobs DROP COLUMN told_expiring; ALTER TABLE jobs DROP COLUMN told_stuck;
     DROP TABLE calls; DROP TABLE call_objects; DROP TABLE call_signers; DROP TABLE calls_end;
+    DROP TABLE stops;
     ALTER TABLE jobs DROP COLUMN cancellation; ALTER TABLE jobs DROP COLUMN claim;
     ALTER TABLE jobs DROP COLUMN moved; ALTER TABLE jobs DROP COLUMN moved_entry;
     PRAGMA user_version = 5;";

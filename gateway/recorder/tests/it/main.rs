@@ -29,5 +29,6 @@ mod postgres;
 mod reload;
 mod resume;
 mod retention;
+mod stops;
 mod stuck;
 mod world;

@@ -16,7 +16,7 @@ const fn table(name: &'static str, key: &'static [&'static str]) -> Table {
 }
 
 /// Every table. One that another refers to comes first.
-pub(super) const TABLES: [Table; 25] = [
+pub(super) const TABLES: [Table; 26] = [
     table("jobs", &["seq"]),
     table("statements", &["id"]),
     table("operations", &["call", "operation", "undo"]),
@@ -38,6 +38,7 @@ pub(super) const TABLES: [Table; 25] = [
     table("outbox", &["id"]),
     table("outbox_counts", &["receiver", "word"]),
     table("invitations", &["person"]),
+    table("stops", &["scope", "name"]),
     table("calls", &["seq"]),
     table("call_objects", &["object", "at", "seq"]),
     table("call_signers", &["signer", "at", "seq"]),

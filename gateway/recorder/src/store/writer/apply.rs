@@ -11,7 +11,7 @@ use crate::store::sql::{self, Connection};
 use crate::store::usage::Purse;
 use crate::store::{
     again, approvals, callers, calls, expire, invitations, lease, reopen, retain, retire, run,
-    usage,
+    stops, usage,
 };
 use cofferdam_core::model::record::{Entry, Recorded};
 use std::sync::Arc;
@@ -134,6 +134,7 @@ async fn apply(
             if let Some(index) = again::permitted(call, permit, connection).await? {
                 return Ok(Done::Recorded(Recorded { index }));
             }
+            purse.check_stops(entry)?;
             let ahead = backlog.length().saturating_add_signed(batch.queued);
             let life = expires.as_millisecond() - batch.now_ms();
             let most = settings.max_queued.saturating_add(settings.max_queued / RESERVE);
@@ -153,6 +154,10 @@ async fn apply(
             callers::register_tokens(given, (ended, *only), batch, connection).await
         }
         Change::Served(served) => callers::register_uses(served, connection).await,
+        Change::Stop { stop, how } => stops::stop((stop, how), batch, connection).await,
+        Change::LiftStop { calls, by, how } => {
+            stops::lift((calls, by, how), batch, connection).await
+        }
         Change::Probe => {
             sql::query("UPDATE fences SET newest = newest").execute(connection).await?;
             Ok(Done::Noted)

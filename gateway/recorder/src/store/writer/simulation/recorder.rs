@@ -146,7 +146,7 @@ impl Process {
         let settings = &store.settings;
         let mut batch = Batch::new(&self.head, now);
         let (usage, roles) = (Usage::default(), RoleLimits::default());
-        let purse = Purse { usage: &usage, budgets: &settings.budgets, roles: &roles };
+        let purse = Purse { usage: &usage, budgets: &settings.budgets, roles: &roles, stops: &[] };
         let backlog = Backlog::default();
         let bounds = (&backlog, &self.gateways.policies(), purse);
         let origin = origin(&settings.environment);
