@@ -51,7 +51,7 @@ fn main() {
     };
     figures::check();
     let time = Duration::from_secs(if options.quick { 3 } else { 10 });
-    let calls = if options.quick { 200 } else { 1_000 };
+    let calls = if options.quick { 200 } else { 600 };
     let mut table = Table::default();
     let mut first = None;
     for gateways in GATEWAYS {

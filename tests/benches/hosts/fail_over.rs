@@ -6,6 +6,7 @@ use crate::figures::Latencies;
 use crate::fleet::{DENIED, Fleet};
 use crate::table::Table;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::{LocalSet, spawn_local};
@@ -13,8 +14,9 @@ use tokio::task::{LocalSet, spawn_local};
 /// Calls a second.
 const RATE: f64 = 100.0;
 
-/// The connections: enough that calls at this rate are sent while others wait for the standby.
-const CALLERS: usize = 400;
+/// The connections: enough that calls at this rate are sent while others wait for the standby, and
+/// fewer than one address may have.
+const CALLERS: usize = 200;
 
 /// The results of the load.
 #[derive(Default)]
@@ -22,7 +24,9 @@ struct Answers {
     latencies: Latencies,
     /// The time of each answer after the kill.
     after: Vec<Duration>,
-    refused: u64,
+    /// Each other answer, by its status and the beginning of its body; no status for a lost
+    /// connection.
+    others: BTreeMap<String, u64>,
 }
 
 /// Runs the load, and adds its rows.
@@ -45,13 +49,18 @@ pub fn rows(table: &mut Table, quick: bool) {
                 for number in (0..calls).filter(|number| *number as usize % CALLERS == caller) {
                     let intended = began + Duration::from_secs_f64(number as f64 / RATE);
                     tokio::time::sleep_until(intended.into()).await;
-                    let right = match client.send(&request).await {
-                        Ok(reply) => reply.status == DENIED.status,
-                        Err(_) => false,
+                    let other = match client.send(&request).await {
+                        Ok(reply) if reply.status == DENIED.status => None,
+                        Ok(reply) => Some(format!(
+                            "{}: {:.120}",
+                            reply.status,
+                            String::from_utf8_lossy(reply.body)
+                        )),
+                        Err(error) => Some(format!("none: {error}")),
                     };
                     let mut answers = answers.borrow_mut();
-                    if !right {
-                        answers.refused += 1;
+                    if let Some(other) = other {
+                        *answers.others.entry(other).or_default() += 1;
                         continue;
                     }
                     answers.latencies.add(intended.elapsed());
@@ -83,7 +92,10 @@ pub fn rows(table: &mut Table, quick: bool) {
     );
     table.row(
         "the same: calls that got another answer",
-        format!("{} of {calls}", answers.refused),
+        format!("{} of {calls}", answers.others.values().sum::<u64>()),
         "0",
     );
+    for (other, count) in &answers.others {
+        println!("{count} calls got another answer: {other}");
+    }
 }
