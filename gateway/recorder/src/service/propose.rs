@@ -70,7 +70,7 @@ impl Recorder {
                 self.recorded(end).await
             }
             Propose::Enqueue { job, entry, key, seen } => {
-                self.enqueue(job, entry, (key, seen)).await
+                self.enqueue(via, job, entry, (key, seen)).await
             }
             Propose::Same { principal, plan, policy } => {
                 let of = SameCall { principal, plan: plan.to_string(), policy: policy.to_string() };
@@ -248,13 +248,17 @@ impl Recorder {
 
     async fn enqueue(
         &self,
+        via: Via,
         job: Box<StoredJob>,
         entry: Entry,
         (key, seen): (Option<IdempotencyKey>, Option<CallId>),
     ) -> Result<Proposed, RoleError> {
         self.check_room_for(&job.call, |_| true).await?;
         check_job(&job, &entry, key.as_ref(), self.now())?;
-        let replaced = self.asks_under_another(&job);
+        let replaced = self.asks_under_another(&job).filter(|_| {
+            let now = self.now().as_millisecond();
+            locked(&self.inner.shared.gateways).is_settled(via, now)
+        });
         match self.submit(Change::Enqueue { job, entry: Box::new(entry), key, seen }).await? {
             Done::Recorded(Recorded { index }) => {
                 if let Some(trusts) = replaced {

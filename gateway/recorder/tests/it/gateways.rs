@@ -212,6 +212,14 @@ async fn a_token_that_one_of_several_agents_files_lacks_has_not_ended() {
     assert_eq!(back, Ok(Proposed::EndedTokens { tokens: vec![digest("a")] }), "it was missing");
 }
 
+/// Stores a job by a request of this gateway.
+async fn enqueue_by(gateway: &GatewaySeat, job: &StoredJob) {
+    let (job, entry) = (Box::new(job.clone()), entry(job));
+    let enqueue = Propose::Enqueue { job, entry, key: None, seen: None };
+    let answer = gateway.propose(enqueue).await;
+    assert!(matches!(answer, Ok(Proposed::Recorded(_))), "{answer:?}");
+}
+
 /// A question under the policy of a gateway, and the job of another one in the queue.
 async fn asked_and_queued(world: &World, recorder: &Recorder) -> (StoredJob, StoredJob) {
     let asked = world.job(1, "agent-1", "1", Some(rule(1, &["*"])));
@@ -246,6 +254,11 @@ async fn a_gateway_of_another_host_that_may_come_back_keeps_its_questions_and_jo
         };
         world.pass(KEPT_MS - 1);
         serves(&two, &new).await;
+        if restarts {
+            // It repeats a request before its own report.
+            let third = world.job(3, "agent-3", "3", Some(rule(1, &["*"])));
+            enqueue_by(&recorder.linked_gateway(), &third).await;
+        }
         recorder.sweep().await;
         assert_eq!(offered(&two).await, None, "{restarts}: the other one decides");
         assert!(!was_reopened(&recorder, &queued).await, "{restarts}");
